@@ -1,0 +1,1 @@
+"""Electron densities: fields, free atoms, files, metrics, atomic charges, and the source protocol."""

@@ -1,0 +1,74 @@
+"""`DensityField`, the object every density source returns and everything after it consumes."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import PeriodicGrid
+from rhotem.structure.model import Structure
+
+Kind = Literal["deformation", "valence", "total"]
+
+
+@dataclass(frozen=True, eq=False)
+class OneCentre:
+    """A density around one atom, Σ_lm R_lm(|r−R|) Y_lm, too sharp for a grid.
+
+    Parameters
+    ----------
+    atom : int
+        Index of the atom in the structure.
+    radii : (Nr,) array
+        Increasing radii in Å, first may be 0; the function is zero beyond the last.
+    values : ((lmax+1)², Nr) array
+        R_lm in e/Å³, real harmonics of docs/conventions.md, row l² + l + m.
+    """
+
+    atom: int
+    radii: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+
+    @property
+    def lmax(self) -> int:
+        """Largest angular momentum."""
+        return int(np.sqrt(len(self.values))) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class DensityField:
+    """An electron density of a structure: smooth part on a grid plus sharp one-centre parts.
+
+    n(r) = values (band-limited on the grid) + Σ one_centre.   For ``kind="deformation"`` free atoms are subtracted.
+
+    Parameters
+    ----------
+    kind : "deformation", "valence" or "total"
+        What the numbers mean. Sources return "deformation": that is what the potential needs.
+    structure : Structure
+        The atoms it belongs to, in the same cell as the grid.
+    grid : PeriodicGrid
+    values : array of the grid's shape
+        Smooth part in e/Å³.
+    one_centre : tuple of OneCentre
+        Parts handled analytically; empty for most sources.
+    spin : array of the grid's shape or None
+        n↑ − n↓ in e/Å³ where known.
+    reference : str
+        Identifier of the free-atom table that was subtracted.
+    source : str
+        Who made it, in words for captions: "free atoms", "GPAW PBE+U", "file X", "model Y".
+    record : dict
+        Provenance: settings, corrections applied with their size, counts.
+    """
+
+    kind: Kind
+    structure: Structure
+    grid: PeriodicGrid
+    values: npt.NDArray
+    one_centre: tuple[OneCentre, ...] = ()
+    spin: npt.NDArray | None = None
+    reference: str = ""
+    source: str = ""
+    record: dict = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Crystal structures: reading, validation, orientation, phases, supercells."""
