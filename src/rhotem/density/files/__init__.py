@@ -1,0 +1,7 @@
+"""Density files: reading, writing, and `File`, the source that turns a file into a deformation density."""
+
+from rhotem.density.files.raw import RawDensity
+from rhotem.density.files.read import read_density
+from rhotem.density.files.write import write_density
+
+__all__ = ["RawDensity", "read_density", "write_density"]

@@ -1,0 +1,143 @@
+"""`write_density`: a field to any supported file, whole or not at all."""
+
+import bz2
+import dataclasses
+import gzip
+import io
+import lzma
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from rhotem.core import InputError
+from rhotem.density.field import DensityField
+from rhotem.density.files.arrays import write_npy, write_npz
+from rhotem.density.files.cube import write_cube
+from rhotem.density.files.read import format_of
+from rhotem.density.files.vasp import write_chgcar
+from rhotem.density.files.xsf import write_xsf
+from rhotem.density.files.zarr_store import write_zarr
+
+WrittenKind = Literal["total", "valence", "deformation", "spin"]
+
+
+def write_density(field: DensityField, path: str | Path, kind: WrittenKind | None = None) -> Path:
+    """Write a density; the format follows from the name (CHGCAR*, .cube, .xsf, .npz, .npy, .zarr; text also .gz ...).
+
+    The file appears whole or not at all: it is written beside its place and renamed. npz and zarr keep one-centre
+    terms, spin, charge and provenance; the other formats hold the grid with one-centre terms sampled on it.
+
+    Parameters
+    ----------
+    field : DensityField
+    path : str or Path
+    kind : "total", "valence", "deformation" or "spin", optional
+        What to write; default is the field's own kind.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        Unknown format, folder that does not exist or cannot be written, spin density of a field that has none.
+    """
+    path = Path(path)
+    form = format_of(path)
+    if form == "gpw":
+        raise InputError(f"{path}: GPAW files cannot be written; choose .cube, CHGCAR, .xsf, .npz or .zarr")
+    field = _as_written(field, kind, keep_one_centre=form in ("npz", "zarr"))
+    try:
+        if form == "zarr":
+            _write_folder(field, path)
+        else:
+            with _replacing(path) as stream:
+                _write_stream(field, form, stream)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return path
+
+
+def _as_written(field: DensityField, kind: WrittenKind | None, keep_one_centre: bool) -> DensityField:
+    if kind == "spin":
+        if field.spin is None:
+            raise InputError(
+                f"--kind spin: {field.source or 'this density'} has no spin density; calculate it with spin"
+            )
+        return dataclasses.replace(field, values=field.spin, spin=None, one_centre=(), source=f"spin of {field.source}")
+    wanted = kind or field.kind
+    if wanted == field.kind and (keep_one_centre or not field.one_centre):
+        return field
+    from rhotem.density.convert import as_kind
+
+    return as_kind(field, wanted)
+
+
+def _write_stream(field: DensityField, form: str, stream: BinaryIO) -> None:
+    if form == "npz":
+        return write_npz(field, stream)
+    if form == "npy":
+        return write_npy(field, stream)
+    text = io.TextIOWrapper(stream, encoding="ascii", errors="replace", newline="\n", write_through=True)
+    if form == "VASP":
+        write_chgcar(field, text)
+    elif form == "cube":
+        write_cube(field, text)
+    else:
+        write_xsf(field, text)
+    text.flush()
+    text.detach()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A binary stream that becomes ``path`` when the block ends without an error; compressed by suffix."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as raw:
+            with _compressed(path, raw) as stream:
+                yield stream
+            raw.flush()
+            os.fsync(raw.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _compressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+    if path.suffix == ".gz":
+        with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as stream:
+            yield cast(BinaryIO, stream)
+    elif path.suffix == ".bz2":
+        with bz2.open(raw, "wb") as stream:
+            yield cast(BinaryIO, stream)
+    elif path.suffix == ".xz":
+        with lzma.open(raw, "wb") as stream:
+            yield cast(BinaryIO, stream)
+    else:
+        yield raw
+
+
+def _write_folder(field: DensityField, path: Path) -> None:
+    """A zarr folder, moved into place when complete; one that was there before is replaced."""
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        write_zarr(field, scratch / "new")
+        if path.is_dir():
+            os.replace(path, scratch / "old")
+        elif path.exists():
+            path.unlink()
+        os.replace(scratch / "new", path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,55 @@
+"""Zarr groups: the same entries as RhoTEM's npz, the grid in chunks. Written so that zarr 2 and 3 both read it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.density.field import DensityField
+from rhotem.density.files.arrays import from_mapping, to_mapping
+from rhotem.density.files.raw import RawDensity
+
+#: Points per chunk and axis: 64³ double values are 2 MB.
+CHUNK = 64
+
+
+def read_zarr(path: Path) -> RawDensity:
+    """Read a group written by `write_zarr`, or any with ``density``, ``numbers``, ``positions``, ``cell``.
+
+    Raises
+    ------
+    InputError
+        If the folder is no zarr group or entries are missing.
+    """
+    import zarr
+
+    try:
+        group = zarr.open_group(str(path), mode="r")
+        data: dict[str, Any] = {name: np.asarray(group[name][...]) for name in group.array_keys()}
+        if "meta" in group.attrs:
+            data["meta"] = group.attrs["meta"]
+    except Exception as error:  # zarr 2 and 3 raise different, undocumented types for damaged stores
+        raise InputError(f"{path}: cannot be read as a zarr group ({str(error)[:120]})") from None
+    return from_mapping(path, data, "zarr")
+
+
+def write_zarr(field: DensityField, path: Path) -> None:
+    """Write everything a field holds to a new zarr group (format 2) at ``path``."""
+    import zarr
+
+    v3 = hasattr(zarr.Group, "create_array")
+    group = zarr.open_group(str(path), mode="w", **({"zarr_format": 2} if v3 else {}))
+    for name, value in to_mapping(field).items():
+        if name == "meta":
+            group.attrs["meta"] = value
+            continue
+        _create(group, name, np.ascontiguousarray(value), v3)
+
+
+def _create(group: Any, name: str, array: npt.NDArray, v3: bool) -> None:
+    chunks = tuple(max(1, min(CHUNK, n)) for n in array.shape)
+    create = group.create_array if v3 else group.create_dataset
+    target = create(name, shape=array.shape, chunks=chunks, dtype=array.dtype)
+    target[...] = array
