@@ -1,0 +1,158 @@
+"""The entry point: finds the command, loads it only then, and turns errors into one line and an exit code."""
+
+import errno
+import importlib.util
+import os
+import shlex
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import rhotem
+
+#: Commands in the order of `rhotem --help`. Each lives in rhotem/cli/NAME.py as ``app``, imported when it is called.
+COMMANDS = {
+    "image": "A structure in, calibrated STEM images out.",
+    "density": "Electron density of a structure, written to a file.",
+    "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
+    "compare": "Structure factors and images from different densities side by side.",
+    "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
+    "labels": "DFT densities in quantity, to train on and to test against.",
+    "doctor": "What is installed, which device, how fast.",
+}
+
+#: Files and disks that refuse: the user's to mend, not a defect.
+_SYSTEM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE)
+
+
+#: Output is made in a temporary place and moved when complete (rhotem.cli.common), so this is always true.
+INTERRUPTED = "interrupted; nothing was written"
+
+
+class LazyGroup(TyperGroup):
+    """Lists the commands from a table, imports a command's file only to run it, and ends errors as one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, line in COMMANDS.items():
+            if importlib.util.find_spec(f"rhotem.cli.{name}"):
+                self.add_command(TyperCommand(name, help=line, short_help=line))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command itself in place of the stand-in that listings use."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        if stand_in is None:
+            return name, stand_in, rest
+        command = typer.main.get_command(importlib.import_module(f"rhotem.cli.{stand_in.name}").app)
+        command.name = stand_in.name
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C ends it with a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            _say(INTERRUPTED)
+            raise typer.Exit(130) from stop
+
+    def main(self, *args: Any, **settings: Any) -> NoReturn:
+        """Run the command line and exit: 0 done, 1 a defect, 2 bad input or usage, 130 interrupted."""
+        settings["standalone_mode"] = False
+        try:
+            code = super().main(*args, **settings)
+        except Exception as error:
+            line = _explain(error)
+            if line is None or (_wants_traceback(sys.argv) and not hasattr(error, "format_message")):
+                raise
+            if line:
+                _say(f"error: {line}")
+            sys.exit(2)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rhotem {rhotem.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    traceback: bool = typer.Option(False, "--traceback", help="Show where in the program an error arose."),
+) -> None:
+    """Crystal structure -> electron density -> electrostatic potential -> calibrated (S)TEM images."""
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    signal.signal(signal.SIGTERM, _terminate)
+    _quieten_warnings()
+    try:
+        app(prog_name="rhotem")
+    except KeyboardInterrupt:
+        _say(INTERRUPTED)
+        sys.exit(130)
+    except Exception as error:
+        if _wants_traceback(sys.argv):
+            raise
+        again = shlex.join(["rhotem", "--traceback", *sys.argv[1:]])
+        _say(f"unexpected error: {type(error).__name__}: {error}\nThis is a defect of RhoTEM; see where with: {again}")
+        sys.exit(1)
+
+
+def _explain(error: Exception) -> str | None:
+    """The line to show for an error the user can do something about; "" if it is shown already, None for a defect."""
+    if hasattr(error, "format_message"):  # wrong usage of the command line
+        if type(error).__name__ == "NoArgsIsHelpError":
+            return ""
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context else ""
+        return f"{error.format_message().rstrip('.')}{hint}"
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}); give --memory, a coarser grid or a smaller field of view"
+    if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+        return f"{error.filename or 'output'}: {error.strerror}"
+    # Whoever raised a RhoTEMError has imported its module; `--help` need not wait for numpy.
+    errors = sys.modules.get("rhotem.core.errors")
+    if errors is not None and isinstance(error, errors.RhoTEMError):
+        return " ".join(str(error).split())
+    return None
+
+
+def _wants_traceback(arguments: list[str]) -> bool:
+    return "--traceback" in arguments or bool(os.environ.get("RHOTEM_TRACEBACK"))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """Let `kill` clean up like Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _quieten_warnings() -> None:
+    """One line per warning, without the source line; none of the changes other packages announce to each other."""
+    import warnings
+
+    for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", category)
+    warnings.showwarning = lambda message, *rest, **more: _say(f"warning: {message}")
+
+
+if __name__ == "__main__":
+    run()
