@@ -1,0 +1,197 @@
+"""`build_potential`: the electrostatic potential of an oriented crystal, integrated over slices."""
+
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
+from rhotem.density.field import DensityField
+from rhotem.potential.deformation import deformation_coefficients, wave_slices
+from rhotem.potential.free_atoms import free_atom_slices
+from rhotem.potential.parametrizations import form_factor, mean_inner_potential
+from rhotem.potential.plane_waves import HalfPlane
+
+if TYPE_CHECKING:
+    from rhotem.structure.orient import ImagingCell
+
+Precision = Literal["single", "double"]
+
+
+@dataclass(frozen=True, eq=False)
+class PotentialSlices:
+    """Electrostatic potential integrated over slices across the beam.
+
+    Parameters
+    ----------
+    array : (S, n_x, n_y) array
+        ∫ V dz over [z_s, z_s + Δz) in V·Å; slice 0 is the entrance surface; float32 unless asked otherwise.
+    grid : PeriodicGrid
+        Orthogonal imaging cell, shape (n_x, n_y, S).
+    mean_inner_potential : float
+        V_0 in V, that of the free atoms (docs/conventions.md); already contained in ``array``.
+    record : dict
+        How it was made.
+    """
+
+    array: npt.NDArray
+    grid: PeriodicGrid
+    mean_inner_potential: float
+    record: dict = dataclass_field(default_factory=dict)
+
+    @property
+    def thickness(self) -> float:
+        """Thickness of a slice in Å."""
+        return float(self.grid.cell[2, 2] / self.grid.shape[2])
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Lateral size in Å."""
+        return float(self.grid.cell[0, 0]), float(self.grid.cell[1, 1])
+
+    @property
+    def sampling(self) -> tuple[float, float]:
+        """Lateral step in Å."""
+        return self.extent[0] / self.grid.shape[0], self.extent[1] / self.grid.shape[1]
+
+    def projected(self) -> npt.NDArray[np.float64]:
+        """Potential projected through the whole cell in V·Å, shape (n_x, n_y)."""
+        return self.array.sum(0, dtype=np.float64)
+
+
+def build_potential(
+    cell: "ImagingCell",
+    grid: PeriodicGrid,
+    field: DensityField | None = None,
+    *,
+    parametrization: str = "pbe",
+    displacements: npt.NDArray[np.float64] | None = None,
+    deformation_phonons: Literal["averaged", "rigid"] = "averaged",
+    deformation_msd: npt.NDArray[np.float64] | float | None = None,
+    memory_limit: float | None = None,
+    precision: Precision = "single",
+    progress: Progress = silent,
+) -> PotentialSlices:
+    """Potential V = V_free + V[Δn] of an oriented crystal as slices, exact up to the grid's band limit.
+
+    Parameters
+    ----------
+    cell : ImagingCell
+        Orthogonal cell with the beam along +z.
+    grid : PeriodicGrid
+        That cell with shape (n_x, n_y, number of slices).
+    field : DensityField or None
+        Deformation density of ``cell.crystal`` (or of the crystal before rotation and strain); None: free atoms only.
+    parametrization : "pbe", "lobato" or "kirkland"
+        Table of the free atoms. A deformation density belongs to "pbe", the atoms it was taken against.
+    displacements : (N, 3) array or None
+        Cartesian displacements in Å of the imaging cell's atoms (frozen phonons, MD); the free atoms follow exactly.
+    deformation_phonons : "averaged" or "rigid"
+        What the deformation density does when atoms are displaced: it is smeared by exp(−2π²g²⟨u²⟩), or stays.
+    deformation_msd : float, array or None
+        ⟨u²⟩ in Å² for "averaged"; an array over atoms is averaged; None takes it from ``displacements``.
+    memory_limit : float or None
+        Bytes this call may use; None for no limit.
+    precision : "single" or "double"
+        float32 (complex64 sums of double-precision phases) or float64.
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        If the grid is not that of the cell, or the field not of the crystal.
+    MemoryLimitError
+        If the slices themselves do not fit into ``memory_limit``.
+    """
+    _check(cell, grid, displacements)
+    if field is not None and parametrization != "pbe" and field.reference:
+        raise InputError(
+            f"parametrization {parametrization!r} with a deformation density, which was taken against PBE atoms; use 'pbe'"
+        )
+    dtype = np.dtype(np.complex64 if precision == "single" else np.complex128)
+    real = np.float32 if precision == "single" else np.float64
+    plane = HalfPlane(grid)
+    positions = cell.structure.positions + (0.0 if displacements is None else displacements)
+    block = _block(grid, dtype, memory_limit)
+    free = free_atom_slices(grid, cell.structure.numbers, positions, form_factor(parametrization), dtype)
+    waves, damping = None, 0.0
+    if field is not None:
+        damping = _damping(deformation_phonons, deformation_msd, displacements)
+        reach = np.hypot(plane.g.max(), 2.0 / (grid.cell[2, 2] / grid.shape[2]) + plane.g.max())
+        waves = wave_slices(grid, *deformation_coefficients(cell, field, reach, damping))
+    array = np.empty((grid.shape[2], *grid.shape[:2]), dtype=real)
+    for start in range(0, grid.shape[2], block):
+        wanted = range(start, min(start + block, grid.shape[2]))
+        coefficients = free(wanted)
+        if waves is not None:
+            waves(wanted, coefficients)
+        array[wanted.start : wanted.stop] = plane.to_real(coefficients)
+        progress("potential", wanted.stop, grid.shape[2])
+    v0 = mean_inner_potential(parametrization, cell.structure.numbers, grid.volume)
+    return PotentialSlices(array, grid, v0, _record(parametrization, field, displacements, damping, v0))
+
+
+def _check(cell: "ImagingCell", grid: PeriodicGrid, displacements: npt.NDArray | None) -> None:
+    diagonal = np.diag(np.diag(grid.cell))
+    if not np.allclose(grid.cell, diagonal, rtol=0, atol=1e-6) or (np.diag(grid.cell) <= 0).any():
+        raise InputError(
+            f"potential grid: cell {grid.cell.tolist()} is not orthogonal along x, y, z; orient the crystal first"
+        )
+    if not np.allclose(grid.cell, cell.structure.cell, rtol=0, atol=1e-6):
+        raise InputError(
+            "potential grid: its cell is not the imaging cell's; make it with PeriodicGrid(cell.structure.cell, ...)"
+        )
+    if displacements is not None and np.shape(displacements) != (len(cell.structure), 3):
+        raise InputError(
+            f"displacements: shape {np.shape(displacements)}, expected ({len(cell.structure)}, 3): one vector per atom"
+        )
+
+
+def _damping(how: str, msd: npt.ArrayLike | None, displacements: npt.NDArray | None) -> float:
+    if how not in ("averaged", "rigid"):
+        raise InputError(f"deformation_phonons={how!r}: choose 'averaged' or 'rigid'")
+    if how == "rigid":
+        return 0.0
+    if msd is not None:
+        return float(np.mean(msd))
+    return 0.0 if displacements is None else float(np.mean(np.square(displacements)))
+
+
+def _block(grid: PeriodicGrid, dtype: np.dtype, memory_limit: float | None) -> int:
+    """Slices worked on at once; about 64 MB of coefficients where memory allows."""
+    per_slice = 3.0 * dtype.itemsize * grid.shape[0] * (grid.shape[1] // 2 + 1)
+    result = dtype.itemsize / 2.0 * grid.size
+    # Phase factors and radial tables take of the order of forty planes.
+    needed = result + 40.0 * per_slice
+    if memory_limit is None:
+        room = 64e6
+    elif needed > memory_limit:
+        raise MemoryLimitError(
+            f"potential of {grid.shape[2]} slices of {grid.shape[0]} x {grid.shape[1]} needs {needed / 1e9:.2f} GB, "
+            f"{memory_limit / 1e9:.2f} GB allowed; use a smaller or coarser cell, or build fewer slices"
+        )
+    else:
+        room = min(64e6, memory_limit - needed)
+    return int(max(1, min(grid.shape[2], room // per_slice)))
+
+
+def _record(
+    parametrization: str, field: DensityField | None, displacements: npt.NDArray | None, damping: float, v0: float
+) -> dict:
+    record = {
+        "free_atoms": parametrization,
+        "mean_inner_potential_V": v0,
+        "zero_of_potential": "mean inner potential of neutral free atoms; deformation contributes 0 at g = 0",
+        "source": "free atoms" if field is None else field.source,
+        "displaced": displacements is not None,
+    }
+    if field is not None:
+        record |= {
+            "reference": field.reference,
+            "deformation_grid": list(field.grid.shape),
+            "deformation_msd_A2": damping,
+            "net_charge": "compensated by a uniform background" if abs(field.structure.charge) > 1e-9 else "none",
+        }
+    return record
