@@ -1,0 +1,282 @@
+r"""Multislice of a probe in a laterally periodic crystal, done beam by beam in one small cell.
+
+A potential with lateral period P scatters the plane wave ``exp(2πi k·r)`` into ``exp(2πi k·r) u(r)`` where ``u`` has the
+period P (Bloch's theorem holds slice by slice). So each plane wave of the probe can be propagated on the grid of P, and
+the probe on a large supercell L = (m1, m2)·P, whose beams are ``k = h/L``, is their sum
+
+    ψ(κ+G; r0) = Σ_H a(κ+H) exp(−2πi (κ+H)·r0) S_κ(G, H)
+
+with ``κ`` the part of ``k`` inside the first reciprocal cell of P and ``G, H`` reciprocal vectors of P. Beams of different κ
+never mix. The result equals multislice on L to rounding; the work is smaller by the number of cells in L times the ratio
+of probe positions to beams. This is the scattering matrix of Ophus (Adv. Struct. Chem. Imaging 3, 13, 2017) without
+its interpolation, for a periodic potential.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.microscope.optics import aberration_phase, aperture, band_limit, focal_nodes
+from rhotem.microscope.record import Recorder
+from rhotem.microscope.settings import Microscope
+
+Complex = npt.NDArray[np.complex64]
+
+#: Bytes of wave function that one thread transforms at a time; they should stay in its level-2 cache.
+BATCH_BYTES = 512 * 1024
+#: Bytes of diffracted intensity held at a time while probes are assembled.
+PROBE_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class BeamGroup:
+    """Beams of the probe that share κ.
+
+    Parameters
+    ----------
+    kappa : (2,) int array
+        κ in units of 1/L, folded into the first reciprocal cell of P.
+    vectors : (n, 2) int array
+        H in units of 1/P.
+    """
+
+    kappa: npt.NDArray[np.int64]
+    vectors: npt.NDArray[np.int64]
+
+
+def supercell_beams(microscope: Microscope, extent: tuple[float, float], tiling: tuple[int, int]) -> list[BeamGroup]:
+    """Beams of the aperture on the supercell ``tiling`` × ``extent`` (Å), grouped by κ."""
+    step = np.array([1 / (m * l) for m, l in zip(tiling, extent, strict=True)])
+    radius = microscope.convergence * 1e-3 / microscope.wavelength
+    n1, n2 = (int(radius / s) + 1 for s in step)
+    h = np.stack(np.meshgrid(np.arange(-n1, n1 + 1), np.arange(-n2, n2 + 1), indexing="ij"), axis=-1).reshape(-1, 2)
+    k = h * step
+    h = h[aperture(k[:, 0], k[:, 1], microscope, (step[0], step[1])) > 0]
+    m = np.array(tiling)
+    kappa = (h + m // 2) % m - m // 2
+    groups = {}
+    for key in sorted({tuple(x) for x in kappa.tolist()}):
+        rows = (kappa == key).all(axis=1)
+        groups[key] = BeamGroup(np.array(key), (h[rows] - kappa[rows]) // m)
+    return list(groups.values())
+
+
+class _Worker:
+    """One thread's wave buffer with its Fourier transforms."""
+
+    def __init__(self, batch: int, shape: tuple[int, int]) -> None:
+        import pyfftw
+
+        self.waves = pyfftw.empty_aligned((batch, *shape), dtype="complex64")
+        options: dict[str, Any] = {"axes": (1, 2), "threads": 1, "flags": ("FFTW_MEASURE",), "planning_timelimit": 5.0}
+        self.forward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_FORWARD", **options).execute
+        self.backward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_BACKWARD", **options).execute
+
+    def passes(self, vectors: npt.NDArray[np.int64], transmission: Complex, propagator: Complex) -> Iterator[int]:
+        """Send the plane waves H through the slices; after each, `waves` holds the Fourier coefficients."""
+        x, y = (np.arange(n) / n for n in self.waves.shape[1:])
+        self.waves[len(vectors) :] = 0
+        for wave, (hx, hy) in zip(self.waves, vectors, strict=False):
+            wave[:] = np.exp(2j * np.pi * hx * x)[:, None] * np.exp(2j * np.pi * hy * y)[None]
+        for step, slice_transmission in enumerate(transmission, 1):
+            self.waves *= slice_transmission
+            self.forward()
+            self.waves *= propagator
+            yield step
+            self.backward()
+
+
+class BlochEngine:
+    """Propagates the beams of a probe through potentials that share one grid.
+
+    Parameters
+    ----------
+    microscope : Microscope
+    extent : (float, float)
+        Lateral cell P in Å.
+    shape : (int, int)
+        Grid of P.
+    thickness : float
+        Slice thickness in Å.
+    tiling : (int, int)
+        The probe's supercell L in units of P.
+    threads : int or None
+        None: all processors available.
+    """
+
+    def __init__(
+        self,
+        microscope: Microscope,
+        extent: tuple[float, float],
+        shape: tuple[int, int],
+        thickness: float,
+        tiling: tuple[int, int],
+        threads: int | None = None,
+    ) -> None:
+        self.microscope, self.extent, self.shape = microscope, extent, shape
+        self.thickness, self.tiling = thickness, tiling
+        self.supercell = (extent[0] * tiling[0], extent[1] * tiling[1])
+        self.groups = supercell_beams(microscope, extent, tiling)
+        self.threads = threads or available_threads()
+        most = max(len(group.vectors) for group in self.groups)
+        fits = BATCH_BYTES // (8 * shape[0] * shape[1])
+        self.batch = int(max(1, min(fits, -(-most // self.threads))))
+        self._workers: SimpleQueue[_Worker] = SimpleQueue()
+        for _ in range(self.threads):
+            self._workers.put(_Worker(self.batch, shape))
+        self._g = tuple(np.rint(np.fft.fftfreq(n) * n).astype(np.int64) for n in shape)
+        self._norm = self._amplitude_norm()
+
+    @property
+    def beams(self) -> int:
+        """Number of beams in the probe."""
+        return sum(len(group.vectors) for group in self.groups)
+
+    def _beam_frequencies(self, h: npt.NDArray[np.int64]) -> tuple[npt.NDArray, npt.NDArray]:
+        return h[:, 0] / self.supercell[0], h[:, 1] / self.supercell[1]
+
+    def _members(self, group: BeamGroup) -> npt.NDArray[np.int64]:
+        return group.kappa + group.vectors * np.array(self.tiling)
+
+    def _aperture(self, group: BeamGroup) -> npt.NDArray:
+        kx, ky = self._beam_frequencies(self._members(group))
+        return aperture(kx, ky, self.microscope, (1 / self.supercell[0], 1 / self.supercell[1]))
+
+    def _amplitude_norm(self) -> float:
+        return float(np.sqrt(sum((self._aperture(group) ** 2).sum() for group in self.groups)))
+
+    def transmission(self, slices: npt.NDArray) -> Complex:
+        """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å."""
+        import scipy.fft
+
+        sampling = (self.extent[0] / self.shape[0], self.extent[1] / self.shape[1])
+        gx, gy = self._g[0] / self.extent[0], self._g[1] / self.extent[1]
+        limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, sampling).astype(np.float32)
+        result = np.exp(1j * np.float32(self.microscope.interaction) * slices.astype(np.float32, copy=False))
+        for block in np.array_split(np.arange(len(slices)), max(1, len(slices) // 8)):
+            waves = scipy.fft.fft2(result[block], overwrite_x=True, workers=self.threads)
+            result[block] = scipy.fft.ifft2(waves * limit, overwrite_x=True, workers=self.threads)
+        return result
+
+    def propagator(self, kappa: npt.NDArray[np.int64]) -> Complex:
+        """Free propagation over one slice for components κ + G, band-limited, with the 1/N of the transform."""
+        kx = (kappa[0] / self.supercell[0] + self._g[0] / self.extent[0])[:, None]
+        ky = (kappa[1] / self.supercell[1] + self._g[1] / self.extent[1])[None]
+        tx, ty = np.tan(1e-3 * np.array(self.microscope.tilt))
+        phase = np.pi * self.microscope.wavelength * (kx**2 + ky**2) + 2 * np.pi * (kx * tx + ky * ty)
+        sampling = (self.extent[0] / self.shape[0], self.extent[1] / self.shape[1])
+        limit = band_limit(kx**2 + ky**2, sampling) / (self.shape[0] * self.shape[1])
+        return (limit * np.exp(-1j * self.thickness * phase)).astype(np.complex64)
+
+    def run(
+        self,
+        slices: npt.NDArray,
+        positions: npt.NDArray[np.float64],
+        recorders: dict[int, Recorder],
+        advance: Callable[[int], None] = lambda beams: None,
+    ) -> None:
+        """Propagate one potential configuration and add its intensities to the recorders.
+
+        Parameters
+        ----------
+        slices : (S, nx, ny) array
+            Projected slices in V·Å.
+        positions : (n, 2) array
+            Probe positions in Å.
+        recorders : dict
+            Recorder for each exit: number of slices passed -> where to add. All see the same detectors.
+        advance : callable
+            Told how many beams have been finished.
+        """
+        if slices.shape[1:] != self.shape:
+            raise InputError(f"potential grid {slices.shape[1:]} differs from the first configuration's {self.shape}")
+        transmission = self.transmission(slices)
+        reach = next(iter(recorders.values())).reach
+        exits = sorted(recorders)
+        for group in self.groups:
+            keep = self._kept(group.kappa, reach)
+            matrices = self._scatter(group, transmission, keep, exits, advance)
+            beams = self._kept_beams(group.kappa, keep)
+            for exit_slice, matrix in zip(exits, matrices, strict=True):
+                self._assemble(group, matrix, beams, positions, recorders[exit_slice])
+
+    def _kept(self, kappa: npt.NDArray[np.int64], reach: float) -> npt.NDArray[np.int64]:
+        """Flat indices of the G whose κ + G a detector sees."""
+        kx = (kappa[0] / self.supercell[0] + self._g[0] / self.extent[0])[:, None]
+        ky = (kappa[1] / self.supercell[1] + self._g[1] / self.extent[1])[None]
+        return np.flatnonzero(kx**2 + ky**2 <= reach**2)
+
+    def _kept_beams(self, kappa: npt.NDArray[np.int64], keep: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        i, j = np.unravel_index(keep, self.shape)
+        g = np.stack([self._g[0][i], self._g[1][j]], axis=1)
+        return kappa + g * np.array(self.tiling)
+
+    def _scatter(
+        self,
+        group: BeamGroup,
+        transmission: Complex,
+        keep: npt.NDArray[np.int64],
+        exits: list[int],
+        advance: Callable[[int], None],
+    ) -> list[Complex]:
+        """Scattering matrices (beams in, beams out) at each exit."""
+        propagator = self.propagator(group.kappa)
+        matrices = [np.empty((len(group.vectors), len(keep)), dtype=np.complex64) for _ in exits]
+
+        def work(rows: npt.NDArray[np.int64]) -> int:
+            worker = self._workers.get()
+            try:
+                for step in worker.passes(group.vectors[rows], transmission[: exits[-1]], propagator):
+                    if step in exits:
+                        coefficients = worker.waves[: len(rows)].reshape(len(rows), -1)
+                        matrices[exits.index(step)][rows] = coefficients[:, keep]
+            finally:
+                self._workers.put(worker)
+            return len(rows)
+
+        chunks = np.split(np.arange(len(group.vectors)), range(self.batch, len(group.vectors), self.batch))
+        with ThreadPoolExecutor(self.threads) as pool:
+            for done in pool.map(work, chunks):
+                advance(done)
+        return matrices
+
+    def _assemble(
+        self,
+        group: BeamGroup,
+        matrix: Complex,
+        beams: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.float64],
+        recorder: Recorder,
+    ) -> None:
+        """Add the diffracted intensities of all probes in the components of one κ."""
+        weights = recorder.weights(beams)
+        size = max(1, PROBE_BYTES // (8 * len(beams)))
+        for offset, share in zip(*focal_nodes(self.microscope.focal_spread), strict=True):
+            for start in range(0, len(positions), size):
+                rows = slice(start, min(start + size, len(positions)))
+                waves = self._probes(group, positions[rows], offset) @ matrix
+                intensity = waves.real**2
+                intensity += waves.imag**2
+                if share != 1:
+                    intensity *= np.float32(share)
+                recorder.add(rows, beams, weights, intensity)
+
+    def _probes(self, group: BeamGroup, positions: npt.NDArray[np.float64], defocus: float) -> Complex:
+        """Amplitudes (positions, beams) of normalised probes."""
+        kx, ky = self._beam_frequencies(self._members(group))
+        chi = aberration_phase(kx, ky, self.microscope, defocus)
+        amplitude = self._aperture(group) / self._norm * np.exp(-1j * chi)
+        phase = positions[:, :1] * kx + positions[:, 1:] * ky
+        return (amplitude * np.exp(-2j * np.pi * phase)).astype(np.complex64)
+
+
+def available_threads() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,82 @@
+"""The probe in reciprocal space, and the band limit that keeps multislice free of aliasing."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.microscope.settings import Microscope
+
+#: Band limit as a fraction of the Nyquist frequency of the coarser axis, and its taper; the values of abTEM 1.0
+#: (`antialias.cutoff`, `antialias.taper`). A product of two functions limited to 2/3 aliases only beyond 2/3
+#: (Kirkland, Advanced Computing in Electron Microscopy, section 6.8).
+BAND_LIMIT = 0.6666666
+TAPER = 0.01
+
+Array = npt.NDArray[np.float64]
+
+
+def band_limit(k2: Array, sampling: tuple[float, float]) -> Array:
+    """Antialias aperture for squared frequencies ``k2`` (1/Å²) on a grid with steps ``sampling`` (Å).
+
+    One inside, zero beyond 2/3 of the Nyquist frequency, with a narrow cosine edge: abTEM's definition.
+    """
+    coarsest = max(sampling)
+    cutoff, taper = BAND_LIMIT / coarsest / 2, TAPER / coarsest
+    k = np.sqrt(k2)
+    edge = 0.5 * (1 + np.cos(np.pi * (k - cutoff + taper) / taper))
+    return np.where(k > cutoff, 0.0, np.where(k > cutoff - taper, edge, 1.0))
+
+
+def cutoff_angle(wavelength: float, sampling: tuple[float, float]) -> float:
+    """Largest angle in mrad that a grid with steps ``sampling`` (Å) carries undamped."""
+    coarsest = max(sampling)
+    return 1e3 * wavelength * (BAND_LIMIT / 2 - TAPER) / coarsest
+
+
+def needed_sampling(wavelength: float, angle: float) -> float:
+    """Coarsest grid step in Å that carries scattering up to ``angle`` mrad undamped."""
+    return 1e3 * wavelength * (BAND_LIMIT / 2 - TAPER) / angle
+
+
+def aberration_phase(kx: Array, ky: Array, microscope: Microscope, defocus: float = 0.0) -> Array:
+    """Aberration function χ in rad; the probe carries ``exp(−iχ)``.
+
+    ``χ = (2π/λ) Σ_nm α^(n+1)/(n+1) C_nm cos m(φ − φ_nm)`` (Krivanek's notation). ``defocus`` (Å) is added to that of
+    the microscope.
+    """
+    wavelength = microscope.wavelength
+    coefficients = microscope.coefficients
+    coefficients["C10"] = coefficients.get("C10", 0.0) - defocus
+    alpha, phi = wavelength * np.hypot(kx, ky), np.arctan2(ky, kx)
+    chi = np.zeros(np.broadcast(kx, ky).shape)
+    for name, value in coefficients.items():
+        if name.startswith("C"):
+            n, m = int(name[1]), int(name[2])
+            angle = coefficients.get("phi" + name[1:], 0.0)
+            chi += alpha ** (n + 1) / (n + 1) * value * np.cos(m * (phi - angle))
+    return 2 * np.pi / wavelength * chi
+
+
+def aperture(kx: Array, ky: Array, microscope: Microscope, step: tuple[float, float]) -> Array:
+    """Probe-forming aperture on a reciprocal grid with steps ``step`` (1/Å): amplitude with an edge one step wide.
+
+    The edge is that of abTEM's soft aperture, so that the probe changes smoothly with the size of the supercell.
+    """
+    return soft_disc(kx, ky, microscope.convergence * 1e-3 / microscope.wavelength, step)
+
+
+def soft_disc(kx: Array, ky: Array, radius: float, step: tuple[float, float]) -> Array:
+    """Disc of ``radius`` (1/Å) whose edge falls linearly over one reciprocal step."""
+    k, phi = np.hypot(kx, ky), np.arctan2(ky, kx)
+    width = np.hypot(np.cos(phi) * step[0], np.sin(phi) * step[1])
+    return np.where(k == 0, 1.0, np.clip((radius - k) / width + 0.5, 0.0, 1.0))
+
+
+def focal_nodes(spread: float) -> tuple[Array, Array]:
+    """Defocus offsets (Å) and weights of an incoherent Gaussian focal spread of standard deviation ``spread``.
+
+    Seven-point Gauss–Hermite quadrature; one point when there is no spread.
+    """
+    if spread == 0:
+        return np.zeros(1), np.ones(1)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(7)
+    return spread * nodes, weights / weights.sum()

@@ -1,0 +1,127 @@
+"""Named settings that microscopists of battery materials use; each says how well founded it is."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from rhotem.core import InputError
+from rhotem.microscope.settings import (
+    Annular,
+    CenterOfMass,
+    Detector,
+    Microscope,
+    Pixelated,
+    Segmented,
+    Settings,
+)
+
+
+class Preset(Settings):
+    """Microscope, detectors and a usual specimen thickness.
+
+    Parameters
+    ----------
+    name, about, status : str
+        ``status`` says where the numbers come from: "common practice" or a publication.
+    microscope : Microscope
+    detectors : tuple of detectors
+    thickness : float
+        Usual specimen thickness in nm.
+    mode : "stem", "hrtem" or "diffraction"
+        Scanned focused probe, or parallel illumination.
+    """
+
+    name: str
+    about: str
+    status: str
+    microscope: Microscope
+    detectors: tuple[Detector, ...] = ()
+    thickness: float = Field(10.0, gt=0)
+    mode: str = "stem"
+
+    @model_validator(mode="after")
+    def _mode(self) -> Self:
+        if self.mode not in ("stem", "hrtem", "diffraction"):
+            raise ValueError(f"mode {self.mode!r} is not one of stem, hrtem, diffraction")
+        return self
+
+
+_COMMON = "common practice"
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="layered-oxide",
+            about="layered oxides: HAADF, ABF and iDPC in one scan",
+            status=_COMMON,
+            microscope=Microscope(energy=200e3, convergence=22.0),
+            detectors=(
+                Annular(name="HAADF", inner=68, outer=200),
+                Annular(name="ABF", inner=11, outer=22),
+                Segmented(inner=6, outer=22),
+            ),
+        ),
+        Preset(
+            name="layered-oxide-idpc",
+            about="layered oxides at 300 kV: iDPC from four segments, HAADF",
+            status=_COMMON,
+            microscope=Microscope(energy=300e3, convergence=21.0, dose=1e4),
+            detectors=(Segmented(inner=6, outer=24), Annular(name="HAADF", inner=50, outer=200)),
+        ),
+        Preset(
+            name="low-voltage",
+            about="thin and beam-sensitive specimens at 80 kV: LAADF, ABF",
+            status=_COMMON,
+            microscope=Microscope(energy=80e3, convergence=30.0),
+            detectors=(Annular(name="LAADF", inner=30, outer=100), Annular(name="ABF", inner=15, outer=30)),
+            thickness=5.0,
+        ),
+        Preset(
+            name="ptychography",
+            about="4D-STEM, defocused probe, pixelated detector to twice the convergence angle",
+            status=_COMMON,
+            microscope=Microscope(energy=300e3, convergence=20.0, defocus=150.0, dose=1e3),
+            detectors=(Pixelated(outer=40.0), CenterOfMass(outer=40.0)),
+        ),
+        Preset(
+            name="cryo-sei-hrtem",
+            about="solid-electrolyte interphase, parallel beam, direct detector",
+            status="common practice; Li2CO3 critical dose about 750 e/Å² (PMC4100024)",
+            microscope=Microscope(energy=300e3, convergence=0.1, defocus=300.0, cs=1e7, focal_spread=30.0, dose=100.0),
+            mode="hrtem",
+        ),
+        Preset(
+            name="pacbed",
+            about="position-averaged convergent-beam diffraction for thickness and tilt",
+            status="ranges of PACBED-CNN: 300 kV, 15–25 mrad, to 100 nm, tilt 0–10 mrad",
+            microscope=Microscope(energy=300e3, convergence=20.0),
+            detectors=(Pixelated(outer=60.0),),
+            thickness=30.0,
+        ),
+        Preset(
+            name="saed",
+            about="selected-area diffraction, parallel beam",
+            status=_COMMON,
+            microscope=Microscope(energy=200e3, convergence=0.1),
+            thickness=20.0,
+            mode="diffraction",
+        ),
+    )
+}
+
+#: What `rhotem image` uses when nothing is said.
+DEFAULT_PRESET = "layered-oxide"
+
+
+def get_preset(name: str) -> Preset:
+    """The preset called ``name``.
+
+    Raises
+    ------
+    InputError
+        If there is none; the message lists them.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is not known; choose one of {', '.join(sorted(PRESETS))}")
+    return PRESETS[name]

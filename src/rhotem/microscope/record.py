@@ -1,0 +1,79 @@
+"""Turning diffracted intensities into detector signals, the same way for every engine."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.microscope.detectors import channels, weight
+from rhotem.microscope.settings import Detector, Pixelated, largest_angle
+
+Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class Recorder:
+    """Sums of intensity over detectors for all probe positions and configurations.
+
+    Engines give it diffracted intensities at beams of the supercell, in pieces; it knows nothing of how they were made.
+
+    Parameters
+    ----------
+    detectors : sequence of detectors
+    positions : int
+        Number of probe positions.
+    wavelength : float
+        Å.
+    supercell : (float, float)
+        Extent in Å of the cell that the probe lives on; its beams are ``h / supercell``.
+    """
+
+    def __init__(
+        self,
+        detectors: "list[Detector] | tuple[Detector, ...]",
+        positions: int,
+        wavelength: float,
+        supercell: tuple[float, float],
+    ) -> None:
+        self.wavelength = wavelength
+        self.step = (1 / supercell[0], 1 / supercell[1])
+        self.outer = largest_angle(detectors)
+        self.channels = channels(detectors)
+        self.sums = np.zeros((positions, len(self.channels)))
+        self.pacbed_half = self._half_width(self.outer)
+        self.pacbed = np.zeros(tuple(2 * n + 1 for n in self.pacbed_half))
+        self.patterns: dict[str, npt.NDArray[np.float32]] = {}
+        self._pixelated = [d for d in detectors if isinstance(d, Pixelated)]
+        for detector in self._pixelated:
+            shape = tuple(2 * n + 1 for n in self._half_width(detector.outer))
+            self.patterns[detector.name] = np.zeros((positions, *shape), dtype=np.float32)
+
+    def _half_width(self, angle: float) -> tuple[int, int]:
+        k = angle * 1e-3 / self.wavelength
+        return int(k / self.step[0] + 0.5), int(k / self.step[1] + 0.5)
+
+    @property
+    def reach(self) -> float:
+        """Largest frequency (1/Å) that any detector sees, soft edge included."""
+        return self.outer * 1e-3 / self.wavelength + 0.5 * max(self.step)
+
+    def weights(self, beams: IntArray) -> npt.NDArray[np.float32]:
+        """Weights (beams, channels) of all channels at supercell beams ``h`` of shape (n, 2)."""
+        kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
+        rows = [weight(channel, kx, ky, self.wavelength, self.step) for channel in self.channels]
+        return np.stack(rows, axis=1).astype(np.float32) if rows else np.zeros((len(beams), 0), np.float32)
+
+    def add(self, positions: slice, beams: IntArray, weights: npt.NDArray, intensity: npt.NDArray) -> None:
+        """Add ``intensity`` (positions, beams), the fraction of the incident beam at the supercell beams."""
+        if not np.isfinite(intensity[:, 0]).all():
+            raise InputError("the wave is not finite: the potential holds NaN or absurd values; check the density")
+        self.sums[positions] += intensity @ weights
+        inside, index = self._window(beams, self.pacbed_half)
+        self.pacbed[index] += intensity[:, inside].sum(axis=0, dtype=np.float64)
+        for detector in self._pixelated:
+            inside, index = self._window(beams, self._half_width(detector.outer))
+            self.patterns[detector.name][(positions, *index)] += intensity[:, inside]
+
+    @staticmethod
+    def _window(beams: IntArray, half: tuple[int, int]) -> tuple[npt.NDArray, tuple[npt.NDArray, npt.NDArray]]:
+        inside = (np.abs(beams[:, 0]) <= half[0]) & (np.abs(beams[:, 1]) <= half[1])
+        return inside, (beams[inside, 0] + half[0], beams[inside, 1] + half[1])
