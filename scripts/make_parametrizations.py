@@ -14,6 +14,7 @@ TARGET = Path(__file__).parents[1] / "src/rhotem/potential/data/parametrizations
 
 
 def main() -> None:
+    """Write the file."""
     tables = {"source": " ".join(__doc__.split("\n\n")[1].split(" Run:")[0].split())}
     for name in ("lobato", "kirkland"):
         raw = json.loads((files("abtem") / f"parametrizations/data/{name}.json").read_text())

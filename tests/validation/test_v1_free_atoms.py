@@ -26,7 +26,7 @@ def lobato(z, g):
 
 def analytic_projection(atoms, plane):
     """Projected coefficients in V·Å on the half-plane, and Σ|f_e| for scale."""
-    n_x, n_y, _ = plane.grid.shape
+    n_x = plane.grid.shape[0]
     h_x, h_y = np.arange(n_x) - plane.centre, np.arange(plane.shape[1])
     total, scale = np.zeros(plane.shape, dtype=complex), np.zeros(plane.shape)
     for z, f in zip(atoms.numbers, atoms.get_scaled_positions(), strict=True):

@@ -16,6 +16,7 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.units import EPS0
 from rhotem.density.field import DensityField
 from rhotem.potential.plane_waves import HalfPlane
+from rhotem.structure.model import Structure
 
 if TYPE_CHECKING:
     from rhotem.structure.orient import ImagingCell
@@ -46,9 +47,7 @@ def crystal_shift(cell: "ImagingCell") -> npt.NDArray[np.float64]:
     crystal, structure = cell.crystal, cell.structure
     index = np.asarray(cell.atom_index)
     if not np.allclose(structure.cell, np.asarray(cell.transform) @ crystal.cell, rtol=0, atol=1e-6):
-        raise InputError(
-            "imaging cell: its lattice is not the stated multiple of the crystal's; orient the crystal again"
-        )
+        raise InputError("imaging cell: its lattice is not transform @ crystal's; orient the crystal again")
     difference = structure.positions - crystal.positions[index]
     offset = (difference - difference[0]) @ np.linalg.inv(crystal.cell)
     if np.abs(offset - np.rint(offset)).max() > 1e-5 or (structure.numbers != crystal.numbers[index]).any():
@@ -59,8 +58,8 @@ def crystal_shift(cell: "ImagingCell") -> npt.NDArray[np.float64]:
     return difference[0]
 
 
-def check_field(field: DensityField, cell: "ImagingCell") -> None:
-    """Refuse a field that is not the deformation density of this crystal.
+def check_field(field: DensityField, crystal: Structure) -> None:
+    """Refuse a field that is not the deformation density of this crystal, rotated or strained as it may be.
 
     Raises
     ------
@@ -68,10 +67,7 @@ def check_field(field: DensityField, cell: "ImagingCell") -> None:
         If the kind is not "deformation" or elements and fractional coordinates differ.
     """
     if field.kind != "deformation":
-        raise InputError(
-            f"density of kind {field.kind!r}: the potential needs the deformation density; convert it first"
-        )
-    crystal = cell.crystal
+        raise InputError(f"density of kind {field.kind!r}: the potential needs 'deformation'; convert it first")
     same = len(field.structure) == len(crystal) and (field.structure.numbers == crystal.numbers).all()
     if same:
         shift = field.structure.atoms.get_scaled_positions(wrap=False) - crystal.atoms.get_scaled_positions(wrap=False)
@@ -83,15 +79,13 @@ def check_field(field: DensityField, cell: "ImagingCell") -> None:
 def band(field: DensityField, cell: npt.NDArray[np.float64], g_max: float) -> npt.NDArray[np.int64]:
     """Integer indices (M, 3) of the coefficients ``field`` has in ``cell``, |g| <= ``g_max``, without h = 0."""
     half = np.array(field.grid.shape) // 2
-    reach = np.array(field.grid.spacing)
-    limit = 1.0 / (2.0 * reach.min()) * np.sqrt(3.0)
-    if field.one_centre:
-        limit = max(limit, min(g_max, SHARPEST))
-        half = np.maximum(half, np.ceil(limit * np.linalg.norm(cell, axis=1)).astype(int))
+    sharp = min(g_max, SHARPEST) if field.one_centre else 0.0
+    half = np.maximum(half, np.floor(sharp * np.linalg.norm(cell, axis=1)).astype(int))
     axes = [np.arange(-n, n + 1) for n in half]
     h = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     g = np.linalg.norm(h @ np.linalg.inv(cell).T, axis=1)
-    return h[(g > 0) & (g <= min(limit, g_max) + 1e-9)]
+    smooth = (2 * np.abs(h) <= field.grid.shape).all(1)
+    return h[(g > 0) & (g <= g_max) & (smooth | (g <= sharp))]
 
 
 def deformation_coefficients(
@@ -112,7 +106,7 @@ def deformation_coefficients(
     """
     from rhotem.density.fourier import coefficients
 
-    check_field(field, cell)
+    check_field(field, cell.crystal)
     crystal = cell.crystal
     h = band(field, crystal.cell, g_max)
     g = h @ np.linalg.inv(crystal.cell).T

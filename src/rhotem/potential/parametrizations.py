@@ -17,21 +17,23 @@ FormFactor = Callable[[int, npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 NAMES = ("pbe", "lobato", "kirkland")
 
 
-def form_factor(name: str) -> FormFactor:
+def form_factor(name: str | FormFactor) -> FormFactor:
     """Electron form factor ``f_e(Z, g)`` in Å of a table of free atoms, g in 1/Å.
 
     Parameters
     ----------
-    name : "pbe", "lobato" or "kirkland"
+    name : "pbe", "lobato", "kirkland" or a form factor
         The table of free PBE atoms (Mott–Bethe of their density, the same atoms that deformation densities subtract),
         or the fits of Lobato & Van Dyck, Acta Cryst. A 70, 636 (2014), eq. 16, or of Kirkland, "Advanced Computing
-        in Electron Microscopy", eq. C.15.
+        in Electron Microscopy", eq. C.15. A function of your own is taken as it is.
 
     Raises
     ------
     InputError
         If there is no such table, or (on use) no such element in it.
     """
+    if callable(name):
+        return name
     if name == "pbe":
         from rhotem.density import free_atoms
 
@@ -43,7 +45,7 @@ def form_factor(name: str) -> FormFactor:
     raise InputError(f"parametrization {name!r}: no such table of free atoms; choose one of {', '.join(NAMES)}")
 
 
-def mean_inner_potential(name: str, numbers: npt.ArrayLike, volume: float) -> float:
+def mean_inner_potential(name: str | FormFactor, numbers: npt.ArrayLike, volume: float) -> float:
     """Mean inner potential V_0 in V of neutral free atoms in ``volume`` Å³ (docs/conventions.md).
 
     V_0 = (e / 6ε0Ω) Σ ∫ r² n(r) d³r, which for a form factor is Σ f_e(0) h²/(2πm e) / Ω.

@@ -11,7 +11,7 @@ from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, si
 from rhotem.density.field import DensityField
 from rhotem.potential.deformation import deformation_coefficients, wave_slices
 from rhotem.potential.free_atoms import free_atom_slices
-from rhotem.potential.parametrizations import form_factor, mean_inner_potential
+from rhotem.potential.parametrizations import FormFactor, form_factor, mean_inner_potential
 from rhotem.potential.plane_waves import HalfPlane
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def build_potential(
     grid: PeriodicGrid,
     field: DensityField | None = None,
     *,
-    parametrization: str = "pbe",
+    parametrization: str | FormFactor = "pbe",
     displacements: npt.NDArray[np.float64] | None = None,
     deformation_phonons: Literal["averaged", "rigid"] = "averaged",
     deformation_msd: npt.NDArray[np.float64] | float | None = None,
@@ -84,7 +84,7 @@ def build_potential(
         That cell with shape (n_x, n_y, number of slices).
     field : DensityField or None
         Deformation density of ``cell.crystal`` (or of the crystal before rotation and strain); None: free atoms only.
-    parametrization : "pbe", "lobato" or "kirkland"
+    parametrization : "pbe", "lobato", "kirkland" or a form factor
         Table of the free atoms. A deformation density belongs to "pbe", the atoms it was taken against.
     displacements : (N, 3) array or None
         Cartesian displacements in Å of the imaging cell's atoms (frozen phonons, MD); the free atoms follow exactly.
@@ -106,9 +106,9 @@ def build_potential(
         If the slices themselves do not fit into ``memory_limit``.
     """
     _check(cell, grid, displacements)
-    if field is not None and parametrization != "pbe" and field.reference:
+    if field is not None and parametrization in ("lobato", "kirkland"):
         raise InputError(
-            f"parametrization {parametrization!r} with a deformation density, which was taken against PBE atoms; use 'pbe'"
+            f"parametrization {parametrization!r} with a deformation density, which refers to PBE atoms; use 'pbe'"
         )
     dtype = np.dtype(np.complex64 if precision == "single" else np.complex128)
     real = np.float32 if precision == "single" else np.float64
@@ -136,13 +136,9 @@ def build_potential(
 def _check(cell: "ImagingCell", grid: PeriodicGrid, displacements: npt.NDArray | None) -> None:
     diagonal = np.diag(np.diag(grid.cell))
     if not np.allclose(grid.cell, diagonal, rtol=0, atol=1e-6) or (np.diag(grid.cell) <= 0).any():
-        raise InputError(
-            f"potential grid: cell {grid.cell.tolist()} is not orthogonal along x, y, z; orient the crystal first"
-        )
+        raise InputError(f"potential grid: cell {grid.cell.tolist()} is not diagonal; orient the crystal first")
     if not np.allclose(grid.cell, cell.structure.cell, rtol=0, atol=1e-6):
-        raise InputError(
-            "potential grid: its cell is not the imaging cell's; make it with PeriodicGrid(cell.structure.cell, ...)"
-        )
+        raise InputError("potential grid: not the imaging cell's; make it with PeriodicGrid(cell.structure.cell, ...)")
     if displacements is not None and np.shape(displacements) != (len(cell.structure), 3):
         raise InputError(
             f"displacements: shape {np.shape(displacements)}, expected ({len(cell.structure)}, 3): one vector per atom"
@@ -155,7 +151,7 @@ def _damping(how: str, msd: npt.ArrayLike | None, displacements: npt.NDArray | N
     if how == "rigid":
         return 0.0
     if msd is not None:
-        return float(np.mean(msd))
+        return float(np.mean(np.asarray(msd, dtype=float)))
     return 0.0 if displacements is None else float(np.mean(np.square(displacements)))
 
 
@@ -178,10 +174,14 @@ def _block(grid: PeriodicGrid, dtype: np.dtype, memory_limit: float | None) -> i
 
 
 def _record(
-    parametrization: str, field: DensityField | None, displacements: npt.NDArray | None, damping: float, v0: float
+    parametrization: str | FormFactor,
+    field: DensityField | None,
+    displacements: npt.NDArray | None,
+    damping: float,
+    v0: float,
 ) -> dict:
     record = {
-        "free_atoms": parametrization,
+        "free_atoms": parametrization if isinstance(parametrization, str) else "given function",
         "mean_inner_potential_V": v0,
         "zero_of_potential": "mean inner potential of neutral free atoms; deformation contributes 0 at g = 0",
         "source": "free atoms" if field is None else field.source,

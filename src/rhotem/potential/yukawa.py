@@ -12,6 +12,8 @@ are then closed forms, with no sum over frequencies along the beam to truncate.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +59,7 @@ class ScreenedAtom:
         return float(d[min(np.flatnonzero(tail > tolerance * 2.0 * tail[0])[-1] + 1, len(d) - 1)])
 
 
+@lru_cache(maxsize=256)
 def screened_atom(f_e: FormFactor, z: int) -> ScreenedAtom:
     """Fit the Yukawa terms of element ``z`` to its form factor by linear least squares.
 
@@ -106,7 +109,8 @@ class TailTable:
         return np.polynomial.chebyshev.chebval(x, self.chebyshev).T
 
 
-def tail_tables(atom: ScreenedAtom, g_max: float, tolerance: float = 1e-6) -> list[TailTable]:
+@lru_cache(maxsize=256)
+def tail_tables(atom: ScreenedAtom, g_max: float, tolerance: float = 1e-6) -> tuple[TailTable, ...]:
     """Separable tables of T(g, d)/f_e(g), relative error about ``tolerance`` everywhere below ``g_max``.
 
     The further from the plane, the smaller the disk of frequencies that still feels it: exp(−2πgd).
@@ -114,13 +118,13 @@ def tail_tables(atom: ScreenedAtom, g_max: float, tolerance: float = 1e-6) -> li
     reach = atom.reach(tolerance)
     edges = [edge for edge in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0) if edge < reach] + [reach]
     tables = []
-    for near, far in zip(edges[:-1], edges[1:], strict=True):
+    for near, far in pairwise(edges):
         t = np.linspace(0.0, 1.0, 401)
         g = g_max * t**2
         ratio = np.abs(atom.beyond(g, np.array([near]))[:, 0]) / atom.form_factor(g)
         cutoff = g[min(np.flatnonzero(ratio > tolerance)[-1] + 1, len(g) - 1)]
         tables.append(_tail_table(atom, (near, far), cutoff, tolerance))
-    return tables
+    return tuple(tables)
 
 
 def _tail_table(atom: ScreenedAtom, span: tuple[float, float], cutoff: float, tolerance: float) -> TailTable:
