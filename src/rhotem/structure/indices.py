@@ -239,11 +239,8 @@ def inverse(m: Rational) -> Rational:
     return tuple(tuple(x / determinant for x in row) for row in cofactors)
 
 
-def _times(row: Sequence[int | Fraction], matrix: Rational) -> list[Fraction]:
-    return [
-        sum((x * line[j] for x, line in zip(map(Fraction, map(_exact, row)), matrix, strict=True)), Fraction(0))
-        for j in range(3)
-    ]
+def _times(row: Indices | Sequence[Fraction], matrix: Rational) -> list[Fraction]:
+    return [sum((x * line[j] for x, line in zip(map(_exact, row), matrix, strict=True)), Fraction(0)) for j in range(3)]
 
 
 def _exact(x: int | Fraction) -> int | Fraction:

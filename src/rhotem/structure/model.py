@@ -14,7 +14,7 @@ class Structure:
     Parameters
     ----------
     atoms : ase.Atoms
-        Positions (Å), elements, cell (rows, Å). Every direction is treated as periodic; a surface is a cell with vacuum.
+        Positions (Å), elements, cell (rows, Å). Every direction counts as periodic; a surface is a cell with vacuum.
     charge : float
         Total charge of the cell in e; +1 means one electron missing (uniform background in bulk).
     moments : (N,) array or None
