@@ -73,7 +73,8 @@ def d_spacings(structure: Structure, h: npt.ArrayLike) -> npt.NDArray[np.float64
 
 def projected(structure: Structure, coefficients: npt.ArrayLike, axis: int = 2) -> npt.NDArray[np.complex128]:
     """Coefficients projected along lattice vector ``axis`` in V·Å: |a| V_h, for h perpendicular to that axis."""
-    return np.asarray(coefficients) * float(np.linalg.norm(structure.cell[axis]))
+    values = np.asarray(coefficients, dtype=np.complex128)
+    return values * np.linalg.norm(structure.cell[axis])
 
 
 def reflections(structure: Structure, g_max: float) -> npt.NDArray[np.int64]:

@@ -106,7 +106,7 @@ class TailTable:
     def weights(self, d: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """B_k(d), shape (len(d), K)."""
         x = (2.0 * d - self.near - self.far) / (self.far - self.near)
-        return np.polynomial.chebyshev.chebval(x, self.chebyshev).T
+        return np.asarray(np.polynomial.chebyshev.chebval(x, self.chebyshev).T, dtype=np.float64)
 
 
 @lru_cache(maxsize=256)
