@@ -7,7 +7,7 @@ SHELL := /bin/sh
 VENV ?= .venv
 PYTHON ?= $(shell sh scripts/find-python.sh)
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 JOBS ?= 2
 ifdef CI
 GPAW ?= 1
@@ -65,7 +65,7 @@ tests: $(VENV)/.installed-dev
 
 wheel: $(VENV)/.installed-dev
 	@rm -rf build/wheel
-	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w build/wheel .
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps -w build/wheel .
 	$(BIN)/python scripts/check_wheel.py build/wheel/*.whl
 
 gpaw: $(VENV)/.installed-dev

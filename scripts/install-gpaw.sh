@@ -43,5 +43,5 @@ if [ -n "$missing" ]; then
 fi
 
 echo "compiling GPAW (two to five minutes)"
-CC=g++ CXX=g++ "$python" -m pip install -q -c constraints.txt gpaw gpaw-data
+CC=g++ CXX=g++ "$python" -m pip install -qq -c constraints.txt gpaw gpaw-data
 "$python" -c 'import gpaw; print("GPAW", gpaw.__version__, "installed, PAW data in", *gpaw.setup_paths)'

@@ -29,8 +29,8 @@ COMMANDS = {
 _SYSTEM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE)
 
 
-#: Output is made in a temporary place and moved when complete (rhotem.cli.common), so this is always true.
-INTERRUPTED = "interrupted; nothing was written"
+#: True because output is made in a temporary place and moved when complete (rhotem.cli.common).
+INTERRUPTED = "interrupted; nothing half-written is left"
 
 
 class LazyGroup(TyperGroup):
@@ -49,6 +49,8 @@ class LazyGroup(TyperGroup):
             return name, stand_in, rest
         command = typer.main.get_command(importlib.import_module(f"rhotem.cli.{stand_in.name}").app)
         command.name = stand_in.name
+        # Shell completion is installed by `rhotem`, not by each of its commands.
+        command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
