@@ -166,8 +166,9 @@ def _workplace(target: Path, option: str) -> Iterator[Path]:
 def _recorded_files(folder: Path) -> list[str]:
     """Names that the record of an older result lists, only those directly in ``folder``."""
     try:
-        names = json.loads((folder / RECORD).read_text())["files"]
-        return [name for name in names if isinstance(name, str) and Path(name).name == name]
+        record = json.loads((folder / RECORD).read_text())
+        names = record["files"] if record["format"] == RECORD_FORMAT["format"] else []
+        return [n for n in names if isinstance(n, str) and n not in ("", ".", "..") and not {"/", "\\"} & set(n)]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

@@ -1,0 +1,65 @@
+"""`rhotem density`: the electron density of a structure, written to a file."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rhotem.cli.common import (
+    ChargeOption,
+    JsonOption,
+    OutFileOption,
+    SourceOption,
+    StructureArgument,
+    output_file,
+    to_json,
+)
+
+app = typer.Typer()
+
+KindOption = Annotated[
+    Literal["total", "valence", "deformation", "spin"],
+    typer.Option(help="total: with cores; deformation: minus free atoms; spin: up minus down."),
+]
+SpacingOption = Annotated[float, typer.Option(metavar="Å", help="Largest step of the grid.")]
+ChargesOption = Annotated[bool, typer.Option("--charges", help="Print the Hirshfeld and Bader charge of every atom.")]
+
+
+@app.command()
+def density(
+    structure: StructureArgument,
+    output: OutFileOption,
+    source: SourceOption = "free-atoms",
+    kind: KindOption = "total",
+    spacing: SpacingOption = 0.1,
+    charge: ChargeOption = 0.0,
+    charges: ChargesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute or convert the electron density of a structure: .cube, CHGCAR, .xsf, .npz, .zarr."""
+    from rhotem.analysis import run
+    from rhotem.core import PeriodicGrid
+    from rhotem.density.files import write_density
+    from rhotem.density.source import get_source
+
+    crystal = run.structure(structure, charge=charge)
+    field = get_source(source)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
+    with output_file(Path(output)) as target:
+        write_density(field, target, kind=kind)
+    summary = {
+        "source": field.source,
+        "kind": kind,
+        "grid": list(field.grid.shape),
+        "file": str(output),
+        "record": field.record,
+    }
+    if charges:
+        summary["charges"] = run.charges(field)
+    if as_json:
+        typer.echo(to_json(summary))
+        return
+    typer.echo(f"{kind} density of {crystal.atoms.get_chemical_formula()} from {field.source}, grid {field.grid.shape}")
+    for row in summary.get("charges", ()):
+        bader = f"  Bader {row['bader']:+.3f}" if "bader" in row else ""
+        typer.echo(f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}{bader}")
+    typer.echo(f"written: {output}")

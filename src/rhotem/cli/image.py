@@ -1,0 +1,100 @@
+"""`rhotem image`: a structure in, calibrated STEM images out."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rhotem.cli.common import (
+    ChargeOption,
+    MemoryOption,
+    OutOption,
+    PlaneOption,
+    ProgressBar,
+    QuietOption,
+    SeedOption,
+    SourceOption,
+    StructureArgument,
+    ZoneBasisOption,
+    ZoneOption,
+    output_folder,
+    write_record,
+)
+
+app = typer.Typer()
+
+PresetOption = Annotated[str, typer.Option(help="Microscope and detectors; `rhotem doctor` lists the presets.")]
+ThicknessOption = Annotated[
+    float | None, typer.Option(metavar="nm", help="Thickness of the specimen in nm; without it the preset's.")
+]
+PhononsOption = Annotated[
+    int, typer.Option(metavar="N", help="Frozen-phonon configurations; 0: atoms at rest, no TDS.")
+]
+TemperatureOption = Annotated[float, typer.Option(metavar="K", help="Temperature of the atoms' vibration.")]
+DoseOption = Annotated[
+    float | None, typer.Option(metavar="e/Å²", help="Electrons per Å²; without it no counting noise.")
+]
+DefocusOption = Annotated[float | None, typer.Option(metavar="nm", help="Defocus; positive is underfocus.")]
+SourceSizeOption = Annotated[float | None, typer.Option(metavar="Å", help="FWHM of the effective source.")]
+SamplingOption = Annotated[float | None, typer.Option(metavar="Å", help="Largest pixel of the potential.")]
+
+
+@app.command()
+def image(
+    structure: StructureArgument,
+    source: SourceOption = "free-atoms",
+    zone: ZoneOption = None,
+    plane: PlaneOption = None,
+    zone_basis: ZoneBasisOption = "standard",
+    thickness: ThicknessOption = None,
+    preset: PresetOption = "layered-oxide",
+    phonons: PhononsOption = 8,
+    temperature: TemperatureOption = 300.0,
+    defocus: DefocusOption = None,
+    source_size: SourceSizeOption = None,
+    dose: DoseOption = None,
+    sampling: SamplingOption = None,
+    charge: ChargeOption = 0.0,
+    memory: MemoryOption = None,
+    seed: SeedOption = 0,
+    out: OutOption = Path("rhotem-output"),
+    quiet: QuietOption = False,
+) -> None:
+    """Simulate STEM images of a crystal: HAADF, ABF, iDPC and what else the preset's detectors see.
+
+    Without --zone the direction is chosen by the crystal: [100] of hexagonal and trigonal cells (columns of layered
+    oxides apart), [001] otherwise.
+    """
+    from rhotem.analysis import run
+    from rhotem.microscope.outputs import write_images
+
+    started = time.perf_counter()
+    chosen = run.adjusted_preset(preset, defocus=defocus, source_size=source_size, dose=dose)
+    crystal = run.structure(structure, charge=charge)
+    direction, basis = run.direction(crystal, zone, plane, zone_basis)
+    with output_folder(out) as folder:
+        cut = run.specimen(
+            crystal,
+            direction,
+            basis=basis,
+            plane=plane is not None,
+            thickness=thickness,
+            preset=chosen,
+            sampling=sampling,
+            primitive=not Path(source).exists(),
+        )
+        if not quiet:
+            typer.echo(run.describe(cut, phonons, source))
+        with ProgressBar(quiet) as progress:
+            field = run.density(cut, source)
+            potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
+            images = run.image(
+                cut, potentials, configurations=max(1, phonons), memory=memory, seed=seed, progress=progress
+            )
+        record = run.record(cut, field, images, phonons=phonons, temperature=temperature, seed=seed)
+        written = write_images(images, folder, labels=cut.cell.labels, source=field.source, phonons=phonons)
+        record["seconds"] = round(time.perf_counter() - started, 2)
+        write_record(folder, record)
+    if not quiet:
+        typer.echo(f"{len(images.images)} images in {out} after {record['seconds']:.1f} s: {', '.join(written)}")
