@@ -1,0 +1,1 @@
+"""Data of the free atoms; made by `scripts/make_free_atoms.py`."""
