@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.structure.indices import IDENTITY, NamedCell, standard_cell, three_indices
+from rhotem.structure.indices import IDENTITY, NamedCell, primitive_cell, standard_cell, three_indices
 from rhotem.structure.lattice import complete, coset_representatives, integer_inverse
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import formal_charge
@@ -16,10 +16,10 @@ Floats = npt.NDArray[np.float64]
 #: Close-packed letters of each slab, bottom oxygen, metal, top oxygen, and of the alkali above it; C. Delmas,
 #: C. Fouassier, P. Hagenmuller, Physica B+C 99, 81 (1980). In P2 the alkali takes the site that shares only edges.
 STACKINGS = {
-    "O1": ["ACBC"],
-    "O3": ["ACBC", "CBAB", "BACA"],
-    "P2": ["ACBA", "BCAB"],
-    "P3": ["ACBA", "BACB", "CBAC"],
+    "O1": [("A", "C", "B", "C")],
+    "O3": [("A", "C", "B", "A"), ("C", "B", "A", "C"), ("B", "A", "C", "B")],
+    "P2": [("A", "C", "B", "A"), ("B", "C", "A", "B")],
+    "P3": [("A", "C", "B", "A"), ("B", "A", "C", "B"), ("C", "B", "A", "C")],
 }
 LETTERS = {"A": (0.0, 0.0), "B": (1 / 3, 2 / 3), "C": (2 / 3, 1 / 3)}
 
@@ -92,10 +92,11 @@ def slab(
         raise InputError(f"slab: thickness {thickness} and vacuum {vacuum} must be positive lengths in Å")
     names = standard_cell(structure) if basis == "conventional" else NamedCell(structure.cell, IDENTITY, 1, "")
     indices, _ = three_indices(plane, True, names.hexagonal)
-    unit = _layer(structure, names.plane_to_structure(indices))
+    small, reduced = primitive_cell(structure)  # thinnest layers
+    unit = _layer(small, names.seen_from(reduced).plane_to_structure(indices))
     spacing = float(unit.cell[2, 2])
     layers = max(1, int(np.ceil(thickness / spacing - 1e-6)))
-    height, dipole, wide = min(_cuts(unit), key=lambda cut: (round(abs(cut[1]), 3), -round(cut[2], 3)))
+    height, dipole, _ = min(_cuts(unit), key=lambda cut: (round(abs(cut[1]), 3), -round(cut[2], 3)))
     atoms = unit.copy()
     fractional = atoms.get_scaled_positions(wrap=False)
     fractional[:, 2] = (fractional[:, 2] - height / spacing) % 1.0
@@ -103,7 +104,7 @@ def slab(
     atoms = atoms.repeat((1, 1, layers))
     normal = np.array([0.0, 0.0, layers * spacing + vacuum])
     atoms.set_cell([atoms.cell.array[0], atoms.cell.array[1], normal])
-    atoms.positions[:, 2] += vacuum / 2 + wide / 2
+    atoms.positions[:, 2] += vacuum / 2
     atoms.wrap(eps=1e-9)
     area = abs(float(np.linalg.det(atoms.cell.array[:2, :2])))
     polar = abs(dipole) > 1e-3
@@ -199,7 +200,7 @@ def _layer(structure: Structure, plane: npt.NDArray[np.int64]) -> ase.Atoms:
 
 
 def _cuts(unit: ase.Atoms) -> list[tuple[float, float, float]]:
-    """Possible cuts of one layer: height in Å, dipole of formal charges (e·Å) of the layer above it, width of the gap."""
+    """Possible cuts of one layer: height in Å, dipole (formal charges, e·Å) of the layer above it, width of the gap."""
     spacing = float(unit.cell.array[2, 2])
     z = np.sort(unit.positions[:, 2] % spacing)
     planes = [z[0]]
