@@ -11,7 +11,8 @@ so that
 
     Δn = [ñ − Σ_a ñ_f](grid) + Σ_a [(n^a − ñ^a) − (n_f − ñ_f)](one-centre).
 
-Core electrons are frozen in their free-atom state: they cancel.
+Core electrons are frozen in their free-atom state: they cancel. The data sets' free atoms are those of the shipped table
+(`rhotem.density.free_atoms`), so the table's potential plus that of Δn is the potential of the calculation.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.units import BOHR
 from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.free_atoms import load
 from rhotem.structure.model import Structure
 
 #: Electrons by which the count of a self-consistent PAW density may be off, per atom, before it is made exact.
@@ -189,7 +191,7 @@ def deformation_field(calculation: Any, structure: Structure, grid: PeriodicGrid
         values=final.inverse_fourier(padded(own.fourier(smooth), final.shape)),
         one_centre=terms,
         spin=spin,
-        reference="GPAW PBE",
+        reference=load().identifier,
         source="GPAW PBE+U" if any(s.hubbard_u is not None for s in dft.setups) else "GPAW PBE",
         record={
             "charge": float(density.charge),
@@ -202,7 +204,7 @@ def deformation_field(calculation: Any, structure: Structure, grid: PeriodicGrid
     )
 
 
-def padded(coefficients: npt.NDArray[np.complex128], shape: tuple[int, int, int]) -> npt.NDArray[np.complex128]:
+def padded(coefficients: npt.NDArray, shape: tuple[int, int, int]) -> npt.NDArray:
     """The same real Fourier series on a finer grid; the Nyquist term of an even length is halved between ±n/2."""
     for axis, n in enumerate(shape):
         old = coefficients.shape[axis]
