@@ -11,8 +11,8 @@ so that
 
     Δn = [ñ − Σ_a ñ_f](grid) + Σ_a [(n^a − ñ^a) − (n_f − ñ_f)](one-centre).
 
-Core electrons are frozen in their free-atom state: they cancel. The data sets' free atoms are those of the shipped table
-(`rhotem.density.free_atoms`), so the table's potential plus that of Δn is the potential of the calculation.
+Core electrons are frozen in their free-atom state: they cancel. The data sets' free atoms are those of the shipped
+table (`rhotem.density.free_atoms`), so the table's potential plus that of Δn is the potential of the calculation.
 """
 
 from dataclasses import dataclass
@@ -243,15 +243,15 @@ def _superposed(grid: PeriodicGrid, structure: Structure, sets: list[PawSet]) ->
     """Fourier coefficients of Σ ñ_f on ``grid``, atoms placed by exact phases."""
     length = np.sqrt(grid.g_squared())
     h, k, m = grid.indices()
-    total = np.zeros(grid.shape, dtype=complex)
+    total: npt.NDArray[np.complex128] = np.zeros(grid.shape, dtype=np.complex128)
     for setup in dict.fromkeys(sets):
         phases = np.zeros(grid.shape, dtype=complex)
         for a in (a for a, s in enumerate(sets) if s is setup):
             x, y, z = np.linalg.solve(grid.cell.T, structure.positions[a])
             px, py, pz = (np.exp(-2j * np.pi * i * f) for i, f in ((h, x), (k, y), (m, z)))
             phases += px[:, None, None] * py[None, :, None] * pz[None, None, :]
-        total += setup.free_transform(length) * phases
-    return total / grid.volume
+        total += setup.free_transform(length) * phases / grid.volume
+    return total
 
 
 def _exact_count(
