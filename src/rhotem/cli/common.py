@@ -81,7 +81,10 @@ PlaneOption = Annotated[
 ]
 ZoneBasisOption = Annotated[
     str,
-    typer.Option(metavar="standard|input", help="Whose cell the indices refer to: the conventional one or the file's."),
+    typer.Option(
+        metavar="conventional|input",
+        help="Whose cell the indices refer to: the conventional standard one or the file's.",
+    ),
 ]
 ThicknessOption = Annotated[float, typer.Option(metavar="nm", help="Thickness of the specimen in nm.")]
 ChargeOption = Annotated[

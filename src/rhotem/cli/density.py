@@ -38,6 +38,7 @@ def density(
 ) -> None:
     """Compute or convert the electron density of a structure: .cube, CHGCAR, .xsf, .npz, .zarr."""
     from rhotem.analysis import run
+    from rhotem.analysis.charges import charge_table
     from rhotem.core import PeriodicGrid
     from rhotem.density.files import write_density
     from rhotem.density.source import get_source
@@ -54,12 +55,13 @@ def density(
         "record": field.record,
     }
     if charges:
-        summary["charges"] = run.charges(field)
+        summary["charges"] = charge_table(field)
     if as_json:
         typer.echo(to_json(summary))
         return
     typer.echo(f"{kind} density of {crystal.atoms.get_chemical_formula()} from {field.source}, grid {field.grid.shape}")
     for row in summary.get("charges", ()):
-        bader = f"  Bader {row['bader']:+.3f}" if "bader" in row else ""
-        typer.echo(f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}{bader}")
+        typer.echo(
+            f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}"
+        )
     typer.echo(f"written: {output}")

@@ -30,33 +30,53 @@ def potential(
     source: SourceOption = "free-atoms",
     zone: ZoneOption = None,
     plane: PlaneOption = None,
-    zone_basis: ZoneBasisOption = "standard",
+    zone_basis: ZoneBasisOption = "conventional",
     sampling: SamplingOption = 0.05,
     slice_thickness: SliceOption = 1.0,
     repeat: RepeatOption = "1,1,1",
     charge: ChargeOption = 0.0,
 ) -> None:
-    """Build the potential and write it: .zarr (own format), .h5 (Prismatic), .bin (Dr. Probe).
+    """Build the potential at rest and write it: .zarr (own), .h5 (Prismatic), .addpot (Dr. Probe).
 
-    A .cfg (QSTEM) or .xyz (TEMSIM) output holds the oriented structure, for programs that take no potential.
+    A .cfg (QSTEM) or .xyz (TEMSIM) output holds the oriented structure, for programs that take no potential. Files of
+    other programs follow their documented layout and are untested in those programs.
     """
     from rhotem.analysis import run
-    from rhotem.potential.files import write_potential
+    from rhotem.potential import files
     from rhotem.potential.slices import build_potential
+    from rhotem.structure.debye_waller import mean_square_displacements
     from rhotem.structure.orient import orient
     from rhotem.structure.supercell import imaging_grid, repeated_grid
 
     crystal = run.structure(structure, charge=charge)
-    direction, basis = run.direction(crystal, zone, plane, zone_basis)
-    counts = run.repeats(repeat)
-    cell = orient(crystal, direction, basis, plane=plane is not None, primitive=not Path(source).exists())
-    grid = repeated_grid(imaging_grid(cell, sampling, slice_thickness), *counts)
+    indices, is_plane = run.direction(crystal, zone, plane)
+    counts = parse_repeats(repeat)
+    cell = orient(crystal, indices, zone_basis, plane=is_plane, primitive=not Path(source).exists())
     block = cell.repeated(*counts)
+    formula = block.structure.atoms.get_chemical_formula()
     with output_file(Path(output)) as target:
+        structure_writer = files.STRUCTURE_WRITERS.get(target.suffix.lower())
+        if structure_writer:
+            structure_writer(block.structure, target, mean_square_displacements(block.structure)[0])
+            typer.echo(f"oriented structure of {formula}: {len(block.structure)} atoms\nwritten: {output}")
+            return
+        files.check_ending(target)
+        grid = repeated_grid(imaging_grid(cell, sampling, slice_thickness), *counts)
         field = run.density(cell.crystal, source)
         slices = build_potential(block, grid, field)
-        write_potential(slices, block, target)
+        files.write(slices, target)
     typer.echo(
-        f"potential of {block.structure.atoms.get_chemical_formula()} from {field.source}: {grid.shape[2]} slices of "
-        f"{grid.shape[0]} x {grid.shape[1]}, mean inner potential {slices.mean_inner_potential:.2f} V\nwritten: {output}"
+        f"potential of {formula} from {field.source}: {grid.shape[2]} slices of {grid.shape[0]} x {grid.shape[1]}, "
+        f"mean inner potential {slices.mean_inner_potential:.2f} V\nwritten: {output}"
     )
+
+
+def parse_repeats(text: str) -> tuple[int, int, int]:
+    """Three positive whole numbers from ``2,2,1``."""
+    from rhotem.core import InputError
+
+    try:
+        a, b, c = (int(piece) for piece in text.replace("x", ",").split(","))
+    except ValueError:
+        raise InputError(f"--repeat {text}: expected three whole numbers, such as 2,2,1") from None
+    return a, b, c

@@ -1,0 +1,1 @@
+"""The workflow from structure to images, comparison of density sources, column contrast."""

@@ -1,0 +1,111 @@
+"""What bonding changes: structure factors, images and column contrast from several densities, all else the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rhotem.analysis import run
+from rhotem.analysis.columns import Column, Contrast, columns, contrast
+from rhotem.analysis.factors import FactorTable, factor_table
+from rhotem.core import InputError, Progress, silent
+from rhotem.density.field import DensityField
+from rhotem.microscope.images import ImageSet
+
+#: Images without a meaningful mean; their contrast is the excess over it in the image's unit.
+ABSOLUTE = ("iDPC", "iCoM", "dDPC")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Images and structure factors of one specimen from several densities; the first source is the reference.
+
+    Parameters
+    ----------
+    specimen : run.Specimen
+    fields, images : dict by source
+    factors : dict by source
+        Against free atoms; only for sources that are not free atoms themselves.
+    columns : list of Column
+    contrasts : dict[source][image] -> list of Contrast
+    """
+
+    specimen: run.Specimen
+    fields: dict[str, DensityField]
+    images: dict[str, ImageSet]
+    factors: dict[str, FactorTable]
+    columns: list[Column]
+    contrasts: dict[str, dict[str, list[Contrast]]]
+
+    def record(self) -> dict[str, Any]:
+        """The tables, JSON-ready."""
+        return {
+            "contrast": {
+                source: {name: {c.label: [c.value, c.spread] for c in rows} for name, rows in images.items()}
+                for source, images in self.contrasts.items()
+            },
+            "structure_factors": {
+                source: [
+                    {"hkl": h, "g_per_angstrom": g, "free_V": abs(free), "bonded_V": abs(bonded)}
+                    for h, g, free, bonded in zip(
+                        table.indices.tolist(), table.g, table.free, table.bonded, strict=True
+                    )
+                ]
+                for source, table in self.factors.items()
+            },
+        }
+
+
+def compare(
+    cut: run.Specimen,
+    sources: Sequence[str],
+    *,
+    g_max: float = 1.0,
+    phonons: int = 8,
+    temperature: float = 300.0,
+    seed: int = 0,
+    progress: Progress = silent,
+    **options: Any,
+) -> Comparison:
+    """Simulate one specimen with several density sources; thermal displacements are the same for all.
+
+    Parameters
+    ----------
+    cut : run.Specimen
+    sources : sequence of str
+        Registered names or density files, at least two; the first is the reference.
+    g_max : float
+        Structure factors up to this |g| in 1/Å.
+    phonons, temperature, seed
+        As `run.potential`.
+    **options
+        As `run.image`.
+
+    Raises
+    ------
+    InputError
+        If fewer than two different sources are named.
+    """
+    if len(set(sources)) < 2:
+        raise InputError(f"compare: got {', '.join(sources) or 'no source'}; name two different density sources")
+    fields = {source: run.density(cut, source) for source in sources}
+    images = {}
+    for source, field in fields.items():
+
+        def named(stage: str, done: int, total: int, source: str = source) -> None:
+            progress(f"{Path(source).name}: {stage}", done, total)
+
+        potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
+        images[source] = run.image(cut, potentials, configurations=max(1, phonons), progress=named, **options)
+    factors = {s: factor_table(f, g_max) for s, f in fields.items() if f.source != "free atoms"}
+    found = columns(cut.cell)
+    contrasts = {source: _contrasts(result, found) for source, result in images.items()}
+    return Comparison(cut, fields, images, factors, found, contrasts)
+
+
+def _contrasts(images: ImageSet, found: list[Column]) -> dict[str, list[Contrast]]:
+    return {
+        name: contrast(image, images.scan.size, found, absolute=name.endswith(ABSOLUTE))
+        for name, image in images.images.items()
+        if not name.endswith(("DPCx", "DPCy", "CoMx", "CoMy"))
+    }

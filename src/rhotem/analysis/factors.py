@@ -1,0 +1,60 @@
+"""Bulk structure factors of the potential: what bonding changes and by how much."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.density.field import DensityField
+from rhotem.potential.crystal import structure_factors
+
+
+@dataclass(frozen=True, eq=False)
+class FactorTable:
+    """Fourier coefficients of the potential for free atoms and for a density, one row per reflection.
+
+    Parameters
+    ----------
+    indices : (M, 3) int array
+        Reflections of the crystal's own cell, one of each ±h pair, sorted by |g|.
+    g : (M,) array
+        |g| in 1/Å.
+    free, bonded : (M,) complex arrays
+        V_h in V with free atoms and with the density.
+    """
+
+    indices: npt.NDArray[np.int64]
+    g: npt.NDArray[np.float64]
+    free: npt.NDArray[np.complex128]
+    bonded: npt.NDArray[np.complex128]
+
+    @property
+    def change(self) -> npt.NDArray[np.float64]:
+        """Relative change |V_h| bonded over free, minus one; NaN where free atoms give nothing."""
+        free = np.abs(self.free)
+        visible = free > 1e-6 * free.max()
+        return np.where(visible, np.abs(self.bonded) / np.where(visible, free, 1.0) - 1.0, np.nan)
+
+
+def reflections(cell: npt.NDArray, g_max: float) -> npt.NDArray[np.int64]:
+    """Integer reflections with 0 < |g| <= ``g_max`` (1/Å), one of each ±h pair, sorted by |g|."""
+    if g_max <= 0:
+        raise InputError(f"the largest |g| must be positive, got {g_max}")
+    lengths = np.linalg.norm(cell, axis=1)
+    bound = np.ceil(g_max * lengths).astype(int)
+    axes = [np.arange(-n, n + 1) for n in bound]
+    h = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    g = np.linalg.norm(h @ np.linalg.inv(cell).T, axis=1)
+    first = np.array([next((x for x in row if x), 0) > 0 for row in h])
+    keep = (g <= g_max) & first
+    order = np.lexsort((-h[keep][:, 0], np.round(g[keep], 9)))
+    return h[keep][order]
+
+
+def factor_table(field: DensityField, g_max: float = 1.0) -> FactorTable:
+    """Free-atom and bonded structure factors of ``field``'s crystal up to ``g_max`` in 1/Å."""
+    structure = field.structure
+    h = reflections(structure.cell, g_max)
+    g = np.linalg.norm(h @ PeriodicGrid(structure.cell, (1, 1, 1)).reciprocal, axis=1)
+    return FactorTable(h, g, structure_factors(None, structure, h), structure_factors(field, structure, h))
