@@ -55,6 +55,11 @@ class FreeAtomTable:
         """Radius in Å beyond which every density is zero."""
         return float(self._radii[-1])
 
+    @property
+    def quadrature(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Radii in Å and weights in Å³ with which Σ w f(r) is ∫ f d³r of a spherical function."""
+        return self._fine, self._weights
+
     def radii(self, Z: int) -> npt.NDArray[np.float64]:
         """Radii in Å on which the densities of ``Z`` are tabulated."""
         self._rows(Z)
