@@ -2,6 +2,7 @@
 
 from rhotem.density.files.raw import RawDensity
 from rhotem.density.files.read import read_density
+from rhotem.density.files.source import File
 from rhotem.density.files.write import write_density
 
-__all__ = ["RawDensity", "read_density", "write_density"]
+__all__ = ["File", "RawDensity", "read_density", "write_density"]

@@ -59,7 +59,7 @@ def read_cube(path: Path, endpoint: bool | None = None, cell: npt.NDArray | None
         endpoint = _repeats(values, shape, steps, cell)
     if endpoint:
         values, shape = drop_endpoint(path, values), shape - 1
-    grid = PeriodicGrid(steps * shape[:, None], tuple(shape))  # type: ignore[arg-type]
+    grid = PeriodicGrid(steps * shape[:, None], (shape[0], shape[1], shape[2]))
     structure = Structure(
         check_atoms(path, np.rint(atoms[:, 0]).astype(int), atoms[:, 2:5] * length_unit, grid.cell.copy())
     )

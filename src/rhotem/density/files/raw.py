@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import ase
 import numpy as np
@@ -34,7 +34,7 @@ Content = Literal[
     "unknown",
 ]
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _CHUNK = 65536
 #: Fortran drops the E of three-digit exponents: 0.12-103.
 _FORTRAN = re.compile(rb"([0-9.])([+-][0-9]{3})\b")
@@ -188,7 +188,7 @@ def _parse(text: bytes) -> npt.NDArray[np.float64] | None:
         warnings.simplefilter("error")
         for candidate in (text, _FORTRAN.sub(rb"\1E\2", text.replace(b"D", b"E"))):
             try:
-                return np.fromstring(candidate, sep=" ")  # type: ignore[call-overload]
+                return np.fromstring(candidate, sep=" ")
             except (DeprecationWarning, ValueError):
                 continue
     return None

@@ -106,7 +106,7 @@ def _read_values(text: TextReader, grid: PeriodicGrid) -> npt.NDArray:
 
 def _skip_to_grid(text: TextReader, grid: PeriodicGrid) -> tuple[list[int], bool]:
     """Pass over augmentation occupancies; their number per atom, and whether another grid follows."""
-    counts = []
+    counts: list[int] = []
     shape = list(map(str, grid.shape))
     while (line := text.line()) is not None:
         words = line.split()

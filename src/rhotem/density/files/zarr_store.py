@@ -1,7 +1,7 @@
 """Zarr groups: the same entries as RhoTEM's npz, the grid in chunks. Written so that zarr 2 and 3 both read it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ def read_zarr(path: Path) -> RawDensity:
 
     try:
         group = zarr.open_group(str(path), mode="r")
-        data: dict[str, Any] = {name: np.asarray(group[name][...]) for name in group.array_keys()}
+        data: dict[str, Any] = {name: np.asarray(cast(Any, group[name])[...]) for name in group.array_keys()}
         if "meta" in group.attrs:
             data["meta"] = group.attrs["meta"]
     except Exception as error:  # zarr 2 and 3 raise different, undocumented types for damaged stores
@@ -40,7 +40,8 @@ def write_zarr(field: DensityField, path: Path) -> None:
     import zarr
 
     v3 = hasattr(zarr.Group, "create_array")
-    group = zarr.open_group(str(path), mode="w", **({"zarr_format": 2} if v3 else {}))
+    version: dict[str, Any] = {"zarr_format": 2} if v3 else {}
+    group = zarr.open_group(str(path), mode="w", **version)
     for name, value in to_mapping(field).items():
         if name == "meta":
             group.attrs["meta"] = value

@@ -1,0 +1,197 @@
+"""Total, all-electron valence or pseudised valence, and of which PAW sets: what a density file holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.core.units import BOHR
+from rhotem.density.field import DensityField
+from rhotem.density.files.counts import Assignment, candidates, decide, tolerance
+from rhotem.density.files.nucleus import FILL_RADIUS, filled
+from rhotem.density.files.raw import RawDensity
+from rhotem.density.files.spheres import inside
+from rhotem.density.superpose import superpose
+from rhotem.structure.model import Structure
+
+#: A pseudised grid sums to its electrons; an all-electron one misses up to this many per atom near the nuclei.
+SAMPLING_SLACK = 1.5
+#: Total densities are filled this far from nuclei (Å): there the core is steeper than any grid.
+TOTAL_FILL = 0.25
+#: A valence is pseudised if within `CLOSE` (Å) of the nuclei it differs from the free atoms' by more than this part.
+PSEUDISED, CLOSE = 0.35, 0.45
+#: A count of a total density that misses by more than this (e/atom) before correction is worth a warning.
+RESIDUAL = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What a file holds, with free atoms already subtracted.
+
+    Parameters
+    ----------
+    assignment : Assignment
+    pseudised : bool
+        Rebuild the inside of augmentation spheres.
+    deformation : array
+        File minus free atoms as the file samples them, e/Å³; not yet treated near nuclei.
+    fill_radius : float
+        How far from nuclei an all-electron density is filled, Å.
+    record : dict
+        Counts, for the field's record.
+    """
+
+    assignment: Assignment
+    pseudised: bool
+    deformation: npt.NDArray
+    fill_radius: float = FILL_RADIUS
+    record: dict = field(default_factory=dict)
+
+
+def decide_content(
+    raw: RawDensity, structure: Structure, valence: Mapping[str, float] | None = None, certain: bool = False
+) -> Decision:
+    """Decide by counting electrons, near nuclei after the treatment the density will get.
+
+    Parameters
+    ----------
+    raw : RawDensity
+        On the cell of ``structure``.
+    structure : Structure
+        In the order and with the charge the count refers to.
+    valence : mapping, optional
+        Electrons by element symbol where known.
+    certain : bool
+        The user has said what the file holds; a sum of AECCAR0 and 2 under a CHGCAR name is not considered.
+
+    Raises
+    ------
+    InputError
+        Count that is not positive, fits nothing, or fits more than one thing.
+    """
+    if not raw.electrons > 0:
+        raise InputError(f"{raw.path}: holds {raw.electrons:.3f} electrons, expected a positive density")
+    table = [
+        (option, scale, misfit)
+        for scale in ((1.0, BOHR**-3) if raw.format == "xsf" and not raw.known.get("unit") else (1.0,))
+        for option, misfit in _misfits(raw, structure, valence, scale, certain)
+    ]
+    by_option: dict[Assignment, tuple[float, float]] = {}
+    for option, scale, misfit in table:
+        if option not in by_option or abs(misfit) < abs(by_option[option][1]):
+            by_option[option] = (scale, misfit)
+    listed = [(option, misfit) for option, (_, misfit) in by_option.items()]
+    assignment, misfit = decide(str(raw.path), structure, structure.charge, listed)
+    return _subtracted(raw, structure, assignment, by_option[assignment][0], misfit)
+
+
+def _misfits(
+    raw: RawDensity, structure: Structure, valence: Mapping[str, float] | None, scale: float, certain: bool
+) -> list[tuple[Assignment, float]]:
+    """How many electrons the file holds more than each thing it could be."""
+    expected = structure.charge - raw.electrons * scale
+    options = candidates(structure, valence, total=raw.content in ("unknown", "total", "pseudo-valence"))
+    plain = [(o, -expected - o.count(structure)) for o in options]
+    limit = tolerance(structure)
+    if raw.content == "pseudo-valence":
+        fits = [(o, m) for o, m in plain if abs(m) <= limit and (certain or not _only_total(o, options))]
+        if fits or certain:
+            return fits or plain
+        plain = [(o, m) for o, m in plain if o.total]
+    elif raw.content == "total":
+        plain = [(o, m) for o, m in plain if o.total]
+    # Cores and valence nodes make the sum over a grid unreliable: compare after the treatment near nuclei.
+    slack = SAMPLING_SLACK * len(structure)
+    sums = _TreatedSums(raw, structure, scale)
+    close = [(o, sums.misfit(o)) for o, m in plain if o.total or abs(m) < slack]
+    if raw.content != "unknown":
+        return close or plain
+    exact = [(o, m) for o, m in plain if not o.total]
+    return close + exact
+
+
+def _only_total(option: Assignment, options: list[Assignment]) -> bool:
+    """True for the total where smaller valences exist as well."""
+    return option.total and any(not o.total for o in options)
+
+
+class _TreatedSums:
+    """Electrons of the file and of each element's free atoms after filling near nuclei, which is linear."""
+
+    def __init__(self, raw: RawDensity, structure: Structure, scale: float) -> None:
+        self._raw, self._structure, self._scale = raw, structure, scale
+        self._file: dict[float, float] = {}
+        self._free: dict[tuple[int, float, float], float] = {}
+
+    def misfit(self, option: Assignment) -> float:
+        """Electrons of the file minus those of the free atoms, plus the charge."""
+        radius = TOTAL_FILL if option.total else FILL_RADIUS
+        grid = self._raw.grid
+        if radius not in self._file:
+            self._file[radius] = self._scale * grid.integrate(filled(grid, self._raw.values, self._structure, radius))
+        return (
+            self._file[radius]
+            - sum(self._element(z, n, radius) for z, n in option.electrons.items())
+            + self._structure.charge
+        )
+
+    def _element(self, z: int, electrons: float, radius: float) -> float:
+        key = (z, electrons, radius)
+        if key not in self._free:
+            part = replace(self._structure, atoms=self._structure.atoms[self._structure.numbers == z], moments=None)
+            density = superpose(part, self._raw.grid, {z: electrons})
+            self._free[key] = self._raw.grid.integrate(filled(self._raw.grid, density, self._structure, radius))
+        return self._free[key]
+
+
+def _subtracted(raw: RawDensity, structure: Structure, assignment: Assignment, scale: float, misfit: float) -> Decision:
+    """The decision, with free atoms subtracted as the file samples them."""
+    values = raw.values * scale if scale != 1.0 else raw.values
+    free = superpose(structure, raw.grid, dict(assignment.electrons))
+    deformation = values - free
+    record = {
+        "electrons_on_grid": raw.electrons * scale,
+        "electrons_found": f"{'total' if assignment.total else 'valence'}: {assignment.text()}",
+        "count_misfit_e": misfit,
+    }
+    if scale != 1.0:
+        record["unit"] = "e/Bohr^3, by the electron count"
+    difference = _close_difference(raw, structure, deformation, free)
+    if raw.content == "pseudo-valence":
+        # Without a core there is nothing to tell by name: a sum of AECCAR0 and 2 follows the free atoms' cusp.
+        pseudised = not assignment.total or difference > PSEUDISED
+    else:
+        pseudised = raw.content == "unknown" and not assignment.total and difference > PSEUDISED
+    record |= {"pseudised": pseudised, "difference_near_nuclei": difference}
+    if pseudised or not assignment.total:
+        return Decision(assignment, pseudised, deformation, FILL_RADIUS, record)
+    averaged = values - _voxel_averaged(raw, structure)
+    if _close_difference(raw, structure, averaged, free) < difference:
+        deformation, record["cores"] = averaged, "averaged over voxels"
+    remaining = raw.grid.integrate(filled(raw.grid, deformation, structure, TOTAL_FILL)) + structure.charge
+    if abs(remaining) > RESIDUAL * len(structure):
+        record["warnings"] = [
+            f"total density on a grid: {remaining:+.3f} e remain after subtracting free atoms, because the grid is too "
+            "coarse for cores; a valence density (AECCAR2) is more accurate"
+        ]
+    return Decision(assignment, False, deformation, TOTAL_FILL, record)
+
+
+def _voxel_averaged(raw: RawDensity, structure: Structure) -> npt.NDArray:
+    """Free atoms as RhoTEM writes total densities: cores averaged over voxels."""
+    from rhotem.density.convert import as_kind
+
+    zero = np.zeros(raw.grid.shape)
+    return as_kind(DensityField("deformation", replace(structure, charge=0.0), raw.grid, zero), "total").values
+
+
+def _close_difference(raw: RawDensity, structure: Structure, deformation: npt.NDArray, free: npt.NDArray) -> float:
+    """Σ|Δn| / Σ n_free over the points within `CLOSE` of nuclei."""
+    above = below = 0.0
+    for centre in structure.positions:
+        index, _, _ = inside(raw.grid, centre, CLOSE)
+        above += float(np.abs(deformation[index]).sum())
+        below += float(free[index].sum())
+    return above / below if below else 0.0
