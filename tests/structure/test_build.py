@@ -173,3 +173,25 @@ def test_interface_stacks_two_orientations():
     assert symmetry(same.structure).number == 221
     with pytest.raises(InputError, match="do not match"):
         interface(one, two, max_strain=0.0001)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        phase("NMC811"),
+        deintercalate(phase("LiCoO2", primitive=True), 0.5),
+        vacancy(Structure(phase("LiCoO2").atoms.repeat((2, 2, 1))), "Li"),
+        strained(phase("LiNiO2"), [0.01, 0, 0]),
+    ],
+)
+def test_directions_keep_the_names_of_the_parent(made):
+    """[100] of a derived crystal is the hexagonal [100] of the layered oxide: oxygen planes lie edge-on."""
+    cell = orient(made, (1, 0, 0), up=(0, 0, 1))
+    assert cell.labels["zone"] == "[100]" and cell.space_group == "R-3m"
+    heights = np.sort(cell.structure.positions[cell.structure.numbers == 8][:, 1])
+    steps = np.diff(heights)
+    steps = steps[steps > 0.2]
+    assert 1.9 < steps.min() < 2.2 and 2.5 < steps.max() < 2.8
+    # and once more after turning: the names turn with the crystal
+    again = orient(cell.crystal, (1, 0, 0), up=(0, 0, 1))
+    assert np.allclose(again.lengths, cell.lengths)

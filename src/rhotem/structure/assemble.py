@@ -112,7 +112,8 @@ def slab(
     note = f"({text}) slab of {layers} layers, {layers * spacing:.2f} Å, {vacuum:g} Å vacuum" + (
         f"; polar, every cut has a dipole (formal charges: {layers * dipole / area:+.3f} e/Å)" if polar else ""
     )
-    info = {**structure.info, "notes": [*structure.info.get("notes", []), note], "polar": polar}
+    kept = {key: value for key, value in structure.info.items() if not key.startswith("parent_")}
+    info = {**kept, "notes": [*structure.info.get("notes", []), note], "polar": polar}
     charge = structure.charge * len(atoms) / len(structure)
     return Structure(atoms, charge, None, info)
 

@@ -7,10 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.structure.indices import standard_cell, with_parent
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import Sites, order
 
 Generator = np.random.Generator
+
+
+def repeated(structure: Structure, nx: int, ny: int, nz: int) -> Structure:
+    """The cell repeated along its vectors; charge and moments with it."""
+    if min(nx, ny, nz) < 1:
+        raise InputError(f"repeats {nx} x {ny} x {nz}: expected three positive whole numbers")
+    copies = nx * ny * nz
+    moments = None if structure.moments is None else np.tile(structure.moments, copies)
+    atoms = structure.atoms.repeat((nx, ny, nz))
+    return Structure(atoms, structure.charge * copies, moments, dict(structure.info))
 
 
 def deintercalate(
@@ -68,7 +79,14 @@ def replace_element(
     occupants: list[dict[str, float]] = [{symbol: 1.0} for symbol in structure.atoms.get_chemical_symbols()]
     for index in sites:
         occupants[index] = {k: v for k, v in {element: 1.0 - fraction, **by}.items() if v > 1e-9}
-    atoms, note = order(Sites(structure.cell, structure.atoms.get_scaled_positions(), occupants))
+    atoms, note = order(
+        Sites(
+            structure.cell,
+            structure.atoms.get_scaled_positions(),
+            occupants,
+            standard_cell(structure).right_angles(),
+        )
+    )
     note = note.replace("the cell of the file", "the given cell")
     return _derived(structure, atoms, note, charge=structure.charge * atoms.get_volume() / structure.volume)
 
@@ -120,7 +138,10 @@ def strained(structure: Structure, strain: npt.ArrayLike) -> Structure:
         raise InputError("strain: a principal strain below -0.5 would crush the cell")
     atoms = structure.atoms.copy()
     atoms.set_cell(structure.cell @ (np.eye(3) + tensor), scale_atoms=True)
-    return _derived(structure, atoms, f"strained by {np.round(tensor, 6).tolist()}", moments=structure.moments)
+    note = f"strained by {np.round(tensor, 6).tolist()}"
+    made = _derived(structure, atoms, note, moments=structure.moments)
+    made.info["parent_cell"] = (np.array(made.info["parent_cell"]) @ (np.eye(3) + tensor)).tolist()
+    return made
 
 
 def displaced(structure: Structure, mean_square: float | npt.NDArray[np.float64], rng: Generator) -> Structure:
@@ -188,4 +209,5 @@ def _derived(
     """``atoms`` with what is known of the structure they came from, and a note of what was done."""
     info = {key: value for key, value in structure.info.items() if key not in ("file", "sha256")}
     info["notes"] = [*info.get("notes", []), note]
+    info = with_parent(info, structure)
     return Structure(atoms, structure.charge if charge is None else charge, moments, info)

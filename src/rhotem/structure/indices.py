@@ -67,6 +67,11 @@ class NamedCell:
         """Coprime indices, in this cell, of the plane (hkl) of the structure's vectors."""
         return coprime(_times(hkl, _transposed(self.rows)))
 
+    def right_angles(self) -> Ints:
+        """Three lattice directions, in the structure's vectors, as near to right angles as the axes allow; rows."""
+        directions = [(1, 0, 0), (1, 2, 0) if self.hexagonal else (0, 1, 0), (0, 0, 1)]
+        return np.stack([self.direction_to_structure(direction) for direction in directions])
+
     def seen_from(self, reduced: Rational) -> "NamedCell":
         """The same cell in the vectors of another structure, ``reduced @ structure.cell``."""
         rows = tuple(tuple(_times(row, inverse(reduced))) for row in self.rows)
@@ -90,7 +95,11 @@ def standard_cell(structure: Structure, symprec: float = SYMPREC) -> NamedCell:
 
     spglib idealises and rotates its standard cell; here only its *choice of vectors* is used, so that a direction keeps
     its Cartesian meaning. If spglib finds nothing (strongly distorted input) the input cell itself is the standard one.
+    A structure made from another by ordering, substitution or defects keeps the names of its parent (`with_parent`).
     """
+    parent = _parent_cell(structure)
+    if parent is not None:
+        return parent
     dataset = symmetry(structure, symprec)
     if dataset is None:
         return NamedCell(structure.cell.copy(), IDENTITY, 1, "P1")
@@ -104,6 +113,27 @@ def standard_cell(structure: Structure, symprec: float = SYMPREC) -> NamedCell:
             " use directions of the input cell (--zone-basis input)"
         )
     return NamedCell(exact @ structure.cell, rows, int(dataset.number), str(dataset.international))
+
+
+def with_parent(info: dict, parent: Structure) -> dict:
+    """``info`` of a structure made from ``parent`` in the same frame: directions keep the names they have there."""
+    if "parent_cell" in info:
+        return info
+    named = standard_cell(parent)
+    return {**info, "parent_cell": named.cell.tolist(), "parent_space_group": [named.number, named.symbol]}
+
+
+def _parent_cell(structure: Structure) -> NamedCell | None:
+    """The parent's standard cell, if the structure has one and its cell is made of the parent's lattice."""
+    if "parent_cell" not in structure.info:
+        return None
+    cell = np.array(structure.info["parent_cell"], dtype=float)
+    values = cell @ np.linalg.inv(structure.cell)
+    rows = tuple(tuple(Fraction(float(x)).limit_denominator(1000) for x in row) for row in values)
+    if np.abs((as_floats(rows) - values) @ structure.cell).max() > 1e-3:
+        return None
+    number, symbol = structure.info.get("parent_space_group", (0, ""))
+    return NamedCell(as_floats(rows) @ structure.cell, rows, int(number), str(symbol))
 
 
 def primitive_cell(structure: Structure, symprec: float = SYMPREC) -> tuple[Structure, Rational]:

@@ -41,11 +41,15 @@ class Sites:
         Fractional.
     occupants : sequence of N mappings
         Element symbol -> occupancy; what is missing to 1 is vacancy.
+    axes : (3, 3) int array, optional
+        Directions at right angles (in units of the cell) along which supercells should repeat soon: images of the
+        ordered crystal stay small. The cell's own vectors by default.
     """
 
     cell: Floats
     positions: Floats
     occupants: Sequence[Mapping[str, float]]
+    axes: npt.NDArray[np.int64] | None = None
 
 
 def order(sites: Sites, *, tolerance: float = 0.02, max_sites: int = 400) -> tuple[ase.Atoms, str]:
@@ -82,7 +86,7 @@ def order(sites: Sites, *, tolerance: float = 0.02, max_sites: int = 400) -> tup
             f"partial occupancies: no supercell of up to {max_sites} sites matches them within {tolerance};"
             " order the structure by hand"
         )
-    transform = compact_supercell(sites.cell, size)
+    transform = compact_supercell(sites.cell, size, sites.axes)
     from rhotem.structure.lattice import coset_representatives
 
     shifts = coset_representatives(transform)
@@ -176,19 +180,26 @@ def ewald_matrix(cell: Floats, fractional: Floats) -> Floats:
     return matrix
 
 
-def compact_supercell(cell: Floats, size: int) -> npt.NDArray[np.int64]:
-    """Among all supercells of ``size`` cells the most compact one: shortest longest side once reduced."""
+def compact_supercell(cell: Floats, size: int, axes: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+    """A supercell of ``size`` cells: among the compact ones the one that repeats soonest along ``axes``.
+
+    Compact means a longest side (once reduced) at most 1.5 times the shortest possible.
+    """
     from ase.geometry import minkowski_reduce
 
-    best, best_key = np.eye(3, dtype=np.int64), (np.inf, np.inf)
+    lines = np.eye(3, dtype=np.int64) if axes is None else axes
+    found = []
     for a, b, c in _factors(size):
         for i, j, k in product(range(b), range(c), range(c)):
             rows = np.array([[a, i, j], [0, b, k], [0, 0, c]])
             reduced, change = minkowski_reduce(rows @ cell)
             sides = np.sort(np.linalg.norm(reduced, axis=1))
-            key = (round(float(sides[2]), 4), round(float(sides[1]), 4))
-            if key < best_key:
-                best, best_key = np.asarray(change, dtype=np.int64) @ rows, key
+            shares = np.round(lines @ np.linalg.inv(rows) * size).astype(np.int64)
+            periods = size // np.gcd(np.gcd.reduce(shares, axis=1), size)
+            found.append((int(periods.prod()), *np.round(sides[::-1], 4).tolist(), np.asarray(change) @ rows))
+    longest = 1.5 * min(entry[1] for entry in found)
+    best = min((entry for entry in found if entry[1] <= longest + 1e-3), key=lambda entry: entry[:4])[4]
+    best = best.astype(np.int64)
     return -best if np.linalg.det(best) < 0 else best
 
 

@@ -285,7 +285,10 @@ def _build(made: _Making, structure: Structure, transform: Ints, lengths: Floats
     atoms.set_cell(crystal_cell)
     atoms.set_positions(fractional @ crystal_cell)
     atoms.set_pbc(True)
-    crystal = Structure(atoms, structure.charge, structure.moments, dict(structure.info))
+    info = dict(structure.info)
+    if "parent_cell" in info:
+        info["parent_cell"] = (np.array(info["parent_cell"]) @ (np.eye(3) + made.strain) @ made.rotation.T).tolist()
+    crystal = Structure(atoms, structure.charge, structure.moments, info)
     shifts = coset_representatives(transform)
     index = np.tile(np.arange(len(structure)), len(shifts))
     placed = (fractional[None] + shifts[:, None]).reshape(-1, 3) @ np.linalg.inv(transform.astype(float))
@@ -295,7 +298,7 @@ def _build(made: _Making, structure: Structure, transform: Ints, lengths: Floats
     charge = structure.charge * len(shifts)
     axes = [[named.direction_from_structure(row) for row in transform] for named in (made.own, made.conventional)]
     return ImagingCell(
-        structure=Structure(image, charge, moments, dict(structure.info)),
+        structure=Structure(image, charge, moments, dict(info)),
         transform=transform,
         crystal=crystal,
         origin=made.origin,

@@ -8,6 +8,7 @@ import ase
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.indices import standard_cell, with_parent
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import Sites, order
 
@@ -49,7 +50,7 @@ def phase(name: str, primitive: bool = False) -> Structure:
     """A phase by name.
 
     Phases with shared sites (NMC, Li4Ti5O12, Na3V2(PO4)3) are ordered by lowest electrostatic energy in the smallest
-    cell that holds the composition; ``info["notes"]`` says so.
+    cell that holds the composition; ``info["notes"]`` says so. Directions keep the names of the average structure.
 
     Parameters
     ----------
@@ -78,15 +79,19 @@ def phase(name: str, primitive: bool = False) -> Structure:
         primitive_cell=primitive or shared,
     )
     notes = []
+    average = Structure(atoms)
     if shared:
         occupants = [kinds[i] for i in atoms.arrays["spacegroup_kinds"]]
-        atoms, note = order(Sites(atoms.cell.array, atoms.get_scaled_positions(), occupants))
+        atoms, note = order(
+            Sites(atoms.cell.array, atoms.get_scaled_positions(), occupants, standard_cell(average).right_angles())
+        )
         notes.append(note.replace("the cell of the file", "the primitive cell"))
     elements = list(dict.fromkeys(symbol for kind in kinds for symbol in kind))
     order_by = np.argsort([elements.index(symbol) for symbol in atoms.get_chemical_symbols()], kind="stable")
     atoms = ase.Atoms(atoms.numbers[order_by], positions=atoms.positions[order_by], cell=atoms.cell, pbc=True)
     info = {"name": key, "title": entry["title"], "class": entry["class"], "reference": entry["reference"]}
-    return Structure(atoms, info={**info, "notes": notes})
+    info = {**info, "notes": notes}
+    return Structure(atoms, info=with_parent(info, average) if shared else info)
 
 
 def _resolve(name: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from rhotem.core import InputError
 from rhotem.core.provenance import file_sha256
 from rhotem.structure.check import check
+from rhotem.structure.indices import standard_cell, with_parent
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import Sites, order
 
@@ -72,7 +74,9 @@ def read_structure(
                 f"{name}: {_listed(sites, partial)}; order it, or ask for an ordered choice (--order auto)"
             )
         if partial:
-            read, note = order(sites)
+            info = with_parent(info, Structure(read))
+            axes = standard_cell(Structure(read)).right_angles()
+            read, note = order(replace(sites, axes=axes))
             notes.append(note)
             moments = None
     atoms = ase.Atoms(read.numbers, positions=read.positions, cell=read.cell, pbc=True)

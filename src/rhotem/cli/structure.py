@@ -1,0 +1,274 @@
+"""`rhotem structure`: ready phases, defects, slabs; orient and check structures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rhotem.cli.common import (
+    ChargeOption,
+    JsonOption,
+    OutFileOption,
+    SeedOption,
+    StructureArgument,
+    output_file,
+    parse_indices,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from rhotem.structure.model import Structure
+
+app = typer.Typer(
+    no_args_is_help=True, help="Ready phases, defects and interfaces; orient, repeat and check structures."
+)
+
+OrderOption = Annotated[
+    bool, typer.Option("--order", help="Order partly occupied sites by lowest electrostatic energy.")
+]
+VacuumOption = Annotated[float | None, typer.Option(metavar="Å", help="Vacuum on each side of a molecule or sheet.")]
+
+
+def _load(name: str, charge: float = 0.0, order: bool = False, vacuum: float | None = None) -> "Structure":
+    """A structure from a file or the name of a ready phase."""
+    from rhotem.core import InputError
+    from rhotem.structure.phases import phase
+    from rhotem.structure.read import read_structure
+
+    if not Path(name).exists():
+        try:
+            return phase(name)
+        except InputError:
+            if not Path(name).suffix:
+                raise
+    return read_structure(name, charge=charge, ordering="auto" if order else None, vacuum=vacuum)
+
+
+def _save(structure: "Structure", output: Path) -> None:
+    from rhotem.structure.write import write_structure
+
+    with output_file(Path(output)) as target:
+        write_structure(structure, target)
+
+
+@app.command()
+def phase(
+    name: Annotated[str | None, typer.Argument(help="Name of the phase; none lists them.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write.")] = None,
+    primitive: Annotated[bool, typer.Option(help="The primitive instead of the conventional cell.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the ready phases, or write one to a file, with its literature."""
+    from rhotem.structure import phases
+
+    if name is None:
+        table = {key: phases.describe(key) for key in phases.names()}
+        if as_json:
+            typer.echo(to_json(table))
+            return
+        for key, entry in table.items():
+            typer.echo(f"{key:16s} {entry['title']}")
+        return
+    structure = phases.phase(name, primitive=primitive)
+    if output is not None:
+        _save(structure, output)
+    _tell(structure, as_json, output)
+
+
+@app.command()
+def check(
+    structure: StructureArgument,
+    order: OrderOption = False,
+    vacuum: VacuumOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a structure and say what it is: composition, symmetry, density, anything odd."""
+    _tell(_load(structure, order=order, vacuum=vacuum), as_json)
+
+
+@app.command()
+def orient(
+    structure: StructureArgument,
+    output: OutFileOption,
+    zone: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction that points to the viewer: 1,1,0.")
+    ] = None,
+    plane: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="h,k,l", help="Instead of --zone: the plane seen face on.")
+    ] = None,
+    basis: Annotated[
+        Literal["conventional", "input"],
+        typer.Option("--zone-basis", help="Whose cell the indices refer to: the conventional one or the file's."),
+    ] = "conventional",
+    up: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction that points up in the picture.")
+    ] = None,
+    max_strain: Annotated[float, typer.Option(help="Largest strain to close the cell, 0.01 is 1 %.")] = 0.01,
+    max_atoms: Annotated[int, typer.Option(min=1, help="Largest cell to look for.")] = 5000,
+    thickness: Annotated[float | None, typer.Option(metavar="nm", help="Repeat along the beam to a thickness.")] = None,
+    width: Annotated[float | None, typer.Option(metavar="Å", help="Repeat across the beam to a width.")] = None,
+    charge: ChargeOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a crystal so that a zone axis faces the beam: smallest orthogonal cell, beam along z."""
+    from rhotem.core import InputError
+    from rhotem.structure.orient import orient as oriented
+    from rhotem.structure.supercell import lateral_repeats, thickness_repeats
+
+    if zone is not None and plane is not None:
+        raise InputError("--zone and --plane say the same thing twice; give one of them")
+    cell = oriented(
+        _load(structure, charge),
+        plane if plane is not None else zone or (0, 0, 1),
+        basis,
+        plane=plane is not None,
+        up=up,
+        max_strain=max_strain,
+        max_atoms=max_atoms,
+        primitive=True,
+    )
+    nx, ny = (1, 1) if width is None else lateral_repeats(cell, width)
+    nz = 1 if thickness is None else thickness_repeats(cell, thickness)[0]
+    cell = cell.repeated(nx, ny, nz)
+    _save(cell.structure, output)
+    record = cell.record()
+    if as_json:
+        typer.echo(to_json(record))
+        return
+    labels, lengths = record["labels"], record["lengths_angstrom"]
+    seen = labels.get("plane", labels["zone"])
+    typer.echo(f"{record['space_group']} seen along {seen}: x {labels['x']}, y {labels['y']}")
+    typer.echo(f"{lengths[0]:.4f} x {lengths[1]:.4f} x {lengths[2]:.4f} Å, {record['atoms']} atoms")
+    typer.echo(f"strain {100 * record['max_strain']:.3f} %" if record["max_strain"] > 1e-9 else "no strain")
+    for note in record["notes"]:
+        typer.echo(f"note: {note}")
+    typer.echo(f"written: {output}")
+
+
+@app.command()
+def build(
+    structure: StructureArgument,
+    output: OutFileOption,
+    repeat: Annotated[str | None, typer.Option(metavar="nx,ny,nz", help="Repeat the cell first.")] = None,
+    deintercalate: Annotated[
+        str | None, typer.Option(metavar="0.5|Li:0.5", help="Fraction of Li (or Na, or the element named) to remove.")
+    ] = None,
+    substitute: Annotated[
+        str | None, typer.Option(metavar="Ni:Mn:0.1", help="Replace a fraction of an element by another.")
+    ] = None,
+    vacancy: Annotated[str | None, typer.Option(metavar="O[:n]", help="Remove n atoms of an element.")] = None,
+    antisite: Annotated[str | None, typer.Option(metavar="Li:Ni[:n]", help="Exchange n neighbouring pairs.")] = None,
+    strain: Annotated[str | None, typer.Option(metavar="exx,eyy,ezz", help="Strain, 0.01 is 1 %.")] = None,
+    surface: Annotated[
+        Any, typer.Option("--slab", parser=parse_indices, metavar="h,k,l", help="Cut a slab along a plane.")
+    ] = None,
+    thickness: Annotated[float, typer.Option(metavar="Å", help="Least thickness of the slab.")] = 20.0,
+    vacuum: Annotated[float, typer.Option(metavar="Å", help="Empty layer beside the slab.")] = 15.0,
+    rattle: Annotated[float | None, typer.Option(metavar="Å", help="Random displacement, rms per axis.")] = None,
+    random: Annotated[bool, typer.Option("--random", help="Choose sites at random, not by lowest energy.")] = False,
+    seed: SeedOption = 0,
+    charge: ChargeOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a structure: state of charge, substitution, defects, strain, slab, displacements; in this order."""
+    import numpy as np
+
+    from rhotem.structure import assemble
+    from rhotem.structure import build as tools
+
+    made = _load(structure, charge)
+    rng = np.random.default_rng(seed)
+    chosen = rng if random else None
+    if repeat:
+        made = tools.repeated(made, *(_whole(x) for x in _parts(repeat, "--repeat", 3, ",")))
+    if deintercalate:
+        *element, fraction = _parts(deintercalate, "--deintercalate", (1, 2))
+        made = tools.deintercalate(made, _number(fraction), element[0] if element else None, chosen)
+    if substitute:
+        old, new, share = _parts(substitute, "--substitute", 3)
+        made = tools.substitute(made, old, new, _number(share), chosen)
+    if vacancy:
+        gone, *count = _parts(vacancy, "--vacancy", (1, 2))
+        made = tools.vacancy(made, gone, _whole(count[0]) if count else 1, chosen)
+    if antisite:
+        one, two, *count = _parts(antisite, "--antisite", (2, 3))
+        made = tools.antisite(made, one, two, _whole(count[0]) if count else 1, chosen)
+    if strain:
+        made = tools.strained(made, [_number(x) for x in _parts(strain, "--strain", 3, ",")])
+    if surface is not None:
+        made = assemble.slab(made, surface, thickness, vacuum)
+    if rattle is not None:
+        made = tools.displaced(made, _number(str(rattle)) ** 2, rng)
+    _save(made, output)
+    _tell(made, as_json, output)
+
+
+def _parts(text: str, option: str, number: int | tuple[int, ...], separator: str = ":") -> list[str]:
+    from rhotem.core import InputError
+
+    parts = [piece.strip() for piece in text.split(separator)]
+    allowed = (number,) if isinstance(number, int) else number
+    if len(parts) not in allowed or not all(parts):
+        wanted = " or ".join(str(n) for n in allowed)
+        raise InputError(f"{option} {text}: expected {wanted} values separated by '{separator}'")
+    return parts
+
+
+def _number(text: str) -> float:
+    from rhotem.core import InputError
+
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{text!r} is not a number") from error
+
+
+def _whole(text: str) -> int:
+    from rhotem.core import InputError
+
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def _summary(structure: "Structure") -> dict[str, Any]:
+    """What a structure is."""
+    from rhotem.structure.check import check as checked
+    from rhotem.structure.debye_waller import mean_square_displacements
+    from rhotem.structure.indices import symmetry
+
+    found = symmetry(structure)
+    remarks = dict.fromkeys([*structure.info.get("notes", []), *checked(structure)])
+    return {
+        "name": structure.info.get("name", ""),
+        "title": structure.info.get("title", ""),
+        "formula": structure.atoms.get_chemical_formula(),
+        "atoms": len(structure),
+        "space_group": found.international if found else "P1",
+        "space_group_number": int(found.number) if found else 1,
+        "cell": structure.atoms.cell.cellpar().round(5).tolist(),
+        "volume_angstrom3": structure.volume,
+        "density_g_cm3": float(structure.atoms.get_masses().sum() / structure.volume * 1.66053907),
+        "charge": structure.charge,
+        "reference": structure.info.get("reference", ""),
+        "displacements": mean_square_displacements(structure)[1],
+        "notes": list(remarks),
+    }
+
+
+def _tell(structure: "Structure", as_json: bool, output: Path | None = None) -> None:
+    summary = _summary(structure)
+    if as_json:
+        typer.echo(to_json({**summary, "file": output}))
+        return
+    a, b, c, alpha, beta, gamma = summary["cell"]
+    title = f" ({summary['title']})" if summary["title"] else ""
+    typer.echo(f"{summary['formula']}{title}, {summary['atoms']} atoms, {summary['space_group']}")
+    typer.echo(f"a {a:.4f}  b {b:.4f}  c {c:.4f} Å   α {alpha:.2f}  β {beta:.2f}  γ {gamma:.2f}°")
+    typer.echo(f"{summary['volume_angstrom3']:.2f} Å³, {summary['density_g_cm3']:.3f} g/cm³")
+    if summary["reference"]:
+        typer.echo(f"from: {summary['reference']}")
+    for note in summary["notes"]:
+        typer.echo(f"note: {note}")
+    if output is not None:
+        typer.echo(f"written: {output}")
