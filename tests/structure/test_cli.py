@@ -50,6 +50,14 @@ def test_build(tmp_path):
     run("build", "LiNiO2", "--substitute", "Ni:Mn:0.5", "--strain", "0.01,0,0", "-o", out)
 
 
+def test_interface(tmp_path):
+    out = tmp_path / "boundary.cif"
+    text = run("interface", "SrTiO3", "SrTiO3", "--upper-up", "1,1,0", "--width", "8", "-o", out)
+    assert "repeats along x" in text
+    cell = read_structure(out).cell
+    assert np.allclose(cell, np.diag(np.diag(cell)), atol=1e-6)
+
+
 def test_check_reports(tmp_path):
     summary = json.loads(run("check", "Li3PO4", "--json"))
     assert summary["space_group"] == "Pnma" and summary["density_g_cm3"] == pytest.approx(2.445, abs=0.01)

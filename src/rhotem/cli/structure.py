@@ -203,6 +203,39 @@ def build(
     _tell(made, as_json, output)
 
 
+@app.command()
+def interface(
+    lower: Annotated[str, typer.Argument(help="Crystal below: a file or the name of a ready phase.")],
+    upper: Annotated[str, typer.Argument(help="Crystal above.")],
+    output: OutFileOption,
+    zone: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction of the lower crystal to the viewer.")
+    ] = "0,0,1",
+    up: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction of the lower crystal that points up.")
+    ] = None,
+    upper_zone: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="The same for the upper crystal.")
+    ] = "0,0,1",
+    upper_up: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="The same for the upper crystal.")
+    ] = None,
+    width: Annotated[float, typer.Option(metavar="Å", help="Least extent of each crystal across the boundary.")] = 20.0,
+    gap: Annotated[float, typer.Option(metavar="Å", help="Extra distance at the boundaries.")] = 0.0,
+    max_strain: Annotated[float, typer.Option(help="Largest strain of the upper crystal.")] = 0.03,
+    as_json: JsonOption = False,
+) -> None:
+    """Stack two oriented crystals, boundary edge-on: an interface, or a grain boundary of one crystal."""
+    from rhotem.structure.assemble import interface as stacked
+    from rhotem.structure.orient import orient as oriented
+
+    below = oriented(_load(lower), zone, up=up, primitive=True)
+    above = oriented(_load(upper), upper_zone, up=upper_up, primitive=True)
+    made = stacked(below, above, (width, width), gap, max_strain).structure
+    _save(made, output)
+    _tell(made, as_json, output)
+
+
 def _parts(text: str, option: str, number: int | tuple[int, ...], separator: str = ":") -> list[str]:
     from rhotem.core import InputError
 

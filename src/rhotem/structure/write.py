@@ -1,5 +1,6 @@
 """Structures to files."""
 
+import re
 from pathlib import Path
 
 from rhotem.core import InputError
@@ -45,7 +46,9 @@ def write_structure(structure: Structure, path: str | Path) -> None:
         options = {"wrap": True}
     ase.io.write(path, atoms, format=known, **options)
     if known == "cif":
-        path.write_text(_heading(structure) + path.read_text("utf-8"), "utf-8")
+        name = re.sub(r"\W", "_", Path(structure.info.get("name") or atoms.get_chemical_formula()).stem)
+        text = path.read_text("utf-8").replace("data_image0", f"data_{name}", 1)
+        path.write_text(_heading(structure) + text, "utf-8")
 
 
 def _heading(structure: Structure) -> str:
