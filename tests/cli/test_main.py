@@ -222,7 +222,7 @@ def test_single_files_are_replaced_whole(tmp_path: Path):
 def test_places_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "file").write_text("x")
     for target in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/rhotem/out")):
-        with pytest.raises(InputError, match="folder|cannot write"), common.output_folder(target):
+        with pytest.raises(InputError, match=r"folder|cannot write"), common.output_folder(target):
             pytest.fail("not reached")
 
 
