@@ -25,7 +25,7 @@ from rhotem.microscope.settings import Microscope, largest_angle
 from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
-from rhotem.structure.orient import Basis, ImagingCell, orient
+from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.supercell import imaging_grid, lateral_repeats, repeated_grid, thickness_repeats
 
 #: Largest step in Å of the grid that smooth parts of a deformation density are sampled on.
@@ -89,10 +89,11 @@ class Specimen:
         nx, ny, slices = self.grid.shape
         strain = f", strained by {100 * self.cell.max_strain:.2f} %" if self.cell.max_strain > 1e-6 else ""
         facing = labels.get("plane", labels["zone"])
+        formula = self.crystal.atoms.get_chemical_formula(empirical=True)
+        blocks = " x ".join(map(str, self.repeats))
         return (
-            f"{self.crystal.atoms.get_chemical_formula(empirical=True)} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å "
-            f"({labels['x']} right, {labels['y']} up){strain}, {self.thickness:.2f} nm thick\n"
-            f"{len(self.block.structure)} atoms in a block of {' x '.join(map(str, self.repeats))} cells, grid "
+            f"{formula} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å ({labels['x']} right, {labels['y']} up){strain}, "
+            f"{self.thickness:.2f} nm thick\n{len(self.block.structure)} atoms in a block of {blocks} cells, grid "
             f"{nx} x {ny}, {slices} slices of {self.grid.spacing[2]:.2f} Å"
         )
 
@@ -116,7 +117,7 @@ def specimen(
     crystal: Structure,
     zone: Sequence[int] = (0, 0, 1),
     *,
-    basis: Basis = "conventional",
+    basis: str = "conventional",
     plane: bool = False,
     thickness: float | None = None,
     preset: str | Preset = DEFAULT_PRESET,
@@ -145,7 +146,7 @@ def specimen(
         If a number is out of range or the grid is too coarse for the detectors.
     """
     chosen = get_preset(preset) if isinstance(preset, str) else preset
-    cell = orient(crystal, zone, basis, plane=plane, primitive=primitive)
+    cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive)
     nz, _ = thickness_repeats(cell, chosen.thickness if thickness is None else thickness)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
     finest = needed_sampling(chosen)
@@ -156,6 +157,15 @@ def specimen(
         )
     grid = imaging_grid(cell, sampling or finest, SLICE_THICKNESS)
     return Specimen(cell, (nx, ny, nz), cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz), chosen)
+
+
+def oriented(crystal: Structure, zone: Sequence[int], basis: str, *, plane: bool, primitive: bool) -> ImagingCell:
+    """`orient` for what a command line gives: the basis is any text and checked."""
+    if basis != "conventional" and basis != "input":
+        raise InputError(
+            f"zone basis {basis!r}: choose 'conventional' (standard cell) or 'input' (the file's own cell)"
+        )
+    return orient(crystal, zone, basis, plane=plane, primitive=primitive)
 
 
 def adjusted_preset(

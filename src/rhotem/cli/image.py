@@ -46,7 +46,7 @@ def image(
     source: SourceOption = "free-atoms",
     zone: ZoneOption = None,
     plane: PlaneOption = None,
-    zone_basis: ZoneBasisOption = "standard",
+    zone_basis: ZoneBasisOption = "conventional",
     thickness: ThicknessOption = None,
     preset: PresetOption = "layered-oxide",
     phonons: PhononsOption = 8,
@@ -63,8 +63,8 @@ def image(
 ) -> None:
     """Simulate STEM images of a crystal: HAADF, ABF, iDPC and what else the preset's detectors see.
 
-    Without --zone the direction is chosen by the crystal: [100] of hexagonal and trigonal cells (columns of layered
-    oxides apart), [001] otherwise.
+    Without --zone the crystal system decides: [100] of hexagonal and trigonal crystals, where the Li, O and metal
+    columns of layered oxides lie apart, [110] of cubic ones, [001] otherwise.
     """
     from rhotem.analysis import run
     from rhotem.microscope.outputs import write_images
@@ -72,29 +72,33 @@ def image(
     started = time.perf_counter()
     chosen = run.adjusted_preset(preset, defocus=defocus, source_size=source_size, dose=dose)
     crystal = run.structure(structure, charge=charge)
-    direction, basis = run.direction(crystal, zone, plane, zone_basis)
+    indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
         cut = run.specimen(
             crystal,
-            direction,
-            basis=basis,
-            plane=plane is not None,
+            indices,
+            basis=zone_basis,
+            plane=is_plane,
             thickness=thickness,
             preset=chosen,
             sampling=sampling,
             primitive=not Path(source).exists(),
         )
-        if not quiet:
-            typer.echo(run.describe(cut, phonons, source))
+        field = run.density(cut, source)
+        tell = (lambda text: None) if quiet else typer.echo
+        tell(str(cut))
+        tell(f"density: {field.source}; " + (f"{phonons} frozen-phonon configurations" if phonons else "no TDS"))
         with ProgressBar(quiet) as progress:
-            field = run.density(cut, source)
             potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
-            images = run.image(
-                cut, potentials, configurations=max(1, phonons), memory=memory, seed=seed, progress=progress
-            )
-        record = run.record(cut, field, images, phonons=phonons, temperature=temperature, seed=seed)
+            images = run.image(cut, potentials, phonons=phonons, memory=memory, seed=seed, progress=progress, tell=tell)
         written = write_images(images, folder, labels=cut.cell.labels, source=field.source, phonons=phonons)
-        record["seconds"] = round(time.perf_counter() - started, 2)
+        record = {
+            "specimen": cut.record(),
+            "density": {"source": field.source, "reference": field.reference, **field.record},
+            "phonons": {"configurations": phonons, "temperature_K": temperature, "seed": seed},
+            "simulation": images.record,
+            "seconds": round(time.perf_counter() - started, 2),
+        }
         write_record(folder, record)
     if not quiet:
         typer.echo(f"{len(images.images)} images in {out} after {record['seconds']:.1f} s: {', '.join(written)}")

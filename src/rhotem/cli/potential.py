@@ -45,13 +45,12 @@ def potential(
     from rhotem.potential import files
     from rhotem.potential.slices import build_potential
     from rhotem.structure.debye_waller import mean_square_displacements
-    from rhotem.structure.orient import orient
     from rhotem.structure.supercell import imaging_grid, repeated_grid
 
     crystal = run.structure(structure, charge=charge)
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)
-    cell = orient(crystal, indices, zone_basis, plane=is_plane, primitive=not Path(source).exists())
+    cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not Path(source).exists())
     block = cell.repeated(*counts)
     formula = block.structure.atoms.get_chemical_formula()
     with output_file(Path(output)) as target:

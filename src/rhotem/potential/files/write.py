@@ -6,6 +6,7 @@ from rhotem.core import InputError
 from rhotem.potential.files.drprobe import write_added_potential, write_slices
 from rhotem.potential.files.own import write_potential
 from rhotem.potential.files.prismatic import write_prismatic
+from rhotem.potential.files.structures import write_qstem, write_temsim
 from rhotem.potential.slices import PotentialSlices
 
 #: Ending and what it is.
@@ -16,6 +17,22 @@ FORMATS = {
     ".sli": "Dr. Probe phase gratings, one file per slice (needs the beam energy)",
     ".addpot": "Dr. Probe, CELSLC -addpot",
 }
+
+
+#: Programs that take no potential take the structure.
+STRUCTURE_WRITERS = {".cfg": write_qstem, ".xyz": write_temsim}
+
+
+def check_ending(path: str | Path) -> None:
+    """Refuse an ending that no writer has, before anything is computed.
+
+    Raises
+    ------
+    InputError
+        With the endings there are.
+    """
+    if Path(path).suffix.lower() not in (*FORMATS, *STRUCTURE_WRITERS):
+        raise InputError(f"{path}: unknown ending; choose one of {', '.join((*FORMATS, *STRUCTURE_WRITERS))}")
 
 
 def write(potential: PotentialSlices, path: str | Path, energy: float | None = None) -> list[Path]:
@@ -39,5 +56,6 @@ def write(potential: PotentialSlices, path: str | Path, energy: float | None = N
             raise InputError(f"{path}: a phase grating is made for one beam energy; give it")
         return write_slices(potential, target.with_suffix(""), energy)
     else:
-        raise InputError(f"{path}: unknown ending {ending!r}; choose one of {', '.join(FORMATS)}")
+        check_ending(target)
+        raise InputError(f"{path}: {ending} holds a structure, not a potential")
     return [target]
