@@ -24,11 +24,13 @@ def projected(dft):
 
 def test_free_atoms_put_the_first_ring_above_the_second(projected):
     free, _ = projected
+    print(f"free atoms: |V(10)| {free[0]:.3f}, |V(11)| {free[1]:.3f} V·Å, I(10)/I(11) {(free[0] / free[1]) ** 2:.4f}")
     assert (free[0] / free[1]) ** 2 == pytest.approx(1.098, abs=0.01)
 
 
 def test_bonding_reverses_the_order(projected):
     _, dft = projected
+    print(f"DFT: |V(10)| {dft[0]:.3f}, |V(11)| {dft[1]:.3f} V·Å, I(10)/I(11) {(dft[0] / dft[1]) ** 2:.4f}")
     assert (dft[0] / dft[1]) ** 2 == pytest.approx(0.88, abs=0.02)
 
 
