@@ -118,7 +118,8 @@ def test_every_strong_reflection_agrees(dft, name):
     ratio = np.linalg.norm(ours - reference) / np.linalg.norm(free - reference)
     print(
         f"{name}: {len(error)} reflections, worst {100 * error.max():.4f} %, "
-        f"rms {100 * np.sqrt(np.mean(error**2)):.4f} %; free atoms: median {100 * np.median(bonding):.2f} %, worst {100 * bonding.max():.1f} %; ratio {ratio:.5f}"
+        f"rms {100 * np.sqrt(np.mean(error**2)):.4f} %; "
+        f"free atoms: median {100 * np.median(bonding):.2f} %, worst {100 * bonding.max():.1f} %; ratio {ratio:.5f}"
     )
     assert len(error) > 100
     assert error.max() < BAR
