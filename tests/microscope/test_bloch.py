@@ -30,7 +30,9 @@ def test_equals_abtem_multislice_on_the_supercell(crystal, tiling):
     microscope = Microscope(energy=200e3, convergence=25, defocus=40, cs=2e4, aberrations={"C12": 15.0, "phi12": 0.4})
     positions = np.array([[0.0, 0.0], [1.0, 1.2], [2.37, 4.9]])
     detector = Pixelated(outer=60)
-    engine = BlochEngine(microscope, slices.extent, slices.array.shape[1:], slices.thickness, tiling, threads=2)
+    engine = BlochEngine(
+        microscope, slices.extent, slices.array.shape[1:], slices.thickness, tiling, threads=2, edge_average=False
+    )
     recorder = Recorder([detector], len(positions), microscope.wavelength, engine.supercell)
     engine.run(slices.array, positions, {len(slices.array): recorder})
     ours = recorder.patterns["4D"]

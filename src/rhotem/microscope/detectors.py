@@ -33,37 +33,65 @@ def channels(detectors: "list[Detector] | tuple[Detector, ...]") -> list[Channel
     return found
 
 
-def weight(channel: Channel, kx: Array, ky: Array, wavelength: float, step: tuple[float, float]) -> Array:
+def weight(
+    channel: Channel,
+    kx: Array,
+    ky: Array,
+    wavelength: float,
+    step: tuple[float, float],
+    covered: Array | float = 1.0,
+) -> Array:
     """Weight of a channel at frequencies ``kx, ky`` (1/Å) on a reciprocal grid with steps ``step``.
 
-    Detector edges fall linearly over one reciprocal step: each pixel counts by about its covered area. Pixels that
-    count fully or not at all (abTEM's detectors) make the signal jump with the supercell, for ABF by several per cent
-    when the detector ends at the edge of the bright disc. First moments are in mrad.
+    Detector edges fall linearly over one reciprocal step: each pixel counts by its part inside the detector. Pixels
+    that count fully or not at all (``edges="hard"``) make signals jump with the supercell. First moments are in mrad.
+
+    ``covered`` is the part of each pixel inside the probe-forming aperture; given, the weight is the part inside both.
+    The two discs have the same centre, so the part of a pixel inside both is the smaller of the two parts.
     """
     detector = channel.detector
+    outer = detector.outer * 1e-3 / wavelength
     if isinstance(detector, CenterOfMass):
-        disc = soft_disc(kx, ky, detector.outer * 1e-3 / wavelength, step)
+        disc = np.minimum(soft_disc(kx, ky, outer, step), covered)
         return disc * 1e3 * wavelength * (kx if channel.role == "x" else ky)
-    inner, outer = detector.inner * 1e-3 / wavelength, detector.outer * 1e-3 / wavelength
+    inner = detector.inner * 1e-3 / wavelength
     if detector.edges == "hard":
         k = np.hypot(kx, ky)
-        ring = ((k >= inner) & (k < outer)).astype(float)
+        ring = ((k >= inner) & (k < outer)) * covered
     else:
-        hole = soft_disc(kx, ky, inner, step) if inner else 0.0
-        ring = np.clip(soft_disc(kx, ky, outer, step) - hole, 0.0, 1.0)
+        hole = np.minimum(soft_disc(kx, ky, inner, step), covered) if inner else 0.0
+        ring = np.clip(np.minimum(soft_disc(kx, ky, outer, step), covered) - hole, 0.0, 1.0)
     if isinstance(detector, Segmented):
-        return ring * _sector(kx, ky, detector, int(channel.role[-1]))
+        return ring * _sector(kx, ky, detector, int(channel.role[-1]), step)
     return ring
 
 
-def _sector(kx: Array, ky: Array, detector: Segmented, index: int) -> Array:
-    """One for directions in the quadrant ``index``, one half on its two edges, one quarter at the origin."""
-    angle = np.deg2rad(detector.rotation + 90.0 * index)
-    along = np.cos(angle) * kx + np.sin(angle) * ky
-    across = np.abs(-np.sin(angle) * kx + np.cos(angle) * ky)
-    tolerance = 1e-9 + 1e-6 * np.hypot(kx, ky)
-    inside = np.where(np.abs(along - across) < tolerance, 0.5, (along > across).astype(float))
-    return np.where((kx == 0) & (ky == 0), 0.25, inside)
+def _sector(kx: Array, ky: Array, detector: Segmented, index: int, step: tuple[float, float]) -> Array:
+    """Part of each pixel in the quadrant ``index``: between two straight lines through the axis at right angles."""
+    part = np.ones(np.broadcast(kx, ky).shape)
+    for side in (-45.0, 45.0):
+        angle = np.deg2rad(detector.rotation + 90.0 * index + side)
+        nx, ny = float(np.cos(angle)), float(np.sin(angle))
+        if detector.edges == "hard":
+            part *= (1 + np.sign(np.round(nx * kx + ny * ky, 9))) / 2
+        else:
+            part *= _beyond_line(nx, ny, kx, ky, step)
+    return part
+
+
+def _beyond_line(nx: float, ny: float, kx: Array, ky: Array, step: tuple[float, float]) -> Array:
+    """Area fraction of rectangular pixels on the side of a line through the origin to which (nx, ny) points."""
+    distance = nx * kx + ny * ky
+    a, b = sorted((abs(nx) * step[0], abs(ny) * step[1]))
+    if a < 1e-6 * b:
+        return np.clip(distance / b + 0.5, 0.0, 1.0)
+
+    def half_square(x: Array) -> Array:
+        return np.maximum(x, 0.0) ** 2 / 2
+
+    outer, inner = (a + b) / 2, (b - a) / 2
+    corners = half_square(distance + outer) - half_square(distance + inner)
+    return (corners - half_square(distance - inner) + half_square(distance - outer)) / (a * b)
 
 
 def segment_directions(detector: Segmented) -> Array:

@@ -56,10 +56,13 @@ class Recorder:
         """Largest frequency (1/Å) that any detector sees, soft edge included."""
         return self.outer * 1e-3 / self.wavelength + 0.5 * max(self.step)
 
-    def weights(self, beams: IntArray) -> npt.NDArray[np.float32]:
-        """Weights (beams, channels) of all channels at supercell beams ``h`` of shape (n, 2)."""
+    def weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float32]:
+        """Weights (beams, channels) of all channels at supercell beams ``h`` of shape (n, 2).
+
+        ``covered``: part of each beam's pixel inside the probe-forming aperture; the weights are then those of both.
+        """
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
-        rows = [weight(channel, kx, ky, self.wavelength, self.step) for channel in self.channels]
+        rows = [weight(channel, kx, ky, self.wavelength, self.step, covered) for channel in self.channels]
         return np.stack(rows, axis=1).astype(np.float32) if rows else np.zeros((len(beams), 0), np.float32)
 
     def add(self, positions: slice, beams: IntArray, weights: npt.NDArray, intensity: npt.NDArray) -> None:

@@ -1,0 +1,78 @@
+"""`ImageSet`: the calibrated images of one simulation."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.microscope.scan import Scan, fourier_resample, translation_average
+
+#: Unit of an image by the end of its name; all others are fractions of the incident beam.
+UNITS = {"iDPC": "rad", "iCoM": "rad", "dDPC": "mrad/Å", "DPCx": "mrad", "DPCy": "mrad", "CoMx": "mrad", "CoMy": "mrad"}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one scan, all with the same positions.
+
+    Parameters
+    ----------
+    images : dict of (nx, ny) arrays
+        By name: HAADF, ABF, … as fractions of the incident beam, iDPC in rad, DPC and CoM in mrad, dDPC in mrad/Å.
+    scan : Scan
+        Positions; axis 0 is x, axis 1 is y of the imaging cell.
+    diffraction : (2Nx+1, 2Ny+1) array
+        Position-averaged diffraction pattern (PACBED), fraction of the beam per pixel, zero angle in the middle.
+    angular_step : (float, float)
+        Pixel of the diffraction patterns in mrad.
+    patterns : dict of (nx, ny, Kx, Ky) arrays
+        Diffraction patterns of pixelated detectors.
+    record : dict
+        Microscope, detectors, algorithm, plan, times.
+    """
+
+    images: dict[str, npt.NDArray[np.float64]]
+    scan: Scan
+    diffraction: npt.NDArray[np.float64]
+    angular_step: tuple[float, float]
+    patterns: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    record: dict = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.float64]:
+        if name not in self.images:
+            raise InputError(f"no image {name!r}; there are {', '.join(self.images)}")
+        return self.images[name]
+
+    @property
+    def sampling(self) -> tuple[float, float]:
+        """Å per pixel along x and y."""
+        return self.scan.step
+
+    def resampled(self, step: float) -> "ImageSet":
+        """The same images with pixels not above ``step`` (Å): exact for a noise-free scan of a periodic cell.
+
+        Raises
+        ------
+        InputError
+            If the scan is not periodic.
+        """
+        self._require_periodic("resampling")
+        shape = (int(np.ceil(self.scan.size[0] / step - 1e-9)), int(np.ceil(self.scan.size[1] / step - 1e-9)))
+        images = {name: fourier_resample(image, shape) for name, image in self.images.items()}
+        return replace(self, images=images, scan=replace(self.scan, shape=shape), patterns={})
+
+    def averaged(self, translations: npt.NDArray[np.float64]) -> "ImageSet":
+        """Images averaged over lattice ``translations`` (n, 2) in Å of the projected crystal."""
+        self._require_periodic("averaging over translations")
+        images = {name: translation_average(image, translations, self.scan.size) for name, image in self.images.items()}
+        return replace(self, images=images, patterns={})
+
+    def _require_periodic(self, what: str) -> None:
+        if not self.scan.periodic:
+            raise InputError(f"{what} needs a scan of the whole periodic cell; this one covers a part of it")
+
+
+def unit(name: str) -> str:
+    """Unit of the image called ``name``; empty for fractions of the beam."""
+    return next((u for suffix, u in UNITS.items() if name.endswith(suffix)), "")

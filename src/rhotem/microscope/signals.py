@@ -1,0 +1,107 @@
+"""What happens to a detector signal after the detector: source size, counting noise, integrated DPC."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.microscope.detectors import segment_directions, segment_radius
+from rhotem.microscope.scan import Scan
+from rhotem.microscope.settings import Segmented
+
+Array = npt.NDArray[np.float64]
+
+
+def frequencies(scan: Scan) -> tuple[Array, Array]:
+    """Fourier frequencies (1/Å) of a scanned image along x (column) and y (row)."""
+    qx, qy = (np.fft.fftfreq(n, d) for n, d in zip(scan.shape, scan.step, strict=True))
+    return qx[:, None], qy[None]
+
+
+def source_blur(image: Array, scan: Scan, fwhm: float) -> Array:
+    """Convolve images (..., nx, ny) with a Gaussian source of full width at half maximum ``fwhm`` (Å).
+
+    Periodic scans continue periodically, others by reflection.
+    """
+    if fwhm == 0:
+        return image
+    if not scan.periodic:
+        from scipy.ndimage import gaussian_filter1d
+
+        for axis, step in zip((-2, -1), scan.step, strict=True):
+            image = gaussian_filter1d(image, fwhm / np.sqrt(8 * np.log(2)) / step, axis=axis, mode="reflect")
+        return image
+    qx, qy = frequencies(scan)
+    variance = fwhm**2 / (8 * np.log(2))
+    return np.fft.ifft2(np.fft.fft2(image) * np.exp(-2 * np.pi**2 * variance * (qx**2 + qy**2))).real
+
+
+def count(image: Array, scan: Scan, dose: float, rng: np.random.Generator) -> Array:
+    """Images (..., nx, ny) as fractions of the beam after counting electrons at ``dose`` (e/Å² of the scan).
+
+    Each position receives dose × its area electrons on average; detected ones are Poisson distributed.
+    """
+    electrons = dose * scan.step[0] * scan.step[1]
+    return rng.poisson(np.clip(image, 0, None) * electrons) / electrons
+
+
+def segments_to_moment(segments: Array, detector: Segmented) -> tuple[Array, Array]:
+    """Deflection (mrad) along x and y from four segment images (4, nx, ny).
+
+    Every segment is taken to hold its intensity at its centroid (Lazić et al., Ultramicroscopy 160, 265, 2016).
+    """
+    vectors = segment_directions(detector) * segment_radius(detector)
+    return tuple(np.tensordot(vectors[:, axis], segments, axes=1) for axis in (0, 1))  # type: ignore[return-value]
+
+
+def integrate_moment(x: Array, y: Array, scan: Scan, wavelength: float) -> Array:
+    """Integrated DPC: the phase (rad) whose gradient is the deflection (x, y) in mrad, mean zero.
+
+    For a thin object the mean deflection of the beam is the gradient of the projected phase blurred by the probe,
+    ``⟨k⟩ = ∇(σV_z ⊗ |ψ|²)/2π`` (Müller et al., Nat. Commun. 5, 5653, 2014), so the result is that phase. The
+    gradient is inverted in Fourier space in the least-squares sense.
+    """
+    qx, qy = _derivative_frequencies(scan)
+    q2 = qx**2 + qy**2
+    divergence = qx * np.fft.fft2(x) + qy * np.fft.fft2(y)
+    spectrum = divergence / (1j * np.where(q2 > 0, q2, 1.0))
+    spectrum[..., q2 == 0] = 0.0
+    return np.fft.ifft2(spectrum).real * 1e-3 / wavelength
+
+
+def divergence(x: Array, y: Array, scan: Scan) -> Array:
+    """Differentiated DPC: ``−div`` of the deflection, in mrad/Å; peaks where the deflections converge, at nuclei."""
+    qx, qy = _derivative_frequencies(scan)
+    return -np.fft.ifft2(2j * np.pi * (qx * np.fft.fft2(x) + qy * np.fft.fft2(y))).real
+
+
+def _derivative_frequencies(scan: Scan) -> tuple[Array, Array]:
+    """Frequencies with the unpaired Nyquist one set to zero: it has no derivative."""
+    result = []
+    for n, d in zip(scan.shape, scan.step, strict=True):
+        q = np.fft.fftfreq(n, d)
+        if n % 2 == 0:
+            q[n // 2] = 0.0
+        result.append(q)
+    return result[0][:, None], result[1][None]
+
+
+def mirrored(x: Array, y: Array, scan: Scan) -> tuple[Array, Array, Scan]:
+    """Deflections of a finite scan, continued antisymmetrically so that the phase is even at the edges."""
+    x = np.concatenate([x, -x[..., ::-1, :]], axis=-2)
+    x = np.concatenate([x, x[..., ::-1]], axis=-1)
+    y = np.concatenate([y, y[..., ::-1, :]], axis=-2)
+    y = np.concatenate([y, -y[..., ::-1]], axis=-1)
+    doubled = Scan((2 * scan.shape[0], 2 * scan.shape[1]), (2 * scan.size[0], 2 * scan.size[1]))
+    return x, y, doubled
+
+
+def phase_image(x: Array, y: Array, scan: Scan, wavelength: float) -> Array:
+    """Phase in rad from deflections in mrad over a periodic or a finite scan (iDPC, iCoM)."""
+    if x.shape != y.shape or x.shape[-2:] != scan.shape:
+        raise InputError(f"deflections of shapes {x.shape} and {y.shape} do not belong to a scan of {scan.shape}")
+    if scan.periodic:
+        return integrate_moment(x, y, scan, wavelength)
+    x, y, doubled = mirrored(x, y, scan)
+    n1, n2 = scan.shape
+    result = integrate_moment(x, y, doubled, wavelength)[..., :n1, :n2]
+    return result - result.mean(axis=(-2, -1), keepdims=True)
