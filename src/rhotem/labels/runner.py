@@ -1,0 +1,145 @@
+"""Run the jobs of a plan: one process per run, here or on a Dask cluster; killed at any moment, run again continues."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rhotem.core import InputError
+from rhotem.core.progress import Progress, silent
+from rhotem.labels.claims import is_held
+from rhotem.labels.job import Job
+from rhotem.labels.worker import DONE, FAILED, TAKEN, fail
+
+#: What became of a job: label made, had been made or is being made elsewhere, failed now, failed before.
+Outcome = str
+
+
+def run_job(directory: Path, line: str, time_limit: float, attempts: int) -> Outcome:
+    """Do one job (a line of jobs.jsonl) in a process of its own, under a time limit in seconds."""
+    job = Job.from_json(line)
+    job_file = directory / "scratch" / f"{job.id}.json"
+    job_file.parent.mkdir(parents=True, exist_ok=True)
+    job_file.write_text(line)
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    command = [sys.executable, "-m", "rhotem.labels.worker", str(directory), str(job_file), str(attempts)]
+    # Its own process group: everything it started ends with it.
+    process = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, errors = process.communicate(timeout=time_limit)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        fail(directory, job, f"time limit of {time_limit:.0f} s reached")
+        return "failed"
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        job_file.unlink(missing_ok=True)
+    if process.returncode in (DONE, TAKEN, FAILED):
+        shutil.rmtree(directory / "scratch" / job.id, ignore_errors=True)
+        return {DONE: "done", TAKEN: "taken", FAILED: "failed"}[process.returncode]
+    how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+    fail(directory, job, f"the process ended with {how}", errors[-2000:])
+    return "failed"
+
+
+def run(
+    directory: Path,
+    jobs: Iterable[Job],
+    *,
+    time_limit: float = 1800.0,
+    attempts: int = 4,
+    retry_failed: bool = False,
+    scheduler: str | None = None,
+    progress: Progress = silent,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[Outcome, int]:
+    """Do all jobs that are neither done, nor in work, nor failed before.
+
+    Parameters
+    ----------
+    directory : Path
+        Holds ``records/``, ``failed/``, ``claims/``, ``scratch/`` and ``journal.jsonl``; several runners may share it.
+    jobs : iterable of Job
+        In the order in which they are wanted.
+    time_limit : float
+        Seconds per run, all its attempts together.
+    attempts : int
+        Self-consistency attempts per run (`rhotem.labels.calculate.ATTEMPTS`).
+    retry_failed : bool
+        Do failed jobs again.
+    scheduler : str or None
+        Address of a Dask scheduler whose workers see ``directory`` and have RhoTEM installed; None runs here.
+    stop : callable
+        Asked before every run; True ends after the run in flight.
+
+    Returns
+    -------
+    dict
+        How many jobs ended how.
+    """
+    directory = directory.resolve()
+    (directory / "records").mkdir(parents=True, exist_ok=True)
+    jobs = list(jobs)
+    if scheduler:
+        return _run_on_cluster(directory, jobs, scheduler, (time_limit, attempts, retry_failed), progress)
+    counts: dict[Outcome, int] = {}
+    for number, job in enumerate(jobs):
+        if stop():
+            break
+        outcome = wanted(directory, job, retry_failed) or run_job(directory, job.to_json(), time_limit, attempts)
+        counts[outcome] = counts.get(outcome, 0) + 1
+        progress(f"{job.info.get('name', job.id)}: {outcome}", number + 1, len(jobs))
+    return counts
+
+
+def wanted(directory: Path, job: Job, retry_failed: bool = False) -> Outcome | None:
+    """None if the job is to be done, otherwise why not."""
+    if (directory / "records" / f"{job.id}.npz").exists():
+        return "done before"
+    if not retry_failed and (directory / "failed" / f"{job.id}.json").exists():
+        return "failed before"
+    if is_held(directory / "claims" / f"{job.id}.json"):
+        return "taken"
+    return None
+
+
+def _run_on_cluster(
+    directory: Path, jobs: list[Job], scheduler: str, limits: tuple[float, int, bool], progress: Progress
+) -> dict[Outcome, int]:
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise InputError("--scheduler needs Dask: pip install distributed, or leave it out to run here") from error
+    time_limit, attempts, retry_failed = limits
+    counts: dict[Outcome, int] = {}
+    todo = []
+    for job in jobs:
+        outcome = wanted(directory, job, retry_failed)
+        if outcome is None:
+            todo.append(job)
+        else:
+            counts[outcome] = counts.get(outcome, 0) + 1
+    with Client(scheduler) as client:
+        futures = [
+            client.submit(run_job, directory, job.to_json(), time_limit, attempts, key=f"label-{job.id}", priority=-i)
+            for i, job in enumerate(todo)
+        ]
+        for number, (_, outcome) in enumerate(as_completed(futures, with_results=True)):
+            counts[outcome] = counts.get(outcome, 0) + 1
+            progress(outcome, number + 1, len(todo))
+    return counts
+
+
+def _kill(process: subprocess.Popen) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
