@@ -22,9 +22,9 @@ from rhotem.core import InputError
 from rhotem.potential.parametrizations import FormFactor
 
 #: Screening parameters μ in 1/Å: from the tail of alkali atoms to beyond the 1s shell of the heaviest.
-SCREENING = np.geomspace(0.06, 60.0, 48)
-#: Largest relative misfit of f_e(k), 0 <= k <= 60 /Å, that is accepted.
-MISFIT = 2e-6
+SCREENING = np.geomspace(0.06, 100.0, 52)
+#: Largest relative misfit of f_e(k), 0 <= k <= 60 /Å, that is accepted; the PBE table reaches 3e-6 (Li).
+MISFIT = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class ScreenedAtom:
 
     Parameters
     ----------
-    coefficients : (48,) array
+    coefficients : (52,) array
         c_i in 1/Å, for the screening parameters ``SCREENING``.
     misfit : float
         Largest relative deviation from the table the terms were fitted to.
@@ -68,14 +68,14 @@ def screened_atom(f_e: FormFactor, z: int) -> ScreenedAtom:
     InputError
         If the form factor is not positive or cannot be fitted to ``MISFIT``: then it is not that of an atom.
     """
-    k = np.concatenate([[0.0], np.geomspace(1e-2, 60.0, 600)])
+    k = np.concatenate([[0.0], np.geomspace(1e-2, 100.0, 600)])
     target = np.asarray(f_e(z, k), dtype=float)
     if not (np.isfinite(target).all() and (target > 0).all()):
-        raise InputError(f"form factor of Z = {z} is not positive everywhere below 60 /Å; use another parametrization")
+        raise InputError(f"form factor of Z = {z} is not positive everywhere below 100 /Å; use another parametrization")
     design = 1.0 / (k[:, None] ** 2 + SCREENING**2) / target[:, None]
     scale = np.linalg.norm(design, axis=0)
     solution = np.linalg.lstsq(design / scale, np.ones(len(k)), rcond=1e-13)[0] / scale
-    misfit = float(np.abs(design @ solution - 1.0).max())
+    misfit = float(np.abs(design @ solution - 1.0)[k <= 60.0].max())
     if misfit > MISFIT:
         raise InputError(f"form factor of Z = {z} is not smooth: misfit {misfit:.1e}, at most {MISFIT:.0e} expected")
     return ScreenedAtom(solution, misfit)
