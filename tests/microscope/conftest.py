@@ -1,33 +1,10 @@
 """A small periodic potential with known projected potential: Gaussian columns."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 
 from rhotem.core import PeriodicGrid
-
-
-@dataclass
-class Slices:
-    """Same attributes as PotentialSlices."""
-
-    array: np.ndarray
-    grid: PeriodicGrid
-    mean_inner_potential: float = 0.0
-    record: dict = field(default_factory=dict)
-
-    @property
-    def thickness(self) -> float:
-        return self.grid.cell[2, 2] / self.grid.shape[2]
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        return self.grid.cell[0, 0], self.grid.cell[1, 1]
-
-    @property
-    def sampling(self) -> tuple[float, float]:
-        return self.extent[0] / self.grid.shape[0], self.extent[1] / self.grid.shape[1]
+from rhotem.potential.slices import PotentialSlices
 
 
 def gaussian_slices(extent, shape, columns, width=0.25, number=6, thickness=2.0, seed=None, strength=1.0):
@@ -43,7 +20,7 @@ def gaussian_slices(extent, shape, columns, width=0.25, number=6, thickness=2.0,
             f += height * np.exp(-2j * np.pi * (gx[:, None] * (x + dx) + gy[None] * (y + dy))) * form
         array[s] = strength * np.fft.ifft2(f).real * shape[0] * shape[1] / (extent[0] * extent[1])
     grid = PeriodicGrid(np.diag([*extent, number * thickness]), (*shape, number))
-    return Slices(array, grid)
+    return PotentialSlices(array, grid, mean_inner_potential=0.0)
 
 
 COLUMNS = ((1.0, 1.2, 120.0), (3.1, 3.9, 35.0), (2.2, 5.6, 12.0))

@@ -13,7 +13,7 @@ times the ratio of probe positions to beams. This is the scattering matrix of Op
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -184,6 +184,7 @@ class BlochEngine:
         positions: npt.NDArray[np.float64],
         recorders: dict[int, Recorder],
         advance: Callable[[int], None] = lambda beams: None,
+        groups: "Sequence[BeamGroup] | None" = None,
     ) -> None:
         """Propagate one potential configuration and add its intensities to the recorders.
 
@@ -197,13 +198,16 @@ class BlochEngine:
             Recorder for each exit: number of slices passed -> where to add. All see the same detectors.
         advance : callable
             Told how many beams have been finished.
+        groups : sequence of BeamGroup, optional
+            The part of ``self.groups`` to propagate; None: all. Beams of different κ never interfere, so every group may
+            go through a frozen-phonon configuration of its own.
         """
         if slices.shape[1:] != self.shape:
             raise InputError(f"potential grid {slices.shape[1:]} differs from the first configuration's {self.shape}")
         transmission = self.transmission(slices)
         reach = next(iter(recorders.values())).reach
         exits = sorted(recorders)
-        for group in self.groups:
+        for group in self.groups if groups is None else groups:
             keep = self._kept(group.kappa, reach)
             matrices = self._scatter(group, transmission, keep, exits, advance)
             beams = self._kept_beams(group.kappa, keep)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rhotem.microscope.optics import soft_disc
 from rhotem.microscope.settings import Annular, CenterOfMass, Detector, Segmented
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Channel:
     """One number per probe position: Σ_k weight(k) |ψ(k)|²."""
 
     name: str
-    detector: Detector
+    detector: Annular | Segmented | CenterOfMass
     role: str = "image"
 
 
@@ -29,7 +29,7 @@ def channels(detectors: "list[Detector] | tuple[Detector, ...]") -> list[Channel
         elif isinstance(detector, Segmented):
             found += [Channel(f"{detector.name}segment{i}", detector, f"segment{i}") for i in range(4)]
         elif isinstance(detector, CenterOfMass):
-            found += [Channel(f"{detector.name}CoM{axis}", detector, axis) for axis in "xy"]
+            found += [Channel(f"{detector.name}CoM{role}", detector, role) for role in ("", "x", "y", "xx", "yy")]
     return found
 
 
@@ -44,7 +44,7 @@ def weight(
     """Weight of a channel at frequencies ``kx, ky`` (1/Å) on a reciprocal grid with steps ``step``.
 
     Detector edges fall linearly over one reciprocal step: each pixel counts by its part inside the detector. Pixels
-    that count fully or not at all (``edges="hard"``) make signals jump with the supercell. First moments are in mrad.
+    that count fully or not at all (``edges="hard"``) make signals jump with the supercell. Moments are in mrad, mrad².
 
     ``covered`` is the part of each pixel inside the probe-forming aperture; given, the weight is the part inside both.
     The two discs have the same centre, so the part of a pixel inside both is the smaller of the two parts.
@@ -53,7 +53,7 @@ def weight(
     outer = detector.outer * 1e-3 / wavelength
     if isinstance(detector, CenterOfMass):
         disc = np.minimum(soft_disc(kx, ky, outer, step), covered)
-        return disc * 1e3 * wavelength * (kx if channel.role == "x" else ky)
+        return disc * np.prod([1e3 * wavelength * (kx if axis == "x" else ky) for axis in channel.role], axis=0)
     inner = detector.inner * 1e-3 / wavelength
     if detector.edges == "hard":
         k = np.hypot(kx, ky)

@@ -32,11 +32,11 @@ class ImageSet:
         Microscope, detectors, algorithm, plan, times.
     """
 
-    images: dict[str, npt.NDArray[np.float64]]
+    images: dict[str, npt.NDArray]
     scan: Scan
     diffraction: npt.NDArray[np.float64]
     angular_step: tuple[float, float]
-    patterns: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    patterns: dict[str, npt.NDArray] = field(default_factory=dict)
     record: dict = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float64]:

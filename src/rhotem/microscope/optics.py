@@ -11,7 +11,7 @@ from rhotem.microscope.settings import Microscope
 BAND_LIMIT = 0.6666666
 TAPER = 0.01
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 
 
 def band_limit(k2: Array, sampling: tuple[float, float]) -> Array:

@@ -7,7 +7,7 @@ from rhotem.core import InputError
 from rhotem.microscope.detectors import channels, weight
 from rhotem.microscope.settings import Detector, Pixelated, largest_angle
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
 

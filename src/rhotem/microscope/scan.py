@@ -55,7 +55,7 @@ class Scan:
         """
         step = nyquist_step(microscope)
         shape = tuple(smooth_length(int(np.floor(length / step)) + 1) for length in extent)
-        return cls((shape[0], shape[1]), extent)
+        return cls((shape[0], shape[1]), (float(extent[0]), float(extent[1])))
 
     @classmethod
     def region(

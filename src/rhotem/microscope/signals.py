@@ -8,7 +8,7 @@ from rhotem.microscope.detectors import segment_directions, segment_radius
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Segmented
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 
 
 def frequencies(scan: Scan) -> tuple[Array, Array]:

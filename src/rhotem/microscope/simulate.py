@@ -1,141 +1,249 @@
 """`simulate`: potentials in, calibrated images out."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Sized
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, MemoryLimitError, Progress, silent
+from rhotem.core import InputError, Progress, silent
+from rhotem.core.provenance import versions
+from rhotem.microscope.abtem_engine import AbtemEngine
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.images import ImageSet
+from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
-from rhotem.microscope.settings import Annular, CenterOfMass, Detector, Microscope, Segmented
+from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
 from rhotem.microscope.signals import count, divergence, phase_image, segments_to_moment, source_blur
-from rhotem.potential.slices import PotentialSlices
 
-#: Least extent in Å of the supercell that a probe lives on, so that its images do not overlap.
-PROBE_CELL = 20.0
+if TYPE_CHECKING:
+    from rhotem.potential.slices import PotentialSlices
+
+Array = npt.NDArray[np.floating]
+Detectors = Sequence[Detector]
 
 
 def simulate(
-    potentials: Iterable[PotentialSlices],
+    potentials: "Iterable[PotentialSlices]",
     microscope: Microscope,
-    detectors: "tuple[Detector, ...] | list[Detector]",
+    scan: Scan | None,
+    detectors: Detectors,
     *,
-    repeats: tuple[int, int] = (1, 1),
-    configurations: int = 1,
-    memory: float | None = None,
-    seed: int = 0,
+    algorithm: Algorithm = "auto",
+    plan: Plan | None = None,
+    configurations: int | None = None,
+    rng: np.random.Generator | None = None,
     progress: Progress = silent,
 ) -> ImageSet:
-    """Images of one cell of a crystal from potentials that are periodic across the beam.
+    """STEM images of a specimen, averaged over frozen-phonon configurations.
 
     Parameters
     ----------
     potentials : iterable of PotentialSlices
-        One per frozen-phonon configuration, on one grid; intensities are averaged.
-    microscope, detectors
-    repeats : (int, int)
-        The lateral cell of the potentials holds this many equal cells, but for thermal motion. Images show one of
-        them, averaged over all: each is a further sample of the motion.
-    configurations : int
-        How many potentials to expect, for the progress.
-    memory : float, optional
-        Bytes that may be used.
-    seed : int
-        Of the counting noise.
+        One per configuration, all on the same grid, whole thickness; consumed one at a time.
+    microscope : Microscope
+    scan : Scan or None
+        Probe positions; None: the whole lateral cell with the fewest positions that lose nothing.
+    detectors : sequence of detectors
+    algorithm : "auto", "bloch", "multislice" or "prism"
+        See `make_plan`.
+    plan : Plan or None
+        One made before by `make_plan`; then ``algorithm`` is not looked at.
+    configurations : int or None
+        Number of potentials, for the progress display, if ``potentials`` has no length.
+    rng : numpy Generator or None
+        Needed for counting noise, that is if the microscope has a dose.
     progress : Progress
+
+    Returns
+    -------
+    ImageSet
 
     Raises
     ------
     InputError
-        If there is no potential, or the grids differ.
+        If there are no potentials, grids differ, the grid is too coarse, or a dose has no generator.
     MemoryLimitError
-        If ``memory`` is not enough.
+        If no algorithm fits.
     """
-    started = time.perf_counter()
-    stream = iter(potentials)
-    first = next(stream, None)
+    series = simulate_series(
+        potentials,
+        microscope,
+        scan,
+        detectors,
+        algorithm=algorithm,
+        plan=plan,
+        configurations=configurations,
+        rng=rng,
+        progress=progress,
+    )
+    return series[-1]
+
+
+def simulate_series(
+    potentials: "Iterable[PotentialSlices]",
+    microscope: Microscope,
+    scan: Scan | None,
+    detectors: Detectors,
+    *,
+    thicknesses: Sequence[float] | None = None,
+    algorithm: Algorithm = "auto",
+    plan: Plan | None = None,
+    configurations: int | None = None,
+    rng: np.random.Generator | None = None,
+    progress: Progress = silent,
+) -> list[ImageSet]:
+    """Images at several thicknesses in one pass; arguments as `simulate`.
+
+    ``thicknesses`` are in Å, rounded to whole slices; None: the exit surface only. One ImageSet per thickness, in
+    increasing order; each record says the thickness in Å.
+    """
+    iterator = iter(potentials)
+    first = next(iterator, None)
     if first is None:
-        raise InputError("no potential to simulate; give at least one configuration")
-    cell = Scan.cell((first.extent[0] / repeats[0], first.extent[1] / repeats[1]), microscope)
-    whole = Scan((cell.shape[0] * repeats[0], cell.shape[1] * repeats[1]), first.extent)
-    tiling = tuple(int(np.ceil(PROBE_CELL / length)) for length in first.extent)
-    engine = BlochEngine(microscope, first.extent, first.grid.shape[:2], first.thickness, (tiling[0], tiling[1]))
-    _check_memory(engine, first, memory)
-    recorder = Recorder(detectors, len(whole.positions), microscope.wavelength, engine.supercell)
-    total, done, runs = engine.beams * configurations, 0, 0
-
-    def advance(beams: int) -> None:
-        nonlocal done
-        done += beams
-        progress("multislice", done, total)
-
-    for slices in chain([first], stream):
-        engine.run(slices.array, whole.positions, {len(slices.array): recorder}, advance)
-        runs += 1
-    sums = recorder.sums.reshape(repeats[0], cell.shape[0], repeats[1], cell.shape[1], -1).mean((0, 2)) / runs
-    signals = {c.name: sums[..., i] for i, c in enumerate(recorder.channels)}
-    record: dict[str, Any] = {
-        "algorithm": "Bloch beams (multislice of every beam of the probe in one cell)",
-        "beams": engine.beams,
-        "supercell_angstrom": list(engine.supercell),
-        "configurations": runs,
-        "scan_step_angstrom": list(cell.step),
-        "seconds": time.perf_counter() - started,
+        raise InputError("no potential: give at least one configuration")
+    if microscope.dose is not None and rng is None:
+        raise InputError("a dose needs a random generator: pass rng=numpy.random.default_rng(seed)")
+    if configurations is None and isinstance(potentials, Sized):
+        configurations = len(potentials)
+    scan = scan or Scan.cell(first.extent, microscope)
+    plan = plan or make_plan(
+        first, microscope, scan, tuple(detectors), algorithm=algorithm, configurations=configurations
+    )
+    exits = _exits(first, thicknesses)
+    engine = _engine(plan, microscope, first)
+    recorders = {
+        n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
     }
-    images = _images(signals, detectors, cell, microscope, np.random.default_rng(seed))
-    step = tuple(1e3 * microscope.wavelength * s for s in recorder.step)
-    patterns = {name: p.reshape(*whole.shape, *p.shape[1:]) / runs for name, p in recorder.patterns.items()}
-    pacbed = recorder.pacbed / (runs * len(whole.positions))
-    return ImageSet(images, cell, pacbed, (step[0], step[1]), patterns, record)
+    start, done, number = time.perf_counter(), 0, 0
+    total = _total(engine, plan, len(exits)) * (configurations or 1)
 
+    def advance(waves: int) -> None:
+        nonlocal done
+        done += waves
+        progress("image", min(done, total), total)
 
-def _check_memory(engine: BlochEngine, slices: PotentialSlices, memory: float | None) -> None:
-    """Waves, transmission functions and scattering matrices must fit."""
-    beams = max(len(group.vectors) for group in engine.groups)
-    pixels = engine.shape[0] * engine.shape[1]
-    needed = 8.0 * pixels * (3 * len(slices.array) + 2 * beams + engine.batch * engine.threads)
-    if memory is not None and needed > memory:
-        raise MemoryLimitError(
-            f"needs {needed / 1e9:.2f} GB, {memory / 1e9:.2f} GB allowed; allow more, or use a coarser sampling, "
-            "a thinner specimen or a smaller outer detector angle"
+    for slices in chain([first], iterator):
+        if slices.array.shape != first.array.shape or not np.allclose(slices.extent, first.extent):
+            raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
+        engine.run(slices.array, scan.positions, recorders, advance)
+        number += 1
+    record = _record(plan, microscope, detectors, first, number, time.perf_counter() - start)
+    return [
+        _images(
+            recorders[n], number, scan, microscope, tuple(detectors), rng, {**record, "thickness": n * first.thickness}
         )
+        for n in exits
+    ]
+
+
+def _exits(slices: "PotentialSlices", thicknesses: Sequence[float] | None) -> list[int]:
+    number = len(slices.array)
+    if thicknesses is None:
+        return [number]
+    exits = sorted({round(t / slices.thickness) for t in thicknesses})
+    if not exits or exits[0] < 1 or exits[-1] > number:
+        least, most = slices.thickness, number * slices.thickness
+        raise InputError(f"thicknesses {list(thicknesses)} Å: expected between {least:.2f} and {most:.1f} Å")
+    return exits
+
+
+def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> BlochEngine | AbtemEngine:
+    if plan.algorithm == "bloch":
+        return BlochEngine(microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads)
+    interpolation = plan.interpolation if plan.algorithm == "prism" else None
+    return AbtemEngine(microscope, plan.extent, plan.slice_thickness, plan.tiling, interpolation)
+
+
+def _total(engine: BlochEngine | AbtemEngine, plan: Plan, exits: int) -> int:
+    return engine.beams if isinstance(engine, BlochEngine) else plan.probes * exits
 
 
 def _images(
-    signals: dict[str, npt.NDArray],
-    detectors: "tuple[Detector, ...] | list[Detector]",
+    recorder: Recorder,
+    configurations: int,
     scan: Scan,
     microscope: Microscope,
-    rng: np.random.Generator,
-) -> dict[str, npt.NDArray[np.float64]]:
-    """What an operator sees: source size and counting noise first, then what is computed from the signals."""
-    signals = {name: source_blur(signal, scan, microscope.source_size) for name, signal in signals.items()}
-    images: dict[str, npt.NDArray[np.float64]] = {}
+    detectors: tuple[Detector, ...],
+    rng: np.random.Generator | None,
+    record: dict,
+) -> ImageSet:
+    """Average, blur, count, and derive DPC images."""
+    sums = recorder.sums.T.reshape(len(recorder.channels), *scan.shape) / configurations
+    sums = source_blur(sums, scan, microscope.source_size)
+    patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) / configurations for k, v in recorder.patterns.items()}
+    if microscope.source_size:
+        patterns = {k: _blur_patterns(v, scan, microscope.source_size) for k, v in patterns.items()}
+    raw = dict(zip((c.name for c in recorder.channels), sums, strict=True))
+    raw |= _moments(recorder, raw, scan, microscope, rng)
+    if microscope.dose is not None and rng is not None:
+        counted = [c.name for c in recorder.channels if not isinstance(c.detector, CenterOfMass)]
+        raw |= {name: count(raw[name], scan, microscope.dose, rng) for name in counted}
+        patterns = {k: _count_patterns(v, scan, microscope.dose, rng) for k, v in patterns.items()}
+    images: dict[str, Array] = {}
     for detector in detectors:
-        if isinstance(detector, Annular):
-            images[detector.name] = _counted(signals[detector.name], scan, microscope, rng)
-        elif isinstance(detector, Segmented):
-            parts = [_counted(signals[f"{detector.name}segment{i}"], scan, microscope, rng) for i in range(4)]
-            x, y = segments_to_moment(np.stack(parts), detector)
-            images |= _phase_contrast(detector.name, ("DPCx", "DPCy", "iDPC", "dDPC"), x, y, scan, microscope)
-        elif isinstance(detector, CenterOfMass):
-            x, y = signals[f"{detector.name}CoMx"], signals[f"{detector.name}CoMy"]
-            images |= _phase_contrast(detector.name, ("CoMx", "CoMy", "iCoM", "dCoM"), x, y, scan, microscope)
-    return images
+        images |= _derived(detector, raw, scan, microscope)
+    angular = (1e3 * microscope.wavelength * recorder.step[0], 1e3 * microscope.wavelength * recorder.step[1])
+    pacbed = recorder.pacbed / (configurations * len(recorder.sums))
+    return ImageSet(images, scan, pacbed, angular, patterns, record)
 
 
-def _counted(signal: npt.NDArray, scan: Scan, microscope: Microscope, rng: np.random.Generator) -> npt.NDArray:
-    return signal if microscope.dose is None else count(signal, scan, microscope.dose, rng)
+def _moments(
+    recorder: Recorder, raw: dict[str, Array], scan: Scan, microscope: Microscope, rng: np.random.Generator | None
+) -> dict[str, Array]:
+    """Mean deflections; with a dose also their counting noise, Gaussian with the variance of a compound Poisson sum."""
+    means: dict[str, Array] = {}
+    for channel in recorder.channels:
+        if isinstance(channel.detector, CenterOfMass) and channel.role in ("x", "y"):
+            total = raw[channel.name[:-1]]
+            means[channel.name] = raw[channel.name] / total
+            if microscope.dose is not None and rng is not None:
+                electrons = microscope.dose * scan.step[0] * scan.step[1]
+                square = raw[channel.name + channel.role]
+                spread = np.sqrt(np.clip(square, 0, None) / electrons) / total
+                means[channel.name] = rng.normal(means[channel.name], spread)
+    return means
 
 
-def _phase_contrast(
-    prefix: str, names: tuple[str, str, str, str], x: npt.NDArray, y: npt.NDArray, scan: Scan, microscope: Microscope
-) -> dict[str, npt.NDArray[np.float64]]:
-    phase = phase_image(x, y, scan, microscope.wavelength)
-    return {prefix + n: v for n, v in zip(names, (x, y, phase, divergence(x, y, scan)), strict=True)}
+def _derived(detector: Detector, raw: dict[str, Array], scan: Scan, microscope: Microscope) -> dict[str, Array]:
+    name = detector.name
+    if isinstance(detector, Segmented):
+        segments = np.stack([raw[f"{name}segment{i}"] for i in range(4)])
+        x, y = segments_to_moment(segments, detector)
+        return {
+            f"{name}iDPC": phase_image(x, y, scan, microscope.wavelength),
+            f"{name}dDPC": divergence(x, y, scan),
+            f"{name}DPCx": x,
+            f"{name}DPCy": y,
+        }
+    if isinstance(detector, CenterOfMass):
+        x, y = raw[f"{name}CoMx"], raw[f"{name}CoMy"]
+        return {f"{name}CoMx": x, f"{name}CoMy": y, f"{name}iCoM": phase_image(x, y, scan, microscope.wavelength)}
+    return {name: raw[name]} if name in raw else {}
+
+
+def _blur_patterns(patterns: npt.NDArray, scan: Scan, fwhm: float) -> npt.NDArray:
+    return np.moveaxis(source_blur(np.moveaxis(patterns, (0, 1), (2, 3)), scan, fwhm), (2, 3), (0, 1)).astype(
+        np.float32
+    )
+
+
+def _count_patterns(patterns: npt.NDArray, scan: Scan, dose: float, rng: np.random.Generator) -> npt.NDArray:
+    return count(patterns, scan, dose, rng).astype(np.float32)
+
+
+def _record(
+    plan: Plan, microscope: Microscope, detectors: Detectors, slices: "PotentialSlices", number: int, seconds: float
+) -> dict:
+    return {
+        "microscope": microscope.model_dump(),
+        "detectors": [d.model_dump() for d in detectors],
+        "plan": plan.record(),
+        "configurations": number,
+        "potential": slices.record,
+        "seconds": seconds,
+        "versions": versions(),
+    }

@@ -1,0 +1,171 @@
+"""Images from potentials: analytic limits, conservation, signs, and agreement of the engines."""
+
+import numpy as np
+import pytest
+
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
+from rhotem.microscope.plan import make_plan
+from rhotem.microscope.scan import Scan, fourier_resample
+from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Pixelated, Segmented
+from rhotem.microscope.simulate import simulate, simulate_series
+from rhotem.potential.slices import PotentialSlices
+
+from .conftest import COLUMNS, gaussian_slices
+
+MICROSCOPE = Microscope(energy=200e3, convergence=25.0)
+
+
+def weak(strength=1e-3):
+    """One slice so thin that scattering is first order."""
+    return gaussian_slices((4.2, 6.3), (48, 72), COLUMNS, number=1, thickness=0.01, strength=strength)
+
+
+def test_icom_of_a_weak_phase_object_is_its_blurred_phase():
+    """⟨k⟩ = ∇(σV ⊗ |ψ|²)/2π: iCoM is the projected phase times the transfer function of the round aperture."""
+    slices = weak()
+    scan = Scan.cell(slices.extent, MICROSCOPE)
+    images = simulate([slices], MICROSCOPE, scan, [CenterOfMass(outer=60.0)], algorithm="bloch")
+    phase = MICROSCOPE.interaction * slices.array[0]
+    qx, qy = (np.fft.fftfreq(n) * n / l for n, l in zip(phase.shape, slices.extent, strict=True))
+    q = np.hypot(qx[:, None], qy[None]) * MICROSCOPE.wavelength / (2 * MICROSCOPE.convergence * 1e-3)
+    disc = np.arccos(np.clip(q, 0, 1))
+    overlap = np.where(q < 1, 2 / np.pi * (disc - np.cos(disc) * np.sin(disc)), 0.0)
+    blurred = np.fft.ifft2(np.fft.fft2(phase - phase.mean()) * overlap).real
+    expected = fourier_resample(blurred, scan.shape)
+    assert np.abs(images["iCoM"] - expected).max() < 0.01 * np.abs(expected).max()
+
+
+def test_deflection_points_to_the_nucleus_and_idpc_peaks_there():
+    slices = weak(1e-2)
+    scan = Scan((24, 36), slices.extent)
+    images = simulate([slices], MICROSCOPE, scan, [CenterOfMass(outer=60), Segmented(inner=0, outer=25)])
+    x, y, _ = COLUMNS[0]
+    i, j = round(x / scan.step[0]), round(y / scan.step[1])
+    for name in ("CoM", "DPC"):
+        assert images[f"{name}x"][i - 2, j] > 0 > images[f"{name}x"][i + 2, j]
+        assert images[f"{name}y"][i, j - 2] > 0 > images[f"{name}y"][i, j + 2]
+    for name in ("iCoM", "iDPC", "dDPC"):
+        peak = np.unravel_index(images[name].argmax(), scan.shape)
+        assert abs(peak[0] - i) <= 1 and abs(peak[1] - j) <= 1
+
+
+def test_all_angles_together_are_the_whole_beam(crystal):
+    fine = [gaussian_slices((4.2, 6.3), (96, 144), COLUMNS, number=6)]
+    images = simulate(fine, MICROSCOPE, Scan((4, 6), (4.2, 6.3)), [Annular(name="all", outer=170.0)])
+    assert np.allclose(images["all"], 1.0, atol=2e-3)
+    assert images.diffraction.sum() == pytest.approx(1.0, abs=2e-3)
+
+
+def test_vacuum_gives_the_detector_geometry():
+    """No specimen: a disc of uniform intensity, so each ring takes its share of the area, whatever the supercell."""
+    vacuum = gaussian_slices((4.2, 6.3), (48, 72), ((1.0, 1.0, 0.0),), number=2)
+    detectors = [
+        Annular(name="ABF", inner=12.5, outer=25),
+        Annular(name="BF", outer=12.5),
+        Segmented(inner=0, outer=25),
+    ]
+    for window in (13.0, 25.0):
+        plan = make_plan(vacuum, MICROSCOPE, Scan((2, 2), vacuum.extent), detectors, window=window, algorithm="bloch")
+        images = simulate([vacuum], MICROSCOPE, Scan((2, 2), vacuum.extent), detectors, plan=plan)
+        assert np.allclose(images["ABF"], 0.75, atol=0.01)
+        assert np.allclose(images["BF"], 0.25, atol=0.01)
+        assert np.allclose(images["DPCx"], 0, atol=1e-4)
+
+
+def test_configurations_are_averaged_incoherently(crystal):
+    scan = Scan((5, 7), crystal[0].extent)
+    detectors = [Annular(name="ADF", inner=30, outer=60)]
+    both = simulate(crystal, MICROSCOPE, scan, detectors)
+    single = [simulate([c], MICROSCOPE, scan, detectors)["ADF"] for c in crystal]
+    assert np.allclose(both["ADF"], (single[0] + single[1]) / 2, rtol=1e-5)
+    assert both.record["configurations"] == 2
+
+
+def test_thickness_series_equals_separate_runs(crystal):
+    slices = crystal[0]
+    scan = Scan((4, 6), slices.extent)
+    detectors = [Annular(name="ADF", inner=30, outer=60)]
+    series = simulate_series([slices], MICROSCOPE, scan, detectors, thicknesses=[4.0, 12.0])
+    thin = PotentialSlices(slices.array[:2], PeriodicGrid(np.diag([4.2, 6.3, 4.0]), (48, 72, 2)), 0.0)
+    plan = make_plan(slices, MICROSCOPE, scan, detectors)
+    assert np.allclose(series[0]["ADF"], simulate([thin], MICROSCOPE, scan, detectors, plan=plan)["ADF"], rtol=1e-5)
+    assert [s.record["thickness"] for s in series] == [4.0, 12.0]
+
+
+@pytest.mark.parametrize("algorithm", ["multislice", "prism"])
+def test_engines_agree(crystal, algorithm):
+    """abTEM's multislice and uninterpolated PRISM against Bloch beams with the same detectors; edges differ."""
+    scan = Scan((3, 4), crystal[0].extent)
+    detectors = [Annular(name="ADF", inner=30, outer=60), Annular(name="BF", outer=15), CenterOfMass(outer=50)]
+    ours = simulate(crystal[:1], MICROSCOPE, scan, detectors, algorithm="bloch")
+    other = simulate(crystal[:1], MICROSCOPE, scan, detectors, algorithm=algorithm)
+    for name in ("ADF", "BF"):
+        assert np.abs(ours[name] - other[name]).max() < 0.04 * ours[name].max()
+    assert np.abs(ours["CoMx"] - other["CoMx"]).max() < 0.04 * np.abs(ours["CoMx"]).max()
+
+
+def test_focal_spread_is_an_average_over_defocus(crystal):
+    spread = 30.0
+    scan = Scan((4, 6), crystal[0].extent)
+    detectors = [Annular(name="ADF", inner=30, outer=60)]
+    blurred = simulate(crystal[:1], Microscope(convergence=25, focal_spread=spread), scan, detectors)["ADF"]
+    nodes = np.linspace(-3, 3, 25)
+    weights = np.exp(-(nodes**2) / 2)
+    average = sum(
+        w
+        * simulate(crystal[:1], Microscope(convergence=25, defocus=spread * x), scan, detectors, algorithm="bloch")[
+            "ADF"
+        ]
+        for x, w in zip(nodes, weights / weights.sum(), strict=True)
+    )
+    plan_window_effect = 0.01
+    assert np.abs(blurred - average).max() < plan_window_effect * average.max()
+
+
+def test_dose_noise_is_poisson():
+    """Variance of counted electrons equals their mean, within four standard errors of 24·36 pixels."""
+    slices = weak()
+    scan = Scan((24, 36), slices.extent)
+    microscope = Microscope(convergence=25.0, dose=1e3)
+    detectors = [Annular(name="BF", outer=12.5)]
+    clean = simulate([slices], MICROSCOPE, scan, detectors)["BF"]
+    noisy = simulate([slices], microscope, scan, detectors, rng=np.random.default_rng(4))["BF"]
+    electrons = 1e3 * scan.step[0] * scan.step[1]
+    z = (noisy - clean) * electrons / np.sqrt(clean * electrons)
+    assert abs(z.var() - 1) < 4 * np.sqrt(2 / z.size)
+    assert np.allclose(noisy * electrons, np.round(noisy * electrons))
+
+
+def test_source_size_damps_fourier_components(crystal):
+    scan = Scan.cell(crystal[0].extent, MICROSCOPE)
+    detectors = [Annular(name="ADF", inner=30, outer=60)]
+    sharp = np.fft.fft2(simulate(crystal[:1], MICROSCOPE, scan, detectors)["ADF"])
+    blurred = simulate(crystal[:1], Microscope(convergence=25, source_size=0.8), scan, detectors)["ADF"]
+    sigma = 0.8 / 2.354820045
+    expected = np.exp(-2 * (np.pi * sigma / 4.2) ** 2)
+    assert abs(np.fft.fft2(blurred)[1, 0] / sharp[1, 0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_nyquist_scan_determines_the_image_everywhere(crystal):
+    coarse = Scan.cell(crystal[0].extent, MICROSCOPE)
+    fine = Scan((2 * coarse.shape[0], 2 * coarse.shape[1]), coarse.size)
+    detectors = [Annular(name="ADF", inner=30, outer=60), Pixelated(outer=20)]
+    images = simulate(crystal[:1], MICROSCOPE, coarse, detectors)
+    dense = simulate(crystal[:1], MICROSCOPE, fine, detectors)["ADF"]
+    assert np.abs(fourier_resample(images["ADF"], fine.shape) - dense).max() < 1e-5 * dense.max()
+    assert np.allclose(images.patterns["4D"][0, 0].sum(), dense.max(), atol=1.0)
+
+
+def test_errors_are_one_clear_line(crystal):
+    scan = Scan((2, 2), crystal[0].extent)
+    haadf = [Annular(name="HAADF", inner=68, outer=200)]
+    with pytest.raises(InputError, match=r"grid step 0\.0875 Å carries 93 mrad.*use a step of 0\.0405 Å"):
+        simulate(crystal, MICROSCOPE, scan, haadf)
+    with pytest.raises(InputError, match="no potential"):
+        simulate([], MICROSCOPE, scan, haadf)
+    with pytest.raises(InputError, match="rng"):
+        simulate(crystal, Microscope(dose=10), scan, [Annular(name="BF", outer=10)])
+    with pytest.raises(MemoryLimitError, match=r"needs .* GB, there are .* GB"):
+        make_plan(crystal[0], MICROSCOPE, scan, [Annular(name="BF", outer=10)], memory_limit=1e6)
+    with pytest.raises(InputError, match="algorithm 'magic'"):
+        make_plan(crystal[0], MICROSCOPE, scan, [Annular(name="BF", outer=10)], algorithm="magic")
