@@ -30,6 +30,11 @@ class Assignment:
 
     pairs: tuple[tuple[int, float], ...]
 
+    @classmethod
+    def everything(cls, structure: Structure) -> "Assignment":
+        """All electrons of a structure."""
+        return cls(tuple((int(z), float(z)) for z in np.unique(structure.numbers)))
+
     @property
     def electrons(self) -> dict[int, float]:
         """Electrons by atomic number."""
@@ -68,10 +73,8 @@ def known_valences(Z: int) -> list[int]:
     return sorted(known & set(table.valences(Z)))
 
 
-def candidates(
-    structure: Structure, valence: Mapping[str, float] | None = None, total: bool = True
-) -> list[Assignment]:
-    """Every combination of known valences, and the total if asked; fixed where ``valence`` names an element.
+def candidates(structure: Structure, valence: Mapping[str, float] | None = None) -> list[Assignment]:
+    """Every combination of known valences; fixed where ``valence`` names an element.
 
     Raises
     ------
@@ -87,9 +90,7 @@ def candidates(
         [given[chemical_symbols[z]]] if chemical_symbols[z] in given else [float(v) for v in known_valences(z)]
         for z in elements
     ]
-    found = [Assignment(tuple(zip(elements, choice, strict=True))) for choice in itertools.product(*choices)]
-    everything = Assignment(tuple((z, float(z)) for z in elements))
-    return [*found, everything] if total and not given and everything not in found else found
+    return [Assignment(tuple(zip(elements, choice, strict=True))) for choice in itertools.product(*choices)]
 
 
 def tolerance(structure: Structure) -> float:

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.core.units import BOHR
-from rhotem.density.field import DensityField
 from rhotem.density.files.counts import Assignment, candidates, decide, tolerance
 from rhotem.density.files.nucleus import FILL_RADIUS, filled
 from rhotem.density.files.raw import RawDensity
@@ -21,7 +20,7 @@ SAMPLING_SLACK = 1.5
 #: Total densities are filled this far from nuclei (Å): there the core is steeper than any grid.
 TOTAL_FILL = 0.25
 #: A valence is pseudised if within `CLOSE` (Å) of the nuclei it differs from the free atoms' by more than this part.
-PSEUDISED, CLOSE = 0.35, 0.45
+PSEUDISED, CLOSE = 0.25, 0.45
 #: A count of a total density that misses by more than this (e/atom) before correction is worth a warning.
 RESIDUAL = 0.02
 
@@ -80,6 +79,7 @@ def decide_content(
     ]
     by_option: dict[Assignment, tuple[float, float]] = {}
     for option, scale, misfit in table:
+        # One file may be read as pseudised or all-electron, in two units: the better reading counts.
         if option not in by_option or abs(misfit) < abs(by_option[option][1]):
             by_option[option] = (scale, misfit)
     listed = [(option, misfit) for option, (_, misfit) in by_option.items()]
@@ -91,30 +91,23 @@ def _misfits(
     raw: RawDensity, structure: Structure, valence: Mapping[str, float] | None, scale: float, certain: bool
 ) -> list[tuple[Assignment, float]]:
     """How many electrons the file holds more than each thing it could be."""
-    expected = structure.charge - raw.electrons * scale
-    options = candidates(structure, valence, total=raw.content in ("unknown", "total", "pseudo-valence"))
-    plain = [(o, -expected - o.count(structure)) for o in options]
-    limit = tolerance(structure)
-    if raw.content == "pseudo-valence":
-        fits = [(o, m) for o, m in plain if abs(m) <= limit and (certain or not _only_total(o, options))]
-        if fits or certain:
-            return fits or plain
-        plain = [(o, m) for o, m in plain if o.total]
-    elif raw.content == "total":
-        plain = [(o, m) for o, m in plain if o.total]
-    # Cores and valence nodes make the sum over a grid unreliable: compare after the treatment near nuclei.
-    slack = SAMPLING_SLACK * len(structure)
+    electrons = raw.electrons * scale
+    known = candidates(structure, valence)
+    everything = Assignment.everything(structure)
     sums = _TreatedSums(raw, structure, scale)
-    close = [(o, sums.misfit(o)) for o, m in plain if o.total or abs(m) < slack]
-    if raw.content != "unknown":
-        return close or plain
-    exact = [(o, m) for o, m in plain if not o.total]
-    return close + exact
-
-
-def _only_total(option: Assignment, options: list[Assignment]) -> bool:
-    """True for the total where smaller valences exist as well."""
-    return option.total and any(not o.total for o in options)
+    # Cores and valence nodes make the sum over a grid unreliable: compare after the treatment near nuclei.
+    total = [(everything, sums.misfit(everything))] if not valence and raw.content != "valence" else []
+    if raw.content == "total":
+        return total
+    plain = [(o, electrons - o.count(structure) + structure.charge) for o in known]
+    if raw.content == "pseudo-valence":
+        fits = any(abs(m) <= tolerance(structure) for _, m in plain)
+        return plain if fits or certain else [*plain, *total]
+    slack = SAMPLING_SLACK * len(structure)
+    treated = [(o, sums.misfit(o)) for o, m in plain if abs(m) < slack]
+    if raw.content == "valence":
+        return treated or plain
+    return [*plain, *treated, *total]
 
 
 class _TreatedSums:
@@ -181,10 +174,7 @@ def _subtracted(raw: RawDensity, structure: Structure, assignment: Assignment, s
 
 def _voxel_averaged(raw: RawDensity, structure: Structure) -> npt.NDArray:
     """Free atoms as RhoTEM writes total densities: cores averaged over voxels."""
-    from rhotem.density.convert import as_kind
-
-    zero = np.zeros(raw.grid.shape)
-    return as_kind(DensityField("deformation", replace(structure, charge=0.0), raw.grid, zero), "total").values
+    return superpose(structure, raw.grid, voxel_average=True)
 
 
 def _close_difference(raw: RawDensity, structure: Structure, deformation: npt.NDArray, free: npt.NDArray) -> float:

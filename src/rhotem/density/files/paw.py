@@ -1,12 +1,12 @@
 """From a pseudised valence density (CHGCAR) to the all-electron deformation density.
 
 Outside the augmentation spheres the file is the all-electron valence density. Inside it has the wrong shape but the
-right multipole moments, because PAW's compensation charges restore them. So inside, for l ≤ 4, only value and slope at
-the sphere and the moment ∫ r^(l+2) Δn_lm dr are kept, and Δn_lm is rebuilt from them:
+right multipole moments, because PAW's compensation charges restore them. So inside, for l ≤ 4, only the moment
+∫ r^(l+2) Δn_lm dr and value and slope at the sphere (l = 0: also curvature) are kept, and Δn_lm is rebuilt from them:
 
 - l ≥ 1: r^l (a + b r² + c r⁴);
-- l = 0: the shells of the free atom with changed amplitudes plus a + b r² + c r⁴, as small a change as meets the
-  three conditions. A valence wave keeps its nodes near the nucleus whatever the surroundings: hence amplitudes.
+- l = 0: the shells of the free atom with changed amplitudes plus a + b r² + c r⁴ + d r⁶, as small a change as meets
+  the four conditions. A valence wave keeps its nodes near the nucleus whatever the surroundings: hence amplitudes.
 
 The wiggles of the shells near the nucleus are returned as one-centre terms; everything else is smooth on the grid.
 """
@@ -25,8 +25,8 @@ from rhotem.density.harmonics import real_harmonics
 from rhotem.structure.model import Structure
 
 LMAX = 4
-#: Radial nodes inside a sphere, and step (Å) of the two nodes beyond that help the slope at the sphere.
-NODES, BEYOND = 41, 0.02
+#: Radial nodes inside a sphere, and step (Å) of the four nodes beyond that help the derivatives at the sphere.
+NODES, BEYOND = 41, 0.025
 #: Points of the one-centre terms.
 POINTS = 240
 ROOT = float(np.sqrt(4.0 * np.pi))
@@ -114,9 +114,9 @@ def _rebuild_sphere(
     from scipy.interpolate import CubicSpline
 
     R = sphere.radius
-    nodes = np.concatenate([np.linspace(0.0, R, NODES), R + BEYOND * np.array([1.0, 2.0])])
+    nodes = np.concatenate([np.linspace(0.0, R, NODES), R + BEYOND * np.arange(1.0, 5.0)])
     spline = CubicSpline(nodes, expand(sphere.centre, nodes))
-    values, slopes = spline(R), spline(R, 1)
+    values, slopes, curvatures = spline(R), spline(R, 1), spline(R, 2)
     t, w = np.polynomial.legendre.leggauss(48)
     r, w = (t + 1.0) * R / 2.0, w * R / 2.0
     samples = spline(r)
@@ -128,9 +128,10 @@ def _rebuild_sphere(
             a = polynomial(ell, R, float(values[row]), float(slopes[row]), moment)
             change[:, row] += distance**ell * (a[0] + a[1] * distance**2 + a[2] * distance**4)
     moment = float(np.dot(w * r**2, samples[:, 0])) / ROOT - profile.sharp_charge() / (4.0 * np.pi)
-    amplitudes, a = profile.continuation(float(values[0]) / ROOT, float(slopes[0]) / ROOT, moment)
+    average = [float(d[0]) / ROOT for d in (values, slopes, curvatures)]
+    amplitudes, a = profile.continuation(average[0], average[1], average[2], moment)
     x = distance / R
-    change[:, 0] += ROOT * (profile.smooth(distance, amplitudes) + a[0] + a[1] * x**2 + a[2] * x**4)
+    change[:, 0] += ROOT * (profile.smooth(distance, amplitudes) + np.polynomial.polynomial.polyval(x**2, a))
     np.add.at(smooth, index, np.einsum("rj,rj->r", change, real_harmonics(vectors, LMAX)))
     return amplitudes
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from rhotem.density import free_atoms
 
-#: Expected size of changes, which decides how three conditions fix more than three unknowns: amplitude of a valence
+#: Expected size of changes, which decides how four conditions fix more than four unknowns: amplitude of a valence
 #: shell in electrons, of a semicore shell, and the polynomial's terms relative to the free density at the sphere.
-VALENCE, SEMICORE, POLYNOMIAL = 5.0, 0.05, 0.25
+VALENCE, SEMICORE, POLYNOMIAL = 5.0, 0.05, 0.5
 #: Step in Å of numerical derivatives of tabulated densities.
 STEP = 5e-3
 
@@ -46,32 +46,35 @@ class Profile:
         """Electrons in `sharp`."""
         return float(4.0 * np.pi * np.dot(self._weights, self.sharp(self._r, amplitudes)))
 
-    def continuation(self, value: float, slope: float, moment: float) -> tuple[npt.NDArray, npt.NDArray]:
-        """The smallest change that meets three conditions: amplitudes of the shells, coefficients of 1, (r/R)², (r/R)⁴.
+    def continuation(
+        self, value: float, slope: float, curvature: float, moment: float
+    ) -> tuple[npt.NDArray, npt.NDArray]:
+        """The smallest change that meets four conditions: amplitudes of the shells, coefficients of (r/R)^0, 2, 4, 6.
 
         Parameters
         ----------
-        value, slope : float
-            Spherical average at the sphere, e/Å³ and e/Å⁴.
+        value, slope, curvature : float
+            Spherical average at the sphere and its derivatives, e/Å³, e/Å⁴, e/Å⁵.
         moment : float
             ∫ r² f dr over the sphere.
         """
         R = self.radius
         at = np.array([R - STEP, R, R + STEP])
         shells = [shell(at) for shell in self.shells]
-        powers = np.arange(3) * 2.0
+        powers = np.arange(4) * 2.0
         rows = np.array(
             [
-                [s[1] for s in shells] + [1.0] * 3,
+                [s[1] for s in shells] + [1.0] * 4,
                 [(s[2] - s[0]) / (2.0 * STEP) for s in shells] + list(powers / R),
+                [(s[2] - 2.0 * s[1] + s[0]) / STEP**2 for s in shells] + list(powers * (powers - 1.0) / R**2),
                 [float(np.dot(self._weights, s(self._r))) for s in self.shells] + list(R**3 / (powers + 3.0)),
             ]
         )
         free = max(abs(float(np.dot(self.occupations, [s[1] for s in shells]))), 1e-3)
-        prior = np.concatenate([self.sizes, np.full(3, POLYNOMIAL * free)])
+        prior = np.concatenate([self.sizes, np.full(4, POLYNOMIAL * free)])
         scaled = rows * prior
-        solution = prior * (np.linalg.pinv(scaled) @ np.array([value, slope, moment]))
-        return solution[:-3], solution[-3:]
+        solution = prior * (np.linalg.pinv(scaled) @ np.array([value, slope, curvature, moment]))
+        return solution[:-4], solution[-4:]
 
     def _smooth(self, r: npt.NDArray) -> npt.NDArray[np.float64]:
         return self._polynomials @ np.array([np.ones_like(r), r**2, r**4]).reshape(3, -1)

@@ -10,6 +10,7 @@ import numpy as np
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.provenance import file_sha256
 from rhotem.density import free_atoms
+from rhotem.density.convert import VALENCE_RECORD
 from rhotem.density.field import DensityField
 from rhotem.density.files.decide import Decision, decide_content
 from rhotem.density.files.match import matched
@@ -135,6 +136,8 @@ class File:
 
     def _field(self, raw: RawDensity, structure: Structure, decision: Decision, record: dict) -> DensityField:
         record |= decision.record
+        if decision.pseudised or not decision.assignment.total:
+            record[VALENCE_RECORD] = {str(z): n for z, n in decision.assignment.pairs}
         one_centre: tuple = ()
         if decision.pseudised:
             rebuilt = rebuild(raw.grid, decision.deformation, structure, decision.assignment, dict(self.radii or {}))

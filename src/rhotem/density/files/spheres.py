@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rhotem.core import PeriodicGrid
 from rhotem.density.harmonics import real_harmonics
+from rhotem.density.superpose import near_points
 from rhotem.structure.model import Structure
 
 #: Degree of the interpolating spline; quintic, because moments and slopes at the sphere are taken from it.
@@ -32,17 +33,8 @@ def inside(
 
     A radius beyond half the cell returns a point once for every image that is inside.
     """
-    shape = np.array(grid.shape)
-    fraction = np.linalg.solve(grid.cell.T, centre)
-    reach = radius * np.linalg.norm(grid.reciprocal, axis=1)
-    low = np.ceil((fraction - reach) * shape).astype(int)
-    high = np.floor((fraction + reach) * shape).astype(int)
-    steps = [np.arange(a, b + 1) for a, b in zip(low, high, strict=True)]
-    index = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    vectors = (index / shape) @ grid.cell - centre
-    distance = np.linalg.norm(vectors, axis=1)
-    near = distance < radius
-    return tuple(np.mod(index[near], shape).T), vectors[near], distance[near]
+    points, vectors = near_points(grid, centre, radius)
+    return tuple(points.T), vectors, np.linalg.norm(vectors, axis=1)
 
 
 def non_overlapping(structure: Structure, radii: npt.NDArray) -> npt.NDArray[np.float64]:
