@@ -7,6 +7,7 @@ nothing is interpolated. A slice [z_s, z_s + Δz) of the wave H_z integrates to 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,8 +89,13 @@ def band(field: DensityField, cell: npt.NDArray[np.float64], g_max: float) -> np
     return h[(g > 0) & (g <= g_max) & (smooth | (g <= sharp))]
 
 
+@lru_cache(maxsize=2)
 def deformation_coefficients(
-    cell: "ImagingCell", field: DensityField, g_max: float, damping: float = 0.0
+    cell: "ImagingCell",
+    field: DensityField,
+    g_max: float,
+    damping: float = 0.0,
+    within: PeriodicGrid | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.complex128]]:
     """V[Δn]_H in V on the imaging cell: indices H (M, 3) and coefficients.
 
@@ -103,18 +109,33 @@ def deformation_coefficients(
         Largest |g| in 1/Å of interest.
     damping : float
         Mean square displacement ⟨u²⟩ in Å² of a Debye–Waller factor exp(−2π²g²⟨u²⟩); 0 for none.
+    within : PeriodicGrid or None
+        Leave out what `wave_slices` of this grid would not use.
+
+    Notes
+    -----
+    The last two results are kept: frozen-phonon configurations share them.
     """
     from rhotem.density.fourier import coefficients
 
     check_field(field, cell.crystal)
     crystal = cell.crystal
     h = band(field, crystal.cell, g_max)
+    if within is not None:
+        h = h[usable(within, h @ np.asarray(cell.transform).T)]
     g = h @ np.linalg.inv(crystal.cell).T
     g2 = (g**2).sum(1)
     density = coefficients(field, h) * (field.grid.volume / crystal.volume)
     potential = poisson(density, np.sqrt(g2)) * np.exp(-2.0 * np.pi**2 * g2 * damping)
     potential *= np.exp(-2j * np.pi * (g @ crystal_shift(cell)))
     return h @ np.asarray(cell.transform).T, potential
+
+
+def usable(grid: PeriodicGrid, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which waves H a real slice on ``grid`` needs: up to the Nyquist lines, and one of each pair ±H_y."""
+    n_x, n_y, _ = grid.shape
+    h_x, h_y, _ = indices.T
+    return (2 * np.abs(h_x) <= n_x) & (2 * np.abs(h_y) <= n_y) & ((h_y >= 0) | (2 * h_y == -n_y))
 
 
 def wave_slices(
@@ -127,7 +148,7 @@ def wave_slices(
     grid : PeriodicGrid
         Orthogonal imaging cell, shape (n_x, n_y, S).
     indices : (M, 3) int array
-        H of every wave; both H and −H are given, as a real potential has them.
+        H of every wave; of each pair ±H those that `usable` selects are enough.
     potential : (M,) complex array
         Coefficients in V.
 
@@ -141,7 +162,7 @@ def wave_slices(
     thickness = grid.cell[2, 2] / slices
     h_x, h_y, h_z = indices.T
     # Waves with H_y < 0 are the conjugates of kept ones; on the Nyquist lines ±n/2 fold onto one entry by halves.
-    keep = (2 * np.abs(h_x) <= n_x) & (2 * np.abs(h_y) <= n_y) & ((h_y >= 0) | (2 * h_y == -n_y))
+    keep = usable(grid, indices)
     h_x, h_y, h_z, potential = h_x[keep], h_y[keep], h_z[keep], potential[keep]
     share = np.where(2 * np.abs(h_x) == n_x, 0.5, 1.0) * np.where(2 * np.abs(h_y) == n_y, 0.5, 1.0)
     rows = np.where(2 * h_x == n_x, 0, h_x + plane.centre)

@@ -35,9 +35,9 @@ def form_factor(name: str | FormFactor) -> FormFactor:
     if callable(name):
         return name
     if name == "pbe":
-        from rhotem.density import free_atoms
+        from rhotem.density.free_atoms import load
 
-        return free_atoms.load().electron_form_factor
+        return load().electron_form_factor
     if name == "lobato":
         return _lobato
     if name == "kirkland":
@@ -52,9 +52,9 @@ def mean_inner_potential(name: str | FormFactor, numbers: npt.ArrayLike, volume:
     """
     elements, counts = np.unique(np.asarray(numbers), return_counts=True)
     if name == "pbe":
-        from rhotem.density import free_atoms
+        from rhotem.density.free_atoms import load
 
-        table = free_atoms.load()
+        table = load()
         moments = [float(table.second_moment(int(z))) for z in elements]
         return float(np.dot(counts, moments) / (6.0 * EPS0 * volume))
     f_e = form_factor(name)

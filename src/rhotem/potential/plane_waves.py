@@ -100,7 +100,7 @@ class PlaneWaves:
         x, y = (np.ascontiguousarray(2.0 * np.pi * self.fractional[points, i], dtype=real) for i in (0, 1))
         eps = 1e-6 if real is np.float32 else 1e-12
         strengths = np.ascontiguousarray(weights.T, dtype=self.dtype)
-        modes = finufft.nufft2d1(x, y, strengths, (2 * m_x + 1, 2 * m_y + 1), eps=eps, isign=-1, nthreads=1)
+        modes = finufft.nufft2d1(x, y, strengths, (2 * m_x + 1, 2 * m_y + 1), eps=eps, isign=-1)
         modes = modes.reshape(len(strengths), 2 * m_x + 1, 2 * m_y + 1)
         if 2 * m_x == n_x:
             modes[:, 0] = 0.5 * (modes[:, 0] + modes[:, -1])

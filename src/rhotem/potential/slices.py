@@ -11,6 +11,7 @@ from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, si
 from rhotem.density.field import DensityField
 from rhotem.potential.deformation import deformation_coefficients, wave_slices
 from rhotem.potential.free_atoms import free_atom_slices
+from rhotem.potential.hirshfeld import moving_coefficients
 from rhotem.potential.parametrizations import FormFactor, form_factor, mean_inner_potential
 from rhotem.potential.plane_waves import HalfPlane
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rhotem.structure.orient import ImagingCell
 
 Precision = Literal["single", "double"]
+#: Largest frequency along the beam in 1/Å that a smooth deformation density may have.
+STEEPEST = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +71,7 @@ def build_potential(
     *,
     parametrization: str | FormFactor = "pbe",
     displacements: npt.NDArray[np.float64] | None = None,
-    deformation_phonons: Literal["averaged", "rigid"] = "averaged",
+    deformation_phonons: Literal["averaged", "rigid", "hirshfeld"] = "averaged",
     deformation_msd: npt.NDArray[np.float64] | float | None = None,
     memory_limit: float | None = None,
     precision: Precision = "single",
@@ -88,8 +91,9 @@ def build_potential(
         Table of the free atoms. A deformation density belongs to "pbe", the atoms it was taken against.
     displacements : (N, 3) array or None
         Cartesian displacements in Å of the imaging cell's atoms (frozen phonons, MD); the free atoms follow exactly.
-    deformation_phonons : "averaged" or "rigid"
-        What the deformation density does when atoms are displaced: it is smeared by exp(−2π²g²⟨u²⟩), or stays.
+    deformation_phonons : "averaged", "rigid" or "hirshfeld"
+        What the deformation density does when atoms are displaced: it is smeared by exp(−2π²g²⟨u²⟩); stays; or is
+        split by Hirshfeld weights and moved with the atoms (`rhotem.potential.hirshfeld`; slower).
     deformation_msd : float, array or None
         ⟨u²⟩ in Å² for "averaged"; an array over atoms is averaged; None takes it from ``displacements``.
     memory_limit : float or None
@@ -116,11 +120,13 @@ def build_potential(
     positions = cell.structure.positions + (0.0 if displacements is None else displacements)
     block = _block(grid, dtype, memory_limit)
     free = free_atom_slices(grid, cell.structure.numbers, positions, form_factor(parametrization), dtype)
-    waves, damping = None, 0.0
-    if field is not None:
-        damping = _damping(deformation_phonons, deformation_msd, displacements)
-        reach = np.hypot(plane.g.max(), 2.0 / (grid.cell[2, 2] / grid.shape[2]) + plane.g.max())
-        waves = wave_slices(grid, *deformation_coefficients(cell, field, reach, damping))
+    damping = _damping(deformation_phonons, deformation_msd, displacements)
+    waves = None
+    if field is not None and deformation_phonons == "hirshfeld" and displacements is not None:
+        waves = wave_slices(grid, *moving_coefficients(cell, field, grid, displacements, memory_limit))
+    elif field is not None:
+        reach = float(np.hypot(plane.g.max(), STEEPEST))
+        waves = wave_slices(grid, *deformation_coefficients(cell, field, reach, damping, grid))
     array = np.empty((grid.shape[2], *grid.shape[:2]), dtype=real)
     for start in range(0, grid.shape[2], block):
         wanted = range(start, min(start + block, grid.shape[2]))
@@ -130,7 +136,8 @@ def build_potential(
         array[wanted.start : wanted.stop] = plane.to_real(coefficients)
         progress("potential", wanted.stop, grid.shape[2])
     v0 = mean_inner_potential(parametrization, cell.structure.numbers, grid.volume)
-    return PotentialSlices(array, grid, v0, _record(parametrization, field, displacements, damping, v0))
+    moved = None if displacements is None else deformation_phonons
+    return PotentialSlices(array, grid, v0, _record(parametrization, field, moved, damping, v0))
 
 
 def _check(cell: "ImagingCell", grid: PeriodicGrid, displacements: npt.NDArray | None) -> None:
@@ -146,9 +153,9 @@ def _check(cell: "ImagingCell", grid: PeriodicGrid, displacements: npt.NDArray |
 
 
 def _damping(how: str, msd: npt.ArrayLike | None, displacements: npt.NDArray | None) -> float:
-    if how not in ("averaged", "rigid"):
-        raise InputError(f"deformation_phonons={how!r}: choose 'averaged' or 'rigid'")
-    if how == "rigid":
+    if how not in ("averaged", "rigid", "hirshfeld"):
+        raise InputError(f"deformation_phonons={how!r}: choose 'averaged', 'rigid' or 'hirshfeld'")
+    if how != "averaged":
         return 0.0
     if msd is not None:
         return float(np.mean(np.asarray(msd, dtype=float)))
@@ -176,7 +183,7 @@ def _block(grid: PeriodicGrid, dtype: np.dtype, memory_limit: float | None) -> i
 def _record(
     parametrization: str | FormFactor,
     field: DensityField | None,
-    displacements: npt.NDArray | None,
+    moved: str | None,
     damping: float,
     v0: float,
 ) -> dict:
@@ -185,12 +192,13 @@ def _record(
         "mean_inner_potential_V": v0,
         "zero_of_potential": "mean inner potential of neutral free atoms; deformation contributes 0 at g = 0",
         "source": "free atoms" if field is None else field.source,
-        "displaced": displacements is not None,
+        "displaced": moved is not None,
     }
     if field is not None:
         record |= {
             "reference": field.reference,
             "deformation_grid": list(field.grid.shape),
+            "deformation_phonons": moved or "at rest",
             "deformation_msd_A2": damping,
             "net_charge": "compensated by a uniform background" if abs(field.structure.charge) > 1e-9 else "none",
         }

@@ -1,0 +1,163 @@
+"""The deformation density carried along by displaced atoms: Hirshfeld pieces.
+
+Every point's Δn is shared among the free atoms there, w_a = n_a / Σ n (F. L. Hirshfeld, Theor. Chim. Acta 44, 129
+(1977)); each piece moves rigidly with its atom. In the imaging cell, with f_a the transform of the piece of crystal
+atom a about its nucleus and the sum over that atom's displaced copies,
+
+    Δn_H = (1/Ω) Σ_a f_a(g_H) Σ_copies exp(−2πi H·f_copy).
+
+Only fractional coordinates enter, so the crystal may be rotated and strained. One-centre parts move the same way.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import MemoryLimitError, PeriodicGrid
+from rhotem.density.field import DensityField, OneCentre
+from rhotem.potential.deformation import SHARPEST, check_field, poisson, usable
+from rhotem.structure.model import Structure
+
+if TYPE_CHECKING:
+    from rhotem.structure.orient import ImagingCell
+
+#: Radius in Å within which an atom claims its share; free atoms hold less than 1e-3 e beyond.
+REACH = 5.0
+#: Largest |g| in 1/Å of the moving smooth part; V[Δn] beyond is below 1e-3 of the free atoms'.
+SMOOTHEST = 4.0
+
+
+def moving_coefficients(
+    cell: "ImagingCell",
+    field: DensityField,
+    grid: PeriodicGrid,
+    displacements: npt.NDArray[np.float64],
+    memory_limit: float | None = None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.complex128]]:
+    """V[Δn]_H in V on the imaging cell with the deformation density moving with the atoms.
+
+    Parameters
+    ----------
+    cell : ImagingCell
+    field : DensityField
+        Deformation density of the crystal at rest.
+    grid : PeriodicGrid
+        Imaging cell; coefficients beyond its in-plane Nyquist lines are left out.
+    displacements : (N, 3) array
+        Cartesian displacements in Å of the imaging cell's atoms.
+    memory_limit : float or None
+        Bytes the three-dimensional transforms may use.
+
+    Raises
+    ------
+    MemoryLimitError
+        If they would not fit; "averaged" needs no such transforms.
+    """
+    check_field(field, cell.crystal)
+    smooth = min(SMOOTHEST, 0.5 / float(field.grid.spacing.max()))
+    half = _half_shape(grid, min(SHARPEST, 2 * smooth) if field.one_centre else smooth)
+    modes = 2 * half + 1
+    needed = 16.0 * 12.0 * float(np.prod(modes))
+    if memory_limit is not None and needed > memory_limit:
+        raise MemoryLimitError(
+            f"moving deformation density: {needed / 1e9:.1f} GB of transforms, {memory_limit / 1e9:.1f} GB allowed; "
+            "use deformation_phonons='averaged' or a smaller block"
+        )
+    indices = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in half), indexing="ij"), axis=-1).reshape(-1, 3)
+    wanted = np.flatnonzero(usable(grid, indices) & (indices != 0).any(axis=1))
+    indices = indices[wanted]
+    g = np.linalg.norm(indices @ grid.reciprocal, axis=1)
+    places = (cell.structure.positions + displacements) @ np.linalg.inv(grid.cell)
+    density = np.zeros(len(indices), dtype=complex)
+    for atom in range(len(cell.crystal)):
+        piece = _smooth_piece(field, atom, cell, modes)[wanted]
+        piece[g > smooth] = 0.0
+        for term in field.one_centre:
+            if term.atom == atom:
+                piece += _sharp_piece(field, term, cell, indices)
+        copies = places[np.asarray(cell.atom_index) == atom]
+        density += piece * _transform(copies, np.ones(len(copies), dtype=complex), modes)[wanted]
+    return indices, poisson(density / grid.volume, g)
+
+
+def _half_shape(grid: PeriodicGrid, cutoff: float) -> npt.NDArray[np.int64]:
+    """Largest H along each axis: the cutoff in 1/Å, in the plane no more than the Nyquist line."""
+    half = np.floor(cutoff * np.diag(grid.cell)).astype(np.int64)
+    half[:2] = np.minimum(half[:2], np.array(grid.shape[:2]) // 2)
+    return half
+
+
+def _smooth_piece(
+    field: DensityField, atom: int, cell: "ImagingCell", modes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.complex128]:
+    """f_a of the grid part in electrons, all modes."""
+    fractional, electrons = pieces(field)[atom]
+    return _transform(fractional @ np.linalg.inv(np.asarray(cell.transform, dtype=float)), electrons, modes)
+
+
+def _sharp_piece(
+    field: DensityField, term: OneCentre, cell: "ImagingCell", indices: npt.NDArray[np.int64]
+) -> npt.NDArray[np.complex128]:
+    """f_a of a one-centre part in electrons: its transform about the origin of the unrotated imaging lattice."""
+    import ase
+
+    from rhotem.density.fourier import one_centre_coefficients
+
+    lattice = PeriodicGrid(np.asarray(cell.transform, dtype=float) @ field.grid.cell, (1, 1, 1))
+    alone = Structure(ase.Atoms("X", positions=[[0.0, 0.0, 0.0]], cell=lattice.cell, pbc=True))
+    here = (OneCentre(0, term.radii, term.values),)
+    return one_centre_coefficients(alone, lattice, here, indices) * lattice.volume
+
+
+def _transform(
+    fractional: npt.NDArray[np.float64], strengths: npt.NDArray, modes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.complex128]:
+    """Σ_j c_j exp(−2πi H·f_j) for all |H_i| <= (modes_i − 1)/2, flattened."""
+    import finufft
+
+    x, y, z = (np.ascontiguousarray(2.0 * np.pi * (f - np.floor(f))) for f in fractional.T)
+    values = finufft.nufft3d1(x, y, z, strengths.astype(complex), tuple(int(n) for n in modes), eps=1e-7, isign=-1)
+    return values.reshape(-1)
+
+
+@lru_cache(maxsize=1)
+def pieces(field: DensityField) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Hirshfeld pieces of the grid part, one per atom.
+
+    Returns
+    -------
+    list of (points, electrons)
+        Fractional coordinates of grid points relative to the nucleus, shape (n, 3), and the electrons of Δn there that
+        belong to this atom. Summed over all atoms and lattice vectors they are the grid part.
+    """
+    from rhotem.density.free_atoms import load
+
+    table = load()
+    grid, structure = field.grid, field.structure
+    total = np.zeros(grid.size)
+    shares = []
+    for z, centre in zip(structure.numbers, structure.atoms.get_scaled_positions(wrap=False), strict=True):
+        points, flat = _points_near(grid, centre)
+        distance = np.linalg.norm(points @ grid.cell, axis=1)
+        inside = distance < REACH
+        density = table.evaluate(int(z), distance[inside])
+        np.add.at(total, flat[inside], density)
+        shares.append((points[inside], flat[inside], density))
+    values = np.asarray(field.values, dtype=float).reshape(-1) * grid.voxel_volume
+    return [(points, density / np.maximum(total[flat], 1e-30) * values[flat]) for points, flat, density in shares]
+
+
+def _points_near(
+    grid: PeriodicGrid, centre: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Grid points of the box around a sphere of radius REACH: fractional, relative to its centre, and flat index."""
+    shape = np.array(grid.shape)
+    half = REACH * np.linalg.norm(grid.reciprocal, axis=1)
+    axes = [
+        np.arange(np.ceil((c - d) * n), np.floor((c + d) * n) + 1) for c, d, n in zip(centre, half, shape, strict=True)
+    ]
+    index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int64)
+    flat = np.ravel_multi_index(tuple((index % shape).T), grid.shape)
+    return index / shape - centre, flat
