@@ -1,0 +1,247 @@
+"""Images to files: pictures with scale bars, HyperSpy-readable and TIFF files with calibration, Zarr, and a record."""
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.microscope.images import ImageSet, unit
+from rhotem.microscope.pictures import draw_images
+
+#: Version of the layout of the files written here.
+FORMAT = 1
+#: Pixel in Å to which noise-free images of a periodic scan are resampled (exactly) before they are written.
+PIXEL = 0.1
+
+
+def write_images(
+    images: ImageSet,
+    folder: str | Path,
+    *,
+    labels: Mapping[str, str] | None = None,
+    source: str = "",
+    phonons: int | None = None,
+    pixel: float | None = PIXEL,
+) -> list[str]:
+    """Write every image as PNG, calibrated HyperSpy file and TIFF, and all of them with the PACBED into one Zarr group.
+
+    Parameters
+    ----------
+    images : ImageSet
+    folder : path
+        Made if needed. Every file appears whole or not at all.
+    labels : mapping or None
+        Crystal directions of ``x``, ``y`` and ``zone`` for the axes.
+    source : str
+        Where the density came from; stands in the titles.
+    phonons : int or None
+        Frozen-phonon configurations; 0 stamps "no TDS" on the pictures. None: taken from the record.
+    pixel : float or None
+        Largest pixel in Å of the files; None leaves the scan as it is. Images with counting noise always stay.
+
+    Returns
+    -------
+    list of str
+        Names of the files.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    folder = _writable(Path(folder))
+    noisy = images.record.get("microscope", {}).get("dose") is not None
+    fine = images if noisy or pixel is None or not images.scan.periodic else images.resampled(pixel)
+    caption = _caption(images, labels, source, phonons)
+    written = ["overview.png"]
+    with _whole(folder / "overview.png") as path:
+        draw_images(images, path, caption)
+    for name in fine.images:
+        stem = re.sub(r"[^\w.-]", "_", name)
+        writers: dict[str, Callable[[Path], None]] = {
+            f"{stem}.png": lambda path, name=name: draw_images(images, path, caption, [name]),  # type: ignore[misc]
+            f"{stem}.hspy": lambda path, name=name: _write_hspy(path, fine, name, caption),  # type: ignore[misc]
+            f"{stem}.tif": lambda path, name=name: _write_tiff(path, fine, name, caption),  # type: ignore[misc]
+        }
+        for filename, write in writers.items():
+            with _whole(folder / filename) as path:
+                write(path)
+            written.append(filename)
+    for name, pattern in images.patterns.items():
+        with _whole(folder / f"{name}.hspy") as path:
+            _write_patterns(path, images, pattern, name, caption)
+        written.append(f"{name}.hspy")
+    with _whole(folder / "images.zarr") as path:
+        _write_zarr(path, fine, images, caption)
+    return [*written, "images.zarr"]
+
+
+def write_record(images: ImageSet, path: str | Path, **more: Any) -> None:
+    """Write what the images were made from as JSON, joined with ``more``."""
+    target = Path(path)
+    _writable(target.parent)
+    with _whole(target) as partial:
+        partial.write_text(json.dumps({"format": FORMAT, **images.record, **more}, indent=1, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return str(value)
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output folder {folder}: {error.strerror}; choose another") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"output folder {folder} is not writable; choose another")
+    return folder
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A path beside ``target`` that replaces it when the block ends well and vanishes when it does not."""
+    partial = target.with_name(f".{uuid.uuid4().hex[:8]}.tmp{target.suffix}")
+    try:
+        yield partial
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(partial, target)
+    except BaseException:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _caption(images: ImageSet, labels: Mapping[str, str] | None, source: str, phonons: int | None) -> dict[str, Any]:
+    """What a picture says of itself."""
+    record = images.record
+    microscope = record.get("microscope", {})
+    plan = record.get("plan", {})
+    still = record.get("configurations", 1) < 2 if phonons is None else phonons == 0
+    return {
+        "labels": dict(labels or {}),
+        "source": source,
+        "no_tds": still,
+        "dose": microscope.get("dose"),
+        "energy_keV": microscope.get("energy", 0) / 1e3,
+        "convergence_mrad": microscope.get("convergence"),
+        "thickness_nm": record.get("thickness", plan.get("slices", 0) * plan.get("slice_thickness", 0)) / 10,
+    }
+
+
+def _write_hspy(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:
+    """One image as HyperSpy Signal2D; rows are y, columns x, both increasing."""
+    shape, step, origin = images.scan.shape, images.sampling, images.scan.origin
+    axes = [
+        _axis("y", "Å", shape[1], step[1], origin[1], 0, False),
+        _axis("x", "Å", shape[0], step[0], origin[0], 1, False),
+    ]
+    _hyperspy(path, images[name].T, axes, _metadata(name, unit(name), caption), images)
+
+
+def _write_patterns(path: Path, images: ImageSet, pattern: npt.NDArray, name: str, caption: dict[str, Any]) -> None:
+    """Diffraction patterns (y, x | ky, kx) as HyperSpy Signal2D with two navigation axes."""
+    shape, step = pattern.shape, images.angular_step
+    axes = [
+        _axis("y", "Å", shape[1], images.sampling[1], images.scan.origin[1], 0, True),
+        _axis("x", "Å", shape[0], images.sampling[0], images.scan.origin[0], 1, True),
+        _axis("ky", "mrad", shape[3], step[1], -step[1] * (shape[3] // 2), 2, False),
+        _axis("kx", "mrad", shape[2], step[0], -step[0] * (shape[2] // 2), 3, False),
+    ]
+    _hyperspy(path, pattern.transpose(1, 0, 3, 2), axes, _metadata(name, "", caption), images)
+
+
+def _hyperspy(path: Path, data: npt.NDArray, axes: list[dict], metadata: dict[str, Any], images: ImageSet) -> None:
+    from rsciio.hspy import file_writer
+
+    signal = {
+        "data": np.ascontiguousarray(data),
+        "axes": axes,
+        "metadata": metadata,
+        "original_metadata": {"rhotem": json.loads(json.dumps(images.record, default=_plain))},
+        "attributes": {"_lazy": False, "ragged": False},
+        "package_info": {"package": "rhotem", "package_version": ""},
+        "tmp_parameters": {},
+        "learning_results": {},
+        "models": {},
+    }
+    file_writer(str(path), signal, show_progressbar=False)
+
+
+def _axis(name: str, units: str, size: int, scale: float, offset: float, index: int, navigate: bool) -> dict[str, Any]:
+    return {
+        "_type": "UniformDataAxis",
+        "name": name,
+        "units": units,
+        "size": int(size),
+        "scale": float(scale),
+        "offset": float(offset),
+        "index_in_array": index,
+        "navigate": navigate,
+    }
+
+
+def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, Any]:
+    details = {k: v for k, v in caption.items() if v is not None and k != "labels"}
+    return {
+        "General": {"title": name},
+        "Signal": {"signal_type": "", "quantity": f"{name} ({quantity or 'fraction of beam'})"},
+        "Acquisition_instrument": {
+            "TEM": {
+                "beam_energy": caption.get("energy_keV", 0.0),
+                "convergence_angle": caption.get("convergence_mrad", 0.0),
+                "acquisition_mode": "STEM",
+            }
+        },
+        "RhoTEM": {**details, **{f"axis_{k}": v for k, v in caption.get("labels", {}).items()}},
+    }
+
+
+def _write_tiff(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:
+    """One image as 32-bit TIFF, y upwards as in the pictures, pixel size where ImageJ and HyperSpy look for it."""
+    import tifffile
+
+    x, y = images.sampling
+    tifffile.imwrite(
+        path,
+        images[name].T[::-1].astype(np.float32),
+        imagej=True,
+        resolution=(1 / x, 1 / y),
+        metadata={"unit": "angstrom", "Labels": [name], "Info": json.dumps(caption, default=_plain)},
+    )
+
+
+def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str, Any]) -> None:
+    """All images [ix, iy] and the PACBED [kx, ky] in one group, with units."""
+    import zarr
+
+    group = zarr.open_group(str(path), mode="w")
+    attributes = {"sampling_angstrom": list(fine.sampling), "origin_angstrom": list(fine.scan.origin)}
+    for name, image in fine.images.items():
+        _zarr_array(path / name, image.astype(np.float32), {"unit": unit(name) or "fraction of beam", **attributes})
+    _zarr_array(
+        path / "PACBED", images.diffraction, {"unit": "fraction of beam", "step_mrad": list(images.angular_step)}
+    )
+    record = json.loads(json.dumps(images.record, default=_plain))
+    group.attrs.update({"format": "rhotem-images", "version": FORMAT, "record": record, "caption": caption})
+
+
+def _zarr_array(path: Path, values: npt.NDArray, attributes: dict[str, Any]) -> None:
+    import zarr
+
+    array = zarr.open_array(str(path), mode="w", shape=values.shape, chunks=values.shape, dtype=values.dtype)
+    array[:] = values
+    array.attrs.update(attributes)

@@ -1,0 +1,114 @@
+"""Pictures for people: grey images with a scale bar, crystal directions, and what they were made from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.microscope.images import ImageSet, unit
+
+#: Widths of scale bars in Å.
+BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+#: Least width in Å that a periodic image is repeated to before it is drawn.
+LEAST_WIDTH = 12.0
+#: Pixel in Å of noise-free pictures.
+PIXEL = 0.05
+
+
+def draw_images(
+    images: ImageSet, path: str | Path, caption: dict[str, Any], names: Sequence[str] | None = None
+) -> None:
+    """Draw images side by side as PNG: x to the right, y upwards, one grey bar each.
+
+    Parameters
+    ----------
+    images : ImageSet
+        A periodic scan is repeated to a size the eye can read; one cell is outlined.
+    path : path
+    caption : dict
+        Keys ``labels``, ``source``, ``no_tds``, ``dose``, ``energy_keV``, ``convergence_mrad``, ``thickness_nm``.
+    names : sequence of str or None
+        None: what microscopists show, that is no deflection components.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    chosen = list(names) if names else [n for n in images.images if not n.endswith(("x", "y"))]
+    noisy = caption.get("dose") is not None
+    shown = images.resampled(PIXEL) if images.scan.periodic and not noisy else images
+    repeats = _repeats(images) if images.scan.periodic else (1, 1)
+    width, height = (s * r for s, r in zip(images.scan.size, repeats, strict=True))
+    scale = min(4.2 / width, 5.0 / height)
+    panel = (max(2.2, scale * width + 0.9), max(2.0, scale * height + 1.0))
+    columns = min(len(chosen), 4)
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + 0.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(_headline(caption), fontsize=8 if columns > 1 else 6.5)
+    for i, name in enumerate(chosen):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _panel(figure, axes, np.tile(shown[name], repeats), (width, height), name, caption)
+        if images.scan.periodic and max(repeats) > 1:
+            _outline(axes, images.scan.size)
+    figure.savefig(path)
+
+
+def _repeats(images: ImageSet) -> tuple[int, int]:
+    """Odd-looking cells are easier to read twice; stop before pictures get long."""
+    nx, ny = (max(1, int(np.ceil(LEAST_WIDTH / s - 0.3))) for s in images.scan.size)
+    return nx, ny
+
+
+def _panel(
+    figure: Any, axes: Any, image: npt.NDArray, size: tuple[float, float], name: str, caption: dict[str, Any]
+) -> None:
+    drawn = axes.imshow(image.T, origin="lower", extent=(0, size[0], 0, size[1]), cmap="gray", interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    labels = caption.get("labels", {})
+    axes.set_xlabel(f"x {labels['x']}" if labels.get("x") else "x", fontsize=7)
+    axes.set_ylabel(f"y {labels['y']}" if labels.get("y") else "y", fontsize=7)
+    axes.set_title(f"{name} ({unit(name)})" if unit(name) else name, fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+    bar.ax.tick_params(labelsize=6)
+    _scale_bar(axes, size)
+    if caption.get("no_tds"):
+        axes.text(0.98, 0.98, "no TDS", transform=axes.transAxes, ha="right", va="top", fontsize=8, **_ON_GREY)
+
+
+_ON_GREY: dict[str, Any] = {
+    "color": "black",
+    "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+}
+
+
+def _scale_bar(axes: Any, size: tuple[float, float]) -> None:
+    from matplotlib.patches import Rectangle
+
+    length = max((b for b in BARS if b <= 0.4 * size[0]), default=BARS[0])
+    text = f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
+    left, bottom, high = 0.05 * size[0], 0.04 * size[1], 0.015 * max(size)
+    back = {"facecolor": "black", "alpha": 0.55, "lw": 0}
+    axes.add_patch(Rectangle((left - 0.02 * size[0], bottom - high), length + 0.04 * size[0], 6.5 * high, **back))
+    axes.add_patch(Rectangle((left, bottom), length, high, facecolor="white", lw=0))
+    axes.text(left + length / 2, bottom + 1.6 * high, text, color="white", ha="center", va="bottom", fontsize=7)
+
+
+def _outline(axes: Any, cell: tuple[float, float]) -> None:
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((0, 0), *cell, fill=False, edgecolor="tab:orange", lw=0.8, ls="--"))
+
+
+def _headline(caption: dict[str, Any]) -> str:
+    labels = caption.get("labels", {})
+    parts = [
+        f"zone {labels['zone']}" if labels.get("zone") else "",
+        f"{caption['thickness_nm']:.1f} nm" if caption.get("thickness_nm") else "",
+        f"{caption['energy_keV']:g} kV, {caption['convergence_mrad']:g} mrad" if caption.get("energy_keV") else "",
+        f"{caption['dose']:g} e/Å²" if caption.get("dose") else "",
+    ]
+    first = ", ".join(part for part in parts if part)
+    return first + (f"\ndensity: {caption['source']}" if caption.get("source") else "")

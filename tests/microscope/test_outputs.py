@@ -1,0 +1,101 @@
+"""Files read back by the libraries that people use, with their calibration."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rhotem.core import InputError
+from rhotem.microscope.images import ImageSet
+from rhotem.microscope.outputs import write_images, write_record
+from rhotem.microscope.scan import Scan
+
+
+@pytest.fixture
+def images():
+    """A cosine along y and a step-free ramp of harmonics along x, so that axes and signs can be told apart."""
+    scan = Scan((20, 30), (4.0, 9.0))
+    x, y = np.meshgrid(np.arange(20) * 0.2, np.arange(30) * 0.3, indexing="ij")
+    picture = 0.3 + 0.1 * np.cos(2 * np.pi * (x - 1.0) / 4) + 0.05 * np.cos(2 * np.pi * (y - 3.0) / 9)
+    record = {
+        "microscope": {"energy": 200e3, "convergence": 22.0, "dose": None},
+        "thickness": 100.0,
+        "configurations": 4,
+    }
+    patterns = {"4D": np.random.default_rng(0).random((20, 30, 5, 7)).astype(np.float32)}
+    return ImageSet({"HAADF": picture, "iDPC": picture - 0.3}, scan, np.ones((5, 7)), (1.5, 1.2), patterns, record)
+
+
+def test_hyperspy_file_has_axes_and_values(images, tmp_path):
+    from rsciio.hspy import file_reader
+
+    write_images(images, tmp_path, labels={"x": "[100]", "y": "[001]", "zone": "[010]"}, source="free atoms", phonons=4)
+    signal = file_reader(str(tmp_path / "HAADF.hspy"))[0]
+    rows, columns = signal["axes"]
+    assert (rows["name"], columns["name"], rows["units"]) == ("y", "x", "Å")
+    assert signal["data"].shape == (90, 40)
+    assert (rows["scale"], columns["scale"]) == pytest.approx((0.1, 0.1))
+    peak = np.unravel_index(np.asarray(signal["data"]).argmax(), (90, 40))
+    assert (peak[1] * columns["scale"], peak[0] * rows["scale"]) == pytest.approx((1.0, 3.0))
+    assert signal["metadata"]["Acquisition_instrument"]["TEM"]["beam_energy"] == 200.0
+    patterns = file_reader(str(tmp_path / "4D.hspy"))[0]
+    assert patterns["data"].shape == (30, 20, 7, 5)
+    assert [a["navigate"] for a in patterns["axes"]] == [True, True, False, False]
+    assert patterns["data"][3, 2, 6, 4] == images.patterns["4D"][2, 3, 4, 6]
+
+
+def test_tiff_is_calibrated_and_upright(images, tmp_path):
+    import tifffile
+
+    write_images(images, tmp_path)
+    with tifffile.TiffFile(tmp_path / "HAADF.tif") as file:
+        page = file.pages[0]
+        data = file.asarray()
+        pixels, length = page.tags["XResolution"].value
+        assert length / pixels == pytest.approx(0.1, rel=1e-3)
+        assert file.imagej_metadata["unit"] == "angstrom"
+    peak = np.unravel_index(data.argmax(), data.shape)
+    assert peak[1] * 0.1 == pytest.approx(1.0)
+    assert (data.shape[0] - 1 - peak[0]) * 0.1 == pytest.approx(3.0)
+
+
+def test_zarr_and_record_keep_everything(images, tmp_path):
+    import zarr
+
+    names = write_images(images, tmp_path)
+    write_record(images, tmp_path / "record.json", note="x")
+    group = zarr.open_group(str(tmp_path / "images.zarr"), mode="r")
+    assert np.allclose(group["HAADF"][:].mean(), 0.3, atol=1e-6)
+    assert group["iDPC"].attrs["unit"] == "rad"
+    assert group["PACBED"].attrs["step_mrad"] == [1.5, 1.2]
+    assert json.loads((tmp_path / "record.json").read_text())["note"] == "x"
+    assert set(names) <= {path.name for path in tmp_path.iterdir()}
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_failure_leaves_nothing_behind(images, tmp_path, monkeypatch):
+    import tifffile
+
+    def broken(path, *args, **kwargs):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tifffile, "imwrite", broken)
+    with pytest.raises(OSError, match="disk full"):
+        write_images(images, tmp_path)
+    assert not list(tmp_path.glob("*.tif")) and not list(tmp_path.glob(".*"))
+
+
+def test_pictures_say_no_tds_only_without_phonons(images, tmp_path):
+    from PIL import Image
+
+    write_images(images, tmp_path / "moving", phonons=4)
+    write_images(images, tmp_path / "still", phonons=0)
+    moving, still = (np.asarray(Image.open(tmp_path / d / "HAADF.png").convert("L")) for d in ("moving", "still"))
+    assert moving.shape == still.shape and (moving != still).any()
+
+
+def test_folder_that_is_a_file(images, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="taken"):
+        write_images(images, tmp_path / "taken")
