@@ -73,12 +73,32 @@ def test_vacuum_gives_the_detector_geometry():
 
 
 def test_configurations_are_averaged_incoherently(crystal):
+    """abTEM's engine: plain mean. Bloch beams: each configuration gets half of the κ, so both orders together give it."""
     scan = Scan((5, 7), crystal[0].extent)
     detectors = [Annular(name="ADF", inner=30, outer=60)]
-    both = simulate(crystal, MICROSCOPE, scan, detectors)
-    single = [simulate([c], MICROSCOPE, scan, detectors)["ADF"] for c in crystal]
-    assert np.allclose(both["ADF"], (single[0] + single[1]) / 2, rtol=1e-5)
-    assert both.record["configurations"] == 2
+    for algorithm in ("multislice", "bloch"):
+        plan = make_plan(crystal[0], MICROSCOPE, scan, detectors, algorithm=algorithm, configurations=2)
+        single = [simulate([c], MICROSCOPE, scan, detectors, plan=plan)["ADF"] for c in crystal]
+        both = [simulate(pair, MICROSCOPE, scan, detectors, plan=plan) for pair in (crystal, crystal[::-1])]
+        assert np.allclose((both[0]["ADF"] + both[1]["ADF"]) / 2, (single[0] + single[1]) / 2, rtol=1e-5)
+        assert both[0].record["configurations"] == 2
+        assert np.allclose(both[0]["ADF"], both[1]["ADF"], rtol=1e-5) == (algorithm == "multislice")
+
+
+def test_equal_cells_of_a_scan_are_averaged_and_one_is_shown():
+    """Two cells side by side, same atoms: the folded image is the image of the single cell, not of the pair."""
+    one = gaussian_slices((4.2, 6.3), (48, 72), COLUMNS, number=3)
+    grid = PeriodicGrid(np.diag([8.4, 6.3, one.grid.cell[2, 2]]), (96, 72, 3))
+    two = PotentialSlices(np.tile(one.array, (1, 2, 1)), grid, 0.0)
+    detectors = [Annular(name="ADF", inner=30, outer=60), Segmented(inner=0, outer=25)]
+    plans = [
+        make_plan(s, MICROSCOPE, Scan((6, 9), s.extent), detectors, algorithm="bloch", window=16.0) for s in (one, two)
+    ]
+    single = simulate([one], MICROSCOPE, Scan((6, 9), one.extent), detectors, plan=plans[0])
+    folded = simulate([two], MICROSCOPE, Scan((12, 9), two.extent), detectors, plan=plans[1], repeats=(2, 1))
+    assert folded.scan.size == pytest.approx(single.scan.size)
+    for name in single.images:
+        assert np.allclose(folded[name], single[name], atol=2e-5 * np.abs(single[name]).max())
 
 
 def test_thickness_series_equals_separate_runs(crystal):

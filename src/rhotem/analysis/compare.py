@@ -96,7 +96,7 @@ def compare(
             progress(f"{Path(source).name}: {stage}", done, total)
 
         potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
-        images[source] = run.image(cut, potentials, configurations=max(1, phonons), progress=named, **options)
+        images[source] = run.image(cut, potentials, phonons=phonons, progress=named, **options)
     factors = {s: factor_table(f, g_max) for s, f in fields.items() if f.source != "free atoms"}
     found = columns(cut.cell)
     contrasts = {source: _contrasts(result, found) for source, result in images.items()}

@@ -9,8 +9,8 @@ Five calls with the names of the command line do what `rhotem image` does::
     images  = image(cut, v)
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import DensityField
 from rhotem.density.source import get_source
 from rhotem.microscope.images import ImageSet
+from rhotem.microscope.optics import needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import Microscope, largest_angle
 from rhotem.potential.slices import PotentialSlices, build_potential
@@ -36,8 +37,6 @@ SLICE_THICKNESS = 2.0
 BLOCK_WIDTH = 4.5
 #: First space-group numbers of the trigonal and of the cubic crystal systems (International Tables A).
 FIRST_TRIGONAL, FIRST_CUBIC = 143, 195
-#: Share of the grid's Nyquist frequency that multislice keeps free of aliasing.
-ANTIALIAS = 2.0 / 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +89,10 @@ class Specimen:
         strain = f", strained by {100 * self.cell.max_strain:.2f} %" if self.cell.max_strain > 1e-6 else ""
         facing = labels.get("plane", labels["zone"])
         formula = self.crystal.atoms.get_chemical_formula(empirical=True)
+        axes = f"{labels['x']} right, {labels['y']} up"
         blocks = " x ".join(map(str, self.repeats))
         return (
-            f"{formula} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å ({labels['x']} right, {labels['y']} up){strain}, "
+            f"{formula} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å ({axes}){strain}, "
             f"{self.thickness:.2f} nm thick\n{len(self.block.structure)} atoms in a block of {blocks} cells, grid "
             f"{nx} x {ny}, {slices} slices of {self.grid.spacing[2]:.2f} Å"
         )
@@ -105,11 +105,11 @@ class Specimen:
 
 def structure(source: str | Path | Any, charge: float = 0.0, **options: Any) -> Structure:
     """A crystal from a file, an `ase.Atoms`, or the name of a ready phase ("LiCoO2")."""
-    from rhotem.structure.phases import names, phase
+    from rhotem.structure.phases import phase
     from rhotem.structure.read import read_structure
 
-    if isinstance(source, str) and not Path(source).exists() and source in names():
-        return phase(source)
+    if isinstance(source, str) and not Path(source).exists() and not Path(source).suffix:
+        return replace(phase(source), charge=charge)
     return read_structure(source, charge=charge, **options)
 
 
@@ -149,7 +149,7 @@ def specimen(
     cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive)
     nz, _ = thickness_repeats(cell, chosen.thickness if thickness is None else thickness)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
-    finest = needed_sampling(chosen)
+    finest = finest_sampling(chosen)
     if sampling is not None and sampling > finest:
         raise InputError(
             f"sampling {sampling} Å is too coarse: detectors out to {largest_angle(chosen.detectors):g} mrad need "
@@ -208,10 +208,11 @@ def direction(
     return ((1, 0, 0) if number >= FIRST_TRIGONAL else (0, 0, 1)), False
 
 
-def needed_sampling(preset: Preset) -> float:
-    """Coarsest pixel in Å whose antialiased band holds every detector angle."""
-    angle = largest_angle(preset.detectors) if preset.detectors else 2.0 * preset.microscope.convergence
-    return ANTIALIAS * preset.microscope.wavelength / (2.0e-3 * angle)
+def finest_sampling(preset: Preset) -> float:
+    """Coarsest pixel in Å that carries every detector angle undamped."""
+    convergence = preset.microscope.convergence
+    angle = max(largest_angle(preset.detectors), convergence) if preset.detectors else 2.0 * convergence
+    return needed_sampling(preset.microscope.wavelength, angle)
 
 
 def density(cut: Specimen | Structure, source: str = "free-atoms", **options: Any) -> DensityField:
@@ -249,13 +250,32 @@ def potential(
 
 def image(
     cut: Specimen,
-    potentials: "Iterator[PotentialSlices] | Sequence[PotentialSlices]",
+    potentials: Iterable[PotentialSlices],
     *,
+    phonons: int = 8,
+    seed: int = 0,
     progress: Progress = silent,
     **options: Any,
 ) -> ImageSet:
-    """Images of one cell of the specimen, averaged over the equivalent cells of the block."""
+    """Images of one cell of the specimen, averaged over the equal cells of the block.
+
+    ``phonons`` tells how many potentials to expect; further options as `rhotem.microscope.simulate.simulate`.
+    """
+    from rhotem.microscope.scan import Scan
     from rhotem.microscope.simulate import simulate
 
-    images = simulate(potentials, cut.preset.microscope, cut.preset.detectors, progress=progress, **options)
-    return images.folded(cut.repeats[:2])
+    nx, ny = cut.repeats[:2]
+    lx, ly = cut.cell.lengths[:2]
+    one = Scan.cell((float(lx), float(ly)), cut.preset.microscope)
+    scan = Scan((one.shape[0] * nx, one.shape[1] * ny), (one.size[0] * nx, one.size[1] * ny))
+    return simulate(
+        potentials,
+        cut.preset.microscope,
+        scan,
+        cut.preset.detectors,
+        repeats=(nx, ny),
+        configurations=max(1, phonons),
+        rng=np.random.default_rng(seed),
+        progress=progress,
+        **options,
+    )

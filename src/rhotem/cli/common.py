@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -67,8 +67,9 @@ StructureArgument = Annotated[
 SourceOption = Annotated[
     str, typer.Option("--source", "-s", help="Where the density comes from: free-atoms, gpaw, or a density file.")
 ]
+# Any: typer would take a tuple for an option of several values.
 ZoneOption = Annotated[
-    tuple[int, ...] | None,
+    Any,
     typer.Option(
         parser=parse_indices,
         metavar="u,v,w",
@@ -76,17 +77,15 @@ ZoneOption = Annotated[
     ),
 ]
 PlaneOption = Annotated[
-    tuple[int, ...] | None,
+    Any,
     typer.Option(parser=parse_indices, metavar="h,k,l", help="Instead of --zone: the plane seen face on."),
 ]
 ZoneBasisOption = Annotated[
-    str,
+    Literal["conventional", "input"],
     typer.Option(
-        metavar="conventional|input",
         help="Whose cell the indices refer to: the conventional standard one or the file's.",
     ),
 ]
-ThicknessOption = Annotated[float, typer.Option(metavar="nm", help="Thickness of the specimen in nm.")]
 ChargeOption = Annotated[
     float, typer.Option(metavar="e", help="Total charge of the cell in e; +1: one electron missing.")
 ]

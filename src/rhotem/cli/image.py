@@ -90,7 +90,7 @@ def image(
         tell(f"density: {field.source}; " + (f"{phonons} frozen-phonon configurations" if phonons else "no TDS"))
         with ProgressBar(quiet) as progress:
             potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
-            images = run.image(cut, potentials, phonons=phonons, memory=memory, seed=seed, progress=progress, tell=tell)
+            images = run.image(cut, potentials, phonons=phonons, memory=memory, seed=seed, progress=progress)
         written = write_images(images, folder, labels=cut.cell.labels, source=field.source, phonons=phonons)
         record = {
             "specimen": cut.record(),

@@ -65,6 +65,10 @@ class PeriodicGrid:
             return NotImplemented
         return self.shape == other.shape and np.allclose(self.cell, other.cell, rtol=0, atol=1e-8)
 
+    def __hash__(self) -> int:
+        # Equality tolerates rounding of the cell, so only the shape may enter.
+        return hash(self.shape)
+
     @property
     def size(self) -> int:
         """Number of points."""

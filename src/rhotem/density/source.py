@@ -39,6 +39,8 @@ def get_source(name: str, **options: Any) -> DensitySource:
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             return entry.load()(**options)
+    if Path(name).exists() and Path(name).suffix == ".gpw":
+        return get_source("gpaw", path=name, **options)
     if Path(name).exists():
         return get_source("file", path=name, **options)
     raise InputError(

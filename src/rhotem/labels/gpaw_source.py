@@ -18,6 +18,9 @@ from rhotem.density.field import DensityField
 from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, make_calculator, moments, parameters, require_gpaw
 from rhotem.structure.model import Structure
 
+#: Plane-wave cutoff in eV of densities that go straight into a picture. Labels are made with 400; that leaves up to 15 %
+#: of the bonding part of V (docs/validation-dft.md), at 600 it is converged.
+SOURCE_CUTOFF = 600.0
 #: Largest distance in Å between an atom asked for and the same atom of a ``.gpw`` file.
 POSITION_TOLERANCE = 1e-3
 
@@ -30,7 +33,7 @@ class Gpaw:
     path : path or None
         A ``.gpw`` file to read instead of calculating; its structure must be the one asked for.
     settings : DftSettings or None
-        Settings of the calculation; None: those of the labels.
+        Settings of the calculation; None: those of the labels with a cutoff of `SOURCE_CUTOFF`.
     cache : path or None
         Directory where converged calculations are kept as ``.gpw`` and found again by structure and settings.
     log : path, "-" or None
@@ -57,7 +60,7 @@ class Gpaw:
         progress: Progress = silent,
     ) -> None:
         self.path = Path(path) if path is not None else None
-        self.settings = settings or DftSettings()
+        self.settings = settings or DftSettings(ecut=SOURCE_CUTOFF)
         self.cache = Path(cache) if cache is not None else None
         self.log = str(log) if log is not None else None
         self.progress = progress

@@ -199,8 +199,8 @@ class BlochEngine:
         advance : callable
             Told how many beams have been finished.
         groups : sequence of BeamGroup, optional
-            The part of ``self.groups`` to propagate; None: all. Beams of different κ never interfere, so every group may
-            go through a frozen-phonon configuration of its own.
+            The part of ``self.groups`` to propagate; None: all. Beams of different κ never interfere, so every group
+            may go through a frozen-phonon configuration of its own.
         """
         if slices.shape[1:] != self.shape:
             raise InputError(f"potential grid {slices.shape[1:]} differs from the first configuration's {self.shape}")

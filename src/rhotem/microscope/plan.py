@@ -37,7 +37,7 @@ class Plan:
     tiling : (int, int)
         The probe's supercell in cells of the potential.
     waves : int
-        Waves propagated per configuration: beams or probes.
+        Waves propagated: beams of the probe (all configurations together), or probes of each configuration.
     probes : int
     configurations : int or None
         Frozen-phonon configurations, None if not known.
@@ -232,21 +232,23 @@ class _Cost:
         work: tuple[float, float],
         configurations: int | None,
         factors: tuple[int, int] = (1, 1),
+        tiling: tuple[int, int] | None = None,
     ) -> Plan:
         seconds, memory = work
+        shared = tiling is not None
         return Plan(
             algorithm=algorithm,
             extent=self.slices.extent,
             shape=self._shape,
             slices=len(self.slices.array),
             slice_thickness=self.slices.thickness,
-            tiling=self.tiling,
+            tiling=tiling or self.tiling,
             waves=round(waves),
             probes=self._probes,
             configurations=configurations,
             maximum_angle=cutoff_angle(self.microscope.wavelength, self.slices.sampling),
             memory=memory + self._patterns() + 2e8,
-            seconds=seconds * (configurations or 1) / self.threads,
+            seconds=seconds * (1 if shared else configurations or 1) / self.threads,
             threads=self.threads,
             interpolation=factors,
         )
@@ -257,13 +259,16 @@ class _Cost:
         return waves * len(self.slices.array) * points * (10 * np.log2(points) + 24) * rate
 
     def bloch(self, configurations: int | None) -> Plan:
+        """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams."""
+        tiling = spread(self.tiling, self.slices.extent, configurations or 1)
+        larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
         outer = largest_angle(self.detectors)
-        beams, kappas = self._disc(self.microscope.convergence), float(np.prod(self.tiling))
+        beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
         nodes = len(focal_nodes(self.microscope.focal_spread)[0])
-        assembly = 8.0 * self._probes * beams / kappas * self._disc(outer) * nodes
+        assembly = 8.0 * self._probes * beams / kappas * self._disc(outer) * larger * nodes
         seconds = self._transforms(beams, self._points) + assembly * PRODUCT
-        memory = 12.0 * self.slices.array.size + 8.0 * beams / kappas * self._disc(outer) / kappas + 3e8
-        return self._plan("bloch", beams, (seconds, memory), configurations)
+        memory = 12.0 * self.slices.array.size + 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
+        return self._plan("bloch", beams, (seconds, memory), configurations, tiling=tiling)
 
     def multislice(self, configurations: int | None) -> Plan:
         points = self._points * float(np.prod(self.tiling))
@@ -284,6 +289,18 @@ class _Cost:
         seconds = self._transforms(beams, points) + reduction * FFT_LARGE
         memory = 16.0 * len(self.slices.array) * points + 8.0 * beams * points * 0.5
         return self._plan("prism", beams, (seconds, memory), configurations, (factors[0], factors[1]))
+
+
+def spread(tiling: tuple[int, int], extent: tuple[float, float], configurations: int) -> tuple[int, int]:
+    """Enlarge a supercell, its shorter side first, until it has a κ for every frozen-phonon configuration.
+
+    Beams of different κ never interfere in a crystal, so the thermal average may be taken over κ and configurations
+    together: a stratified sample with as many members as there are κ, at the price of one.
+    """
+    m = list(tiling)
+    while m[0] * m[1] < configurations:
+        m[0 if m[0] * extent[0] <= m[1] * extent[1] else 1] += 1
+    return m[0], m[1]
 
 
 def _divisor(largest: int, number: int) -> int:

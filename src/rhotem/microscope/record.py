@@ -1,5 +1,7 @@
 """Turning diffracted intensities into detector signals, the same way for every engine."""
 
+import copy
+
 import numpy as np
 import numpy.typing as npt
 
@@ -75,6 +77,24 @@ class Recorder:
         for detector in self._pixelated:
             inside, index = self._window(beams, self._half_width(detector.outer))
             self.patterns[detector.name][(positions, *index)] += intensity[:, inside]
+
+    def folded(self, shape: tuple[int, int], repeats: tuple[int, int], passes: int) -> "Recorder":
+        """Averages over equal cells of the scan and over ``passes`` of the whole probe.
+
+        ``sums`` and ``patterns`` of the result are fractions of the beam at the positions of one cell, ``pacbed`` is
+        the position average.
+        """
+        one = copy.copy(self)
+        cells = (repeats[0], shape[0] // repeats[0], repeats[1], shape[1] // repeats[1])
+
+        def fold(values: npt.NDArray) -> npt.NDArray:
+            mean = values.reshape(*cells, *values.shape[1:]).mean(axis=(0, 2)) / passes
+            return mean.reshape(cells[1] * cells[3], *values.shape[1:])
+
+        one.sums = fold(self.sums)
+        one.patterns = {name: fold(pattern) for name, pattern in self.patterns.items()}
+        one.pacbed = self.pacbed / (passes * len(self.sums))
+        return one
 
     @staticmethod
     def _window(beams: IntArray, half: tuple[int, int]) -> tuple[npt.NDArray, tuple[npt.NDArray, npt.NDArray]]:

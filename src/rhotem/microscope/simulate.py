@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence, Sized
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.microscope.abtem_engine import AbtemEngine
-from rhotem.microscope.bloch import BlochEngine
+from rhotem.microscope.bloch import BeamGroup, BlochEngine
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
@@ -35,6 +36,7 @@ def simulate(
     algorithm: Algorithm = "auto",
     plan: Plan | None = None,
     configurations: int | None = None,
+    repeats: tuple[int, int] = (1, 1),
     rng: np.random.Generator | None = None,
     progress: Progress = silent,
 ) -> ImageSet:
@@ -53,7 +55,11 @@ def simulate(
     plan : Plan or None
         One made before by `make_plan`; then ``algorithm`` is not looked at.
     configurations : int or None
-        Number of potentials, for the progress display, if ``potentials`` has no length.
+        Number of potentials, if ``potentials`` has no length. Bloch beams of different κ go through configurations of
+        their own, so that many cost hardly more than one (`_shares`).
+    repeats : (int, int)
+        The scanned rectangle holds this many equal cells, but for thermal motion; the images are their mean and show
+        one: each cell is a further sample of the motion.
     rng : numpy Generator or None
         Needed for counting noise, that is if the microscope has a dose.
     progress : Progress
@@ -77,6 +83,7 @@ def simulate(
         algorithm=algorithm,
         plan=plan,
         configurations=configurations,
+        repeats=repeats,
         rng=rng,
         progress=progress,
     )
@@ -93,6 +100,7 @@ def simulate_series(
     algorithm: Algorithm = "auto",
     plan: Plan | None = None,
     configurations: int | None = None,
+    repeats: tuple[int, int] = (1, 1),
     rng: np.random.Generator | None = None,
     progress: Progress = silent,
 ) -> list[ImageSet]:
@@ -119,7 +127,8 @@ def simulate_series(
         n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
     }
     start, done, number = time.perf_counter(), 0, 0
-    total = _total(engine, plan, len(exits)) * (configurations or 1)
+    shares = _shares(engine, configurations or 1)
+    total = engine.beams if isinstance(engine, BlochEngine) else plan.probes * len(exits) * (configurations or 1)
 
     def advance(waves: int) -> None:
         nonlocal done
@@ -129,15 +138,47 @@ def simulate_series(
     for slices in chain([first], iterator):
         if slices.array.shape != first.array.shape or not np.allclose(slices.extent, first.extent):
             raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
-        engine.run(slices.array, scan.positions, recorders, advance)
+        if isinstance(engine, BlochEngine):
+            if number == len(shares):
+                raise InputError(f"more potentials than the {len(shares)} configurations announced")
+            engine.run(slices.array, scan.positions, recorders, advance, shares[number])
+        else:
+            engine.run(slices.array, scan.positions, recorders, advance)
         number += 1
+    if number < len(shares):
+        raise InputError(f"{number} potentials, but {len(shares)} configurations were announced")
+    passes = 1 if isinstance(engine, BlochEngine) else number
     record = _record(plan, microscope, detectors, first, number, time.perf_counter() - start)
     return [
         _images(
-            recorders[n], number, scan, microscope, tuple(detectors), rng, {**record, "thickness": n * first.thickness}
+            recorders[n].folded(scan.shape, repeats, passes),
+            _one(scan, repeats),
+            microscope,
+            tuple(detectors),
+            rng,
+            {**record, "thickness": n * first.thickness},
         )
         for n in exits
     ]
+
+
+def _shares(engine: BlochEngine | AbtemEngine, configurations: int) -> list[list[BeamGroup]]:
+    """The κ of a Bloch engine dealt out to the configurations, neighbours to different ones; empty for abTEM."""
+    if not isinstance(engine, BlochEngine):
+        return []
+    if len(engine.groups) < configurations:
+        raise InputError(
+            f"{configurations} configurations share {len(engine.groups)} groups of beams; make the plan for as many"
+        )
+    return [engine.groups[i::configurations] for i in range(configurations)]
+
+
+def _one(scan: Scan, repeats: tuple[int, int]) -> Scan:
+    """The scan of one of the equal cells."""
+    if any(n % r for n, r in zip(scan.shape, repeats, strict=True)):
+        raise InputError(f"scan of {scan.shape} positions does not divide into {repeats} equal cells")
+    shape = (scan.shape[0] // repeats[0], scan.shape[1] // repeats[1])
+    return replace(scan, shape=shape, size=(scan.size[0] / repeats[0], scan.size[1] / repeats[1]))
 
 
 def _exits(slices: "PotentialSlices", thicknesses: Sequence[float] | None) -> list[int]:
@@ -158,13 +199,8 @@ def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> Bl
     return AbtemEngine(microscope, plan.extent, plan.slice_thickness, plan.tiling, interpolation)
 
 
-def _total(engine: BlochEngine | AbtemEngine, plan: Plan, exits: int) -> int:
-    return engine.beams if isinstance(engine, BlochEngine) else plan.probes * exits
-
-
 def _images(
     recorder: Recorder,
-    configurations: int,
     scan: Scan,
     microscope: Microscope,
     detectors: tuple[Detector, ...],
@@ -172,9 +208,9 @@ def _images(
     record: dict,
 ) -> ImageSet:
     """Average, blur, count, and derive DPC images."""
-    sums = recorder.sums.T.reshape(len(recorder.channels), *scan.shape) / configurations
+    sums = recorder.sums.T.reshape(len(recorder.channels), *scan.shape)
     sums = source_blur(sums, scan, microscope.source_size)
-    patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) / configurations for k, v in recorder.patterns.items()}
+    patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
     if microscope.source_size:
         patterns = {k: _blur_patterns(v, scan, microscope.source_size) for k, v in patterns.items()}
     raw = dict(zip((c.name for c in recorder.channels), sums, strict=True))
@@ -187,8 +223,7 @@ def _images(
     for detector in detectors:
         images |= _derived(detector, raw, scan, microscope)
     angular = (1e3 * microscope.wavelength * recorder.step[0], 1e3 * microscope.wavelength * recorder.step[1])
-    pacbed = recorder.pacbed / (configurations * len(recorder.sums))
-    return ImageSet(images, scan, pacbed, angular, patterns, record)
+    return ImageSet(images, scan, recorder.pacbed, angular, patterns, record)
 
 
 def _moments(
