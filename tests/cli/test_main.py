@@ -252,4 +252,6 @@ def test_doctor_reports_what_is_installed():
     assert report["packages"]["scipy"] == scipy.__version__
     assert report["device"]["cores"] >= 1 and report["device"]["memory_bytes"] > 1e8
     assert report["speed"]["fft_million_pixels_per_second"] > 0.1
+    assert report["speed"]["default_image_seconds"] > 0
     assert {"free-atoms", "file", "gpaw"} <= set(report["sources"])
+    assert "layered-oxide" in report["presets"]

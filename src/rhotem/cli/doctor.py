@@ -42,19 +42,23 @@ INSTALL = {
 #: Edge of the square transforms that are timed, in pixels: about one primitive cell's worth of STEM probe.
 FFT_EDGE = 256
 
+#: Frozen-phonon configurations of the default image.
+PHONONS = 8
+
 
 @app.command()
 def doctor(
     as_json: JsonOption = False,
     seconds: float = typer.Option(2.0, min=0.1, max=60.0, help="How long to measure the speed."),
 ) -> None:
-    """What is installed, which device, which density sources can be used, how fast it is."""
+    """What is installed, which device, which sources and presets there are, how fast it is."""
     report = {
         "rhotem": rhotem.__version__,
         "python": {"version": sys.version.split()[0], "path": sys.executable},
         "device": device(),
         "packages": packages(),
         "sources": sources(),
+        "presets": presets(),
         "speed": speed(seconds),
     }
     typer.echo(to_json(report)) if as_json else _show(report)
@@ -99,6 +103,13 @@ def sources() -> dict[str, str]:
     return found
 
 
+def presets() -> dict[str, str]:
+    """What ``--preset`` may be, and what each is for."""
+    from rhotem.microscope.presets import PRESETS
+
+    return {name: preset.about for name, preset in PRESETS.items()}
+
+
 def gpaw_state() -> str:
     """Say "ready", or why GPAW cannot be used. Asked in another process: a broken build can end the one that asks."""
     code = "import gpaw, sys; sys.exit(0 if gpaw.setup_paths else 3)"
@@ -112,20 +123,52 @@ def gpaw_state() -> str:
     return f"broken: {(answer.stderr.strip().splitlines() or ['ended by a signal'])[-1]}"
 
 
-def speed(seconds: float) -> dict[str, float]:
-    """Two-dimensional single-precision FFTs, what multislice spends its time on, in million pixels per second."""
+def speed(seconds: float) -> dict[str, Any]:
+    """Rate of the transforms that multislice spends its time on, and what the default image will take at that rate.
+
+    Two-dimensional single-precision FFTs, in million pixels per second and in 10⁹ operations per second and core,
+    counted as 5 N log2 N. The default image is LiCoO2 along [100]; its time comes from the plan that `rhotem image`
+    prints, whose cost model is scaled to the rate measured here.
+    """
     import numpy as np
     import scipy.fft
 
-    edge = FFT_EDGE
-    waves = np.ones((8, edge, edge), np.complex64)
+    waves = np.ones((8, FFT_EDGE, FFT_EDGE), np.complex64)
     workers = device()["cores"]
     scipy.fft.fft2(waves, workers=workers)  # plans and threads
     count, start = 0, time.perf_counter()
     while (spent := time.perf_counter() - start) < seconds:
         scipy.fft.fft2(waves, workers=workers)
         count += waves.size
-    return {"fft_edge": edge, "fft_million_pixels_per_second": round(count / spent / 1e6, 1)}
+    rate = count / spent
+    operations = rate * 5 * np.log2(FFT_EDGE**2) / workers
+    try:
+        image: float | str = round(_default_image_seconds(operations), 1)
+    except Exception as error:  # a doctor must not fall ill: whatever is broken is the finding
+        image = f"{type(error).__name__}: {error}"
+    return {
+        "fft_edge": FFT_EDGE,
+        "fft_million_pixels_per_second": round(rate / 1e6, 1),
+        "fft_giga_operations_per_second_and_core": round(operations / 1e9, 2),
+        "default_image_seconds": image,
+    }
+
+
+def _default_image_seconds(operations: float) -> float:
+    """Time to build the potential of the default image of LiCoO2 (measured) and to simulate it (planned)."""
+    from rhotem.analysis import run
+    from rhotem.microscope.plan import FFT_LARGE, make_plan
+    from rhotem.microscope.scan import Scan
+
+    started = time.perf_counter()
+    crystal = run.structure("LiCoO2")
+    indices, plane = run.direction(crystal, None, None)
+    cut = run.specimen(crystal, indices, plane=plane)
+    potential = next(iter(run.potential(cut, run.density(cut), phonons=0)))
+    building = time.perf_counter() - started
+    scan = Scan.cell(potential.extent, cut.preset.microscope)
+    plan = make_plan(potential, cut.preset.microscope, scan, cut.preset.detectors, configurations=PHONONS)
+    return PHONONS * building + plan.seconds / (FFT_LARGE * operations)
 
 
 def _version(name: str) -> str | None:
@@ -155,6 +198,13 @@ def _show(report: dict[str, Any]) -> None:
     for name, state in report["sources"].items():
         table.add_row(f"--source {name}", "[green]ready[/]" if state == "ready" else f"[yellow]{state}[/]")
     table.add_section()
+    for name, about in report["presets"].items():
+        table.add_row(f"--preset {name}", about)
+    table.add_section()
     rate = report["speed"]
     table.add_row("FFT", f"{rate['fft_million_pixels_per_second']:.0f} million pixels per second ({rate['fft_edge']}²)")
+    image = rate["default_image_seconds"]
+    table.add_row(
+        "Default image", f"[red]fails: {image}[/]" if isinstance(image, str) else f"LiCoO2, about {image:.0f} s"
+    )
     console.print(table)
