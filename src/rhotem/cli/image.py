@@ -90,7 +90,15 @@ def image(
         tell(f"density: {field.source}; " + (f"{phonons} frozen-phonon configurations" if phonons else "no TDS"))
         with ProgressBar(quiet) as progress:
             potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
-            images = run.image(cut, potentials, phonons=phonons, memory=memory, seed=seed, progress=progress)
+            images = run.image(
+                cut,
+                potentials,
+                phonons=phonons,
+                memory=memory,
+                seed=seed,
+                announce=lambda plan: tell(str(plan)),
+                progress=progress,
+            )
         written = write_images(images, folder, labels=cut.cell.labels, source=field.source, phonons=phonons)
         record = {
             "specimen": cut.record(),

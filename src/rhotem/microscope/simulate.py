@@ -1,7 +1,7 @@
 """`simulate`: potentials in, calibrated images out."""
 
 import time
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -37,7 +37,9 @@ def simulate(
     plan: Plan | None = None,
     configurations: int | None = None,
     repeats: tuple[int, int] = (1, 1),
+    memory: float | None = None,
     rng: np.random.Generator | None = None,
+    announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> ImageSet:
     """STEM images of a specimen, averaged over frozen-phonon configurations.
@@ -60,8 +62,12 @@ def simulate(
     repeats : (int, int)
         The scanned rectangle holds this many equal cells, but for thermal motion; the images are their mean and show
         one: each cell is a further sample of the motion.
+    memory : float or None
+        Bytes that may be used; None: 80 % of what is free.
     rng : numpy Generator or None
         Needed for counting noise, that is if the microscope has a dose.
+    announce : callable
+        Told the plan before work starts.
     progress : Progress
 
     Returns
@@ -84,7 +90,9 @@ def simulate(
         plan=plan,
         configurations=configurations,
         repeats=repeats,
+        memory=memory,
         rng=rng,
+        announce=announce,
         progress=progress,
     )
     return series[-1]
@@ -101,7 +109,9 @@ def simulate_series(
     plan: Plan | None = None,
     configurations: int | None = None,
     repeats: tuple[int, int] = (1, 1),
+    memory: float | None = None,
     rng: np.random.Generator | None = None,
+    announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> list[ImageSet]:
     """Images at several thicknesses in one pass; arguments as `simulate`.
@@ -119,8 +129,15 @@ def simulate_series(
         configurations = len(potentials)
     scan = scan or Scan.cell(first.extent, microscope)
     plan = plan or make_plan(
-        first, microscope, scan, tuple(detectors), algorithm=algorithm, configurations=configurations
+        first,
+        microscope,
+        scan,
+        tuple(detectors),
+        algorithm=algorithm,
+        configurations=configurations,
+        memory_limit=memory,
     )
+    announce(plan)
     exits = _exits(first, thicknesses)
     engine = _engine(plan, microscope, first)
     recorders = {
