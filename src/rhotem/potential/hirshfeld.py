@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rhotem.core import MemoryLimitError, PeriodicGrid
 from rhotem.density.field import DensityField, OneCentre
-from rhotem.potential.deformation import SHARPEST, check_field, poisson, usable
+from rhotem.potential.deformation import check_field, poisson, usable
 from rhotem.structure.model import Structure
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 #: Radius in Å within which an atom claims its share; free atoms hold less than 1e-3 e beyond.
 REACH = 5.0
-#: Largest |g| in 1/Å of the moving smooth part; V[Δn] beyond is below 1e-3 of the free atoms'.
-SMOOTHEST = 4.0
+#: Largest |g| in 1/Å to which one-centre parts move.
+MOVING = 5.0
+#: Largest frequency along the beam in 1/Å.
+STEEPEST = 6.0
+#: Points up to which matrix products beat a non-uniform FFT.
+DIRECT = 2000
 
 
 def moving_coefficients(
@@ -55,46 +59,63 @@ def moving_coefficients(
     MemoryLimitError
         If they would not fit; "averaged" needs no such transforms.
     """
+    indices, wanted, modes, transforms = _transforms(cell, field, grid, memory_limit)
+    places = (cell.structure.positions + displacements) @ np.linalg.inv(grid.cell)
+    density = np.zeros(len(indices), dtype=complex)
+    for atom, transform in enumerate(transforms):
+        copies = places[np.asarray(cell.atom_index) == atom]
+        density += transform * _sum_of_waves(copies, np.ones(len(copies)), modes)[wanted]
+    return indices, poisson(density / grid.volume, np.linalg.norm(indices @ grid.reciprocal, axis=1))
+
+
+@lru_cache(maxsize=1)
+def _transforms(
+    cell: "ImagingCell", field: DensityField, grid: PeriodicGrid, memory_limit: float | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], list[npt.NDArray[np.complex128]]]:
+    """Waves H, their places among the modes of a transform, its shape, and f_a of every crystal atom in electrons.
+
+    Kept for the next configuration: it does not depend on the displacements.
+    """
     check_field(field, cell.crystal)
-    smooth = min(SMOOTHEST, 0.5 / float(field.grid.spacing.max()))
-    half = _half_shape(grid, min(SHARPEST, 2 * smooth) if field.one_centre else smooth)
+    half = _half_shape(cell, field, grid)
     modes = 2 * half + 1
-    needed = 16.0 * 12.0 * float(np.prod(modes))
+    needed = 16.0 * float(np.prod(modes)) * (12.0 + len(cell.crystal) / 2.0)
     if memory_limit is not None and needed > memory_limit:
         raise MemoryLimitError(
             f"moving deformation density: {needed / 1e9:.1f} GB of transforms, {memory_limit / 1e9:.1f} GB allowed; "
             "use deformation_phonons='averaged' or a smaller block"
         )
     indices = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in half), indexing="ij"), axis=-1).reshape(-1, 3)
-    wanted = np.flatnonzero(usable(grid, indices) & (indices != 0).any(axis=1))
-    indices = indices[wanted]
-    g = np.linalg.norm(indices @ grid.reciprocal, axis=1)
-    places = (cell.structure.positions + displacements) @ np.linalg.inv(grid.cell)
-    density = np.zeros(len(indices), dtype=complex)
-    for atom in range(len(cell.crystal)):
-        piece = _smooth_piece(field, atom, cell, modes)[wanted]
-        piece[g > smooth] = 0.0
+    smooth = _in_band(indices, cell, field)
+    sharp = np.linalg.norm(indices @ grid.reciprocal, axis=1) <= (MOVING if field.one_centre else 0.0)
+    wanted = np.flatnonzero(usable(grid, indices) & (indices != 0).any(axis=1) & (smooth | sharp))
+    indices, smooth, sharp = indices[wanted], smooth[wanted], sharp[wanted]
+    to_imaging = np.linalg.inv(np.asarray(cell.transform, dtype=float))
+    transforms = []
+    for atom, (points, electrons) in enumerate(pieces(field)):
+        total = np.where(smooth, _sum_of_waves(points @ to_imaging, electrons, modes)[wanted], 0.0)
         for term in field.one_centre:
             if term.atom == atom:
-                piece += _sharp_piece(field, term, cell, indices)
-        copies = places[np.asarray(cell.atom_index) == atom]
-        density += piece * _transform(copies, np.ones(len(copies), dtype=complex), modes)[wanted]
-    return indices, poisson(density / grid.volume, g)
+                total[sharp] += _sharp_piece(field, term, cell, indices[sharp])
+        transforms.append(total)
+    return indices, wanted, modes, transforms
 
 
-def _half_shape(grid: PeriodicGrid, cutoff: float) -> npt.NDArray[np.int64]:
-    """Largest H along each axis: the cutoff in 1/Å, in the plane no more than the Nyquist line."""
-    half = np.floor(cutoff * np.diag(grid.cell)).astype(np.int64)
+def _half_shape(cell: "ImagingCell", field: DensityField, grid: PeriodicGrid) -> npt.NDArray[np.int64]:
+    """Largest H along each axis: the field's band, in the plane no more than the Nyquist line."""
+    half = np.abs(np.asarray(cell.transform)) @ (np.array(field.grid.shape) // 2)
+    if field.one_centre:
+        half = np.maximum(half, np.floor(MOVING * np.diag(grid.cell)).astype(np.int64))
     half[:2] = np.minimum(half[:2], np.array(grid.shape[:2]) // 2)
+    # Skew crystal cells have far corners in which nothing lives.
+    half[2] = min(half[2], int(np.ceil(STEEPEST * grid.cell[2, 2])))
     return half
 
 
-def _smooth_piece(
-    field: DensityField, atom: int, cell: "ImagingCell", modes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.complex128]:
-    """f_a of the grid part in electrons, all modes."""
-    fractional, electrons = pieces(field)[atom]
-    return _transform(fractional @ np.linalg.inv(np.asarray(cell.transform, dtype=float)), electrons, modes)
+def _in_band(indices: npt.NDArray[np.int64], cell: "ImagingCell", field: DensityField) -> npt.NDArray[np.bool_]:
+    """Waves H inside the box |h_i| <= n_i/2 of the field's grid, H = P h with fractional h."""
+    h = indices @ np.linalg.inv(np.asarray(cell.transform, dtype=float)).T
+    return np.asarray((2.0 * np.abs(h) <= np.array(field.grid.shape) + 1e-9).all(axis=1))
 
 
 def _sharp_piece(
@@ -111,15 +132,25 @@ def _sharp_piece(
     return one_centre_coefficients(alone, lattice, here, indices) * lattice.volume
 
 
-def _transform(
+def _sum_of_waves(
     fractional: npt.NDArray[np.float64], strengths: npt.NDArray, modes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.complex128]:
     """Σ_j c_j exp(−2πi H·f_j) for all |H_i| <= (modes_i − 1)/2, flattened."""
-    import finufft
+    if len(fractional) > DIRECT:
+        import finufft
 
-    x, y, z = (np.ascontiguousarray(2.0 * np.pi * (f - np.floor(f))) for f in fractional.T)
-    values = finufft.nufft3d1(x, y, z, strengths.astype(complex), tuple(int(n) for n in modes), eps=1e-7, isign=-1)
-    return values.reshape(-1)
+        x, y, z = (np.ascontiguousarray(2.0 * np.pi * (f - np.floor(f))) for f in fractional.T)
+        shape = tuple(int(n) for n in modes)
+        return np.asarray(finufft.nufft3d1(x, y, z, strengths.astype(complex), shape, eps=1e-7, isign=-1)).reshape(-1)
+    total = np.zeros((int(modes[0] * modes[1]), int(modes[2])), dtype=complex)
+    for start in range(0, len(fractional), 100):
+        part = fractional[start : start + 100]
+        e_x, e_y, e_z = (
+            np.exp(-2j * np.pi * f[:, None] * (np.arange(n) - n // 2)) for f, n in zip(part.T, modes, strict=True)
+        )
+        plane = (e_x * strengths[start : start + 100, None])[:, :, None] * e_y[:, None, :]
+        total += plane.reshape(len(part), -1).T @ e_z
+    return total.reshape(-1)
 
 
 @lru_cache(maxsize=1)
