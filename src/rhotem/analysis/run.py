@@ -165,7 +165,7 @@ def oriented(crystal: Structure, zone: Sequence[int], basis: str, *, plane: bool
         raise InputError(
             f"zone basis {basis!r}: choose 'conventional' (standard cell) or 'input' (the file's own cell)"
         )
-    return orient(crystal, zone, basis, plane=plane, primitive=primitive)
+    return orient(crystal, zone, "input" if basis == "input" else "conventional", plane=plane, primitive=primitive)
 
 
 def adjusted_preset(

@@ -1,0 +1,67 @@
+"""The workflow: choices it makes for the user, errors it raises before work starts, and the whole chain once."""
+
+import numpy as np
+import pytest
+
+from rhotem.analysis import run
+from rhotem.analysis.factors import factor_table, reflections
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.density.field import DensityField
+from rhotem.microscope.presets import get_preset
+from rhotem.structure.phases import phase
+
+
+def test_zone_axis_follows_the_crystal_system():
+    assert run.direction(phase("LiCoO2"), None) == ((1, 0, 0), False)
+    assert run.direction(phase("LiMn2O4"), None) == ((1, 1, 0), False)
+    assert run.direction(phase("LiFePO4"), None) == ((0, 0, 1), False)
+    assert run.direction(phase("LiF"), (1, 1, 1)) == ((1, 1, 1), False)
+    with pytest.raises(InputError, match="give one"):
+        run.direction(phase("LiF"), (1, 1, 1), (0, 0, 1))
+
+
+def test_grid_carries_the_detectors_and_too_coarse_a_one_is_refused_with_the_step_needed():
+    preset = get_preset("layered-oxide")
+    finest = run.finest_sampling(preset)
+    # λ/(2 · 2/3 pixel) must exceed 200 mrad at 200 kV: λ = 0.02508 Å.
+    assert finest == pytest.approx(0.0411, abs=0.001)
+    with pytest.raises(InputError, match=f"need {finest:.4f}"):
+        run.specimen(phase("LiF"), (1, 0, 0), sampling=0.1)
+
+
+def test_same_seed_moves_atoms_alike_whatever_the_density():
+    crystal = phase("LiF")
+    cut = run.specimen(crystal, (1, 0, 0), thickness=0.8, preset="pacbed")
+    grid = PeriodicGrid.from_spacing(cut.crystal.cell, 0.4)
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=grid.shape)
+    fields = [
+        DensityField("deformation", cut.crystal, grid, scale * (values - values.mean())) for scale in (0.0, 0.01, 0.02)
+    ]
+    slices = [next(run.potential(cut, f, phonons=1, seed=4)).array for f in fields]
+    assert np.abs(slices[1] - slices[0]).max() > 1e-3
+    assert np.allclose(slices[2] - slices[0], 2 * (slices[1] - slices[0]), atol=1e-4 * np.abs(slices[1]).max())
+
+
+def test_chain_from_phase_to_images_of_one_cell():
+    """HAADF of a thin crystal at rest peaks at the heavier column; the picture is one cell."""
+    cut = run.specimen(run.structure("LiF"), (1, 0, 0), thickness=0.8)
+    images = run.image(cut, run.potential(cut, run.density(cut), phonons=0), phonons=0)
+    assert images.scan.size == pytest.approx(tuple(cut.cell.lengths[:2]))
+    peak = np.unravel_index(images["HAADF"].argmax(), images.scan.shape) * np.array(images.scan.step)
+    fluorine = cut.cell.structure.positions[cut.cell.structure.numbers == 9][:, :2]
+    offset = (fluorine - peak + cut.cell.lengths[:2] / 2) % cut.cell.lengths[:2] - cut.cell.lengths[:2] / 2
+    assert np.linalg.norm(offset, axis=1).min() < 0.3
+
+
+def test_reflections_are_one_of_each_pair_and_factors_of_free_atoms_do_not_change():
+    crystal = phase("Si", primitive=True)
+    h = reflections(crystal.cell, 1.0)
+    assert len({tuple(x) for x in h.tolist()} & {tuple(-x) for x in h}) == 0
+    grid = PeriodicGrid(crystal.cell, (8, 8, 8))
+    table = factor_table(DensityField("deformation", crystal, grid, np.zeros(grid.shape)), 1.0)
+    change = table.change
+    assert np.nanmax(np.abs(change)) < 1e-12
+    # (222) of diamond: free atoms cancel.
+    g222 = np.abs(table.g - np.sqrt(12) / 5.431) < 5e-3
+    assert np.isnan(change[g222]).any()
