@@ -106,7 +106,7 @@ def _attempt(job: Job, log: str, name: str, changes: dict[str, Any], scale: floa
         "paw_sets": paw_fingerprints(sorted(set(atoms.symbols))),
         "versions": versions(),
     }
-    return LabelRecord(structure, deformation, magnetization, forces, local, meta)
+    return LabelRecord(structure, deformation, magnetization, forces, np.asarray(local, dtype=np.float32), meta)
 
 
 def paw_fingerprints(symbols: list[str]) -> dict[str, str]:

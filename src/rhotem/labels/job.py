@@ -19,8 +19,8 @@ from rhotem.structure.model import Structure
 class Job:
     """A structure, DFT settings and what the structure is called.
 
-    ``info`` carries ``name``, ``prototype``, ``composition``, ``ordering`` and whatever else is to be found again in the
-    record; it takes no part in the identifier, so the same calculation under two names is done once.
+    ``info`` carries ``name``, ``prototype``, ``composition``, ``ordering`` and whatever else is to be found again in
+    the record; it takes no part in the identifier, so the same calculation under two names is done once.
     """
 
     numbers: tuple[int, ...]
@@ -47,8 +47,13 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Sixteen hexadecimal digits: SHA-256 of structure and settings."""
+        """Sixteen hexadecimal digits: SHA-256 of structure and settings.
+
+        Settings at their defaults take no part, so that a new setting does not rename old runs.
+        """
         content = {k: v for k, v in asdict(self).items() if k != "info"}
+        defaults = _plain(DftSettings().as_dict())
+        content["settings"] = {k: v for k, v in _plain(self.settings).items() if v != defaults.get(k)}
         return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()[:16]
 
     @property

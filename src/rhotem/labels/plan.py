@@ -49,8 +49,8 @@ class FileEntry(BaseModel):
 class Plan(BaseModel):
     """What `rhotem labels run` does.
 
-    ``output`` is the directory of records; relative paths are relative to the plan. Recipes come first, then files, then
-    the sampler; jobs run in that order.
+    ``output`` is the directory of records; relative paths are relative to the plan. Recipes come first, then files,
+    then the sampler; jobs run in that order.
     """
 
     model_config = ConfigDict(extra="forbid")

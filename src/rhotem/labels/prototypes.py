@@ -29,7 +29,7 @@ class Prototype:
     sites : tuple of (label, x, y, z)
         The label is the element of the reference compound.
     family : str
-        Chemistry for splits: olivine, phosphate, spinel, layered, rocksalt, graphite, metal, SEI, silicon, oxide, fluoride …
+        Chemistry: olivine, phosphate, spinel, layered, rocksalt, graphite, metal, SEI, silicon, oxide, fluoride …
     setting : int
         Origin choice of the International Tables.
     """

@@ -1,4 +1,4 @@
-"""Recipes: a structure in a few words (prototype, elements, vacancies, surface, strain), built the same way every time."""
+"""Recipes: a structure in a few words (prototype, elements, vacancies, surface, strain), built always the same."""
 
 import hashlib
 from typing import Any, Literal
@@ -11,7 +11,8 @@ from rhotem.core import InputError
 from rhotem.labels.prototypes import PROTOTYPES, ideal
 from rhotem.structure.model import Structure
 
-#: Radii in Å (Shannon 1976, usual valence and coordination, rounded) by which a lattice is scaled when elements are replaced.
+#: Radii in Å (Shannon 1976, usual valence and coordination, rounded): lattices are scaled by them when elements are
+#: replaced.
 RADII = {
     "H": 0.3, "Li": 0.76, "Na": 1.02, "K": 1.38, "Mg": 0.72, "Ca": 1.0, "Al": 0.535, "Si": 0.26, "P": 0.17, "B": 0.11,
     "Ti": 0.605, "V": 0.62, "Cr": 0.615, "Mn": 0.645, "Fe": 0.645, "Co": 0.56, "Ni": 0.58, "Cu": 0.73, "Zn": 0.74,
@@ -20,7 +21,7 @@ RADII = {
 
 
 class Slab(BaseModel):
-    """A symmetric surface: Miller indices of the conventional cell, number of layers, vacuum in Å on each side together."""
+    """A symmetric surface: Miller indices of the conventional cell, number of layers, vacuum in Å (both sides)."""
 
     model_config = ConfigDict(extra="forbid")
     miller: tuple[int, int, int]
@@ -94,10 +95,7 @@ class Recipe(BaseModel):
             else:
                 atoms.set_cell(self.cell, scale_atoms=True)
         atoms.set_chemical_symbols(new)
-        if self.slab is None:
-            atoms = _repeat(atoms, self.supercell)
-        else:
-            atoms = _cut(atoms, self.slab, self.supercell)
+        atoms = _repeat(atoms, self.supercell) if self.slab is None else _cut(atoms, self.slab, self.supercell)
         before = np.array(atoms.get_chemical_symbols(), dtype=object)
         reference = _undo(before, self.replace) if self.cell is None else before
         for element, parts in self.decorate.items():
@@ -179,13 +177,15 @@ def _cut(atoms: ase.Atoms, slab: Slab, supercell: Any) -> ase.Atoms:
 
 
 def _smallest_in_plane(slab: ase.Atoms) -> ase.Atoms:
-    """The slab in the smallest cell with the same third vector: `ase.build.surface` starts from the conventional cell."""
+    """The slab in the smallest cell of the same third vector; `ase.build.surface` starts from the conventional cell."""
     import spglib
 
     data = spglib.get_symmetry((slab.cell.array, slab.get_scaled_positions(), slab.numbers), symprec=1e-3)
+    if data is None:
+        raise InputError(f"slab of {slab.get_chemical_formula()}: no symmetry found, atoms overlap; check the cut")
     pure = [t for r, t in zip(data["rotations"], data["translations"], strict=True) if (r == np.eye(3)).all()]
     flat = [t for t in pure if abs(t[2] - np.round(t[2])) < 1e-4]
-    shifts = np.array([t + [i, j, 0] for t in flat for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    shifts = np.array([[*t, i, j, 0] for t in flat for i in (-1, 0, 1) for j in (-1, 0, 1)])
     shifts[:, 2] = 0.0
     vectors = shifts @ slab.cell.array
     lengths = np.linalg.norm(vectors, axis=1)
@@ -195,6 +195,8 @@ def _smallest_in_plane(slab: ase.Atoms) -> ase.Atoms:
     normal = np.cross(slab.cell[0], slab.cell[1])
     second = next(v for v in vectors[order] if abs(np.cross(first, v) @ normal / np.linalg.norm(normal) - area) < 1e-3)
     cell = np.array([first, second, slab.cell[2]])
+    if np.linalg.det(cell) < 0:
+        cell[1] *= -1
     fractions = slab.positions @ np.linalg.inv(cell)
     fractions[:, :2] = (fractions[:, :2] + 1e-5) % 1.0 - 1e-5
     _, keep = np.unique(np.column_stack([np.round(fractions, 4), slab.numbers]), axis=0, return_index=True)
@@ -227,7 +229,7 @@ def _distort(atoms: ase.Atoms, strain: float, rattle: float, rng: np.random.Gene
             e[2] = e[:, 2] = 0.0
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + e), scale_atoms=True)
     if rattle:
-        # Light atoms move further: <u²> of one spring constant at high temperature does not know mass, phonons do a little.
+        # Light alkali and hydrogen atoms sit in softer surroundings and move further.
         width = rattle * np.where(atoms.numbers <= 3, 1.5, 1.0)[:, None]
         atoms.positions += rng.normal(size=(len(atoms), 3)) * width
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
+from rhotem.labels.voxels import Selection
 from rhotem.structure.model import Structure
 
 #: Raised with every change of the meaning of a field; files without it are version 1.
@@ -37,22 +38,32 @@ class LabelRecord:
         Local moments in Bohr magnetons.
     meta : dict
         Energy, settings, counts, seconds, and what the structure is (``prototype``, ``composition``, ``ordering`` …).
+    voxels : Selection or None
+        Only chosen voxels are kept: ``deformation`` (treated near nuclei) and ``magnetization`` are then (n,) arrays.
+    full_shape : tuple of three int or None
+        Grid of a record with chosen voxels.
     """
 
     structure: Structure
     deformation: npt.NDArray
     magnetization: npt.NDArray | None
-    forces: npt.NDArray[np.float32]
-    magmoms: npt.NDArray[np.float32]
+    forces: npt.NDArray
+    magmoms: npt.NDArray
     meta: dict[str, Any] = field(default_factory=dict)
+    voxels: Selection | None = None
+    full_shape: tuple[int, int, int] | None = None
 
     @property
     def grid(self) -> PeriodicGrid:
-        """Grid of ``deformation``."""
-        return PeriodicGrid(self.structure.cell, self.deformation.shape)
+        """Grid of the calculation."""
+        return PeriodicGrid(self.structure.cell, self.full_shape or self.deformation.shape)
 
-    def write(self, path: str | Path) -> None:
-        """Write the npz file; it appears under its name only when it is complete."""
+    def write(self, path: str | Path, compact: bool = False) -> None:
+        """Write the npz file; it appears under its name only when it is complete.
+
+        ``compact`` stores the two bytes of every float16 in separate planes, which compresses a fifth better;
+        `read_record` reads either, numpy alone needs the plain form.
+        """
         path = Path(path)
         arrays: dict[str, Any] = {
             "numbers": self.structure.numbers,
@@ -66,6 +77,15 @@ class LabelRecord:
         }
         if self.magnetization is not None:
             arrays["magnetization"] = np.asarray(self.magnetization).astype(np.float16)
+        if self.voxels is not None:
+            arrays["gaps"] = np.diff(self.voxels.index, prepend=0).astype(np.uint32)
+            arrays["weight"] = self.voxels.weight.astype(np.float16)
+            arrays["full_shape"] = np.array(self.full_shape)
+        if compact:
+            arrays = {
+                k: _planes(v) if isinstance(v, np.ndarray) and v.dtype in _SPLIT else v for k, v in arrays.items()
+            }
+            arrays["shape"] = np.array(self.deformation.shape)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             with open(unfinished, "wb") as stream:
@@ -91,11 +111,20 @@ def read_record(path: str | Path) -> LabelRecord:
             arrays = {name: data[name] for name in data.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable label file ({error}); it may be truncated: make it again") from error
+    if "shape" in arrays:
+        arrays = {
+            k: _joined(v, arrays["shape"]) if v.dtype == np.uint8 and v.ndim == 2 else v for k, v in arrays.items()
+        }
     missing = {"numbers", "positions", "cell", "deformation", "meta"} - set(arrays)
     if missing:
         raise InputError(f"{path}: label file lacks {', '.join(sorted(missing))}")
     numbers, positions, cell = arrays["numbers"], arrays["positions"], arrays["cell"]
-    if positions.shape != (len(numbers), 3) or cell.shape != (3, 3) or arrays["deformation"].ndim != 3:
+    sampled = "gaps" in arrays
+    if (
+        positions.shape != (len(numbers), 3)
+        or cell.shape != (3, 3)
+        or arrays["deformation"].ndim != (1 if sampled else 3)
+    ):
         raise InputError(f"{path}: shapes of numbers, positions, cell and deformation do not belong together")
     meta = json.loads(str(arrays["meta"]))
     if meta.get("schema", 1) > SCHEMA:
@@ -110,4 +139,26 @@ def read_record(path: str | Path) -> LabelRecord:
         forces=arrays.get("forces", np.full((n, 3), np.nan, dtype=np.float32)),
         magmoms=arrays.get("magmoms", np.zeros(n, dtype=np.float32)),
         meta=meta,
+        voxels=_selection(arrays) if sampled else None,
+        full_shape=tuple(int(n) for n in arrays["full_shape"]) if sampled else None,  # type: ignore[arg-type]  # three
     )
+
+
+#: Types whose bytes are stored in planes by the compact form.
+_SPLIT = (np.dtype(np.float16), np.dtype(np.uint32))
+
+
+def _planes(array: npt.NDArray) -> npt.NDArray[np.uint8]:
+    """(itemsize, n) bytes, most significant last."""
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return little.view(np.uint8).reshape(-1, array.dtype.itemsize).T
+
+
+def _joined(planes: npt.NDArray[np.uint8], shape: npt.NDArray[np.int64]) -> npt.NDArray:
+    """Inverse of `_planes`: two planes are float16 of ``shape``, four are uint32."""
+    flat = np.ascontiguousarray(planes.T).view("<f2" if len(planes) == 2 else "<u4").ravel()
+    return flat.reshape(shape) if flat.size == np.prod(shape) else flat
+
+
+def _selection(arrays: dict[str, npt.NDArray]) -> Selection:
+    return Selection(np.cumsum(arrays["gaps"]).astype(np.int32), arrays["weight"].astype(np.float32))

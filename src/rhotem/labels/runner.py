@@ -1,5 +1,7 @@
 """Run the jobs of a plan: one process per run, here or on a Dask cluster; killed at any moment, run again continues."""
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -8,14 +10,18 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rhotem.core import InputError
+from rhotem.core import InputError, RhoTEMError
 from rhotem.core.progress import Progress, silent
 from rhotem.labels.claims import is_held
 from rhotem.labels.job import Job
 from rhotem.labels.worker import DONE, FAILED, TAKEN, fail
 
-#: What became of a job: label made, had been made or is being made elsewhere, failed now, failed before.
+#: What became of a job: "done", "failed", "crashed" (its process died), "taken" (by another process), "done before",
+#: "failed before".
 Outcome = str
+
+#: So many processes dying one after another are the installation's fault, not that of the structures.
+CRASHES = 3
 
 
 def run_job(directory: Path, line: str, time_limit: float, attempts: int) -> Outcome:
@@ -46,7 +52,7 @@ def run_job(directory: Path, line: str, time_limit: float, attempts: int) -> Out
         return {DONE: "done", TAKEN: "taken", FAILED: "failed"}[process.returncode]
     how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
     fail(directory, job, f"the process ended with {how}", errors[-2000:])
-    return "failed"
+    return "crashed"
 
 
 def run(
@@ -83,6 +89,11 @@ def run(
     -------
     dict
         How many jobs ended how.
+
+    Raises
+    ------
+    RhoTEMError
+        If three processes in a row die.
     """
     directory = directory.resolve()
     (directory / "records").mkdir(parents=True, exist_ok=True)
@@ -90,13 +101,28 @@ def run(
     if scheduler:
         return _run_on_cluster(directory, jobs, scheduler, (time_limit, attempts, retry_failed), progress)
     counts: dict[Outcome, int] = {}
+    crashed: list[Job] = []
     for number, job in enumerate(jobs):
         if stop():
             break
         outcome = wanted(directory, job, retry_failed) or run_job(directory, job.to_json(), time_limit, attempts)
         counts[outcome] = counts.get(outcome, 0) + 1
+        crashed = [*crashed, job] if outcome == "crashed" else []
+        if len(crashed) == CRASHES:
+            raise _broken(directory, crashed)
         progress(f"{job.info.get('name', job.id)}: {outcome}", number + 1, len(jobs))
     return counts
+
+
+def _broken(directory: Path, crashed: list[Job]) -> RhoTEMError:
+    """The error after several crashes in a row; their failures are withdrawn so that the next call does them again."""
+    path = directory / "failed" / f"{crashed[-1].id}.json"
+    last = json.loads(path.read_text())["details"].strip().splitlines() or ["no message"]
+    for job in crashed:
+        (directory / "failed" / f"{job.id}.json").unlink(missing_ok=True)
+    return RhoTEMError(
+        f"{CRASHES} runs in a row died at once ({last[-1]}); repair the installation (rhotem doctor), run again"
+    )
 
 
 def wanted(directory: Path, job: Job, retry_failed: bool = False) -> Outcome | None:
@@ -138,8 +164,6 @@ def _run_on_cluster(
 
 
 def _kill(process: subprocess.Popen) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

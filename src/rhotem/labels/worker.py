@@ -1,4 +1,4 @@
-"""The process that does one run: ``python -m rhotem.labels.worker DIRECTORY JOB``. Started by `rhotem.labels.runner`."""
+"""The process that does one run: ``python -m rhotem.labels.worker DIRECTORY JOB N``, started by the runner."""
 
 import json
 import os

@@ -1,0 +1,70 @@
+"""Which labels are kept whole and which as chosen voxels: what goes into the repository."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhotem.density.metrics import treat_near_nuclei
+from rhotem.labels.quality import judge_file
+from rhotem.labels.record import LabelRecord
+from rhotem.labels.splits import chemistries_of, is_test_parent, parent_of, unit_hash
+from rhotem.labels.voxels import choose
+
+#: Voxels kept of a label that is only trained on: per atom, at least, at most. The grid has about 10,000 per atom.
+PER_ATOM, LEAST, MOST = 2000, 10000, 40000
+#: Share of the parents of a left-out chemistry kept whole, to be tested on.
+WHOLE_OF_CHEMISTRY = 0.5
+
+
+def pack(source: Path, target: Path, whole: bool | None = None) -> dict[str, str]:
+    """Write accepted and quarantined labels of ``source`` compactly to ``target``; those there are left as they are.
+
+    ``whole`` keeps all (True) or none (False) of the full grids; by default those of test parents are kept.
+    Returns what happened to each label: "kept", "whole", "voxels", or the reason why it was rejected.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for path in sorted(source.glob("[!.]*.npz")):
+        destination = target / path.name
+        if destination.exists():
+            found[path.stem] = "kept"
+            continue
+        record, verdict = judge_file(path)
+        if record is None or verdict.state == "rejected":
+            found[path.stem] = "; ".join(verdict.reasons)
+            continue
+        keep = wanted_whole(record.meta, record.structure.atoms.get_chemical_symbols()) if whole is None else whole
+        (record if keep else sampled(record)).write(destination, compact=True)
+        found[path.stem] = "whole" if keep else "voxels"
+    return found
+
+
+def wanted_whole(meta: dict[str, Any], symbols: list[str]) -> bool:
+    """Whether a label may be tested on: a test parent, or half of the parents of the left-out chemistries."""
+    parent = parent_of(meta)
+    if is_test_parent(parent):
+        return True
+    left_out = set(chemistries_of(meta, symbols)) - {"Na"}
+    return bool(left_out) and unit_hash(f"whole {parent}") < WHOLE_OF_CHEMISTRY
+
+
+def sampled(record: LabelRecord, count: int | None = None) -> LabelRecord:
+    """The record with chosen voxels only, treated near nuclei; the choice follows from the job, not from the hour."""
+    treated, moved = treat_near_nuclei(record.deformation, record.structure, record.grid)
+    if count is None:
+        count = int(np.clip(PER_ATOM * len(record.structure), LEAST, MOST))
+    seed = hashlib.sha256(str(record.meta.get("job", parent_of(record.meta))).encode()).digest()[:8]
+    selection = choose(treated, count, np.random.default_rng(int.from_bytes(seed)))
+    spin = record.magnetization
+    return LabelRecord(
+        record.structure,
+        treated.ravel()[selection.index],
+        None if spin is None else spin.ravel()[selection.index],
+        record.forces,
+        record.magmoms,
+        {**record.meta, "treatment": moved},
+        selection,
+        record.grid.shape,
+    )

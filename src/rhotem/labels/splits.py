@@ -1,0 +1,174 @@
+"""Splits: which labels are trained on and which are tested against. Decided by hashes of parents, kept in files.
+
+A *parent* is prototype, composition and ordering; its strained, displaced or charged copies are no new structures. A
+parent's side follows from a hash of its name: labels that are added later never move one that is there.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rhotem.core import InputError
+
+#: Shares of parents in the random split.
+TEST, VALIDATION = 0.15, 0.08
+#: Share of records held out of training parents that have several: the "rattled copy" column, which never counts.
+RATTLED = 0.15
+#: Atoms from which a structure is large, and up to which it is small, in the split by size.
+LARGE, SMALL = 14, 8
+
+#: Prototypes of the chemistries that can be left out; "Na" is every structure with sodium. Spinel and olivine contain
+#: no element that the rest has not.
+CHEMISTRIES: dict[str, tuple[str, ...]] = {
+    "olivine": ("olivine", "heterosite"),
+    "spinel": ("spinel", "hausmannite", "lithiated-spinel", "LNMO", "Mn2O4"),
+    "graphite": ("graphite", "lic6", "lic12", "LiC6", "LiC12", "graphene"),
+    "SEI": (
+        "LiF", "LiF-vac", "Li2O", "Li2O-vac", "Li2CO3", "Li3N", "Li3PO4", "Li3PO4-vac",
+        "antifluorite", "li2o2", "na2o2", "lioh", "li3n", "na3as", "li2co3", "lipf6", "li3po4-beta",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a split needs to know of a label."""
+
+    id: str
+    meta: dict[str, Any]
+    symbols: tuple[str, ...]
+    complete: bool
+
+    @property
+    def parent(self) -> str:
+        """Prototype | composition | ordering."""
+        return parent_of(self.meta)
+
+
+def parent_of(meta: dict[str, Any]) -> str:
+    """The parent of a label: prototype | composition | ordering."""
+    return "|".join(str(meta.get(k, "")) for k in ("prototype", "composition", "ordering"))
+
+
+def unit_hash(text: str) -> float:
+    """A number in [0, 1) that depends on ``text`` only."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2.0**64
+
+
+def is_test_parent(parent: str) -> bool:
+    """Whether the random split tests on this parent."""
+    return unit_hash(parent) < TEST
+
+
+def chemistries_of(meta: dict[str, Any], symbols: Iterable[str]) -> list[str]:
+    """The chemistries a label belongs to, of those that can be left out."""
+    base = str(meta.get("prototype", "")).split("-slab")[0]
+    elements = set(symbols)
+    found = [name for name, prototypes in CHEMISTRIES.items() if base in prototypes]
+    if base == "rocksalt" and elements == {"Li", "F"}:
+        found.append("SEI")
+    return found + (["Na"] if "Na" in elements else [])
+
+
+def random_split(labels: list[Label]) -> dict[str, list[str]]:
+    """By parent: test parents are new, their prototypes are not (in family)."""
+    out: dict[str, list[str]] = {"train": [], "validation": [], "test": [], "rattled": []}
+    train = [x for x in labels if unit_hash(x.parent) >= TEST + VALIDATION]
+    count: dict[str, int] = {}
+    for x in train:
+        count[x.parent] = count.get(x.parent, 0) + 1
+    prototypes = {x.meta.get("prototype") for x in train}
+    for x in labels:
+        u = unit_hash(x.parent)
+        if u < TEST:
+            # A test structure of a new prototype is not "in family"; one without its full grid cannot be tested on.
+            if x.complete and x.meta.get("prototype") in prototypes:
+                out["test"].append(x.id)
+        elif u < TEST + VALIDATION:
+            out["validation"].append(x.id)
+        elif x.complete and count[x.parent] > 2 and unit_hash(f"rattled {x.id}") < RATTLED:
+            out["rattled"].append(x.id)
+        else:
+            out["train"].append(x.id)
+    return out
+
+
+def composition_split(labels: list[Label]) -> dict[str, list[str]]:
+    """By chemical system without Li and Na: all states of charge of one composition are on one side."""
+    out: dict[str, list[str]] = {"train": [], "test": []}
+    for x in labels:
+        host = "-".join(sorted(set(x.symbols) - {"Li", "Na"})) or "alkali"
+        if unit_hash(f"composition {host}") >= 0.2:
+            out["train"].append(x.id)
+        elif x.complete:
+            out["test"].append(x.id)
+    return out
+
+
+def leave_out(labels: list[Label], chemistry: str) -> dict[str, list[str]]:
+    """All labels of one chemistry are tested on, none of them trained on.
+
+    Raises
+    ------
+    InputError
+        If there is no such chemistry.
+    """
+    if chemistry != "Na" and chemistry not in CHEMISTRIES:
+        raise InputError(f"chemistry {chemistry!r}: not known; choose one of {', '.join([*CHEMISTRIES, 'Na'])}")
+    out: dict[str, list[str]] = {"train": [], "test": []}
+    for x in labels:
+        if chemistry not in chemistries_of(x.meta, x.symbols):
+            out["train"].append(x.id)
+        elif x.complete:
+            out["test"].append(x.id)
+    return out
+
+
+def size_split(labels: list[Label]) -> dict[str, list[str]]:
+    """Trained on cells of up to 8 atoms, tested on 14 and more."""
+    return {
+        "train": [x.id for x in labels if len(x.symbols) <= SMALL],
+        "test": [x.id for x in labels if len(x.symbols) >= LARGE and x.complete],
+    }
+
+
+def all_splits(labels: list[Label]) -> dict[str, dict[str, list[str]]]:
+    """Every split by name."""
+    return {
+        "random": random_split(labels),
+        "composition": composition_split(labels),
+        "size": size_split(labels),
+        **{f"without-{name}": leave_out(labels, name) for name in [*CHEMISTRIES, "Na"]},
+    }
+
+
+def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, int]]:
+    """Write all splits as files; what a file says already stays, new labels are added. Returns the counts."""
+    directory.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    for name, fresh in all_splits(labels).items():
+        path = directory / f"{name}.json"
+        parts = read_split(path) if path.exists() else {part: [] for part in fresh}
+        placed = {label for ids in parts.values() for label in ids}
+        for part, ids in fresh.items():
+            parts.setdefault(part, []).extend(i for i in ids if i not in placed)
+        path.write_text(json.dumps({"schema": 1, "name": name, "parts": parts}, indent=0) + "\n")
+        counts[name] = {part: len(ids) for part, ids in parts.items()}
+    return counts
+
+
+def read_split(path: Path) -> dict[str, list[str]]:
+    """Identifiers by part ("train", "validation", "test", "rattled").
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not a split.
+    """
+    try:
+        return json.loads(path.read_text())["parts"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a split file ({error}); make one with  rhotem labels splits") from error
