@@ -10,6 +10,8 @@ from rhotem.core import PeriodicGrid
 
 #: Points per transform above which a non-uniform FFT beats matrix products (measured on two x86 cores).
 NUFFT_FROM = 1500
+#: Bytes of phase factors kept per element; beyond they are computed when needed.
+KEPT = 64e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +75,20 @@ class PlaneWaves:
 
     def factors(self, points: npt.NDArray[np.int64], block: tuple[slice, slice]) -> tuple[npt.NDArray, npt.NDArray]:
         """Factors (n, rows) and (n, columns) of the selected points on a block of coefficients."""
+        if self.dtype.itemsize * len(self.fractional) * sum(self.plane.shape) < KEPT:
+            e_x, e_y = self._all
+            return e_x[points, block[0]], e_y[points, block[1]]
+        return self._factors(self.fractional[points], block)
+
+    @cached_property
+    def _all(self) -> tuple[npt.NDArray, npt.NDArray]:
+        return self._factors(self.fractional, (slice(None), slice(None)))
+
+    def _factors(self, fractional: npt.NDArray, block: tuple[slice, slice]) -> tuple[npt.NDArray, npt.NDArray]:
         n_x, n_y, _ = self.plane.grid.shape
         h_x = np.arange(n_x)[block[0]] - self.plane.centre
         h_y = np.arange(self.plane.shape[1])[block[1]]
-        return (
-            _phases(self.fractional[points, 0], h_x, n_x, self.dtype),
-            _phases(self.fractional[points, 1], h_y, n_y, self.dtype),
-        )
+        return _phases(fractional[:, 0], h_x, n_x, self.dtype), _phases(fractional[:, 1], h_y, n_y, self.dtype)
 
     def sum(self, points: npt.NDArray[np.int64], weights: npt.NDArray, block: tuple[slice, slice]) -> npt.NDArray:
         """Σ_a w_ak exp(−2πi h·f_a) on a block, shape (K, rows, columns); ``weights`` has shape (n, K)."""
@@ -87,8 +96,8 @@ class PlaneWaves:
             return self._sum_nufft(points, weights, block)
         e_x, e_y = self.factors(points, block)
         rank = weights.shape[1]
-        left = (e_x[:, None, :] * weights[:, :, None].astype(e_x.real.dtype)).reshape(len(points), -1)
-        return (left.T @ e_y).reshape(rank, e_x.shape[1], e_y.shape[1])
+        right = (weights[:, :, None].astype(e_y.real.dtype) * e_y[:, None, :]).reshape(len(points), -1)
+        return (e_x.T @ right).reshape(e_x.shape[1], rank, e_y.shape[1]).transpose(1, 0, 2)
 
     def _sum_nufft(self, points: npt.NDArray, weights: npt.NDArray, block: tuple[slice, slice]) -> npt.NDArray:
         import finufft
