@@ -146,6 +146,11 @@ def specimen(
         If a number is out of range or the grid is too coarse for the detectors.
     """
     chosen = get_preset(preset) if isinstance(preset, str) else preset
+    if chosen.mode != "stem":
+        raise InputError(
+            f"preset {chosen.name} is parallel illumination ({chosen.mode}), which is not simulated yet; choose one "
+            "that scans a probe, or hand the potential to abTEM (rhotem potential)"
+        )
     cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive)
     nz, _ = thickness_repeats(cell, chosen.thickness if thickness is None else thickness)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
@@ -238,14 +243,19 @@ def potential(
     from rhotem.microscope.phonons import displacements
     from rhotem.structure.debye_waller import mean_square_displacements
 
-    if phonons < 0:
-        raise InputError(f"phonons {phonons}: expected 0 (atoms at rest) or the number of configurations")
+    check_phonons(phonons)
     if phonons == 0:
         yield build_potential(cut.block, cut.grid, field)
         return
     msd, _ = mean_square_displacements(cut.block.structure, temperature)
     for moved in displacements(msd, phonons, np.random.default_rng(seed)):
         yield build_potential(cut.block, cut.grid, field, displacements=moved, deformation_msd=float(np.mean(msd)))
+
+
+def check_phonons(phonons: int) -> None:
+    """Refuse a negative number of configurations."""
+    if phonons < 0:
+        raise InputError(f"phonons {phonons}: expected 0 (atoms at rest) or the number of configurations")
 
 
 def image(

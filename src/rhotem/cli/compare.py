@@ -50,6 +50,7 @@ def compare(
     from rhotem.analysis.compare import compare as compare_sources
     from rhotem.analysis.figure import comparison_figure
 
+    run.check_phonons(phonons)
     crystal = run.structure(structure, charge=charge)
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:

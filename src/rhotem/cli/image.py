@@ -71,6 +71,7 @@ def image(
 
     started = time.perf_counter()
     chosen = run.adjusted_preset(preset, defocus=defocus, source_size=source_size, dose=dose)
+    run.check_phonons(phonons)
     crystal = run.structure(structure, charge=charge)
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
