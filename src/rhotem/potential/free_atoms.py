@@ -21,7 +21,6 @@ from rhotem.potential.parametrizations import FormFactor
 from rhotem.potential.plane_waves import HalfPlane, PlaneWaves
 from rhotem.potential.yukawa import TailTable, screened_atom, tail_tables
 
-
 #: Relative error of the separable tables for complex64 and complex128 sums; the bar of V1 is 1e-3.
 TOLERANCE = {"F": 1e-5, "D": 1e-6}
 
