@@ -14,6 +14,7 @@ def run_command(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler; default: this machine.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do runs that failed before again.")] = False,
     hours: Annotated[float | None, typer.Option(help="Start no run after this time.")] = None,
+    known: Annotated[list[Path] | None, typer.Option(help="Labels the sampler stays away from.")] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Show the jobs and stop.")] = False,
 ) -> None:
     """Make the labels of a plan; killed at any moment, the same command continues."""
@@ -23,7 +24,7 @@ def run_command(
     from rhotem.labels.runner import run, wanted
 
     loaded = load_plan(plan)
-    jobs = jobs_of(loaded, plan.parent)
+    jobs = jobs_of(loaded, plan.parent, known=known or ())
     if list_only:
         for job in jobs:
             typer.echo(f"{job.id}  {wanted(loaded.output, job) or 'to do':13s} {job.info.get('name', '')}")

@@ -1,7 +1,9 @@
 """Plans: which labels are wanted, with which settings and limits. YAML, TOML or JSON, checked before anything runs."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from rhotem.structure.model import Structure
 
 
 class Limits(BaseModel):
-    """Seconds per run (all attempts together) and number of self-consistency attempts."""
+    """Seconds of processor time per run (all attempts together) and number of self-consistency attempts."""
 
     model_config = ConfigDict(extra="forbid")
     time: float = Field(1800.0, gt=0)
@@ -24,12 +26,13 @@ class Limits(BaseModel):
 
 
 class Sampler(BaseModel):
-    """Random recipes of battery chemistry, `rhotem.labels.sampler`."""
+    """Random recipes of battery chemistry (`rhotem.labels.sampler`), unlike what the output directory lists."""
 
     model_config = ConfigDict(extra="forbid")
     count: int = Field(gt=0)
     seed: int = 0
     families: list[str] = []
+    min_atoms: int = Field(1, gt=0)
     max_atoms: int = Field(28, gt=0)
     max_electrons: int = Field(200, gt=0)
     candidates: int = Field(10, ge=1)
@@ -50,7 +53,7 @@ class Plan(BaseModel):
     """What `rhotem labels run` does.
 
     ``output`` is the directory of records; relative paths are relative to the plan. Recipes come first, then files,
-    then the sampler; jobs run in that order.
+    then ``records`` (directories of labels, calculated again), then the sampler; jobs run in that order.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -59,6 +62,7 @@ class Plan(BaseModel):
     limits: Limits = Limits()
     recipes: list[Recipe] = []
     files: list[FileEntry] = []
+    records: list[Path] = []
     sampler: Sampler | None = None
 
     def dft(self) -> DftSettings:
@@ -68,16 +72,20 @@ class Plan(BaseModel):
         except TypeError as error:
             raise InputError(f"plan: settings: {error}") from error
 
-    def structures(self, root: Path, select: Callable | None = None) -> Iterator[Structure]:
-        """All structures of the plan in order; ``select`` picks among the sampler's candidates."""
+    def structures(
+        self, root: Path, select: Callable | None = None, known: Sequence[Structure] = ()
+    ) -> Iterator[Structure]:
+        """All structures in order; the sampler stays away from ``known``, ``select`` picks among its candidates."""
         for recipe in self.recipes:
             yield recipe.build()
         for entry in self.files:
             yield from _from_file(entry, root)
+        for folder in self.records:
+            yield from _structures_in(root / folder)
         if self.sampler:
             from rhotem.labels.sampler import sample
 
-            yield from sample(**self.sampler.model_dump(), select=select)
+            yield from sample(**self.sampler.model_dump(), known=known, select=select)
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -103,22 +111,44 @@ def load_plan(path: str | Path) -> Plan:
     return plan.model_copy(update={"output": (path.parent / plan.output).resolve()})
 
 
-def jobs_of(plan: Plan, root: Path, select: Callable | None = None) -> list[Job]:
-    """Jobs of the plan; kept in ``output/jobs.jsonl``, so that a plan means the same calculations for ever.
+def jobs_of(plan: Plan, root: Path, select: Callable | None = None, known: Sequence[Path] = ()) -> list[Job]:
+    """Jobs of the plan, decided once: ``output/plans/HASH.jsonl`` keeps them: the same plan, the same runs.
 
-    A plan that has grown appends to the file; jobs once listed stay listed.
+    ``output/jobs.jsonl`` lists the jobs of all plans that write there. The sampler stays away from those and from the
+    labels in the directories ``known``.
     """
+    key = hashlib.sha256(plan.model_dump_json(exclude={"output", "limits"}).encode()).hexdigest()[:16]
+    decided = plan.output / "plans" / f"{key}.jsonl"
+    if decided.exists():
+        return read_jobs(decided)
     settings = plan.dft()
-    listed = plan.output / "jobs.jsonl"
-    known = read_jobs(listed) if listed.exists() else []
-    jobs = list(unique(Job.of(s, settings) for s in plan.structures(root, select)))
-    seen = {job.id for job in known}
-    new = [job for job in jobs if job.id not in seen]
-    if new:
-        plan.output.mkdir(parents=True, exist_ok=True)
-        with open(listed, "a") as stream:
-            stream.writelines(job.to_json() + "\n" for job in new)
+    listed = _listed(plan.output)
+    seen = {job.id for job in listed}
+    near = [job.structure for job in listed] + [s for folder in known for s in _structures_in(folder)]
+    jobs = list(unique(Job.of(s, settings) for s in plan.structures(root, select, near)))
+    decided.parent.mkdir(parents=True, exist_ok=True)
+    with open(plan.output / "jobs.jsonl", "a") as stream:
+        stream.writelines(job.to_json() + "\n" for job in jobs if job.id not in seen)
+    unfinished = decided.with_suffix(".tmp")
+    unfinished.write_text("".join(job.to_json() + "\n" for job in jobs))
+    os.replace(unfinished, decided)
     return jobs
+
+
+def _listed(output: Path) -> list[Job]:
+    path = output / "jobs.jsonl"
+    return read_jobs(path) if path.exists() else []
+
+
+def _structures_in(folder: Path) -> Iterator[Structure]:
+    """Structures of the label files of a directory, named as they were."""
+    from rhotem.labels.record import read_record
+
+    names = ("name", "prototype", "composition", "ordering", "family", "recipe")
+    for path in sorted(folder.glob("[!.]*.npz")):
+        record = read_record(path)
+        info = {key: record.meta[key] for key in names if key in record.meta}
+        yield Structure(record.structure.atoms, charge=record.structure.charge, info=info)
 
 
 def _parse(path: Path, text: str) -> Any:

@@ -4,6 +4,7 @@ import hashlib
 from typing import Any, Literal
 
 import ase
+import ase.cell
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -185,7 +186,7 @@ def _smallest_in_plane(slab: ase.Atoms) -> ase.Atoms:
         raise InputError(f"slab of {slab.get_chemical_formula()}: no symmetry found, atoms overlap; check the cut")
     pure = [t for r, t in zip(data["rotations"], data["translations"], strict=True) if (r == np.eye(3)).all()]
     flat = [t for t in pure if abs(t[2] - np.round(t[2])) < 1e-4]
-    shifts = np.array([[*t, i, j, 0] for t in flat for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    shifts = np.array([np.add(t, (i, j, 0)) for t in flat for i in (-1, 0, 1) for j in (-1, 0, 1)])
     shifts[:, 2] = 0.0
     vectors = shifts @ slab.cell.array
     lengths = np.linalg.norm(vectors, axis=1)
@@ -203,6 +204,8 @@ def _smallest_in_plane(slab: ase.Atoms) -> ase.Atoms:
     out = slab[sorted(keep)]
     out.set_cell(cell)
     out.set_scaled_positions(fractions[sorted(keep)])
+    # First vector along x: GPAW's log draws the cell and cannot draw one that points backwards.
+    out.set_cell(ase.cell.Cell.fromcellpar(out.cell.cellpar()), scale_atoms=True)
     if "site" not in out.arrays:
         out.new_array("site", np.zeros(len(out), dtype=int))
     return out

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ase
+
 from rhotem.core import InputError
+from rhotem.labels.fingerprint import leaks
 
 #: Shares of parents in the random split.
 TEST, VALIDATION = 0.15, 0.08
@@ -41,6 +44,7 @@ class Label:
     meta: dict[str, Any]
     symbols: tuple[str, ...]
     complete: bool
+    atoms: ase.Atoms | None = None
 
     @property
     def parent(self) -> str:
@@ -146,18 +150,42 @@ def all_splits(labels: list[Label]) -> dict[str, dict[str, list[str]]]:
 
 
 def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, int]]:
-    """Write all splits as files; what a file says already stays, new labels are added. Returns the counts."""
+    """Write all splits as files; what a file says already stays, new labels are added. Returns the counts.
+
+    A test structure that looks like one of the training set (`rhotem.labels.fingerprint.leaks`) does not count, and a
+    new label that looks like a test structure is not trained on: both go to the part "excluded".
+    """
     directory.mkdir(parents=True, exist_ok=True)
     counts = {}
+    known = {x.id: x for x in labels}
     for name, fresh in all_splits(labels).items():
         path = directory / f"{name}.json"
-        parts = read_split(path) if path.exists() else {part: [] for part in fresh}
+        parts = read_split(path) if path.exists() else {}
         placed = {label for ids in parts.values() for label in ids}
+        old_test = [i for i in parts.get("test", []) if i in known]
         for part, ids in fresh.items():
             parts.setdefault(part, []).extend(i for i in ids if i not in placed)
+        parts["excluded"] = parts.get("excluded", []) + _leaking(parts, known, old_test)
+        gone = set(parts["excluded"])
+        for part in ("train", "validation", "test"):
+            if part in parts:
+                parts[part] = [i for i in parts[part] if i not in gone]
         path.write_text(json.dumps({"schema": 1, "name": name, "parts": parts}, indent=0) + "\n")
         counts[name] = {part: len(ids) for part, ids in parts.items()}
     return counts
+
+
+def _leaking(parts: dict[str, list[str]], known: dict[str, Label], old_test: list[str]) -> list[str]:
+    """Labels to exclude: new training copies of old test structures, then new test structures with a training copy."""
+
+    def pairs(ids: list[str]) -> list[tuple[str, ase.Atoms]]:
+        return [(i, atoms) for i in ids if i in known and (atoms := known[i].atoms) is not None]
+
+    learnt = pairs(parts["train"] + parts.get("validation", []))
+    late = {train for _, train, _ in leaks(learnt, pairs(old_test))}
+    fresh = [i for i in parts["test"] if i not in set(old_test)]
+    copies = {test for test, _, _ in leaks([p for p in learnt if p[0] not in late], pairs(fresh))}
+    return sorted(late | copies)
 
 
 def read_split(path: Path) -> dict[str, list[str]]:

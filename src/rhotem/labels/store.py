@@ -126,8 +126,8 @@ class LabelStore:
         from ase.data import chemical_symbols
 
         return [
-            Label(e.id, e.meta, tuple(chemical_symbols[z] for z in e.structure["numbers"]), e.complete)
-            for e in (self.entries[name] for name in self.ids)
+            Label(e.id, e.meta, tuple(chemical_symbols[z] for z in e.structure["numbers"]), e.complete, atoms)
+            for e, atoms in ((self.entries[name], self.structure(name).atoms) for name in self.ids)
         ]
 
     def add(self, record: LabelRecord, name: str) -> Entry:

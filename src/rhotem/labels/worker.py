@@ -1,7 +1,8 @@
-"""The process that does one run: ``python -m rhotem.labels.worker DIRECTORY JOB N``, started by the runner."""
+"""The process that does one run: ``python -m rhotem.labels.worker DIRECTORY JOB ATTEMPTS SECONDS``."""
 
 import json
 import os
+import resource
 import shutil
 import sys
 import threading
@@ -86,4 +87,5 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     _end_with_parent()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[4]), int(sys.argv[4]) + 10))
     sys.exit(work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
