@@ -1,0 +1,1 @@
+"""The learned density: encoders, readouts, checkpoints, training, evaluation. The only room that imports torch."""

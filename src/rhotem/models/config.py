@@ -1,0 +1,102 @@
+"""What `rhotem train` reads: one TOML file."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rhotem.core import InputError
+from rhotem.models.model import ModelSettings
+
+
+class DataSettings(BaseModel):
+    """Which labels, and which of them are only tested on.
+
+    Parameters
+    ----------
+    labels : list of folders
+    unseen : list of str
+        Prototypes (families) that are never trained on: the unseen chemistries.
+    test_parents : list of str
+        "family formula" of parents held out in family; empty: drawn by the seed.
+    test_fraction : float
+        Share of the parents drawn, from prototypes with at least two parents.
+    batches, points : int
+        Voxels drawn from a label: so many sets of so many points.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    labels: list[str] = Field(min_length=1)
+    unseen: list[str] = []
+    test_parents: list[str] = []
+    test_fraction: float = Field(0.1, ge=0, lt=1)
+    batches: int = Field(8, ge=1)
+    points: int = Field(1000, ge=10)
+
+
+class TrainSettings(BaseModel):
+    """How to train.
+
+    Parameters
+    ----------
+    potential_weight : float
+        Weight of the error of the potential (|g| < 2/Å in three planes) beside the voxel error.
+    ema : float
+        Decay per step of the averaged weights, which are the result.
+    patience : int
+        Evaluations without improvement after which training stops; 0: never.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    steps: int = Field(10000, ge=1)
+    structures_per_step: int = Field(4, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    warmup: int = Field(100, ge=0)
+    weight_decay: float = Field(1e-5, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    potential_weight: float = Field(0.3, ge=0)
+    evaluate_every: int = Field(500, ge=1)
+    evaluate_structures: int = Field(8, ge=1)
+    save_every: int = Field(200, ge=1)
+    patience: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0)
+    device: str = "auto"
+    seed: int = Field(0, ge=0)
+
+
+class Config(BaseModel):
+    """A training run."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    out: str
+    data: DataSettings
+    train: TrainSettings = TrainSettings()
+    model: ModelSettings = ModelSettings()
+
+
+def read_config(path: str | Path) -> Config:
+    """Read and check a TOML file; relative folders are relative to it.
+
+    Raises
+    ------
+    InputError
+        If it is not there, is not TOML, or a setting is unknown or out of range.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text())
+        config = Config.model_validate(raw)
+    except OSError as error:
+        raise InputError(f"config {path}: cannot be read ({error.strerror}); give a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"config {path}: not TOML ({error})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"config {path}: {where}: {first['msg']}; see docs/model.md") from error
+    base = path.resolve().parent
+    config.out = str(base / config.out)
+    config.data.labels = [str(base / folder) for folder in config.data.labels]
+    return config

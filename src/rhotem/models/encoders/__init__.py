@@ -1,0 +1,1 @@
+"""Atomic environments: from a graph of atoms to equivariant features of every atom."""

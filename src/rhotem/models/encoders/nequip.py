@@ -1,0 +1,132 @@
+"""A NequIP-type encoder up to l = 4, small enough to train on a CPU."""
+
+import math
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from rhotem.models.encoders.base import AtomFeatures
+from rhotem.models.graph import Graph
+from rhotem.models.radial import bessel, end_function
+from rhotem.models.tensor import AtomProduct, EdgeProduct, Mix, couplings, directions, invariants, mlp, size
+
+#: Bessel functions, end function and harmonics of every edge.
+Edges = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+#: Elements the embedding has room for.
+ELEMENTS = 119
+
+
+class NequipSettings(BaseModel):
+    """Sizes of the encoder.
+
+    ``extra`` is the number of given scalars per atom (pretrained features); 0 for training from scratch.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    layers: int = Field(2, ge=1, le=4)
+    channels: int = Field(32, ge=1)
+    scalars: int = Field(96, ge=8)
+    embedding: int = Field(16, ge=1)
+    lmax: int = Field(4, ge=0, le=6)
+    #: Largest angular momentum of a neighbour's features that is sent on; the harmonics of the edge go to lmax.
+    lmax_sent: int = Field(2, ge=0, le=6)
+    cutoff: float = Field(5.0, gt=0)
+    bessel: int = Field(8, ge=1)
+    radial_width: int = Field(48, ge=1)
+    mean_neighbours: float = Field(40.0, gt=0)
+    extra: int = Field(0, ge=0)
+
+
+class Nequip(nn.Module):
+    """Messages h_j ⊗ Y(r̂_ij) with radial weights, summed over neighbours, multiplied on the atom, gated; repeated.
+
+    The product of an atom's summed messages with themselves (as in MACE) raises the body order without more edges.
+
+    References
+    ----------
+    S. Batzner et al., Nat. Commun. 13, 2453 (2022); I. Batatia et al., NeurIPS 35 (2022).
+    """
+
+    def __init__(self, settings: NequipSettings) -> None:
+        super().__init__()
+        self.settings = s = settings
+        self.cutoff = s.cutoff
+        self.receptive_field = s.layers * s.cutoff
+        self.scalars, self.lmax = s.scalars, s.lmax
+        self.channels = 2 * s.channels * s.layers
+        self.embedding = nn.Embedding(ELEMENTS, s.embedding)
+        self.charge = nn.Linear(1, s.scalars, bias=False)
+        nn.init.zeros_(self.charge.weight)
+        self.start = nn.Linear(s.embedding + s.extra, s.scalars)
+        self.layers = nn.ModuleList(_Layer(s, first=n == 0) for n in range(s.layers))
+
+    def forward(self, graph: Graph) -> AtomFeatures:
+        """Features of every atom."""
+        length = graph.vectors.norm(dim=-1)
+        edges = (
+            bessel(length, self.settings.bessel, self.cutoff),
+            end_function(length / self.cutoff),
+            directions(graph.vectors, self.lmax),
+        )
+        element = self.embedding(graph.numbers)
+        known = element if graph.extra is None else torch.cat([element, graph.extra], dim=1)
+        scalars = self.start(known) + self.charge(graph.charge[:, None])
+        hidden: torch.Tensor | None = None
+        kept = []
+        for layer in self.layers:
+            scalars, hidden, own = layer(graph, scalars, hidden, edges, element)
+            kept.append(own)
+        return AtomFeatures(scalars, torch.cat(kept, dim=2))
+
+
+class _Layer(nn.Module):
+    """One exchange of messages."""
+
+    def __init__(self, s: NequipSettings, first: bool) -> None:
+        super().__init__()
+        self.lmax, self.channels = s.lmax, s.channels
+        self.lmax_sent = 0 if first else min(s.lmax_sent, s.lmax)
+        self.scale = 1.0 / math.sqrt(s.mean_neighbours)
+        self.product = EdgeProduct(couplings(self.lmax_sent, s.lmax, s.lmax), s.lmax)
+        self.send = nn.Linear(s.scalars, s.channels)
+        self.element = nn.Linear(s.embedding, s.radial_width)
+        self.element_sent = nn.Linear(s.embedding, s.radial_width, bias=False)
+        self.radial = nn.Linear(s.bessel, s.radial_width, bias=False)
+        self.weights = mlp(s.radial_width, s.radial_width, len(self.product) * s.channels)
+        self.mix = Mix(s.channels, s.channels, s.lmax)
+        self.power = AtomProduct(s.lmax, s.channels)
+        self.update = mlp(s.scalars + 2 * s.channels * (s.lmax + 1), s.scalars, s.scalars)
+        self.join = Mix(2 * s.channels + (0 if first else s.channels), s.channels, s.lmax)
+        self.gate = nn.Linear(s.scalars, s.channels * (s.lmax + 1))
+        index = torch.cat([torch.full((2 * l + 1,), l) for l in range(s.lmax + 1)])
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(
+        self,
+        graph: Graph,
+        scalars: torch.Tensor,
+        hidden: torch.Tensor | None,
+        edges: Edges,
+        element: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """New scalars, what is sent next, and the features of this layer."""
+        atoms = len(scalars)
+        radial, end, harmonics = edges
+        sent = self.send(scalars)[:, None]
+        if hidden is not None:
+            lower = hidden[:, : size(self.lmax_sent)]
+            sent = torch.cat([sent + lower[:, :1], lower[:, 1:]], dim=1)
+        pair = self.element(element)[graph.centre] + self.element_sent(element)[graph.neighbour]
+        # closed by the end function: a message vanishes smoothly at the cutoff
+        weights = self.weights(nn.functional.silu(self.radial(radial) + pair)) * end[:, None]
+        weights = weights.view(-1, len(self.product), self.channels)
+        message = self.product(sent[graph.neighbour], harmonics, weights)
+        a = message.new_zeros(atoms, size(self.lmax), self.channels).index_add(0, graph.centre, message) * self.scale
+        b = self.power(a, self.mix(a))
+        change = self.update(torch.cat([scalars, invariants(a, self.lmax), invariants(b, self.lmax)], dim=1))
+        scalars = scalars + change
+        parts = [a, b] if hidden is None else [a, b, hidden]
+        gate = torch.sigmoid(self.gate(scalars)).view(atoms, self.lmax + 1, self.channels)[:, self.index]
+        return scalars, self.join(torch.cat(parts, dim=2)) * gate, torch.cat([a, b], dim=2)

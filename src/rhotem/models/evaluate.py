@@ -1,0 +1,76 @@
+"""How good a model is on labels: three metrics beside free atoms, and its speed."""
+
+import time
+from collections.abc import Sequence
+from statistics import fmean, median
+from typing import Any
+
+import torch
+
+from rhotem.core import Progress, silent
+from rhotem.density.metrics import Scores, score
+from rhotem.models.dataset import Label
+from rhotem.models.graph import build_graph
+from rhotem.models.grid import on_grid
+from rhotem.models.model import DensityModel
+
+#: Numbers that are averaged over structures.
+AVERAGED = ("nmae_valence_percent", "deformation_error", "potential_error_ratio", "free_atom_nmae_percent")
+
+
+def evaluate_label(model: DensityModel, label: Label) -> dict[str, Any]:
+    """Metrics of one structure on the grid of its label, and the time from atoms to array."""
+    s = label.structure
+    began = time.perf_counter()
+    parameter = next(model.parameters())
+    with torch.no_grad():
+        graph = build_graph(s.numbers, s.positions, s.cell, model.encoder.cutoff, s.charge)
+        coefficients = model(graph.to(parameter.device, parameter.dtype))
+    encoded = time.perf_counter()
+    values = on_grid(model, coefficients, s.positions, label.grid)
+    done = time.perf_counter()
+    scores: Scores = score(values, label.deformation, s, label.grid)
+    return {
+        "name": label.name,
+        "family": label.family,
+        "formula": label.formula,
+        "atoms": len(s),
+        "suspect": label.suspect,
+        "trained_elements": set(s.numbers.tolist()) <= set(model.settings.elements),
+        "nmae_valence_percent": scores.nmae_valence_percent,
+        "deformation_error": scores.deformation_error,
+        "potential_error_ratio": scores.potential_error_ratio,
+        "free_atom_nmae_percent": scores.free_atoms_nmae_valence_percent,
+        "voxels_per_second": label.grid.size / (done - began),
+        "encoder_atoms_per_second": len(s) / (encoded - began),
+        "readout_voxels_per_second": label.grid.size / (done - encoded),
+        "electrons_off": float(label.grid.integrate(values) + s.charge),
+    }
+
+
+def evaluate(model: DensityModel, labels: Sequence[Label], progress: Progress = silent) -> dict[str, Any]:
+    """``{"overall": {...}, "families": {...}, "structures": [...]}`` of a set of labels."""
+    structures = []
+    for done, label in enumerate(labels):
+        structures.append(evaluate_label(model, label))
+        progress("evaluating", done + 1, len(labels))
+    families = {
+        family: overall([s for s in structures if s["family"] == family])
+        for family in sorted({s["family"] for s in structures})
+    }
+    return {"overall": overall(structures), "families": families, "structures": structures}
+
+
+def overall(structures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean over structures, with medians beside it; empty for none."""
+    if not structures:
+        return {}
+    result: dict[str, Any] = {"structures": len(structures)}
+    for name in AVERAGED:
+        values = [s[name] for s in structures]
+        result[name] = fmean(values)
+        result[f"{name}_median"] = median(values)
+    total = sum(s["atoms"] / s["encoder_atoms_per_second"] for s in structures)
+    result["encoder_atoms_per_second"] = sum(s["atoms"] for s in structures) / total
+    result["voxels_per_second"] = median(s["voxels_per_second"] for s in structures)
+    return result

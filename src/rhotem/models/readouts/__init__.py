@@ -1,0 +1,1 @@
+"""From the features of the atoms to a density."""

@@ -1,0 +1,144 @@
+"""The spherical readout: Δn(r) = Σ_i Σ_nlm c_i,nlm r^l G_n(r) Y_lm around every atom, linear in c."""
+
+import math
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from rhotem.models.encoders.base import AtomFeatures
+from rhotem.models.graph import Graph
+from rhotem.models.radial import Block
+from rhotem.models.tensor import mlp, part, solid_harmonics
+
+#: Size to start from of coefficients of orthonormal functions, e Å^(-3/2): what least squares gives for oxides.
+TYPICAL = 0.03
+
+
+class BlockSettings(BaseModel):
+    """See `rhotem.models.radial.Block`."""
+
+    model_config = ConfigDict(extra="forbid")
+    narrowest: float = Field(gt=0)
+    widest: float = Field(gt=0)
+    functions: int = Field(ge=1)
+    lmax: int = Field(ge=0, le=6)
+    cutoff: float = Field(gt=0)
+
+
+class SphericalSettings(BaseModel):
+    """Radial functions and sizes. Two blocks: sharp and near with all l, wide and far with few."""
+
+    model_config = ConfigDict(extra="forbid")
+    near: BlockSettings = BlockSettings(narrowest=0.07, widest=0.8, functions=9, lmax=4, cutoff=2.2)
+    far: BlockSettings = BlockSettings(narrowest=0.6, widest=1.5, functions=4, lmax=3, cutoff=4.0)
+    width: int = Field(128, ge=1)
+
+
+class Spherical(nn.Module):
+    """Gated equivariant map from features to the coefficients, and their sum at points.
+
+    c = (W₁ (F ∘ gate(h)) + gate'(h) ∘ W₂ F) · scale(element): linear in the tensors F of an atom, everything else is
+    decided by its scalars h.
+    """
+
+    def __init__(self, settings: SphericalSettings, scalars: int, channels: int, lmax: int, elements: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.blocks = tuple(Block(**b.model_dump()) for b in (settings.near, settings.far))
+        if max(b.lmax for b in self.blocks) > lmax:
+            raise ValueError("readout: its lmax is larger than the encoder's")
+        self.functions = sum(b.functions for b in self.blocks)
+        self.lmax, self.channels = lmax, channels
+        n, width = self.functions, settings.width
+        self.hidden = nn.Sequential(mlp(scalars, width, width), nn.SiLU())
+        self.scalar = nn.Linear(width, n)
+        self.gate_in = nn.Linear(width, channels * lmax)
+        self.gate_out = nn.Linear(width, n * lmax)
+        self.first = nn.Parameter(torch.randn(lmax, channels, n) / math.sqrt(channels))
+        self.second = nn.Parameter(torch.randn(lmax, channels, n) / math.sqrt(channels))
+        self.share = nn.Linear(width, 1)
+        #: logarithm of the typical size of a coefficient, by element, l and function
+        self.log_scale = nn.Parameter(torch.full((elements, lmax + 1, n), math.log(TYPICAL)))
+        for index, block in enumerate(self.blocks):
+            for l in range(block.lmax + 1):
+                matrix = torch.tensor(block.orthonormal(l), dtype=torch.get_default_dtype())
+                self.register_buffer(f"orthonormal{index}_{l}", matrix, persistent=False)
+            electrons = torch.tensor(block.electrons, dtype=torch.get_default_dtype())
+            self.register_buffer(f"electrons{index}", electrons, persistent=False)
+
+    def forward(self, features: AtomFeatures, graph: Graph) -> tuple[torch.Tensor, ...]:
+        """Coefficients of the plain functions r^l G_n Y_lm, per block (N, functions, (lmax+1)²), e/Å^(3+l).
+
+        Their electrons add up to −q of every cell: what is missing goes to the widest function of every atom, in shares
+        that the network decides. The density is never scaled.
+        """
+        h = self.hidden(features.scalars)
+        scale = self.log_scale[graph.numbers].exp()
+        gate_in = 2.0 * torch.sigmoid(self.gate_in(h)).view(-1, self.lmax, self.channels)
+        gate_out = self.gate_out(h).view(-1, self.lmax, self.functions)
+        parts = [(self.scalar(h) * scale[:, 0])[..., None]]
+        for l in range(1, self.lmax + 1):
+            f = features.tensors[:, part(l)]
+            c = (f * gate_in[:, None, l - 1]) @ self.first[l - 1] + (f @ self.second[l - 1]) * gate_out[:, None, l - 1]
+            parts.append(c.transpose(1, 2) * scale[:, l, :, None])
+        result, start = [], 0
+        for index, block in enumerate(self.blocks):
+            own = [p[:, start : start + block.functions] for p in parts[: block.lmax + 1]]
+            plain = [getattr(self, f"orthonormal{index}_{l}") @ c for l, c in enumerate(own)]
+            result.append(torch.cat(plain, dim=2))
+            start += block.functions
+        return self._counted(result, h, graph)
+
+    def atom_electrons(self, coefficients: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Electrons that every atom's functions hold, (N,)."""
+        return torch.stack([c[..., 0] @ getattr(self, f"electrons{i}") for i, c in enumerate(coefficients)]).sum(0)
+
+    def _counted(self, parts: list[torch.Tensor], h: torch.Tensor, graph: Graph) -> tuple[torch.Tensor, ...]:
+        held = self.atom_electrons(tuple(parts))
+        share = nn.functional.softplus(self.share(h)[:, 0]) + 1e-3
+        cells = len(graph.total_charge)
+        sums = share.new_zeros(2, cells).index_add(1, graph.cell_index, torch.stack([held, share]))
+        missing = (-graph.total_charge - sums[0]) / sums[1]
+        add = share * missing[graph.cell_index] / self.electrons1[-1]
+        last = parts[-1].new_zeros(parts[-1].shape)
+        last[:, -1, 0] = 1.0
+        return (*parts[:-1], parts[-1] + last * add[:, None, None])
+
+    def block_density(self, index: int, coefficients: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Σ_nlm c r^l G_n Y_lm of one atom, coefficients (functions, lm), at vectors (M, 3) from it; (M,) in e/Å³."""
+        block = self.blocks[index]
+        r_squared = (vectors**2).sum(-1)
+        return ((block.gaussians(r_squared) @ coefficients) * solid_harmonics(vectors, block.lmax)).sum(-1)
+
+    def at_points(self, coefficients: tuple[torch.Tensor, ...], probes: "Probes") -> torch.Tensor:
+        """Δn at the points of ``probes``, (P,) in e/Å³."""
+        result = probes.near.vectors.new_zeros(probes.count)
+        for block, c, pairs in zip(self.blocks, coefficients, (probes.near, probes.far), strict=True):
+            gaussians = torch.split(block.gaussians((pairs.vectors**2).sum(-1)), pairs.per_atom)
+            radial = torch.cat([g @ own.reshape(block.functions, -1) for g, own in zip(gaussians, c, strict=True)])
+            values = (radial * solid_harmonics(pairs.vectors, block.lmax)).sum(-1)
+            result = result.index_add(0, pairs.point, values)
+        return result
+
+
+class Pairs:
+    """Points around atoms, sorted by atom: ``point`` (M,), ``vectors`` (M, 3) from the atom, ``per_atom`` counts."""
+
+    def __init__(self, point: torch.Tensor, vectors: torch.Tensor, per_atom: list[int]) -> None:
+        self.point, self.vectors, self.per_atom = point, vectors, per_atom
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "Pairs":
+        """The same on a device."""
+        return Pairs(self.point.to(device), self.vectors.to(device, dtype), self.per_atom)
+
+
+class Probes:
+    """Points with their pairs for the near and the far block."""
+
+    def __init__(self, count: int, near: Pairs, far: Pairs) -> None:
+        self.count, self.near, self.far = count, near, far
+
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "Probes":
+        """The same on a device."""
+        return Probes(self.count, self.near.to(device, dtype), self.far.to(device, dtype))
