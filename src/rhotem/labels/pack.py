@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rhotem.density.metrics import treat_near_nuclei
-from rhotem.labels.quality import judge_file
+from rhotem.labels.quality import judge_file, suspect_spin
 from rhotem.labels.record import LabelRecord
 from rhotem.labels.splits import chemistries_of, is_test_parent, parent_of, unit_hash
 from rhotem.labels.voxels import choose
@@ -19,16 +19,17 @@ WHOLE_OF_CHEMISTRY = 0.5
 
 
 def pack(source: Path, target: Path, whole: bool | None = None) -> dict[str, str]:
-    """Write accepted and quarantined labels of ``source`` compactly to ``target``; those there are left as they are.
+    """Write accepted and quarantined labels of ``source`` to ``target/whole`` and ``target/voxels``.
 
-    ``whole`` keeps all (True) or none (False) of the full grids; by default those of test parents are kept.
-    Returns what happened to each label: "kept", "whole", "voxels", or the reason why it was rejected.
+    Those that are there are left as they are. ``whole`` keeps all (True) or none (False) of the full grids; by default
+    those of test parents are kept. Returns what happened to each label: "kept", "whole", "voxels", or the reason why it
+    was rejected.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    for part in ("whole", "voxels"):
+        (target / part).mkdir(parents=True, exist_ok=True)
     found = {}
     for path in sorted(source.glob("[!.]*.npz")):
-        destination = target / path.name
-        if destination.exists():
+        if any((target / part / path.name).exists() for part in ("whole", "voxels")):
             found[path.stem] = "kept"
             continue
         record, verdict = judge_file(path)
@@ -36,8 +37,10 @@ def pack(source: Path, target: Path, whole: bool | None = None) -> dict[str, str
             found[path.stem] = "; ".join(verdict.reasons)
             continue
         keep = wanted_whole(record.meta, record.structure.atoms.get_chemical_symbols()) if whole is None else whole
-        (record if keep else sampled(record)).write(destination, compact=True)
         found[path.stem] = "whole" if keep else "voxels"
+        record.meta["suspect_spin"] = bool(suspect_spin(record))
+        # Whole grids stay in the plain form that anything can read; voxels are for the store only.
+        (record if keep else sampled(record)).write(target / found[path.stem] / path.name, compact=not keep)
     return found
 
 

@@ -36,6 +36,7 @@ def work(directory: Path, job_file: Path, attempts: int) -> int:
         note(directory, job, "start")
         try:
             from rhotem.labels.calculate import calculate
+            from rhotem.labels.quality import suspect_spin
 
             label = calculate(
                 job, scratch / "gpaw.txt", attempts, told=lambda line: note(directory, job, "retry", line)
@@ -44,6 +45,7 @@ def work(directory: Path, job_file: Path, attempts: int) -> int:
             reason = str(error) if isinstance(error, RhoTEMError) else f"{type(error).__name__}: {error}"
             fail(directory, job, reason, traceback.format_exc())
             return FAILED
+        label.meta["suspect_spin"] = bool(suspect_spin(label))
         label.write(record)
         failure.unlink(missing_ok=True)
         note(directory, job, "done", f"{time.time() - start:.0f} s")
