@@ -114,6 +114,10 @@ def run(structure: Structure, settings: DftSettings, log: str | None = None, pro
         with warnings.catch_warnings():
             # Plane waves do not mind sharp cells: LiCoO2 at 33° and reduced agree to 2e-4 (docs/validation-dft.md).
             warnings.filterwarnings("ignore", message="The angles between your unit-cell vectors")
+            # Advice about speed, and grids that GPAW mends by itself.
+            warnings.filterwarnings(
+                "ignore", message=r"\s*(Initial realspace grid|Using symmetrized grid|Using OMP_NUM)"
+            )
             calculation.calculate(atoms, ["energy"])
     except gpaw.KohnShamConvergenceError as error:
         raise ConvergenceError(
