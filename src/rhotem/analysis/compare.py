@@ -46,9 +46,14 @@ class Comparison:
             },
             "structure_factors": {
                 source: [
-                    {"hkl": h, "g_per_angstrom": g, "free_V": abs(free), "bonded_V": abs(bonded)}
-                    for h, g, free, bonded in zip(
-                        table.indices.tolist(), table.g, table.free, table.bonded, strict=True
+                    {"hkl": h, "hkl_own_cell": own, "g_per_angstrom": g, "free_V": abs(free), "bonded_V": abs(bonded)}
+                    for h, own, g, free, bonded in zip(
+                        table.conventional.tolist(),
+                        table.indices.tolist(),
+                        table.g,
+                        table.free,
+                        table.bonded,
+                        strict=True,
                     )
                 ]
                 for source, table in self.factors.items()
@@ -64,6 +69,7 @@ def compare(
     phonons: int = 8,
     temperature: float = 300.0,
     seed: int = 0,
+    source_options: dict[str, dict[str, Any]] | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> Comparison:
@@ -78,6 +84,8 @@ def compare(
         Structure factors up to this |g| in 1/Å.
     phonons, temperature, seed
         As `run.potential`.
+    source_options : dict, optional
+        Options of the density sources by name, e.g. ``{"gpaw": {"cache": "densities"}}``.
     **options
         As `run.image`.
 
@@ -88,7 +96,7 @@ def compare(
     """
     if len(set(sources)) < 2:
         raise InputError(f"compare: got {', '.join(sources) or 'no source'}; name two different density sources")
-    fields = {source: run.density(cut, source) for source in sources}
+    fields = {s: run.density(cut, s, **(source_options or {}).get(s, {})) for s in sources}
     images = {}
     for source, field in fields.items():
 

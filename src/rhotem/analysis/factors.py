@@ -8,6 +8,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
 from rhotem.potential.crystal import structure_factors
+from rhotem.structure.indices import standard_cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +19,8 @@ class FactorTable:
     ----------
     indices : (M, 3) int array
         Reflections of the crystal's own cell, one of each ±h pair, sorted by |g|.
+    conventional : (M, 3) int array
+        The same in the conventional standard cell.
     g : (M,) array
         |g| in 1/Å.
     free, bonded : (M,) complex arrays
@@ -25,6 +28,7 @@ class FactorTable:
     """
 
     indices: npt.NDArray[np.int64]
+    conventional: npt.NDArray[np.int64]
     g: npt.NDArray[np.float64]
     free: npt.NDArray[np.complex128]
     bonded: npt.NDArray[np.complex128]
@@ -57,4 +61,9 @@ def factor_table(field: DensityField, g_max: float = 1.0) -> FactorTable:
     structure = field.structure
     h = reflections(structure.cell, g_max)
     g = np.linalg.norm(h @ PeriodicGrid(structure.cell, (1, 1, 1)).reciprocal, axis=1)
-    return FactorTable(h, g, structure_factors(None, structure, h), structure_factors(field, structure, h))
+    # A reflection has the same g in every cell: its index along a vector of the standard cell is g · a.
+    rows = np.array([[float(x) for x in row] for row in standard_cell(structure).rows])
+    conventional = np.rint(h @ rows.T).astype(np.int64)
+    return FactorTable(
+        h, conventional, g, structure_factors(None, structure, h), structure_factors(field, structure, h)
+    )

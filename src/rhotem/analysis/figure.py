@@ -5,62 +5,73 @@ from typing import Any
 
 import numpy as np
 
-from rhotem.analysis.compare import Comparison
+from rhotem.analysis.compare import ABSOLUTE, Comparison
+from rhotem.structure.indices import label
 
 #: Reflections and images drawn; the tables in the record hold all of them.
-MOST_REFLECTIONS = 14
-MOST_IMAGES = 4
+MOST_REFLECTIONS = 16
+MOST_IMAGES = 3
+#: Pictures are repeated until they are this wide, in Å and as a share of their height.
+WIDTH, ASPECT = 8.0, 0.9
 
 
 def comparison_figure(result: Comparison, path: str | Path) -> None:
-    """Draw a comparison of two or more sources as PNG (or whatever the ending says)."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    """Draw a row of images per source, what each differs from the first by, column contrast and structure factors."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     sources = list(result.images)
     names = [n for n in result.images[sources[0]].images if n in result.contrasts[sources[0]]][:MOST_IMAGES]
-    rows = len(sources) + 2
-    figure = Figure(figsize=(3.4 * len(names), 2.9 * rows), layout="constrained", dpi=130)
+    rows = 2 * len(sources) + 1
+    figure = Figure(figsize=(3.6 * len(names), 2.9 * rows), layout="constrained", dpi=110)
+    FigureCanvasAgg(figure)
     grid = figure.add_gridspec(rows, len(names))
     for column, name in enumerate(names):
-        _draw_images(figure, grid, result, sources, column, name)
-        _draw_contrast(figure.add_subplot(grid[rows - 2, column]), result, sources, name)
+        places = [figure.add_subplot(grid[row, column]) for row in range(2 * len(sources))]
+        _draw_images(figure, places[: 2 * len(sources) - 1], result, sources, name)
+        _draw_contrast(places[-1], result, sources, name)
     _draw_factors(figure.add_subplot(grid[rows - 1, :]), result)
     labels = result.specimen.cell.labels
     microscope = result.specimen.preset.microscope
     figure.suptitle(
-        f"{result.specimen.crystal.atoms.get_chemical_formula(empirical=True)} along {labels['zone']}, "
+        f"{result.specimen.crystal.formula} along {labels['zone']}, "
         f"{result.specimen.thickness:.1f} nm, {microscope.energy / 1e3:.0f} kV, {microscope.convergence:g} mrad",
         fontsize=11,
     )
     figure.savefig(path)
 
 
-def _draw_images(figure: Any, grid: Any, result: Comparison, sources: list[str], column: int, name: str) -> None:
-    """One column of images: every source on the same grey scale, columns marked once."""
-    shown = {s: result.images[s].resampled(0.1) for s in sources}
-    low = min(float(i[name].min()) for i in shown.values())
-    high = max(float(i[name].max()) for i in shown.values())
+def _draw_images(figure: Any, places: list[Any], result: Comparison, sources: list[str], name: str) -> None:
+    """Every source on one grey scale, then what each later one differs from the first by, in per cent of its range."""
+    shown = {s: result.images[s].resampled(0.08) for s in sources}
     size = shown[sources[0]].scan.size
-    for row, source in enumerate(sources):
-        axes = figure.add_subplot(grid[row, column])
-        picture = shown[source][name].T
-        axes.imshow(picture, origin="lower", extent=(0, size[0], 0, size[1]), vmin=low, vmax=high, cmap="gray")
+    repeats = max(1, int(np.ceil(max(WIDTH, ASPECT * size[1]) / size[0] - 0.3)))
+    extent = (0, size[0] * repeats, 0, size[1])
+    pictures = {s: np.tile(shown[s][name], (repeats, 1)).T for s in sources}
+    reference = pictures[sources[0]]
+    low = min(float(p.min()) for p in pictures.values())
+    high = max(float(p.max()) for p in pictures.values())
+    for axes, source in zip(places, sources, strict=False):
+        axes.imshow(pictures[source], origin="lower", extent=extent, vmin=low, vmax=high, cmap="gray")
         axes.set_title(f"{name}, {result.fields[source].source}", fontsize=8)
+        _scale_bar(axes, extent[1], extent[3])
+    for column in result.columns:
+        places[0].text(*column.position, column.label, color="tab:orange", fontsize=6, ha="center", va="center")
+    for axes, source in zip(places[len(sources) :], sources[1:], strict=True):
+        difference = 100 * (pictures[source] - reference) / np.ptp(reference)
+        most = float(np.abs(difference).max()) or 1.0
+        drawn = axes.imshow(difference, origin="lower", extent=extent, vmin=-most, vmax=most, cmap="RdBu_r")
+        figure.colorbar(drawn, ax=axes, shrink=0.8).ax.tick_params(labelsize=6)
+        axes.set_title(f"{name}: {result.fields[source].source} minus first, % of range", fontsize=8)
+    for axes in places:
         axes.set_xticks([])
         axes.set_yticks([])
-        _scale_bar(axes, size)
-        if row == 0:
-            for column_ in result.columns:
-                axes.annotate(column_.label, column_.position, color="tab:orange", fontsize=6, ha="center", va="center")
 
 
-def _scale_bar(axes: Any, size: tuple[float, float]) -> None:
-    length = max(c for c in (1.0, 2.0, 5.0, 10.0) if c <= max(1.0, 0.5 * size[0]))
-    axes.plot([0.05 * size[0], 0.05 * size[0] + length], [0.03 * size[1]] * 2, color="white", lw=2.5)
-    axes.text(0.05 * size[0], 0.05 * size[1], f"{length:g} Å", color="white", fontsize=6, va="bottom")
+def _scale_bar(axes: Any, width: float, height: float) -> None:
+    length = max(c for c in (1.0, 2.0, 5.0, 10.0) if c <= max(1.0, 0.4 * width))
+    axes.plot([0.05 * width, 0.05 * width + length], [0.04 * height] * 2, color="white", lw=2.5)
+    axes.text(0.05 * width, 0.06 * height, f"{length:g} Å", color="white", fontsize=7, va="bottom")
 
 
 def _draw_contrast(axes: Any, result: Comparison, sources: list[str], name: str) -> None:
@@ -70,26 +81,31 @@ def _draw_contrast(axes: Any, result: Comparison, sources: list[str], name: str)
     for i, source in enumerate(sources):
         rows = result.contrasts[source][name]
         x = np.arange(len(labels)) + (i - (len(sources) - 1) / 2) * width
-        axes.bar(x, [c.value for c in rows], width, label=result.fields[source].source)
+        bars = axes.bar(x, [c.value for c in rows], width, label=result.fields[source].source)
+        axes.bar_label(bars, fmt="%.3g", fontsize=6)
     axes.axhline(0, color="black", lw=0.6)
+    axes.margins(y=0.15)
     axes.set_xticks(range(len(labels)), labels, fontsize=7)
     axes.tick_params(axis="y", labelsize=6)
-    axes.set_title(f"column contrast in {name}", fontsize=8)
-    axes.legend(fontsize=5)
+    what = "excess over the mean" if name.endswith(ABSOLUTE) else "contrast (I − mean)/mean"
+    axes.set_title(f"{name}, {what} by column", fontsize=8)
+    axes.legend(fontsize=6)
 
 
 def _draw_factors(axes: Any, result: Comparison) -> None:
-    """Relative change of the strongest low-order structure factors against free atoms."""
+    """Relative change of the visible low-order structure factors against free atoms; equal ones are shown once."""
     for i, (source, table) in enumerate(result.factors.items()):
         strong = np.flatnonzero(np.abs(table.free) > 0.02 * np.abs(table.free).max())
-        _, first = np.unique(
-            np.round(np.stack([table.g[strong], np.abs(table.free[strong])]), 3), axis=1, return_index=True
-        )
+        kinds = np.round(np.stack([table.g[strong], np.abs(table.free[strong])]), 3)
+        _, first = np.unique(kinds, axis=1, return_index=True)
         shown = strong[np.sort(first)][:MOST_REFLECTIONS]
         x = np.arange(len(shown)) + 0.8 * i / len(result.factors)
-        axes.bar(x, 100 * table.change[shown], 0.8 / len(result.factors), label=result.fields[source].source)
-        axes.set_xticks(range(len(shown)), ["".join(map(str, h)) for h in table.indices[shown].tolist()], fontsize=7)
+        bars = axes.bar(x, 100 * table.change[shown], 0.8 / len(result.factors), label=result.fields[source].source)
+        axes.bar_label(bars, fmt="%+.1f", fontsize=6)
+        names = [label(h, "()") for h in table.conventional[shown]]
+        axes.set_xticks(range(len(shown)), names, fontsize=7)
     axes.axhline(0, color="black", lw=0.6)
+    axes.margins(y=0.15)
     axes.set_ylabel("|V_h| against free atoms (%)", fontsize=7)
-    axes.set_title("structure factors, indices of the crystal's own cell, by |g|", fontsize=8)
+    axes.set_title("structure factors, conventional indices, by |g|; those above 2 % of the largest", fontsize=8)
     axes.legend(fontsize=6)

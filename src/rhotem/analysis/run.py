@@ -72,7 +72,7 @@ class Specimen:
         """What a result should remember of it, JSON-ready."""
         return {
             "structure": dict(self.cell.origin.info),
-            "formula": self.crystal.atoms.get_chemical_formula(empirical=True),
+            "formula": self.crystal.formula,
             "imaging_cell": self.cell.record(),
             "repeats": list(self.repeats),
             "thickness_nm": self.thickness,
@@ -88,7 +88,7 @@ class Specimen:
         nx, ny, slices = self.grid.shape
         strain = f", strained by {100 * self.cell.max_strain:.2f} %" if self.cell.max_strain > 1e-6 else ""
         facing = labels.get("plane", labels["zone"])
-        formula = self.crystal.atoms.get_chemical_formula(empirical=True)
+        formula = self.crystal.formula
         axes = f"{labels['x']} right, {labels['y']} up"
         blocks = " x ".join(map(str, self.repeats))
         return (

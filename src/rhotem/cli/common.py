@@ -89,6 +89,9 @@ ZoneBasisOption = Annotated[
 ChargeOption = Annotated[
     float, typer.Option(metavar="e", help="Total charge of the cell in e; +1: one electron missing.")
 ]
+GpawCacheOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder that keeps GPAW calculations, found again by structure.")
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random; stored in the record.")]
 MemoryOption = Annotated[
     int | None, typer.Option(parser=parse_memory, metavar="4GB", help="Memory to stay below; slower if it is little.")

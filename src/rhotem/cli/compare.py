@@ -1,5 +1,6 @@
 """`rhotem compare`: free atoms against another density, everything else the same."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from rhotem.cli.common import (
     ChargeOption,
+    GpawCacheOption,
     MemoryOption,
     OutOption,
     PlaneOption,
@@ -42,6 +44,7 @@ def compare(
     charge: ChargeOption = 0.0,
     memory: MemoryOption = None,
     seed: SeedOption = 0,
+    gpaw_cache: GpawCacheOption = None,
     out: OutOption = Path("rhotem-compare"),
     quiet: QuietOption = False,
 ) -> None:
@@ -49,6 +52,7 @@ def compare(
     from rhotem.analysis import run
     from rhotem.analysis.compare import compare as compare_sources
     from rhotem.analysis.figure import comparison_figure
+    from rhotem.microscope.outputs import write_images
 
     run.check_phonons(phonons)
     crystal = run.structure(structure, charge=charge)
@@ -66,7 +70,22 @@ def compare(
         sources = ["free-atoms", *(s for s in source if s != "free-atoms")]
         with ProgressBar(quiet) as progress:
             result = compare_sources(
-                cut, sources, g_max=g_max, phonons=phonons, seed=seed, memory=memory, progress=progress
+                cut,
+                sources,
+                g_max=g_max,
+                phonons=phonons,
+                seed=seed,
+                source_options={"gpaw": {"cache": gpaw_cache}},
+                memory=memory,
+                progress=progress,
+            )
+        for name in sources:
+            write_images(
+                result.images[name],
+                folder / re.sub(r"[^\w.-]", "_", Path(name).name),
+                labels=cut.cell.labels,
+                source=result.fields[name].source,
+                phonons=phonons,
             )
         comparison_figure(result, folder / "comparison.png")
         tables = result.record()

@@ -59,7 +59,7 @@ def density(
     if as_json:
         typer.echo(to_json(summary))
         return
-    typer.echo(f"{kind} density of {crystal.atoms.get_chemical_formula()} from {field.source}, grid {field.grid.shape}")
+    typer.echo(f"{kind} density of {crystal.formula} from {field.source}, grid {field.grid.shape}")
     for row in summary.get("charges", ()):
         typer.echo(
             f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}"

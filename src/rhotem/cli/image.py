@@ -8,6 +8,7 @@ import typer
 
 from rhotem.cli.common import (
     ChargeOption,
+    GpawCacheOption,
     MemoryOption,
     OutOption,
     PlaneOption,
@@ -58,6 +59,7 @@ def image(
     charge: ChargeOption = 0.0,
     memory: MemoryOption = None,
     seed: SeedOption = 0,
+    gpaw_cache: GpawCacheOption = None,
     out: OutOption = Path("rhotem-output"),
     quiet: QuietOption = False,
 ) -> None:
@@ -85,7 +87,7 @@ def image(
             sampling=sampling,
             primitive=not Path(source).exists(),
         )
-        field = run.density(cut, source)
+        field = run.density(cut, source, **({"cache": gpaw_cache} if source == "gpaw" else {}))
         tell = (lambda text: None) if quiet else typer.echo
         tell(str(cut))
         tell(f"density: {field.source}; " + (f"{phonons} frozen-phonon configurations" if phonons else "no TDS"))

@@ -106,5 +106,75 @@ def splits(
         typer.echo(f"{name}: " + ", ".join(f"{count} {part}" for part, count in counts.items()))
 
 
+@app.command()
+def add(
+    density: Annotated[Path, typer.Argument(help="CHGCAR, AECCAR2, cube …, or a VASP directory.")],
+    target: Annotated[Path, typer.Argument(help="Directory of label files.")],
+    vasprun: Annotated[Path | None, typer.Option(help="vasprun.xml; found in a VASP directory.")] = None,
+    charge: Annotated[float, typer.Option(help="Charge of the cell in e.")] = 0.0,
+    prototype: Annotated[str, typer.Option(help="What the structure is, for splits.")] = "",
+    kind: Annotated[str | None, typer.Option(help="What the file holds, where its name does not say.")] = None,
+) -> None:
+    """Make a label of somebody's own DFT run."""
+    from rhotem.core import InputError
+    from rhotem.labels.external import from_density
+    from rhotem.labels.quality import judge
+
+    record = from_density(density, vasprun, charge, prototype, kind=kind)
+    verdict = judge(record)
+    if verdict.state == "rejected":
+        raise InputError(f"{density}: rejected: {'; '.join(verdict.reasons)}")
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / f"{record.meta['job']}.npz"
+    record.write(path)
+    typer.echo(f"{path}: {verdict.state}" + (f" ({'; '.join(verdict.reasons)})" if verdict.reasons else ""))
+
+
+@app.command()
+def export(
+    sources: Annotated[list[Path], typer.Argument(help="Label files or directories of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.extxyz for all, or a CHGCAR, cube … for one.")],
+) -> None:
+    """Write labels for other programs."""
+    from rhotem.core import InputError
+    from rhotem.labels.export import export_density, write_extxyz
+
+    files = [f for s in sources for f in (sorted(s.glob("[!.]*.npz")) if s.is_dir() else [s])]
+    if output.suffix in (".xyz", ".extxyz"):
+        typer.echo(f"{output}: {write_extxyz(files, output)} structures")
+    elif len(files) == 1:
+        typer.echo(f"{export_density(files[0], output)}: valence density")
+    else:
+        raise InputError(f"{output}: {len(files)} labels for one density file; give one label, or -o FILE.extxyz")
+
+
+@app.command()
+def noise(
+    structure: Annotated[Path, typer.Argument(help="Structure file or label.")],
+    ecut: Annotated[float, typer.Option(help="Cutoff of the reference in eV.")] = 600.0,
+    kpt_density: Annotated[float, typer.Option(help="k-point density of the reference in Å.")] = 3.5,
+    lcao: Annotated[
+        bool, typer.Option("--lcao", help="Judge atomic orbitals instead of the labels' plane waves.")
+    ] = False,
+) -> None:
+    """What the noise of labels is: the labels' settings against better ones, in the three metrics."""
+    import tempfile
+
+    from rhotem.labels.gpaw_settings import DftSettings
+    from rhotem.labels.noise import label_noise
+    from rhotem.labels.record import read_record
+    from rhotem.structure.read import read_structure
+
+    subject = read_record(structure).structure if structure.suffix == ".npz" else read_structure(structure)
+    reference = DftSettings(ecut=ecut, kpt_density=kpt_density, density_convergence=1e-5)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = label_noise(subject, DftSettings(), reference, Path(scratch), lcao)
+    for name, value in found.scores.as_dict().items():
+        typer.echo(f"{name:32s} {value:.5f}")
+    typer.echo(f"{'energy difference (meV/atom)':32s} {1000 * found.energy_difference:.2f}")
+    typer.echo(f"{'total moments (Bohr magnetons)':32s} {found.moments[0]:.3f} {found.moments[1]:.3f}")
+    typer.echo(f"{'seconds':32s} {found.seconds[0]:.0f} {found.seconds[1]:.0f}")
+
+
 if __name__ == "__main__":
     app()

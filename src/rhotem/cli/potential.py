@@ -52,7 +52,7 @@ def potential(
     counts = parse_repeats(repeat)
     cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not Path(source).exists())
     block = cell.repeated(*counts)
-    formula = block.structure.atoms.get_chemical_formula()
+    formula = block.structure.formula
     with output_file(Path(output)) as target:
         structure_writer = files.STRUCTURE_WRITERS.get(target.suffix.lower())
         if structure_writer:

@@ -18,8 +18,8 @@ from rhotem.density.field import DensityField
 from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, make_calculator, moments, parameters, require_gpaw
 from rhotem.structure.model import Structure
 
-#: Plane-wave cutoff in eV of densities that go straight into a picture. Labels are made with 400; that leaves up to 15 %
-#: of the bonding part of V (docs/validation-dft.md), at 600 it is converged.
+#: Plane-wave cutoff in eV of densities that go straight into a picture. Labels are made with 400, which misses up to
+#: 15 % of the bonding part of V (docs/validation-dft.md).
 SOURCE_CUTOFF = 600.0
 #: Largest distance in Å between an atom asked for and the same atom of a ``.gpw`` file.
 POSITION_TOLERANCE = 1e-3

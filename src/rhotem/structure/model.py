@@ -48,5 +48,10 @@ class Structure:
         """Cell volume in Å³."""
         return float(self.atoms.get_volume())
 
+    @property
+    def formula(self) -> str:
+        """Reduced chemical formula, metals first: LiCoO2."""
+        return str(self.atoms.symbols.formula.reduce()[0].format("metal"))
+
     def __len__(self) -> int:
         return len(self.atoms)

@@ -1,0 +1,100 @@
+"""`rhotem model`: the learned densities there are, and how good they are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, to_json
+
+app = typer.Typer(no_args_is_help=True)
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="default, the name of shipped weights, a run folder or a file.")
+]
+
+
+@app.command("list")
+def list_models(as_json: JsonOption = False) -> None:
+    """Weights that came with the package."""
+    from rhotem.models.needs import check
+
+    check()
+    from rhotem.models.checkpoint import SHIPPED, read_header, shipped_models
+
+    found = {name: read_header(SHIPPED / f"{name}.safetensors")["info"] for name in shipped_models()}
+    if as_json:
+        typer.echo(to_json(found))
+        return
+    for name, info in found.items():
+        typer.echo(f"{name}: {_accuracy(info)}")
+    if not found:
+        typer.echo("no weights came with this package; `rhotem train` makes some")
+
+
+@app.command()
+def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
+    """Settings, elements and measured accuracy of a model."""
+    from ase.data import chemical_symbols
+
+    from rhotem.models.needs import check
+
+    check()
+    from rhotem.models.checkpoint import load_model
+
+    loaded, header = load_model(model)
+    settings = loaded.settings
+    header["parameters"] = loaded.parameters_count
+    header["elements"] = [chemical_symbols[z] for z in settings.elements]
+    if as_json:
+        typer.echo(to_json(header))
+        return
+    near, far = loaded.readout.blocks
+    typer.echo(f"{header['info'].get('name', model)}: {settings.encoder} encoder, {settings.readout} readout")
+    typer.echo(f"  {loaded.parameters_count} parameters, reach {loaded.encoder.receptive_field:g} Å")
+    typer.echo(f"  radial functions {near.functions} (l <= {near.lmax}) + {far.functions} (l <= {far.lmax})")
+    typer.echo(f"  elements {' '.join(header['elements'])}")
+    typer.echo(f"  {_accuracy(header['info'])}")
+
+
+@app.command()
+def evaluate(
+    model: NameArgument,
+    labels: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of label files (rhotem labels).")],
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+) -> None:
+    """Compare a model with DFT labels: three metrics beside the free-atom baseline, and its speed."""
+    from rhotem.models.needs import check
+
+    check()
+    from rhotem.models.checkpoint import load_model
+    from rhotem.models.dataset import read_labels
+    from rhotem.models.evaluate import evaluate as run
+    from rhotem.models.train import pick_device
+
+    loaded, _ = load_model(model, str(pick_device(device)))
+    with ProgressBar(quiet) as progress:
+        result = run(loaded, read_labels([labels], progress), progress)
+    if as_json:
+        typer.echo(to_json(result))
+        return
+    typer.echo("family             n   deformation error   potential   NMAE %   free atoms %   voxels/s")
+    rows = [*result["families"].items(), ("overall", result["overall"])]
+    for name, row in rows:
+        typer.echo(
+            f"{name:16s} {row['structures']:3d}   {row['deformation_error']:17.3f} {row['potential_error_ratio']:11.3f} "
+            f"{row['nmae_valence_percent']:8.2f} {row['free_atom_nmae_percent']:14.2f} {row['voxels_per_second']:10.0f}"
+        )
+
+
+def _accuracy(info: dict) -> str:
+    """One line of measured accuracy."""
+    parts = [
+        f"{name} {result['deformation_error']:.3f} (median {result['deformation_error_median']:.3f}, "
+        f"{result['structures']} structures)"
+        for name, result in info.get("accuracy", {}).items()
+        if result
+    ]
+    return "deformation error " + ", ".join(parts) if parts else "accuracy not measured"
