@@ -1,5 +1,6 @@
 """Radial parts inside an augmentation sphere: free-atom shells, smooth stand-ins for them, continuation inwards."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -7,9 +8,16 @@ import numpy.typing as npt
 
 from rhotem.density import free_atoms
 
-#: Expected size of changes, which decides how four conditions fix more than four unknowns: amplitude of a valence
-#: shell in electrons, of a semicore shell, and the polynomial's terms relative to the free density at the sphere.
-VALENCE, SEMICORE, POLYNOMIAL = 5.0, 0.05, 0.5
+#: What bonding does to the shells of a free atom inside its sphere, fitted to all-electron densities of LiF, LiH, MgO,
+#: Si, Al and LiCoO2 (docs/density-files.md); it decides how four conditions fix more than four unknowns.
+#: s -> p promotion where the outermost s and p are both occupied: electrons within the sphere, and its spread.
+PROMOTION, PROMOTION_SPREAD = 0.30, 0.15
+#: Part of an outermost s without p that leaves (metals give it away; hydrogen is neither donor nor acceptor).
+S_LOSS, S_SPREAD = 0.35, 0.30
+#: Spread in electrons of d and f shells, and of semicore shells.
+D_SPREAD, SEMICORE_SPREAD = 0.2, 0.05
+#: Spread of the polynomial's terms relative to the free density at the sphere.
+POLYNOMIAL = 0.5
 #: Step in Å of numerical derivatives of tabulated densities.
 STEP = 5e-3
 
@@ -25,12 +33,16 @@ class Profile:
 
     def __init__(self, Z: int, electrons: float, radius: float) -> None:
         self.radius = radius
-        self.shells, self.occupations, self.sizes = _shells(Z, electrons)
+        self.shells, quantum = _shells(Z, electrons)
+        self.occupations = np.array([occupation for _, _, occupation in quantum])
         self._polynomials = np.array([_even_polynomial(shell, radius) for shell in self.shells])
         t, w = np.polynomial.legendre.leggauss(200)
         t, w = (t + 1.0) / 2.0, w / 2.0
         #: Radii and weights r² dr of integrals over tabulated densities, dense near the nucleus.
         self._r, self._weights = radius * t**3, w * 3.0 * t**2 * radius * (radius * t**3) ** 2
+        within = [4.0 * np.pi * float(np.dot(self._weights, shell(self._r))) for shell in self.shells]
+        #: Expected changes of the amplitudes in electrons and their spreads.
+        self.expected, self.spread = _expected(Z, quantum, np.array(within))
 
     def sharp(self, r: npt.NDArray, amplitudes: npt.NDArray | None = None) -> npt.NDArray[np.float64]:
         """Σ amplitude (shell − its polynomial) at ``r``; the amplitudes of the free atom if none are given."""
@@ -71,9 +83,10 @@ class Profile:
             ]
         )
         free = max(abs(float(np.dot(self.occupations, [s[1] for s in shells]))), 1e-3)
-        prior = np.concatenate([self.sizes, np.full(4, POLYNOMIAL * free)])
-        scaled = rows * prior
-        solution = prior * (np.linalg.pinv(scaled) @ np.array([value, slope, curvature, moment]))
+        expected = np.concatenate([self.expected, np.zeros(4)])
+        spread = np.concatenate([self.spread, np.full(4, np.hypot(POLYNOMIAL * free, value))])
+        missing = np.array([value, slope, curvature, moment]) - rows @ expected
+        solution = expected + spread * (np.linalg.pinv(rows * spread) @ missing)
         return solution[:-4], solution[-4:]
 
     def _smooth(self, r: npt.NDArray) -> npt.NDArray[np.float64]:
@@ -89,23 +102,39 @@ def polynomial(ell: int, radius: float, value: float, slope: float, moment: floa
     return scaled / radius**powers
 
 
-def _shells(Z: int, electrons: float) -> tuple[list[Radial], npt.NDArray, npt.NDArray]:
-    """Densities per electron, occupations and expected changes of the shells of a valence."""
+def _expected(
+    Z: int, quantum: list[tuple[int, int, float]], within: npt.NDArray
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Expected changes of shell amplitudes and their spreads, in electrons of the whole shell."""
+    outermost = max((n for n, ell, _ in quantum if ell <= 1), default=0)
+    outer = {ell for n, ell, _ in quantum if n == outermost and ell <= 1}
+    expected, spread = np.zeros(len(quantum)), np.zeros(len(quantum))
+    for k, (n, ell, occupation) in enumerate(quantum):
+        if ell > 1:
+            spread[k] = D_SPREAD
+        elif n < outermost:
+            spread[k] = SEMICORE_SPREAD
+        elif outer == {0, 1}:
+            expected[k], spread[k] = (2 * ell - 1) * PROMOTION / within[k], PROMOTION_SPREAD / within[k]
+        else:
+            expected[k], spread[k] = (-S_LOSS * occupation if Z > 1 else 0.0), S_SPREAD * occupation
+    return expected, spread
+
+
+def _shells(Z: int, electrons: float) -> tuple[list[Radial], list[tuple[int, int, float]]]:
+    """Densities per electron, and (n, l, occupation), of the shells of a valence."""
     table = free_atoms.load()
-    chosen: list[tuple[int, int, float, float, float]] = []
-    counted = 0.0
+    chosen: list[tuple[int, int, float]] = []
+    counts = [0.0]
     for n, ell, occupation, _ in table.shells(Z):
-        if counted > electrons - 1e-6:
+        if counts[-1] > electrons - 1e-6:
             break
-        chosen.append((n, ell, occupation, counted, counted + occupation))
-        counted += occupation
-    if abs(counted - electrons) > 1e-3 or not set(map(round, (c[4] for c in chosen))) <= set(table.valences(Z)):
-        # A valence that leaves out a shell in between (4f in the core): one function for all of it.
-        return [lambda r: table.evaluate(Z, r, electrons) / electrons], np.array([electrons]), np.array([VALENCE])
-    outermost = max(n for n, ell, *_ in chosen if ell <= 1) if any(c[1] <= 1 for c in chosen) else 0
-    sizes = [SEMICORE if ell <= 1 and n < outermost else VALENCE for n, ell, *_ in chosen]
-    shells = [_difference(table, Z, below, upto) for _, _, _, below, upto in chosen]
-    return shells, np.array([c[2] for c in chosen]), np.array(sizes)
+        chosen.append((n, ell, occupation))
+        counts.append(counts[-1] + occupation)
+    if abs(counts[-1] - electrons) > 1e-3 or not set(map(round, counts[1:])) <= set(table.valences(Z)):
+        # A valence without a shell in between (4f in the core): one function for all of it, treated as a d shell.
+        return [lambda r: table.evaluate(Z, r, electrons) / electrons], [(0, 2, electrons)]
+    return [_difference(table, Z, *pair) for pair in itertools.pairwise(counts)], chosen
 
 
 def _difference(table: free_atoms.FreeAtomTable, Z: int, below: float, upto: float) -> Radial:
