@@ -50,8 +50,15 @@ class Structure:
 
     @property
     def formula(self) -> str:
-        """Reduced chemical formula, metals first: LiCoO2."""
-        return str(self.atoms.symbols.formula.reduce()[0].format("metal"))
+        """Reduced chemical formula as battery chemists write it: LiCoO2, Na3V2P3O12."""
+        counts = self.atoms.symbols.formula.reduce()[0].count()
+        return "".join(f"{e}{n if n > 1 else ''}" for e, n in sorted(counts.items(), key=lambda item: _place(item[0])))
 
     def __len__(self) -> int:
         return len(self.atoms)
+
+
+def _place(element: str) -> tuple[int, str]:
+    """Order in a formula: alkali metals, other metals, polyanion centres, anions, hydrogen last."""
+    groups = (("Li", "Na", "K", "Rb", "Cs"), ("B", "C", "Si", "P", "As", "S"), ("N", "O", "F", "Cl", "Br", "I"), ("H",))
+    return (next((2 * i for i, group in enumerate(groups) if element in group), 1), element)
