@@ -61,7 +61,7 @@ tests: gpaw
 tests: export RHOTEM_REQUIRE_GPAW = 1
 endif
 tests: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --durations=10
 
 wheel: $(VENV)/.installed-dev
 	@rm -rf build/wheel
