@@ -22,6 +22,8 @@ COMMANDS = {
     "compare": "Structure factors and images from different densities side by side.",
     "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
     "labels": "DFT densities in quantity, to train on and to test against.",
+    "train": "Train the learned density on DFT labels.",
+    "model": "Learned densities: what there is, how good it is.",
     "doctor": "What is installed, which device, how fast.",
 }
 

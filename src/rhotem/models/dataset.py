@@ -156,9 +156,7 @@ def make_probes(points: npt.NDArray[np.float64], structure: Structure, near: flo
     return Probes(len(points), *(_within(point, atom, vectors, reach, len(structure)) for reach in (near, far)))
 
 
-def _within(
-    point: npt.NDArray, atom: npt.NDArray, vectors: npt.NDArray[np.float64], reach: float, atoms: int
-) -> Pairs:
+def _within(point: npt.NDArray, atom: npt.NDArray, vectors: npt.NDArray[np.float64], reach: float, atoms: int) -> Pairs:
     keep = (vectors**2).sum(1) < reach**2
     counts = np.bincount(atom[keep], minlength=atoms).tolist()
     return Pairs(torch.from_numpy(point[keep]), torch.from_numpy(vectors[keep].astype(np.float32)), counts)

@@ -18,7 +18,7 @@ from rhotem.models.dataset import Sample, join_probes, make_sample, read_labels
 from rhotem.models.evaluate import evaluate_label, overall
 from rhotem.models.graph import join
 from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
-from rhotem.models.model import DensityModel, make_model
+from rhotem.models.model import make_model
 from rhotem.models.split import Split, split
 
 COLUMNS = (

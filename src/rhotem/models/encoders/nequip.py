@@ -14,6 +14,9 @@ from rhotem.models.tensor import AtomProduct, EdgeProduct, Mix, couplings, direc
 #: Bessel functions, end function and harmonics of every edge.
 Edges = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
+#: Edges handled at once in evaluation.
+EDGES_AT_ONCE = 20_000
+
 #: Elements the embedding has room for.
 ELEMENTS = 119
 
@@ -118,12 +121,18 @@ class _Layer(nn.Module):
         if hidden is not None:
             lower = hidden[:, : size(self.lmax_sent)]
             sent = torch.cat([sent + lower[:, :1], lower[:, 1:]], dim=1)
-        pair = self.element(element)[graph.centre] + self.element_sent(element)[graph.neighbour]
-        # closed by the end function: a message vanishes smoothly at the cutoff
-        weights = self.weights(nn.functional.silu(self.radial(radial) + pair)) * end[:, None]
-        weights = weights.view(-1, len(self.product), self.channels)
-        message = self.product(sent[graph.neighbour], harmonics, weights)
-        a = message.new_zeros(atoms, size(self.lmax), self.channels).index_add(0, graph.centre, message) * self.scale
+        own, other = self.element(element), self.element_sent(element)
+        a = sent.new_zeros(atoms, size(self.lmax), self.channels)
+        # without gradients the edges go in pieces, so that memory does not grow with the structure
+        step = max(1, len(end)) if torch.is_grad_enabled() else EDGES_AT_ONCE
+        for start in range(0, len(end), step):
+            e = slice(start, start + step)
+            centre, neighbour = graph.centre[e], graph.neighbour[e]
+            # closed by the end function: a message vanishes smoothly at the cutoff
+            weights = self.weights(nn.functional.silu(self.radial(radial[e]) + own[centre] + other[neighbour]))
+            weights = (weights * end[e, None]).view(-1, len(self.product), self.channels)
+            a = a.index_add(0, centre, self.product(sent[neighbour], harmonics[e], weights))
+        a = a * self.scale
         b = self.power(a, self.mix(a))
         change = self.update(torch.cat([scalars, invariants(a, self.lmax), invariants(b, self.lmax)], dim=1))
         scalars = scalars + change

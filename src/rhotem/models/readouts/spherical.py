@@ -64,8 +64,6 @@ class Spherical(nn.Module):
             for l in range(block.lmax + 1):
                 matrix = torch.tensor(block.orthonormal(l), dtype=torch.get_default_dtype())
                 self.register_buffer(f"orthonormal{index}_{l}", matrix, persistent=False)
-            electrons = torch.tensor(block.electrons, dtype=torch.get_default_dtype())
-            self.register_buffer(f"electrons{index}", electrons, persistent=False)
 
     def forward(self, features: AtomFeatures, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of the plain functions r^l G_n Y_lm, per block (N, functions, (lmax+1)²), e/Å^(3+l).
@@ -92,7 +90,8 @@ class Spherical(nn.Module):
 
     def atom_electrons(self, coefficients: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Electrons that every atom's functions hold, (N,)."""
-        return torch.stack([c[..., 0] @ getattr(self, f"electrons{i}") for i, c in enumerate(coefficients)]).sum(0)
+        held = [c[..., 0] @ c.new_tensor(b.electrons) for b, c in zip(self.blocks, coefficients, strict=True)]
+        return torch.stack(held).sum(0)
 
     def _counted(self, parts: list[torch.Tensor], h: torch.Tensor, graph: Graph) -> tuple[torch.Tensor, ...]:
         held = self.atom_electrons(tuple(parts))
@@ -100,7 +99,7 @@ class Spherical(nn.Module):
         cells = len(graph.total_charge)
         sums = share.new_zeros(2, cells).index_add(1, graph.cell_index, torch.stack([held, share]))
         missing = (-graph.total_charge - sums[0]) / sums[1]
-        add = share * missing[graph.cell_index] / self.electrons1[-1]
+        add = share * missing[graph.cell_index] / float(self.blocks[-1].electrons[-1])
         last = parts[-1].new_zeros(parts[-1].shape)
         last[:, -1, 0] = 1.0
         return (*parts[:-1], parts[-1] + last * add[:, None, None])

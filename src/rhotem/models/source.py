@@ -1,0 +1,166 @@
+"""The learned density as a density source."""
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
+from rhotem.density import free_atoms
+from rhotem.density.field import DensityField, OneCentre
+from rhotem.models.checkpoint import load_model
+from rhotem.models.graph import build_graph
+from rhotem.models.grid import on_grid
+from rhotem.models.model import DensityModel
+from rhotem.structure.model import Structure
+
+#: Radii of one-centre parts, and the empty gap (Å) from which a cell counts as a slab.
+RADII, VACUUM = 160, 6.0
+
+
+class Model:
+    """Deformation density from a trained network: sharp parts analytic around the atoms, the wide part on the grid.
+
+    Parameters
+    ----------
+    name : str
+        Shipped weights, a run folder, or a .safetensors file.
+    device : str
+        "cpu" or "cuda".
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded.
+    """
+
+    def __init__(self, name: str = "default", device: str = "cpu") -> None:
+        self.model, self.header = load_model(name, device)
+        self.name = str(self.header["info"].get("name", name))
+        self.device = device
+
+    def __call__(self, structure: Structure, grid: PeriodicGrid) -> DensityField:
+        """Deformation density of ``structure``; free atoms throughout where an element was never trained on.
+
+        ∫Δn = −q holds to 1e-9 e, as the g = 0 coefficient and as the sum of the grid part and the one-centre parts.
+
+        Raises
+        ------
+        InputError
+            If atoms are closer than 0.5 Å, a slab is charged, or elements are unknown in a charged cell.
+        """
+        unknown = sorted(set(structure.numbers.tolist()) - set(self.model.settings.elements))
+        if unknown:
+            return self._free_atoms(structure, grid, unknown)
+        _check_charge(structure)
+        began = time.perf_counter()
+        coefficients = atom_coefficients(self.model, structure)
+        encoded = time.perf_counter()
+        values, correction = _grid_part(self.model, coefficients, structure, grid)
+        terms = one_centre_terms(self.model, coefficients[0].numpy())
+        return DensityField(
+            kind="deformation",
+            structure=structure,
+            grid=grid,
+            values=values,
+            one_centre=terms,
+            reference=free_atoms.load().identifier,
+            source=f"model {self.name}",
+            record={
+                "model": self.name,
+                "accuracy": self.header["info"].get("accuracy", {}),
+                "device": self.device,
+                "receptive_field_A": self.model.encoder.receptive_field,
+                "electrons_by_atom": self.model.readout.atom_electrons(coefficients).tolist(),
+                "count_correction_e": correction,
+                "seconds": {"encoder": encoded - began, "readout": time.perf_counter() - encoded},
+            },
+        )
+
+    def _free_atoms(self, structure: Structure, grid: PeriodicGrid, unknown: list[int]) -> DensityField:
+        from ase.data import chemical_symbols
+
+        names = ", ".join(chemical_symbols[z] for z in unknown)
+        if structure.charge:
+            raise InputError(
+                f"model {self.name}: not trained on {names}, and free atoms cannot be charged; set charge 0"
+            )
+        return DensityField(
+            kind="deformation",
+            structure=structure,
+            grid=grid,
+            values=np.broadcast_to(0.0, grid.shape),
+            reference=free_atoms.load().identifier,
+            source=f"free atoms (model {self.name} does not know {names})",
+            record={"model": self.name, "fallback": "free atoms", "unknown_elements": unknown},
+        )
+
+
+def atom_coefficients(model: DensityModel, structure: Structure) -> tuple[torch.Tensor, ...]:
+    """Coefficients of every atom in float64 on the CPU, their electrons exactly −q.
+
+    Raises
+    ------
+    InputError
+        If the structure has no atoms, or atoms closer than 0.5 Å.
+    MemoryLimitError
+        If it does not fit into memory.
+    """
+    parameter = next(model.parameters())
+    graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff, structure.charge)
+    try:
+        with torch.no_grad():
+            parts = model(graph.to(parameter.device, parameter.dtype))
+    except RuntimeError as error:  # torch's word for it
+        if "memory" not in str(error):
+            raise
+        raise MemoryLimitError(f"model: {len(structure)} atoms do not fit into memory; use a smaller cell") from error
+    result = tuple(c.double().cpu() for c in parts)
+    electrons = model.readout.blocks[-1].electrons
+    held = sum(
+        float((c[..., 0] @ torch.from_numpy(b.electrons)).sum())
+        for c, b in zip(result, model.readout.blocks, strict=True)
+    )
+    result[-1][:, -1, 0] += (-structure.charge - held) / (len(structure) * electrons[-1])
+    return result
+
+
+def one_centre_terms(model: DensityModel, coefficients: npt.NDArray[np.float64]) -> tuple[OneCentre, ...]:
+    """The sharp block of every atom as radial functions, R_lm(r) = Σ_n c_nlm r^l G_n(r)."""
+    block = model.readout.blocks[0]
+    radii = np.linspace(0.0, np.sqrt(block.cutoff), RADII) ** 2
+    functions = block.radial(radii)
+    powers = np.concatenate([np.tile(radii**l, (2 * l + 1, 1)) for l in range(block.lmax + 1)])
+    return tuple(OneCentre(atom, radii, (c.T @ functions) * powers) for atom, c in enumerate(coefficients))
+
+
+def _grid_part(
+    model: DensityModel, coefficients: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
+) -> tuple[npt.NDArray[np.float64], float]:
+    """The wide block on the grid, and the electrons by which its sum was put right.
+
+    They are distributed like the widest function of every atom, a smooth local weight; nothing is scaled.
+    """
+    values = on_grid(model, coefficients, structure.positions, grid, blocks=(1,))
+    block = model.readout.blocks[1]
+    wanted = float((coefficients[1][..., 0] @ torch.from_numpy(block.electrons)).sum())
+    missing = wanted - grid.integrate(values)
+    unit = torch.zeros_like(coefficients[1])
+    unit[:, -1, 0] = 1.0
+    weight = on_grid(model, (coefficients[0], unit), structure.positions, grid, blocks=(1,))
+    return values + weight * (missing / grid.integrate(weight)), missing
+
+
+def _check_charge(structure: Structure) -> None:
+    """Refuse charged slabs: their background would fill the vacuum."""
+    if not structure.charge:
+        return
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
+    fractional = np.sort(structure.atoms.get_scaled_positions(wrap=True), axis=0)
+    gaps = np.diff(np.concatenate([fractional, fractional[:1] + 1.0]), axis=0).max(axis=0) * heights
+    if gaps.max() > VACUUM:
+        raise InputError(
+            f"charge {structure.charge:+g} e in a cell with {gaps.max():.1f} Å of vacuum: the compensating background "
+            "would fill it; use a neutral slab"
+        )
