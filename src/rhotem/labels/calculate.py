@@ -61,7 +61,7 @@ def calculate(
         if scale != 1.0 and not spin:
             continue
         try:
-            return _attempt(job, f"{log}.{number}", name, changes, scale)
+            return run_once(job, f"{log}.{number}", name, changes, scale)
         except KohnShamConvergenceError as error:
             reasons.append(f"{name}: {' '.join(str(error).split())[:120] or 'no self-consistency'}")
             if told:
@@ -69,7 +69,22 @@ def calculate(
     raise ConvergenceError(f"self-consistency failed after {len(reasons)} attempts ({'; '.join(reasons)})")
 
 
-def _attempt(job: Job, log: str, name: str, changes: dict[str, Any], scale: float) -> LabelRecord:
+def run_once(
+    job: Job, log: str, name: str = "as planned", changes: dict[str, Any] | None = None, scale: float = 1.0
+) -> LabelRecord:
+    """One GPAW calculation without retries.
+
+    Parameters
+    ----------
+    job : Job
+    log : str
+        GPAW's text output.
+    name, changes : str, dict
+        What is different from the job's settings: keywords of ``gpaw.GPAW``, and what to call it in the record.
+    scale : float
+        Factor on the starting moments.
+    """
+    changes = changes or {}
     structure, settings = job.structure, job.dft
     atoms = dft_atoms(structure, settings)
     atoms.set_initial_magnetic_moments(atoms.get_initial_magnetic_moments() * scale)

@@ -1,6 +1,6 @@
 """How alike two structures are, whatever cell describes them: for leakage tests and farthest-point selection."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ase
 import numpy as np
@@ -45,18 +45,24 @@ def similarity(first: dict, second: dict) -> float:
     return float(sum(v @ second[pair] for pair, v in first.items() if pair in second))
 
 
+def described(atoms: ase.Atoms) -> tuple[str, dict]:
+    """Reduced formula and fingerprint."""
+    return atoms.get_chemical_formula(mode="hill", empirical=True), fingerprint(atoms)
+
+
 def leaks(
-    train: Sequence[tuple[str, ase.Atoms]], test: Sequence[tuple[str, ase.Atoms]], threshold: float = COPY
+    train: Mapping[str, tuple[str, dict]], test: Mapping[str, tuple[str, dict]], threshold: float = COPY
 ) -> list[tuple[str, str, float]]:
-    """Test structures of which the training set has a copy: (test, train, similarity), same reduced composition."""
+    """Test structures of which the training set has a copy: (test, train, similarity), same reduced formula.
+
+    ``train`` and ``test`` map names to what `described` says of the structures.
+    """
     by_formula: dict[str, list[tuple[str, dict]]] = {}
-    for name, atoms in train:
-        formula = atoms.get_chemical_formula(mode="hill", empirical=True)
-        by_formula.setdefault(formula, []).append((name, fingerprint(atoms)))
+    for name, (formula, own) in train.items():
+        by_formula.setdefault(formula, []).append((name, own))
     found = []
-    for name, atoms in test:
-        own = fingerprint(atoms)
-        for other, theirs in by_formula.get(atoms.get_chemical_formula(mode="hill", empirical=True), []):
+    for name, (formula, own) in test.items():
+        for other, theirs in by_formula.get(formula, []):
             alike = similarity(own, theirs)
             if alike > threshold:
                 found.append((name, other, alike))

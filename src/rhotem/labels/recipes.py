@@ -20,6 +20,8 @@ RADII = {
     "Zr": 0.72, "Nb": 0.64, "O": 1.40, "F": 1.33, "N": 1.46, "S": 1.84, "Cl": 1.81, "P-": 2.1, "C": 0.16,
 }  # fmt: skip
 
+ANIONS = {"O", "F", "N", "S", "Cl"}
+
 
 class Slab(BaseModel):
     """A symmetric surface: Miller indices of the conventional cell, number of layers, vacuum in Å (both sides)."""
@@ -102,7 +104,7 @@ class Recipe(BaseModel):
         for element, parts in self.decorate.items():
             _decorate(atoms, element, parts, rng)
         if self.cell is None:
-            _rescale(atoms, reference, self.slab is not None)
+            _rescale(atoms, reference)
         for element, count in self.remove.items():
             where = [i for i, s in enumerate(atoms.symbols) if s == element]
             if count > len(where):
@@ -154,11 +156,12 @@ def _undo(symbols: np.ndarray, replace: dict[str, str]) -> np.ndarray:
     return np.array([back.get(s, s) for s in symbols], dtype=object)
 
 
-def _rescale(atoms: ase.Atoms, reference: np.ndarray, in_plane_only: bool) -> None:
-    """Scale the cell by the mean ratio of cation–anion distances expected from the radii."""
-    new = np.array([RADII.get(s, 1.4) for s in atoms.symbols])
-    old = np.array([RADII.get(s, 1.4) for s in reference])
-    factor = float((new + 1.4).sum() / (old + 1.4).sum())
+def _rescale(atoms: ase.Atoms, reference: np.ndarray) -> None:
+    """Scale the cell by the mean ratio, over the cations, of the distances to anions expected from the radii."""
+    new, old = list(atoms.symbols), [str(s) for s in reference]
+    anions = [float(np.mean([RADII[s] for s in kind if s in ANIONS] or [1.4])) for kind in (new, old)]
+    pairs = [(RADII.get(n, 1.4), RADII.get(o, 1.4)) for n, o in zip(new, old, strict=True) if o not in ANIONS]
+    factor = float(np.mean([(n + anions[0]) / (o + anions[1]) for n, o in pairs])) if pairs else 1.0
     atoms.set_cell(atoms.cell.array * factor, scale_atoms=True)
 
 

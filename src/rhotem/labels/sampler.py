@@ -60,7 +60,6 @@ def _rocksalt(rng: Rng) -> dict[str, Any]:
         "prototype": "rocksalt",
         "supercell": [[-1, 1, 1], [1, -1, 1], [1, 1, -1]],
         "replace": {"Li": host, "F": "O"},
-        "scale": 1.02,
         "family": "rocksalt",
     }
     metals = int(rng.integers(1, 3))

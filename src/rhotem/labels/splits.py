@@ -14,7 +14,7 @@ from typing import Any
 import ase
 
 from rhotem.core import InputError
-from rhotem.labels.fingerprint import leaks
+from rhotem.labels.fingerprint import described, leaks
 
 #: Shares of parents in the random split.
 TEST, VALIDATION = 0.15, 0.08
@@ -157,15 +157,15 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
     """
     directory.mkdir(parents=True, exist_ok=True)
     counts = {}
-    known = {x.id: x for x in labels}
+    prints = {x.id: described(x.atoms) for x in labels if x.atoms is not None}
     for name, fresh in all_splits(labels).items():
         path = directory / f"{name}.json"
         parts = read_split(path) if path.exists() else {}
         placed = {label for ids in parts.values() for label in ids}
-        old_test = [i for i in parts.get("test", []) if i in known]
+        old_test = [i for i in parts.get("test", []) if i in prints]
         for part, ids in fresh.items():
             parts.setdefault(part, []).extend(i for i in ids if i not in placed)
-        parts["excluded"] = parts.get("excluded", []) + _leaking(parts, known, old_test)
+        parts["excluded"] = parts.get("excluded", []) + _leaking(parts, prints, old_test)
         gone = set(parts["excluded"])
         for part in ("train", "validation", "test"):
             if part in parts:
@@ -175,16 +175,16 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
     return counts
 
 
-def _leaking(parts: dict[str, list[str]], known: dict[str, Label], old_test: list[str]) -> list[str]:
+def _leaking(parts: dict[str, list[str]], prints: dict[str, tuple[str, dict]], old_test: list[str]) -> list[str]:
     """Labels to exclude: new training copies of old test structures, then new test structures with a training copy."""
 
-    def pairs(ids: list[str]) -> list[tuple[str, ase.Atoms]]:
-        return [(i, atoms) for i in ids if i in known and (atoms := known[i].atoms) is not None]
+    def known(ids: Iterable[str]) -> dict[str, tuple[str, dict]]:
+        return {i: prints[i] for i in ids if i in prints}
 
-    learnt = pairs(parts["train"] + parts.get("validation", []))
-    late = {train for _, train, _ in leaks(learnt, pairs(old_test))}
-    fresh = [i for i in parts["test"] if i not in set(old_test)]
-    copies = {test for test, _, _ in leaks([p for p in learnt if p[0] not in late], pairs(fresh))}
+    learnt = known(parts["train"] + parts.get("validation", []))
+    late = {train for _, train, _ in leaks(learnt, known(old_test))}
+    kept = {i: p for i, p in learnt.items() if i not in late}
+    copies = {test for test, _, _ in leaks(kept, known(set(parts["test"]) - set(old_test)))}
     return sorted(late | copies)
 
 

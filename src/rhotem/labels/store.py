@@ -157,8 +157,7 @@ class LabelStore:
             },
             meta=record.meta,
         )
-        with open(self.path / "index.jsonl", "a") as stream:
-            stream.write(json.dumps(entry.__dict__) + "\n")
+        append_line(self.path / "index.jsonl", json.dumps(entry.__dict__))
         self.entries[name] = entry
         return entry
 
@@ -275,6 +274,16 @@ def _named(record: LabelRecord, family: str) -> LabelRecord:
     composition = record.structure.atoms.get_chemical_formula(mode="hill", empirical=True)
     meta = {**record.meta, "prototype": family, "composition": composition, "ordering": "", "family": family}
     return LabelRecord(record.structure, record.deformation, record.magnetization, record.forces, record.magmoms, meta)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line; one that a kill has cut off before it is closed first."""
+    with open(path, "ab+") as stream:
+        if stream.seek(0, os.SEEK_END) > 0:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(line.encode() + b"\n")
 
 
 @lru_cache(maxsize=1024)

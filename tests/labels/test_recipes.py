@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import spglib
+
+from rhotem.core import InputError
+from rhotem.labels.prototypes import PROTOTYPES, ideal
+from rhotem.labels.recipes import Recipe, Slab, ordering_key
+from rhotem.labels.sampler import FAMILIES, electrons, sample
+
+#: Cation–anion distances (Å) of the reference compounds as published; a wrong coordinate changes them.
+BONDS = {
+    "olivine": {"P-O": (1.50, 1.58), "Fe-O": (2.02, 2.30), "Li-O": (2.05, 2.25)},
+    "heterosite": {"P-O": (1.48, 1.58), "Fe-O": (1.85, 2.2)},
+    "spinel": {"Mn-O": (1.93, 1.99), "Li-O": (1.93, 2.0)},
+    "o3": {"Co-O": (1.90, 1.94), "Li-O": (2.06, 2.12)},
+    "p2": {"Co-O": (1.88, 1.98), "Na-O": (2.3, 2.5)},
+    "o2": {"Co-O": (1.85, 1.97), "Li-O": (2.0, 2.2)},
+    "rocksalt": {"Li-F": (2.00, 2.02)},
+    "antifluorite": {"Li-O": (1.99, 2.01)},
+    "li2co3": {"C-O": (1.25, 1.33), "Li-O": (1.85, 2.2)},
+    "lioh": {"O-H": (0.94, 1.0), "Li-O": (1.93, 2.0)},
+    "li2o2": {"O-O": (1.50, 1.60)},
+    "na2o2": {"O-O": (1.45, 1.55)},
+    "lipf6": {"P-F": (1.49, 1.65)},
+    "graphite": {"C-C": (1.41, 1.43)},
+    "lic6": {"C-C": (1.42, 1.45)},
+    "quartz": {"Si-O": (1.59, 1.62)},
+    "berlinite": {"P-O": (1.50, 1.56), "Fe-O": (1.82, 1.88)},
+    "li3po4-beta": {"P-O": (1.52, 1.57), "Li-O": (1.85, 2.05)},
+    "li2msio4": {"Si-O": (1.56, 1.68), "Mn-O": (1.95, 2.1)},
+    "corundum": {"Al-O": (1.84, 1.88)},
+    "rutile": {"Ti-O": (1.94, 1.96)},
+    "anatase": {"Ti-O": (1.92, 1.95)},
+    "vf3": {"Fe-F": (1.90, 1.95)},
+    "li3n": {"Li-N": (1.92, 1.96)},
+    "gamma-lialo2": {"Al-O": (1.74, 1.79), "Li-O": (1.9, 2.1)},
+    "li2mo3": {"Mn-O": (1.85, 1.95), "Li-O": (1.95, 2.2)},
+}
+
+
+@pytest.mark.parametrize("name", sorted(PROTOTYPES))
+def test_prototypes_have_the_space_group_they_claim(name):
+    atoms = ideal(name)
+    text = spglib.get_spacegroup((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), 1e-3)
+    found = int(text.split("(")[1].rstrip(")"))
+    assert found == PROTOTYPES[name].group
+
+
+@pytest.mark.parametrize("name", sorted(BONDS))
+def test_prototypes_have_published_bond_lengths(name):
+    from ase.neighborlist import neighbor_list
+
+    atoms = ideal(name)
+    i, j, d = neighbor_list("ijd", atoms, 3.0)
+    symbols = np.array(atoms.get_chemical_symbols())
+    for pair, (low, high) in BONDS[name].items():
+        a, b = pair.split("-")
+        shortest = d[(symbols[i] == a) & (symbols[j] == b)].min()
+        assert low < shortest < high, pair
+
+
+def test_ordering_is_that_of_the_arrangement():
+    key = ordering_key(ideal("o3"))
+    assert key == ordering_key(ideal("o3", primitive=False))
+    assert key == ordering_key(ideal("o3").repeat((2, 1, 1)))
+    assert key != ordering_key(ideal("p2"))
+    rattled = Recipe(prototype="o3", rattle=0.05, strain=0.02, seed=1).build()
+    assert rattled.info["ordering"] == Recipe(prototype="o3").build().info["ordering"]
+
+
+def test_decoration_vacancies_and_charge():
+    recipe = Recipe(
+        prototype="o3", supercell=(3, 1, 1), decorate={"Co": {"Ni": 1, "Mn": 1}}, remove={"Li": 2}, charge=1.0, seed=4
+    )
+    structure = recipe.build()
+    assert structure.atoms.get_chemical_formula() == "CoLiMnNiO6"
+    assert structure.charge == 1.0
+    assert np.array_equal(structure.positions, recipe.build().positions)
+
+
+def test_replaced_elements_change_the_lattice_as_measured():
+    """Lattice constants of NaF and MgO against LiF; radii are good to 3 %."""
+    lif = Recipe(prototype="rocksalt").build().volume ** (1 / 3)
+    for replace, measured in (({"Li": "Na"}, 4.634), ({"Li": "Mg", "F": "O"}, 4.212)):
+        other = Recipe(prototype="rocksalt", replace=replace).build().volume ** (1 / 3)
+        assert other / lif == pytest.approx(measured / 4.026, rel=0.07)
+
+
+@pytest.mark.parametrize(
+    ("prototype", "miller", "atoms", "area"),
+    [("rocksalt", (1, 0, 0), 8, 4.026**2 / 2), ("fcc", (1, 1, 1), 2, 4.05**2 * 3**0.5 / 4), ("o3", (1, 0, 4), 8, None)],
+)
+def test_slabs_are_smallest_cells_with_vacuum(prototype, miller, atoms, area):
+    slab = Recipe(prototype=prototype, slab=Slab(miller=miller, layers=2, vacuum=9.0)).build()
+    cell, z = slab.cell, slab.atoms.get_scaled_positions()[:, 2] * slab.cell[2, 2]
+    assert len(slab) == atoms
+    assert cell[2, 2] - np.ptp(z) == pytest.approx(9.0, abs=1e-6)
+    if area:
+        assert np.linalg.norm(np.cross(cell[0], cell[1])) == pytest.approx(area, rel=1e-6)
+
+
+def test_too_much_to_remove_is_refused():
+    with pytest.raises(InputError, match="only 1 there"):
+        Recipe(prototype="o3", remove={"Li": 2}).build()
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_gives_sound_structures(family):
+    from ase.neighborlist import neighbor_list
+
+    drawn = list(sample(4, seed=1, families=[family], candidates=1))
+    assert len(drawn) == 4
+    for structure in drawn:
+        d = neighbor_list("d", structure.atoms, 2.5)
+        assert len(d) == 0 or d.min() > 0.7
+        assert 5 < structure.volume / len(structure) < 90
+        assert len(structure) <= 28
+        assert electrons(structure) <= 200
+
+
+def test_sampler_repeats_itself_and_avoids_what_is_known():
+    first = [s.info["name"] for s in sample(5, seed=9, candidates=3)]
+    assert first == [s.info["name"] for s in sample(5, seed=9, candidates=3)]
+    known = list(sample(15, seed=9, candidates=1))
+    assert first != [s.info["name"] for s in sample(5, seed=9, candidates=3, known=known[:3])]
+
+
+def test_a_scoring_callable_decides():
+    chosen = list(sample(3, seed=2, candidates=4, select=lambda structures, n: list(range(n))))
+    largest = list(
+        sample(3, seed=2, candidates=4, select=lambda s, n: sorted(range(len(s)), key=lambda i: -len(s[i]))[:n])
+    )
+    assert sum(map(len, largest)) > sum(map(len, chosen))
