@@ -84,8 +84,9 @@ def evaluate(
     rows = [*result["families"].items(), ("overall", result["overall"])]
     for name, row in rows:
         typer.echo(
-            f"{name:16s} {row['structures']:3d}   {row['deformation_error']:17.3f} {row['potential_error_ratio']:11.3f} "
-            f"{row['nmae_valence_percent']:8.2f} {row['free_atom_nmae_percent']:14.2f} {row['voxels_per_second']:10.0f}"
+            f"{name:16s} {row['structures']:3d}   {row['deformation_error']:17.3f} "
+            f"{row['potential_error_ratio']:11.3f} {row['nmae_valence_percent']:8.2f} "
+            f"{row['free_atom_nmae_percent']:14.2f} {row['voxels_per_second']:10.0f}"
         )
 
 

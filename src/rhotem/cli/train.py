@@ -41,7 +41,8 @@ def train(
     for name, result in info.get("accuracy", {}).items():
         if result:
             typer.echo(
-                f"{name}: deformation error {result['deformation_error']:.3f} (median "
-                f"{result['deformation_error_median']:.3f}), potential {result['potential_error_ratio']:.3f}; free atoms 1"
+                f"{name}: deformation error {result['deformation_error']:.3f}, median "
+                f"{result['deformation_error_median']:.3f}; "
+                f"potential {result['potential_error_ratio']:.3f} (free atoms: 1)"
             )
     typer.echo(f"written: {settings.out}")

@@ -1,6 +1,8 @@
 """Labels as training sees them: treated near nuclei, split by parent, voxels drawn once and sorted by atom."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +67,7 @@ def read_label(path: str | Path, suspect: bool = False) -> Label:
         with np.load(path, allow_pickle=False) as data:
             fields = {name: data[name] for name in data.files}
         meta = json.loads(str(fields.get("meta", "{}")))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"label {path}: cannot be read ({error}); expected an npz of `rhotem labels`") from error
     missing = {"numbers", "positions", "cell", "deformation"} - set(fields)
     if missing:

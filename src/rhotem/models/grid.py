@@ -23,7 +23,7 @@ def on_grid(
     """Δn at the points of ``grid`` in e/Å³, of the given blocks of the readout."""
     device, dtype = coefficients[0].device, coefficients[0].dtype
     total = torch.zeros(grid.size, dtype=torch.float64, device=device)
-    n1, n2, n3 = grid.shape
+    _, n2, n3 = grid.shape
     with torch.no_grad():
         for atom, centre in enumerate(positions):
             for index in blocks:

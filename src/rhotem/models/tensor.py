@@ -1,6 +1,7 @@
 """Spherical tensors in torch: real solid harmonics and Clebsch–Gordan couplings in the order of docs/conventions.md."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -168,6 +169,6 @@ def invariants(a: torch.Tensor, lmax: int) -> torch.Tensor:
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers with SiLU between them."""
     layers: list[nn.Module] = []
-    for a, b in zip(widths[:-1], widths[1:], strict=True):
+    for a, b in pairwise(widths):
         layers += [nn.Linear(a, b), nn.SiLU()]
     return nn.Sequential(*layers[:-1])
