@@ -1,7 +1,7 @@
 # make demo    environment, installation, images of LiCoO2 from examples/LiCoO2.cif
-# make test    environment, lint, types, layers, docs, tests, wheel; GPAW=1 also installs GPAW and forbids skipping
-#              the checks against it (default when CI is set)
-# Parts:       make lint | types | layers | docs | tests | wheel | gpaw | clean
+# make test    environment, lint, types, layers, docs, wheel, tests. GPAW=1 and TORCH=1 install these first and forbid
+#              skipping what needs them; both are the default when CI is set
+# Parts:       make lint | types | layers | docs | tests | wheel | gpaw | clean; make format
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -11,9 +11,18 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 JOBS ?= 2
 ifdef CI
 GPAW ?= 1
+TORCH ?= 1
 endif
-# One thread per worker: two workers with two BLAS threads each would fight for two cores.
-export OMP_NUM_THREADS ?= 1
+ifeq ($(TORCH),1)
+export RHOTEM_REQUIRE_TORCH = 1
+TOOLS := $(VENV)/.installed-dev-models
+else
+TOOLS := $(VENV)/.installed-dev
+endif
+ifeq ($(GPAW),1)
+export RHOTEM_REQUIRE_GPAW = 1
+EXTRA := gpaw
+endif
 
 .PHONY: demo test lint format types layers docs tests wheel gpaw clean
 .NOTPARALLEL:
@@ -30,45 +39,48 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) -e '.[dev,docs]'
 	@touch $@
 
+$(VENV)/.installed-dev-models: $(VENV)/.installed-dev
+	@echo "environment: PyTorch for the learned density"
+	@$(PIP) -e '.[models]'
+	@touch $@
+
 demo: $(VENV)/.installed
 	$(BIN)/rhotem image examples/LiCoO2.cif --out demo-images
 	@echo "The pictures are in $(CURDIR)/demo-images:"
 	@ls -1 demo-images/*.png
 
-test: lint types layers docs wheel tests
+test: $(EXTRA) lint types layers docs wheel tests
 	@echo "all checks passed"
 
-lint: $(VENV)/.installed-dev
+lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(VENV)/.installed-dev
+format: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.installed-dev
+types: $(TOOLS)
 	$(BIN)/mypy
 
-layers: $(VENV)/.installed-dev
+layers: $(TOOLS)
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev
+docs: $(TOOLS)
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-ifeq ($(GPAW),1)
-tests: gpaw
-tests: export RHOTEM_REQUIRE_GPAW = 1
-endif
-tests: $(VENV)/.installed-dev
+# One thread per worker: two workers with two BLAS threads each would fight for two cores.
+tests: export OMP_NUM_THREADS ?= 1
+tests: $(TOOLS) $(EXTRA)
 	$(BIN)/python -m pytest -n $(JOBS) --durations=10
 
-wheel: $(VENV)/.installed-dev
+wheel: $(TOOLS)
 	@rm -rf build/wheel
 	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps -w build/wheel .
 	$(BIN)/python scripts/check_wheel.py build/wheel/*.whl
 
-gpaw: $(VENV)/.installed-dev
+gpaw: $(TOOLS)
 	@sh scripts/install-gpaw.sh $(BIN)/python
 
 clean:

@@ -1,18 +1,33 @@
-"""What every test file shares: checks against GPAW are never skipped silently where GPAW is required."""
+"""What every test file shares: what needs GPAW or PyTorch is never skipped silently where these are required."""
 
 import importlib.util
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 #: Set to 1 (`make test GPAW=1`, always on CI) to fail instead of skipping what needs GPAW.
 REQUIRE_GPAW = os.environ.get("RHOTEM_REQUIRE_GPAW") == "1"
+#: The same for PyTorch (`make test TORCH=1`) and tests/models, which cannot be imported without it.
+REQUIRE_TORCH = os.environ.get("RHOTEM_REQUIRE_TORCH") == "1"
+
+HAS_GPAW, HAS_TORCH = (importlib.util.find_spec(name) is not None for name in ("gpaw", "torch"))
+
+
+def pytest_report_header() -> list[str]:
+    lines = [] if HAS_GPAW else ["without GPAW: checks against DFT are skipped (make test GPAW=1)"]
+    return lines + ([] if HAS_TORCH else ["without PyTorch: tests/models is left out (make test TORCH=1)"])
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    inside = collection_path.parent == Path(__file__).parent / "models"
+    return True if inside and not (HAS_TORCH or REQUIRE_TORCH) else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpaw") and importlib.util.find_spec("gpaw") is None:
+    if item.get_closest_marker("gpaw") and not HAS_GPAW:
         pytest.skip("needs GPAW: scripts/install-gpaw.sh")
 
 
