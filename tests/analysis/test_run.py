@@ -6,8 +6,10 @@ import pytest
 from rhotem.analysis import run
 from rhotem.analysis.factors import factor_table, reflections
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.density.field import DensityField
+from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.files import write_density
 from rhotem.microscope.presets import get_preset
+from rhotem.potential.crystal import structure_factors
 from rhotem.structure.phases import phase
 
 
@@ -65,3 +67,40 @@ def test_reflections_are_one_of_each_pair_and_factors_of_free_atoms_do_not_chang
     # (222) of diamond: free atoms cancel.
     g222 = np.abs(table.g - np.sqrt(12) / 5.431) < 5e-3
     assert np.isnan(change[g222]).any()
+
+
+def test_a_density_file_keeps_its_frame_when_the_crystal_is_turned(tmp_path):
+    """A lobe along z of the file's frame stays along the crystal's c axis, so (020) and (002) do not see it alike."""
+    crystal = phase("LiF")
+    grid = PeriodicGrid.from_spacing(crystal.cell, 0.3)
+    radii = np.linspace(0.0, 0.8, 60)
+    lobes = np.zeros((9, 60))
+    lobes[6] = 0.5 * radii**2 * (1 - radii / 0.8) ** 2
+    written = DensityField("deformation", crystal, grid, np.zeros(grid.shape), (OneCentre(0, radii, lobes),))
+    write_density(written, tmp_path / "lobes.npz")
+    cut = run.specimen(crystal, (1, 1, 0), thickness=0.8, primitive=False)
+    assert np.abs(cut.cell.rotation - np.eye(3)).max() > 0.5
+    field = run.density(cut, str(tmp_path / "lobes.npz"))
+    h = np.array([[2, 0, 0], [0, 2, 0], [0, 0, 2], [3, 1, 1], [1, 1, 3]])
+    expected = structure_factors(written, crystal, h) - structure_factors(None, crystal, h)
+    found = structure_factors(field, cut.crystal, h) - structure_factors(None, cut.crystal, h)
+    assert abs(expected[2]) > 1.5 * abs(expected[1]) > 0
+    assert np.allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_density_file_fits_its_crystal_strained_to_close_the_cell(tmp_path):
+    crystal = phase("Li2MnO3")
+    cut = run.specimen(crystal, (1, 0, 0), thickness=0.8, preset="pacbed", primitive=False)
+    assert cut.cell.max_strain > 2e-3
+    grid = PeriodicGrid.from_spacing(crystal.cell, 0.6)
+    values = np.random.default_rng(0).normal(size=grid.shape)
+    write_density(DensityField("deformation", crystal, grid, values - values.mean()), tmp_path / "rho.npz")
+    field = run.density(cut, str(tmp_path / "rho.npz"))
+    assert np.allclose(field.structure.cell, crystal.cell)
+    assert np.allclose(field.structure.positions, crystal.positions)
+    next(run.potential(cut, field, phonons=0))
+
+
+def test_zero_is_not_taken_for_not_given():
+    with pytest.raises(InputError, match="sampling 0"):
+        run.specimen(phase("LiF"), (1, 0, 0), sampling=0.0)

@@ -85,3 +85,8 @@ def test_bad_input_writes_nothing(tmp_path, arguments, message):
     with pytest.raises(InputError, match="unknown ending"):
         run("phase", "Si", "-o", tmp_path / "si.abc")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_charge_is_kept_for_a_ready_phase(tmp_path):
+    text = run("build", "LiF", "--charge", "1", "-o", tmp_path / "x.cif", "--json")
+    assert json.loads(text)["charge"] == 1.0

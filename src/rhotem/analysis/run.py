@@ -99,7 +99,7 @@ class Specimen:
 
     @property
     def crystal(self) -> Structure:
-        """The crystal that a density is needed for, in its own cell."""
+        """The crystal in its own cell, rotated and strained as it is imaged."""
         return self.cell.crystal
 
 
@@ -160,7 +160,7 @@ def specimen(
             f"sampling {sampling} Å is too coarse: detectors out to {largest_angle(chosen.detectors):g} mrad need "
             f"{finest:.4f} Å or less"
         )
-    grid = imaging_grid(cell, sampling or finest, SLICE_THICKNESS)
+    grid = imaging_grid(cell, finest if sampling is None else sampling, SLICE_THICKNESS)
     return Specimen(cell, (nx, ny, nz), cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz), chosen)
 
 
@@ -220,9 +220,14 @@ def finest_sampling(preset: Preset) -> float:
     return needed_sampling(preset.microscope.wavelength, angle)
 
 
-def density(cut: Specimen | Structure, source: str = "free-atoms", **options: Any) -> DensityField:
-    """Deformation density of the crystal from a source: its registered name or a density file."""
-    crystal = cut.crystal if isinstance(cut, Specimen) else cut
+def density(cut: Specimen | ImagingCell | Structure, source: str = "free-atoms", **options: Any) -> DensityField:
+    """Deformation density of the crystal from a source: its registered name or a density file.
+
+    Of a specimen or imaging cell it is that of the crystal before rotation and strain: a file or a DFT run belongs to
+    that frame, and the potential carries it over by fractional coordinates.
+    """
+    cell = cut.cell if isinstance(cut, Specimen) else cut
+    crystal = cell.unrotated if isinstance(cell, ImagingCell) else cell
     return get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, DENSITY_SPACING))
 
 
@@ -285,7 +290,8 @@ def image(
         cut.preset.detectors,
         repeats=(nx, ny),
         configurations=max(1, phonons),
-        rng=np.random.default_rng(seed),
+        # A stream of its own: the displacements come from default_rng(seed).
+        rng=np.random.default_rng((seed, 1)),
         progress=progress,
         **options,
     )

@@ -73,12 +73,14 @@ ZoneOption = Annotated[
     typer.Option(
         parser=parse_indices,
         metavar="u,v,w",
-        help="Direction that points to the viewer, 3 or 4 indices: 1,1,0 or [1-10].",
+        help="Direction towards the electron source, 3 or 4 indices: 1,1,0 or [1-10].",
     ),
 ]
 PlaneOption = Annotated[
     Any,
-    typer.Option(parser=parse_indices, metavar="h,k,l", help="Instead of --zone: the plane seen face on."),
+    typer.Option(
+        parser=parse_indices, metavar="h,k,l", help="Instead of --zone: the plane that the beam meets head on."
+    ),
 ]
 ZoneBasisOption = Annotated[
     Literal["conventional", "input"],

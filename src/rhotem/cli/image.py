@@ -70,6 +70,7 @@ def image(
     """
     from rhotem.analysis import run
     from rhotem.microscope.outputs import write_images
+    from rhotem.structure.debye_waller import mean_square_displacements
 
     started = time.perf_counter()
     chosen = run.adjusted_preset(preset, defocus=defocus, source_size=source_size, dose=dose)
@@ -87,9 +88,14 @@ def image(
             sampling=sampling,
             primitive=not Path(source).exists(),
         )
+        motion = mean_square_displacements(cut.cell.structure, temperature)[1] if phonons else "at rest"
         field = run.density(cut, source, **({"cache": gpaw_cache} if source == "gpaw" else {}))
         tell = (lambda text: None) if quiet else typer.echo
         tell(str(cut))
+        for note in cut.cell.notes:
+            tell(f"note: {note}")
+        for warning in field.record.get("warnings", ()):
+            typer.echo(f"warning: {warning}", err=True)
         tell(f"density: {field.source}; " + (f"{phonons} frozen-phonon configurations" if phonons else "no TDS"))
         with ProgressBar(quiet) as progress:
             potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
@@ -106,7 +112,12 @@ def image(
         record = {
             "specimen": cut.record(),
             "density": {"source": field.source, "reference": field.reference, **field.record},
-            "phonons": {"configurations": phonons, "temperature_K": temperature, "seed": seed},
+            "phonons": {
+                "configurations": phonons,
+                "temperature_K": temperature,
+                "seed": seed,
+                "displacements": motion,
+            },
             "simulation": images.record,
             "seconds": round(time.perf_counter() - started, 2),
         }

@@ -61,7 +61,7 @@ def potential(
             return
         files.check_ending(target)
         grid = repeated_grid(imaging_grid(cell, sampling, slice_thickness), *counts)
-        field = run.density(cell.crystal, source)
+        field = run.density(cell, source)
         slices = build_potential(block, grid, field)
         files.write(slices, target)
     typer.echo(

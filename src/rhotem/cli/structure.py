@@ -1,5 +1,6 @@
 """`rhotem structure`: ready phases, defects, slabs; orient and check structures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ def _load(name: str, charge: float = 0.0, order: bool = False, vacuum: float | N
 
     if not Path(name).exists():
         try:
-            return phase(name)
+            return replace(phase(name), charge=charge)
         except InputError:
             if not Path(name).suffix:
                 raise
@@ -91,10 +92,13 @@ def orient(
     structure: StructureArgument,
     output: OutFileOption,
     zone: Annotated[
-        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction that points to the viewer: 1,1,0.")
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction towards the electron source: 1,1,0.")
     ] = None,
     plane: Annotated[
-        Any, typer.Option(parser=parse_indices, metavar="h,k,l", help="Instead of --zone: the plane seen face on.")
+        Any,
+        typer.Option(
+            parser=parse_indices, metavar="h,k,l", help="Instead of --zone: the plane that the beam meets head on."
+        ),
     ] = None,
     basis: Annotated[
         Literal["conventional", "input"],
@@ -209,7 +213,7 @@ def interface(
     upper: Annotated[str, typer.Argument(help="Crystal above.")],
     output: OutFileOption,
     zone: Annotated[
-        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction of the lower crystal to the viewer.")
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction of the lower crystal to the source.")
     ] = "0,0,1",
     up: Annotated[
         Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction of the lower crystal that points up.")

@@ -40,7 +40,7 @@ class ImagingCell:
     strain : (3, 3) array
         Symmetric strain e in the input frame: ``crystal.cell == origin.cell @ (1 + e) @ R.T``.
     zone_input, zone_conventional : (3,) int arrays
-        Lattice direction that points to the reader (−z), in the input cell and in the conventional standard cell.
+        Lattice direction that points to the source (−z), in the input cell and in the conventional standard cell.
     axes_input, axes_conventional : (3, 3) int arrays
         Directions of +x, +y, +z, rows, coprime.
     space_group : str
@@ -72,6 +72,18 @@ class ImagingCell:
     def max_strain(self) -> float:
         """Largest principal strain, without sign."""
         return float(np.abs(np.linalg.eigvalsh(self.strain)).max())
+
+    @property
+    def unrotated(self) -> Structure:
+        """``crystal`` before rotation and strain, in the input's frame: what a density is calculated or read for.
+
+        Fractional coordinates and order of atoms are those of ``crystal``, so Fourier indices carry over.
+        """
+        cell = self.crystal.cell @ self.rotation @ np.linalg.inv(np.eye(3) + self.strain)
+        atoms = self.crystal.atoms.copy()
+        atoms.set_cell(cell)
+        atoms.set_positions(np.linalg.solve(self.crystal.cell.T, self.crystal.positions.T).T @ cell)
+        return replace(self.crystal, atoms=atoms, info=dict(self.origin.info))
 
     @property
     def lengths(self) -> Floats:
@@ -168,8 +180,8 @@ def orient(
     structure : Structure
         Any crystal: triclinic, left-handed cell, atoms outside the cell.
     zone : three or four int
-        Direction [uvw] (or [uvtw]) that points to the reader, against the beam; with ``plane`` the indices (hkl) of the
-        plane whose normal does. Common factors are removed.
+        Direction [uvw] (or [uvtw]) that points against the beam, towards the source; with ``plane`` the indices (hkl)
+        of the plane whose normal does. Common factors are removed.
     basis : "conventional" or "input"
         Whether the indices refer to the conventional standard cell (spglib) or to the vectors of the structure.
     plane : bool
