@@ -161,7 +161,7 @@ class Trainer:
             if fresh:
                 writer.writeheader()
             writer.writerow({k: (f"{v:.5g}" if isinstance(v, float) else v) for k, v in row.items()})
-        now = row["family_deformation_error"] if family else float(losses[0])
+        now = float(family["deformation_error"] if family else losses[0])
         self.waited = 0 if now < self.best else self.waited + 1
         self.best = min(self.best, now)
 

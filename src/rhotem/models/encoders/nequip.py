@@ -103,8 +103,7 @@ class _Layer(nn.Module):
         self.update = mlp(s.scalars + 2 * s.channels * (s.lmax + 1), s.scalars, s.scalars)
         self.join = Mix(2 * s.channels + (0 if first else s.channels), s.channels, s.lmax)
         self.gate = nn.Linear(s.scalars, s.channels * (s.lmax + 1))
-        index = torch.cat([torch.full((2 * l + 1,), l) for l in range(s.lmax + 1)])
-        self.register_buffer("index", index, persistent=False)
+        self.l_of = [l for l in range(s.lmax + 1) for _ in range(2 * l + 1)]
 
     def forward(
         self,
@@ -137,5 +136,5 @@ class _Layer(nn.Module):
         change = self.update(torch.cat([scalars, invariants(a, self.lmax), invariants(b, self.lmax)], dim=1))
         scalars = scalars + change
         parts = [a, b] if hidden is None else [a, b, hidden]
-        gate = torch.sigmoid(self.gate(scalars)).view(atoms, self.lmax + 1, self.channels)[:, self.index]
+        gate = torch.sigmoid(self.gate(scalars)).view(atoms, self.lmax + 1, self.channels)[:, self.l_of]
         return scalars, self.join(torch.cat(parts, dim=2)) * gate, torch.cat([a, b], dim=2)
