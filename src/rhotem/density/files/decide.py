@@ -95,14 +95,16 @@ def _misfits(
     known = candidates(structure, valence)
     everything = Assignment.everything(structure)
     sums = _TreatedSums(raw, structure, scale)
+    plain = [(o, electrons - o.count(structure) + structure.charge) for o in known]
+    fits = any(abs(m) <= tolerance(structure) for _, m in plain)
+    if raw.content == "pseudo-valence" and (fits or certain):
+        return plain
     # Cores and valence nodes make the sum over a grid unreliable: compare after the treatment near nuclei.
     total = [(everything, sums.misfit(everything))] if not valence and raw.content != "valence" else []
     if raw.content == "total":
         return total
-    plain = [(o, electrons - o.count(structure) + structure.charge) for o in known]
     if raw.content == "pseudo-valence":
-        fits = any(abs(m) <= tolerance(structure) for _, m in plain)
-        return plain if fits or certain else [*plain, *total]
+        return [*plain, *total]
     slack = SAMPLING_SLACK * len(structure)
     treated = [(o, sums.misfit(o)) for o, m in plain if abs(m) < slack]
     if raw.content == "valence":

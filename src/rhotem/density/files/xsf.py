@@ -1,7 +1,8 @@
 """XCrySDen structure files with a 3D data grid: lengths in Å, first index fastest, endpoint *included*.
 
 XCrySDen's "general grid": the spanning vectors reach from the first to the last point, so a periodic grid repeats its
-first plane. RhoTEM drops that plane on reading and adds it on writing. The unit of the values is not fixed by the
+first plane. RhoTEM drops that plane on reading and adds it on writing. Grids whose vectors end one step short of the
+cell, which some programs write, are taken as they are. The unit of the values is not fixed by the
 format: e/Bohr³ (Quantum ESPRESSO) and e/Å³ both occur; RhoTEM writes e/Å³ and says so in the file.
 """
 
@@ -59,7 +60,10 @@ def read_xsf(path: Path, endpoint: bool | None = None) -> RawDensity:
             raise InputError(f"{path}: no DATAGRID_3D block in this xsf file")
     if cell is None or not atoms:
         raise InputError(f"{path}: the data grid comes without PRIMVEC and PRIMCOORD before it")
-    if not np.allclose(span, cell, atol=1e-3 * np.abs(cell).max()):
+    scale = np.abs(cell).max()
+    if np.allclose(span, cell * ((shape - 1) / shape)[:, None], atol=1e-4 * scale) and endpoint is None:
+        endpoint = False  # from the first to the last point, and one step short of the cell: nothing is repeated
+    elif not np.allclose(span, cell, atol=1e-3 * scale):
         raise InputError(f"{path}: the data grid does not span the cell; write the density on the whole primitive cell")
     if endpoint is not False:
         values = drop_endpoint(path, values)
