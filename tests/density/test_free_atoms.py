@@ -118,3 +118,13 @@ def test_free_atoms_are_a_source_without_deformation() -> None:
     assert not field.values.any()
     assert field.reference == TABLE.identifier
     assert json.dumps(field.record) == "{}"
+
+
+def test_a_charge_that_free_atoms_cannot_hold_is_said() -> None:
+    import ase
+
+    atoms = ase.Atoms("LiF", positions=[[0, 0, 0], [2, 0, 0]], cell=np.eye(3) * 4.0, pbc=True)
+    grid = PeriodicGrid(np.eye(3) * 4.0, (4, 4, 4))
+    charged = free_atoms.FreeAtoms()(Structure(atoms, charge=1.0), grid)
+    assert grid.integrate(charged.values) == 0.0 and "+1 e" in charged.record["warnings"][0]
+    assert not free_atoms.FreeAtoms()(Structure(atoms), grid).record

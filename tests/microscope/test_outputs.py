@@ -99,3 +99,15 @@ def test_folder_that_is_a_file(images, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="taken"):
         write_images(images, tmp_path / "taken")
+
+
+@pytest.mark.parametrize("dose, periods", [(None, 3), (1e4, 1)])
+def test_counting_noise_is_not_drawn_as_if_it_repeated(images, tmp_path, monkeypatch, dose, periods):
+    """A noise-free cell of 4 Å is shown three times across; noise was counted in one cell only."""
+    from rhotem.microscope import pictures
+
+    widths = []
+    draw = pictures._panel
+    monkeypatch.setattr(pictures, "_panel", lambda *a: (widths.append(a[3][0]), draw(*a)))
+    pictures.draw_images(images, tmp_path / "x.png", {"dose": dose}, ["HAADF"])
+    assert widths == [pytest.approx(4.0 * periods)]

@@ -45,6 +45,8 @@ def density(
 
     crystal = run.structure(structure, charge=charge)
     field = get_source(source)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
+    for warning in field.record.get("warnings", ()):
+        typer.echo(f"warning: {warning}", err=True)
     with output_file(Path(output)) as target:
         write_density(field, target, kind=kind)
     summary = {

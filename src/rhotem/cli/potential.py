@@ -62,6 +62,8 @@ def potential(
         files.check_ending(target)
         grid = repeated_grid(imaging_grid(cell, sampling, slice_thickness), *counts)
         field = run.density(cell, source)
+        for warning in field.record.get("warnings", ()):
+            typer.echo(f"warning: {warning}", err=True)
         slices = build_potential(block, grid, field)
         files.write(slices, target)
     typer.echo(

@@ -226,7 +226,7 @@ class FreeAtoms:
     """Density source of independent atoms: a deformation density that is zero everywhere."""
 
     def __call__(self, structure: Structure, grid: PeriodicGrid) -> DensityField:
-        """Zero deformation of ``structure`` on ``grid``; costs no memory.
+        """Zero deformation of ``structure`` on ``grid``; costs no memory. Neutral: a charge is not seen, and said.
 
         Raises
         ------
@@ -237,4 +237,13 @@ class FreeAtoms:
         for z in np.unique(structure.numbers):
             table.radii(int(z))
         zero = np.broadcast_to(np.float64(0.0), grid.shape)
-        return DensityField("deformation", structure, grid, zero, reference=table.identifier, source="free atoms")
+        ignored = f"free atoms are neutral: the charge of {structure.charge:+g} e is left out; use another source"
+        return DensityField(
+            "deformation",
+            structure,
+            grid,
+            zero,
+            reference=table.identifier,
+            source="free atoms",
+            record={"warnings": [ignored]} if structure.charge else {},
+        )

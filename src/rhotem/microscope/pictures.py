@@ -38,7 +38,8 @@ def draw_images(
     chosen = list(names) if names else [n for n in images.images if not n.endswith(("x", "y"))]
     noisy = caption.get("dose") is not None
     shown = images.resampled(PIXEL) if images.scan.periodic and not noisy else images
-    repeats = _repeats(images) if images.scan.periodic else (1, 1)
+    # Counting noise does not repeat with the cell.
+    repeats = _repeats(images) if images.scan.periodic and not noisy else (1, 1)
     width, height = (s * r for s, r in zip(images.scan.size, repeats, strict=True))
     scale = min(4.2 / width, 5.0 / height)
     panel = (max(2.2, scale * width + 0.9), max(2.0, scale * height + 1.0))
