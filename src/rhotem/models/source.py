@@ -11,7 +11,7 @@ from rhotem.density import free_atoms
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.models.checkpoint import load_model
 from rhotem.models.graph import build_graph
-from rhotem.models.grid import on_grid
+from rhotem.models.grid import counted_on_grid
 from rhotem.models.model import DensityModel
 from rhotem.structure.model import Structure
 
@@ -43,7 +43,8 @@ class Model:
     def __call__(self, structure: Structure, grid: PeriodicGrid) -> DensityField:
         """Deformation density of ``structure``; free atoms throughout where an element was never trained on.
 
-        ∫Δn = −q holds to 1e-9 e, as the g = 0 coefficient and as the sum of the grid part and the one-centre parts.
+        ∫Δn = −q holds to 1e-6 of the valence electrons, as the g = 0 coefficient and as the sum of the grid part and the
+        one-centre parts.
 
         Raises
         ------
@@ -57,7 +58,7 @@ class Model:
         began = time.perf_counter()
         coefficients = atom_coefficients(self.model, structure)
         encoded = time.perf_counter()
-        values, correction = _grid_part(self.model, coefficients, structure, grid)
+        values, correction = counted_on_grid(self.model, coefficients, structure.positions, grid)
         terms = one_centre_terms(self.model, coefficients[0].numpy())
         return DensityField(
             kind="deformation",
@@ -73,7 +74,7 @@ class Model:
                 "device": self.device,
                 "receptive_field_A": self.model.encoder.receptive_field,
                 "electrons_by_atom": self.model.readout.atom_electrons(coefficients).tolist(),
-                "count_correction_e": correction,
+                "grid_count_correction_e": correction,
                 "seconds": {"encoder": encoded - began, "readout": time.perf_counter() - encoded},
             },
         )
@@ -133,23 +134,6 @@ def one_centre_terms(model: DensityModel, coefficients: npt.NDArray[np.float64])
     functions = block.radial(radii)
     powers = np.concatenate([np.tile(radii**l, (2 * l + 1, 1)) for l in range(block.lmax + 1)])
     return tuple(OneCentre(atom, radii, (c.T @ functions) * powers) for atom, c in enumerate(coefficients))
-
-
-def _grid_part(
-    model: DensityModel, coefficients: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
-) -> tuple[npt.NDArray[np.float64], float]:
-    """The wide block on the grid, and the electrons by which its sum was put right.
-
-    They are distributed like the widest function of every atom, a smooth local weight; nothing is scaled.
-    """
-    values = on_grid(model, coefficients, structure.positions, grid, blocks=(1,))
-    block = model.readout.blocks[1]
-    wanted = float((coefficients[1][..., 0] @ torch.from_numpy(block.electrons)).sum())
-    missing = wanted - grid.integrate(values)
-    unit = torch.zeros_like(coefficients[1])
-    unit[:, -1, 0] = 1.0
-    weight = on_grid(model, (coefficients[0], unit), structure.positions, grid, blocks=(1,))
-    return values + weight * (missing / grid.integrate(weight)), missing
 
 
 def _check_charge(structure: Structure) -> None:

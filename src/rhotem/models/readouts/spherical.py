@@ -104,12 +104,6 @@ class Spherical(nn.Module):
         last[:, -1, 0] = 1.0
         return (*parts[:-1], parts[-1] + last * add[:, None, None])
 
-    def block_density(self, index: int, coefficients: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Σ_nlm c r^l G_n Y_lm of one atom, coefficients (functions, lm), at vectors (M, 3) from it; (M,) in e/Å³."""
-        block = self.blocks[index]
-        r_squared = (vectors**2).sum(-1)
-        return ((block.gaussians(r_squared) @ coefficients) * solid_harmonics(vectors, block.lmax)).sum(-1)
-
     def at_points(self, coefficients: tuple[torch.Tensor, ...], probes: "Probes") -> torch.Tensor:
         """Δn at the points of ``probes``, (P,) in e/Å³."""
         result = probes.near.vectors.new_zeros(probes.count)
