@@ -111,3 +111,12 @@ def test_counting_noise_is_not_drawn_as_if_it_repeated(images, tmp_path, monkeyp
     monkeypatch.setattr(pictures, "_panel", lambda *a: (widths.append(a[3][0]), draw(*a)))
     pictures.draw_images(images, tmp_path / "x.png", {"dose": dose}, ["HAADF"])
     assert widths == [pytest.approx(4.0 * periods)]
+
+
+def test_a_pixelated_detector_alone_is_written(images, tmp_path):
+    """The preset pacbed makes patterns but no images."""
+    from dataclasses import replace
+
+    written = write_images(replace(images, images={}), tmp_path)
+    assert {"PACBED.png", "4D.hspy", "images.zarr"} == set(written)
+    assert (tmp_path / "PACBED.png").stat().st_size > 1000

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.microscope.images import ImageSet, unit
-from rhotem.microscope.pictures import draw_images
+from rhotem.microscope.pictures import draw_images, draw_pacbed
 
 #: Version of the layout of the files written here.
 FORMAT = 1
@@ -62,9 +62,13 @@ def write_images(
     noisy = images.record.get("microscope", {}).get("dose") is not None
     fine = images if noisy or pixel is None or not images.scan.periodic else images.resampled(pixel)
     caption = _caption(images, labels, source, phonons)
-    written = ["overview.png"]
-    with _whole(folder / "overview.png") as path:
-        draw_images(images, path, caption)
+    written = ["PACBED.png"]
+    with _whole(folder / "PACBED.png") as path:
+        draw_pacbed(images, path, caption)
+    if fine.images:  # a pixelated detector alone makes none
+        written.append("overview.png")
+        with _whole(folder / "overview.png") as path:
+            draw_images(images, path, caption)
     for name in fine.images:
         stem = re.sub(r"[^\w.-]", "_", name)
         writers: dict[str, Callable[[Path], None]] = {

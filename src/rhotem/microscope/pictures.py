@@ -56,6 +56,27 @@ def draw_images(
     figure.savefig(path)
 
 
+def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> None:
+    """Draw the position-averaged diffraction pattern as PNG: k_x to the right, k_y upwards, in mrad."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 4.4), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(_headline(caption), fontsize=6.5)
+    axes = figure.add_subplot()
+    x, y = (0.5 * n * step for n, step in zip(images.diffraction.shape, images.angular_step, strict=True))
+    drawn = axes.imshow(images.diffraction.T, origin="lower", extent=(-x, x, -y, y), cmap="gray")
+    axes.set_xlabel("k$_x$ (mrad)", fontsize=7)
+    axes.set_ylabel("k$_y$ (mrad)", fontsize=7)
+    axes.tick_params(labelsize=6)
+    axes.set_title("PACBED (fraction of the beam per pixel)", fontsize=9)
+    figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=6)
+    if caption.get("no_tds"):
+        axes.text(0.98, 0.98, "no TDS", transform=axes.transAxes, ha="right", va="top", fontsize=8, **_ON_GREY)
+    figure.savefig(path)
+
+
 def _repeats(images: ImageSet) -> tuple[int, int]:
     """Odd-looking cells are easier to read twice; stop before pictures get long."""
     nx, ny = (max(1, int(np.ceil(LEAST_WIDTH / s - 0.3))) for s in images.scan.size)
