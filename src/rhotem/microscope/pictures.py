@@ -112,7 +112,7 @@ def _scale_bar(axes: Any, size: tuple[float, float]) -> None:
     length = max((b for b in BARS if b <= 0.4 * size[0]), default=BARS[0])
     text = f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
     left, bottom, high = 0.05 * size[0], 0.04 * size[1], 0.015 * max(size)
-    back = {"facecolor": "black", "alpha": 0.55, "lw": 0}
+    back: dict[str, Any] = {"facecolor": "black", "alpha": 0.55, "lw": 0}
     axes.add_patch(Rectangle((left - 0.02 * size[0], bottom - high), length + 0.04 * size[0], 6.5 * high, **back))
     axes.add_patch(Rectangle((left, bottom), length, high, facecolor="white", lw=0))
     axes.text(left + length / 2, bottom + 1.6 * high, text, color="white", ha="center", va="bottom", fontsize=7)
