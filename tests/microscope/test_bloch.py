@@ -31,7 +31,14 @@ def test_equals_abtem_multislice_on_the_supercell(crystal, tiling):
     positions = np.array([[0.0, 0.0], [1.0, 1.2], [2.37, 4.9]])
     detector = Pixelated(outer=60)
     engine = BlochEngine(
-        microscope, slices.extent, slices.array.shape[1:], slices.thickness, tiling, threads=2, edge_average=False
+        microscope,
+        slices.extent,
+        slices.array.shape[1:],
+        slices.thickness,
+        tiling,
+        threads=2,
+        edge_average=False,
+        refine=False,
     )
     recorder = Recorder([detector], len(positions), microscope.wavelength, engine.supercell)
     engine.run(slices.array, positions, {len(slices.array): recorder})

@@ -73,12 +73,12 @@ def test_vacuum_gives_the_detector_geometry():
 
 
 def test_configurations_are_averaged_incoherently(crystal):
-    """abTEM's engine: plain mean. Bloch beams: each configuration gets half of the κ, so both orders together give it."""
+    """abTEM: plain mean. Bloch beams: each configuration gets half of the κ, so both orders together give it."""
     scan = Scan((5, 7), crystal[0].extent)
     detectors = [Annular(name="ADF", inner=30, outer=60)]
     for algorithm in ("multislice", "bloch"):
         plan = make_plan(crystal[0], MICROSCOPE, scan, detectors, algorithm=algorithm, configurations=2)
-        single = [simulate([c], MICROSCOPE, scan, detectors, plan=plan)["ADF"] for c in crystal]
+        single = [simulate([c], MICROSCOPE, scan, detectors, plan=plan, configurations=1)["ADF"] for c in crystal]
         both = [simulate(pair, MICROSCOPE, scan, detectors, plan=plan) for pair in (crystal, crystal[::-1])]
         assert np.allclose((both[0]["ADF"] + both[1]["ADF"]) / 2, (single[0] + single[1]) / 2, rtol=1e-5)
         assert both[0].record["configurations"] == 2
@@ -189,3 +189,27 @@ def test_errors_are_one_clear_line(crystal):
         make_plan(crystal[0], MICROSCOPE, scan, [Annular(name="BF", outer=10)], memory_limit=1e6)
     with pytest.raises(InputError, match="algorithm 'magic'"):
         make_plan(crystal[0], MICROSCOPE, scan, [Annular(name="BF", outer=10)], algorithm="magic")
+
+
+@pytest.mark.parametrize("outer", [26.0, 34.0])
+def test_idpc_of_four_segments_has_the_scale_of_the_phase(outer):
+    """A slow weak phase: four segments over the rim of the disc give it back in rad, as the centre of mass does."""
+    extent, shape = (40.0, 5.0), (400, 50)
+    x = np.arange(shape[0]) / shape[0] * extent[0]
+    phase = 0.01 * np.cos(2 * np.pi * x / extent[0])[:, None] * np.ones(shape[1])
+    grid = PeriodicGrid(np.diag([*extent, 1e-3]), (*shape, 1))
+    slices = PotentialSlices((phase / MICROSCOPE.interaction)[None].astype(np.float32), grid, 0.0)
+    detectors = [Segmented(inner=6, outer=outer), CenterOfMass(outer=60.0)]
+    images = simulate([slices], MICROSCOPE, Scan((40, 2), extent), detectors, algorithm="bloch")
+    assert np.ptp(images["iCoM"]) == pytest.approx(np.ptp(phase), rel=0.06)
+    assert np.ptp(images["iDPC"]) == pytest.approx(np.ptp(phase), rel=0.10)
+
+
+def test_pixelated_detectors_get_every_configuration_complete(crystal):
+    scan = Scan((3, 4), crystal[0].extent)
+    plan = make_plan(crystal[0], MICROSCOPE, scan, [Pixelated(outer=40.0)], algorithm="bloch", configurations=2)
+    both = simulate(crystal, MICROSCOPE, scan, [Pixelated(outer=40.0)], plan=plan)
+    single = [simulate([c], MICROSCOPE, scan, [Pixelated(outer=40.0)], plan=plan, configurations=1) for c in crystal]
+    mean = (single[0].patterns["4D"] + single[1].patterns["4D"]) / 2
+    assert not plan.shared
+    assert np.allclose(both.patterns["4D"], mean, rtol=1e-4, atol=1e-9)

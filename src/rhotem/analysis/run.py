@@ -23,6 +23,7 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.optics import needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import Microscope, largest_angle
+from rhotem.microscope.slicing import centre_layers
 from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
@@ -161,6 +162,7 @@ def specimen(
             f"{finest:.4f} Å or less"
         )
     grid = imaging_grid(cell, finest if sampling is None else sampling, SLICE_THICKNESS)
+    cell = centre_layers(cell, grid.shape[2])
     return Specimen(cell, (nx, ny, nz), cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz), chosen)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rhotem.core import InputError, MemoryLimitError
+from rhotem.microscope.bloch import available_threads, fast_length
 from rhotem.microscope.optics import cutoff_angle, focal_nodes, needed_sampling
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector, Microscope, Pixelated, largest_angle
@@ -20,7 +21,7 @@ ALGORITHMS = ("auto", "bloch", "multislice", "prism")
 
 #: Seconds per floating-point operation of one core in a transform that stays in its level-2 cache, and beyond it;
 #: of a complex matrix product; of slices set up. Measured on one 2.1 GHz server core, good to a factor of two.
-FFT_CACHED, FFT_LARGE, PRODUCT = 1 / 20e9, 1 / 6e9, 1 / 40e9
+FFT_CACHED, FFT_LARGE, PRODUCT = 1 / 25e9, 1 / 8e9, 1 / 40e9
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Plan:
         Frozen-phonon configurations, None if not known.
     interpolation : (int, int)
         PRISM interpolation factors.
+    shared : bool
+        Frozen-phonon configurations share the beams, each κ going through one of them.
     maximum_angle : float
         Largest angle the grid carries, mrad.
     memory, seconds : float
@@ -63,6 +66,7 @@ class Plan:
     seconds: float
     threads: int
     interpolation: tuple[int, int] = (1, 1)
+    shared: bool = False
     alternatives: dict[str, float] = field(default_factory=dict)
 
     def record(self) -> dict:
@@ -86,7 +90,7 @@ class Plan:
                 f"slices      {self.slices} of {self.slice_thickness:.2f} Å, {0.1 * depth:.1f} nm",
                 f"probes      {self.probes} on {size[0]:.1f} × {size[1]:.1f} Å",
                 f"algorithm   {what}",
-                f"phonons     {configurations} configurations",
+                f"phonons     {configurations} configurations" + (", one for each κ" if self.shared else ""),
                 f"memory      {self.memory / 1e9:.2f} GB",
                 f"time        about {_duration(self.seconds)} on {self.threads} cores",
             ]
@@ -131,8 +135,6 @@ def make_plan(
     MemoryLimitError
         If nothing fits.
     """
-    from rhotem.microscope.bloch import available_threads
-
     if algorithm not in ALGORITHMS:
         raise InputError(f"algorithm {algorithm!r} is not known; choose one of {', '.join(ALGORITHMS)}")
     thickness = len(slices.array) * slices.thickness
@@ -233,9 +235,9 @@ class _Cost:
         configurations: int | None,
         factors: tuple[int, int] = (1, 1),
         tiling: tuple[int, int] | None = None,
+        shared: bool = False,
     ) -> Plan:
         seconds, memory = work
-        shared = tiling is not None
         return Plan(
             algorithm=algorithm,
             extent=self.slices.extent,
@@ -251,6 +253,7 @@ class _Cost:
             seconds=seconds * (1 if shared else configurations or 1) / self.threads,
             threads=self.threads,
             interpolation=factors,
+            shared=shared,
         )
 
     def _transforms(self, waves: float, points: float) -> float:
@@ -259,16 +262,21 @@ class _Cost:
         return waves * len(self.slices.array) * points * (10 * np.log2(points) + 24) * rate
 
     def bloch(self, configurations: int | None) -> Plan:
-        """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams."""
-        tiling = spread(self.tiling, self.slices.extent, configurations or 1)
+        """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams.
+
+        Not so for pixelated detectors: each of their pixels belongs to one κ and would see one configuration only.
+        """
+        shared = (configurations or 1) > 1 and not any(isinstance(d, Pixelated) for d in self.detectors)
+        tiling = spread(self.tiling, self.slices.extent, configurations or 1) if shared else self.tiling
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
         outer = largest_angle(self.detectors)
         beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
         nodes = len(focal_nodes(self.microscope.focal_spread)[0])
         assembly = 8.0 * self._probes * beams / kappas * self._disc(outer) * larger * nodes
-        seconds = self._transforms(beams, self._points) + assembly * PRODUCT
+        points = float(fast_length(self._shape[0]) * fast_length(self._shape[1]))
+        seconds = self._transforms(beams, points) + assembly * PRODUCT
         memory = 12.0 * self.slices.array.size + 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
-        return self._plan("bloch", beams, (seconds, memory), configurations, tiling=tiling)
+        return self._plan("bloch", beams, (seconds, memory), configurations, tiling=tiling, shared=shared)
 
     def multislice(self, configurations: int | None) -> Plan:
         points = self._points * float(np.prod(self.tiling))

@@ -1,0 +1,59 @@
+"""Where slices begin: atoms belong inside slices, not on their boundaries."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from rhotem.structure.orient import ImagingCell
+
+#: Distance in Å from a slice boundary within which an atom is noticeably cut in two: half a core and its vibration.
+CUT = 0.25
+
+
+def layer_offset(
+    heights: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], slices: int, length: float
+) -> float:
+    """Shift in Å along the beam that keeps atoms away from the boundaries of equal slices.
+
+    An atom on a boundary scatters half in one slice and half in the next, Δz apart; the halves interfere with the phase
+    πλg²Δz and cancel near 100 mrad. Every atom of LiCoO2 seen along [100] in two slices of 1.4 Å would sit on one: its
+    HAADF signal is then 20 to 80 % too weak. Slices thinner than about 0.3 Å or planes in mid-slice avoid that.
+
+    Parameters
+    ----------
+    heights : (N,) array
+        Positions along the beam in Å.
+    weights : (N,) array
+        How much each atom counts; high-angle scattering grows as Z^1.7.
+    slices : int
+        Equal slices in the cell.
+    length : float
+        Cell along the beam in Å.
+    """
+    step = length / slices
+    trial = np.arange(64) / 64 * step
+    from_boundary = np.abs((heights[:, None] + trial + step / 2) % step - step / 2)
+    cut = weights @ np.exp(-((from_boundary / CUT) ** 2))
+    # Among equally good shifts the middle of the longest run: planes in mid-slice.
+    good = cut <= cut.min() + 1e-3 * weights.sum()
+    if good.all():
+        return 0.0
+    start = int(np.flatnonzero(~good)[0])
+    runs = np.roll(good, -start)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], runs, [False]]).astype(int)))
+    begin, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda run: run[1] - run[0])
+    return float(((begin + end - 1) / 2 + start) % 64 / 64 * step)
+
+
+def centre_layers(cell: "ImagingCell", slices: int) -> "ImagingCell":
+    """The imaging cell, all atoms moved along the beam by `layer_offset` for ``slices`` equal slices."""
+    structure = cell.structure
+    length = float(cell.lengths[2])
+    weights = np.asarray(structure.numbers, dtype=float) ** 1.7
+    offset = layer_offset(structure.positions[:, 2], weights, slices, length)
+    atoms = structure.atoms.copy()
+    atoms.positions[:, 2] += offset
+    return replace(cell, structure=replace(structure, atoms=atoms))
