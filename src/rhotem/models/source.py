@@ -43,8 +43,8 @@ class Model:
     def __call__(self, structure: Structure, grid: PeriodicGrid) -> DensityField:
         """Deformation density of ``structure``; free atoms throughout where an element was never trained on.
 
-        ∫Δn = −q holds to 1e-6 of the valence electrons, as the g = 0 coefficient and as the sum of the grid part and the
-        one-centre parts.
+        ∫Δn = −q holds to 1e-6 of the valence electrons, as the g = 0 coefficient and as the sum of the grid part and
+        the one-centre parts.
 
         Raises
         ------
