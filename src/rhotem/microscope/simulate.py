@@ -144,8 +144,11 @@ def simulate_series(
         n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
     }
     start, done, number = time.perf_counter(), 0, 0
-    shares = _shares(engine, configurations or 1)
-    total = engine.beams if isinstance(engine, BlochEngine) else plan.probes * len(exits) * (configurations or 1)
+    configurations = configurations or plan.configurations or 1
+    shares = _shares(engine, plan, configurations)
+    waves = engine.beams if isinstance(engine, BlochEngine) else plan.probes * len(exits)
+    passes = 1 if plan.shared else configurations
+    total = waves * passes
 
     def advance(waves: int) -> None:
         nonlocal done
@@ -155,16 +158,15 @@ def simulate_series(
     for slices in chain([first], iterator):
         if slices.array.shape != first.array.shape or not np.allclose(slices.extent, first.extent):
             raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
+        if number == configurations:
+            raise InputError(f"more potentials than the {configurations} configurations announced")
         if isinstance(engine, BlochEngine):
-            if number == len(shares):
-                raise InputError(f"more potentials than the {len(shares)} configurations announced")
             engine.run(slices.array, scan.positions, recorders, advance, shares[number])
         else:
             engine.run(slices.array, scan.positions, recorders, advance)
         number += 1
-    if number < len(shares):
-        raise InputError(f"{number} potentials, but {len(shares)} configurations were announced")
-    passes = 1 if isinstance(engine, BlochEngine) else number
+    if number < configurations:
+        raise InputError(f"{number} potentials, but {configurations} configurations were announced")
     record = _record(plan, microscope, detectors, first, number, time.perf_counter() - start)
     return [
         _images(
@@ -179,10 +181,12 @@ def simulate_series(
     ]
 
 
-def _shares(engine: BlochEngine | AbtemEngine, configurations: int) -> list[list[BeamGroup]]:
+def _shares(engine: BlochEngine | AbtemEngine, plan: Plan, configurations: int) -> list[list[BeamGroup]]:
     """The κ of a Bloch engine dealt out to the configurations, neighbours to different ones; empty for abTEM."""
     if not isinstance(engine, BlochEngine):
         return []
+    if not plan.shared:
+        return [engine.groups] * configurations
     if len(engine.groups) < configurations:
         raise InputError(
             f"{configurations} configurations share {len(engine.groups)} groups of beams; make the plan for as many"
@@ -264,7 +268,7 @@ def _derived(detector: Detector, raw: dict[str, Array], scan: Scan, microscope: 
     name = detector.name
     if isinstance(detector, Segmented):
         segments = np.stack([raw[f"{name}segment{i}"] for i in range(4)])
-        x, y = segments_to_moment(segments, detector)
+        x, y = segments_to_moment(segments, detector, microscope.convergence)
         return {
             f"{name}iDPC": phase_image(x, y, scan, microscope.wavelength),
             f"{name}dDPC": divergence(x, y, scan),
@@ -295,6 +299,7 @@ def _record(
         "detectors": [d.model_dump() for d in detectors],
         "plan": plan.record(),
         "configurations": number,
+        "phonon_sampling": "one configuration for each kappa" if plan.shared else "every configuration complete",
         "potential": slices.record,
         "seconds": seconds,
         "versions": versions(),
