@@ -100,7 +100,11 @@ def _misfits(
     if raw.content == "pseudo-valence" and (fits or certain):
         return plain
     # Cores and valence nodes make the sum over a grid unreliable: compare after the treatment near nuclei.
-    total = [(everything, sums.misfit(everything))] if not valence and raw.content != "valence" else []
+    # The plain sum is exact for cores averaged over voxels, as RhoTEM writes them.
+    total = []
+    if raw.content == "total" or (not valence and raw.content != "valence"):
+        exact = electrons - everything.count(structure) + structure.charge
+        total = [(everything, sums.misfit(everything)), (everything, exact)]
     if raw.content == "total":
         return total
     if raw.content == "pseudo-valence":
