@@ -87,12 +87,14 @@ class PeriodicGrid:
     @cached_property
     def spacing(self) -> npt.NDArray[np.float64]:
         """Steps along the three lattice vectors in Å."""
-        return np.linalg.norm(self.cell, axis=1) / np.array(self.shape)
+        steps: npt.NDArray[np.float64] = np.linalg.norm(self.cell, axis=1).astype(np.float64)
+        return steps / np.array(self.shape)
 
     @cached_property
     def reciprocal(self) -> npt.NDArray[np.float64]:
         """Reciprocal lattice vectors in 1/Å, one per row, without 2π."""
-        return np.linalg.inv(self.cell).T
+        inverse: npt.NDArray[np.float64] = np.linalg.inv(self.cell).astype(np.float64)
+        return inverse.T
 
     def indices(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Integer Fourier indices h along each axis, in ``numpy.fft`` order."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from rhotem.microscope.signals import count, divergence, phase_image, segments_t
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
 
-Array = npt.NDArray[np.floating]
+Array = npt.NDArray[Any]
 Detectors = Sequence[Detector]
 
 
@@ -229,12 +229,12 @@ def _images(
     record: dict,
 ) -> ImageSet:
     """Average, blur, count, and derive DPC images."""
-    sums = recorder.sums.T.reshape(len(recorder.channels), *scan.shape)
+    sums: Array = recorder.sums.T.reshape(len(recorder.channels), *scan.shape)
     sums = source_blur(sums, scan, microscope.source_size)
     patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
     if microscope.source_size:
         patterns = {k: _blur_patterns(v, scan, microscope.source_size) for k, v in patterns.items()}
-    raw = dict(zip((c.name for c in recorder.channels), sums, strict=True))
+    raw: dict[str, Array] = dict(zip((c.name for c in recorder.channels), sums, strict=True))
     raw |= _moments(recorder, raw, scan, microscope, rng)
     if microscope.dose is not None and rng is not None:
         counted = [c.name for c in recorder.channels if not isinstance(c.detector, CenterOfMass)]
