@@ -24,7 +24,7 @@ def run_command(
     from rhotem.labels.runner import run, wanted
 
     loaded = load_plan(plan)
-    jobs = jobs_of(loaded, plan.parent, known=known or ())
+    jobs = jobs_of(loaded, plan.parent, known=known or (), calculators=_calculator)
     if list_only:
         for job in jobs:
             typer.echo(f"{job.id}  {wanted(loaded.output, job) or 'to do':13s} {job.info.get('name', '')}")
@@ -41,6 +41,26 @@ def run_command(
         stop=lambda: hours is not None and time.time() - begun > 3600 * hours,
     )
     typer.echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing to do")
+
+
+def _calculator(name: str) -> object:
+    """ASE calculator of an interatomic potential whose weights come with its package."""
+    from rhotem.core import InputError, MissingDependencyError
+
+    try:
+        if name == "sevennet":
+            from sevenn.calculator import SevenNetCalculator
+
+            return SevenNetCalculator("7net-0", device="cpu")
+        if name == "chgnet":
+            from chgnet.model import CHGNetCalculator
+
+            return CHGNetCalculator(use_device="cpu")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"potential {name}: not installed; pip install {'sevenn' if name == 'sevennet' else name}"
+        ) from error
+    raise InputError(f"potential {name!r}: not known; choose sevennet or chgnet")
 
 
 @app.command()
@@ -146,6 +166,18 @@ def export(
         typer.echo(f"{export_density(files[0], output)}: valence density")
     else:
         raise InputError(f"{output}: {len(files)} labels for one density file; give one label, or -o FILE.extxyz")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Label.")],
+    second: Annotated[Path, typer.Argument(help="Label of the same structure.")],
+) -> None:
+    """Relative difference of two labels of one structure, outside 0.15 Å of the nuclei."""
+    from rhotem.labels.noise import relative_difference
+    from rhotem.labels.record import read_record
+
+    typer.echo(f"{relative_difference(read_record(first), read_record(second)):.3e}")
 
 
 @app.command()

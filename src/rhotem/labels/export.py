@@ -64,5 +64,5 @@ def field_of(record: LabelRecord) -> DensityField:
 
 
 def export_density(file: Path, target: Path) -> Path:
-    """One label as a CHGCAR, cube, xsf … (by the name of ``target``); CHGCAR holds the valence density."""
-    return write_density(field_of(read_record(file)), target)
+    """The valence density of one label as a CHGCAR, cube, xsf … (by the name of ``target``)."""
+    return write_density(field_of(read_record(file)), target, "valence")

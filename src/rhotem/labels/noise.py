@@ -4,11 +4,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rhotem.core import InputError
-from rhotem.density.metrics import Scores, score, treat_near_nuclei
+from rhotem.density.metrics import FILL_RADIUS, Scores, score, treat_near_nuclei
+from rhotem.density.superpose import near_points
 from rhotem.labels.calculate import run_once
 from rhotem.labels.gpaw_settings import DftSettings
 from rhotem.labels.job import Job
+from rhotem.labels.record import LabelRecord
 from rhotem.structure.model import Structure
 
 #: A cheaper method on the same grid: GPAW's double-zeta polarised atomic orbitals.
@@ -73,3 +77,20 @@ def label_noise(
         seconds=(own.meta["seconds"], best.meta["seconds"]),
         moments=(own.meta["magmom"], best.meta["magmom"]),
     )
+
+
+def relative_difference(first: LabelRecord, second: LabelRecord) -> float:
+    """Σ|Δn₁ − Δn₂| / Σ|Δn₂| over the points further than 0.15 Å from every nucleus, as stored.
+
+    Raises
+    ------
+    InputError
+        If the two are not of the same structure on the same grid.
+    """
+    if first.grid != second.grid or not np.allclose(first.structure.positions, second.structure.positions, atol=1e-6):
+        raise InputError("compare: the two labels differ in cell, grid or positions; they are not of one structure")
+    outside = np.ones(first.grid.shape, dtype=bool)
+    for centre in first.structure.positions:
+        outside[tuple(near_points(first.grid, centre, FILL_RADIUS)[0].T)] = False
+    one, two = first.deformation[outside].astype(float), second.deformation[outside].astype(float)
+    return float(np.abs(one - two).sum() / np.abs(two).sum())

@@ -49,11 +49,24 @@ class FileEntry(BaseModel):
     family: str = "file"
 
 
+class Trajectory(BaseModel):
+    """Molecular dynamics from a recipe: ``frames`` snapshots every ``interval`` fs at ``temperature`` K."""
+
+    model_config = ConfigDict(extra="forbid")
+    start: Recipe
+    temperature: float = Field(600.0, gt=0)
+    frames: int = Field(1, ge=1)
+    interval: float = Field(200.0, gt=0)
+    potential: str = "sevennet"
+    seed: int = 0
+
+
 class Plan(BaseModel):
     """What `rhotem labels run` does.
 
     ``output`` is the directory of records; relative paths are relative to the plan. Recipes come first, then files,
-    then ``records`` (directories of labels, calculated again), then the sampler; jobs run in that order.
+    then ``records`` (directories of labels, calculated again), then trajectories, then the sampler; jobs run in that
+    order.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,6 +76,7 @@ class Plan(BaseModel):
     recipes: list[Recipe] = []
     files: list[FileEntry] = []
     records: list[Path] = []
+    trajectories: list[Trajectory] = []
     sampler: Sampler | None = None
 
     def dft(self) -> DftSettings:
@@ -73,7 +87,11 @@ class Plan(BaseModel):
             raise InputError(f"plan: settings: {error}") from error
 
     def structures(
-        self, root: Path, select: Callable | None = None, known: Sequence[Structure] = ()
+        self,
+        root: Path,
+        select: Callable | None = None,
+        known: Sequence[Structure] = (),
+        calculators: Callable[[str], Any] | None = None,
     ) -> Iterator[Structure]:
         """All structures in order; the sampler stays away from ``known``, ``select`` picks among its candidates."""
         for recipe in self.recipes:
@@ -82,6 +100,8 @@ class Plan(BaseModel):
             yield from _from_file(entry, root)
         for folder in self.records:
             yield from _structures_in(root / folder)
+        for trajectory in self.trajectories:
+            yield from _trajectory(trajectory, calculators)
         if self.sampler:
             from rhotem.labels.sampler import sample
 
@@ -111,11 +131,17 @@ def load_plan(path: str | Path) -> Plan:
     return plan.model_copy(update={"output": (path.parent / plan.output).resolve()})
 
 
-def jobs_of(plan: Plan, root: Path, select: Callable | None = None, known: Sequence[Path] = ()) -> list[Job]:
+def jobs_of(
+    plan: Plan,
+    root: Path,
+    select: Callable | None = None,
+    known: Sequence[Path] = (),
+    calculators: Callable[[str], Any] | None = None,
+) -> list[Job]:
     """Jobs of the plan, decided once: ``output/plans/HASH.jsonl`` keeps them: the same plan, the same runs.
 
     ``output/jobs.jsonl`` lists the jobs of all plans that write there. The sampler stays away from those and from the
-    labels in the directories ``known``.
+    labels in the directories ``known``. ``calculators`` makes an ASE calculator from the name of a potential.
     """
     key = hashlib.sha256(plan.model_dump_json(exclude={"output", "limits"}).encode()).hexdigest()[:16]
     decided = plan.output / "plans" / f"{key}.jsonl"
@@ -125,7 +151,7 @@ def jobs_of(plan: Plan, root: Path, select: Callable | None = None, known: Seque
     listed = _listed(plan.output)
     seen = {job.id for job in listed}
     near = [job.structure for job in listed] + [s for folder in known for s in _structures_in(folder)]
-    jobs = list(unique(Job.of(s, settings) for s in plan.structures(root, select, near)))
+    jobs = list(unique(Job.of(s, settings) for s in plan.structures(root, select, near, calculators)))
     decided.parent.mkdir(parents=True, exist_ok=True)
     with open(plan.output / "jobs.jsonl", "a") as stream:
         stream.writelines(job.to_json() + "\n" for job in jobs if job.id not in seen)
@@ -133,6 +159,18 @@ def jobs_of(plan: Plan, root: Path, select: Callable | None = None, known: Seque
     unfinished.write_text("".join(job.to_json() + "\n" for job in jobs))
     os.replace(unfinished, decided)
     return jobs
+
+
+def _trajectory(entry: Trajectory, calculators: Callable[[str], Any] | None) -> Iterator[Structure]:
+    import numpy as np
+
+    from rhotem.labels.trajectories import md_frames
+
+    if calculators is None:
+        raise InputError(f"plan: trajectories need the potential {entry.potential!r}, none was given")
+    start = entry.start.build()
+    rng = np.random.default_rng(entry.seed)
+    yield from md_frames(start, calculators(entry.potential), entry.temperature, rng, entry.frames, entry.interval)
 
 
 def _listed(output: Path) -> list[Job]:
