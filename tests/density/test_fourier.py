@@ -90,3 +90,14 @@ def test_free_atoms_add_up_to_the_electrons() -> None:
         free_atom_coefficients(structure, [[0.5, 0, 0]])
     with pytest.raises(InputError, match="no count for Z = 8"):
         free_atom_coefficients(structure, h, {3: 1, 27: 9})
+
+
+def test_mean_value_alone_can_be_asked_for() -> None:
+    """h = (0,0,0) only: the electrons of a one-centre part over the volume."""
+    structure = Structure(ase.Atoms("He", positions=[[0.3, 0.1, 0.2]], cell=np.eye(3) * 6.0, pbc=True))
+    radii = np.linspace(0.0, 2.5, 400)
+    term = OneCentre(0, radii, np.sqrt(4 * np.pi) * np.exp(-((radii / 0.4) ** 2))[None])
+    grid = PeriodicGrid(structure.cell, (8, 8, 8))
+    field = DensityField("deformation", structure, grid, np.zeros(grid.shape), (term,))
+    mean = coefficients(field, np.zeros((1, 3), dtype=int))[0]
+    assert mean == pytest.approx((np.pi * 0.4**2) ** 1.5 / 6.0**3, rel=1e-4)

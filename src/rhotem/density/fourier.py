@@ -120,7 +120,9 @@ def _radial_transforms(terms: tuple[OneCentre, ...], g_max: float) -> list:
         key = np.asarray(term.radii, dtype=float).tobytes()
         if key not in bessel or len(bessel[key][2]) <= term.lmax:
             r, weights = _panels(np.asarray(term.radii, dtype=float))
-            knots = np.linspace(0.0, g_max, max(8, int(np.ceil(2 * np.pi * g_max * r[-1] / PHASE_STEP))))
+            # A spline needs a range, also where only h = 0 is asked for.
+            end = max(g_max, 1e-3)
+            knots = np.linspace(0.0, end, max(8, int(np.ceil(2 * np.pi * end * r[-1] / PHASE_STEP))))
             x = 2.0 * np.pi * knots[:, None] * r
             bessel[key] = (r, knots, [spherical_jn(l, x) * (weights * r**2) for l in range(term.lmax + 1)])
         r, knots, kernels = bessel[key]

@@ -16,14 +16,14 @@ class ModelSettings(BaseModel):
 
     Parameters
     ----------
-    encoder : "nequip" or "sevennet"
-        From scratch, or on frozen features of SevenNet-l3i5.
+    encoder : "nequip"
+        `rhotem.models.encoders.nequip`, from scratch.
     elements : list of int
         Atomic numbers it was trained on; set by training.
     """
 
     model_config = ConfigDict(extra="forbid")
-    encoder: Literal["nequip", "sevennet"] = "nequip"
+    encoder: Literal["nequip"] = "nequip"
     readout: Literal["spherical"] = "spherical"
     nequip: NequipSettings = NequipSettings()
     spherical: SphericalSettings = SphericalSettings()
