@@ -12,6 +12,7 @@ the same discretised problem; `--supercells` shows what the averaging is worth.
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,13 +40,20 @@ SAMPLING = 0.0402
 
 
 def specimen(thickness, rms=0.08):
-    """LiCoO2 along [100], atomic planes in the middle of slices, and one set of displacements (rms Å per axis)."""
+    """LiCoO2 along [100] and one set of displacements (rms Å per axis); `placed` moves planes into mid-slice."""
     cell = orient(phase("LiCoO2"), (1, 0, 0), primitive=True)
     depth, _ = thickness_repeats(cell, thickness)
     block = cell.repeated(1, 1, depth)
-    block.structure.atoms.positions[:, 2] += cell.lengths[2] / 4
     moved = np.random.default_rng(0).normal(0, rms, (len(block.structure), 3))
     return block, depth, moved
+
+
+def placed(specimen, layers):
+    """The atoms with every plane in the middle of one of ``layers`` slices per plane, at rest, in their cell."""
+    block, depth, _ = specimen
+    atoms = block.structure.atoms.copy()
+    atoms.positions[:, 2] += block.lengths[2] / (4 * depth * layers)
+    return atoms
 
 
 def ours(specimen, sampling, layers, scan, tiling, microscope=MICROSCOPE, detectors=DETECTORS, average=False):
@@ -53,6 +61,7 @@ def ours(specimen, sampling, layers, scan, tiling, microscope=MICROSCOPE, detect
     block, depth, moved = specimen
     start = time.perf_counter()
     grid = PeriodicGrid(block.structure.cell, (*lateral(block, sampling), 2 * layers * depth))
+    block = replace(block, structure=replace(block.structure, atoms=placed(specimen, layers)))
     slices = build_potential(block, grid, parametrization="lobato", displacements=moved)
     built = time.perf_counter()
     return *bloch(
@@ -72,10 +81,9 @@ def bloch(array, extent, thickness, scan, tiling, microscope=MICROSCOPE, detecto
     return recorder.sums, time.perf_counter() - start
 
 
-def displaced(specimen):
-    block, _, moved = specimen
-    atoms = block.structure.atoms.copy()
-    atoms.positions += moved
+def displaced(specimen, layers=1):
+    atoms = placed(specimen, layers)
+    atoms.positions += specimen[2]
     atoms.wrap()
     return atoms
 
@@ -143,7 +151,7 @@ def compare(thickness, with_default):
     signals, image, built = ours(sample, SAMPLING, 1, scan, tiling)
     reference, *_ = ours(sample, SAMPLING / 2, 2, scan, tiling)
     base = row("RhoTEM", shape, 2 * depth, built, image, errors(signals, reference), 0)
-    array = np.asarray(abtem_potential(displaced(sample), None, layer / 2 + 1e-9, fine).build(lazy=False).array)
+    array = np.asarray(abtem_potential(displaced(sample, 2), None, layer / 2 + 1e-9, fine).build(lazy=False).array)
     theirs, _ = bloch(array, extent, block.lengths[2] / len(array), scan, tiling)
     runs = [("abTEM, our grid", layer + 1e-9, tuple(n * m for n, m in zip(shape, tiling, strict=True)))]
     if with_default:
