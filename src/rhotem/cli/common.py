@@ -65,7 +65,7 @@ StructureArgument = Annotated[
     str, typer.Argument(metavar="STRUCTURE", help="CIF, POSCAR, xyz, ... or the name of a ready phase.")
 ]
 SourceOption = Annotated[
-    str, typer.Option("--source", "-s", help="Where the density comes from: free-atoms, gpaw, model, or a density file.")
+    str, typer.Option("--source", "-s", help="Source of the density: free-atoms, gpaw, model, or a density file.")
 ]
 # Any: typer would take a tuple for an option of several values.
 ZoneOption = Annotated[

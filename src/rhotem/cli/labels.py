@@ -22,9 +22,10 @@ def run_command(
 
     from rhotem.labels.plan import jobs_of, load_plan
     from rhotem.labels.runner import run, wanted
+    from rhotem.models.calculators import potential_calculator
 
     loaded = load_plan(plan)
-    jobs = jobs_of(loaded, plan.parent, known=known or (), calculators=_calculator)
+    jobs = jobs_of(loaded, plan.parent, known=known or (), calculators=potential_calculator)
     if list_only:
         for job in jobs:
             typer.echo(f"{job.id}  {wanted(loaded.output, job) or 'to do':13s} {job.info.get('name', '')}")
@@ -41,26 +42,6 @@ def run_command(
         stop=lambda: hours is not None and time.time() - begun > 3600 * hours,
     )
     typer.echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing to do")
-
-
-def _calculator(name: str) -> object:
-    """ASE calculator of an interatomic potential whose weights come with its package."""
-    from rhotem.core import InputError, MissingDependencyError
-
-    try:
-        if name == "sevennet":
-            from sevenn.calculator import SevenNetCalculator
-
-            return SevenNetCalculator("7net-0", device="cpu")
-        if name == "chgnet":
-            from chgnet.model import CHGNetCalculator
-
-            return CHGNetCalculator(use_device="cpu")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"potential {name}: not installed; pip install {'sevenn' if name == 'sevennet' else name}"
-        ) from error
-    raise InputError(f"potential {name!r}: not known; choose sevennet or chgnet")
 
 
 @app.command()
@@ -84,10 +65,17 @@ def status(
 def pack(
     source: Annotated[Path, typer.Argument(help="Directory of label files.")],
     target: Annotated[Path, typer.Argument(help="Where the compact files go.")],
+    small: Annotated[
+        float | None, typer.Option(help="Only the smallest labels, one per parent, up to so many MB.")
+    ] = None,
 ) -> None:
     """Keep test labels whole and chosen voxels of all others, compactly; drop what quality rejects."""
     from rhotem.labels.pack import pack as do
+    from rhotem.labels.pack import small_selection
 
+    if small is not None:
+        typer.echo(f"{len(small_selection([source], target, int(small * 1e6)))} labels in {target}")
+        return
     outcome = do(source, target)
     for name, what in outcome.items():
         if what not in ("kept", "whole", "voxels"):

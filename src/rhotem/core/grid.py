@@ -55,8 +55,7 @@ class PeriodicGrid:
             raise InputError(f"grid spacing must be positive, got {spacing}")
         lengths = np.linalg.norm(np.asarray(cell, dtype=float), axis=1)
         shape = tuple(
-            smooth_length(int(np.ceil(length / spacing - 1e-9)), d)
-            for length, d in zip(lengths, divisors, strict=True)
+            smooth_length(int(np.ceil(length / spacing - 1e-9)), d) for length, d in zip(lengths, divisors, strict=True)
         )
         return cls(np.asarray(cell, dtype=float), shape)  # type: ignore[arg-type]
 

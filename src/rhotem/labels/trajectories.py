@@ -54,7 +54,9 @@ def md_frames(
     momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(masses * units.kB * temperature)
     atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
     step = STEP_HYDROGEN if "H" in atoms.symbols else STEP
-    dynamics = Langevin(atoms, step * units.fs, temperature_K=temperature, friction=FRICTION / units.fs, rng=rng, fixcm=False)
+    dynamics = Langevin(
+        atoms, step * units.fs, temperature_K=temperature, friction=FRICTION / units.fs, rng=rng, fixcm=False
+    )
     for number in range(frames):
         dynamics.run(max(1, round(interval / step)))
         if not np.isfinite(atoms.positions).all() or atoms.get_temperature() > 20 * temperature + 2000:

@@ -1,4 +1,4 @@
-"""Makes `Si.npz` from VASP's Si CHGCAR, AECCAR1 and AECCAR2: the same grids in single precision (1.5 MB instead of 4.7).
+"""Makes `Si.npz` from VASP's Si CHGCAR, AECCAR1 and AECCAR2: the same grids in single precision, 1.5 MB, not 4.7.
 
 python make_si.py FOLDER_WITH_Si.CHGCAR.gz_Si.AECCAR1.gz_Si.AECCAR2.gz
 """
