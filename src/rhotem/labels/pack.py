@@ -1,6 +1,8 @@
 """Which labels are kept whole and which as chosen voxels: what goes into the repository."""
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,32 @@ def sampled(record: LabelRecord, count: int | None = None) -> LabelRecord:
         selection,
         record.grid.shape,
     )
+
+
+def small_selection(sources: Iterable[Path], target: Path, limit: int = 3_000_000) -> list[str]:
+    """The smallest accepted labels, one per parent, whole and without magnetization, up to ``limit`` bytes.
+
+    For tests and demonstrations of training that must run anywhere. Returns their names.
+    """
+    from rhotem.labels.store import named
+
+    target.mkdir(parents=True, exist_ok=True)
+    files = sorted((f for s in sources for f in s.glob("[!.]*.npz")), key=lambda f: f.stat().st_size)
+    parents: set[str] = set()
+    kept: list[str] = []
+    used = 0
+    for path in files:
+        record, verdict = judge_file(path)
+        if record is None or verdict.state != "accepted" or record.voxels is not None:
+            continue
+        record = named(record, path)
+        if parent_of(record.meta) in parents:
+            continue
+        replace(record, magnetization=None).write(target / path.name)
+        used += (target / path.name).stat().st_size
+        if used > limit:
+            (target / path.name).unlink()
+            break
+        parents.add(parent_of(record.meta))
+        kept.append(path.stem)
+    return kept

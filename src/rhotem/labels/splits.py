@@ -14,12 +14,15 @@ from typing import Any
 import ase
 
 from rhotem.core import InputError
-from rhotem.labels.fingerprint import described, leaks
+from rhotem.labels.fingerprint import COPY, described, leaks
 
 #: Shares of parents in the random split.
 TEST, VALIDATION = 0.15, 0.08
 #: Share of records held out of training parents that have several: the "rattled copy" column, which never counts.
 RATTLED = 0.15
+#: Similarity that makes a copy in the splits that keep chemistries, compositions or sizes apart. Polymorphs on one
+#: oxygen lattice (spinel and layered LiTi2O4: 0.95) are what those splits are about; COPY would take them for copies.
+COPY_OF_ANOTHER_CHEMISTRY = 0.96
 #: Atoms from which a structure is large, and up to which it is small, in the split by size.
 LARGE, SMALL = 14, 8
 
@@ -165,7 +168,8 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
         old_test = [i for i in parts.get("test", []) if i in prints]
         for part, ids in fresh.items():
             parts.setdefault(part, []).extend(i for i in ids if i not in placed)
-        parts["excluded"] = parts.get("excluded", []) + _leaking(parts, prints, old_test)
+        threshold = COPY if name == "random" else COPY_OF_ANOTHER_CHEMISTRY
+        parts["excluded"] = parts.get("excluded", []) + _leaking(parts, prints, old_test, threshold)
         gone = set(parts["excluded"])
         for part in ("train", "validation", "test"):
             if part in parts:
@@ -175,16 +179,18 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
     return counts
 
 
-def _leaking(parts: dict[str, list[str]], prints: dict[str, tuple[str, dict]], old_test: list[str]) -> list[str]:
+def _leaking(
+    parts: dict[str, list[str]], prints: dict[str, tuple[str, dict]], old_test: list[str], threshold: float
+) -> list[str]:
     """Labels to exclude: new training copies of old test structures, then new test structures with a training copy."""
 
     def known(ids: Iterable[str]) -> dict[str, tuple[str, dict]]:
         return {i: prints[i] for i in ids if i in prints}
 
     learnt = known(parts["train"] + parts.get("validation", []))
-    late = {train for _, train, _ in leaks(learnt, known(old_test))}
+    late = {train for _, train, _ in leaks(learnt, known(old_test), threshold)}
     kept = {i: p for i, p in learnt.items() if i not in late}
-    copies = {test for test, _, _ in leaks(kept, known(set(parts["test"]) - set(old_test)))}
+    copies = {test for test, _, _ in leaks(kept, known(set(parts["test"]) - set(old_test)), threshold)}
     return sorted(late | copies)
 
 

@@ -7,7 +7,7 @@ A directory: ``store.json`` (schema), ``index.jsonl`` (one line per record: stru
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -226,7 +226,6 @@ def build(path: str | Path, sources: Iterable[str | Path]) -> tuple[LabelStore, 
     for source in sources:
         source = Path(source)
         files = sorted(source.glob("[!.]*.npz")) if source.is_dir() else [source]
-        families = _legacy_families(source)
         for file in files:
             if file.stem in store.entries:
                 continue
@@ -235,9 +234,7 @@ def build(path: str | Path, sources: Iterable[str | Path]) -> tuple[LabelStore, 
             except InputError as error:
                 unread[str(file)] = str(error)
                 continue
-            if "prototype" not in record.meta:
-                record = _named(record, families.get(file.name, record.meta.get("family", "")))
-            store.add(record, file.stem)
+            store.add(named(record, file), file.stem)
     return store, unread
 
 
@@ -258,22 +255,29 @@ def _voxel_table(record: LabelRecord) -> npt.NDArray:
     return table
 
 
-def _legacy_families(source: Path) -> dict[str, str]:
+@lru_cache(maxsize=8)
+def _families(folder: Path) -> dict[str, str]:
     """Families by file name from a ``manifest.csv`` beside the labels, where there is one."""
     import csv
 
-    manifest = source / "manifest.csv"
+    manifest = folder / "manifest.csv"
     if not manifest.is_file():
         return {}
     with open(manifest, newline="") as stream:
         return {row["file"]: row["family"] for row in csv.DictReader(stream)}
 
 
-def _named(record: LabelRecord, family: str) -> LabelRecord:
-    """A record of the first set: its family is its prototype, its ordering not known (one parent per composition)."""
+def named(record: LabelRecord, path: Path) -> LabelRecord:
+    """The record with a parent: labels of the first set have only a family, which is then prototype, too.
+
+    Their ordering is not known, so that all of one family and composition share a parent.
+    """
+    if "prototype" in record.meta:
+        return record
+    family = _families(path.parent).get(path.name, record.meta.get("family", ""))
     composition = record.structure.atoms.get_chemical_formula(mode="hill", empirical=True)
     meta = {**record.meta, "prototype": family, "composition": composition, "ordering": "", "family": family}
-    return LabelRecord(record.structure, record.deformation, record.magnetization, record.forces, record.magmoms, meta)
+    return replace(record, meta=meta)
 
 
 def append_line(path: Path, line: str) -> None:
