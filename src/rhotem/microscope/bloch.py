@@ -230,6 +230,17 @@ class BlochEngine:
             for exit_slice, matrix in zip(exits, matrices, strict=True):
                 self._assemble(group, matrix, beams, positions, recorders[exit_slice])
 
+    def exit_wave(self, slices: npt.NDArray) -> Complex:
+        """Fourier coefficients (nx, ny) of the exit wave of a plane wave along the axis, |ψ|² summing to at most 1."""
+        worker = self._workers.get()
+        try:
+            axis = np.zeros(2, dtype=np.int64)
+            for _ in worker.passes(axis[None], self.transmission(slices), self.propagator(axis)):
+                pass
+            return worker.waves[0].copy()
+        finally:
+            self._workers.put(worker)
+
     def _kept(self, kappa: npt.NDArray[np.int64], reach: float) -> npt.NDArray[np.int64]:
         """Flat indices of the G whose κ + G a detector sees."""
         kx = (kappa[0] / self.supercell[0] + self._g[0] / self.extent[0])[:, None]
