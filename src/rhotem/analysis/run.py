@@ -36,6 +36,8 @@ DENSITY_SPACING = 0.12
 SLICE_THICKNESS = 2.0
 #: Least width in Å of the block whose atoms move independently; the probe itself lives on a larger supercell.
 BLOCK_WIDTH = 4.5
+#: Largest scattering angle in mrad that matters in HRTEM images and electron diffraction patterns.
+PARALLEL_REACH = 100.0
 #: First space-group numbers of the trigonal and of the cubic crystal systems (International Tables A).
 FIRST_TRIGONAL, FIRST_CUBIC = 143, 195
 
@@ -147,20 +149,12 @@ def specimen(
         If a number is out of range or the grid is too coarse for the detectors.
     """
     chosen = get_preset(preset) if isinstance(preset, str) else preset
-    if chosen.mode != "stem":
-        raise InputError(
-            f"preset {chosen.name} is parallel illumination ({chosen.mode}), which is not simulated yet; choose one "
-            "that scans a probe, or hand the potential to abTEM (rhotem potential)"
-        )
     cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive)
     nz, _ = thickness_repeats(cell, chosen.thickness if thickness is None else thickness)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
     finest = finest_sampling(chosen)
     if sampling is not None and sampling > finest:
-        raise InputError(
-            f"sampling {sampling} Å is too coarse: detectors out to {largest_angle(chosen.detectors):g} mrad need "
-            f"{finest:.4f} Å or less"
-        )
+        raise InputError(f"sampling {sampling} Å is too coarse: {reach(chosen):g} mrad need {finest:.4f} Å or less")
     grid = imaging_grid(cell, finest if sampling is None else sampling, SLICE_THICKNESS)
     cell = centre_layers(cell, grid.shape[2])
     return Specimen(cell, (nx, ny, nz), cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz), chosen)
@@ -217,9 +211,15 @@ def direction(
 
 def finest_sampling(preset: Preset) -> float:
     """Coarsest pixel in Å that carries every detector angle undamped."""
+    return needed_sampling(preset.microscope.wavelength, reach(preset))
+
+
+def reach(preset: Preset) -> float:
+    """Angle in mrad up to which a preset needs the scattering: the outermost detector's, or what lenses pass."""
+    if preset.mode != "stem":
+        return PARALLEL_REACH
     convergence = preset.microscope.convergence
-    angle = max(largest_angle(preset.detectors), convergence) if preset.detectors else 2.0 * convergence
-    return needed_sampling(preset.microscope.wavelength, angle)
+    return max(largest_angle(preset.detectors), convergence) if preset.detectors else 2.0 * convergence
 
 
 def density(cut: Specimen | ImagingCell | Structure, source: str = "free-atoms", **options: Any) -> DensityField:
@@ -278,9 +278,17 @@ def image(
 
     ``phonons`` tells how many potentials to expect; further options as `rhotem.microscope.simulate.simulate`.
     """
+    from rhotem.microscope.parallel import parallel_images
     from rhotem.microscope.scan import Scan
     from rhotem.microscope.simulate import simulate
 
+    # A stream of its own: the displacements come from default_rng(seed).
+    rng = np.random.default_rng((seed, 1))
+    if cut.preset.mode != "stem":
+        shown = parallel_images(
+            potentials, cut.preset.microscope, configurations=max(1, phonons), rng=rng, progress=progress
+        )
+        return shown if cut.preset.mode == "hrtem" else replace(shown, images={})
     nx, ny = cut.repeats[:2]
     lx, ly = cut.cell.lengths[:2]
     one = Scan.cell((float(lx), float(ly)), cut.preset.microscope)
@@ -292,8 +300,7 @@ def image(
         cut.preset.detectors,
         repeats=(nx, ny),
         configurations=max(1, phonons),
-        # A stream of its own: the displacements come from default_rng(seed).
-        rng=np.random.default_rng((seed, 1)),
+        rng=rng,
         progress=progress,
         **options,
     )

@@ -15,6 +15,10 @@ BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 LEAST_WIDTH = 12.0
 #: Pixel in Å of noise-free pictures.
 PIXEL = 0.05
+#: What the record of `rhotem.microscope.parallel` says.
+PARALLEL = "parallel illumination"
+#: Faintest spot that is drawn, as a fraction of the beam, and the largest angle in mrad.
+FAINTEST, SPOT_ANGLE = 1e-6, 60.0
 
 
 def draw_images(
@@ -42,7 +46,7 @@ def draw_images(
     repeats = _repeats(images) if images.scan.periodic and not noisy else (1, 1)
     width, height = (s * r for s, r in zip(images.scan.size, repeats, strict=True))
     scale = min(4.2 / width, 5.0 / height)
-    panel = (max(2.2, scale * width + 0.9), max(2.0, scale * height + 1.0))
+    panel = (max(3.0, scale * width + 0.9), max(2.0, scale * height + 1.0))
     columns = min(len(chosen), 4)
     rows = -(-len(chosen) // columns)
     figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + 0.6), dpi=150, layout="constrained")
@@ -57,7 +61,10 @@ def draw_images(
 
 
 def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> None:
-    """Draw the position-averaged diffraction pattern as PNG: k_x to the right, k_y upwards, in mrad."""
+    """Draw the diffraction pattern as PNG: k_x to the right, k_y upwards, in mrad.
+
+    Under parallel illumination the spots of the crystal are drawn as discs, grey by the logarithm of their intensity.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -65,16 +72,39 @@ def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> 
     FigureCanvasAgg(figure)
     figure.suptitle(_headline(caption), fontsize=6.5)
     axes = figure.add_subplot()
-    x, y = (0.5 * n * step for n, step in zip(images.diffraction.shape, images.angular_step, strict=True))
-    drawn = axes.imshow(images.diffraction.T, origin="lower", extent=(-x, x, -y, y), cmap="gray")
+    if images.record.get("mode") == PARALLEL:
+        drawn = _spots(axes, images)
+        axes.set_title("diffraction (log10 of the beam fraction)", fontsize=9)
+    else:
+        x, y = (0.5 * n * step for n, step in zip(images.diffraction.shape, images.angular_step, strict=True))
+        drawn = axes.imshow(images.diffraction.T, origin="lower", extent=(-x, x, -y, y), cmap="gray")
+        axes.set_title("PACBED (fraction of the beam per pixel)", fontsize=9)
     axes.set_xlabel("k$_x$ (mrad)", fontsize=7)
     axes.set_ylabel("k$_y$ (mrad)", fontsize=7)
     axes.tick_params(labelsize=6)
-    axes.set_title("PACBED (fraction of the beam per pixel)", fontsize=9)
     figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=6)
     if caption.get("no_tds"):
         axes.text(0.98, 0.98, "no TDS", transform=axes.transAxes, ha="right", va="top", fontsize=8, **_ON_GREY)
     figure.savefig(path)
+
+
+def _spots(axes: Any, images: ImageSet) -> Any:
+    """Spots above `FAINTEST` of the beam within `SPOT_ANGLE`, as discs."""
+    pattern, step = images.diffraction, images.angular_step
+    h = np.argwhere(pattern > FAINTEST) - np.array(pattern.shape) // 2
+    k = h * np.array(step)
+    near = np.abs(k).max(axis=1) <= SPOT_ANGLE
+    h, k = h[near], k[near]
+    intensity = pattern[h[:, 0] + pattern.shape[0] // 2, h[:, 1] + pattern.shape[1] // 2]
+    axes.set_facecolor("black")
+    axes.set_aspect("equal")
+    axes.set_xlim(-SPOT_ANGLE, SPOT_ANGLE)
+    axes.set_ylim(-SPOT_ANGLE, SPOT_ANGLE)
+    order = np.argsort(intensity)
+    level = np.log10(intensity[order])
+    area = 1.0 + 24.0 * (1 + level / -np.log10(FAINTEST)) ** 2
+    low = np.log10(FAINTEST)
+    return axes.scatter(*k[order].T, s=area, c=level, cmap="gray", vmin=low, vmax=min(0.0, low + 3.5), lw=0)
 
 
 def _repeats(images: ImageSet) -> tuple[int, int]:
@@ -107,15 +137,25 @@ _ON_GREY: dict[str, Any] = {
 
 
 def _scale_bar(axes: Any, size: tuple[float, float]) -> None:
-    from matplotlib.patches import Rectangle
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
     length = max((b for b in BARS if b <= 0.4 * size[0]), default=BARS[0])
     text = f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
-    left, bottom, high = 0.05 * size[0], 0.04 * size[1], 0.015 * max(size)
-    back: dict[str, Any] = {"facecolor": "black", "alpha": 0.55, "lw": 0}
-    axes.add_patch(Rectangle((left - 0.02 * size[0], bottom - high), length + 0.04 * size[0], 6.5 * high, **back))
-    axes.add_patch(Rectangle((left, bottom), length, high, facecolor="white", lw=0))
-    axes.text(left + length / 2, bottom + 1.6 * high, text, color="white", ha="center", va="bottom", fontsize=7)
+    bar = AnchoredSizeBar(
+        axes.transData,
+        length,
+        text,
+        "lower left",
+        pad=0.3,
+        borderpad=0.3,
+        sep=2,
+        frameon=True,
+        color="white",
+        size_vertical=0.008 * max(size),
+        fontproperties={"size": 7},
+    )
+    bar.patch.set(facecolor="black", alpha=0.5, edgecolor="none")
+    axes.add_artist(bar)
 
 
 def _outline(axes: Any, cell: tuple[float, float]) -> None:
