@@ -64,7 +64,9 @@ def test_focal_spread_and_dose(crystal):
     sharp = parallel_images(slices, Microscope(convergence=1e-3, defocus=200.0))["HRTEM"]
     blurred = parallel_images(slices, Microscope(convergence=1e-3, defocus=200.0, focal_spread=60.0))["HRTEM"]
     assert blurred.std() < sharp.std() and blurred.mean() == pytest.approx(sharp.mean(), rel=1e-3)
-    noisy = parallel_images(slices, Microscope(convergence=0.1, dose=500.0), rng=np.random.default_rng(0))["HRTEM"]
+    noisy = parallel_images(slices, Microscope(convergence=0.1, dose=500.0, pixel=None), rng=np.random.default_rng(0))[
+        "HRTEM"
+    ]
     electrons = 500.0 * 4.2 * 6.3 / noisy.size
     assert np.allclose(noisy * electrons, np.round(noisy * electrons))
     with pytest.raises(InputError, match="rng"):

@@ -146,7 +146,7 @@ def test_dose_noise_is_poisson():
     """Variance of counted electrons equals their mean, within four standard errors of 24·36 pixels."""
     slices = weak()
     scan = Scan((24, 36), slices.extent)
-    microscope = Microscope(convergence=25.0, dose=1e3)
+    microscope = Microscope(convergence=25.0, dose=1e3, pixel=None)
     detectors = [Annular(name="BF", outer=12.5)]
     clean = simulate([slices], MICROSCOPE, scan, detectors)["BF"]
     noisy = simulate([slices], microscope, scan, detectors, rng=np.random.default_rng(4))["BF"]
@@ -154,6 +154,20 @@ def test_dose_noise_is_poisson():
     z = (noisy - clean) * electrons / np.sqrt(clean * electrons)
     assert abs(z.var() - 1) < 4 * np.sqrt(2 / z.size)
     assert np.allclose(noisy * electrons, np.round(noisy * electrons))
+
+
+def test_noisy_images_cover_a_field_of_view_and_noise_does_not_repeat():
+    """The mean signal repeats with the cell, the counts do not; doubling the pixel's area doubles its electrons."""
+    slices = weak()
+    detectors = [Annular(name="BF", outer=12.5), Segmented(inner=0, outer=25)]
+    microscope = Microscope(convergence=25.0, dose=1e4, pixel=0.3, field=20.0)
+    images = simulate([slices], microscope, None, detectors, algorithm="bloch", rng=np.random.default_rng(4))
+    assert images.scan.shape == (14 * 5, 21 * 4) and images.scan.size == pytest.approx((21.0, 25.2))
+    assert max(images.sampling) <= 0.3
+    first, second = images["BF"][:14, :21], images["BF"][14:28, 21:42]
+    expected = np.sqrt(2 * 0.25 / (1e4 * images.sampling[0] * images.sampling[1]))
+    assert (first - second).std() == pytest.approx(expected, rel=0.2)
+    assert images["iDPC"].shape == images.scan.shape
 
 
 def test_source_size_damps_fourier_components(crystal):

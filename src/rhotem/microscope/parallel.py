@@ -14,7 +14,7 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.optics import aberration_phase, cutoff_angle, focal_nodes, soft_disc
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
-from rhotem.microscope.signals import count
+from rhotem.microscope.signals import count, field_of_view
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
@@ -85,7 +85,8 @@ def parallel_images(
     scan = Scan(first.array.shape[1:], first.extent)
     image, pattern = image / number, pattern / number
     if microscope.dose is not None and rng is not None:
-        image = np.asarray(count(image, scan, microscope.dose, rng), dtype=np.float64)
+        clean, scan = field_of_view(image, scan, microscope.pixel, microscope.field)
+        image = np.asarray(count(clean, scan, microscope.dose, rng), dtype=np.float64)
     step = tuple(1e3 * microscope.wavelength / length for length in first.extent)
     record = {
         "microscope": microscope.model_dump(),

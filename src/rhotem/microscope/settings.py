@@ -57,6 +57,12 @@ class Microscope(Settings):
         Standard deviation of the defocus by chromatic aberration in Å.
     dose : float or None
         Electrons per Å² of the scan; None: no counting noise.
+    pixel : float or None
+        Scan step, or camera pixel referred to the specimen, in Å, of images with counting noise; None: the positions
+        that were computed.
+    field : float
+        Least side in Å of the field of view of images with counting noise: the periodic image is continued, the noise
+        is not.
     tilt : (float, float)
         Mistilt of the crystal in mrad about x and y of the image, small-angle.
 
@@ -74,6 +80,8 @@ class Microscope(Settings):
     source_size: float = Field(0.0, ge=0)
     focal_spread: float = Field(0.0, ge=0)
     dose: float | None = Field(None, gt=0)
+    pixel: float | None = Field(0.2, gt=0)
+    field: float = Field(25.0, ge=0)
     tilt: tuple[float, float] = (0.0, 0.0)
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.microscope.detectors import segment_directions, segment_radius
-from rhotem.microscope.scan import Scan
+from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import Segmented
 
 Array = npt.NDArray[np.floating]
@@ -42,6 +42,22 @@ def count(image: Array, scan: Scan, dose: float, rng: np.random.Generator) -> Ar
     """
     electrons = dose * scan.step[0] * scan.step[1]
     return rng.poisson(np.clip(image, 0, None) * electrons) / electrons
+
+
+def field_of_view(images: Array, scan: Scan, pixel: float | None, field: float) -> tuple[Array, Scan]:
+    """Noise-free images (..., nx, ny) as they are recorded: on pixels not above ``pixel`` Å, over at least ``field`` Å.
+
+    A periodic image is known everywhere (`fourier_resample`) and continues periodically; others, and all if ``pixel``
+    is None, stay as they are.
+    """
+    if pixel is None or not scan.periodic:
+        return images, scan
+    shape = (int(np.ceil(scan.size[0] / pixel - 1e-9)), int(np.ceil(scan.size[1] / pixel - 1e-9)))
+    repeats = (max(1, int(np.ceil(field / scan.size[0] - 1e-9))), max(1, int(np.ceil(field / scan.size[1] - 1e-9))))
+    tiles = (1,) * (images.ndim - 2) + repeats
+    recorded = np.tile(fourier_resample(images, shape), tiles)
+    size = (scan.size[0] * repeats[0], scan.size[1] * repeats[1])
+    return recorded, Scan((shape[0] * repeats[0], shape[1] * repeats[1]), size, scan.origin)
 
 
 def segments_to_moment(segments: Array, detector: Segmented, convergence: float) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
-from rhotem.microscope.signals import count, divergence, phase_image, segments_to_moment, source_blur
+from rhotem.microscope.signals import count, divergence, field_of_view, phase_image, segments_to_moment, source_blur
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
@@ -234,6 +234,8 @@ def _images(
     patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
     if microscope.source_size:
         patterns = {k: _blur_patterns(v, scan, microscope.source_size) for k, v in patterns.items()}
+    if microscope.dose is not None and not patterns:
+        sums, scan = field_of_view(sums, scan, microscope.pixel, microscope.field)
     raw: dict[str, Array] = dict(zip((c.name for c in recorder.channels), sums, strict=True))
     raw |= _moments(recorder, raw, scan, microscope, rng)
     if microscope.dose is not None and rng is not None:
