@@ -104,7 +104,9 @@ def test_defect_is_reported_as_one_with_code_1(command: typer.Typer, monkeypatch
 def test_interruption_leaves_nothing(tmp_path: Path, number: int):
     script = tmp_path / "slow.py"
     script.write_text(
-        "import sys, time, pathlib, typer, rhotem.cli.doctor as d\n"
+        "import signal, sys, time, pathlib, typer, rhotem.cli.doctor as d\n"
+        # A shell starts background jobs deaf to Ctrl-C, and the test suite may be one.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from rhotem.cli import common, main\n"
         "d.app = typer.Typer()\n"
         "@d.app.command()\n"
