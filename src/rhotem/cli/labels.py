@@ -1,5 +1,6 @@
 """`rhotem labels`: DFT densities in quantity."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,9 @@ def run_command(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do runs that failed before again.")] = False,
     hours: Annotated[float | None, typer.Option(help="Start no run after this time.")] = None,
     known: Annotated[list[Path] | None, typer.Option(help="Labels the sampler stays away from.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Two or more models: the sampler takes what they dispute most.")
+    ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Show the jobs and stop.")] = False,
 ) -> None:
     """Make the labels of a plan; killed at any moment, the same command continues."""
@@ -25,7 +29,8 @@ def run_command(
     from rhotem.models.calculators import potential_calculator
 
     loaded = load_plan(plan)
-    jobs = jobs_of(loaded, plan.parent, known=known or (), calculators=potential_calculator)
+    choose = _selection(select)
+    jobs = jobs_of(loaded, plan.parent, choose, known or (), potential_calculator)
     if list_only:
         for job in jobs:
             typer.echo(f"{job.id}  {wanted(loaded.output, job) or 'to do':13s} {job.info.get('name', '')}")
@@ -42,6 +47,16 @@ def run_command(
         stop=lambda: hours is not None and time.time() - begun > 3600 * hours,
     )
     typer.echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing to do")
+
+
+def _selection(models: list[str] | None) -> Callable | None:
+    """What ``--select`` means: disagreement of the named models, None for farthest points."""
+    if not models:
+        return None
+    from rhotem.labels.selection import by_disagreement
+    from rhotem.models.source import Model
+
+    return by_disagreement([Model(name) for name in models])
 
 
 @app.command()
