@@ -1,6 +1,7 @@
 """Readers and writers against pymatgen's and ASE's, on VASP files and on files those codes write."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import ase
@@ -10,10 +11,10 @@ from ase.calculators.vasp import VaspChargeDensity
 from ase.io.cube import read_cube, write_cube
 from ase.io.xsf import read_xsf, write_xsf
 
-from rhotem.core import PeriodicGrid
+from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.units import BOHR
 from rhotem.density.field import DensityField, OneCentre
-from rhotem.density.files import read_density, write_density
+from rhotem.density.files import File, read_density, write_density
 from rhotem.structure.model import Structure
 
 DATA = Path(__file__).parents[1] / "data" / "vasp"
@@ -107,8 +108,6 @@ def test_ase_reads_our_xsf(tmp_path: Path, field: DensityField) -> None:
 
 
 def test_pymatgen_reads_our_chgcar_with_spin(tmp_path: Path, field: DensityField) -> None:
-    from dataclasses import replace
-
     from pymatgen.io.vasp import Chgcar
 
     write_density(replace(field, spin=field.values - 0.5), tmp_path / "CHGCAR")
@@ -133,8 +132,6 @@ def test_round_trip(tmp_path: Path, field: DensityField, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.npz", "a.zarr"])
 def test_own_formats_keep_everything(tmp_path: Path, field: DensityField, name: str) -> None:
-    from dataclasses import replace
-
     term = OneCentre(1, np.linspace(0, 0.8, 5), np.arange(20.0).reshape(4, 5))
     full = replace(
         field, kind="deformation", spin=field.values * 0.1, one_centre=(term,), reference="table x",
@@ -148,6 +145,25 @@ def test_own_formats_keep_everything(tmp_path: Path, field: DensityField, name: 
     np.testing.assert_array_equal(back.spin, full.spin)
     assert back.one_centre[0].atom == 1
     np.testing.assert_array_equal(back.one_centre[0].values, term.values)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.zarr"])
+def test_a_spin_density_is_not_read_as_something_else(tmp_path: Path, field: DensityField, name: str) -> None:
+    """Read as a deformation density it would give a potential, and a wrong one."""
+    full = replace(field, kind="deformation", spin=field.values * 0.1)
+    write_density(full, tmp_path / name, kind="spin")
+    back = read_density(tmp_path / name)
+    assert back.content == "spin" and back.spin is None
+    np.testing.assert_array_equal(back.values, full.spin)
+    with pytest.raises(InputError, match="holds a spin density"):
+        File(tmp_path / name)(field.structure)
+
+
+@pytest.mark.parametrize("name", ["a.cube", "a.xsf", "CHGCAR"])
+def test_text_files_say_that_they_hold_spin(tmp_path: Path, field: DensityField, name: str) -> None:
+    write_density(replace(field, kind="deformation", spin=field.values * 0.1), tmp_path / name, kind="spin")
+    head = " ".join((tmp_path / name).read_text().splitlines()[:2])
+    assert "spin" in head and "deformation" not in head
 
 
 def test_zarr_is_format_2_and_chunked(tmp_path: Path, field: DensityField) -> None:

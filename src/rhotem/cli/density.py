@@ -1,7 +1,7 @@
 """`rhotem density`: the electron density of a structure, written to a file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from rhotem.cli.common import (
     output_file,
     to_json,
 )
+
+if TYPE_CHECKING:
+    from rhotem.structure.model import Structure
 
 app = typer.Typer()
 
@@ -40,10 +43,13 @@ def density(
     from rhotem.analysis import run
     from rhotem.analysis.charges import charge_table
     from rhotem.core import PeriodicGrid
-    from rhotem.density.files import write_density
+    from rhotem.density.files import check_writable, write_density
     from rhotem.density.source import get_source
 
+    check_writable(output)
     crystal = run.structure(structure, charge=charge)
+    if kind == "spin":
+        check_spin(source, crystal)
     field = get_source(source)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
     for warning in field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)
@@ -67,3 +73,25 @@ def density(
             f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}"
         )
     typer.echo(f"written: {output}")
+
+
+def check_spin(source: str, structure: "Structure") -> None:
+    """Refuse a spin density that a source will not have before it starts; a file says so when it is read.
+
+    Raises
+    ------
+    InputError
+        For free atoms and the network, which have no spin, and for a DFT run without magnetic elements or moments.
+    """
+    from rhotem.core import InputError
+
+    why = ""
+    if source in ("free-atoms", "model"):
+        why = "gives no spin density"
+    elif source == "gpaw":
+        from rhotem.labels.gpaw_settings import DftSettings, is_spin_polarised
+
+        if not is_spin_polarised(structure, DftSettings()):
+            why = f"calculates {structure.formula} without spin: it has no magnetic element and no starting moments"
+    if why:
+        raise InputError(f"--kind spin: --source {source} {why}; choose another --kind or --source")

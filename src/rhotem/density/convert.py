@@ -42,8 +42,9 @@ def as_kind(field: DensityField, kind: Kind, electrons: Mapping[int, float] | No
     InputError
         If an element has no such valence.
     """
-    if kind not in ("deformation", "valence", "total"):
-        raise InputError(f"density kind {kind!r}: expected 'deformation', 'valence' or 'total'")
+    for name in (field.kind, kind):
+        if name not in ("deformation", "valence", "total"):
+            raise InputError(f"density kind {name!r}: expected 'deformation', 'valence' or 'total'")
     if field.kind == kind and not field.one_centre:
         return field
     values = np.array(field.values, dtype=float)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rhotem.core import PeriodicGrid
 from rhotem.structure.model import Structure
 
-Kind = Literal["deformation", "valence", "total"]
+Kind = Literal["deformation", "valence", "total", "spin"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,9 @@ class DensityField:
 
     Parameters
     ----------
-    kind : "deformation", "valence" or "total"
-        What the numbers mean. Sources return "deformation": that is what the potential needs.
+    kind : "deformation", "valence", "total" or "spin"
+        What the numbers mean. Sources return "deformation": that is what the potential needs. "spin" is n↑ − n↓ by
+        itself, as it is written to files.
     structure : Structure
         The atoms it belongs to, in the same cell as the grid.
     grid : PeriodicGrid

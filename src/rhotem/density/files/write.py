@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
 from rhotem.core import InputError
-from rhotem.density.field import DensityField
+from rhotem.density.field import DensityField, Kind
 from rhotem.density.files.arrays import write_npy, write_npz
 from rhotem.density.files.cube import write_cube
 from rhotem.density.files.read import format_of
@@ -22,10 +22,8 @@ from rhotem.density.files.vasp import write_chgcar
 from rhotem.density.files.xsf import write_xsf
 from rhotem.density.files.zarr_store import write_zarr
 
-WrittenKind = Literal["total", "valence", "deformation", "spin"]
 
-
-def write_density(field: DensityField, path: str | Path, kind: WrittenKind | None = None) -> Path:
+def write_density(field: DensityField, path: str | Path, kind: Kind | None = None) -> Path:
     """Write a density; the format follows from the name (CHGCAR*, .cube, .xsf, .npz, .npy, .zarr; text also .gz ...).
 
     The file appears whole or not at all: it is written beside its place and renamed. npz and zarr keep one-centre
@@ -49,9 +47,7 @@ def write_density(field: DensityField, path: str | Path, kind: WrittenKind | Non
         Unknown format, folder that does not exist or cannot be written, spin density of a field that has none.
     """
     path = Path(path)
-    form = format_of(path)
-    if form == "gpw":
-        raise InputError(f"{path}: GPAW files cannot be written; choose .cube, CHGCAR, .xsf, .npz or .zarr")
+    form = check_writable(path)
     field = _as_written(field, kind, keep_one_centre=form in ("npz", "zarr"))
     try:
         if form == "zarr":
@@ -64,13 +60,27 @@ def write_density(field: DensityField, path: str | Path, kind: WrittenKind | Non
     return path
 
 
-def _as_written(field: DensityField, kind: WrittenKind | None, keep_one_centre: bool) -> DensityField:
+def check_writable(path: str | Path) -> str:
+    """Name of the format that ``path`` stands for; refuses what cannot be written before a density is calculated.
+
+    Raises
+    ------
+    InputError
+        If the name stands for no format, or for one that is only read.
+    """
+    form = format_of(Path(path))
+    if form == "gpw":
+        raise InputError(f"{path}: GPAW files cannot be written; choose .cube, CHGCAR, .xsf, .npz or .zarr")
+    return form
+
+
+def _as_written(field: DensityField, kind: Kind | None, keep_one_centre: bool) -> DensityField:
     if kind == "spin":
         if field.spin is None:
             raise InputError(
                 f"--kind spin: {field.source or 'this density'} has no spin density; calculate it with spin"
             )
-        return dataclasses.replace(field, values=field.spin, spin=None, one_centre=(), source=f"spin of {field.source}")
+        return dataclasses.replace(field, kind="spin", values=field.spin, spin=None, one_centre=())
     wanted = kind or field.kind
     if wanted == field.kind and (keep_one_centre or not field.one_centre):
         return field
