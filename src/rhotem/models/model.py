@@ -8,6 +8,7 @@ from torch import nn
 
 from rhotem.models.encoders.nequip import ELEMENTS, Nequip, NequipSettings
 from rhotem.models.graph import Graph
+from rhotem.models.readouts.gated import Gated, GatedSettings
 from rhotem.models.readouts.spherical import Spherical, SphericalSettings
 
 
@@ -18,15 +19,19 @@ class ModelSettings(BaseModel):
     ----------
     encoder : "nequip"
         `rhotem.models.encoders.nequip`, from scratch.
+    members : int
+        Readouts on the one encoder, trained on different labels: their mean is the density, their spread its doubt.
     elements : list of int
         Atomic numbers it was trained on; set by training.
     """
 
     model_config = ConfigDict(extra="forbid")
     encoder: Literal["nequip"] = "nequip"
-    readout: Literal["spherical"] = "spherical"
+    readout: Literal["spherical", "gated"] = "spherical"
     nequip: NequipSettings = NequipSettings()
     spherical: SphericalSettings = SphericalSettings()
+    gated: GatedSettings = GatedSettings()
+    members: int = Field(1, ge=1, le=64)
     elements: list[int] = Field(default_factory=list)
 
 
@@ -38,15 +43,33 @@ class DensityModel(nn.Module):
         self.settings = settings
         self.encoder = Nequip(settings.nequip)
         e = self.encoder
-        self.readout = Spherical(settings.spherical, e.scalars, e.channels, e.lmax, ELEMENTS)
+        sizes = (e.scalars, e.channels, e.lmax, ELEMENTS)
+        self.readout = Spherical(settings.spherical, *sizes)
+        #: members after the first; their functions are those of ``readout``
+        self.others = nn.ModuleList(Spherical(settings.spherical, *sizes) for _ in range(settings.members - 1))
 
     def forward(self, graph: Graph) -> tuple[torch.Tensor, ...]:
-        """Coefficients of every atom, one tensor per block of the readout."""
-        return self.readout(self.encoder(graph), graph)
+        """Coefficients of every atom, one tensor per block of the readout: the mean of the members.
+
+        The density is linear in them, so this is the mean density.
+        """
+        features = self.encoder(graph)
+        total = self.readout(features, graph)
+        for other in self.others:  # summed up one by one: memory does not grow with the members
+            total = tuple(a + b for a, b in zip(total, other(features, graph), strict=True))
+        return tuple(c / self.settings.members for c in total)
+
+    def member_coefficients(self, graph: Graph) -> tuple[torch.Tensor, ...]:
+        """Coefficients of every member, one tensor (members, N, functions, (lmax+1)²) per block."""
+        features = self.encoder(graph)
+        each = [readout(features, graph) for readout in (self.readout, *self.others)]
+        return tuple(torch.stack(block) for block in zip(*each, strict=True))
 
     @property
     def cutoffs(self) -> tuple[float, float, float]:
         """Reach in Å of the encoder's edges, the near and the far block of the readout."""
+        if isinstance(self.readout, Gated):
+            return self.encoder.cutoff, 0.0, self.readout.cutoff
         near, far = self.readout.blocks
         return self.encoder.cutoff, near.cutoff, far.cutoff
 
