@@ -45,12 +45,15 @@ def config(labels, out, steps=40, **train) -> Config:
         {
             "name": "tiny",
             "out": str(out),
-            "data": {"labels": [str(labels)], "test_parents": ["pair FLi"], "batches": 2, "points": 200},
+            "data": {"labels": [str(labels)], "test_parents": ["pair FLi"], "points": 200},
             "train": {
                 "steps": steps, "structures_per_step": 2, "evaluate_every": 20, "save_every": 10, "warmup": 5,
                 "learning_rate": 1e-2, "ema": 0.9, "device": "cpu", **train,
             },
-            "model": {"nequip": {"channels": 4, "scalars": 8, "embedding": 4, "radial_width": 8, "layers": 1}},
+            "model": {
+                "nequip": {"channels": 4, "scalars": 8, "embedding": 4, "radial_width": 8, "layers": 1},
+                "members": 2,
+            },
         }
     )  # fmt: skip
 

@@ -16,22 +16,25 @@ class DataSettings(BaseModel):
     ----------
     labels : list of folders
     unseen : list of str
-        Prototypes (families) that are never trained on: the unseen chemistries.
+        Never trained on: prototypes, or chemistries of `rhotem.labels.splits` ("olivine", "spinel", "SEI", "Na", …).
+    split : str
+        A file of `rhotem labels splits`: what is trained on (``train``), watched (``validation``), tested on
+        (``test``) and tested as a copy of what is trained on (``rattled``). Labels it does not name are not used.
     test_parents : list of str
         "family formula" of parents held out in family; empty: drawn by the seed.
     test_fraction : float
-        Share of the parents drawn, from prototypes with at least two parents.
-    batches, points : int
-        Voxels drawn from a label: so many sets of so many points.
+        Share of the parents drawn, from prototypes with at least two parents; both only without ``split``.
+    points : int
+        Voxels drawn from a label every time it is trained on.
     """
 
     model_config = ConfigDict(extra="forbid")
     labels: list[str] = Field(min_length=1)
     unseen: list[str] = []
+    split: str = ""
     test_parents: list[str] = []
     test_fraction: float = Field(0.1, ge=0, lt=1)
-    batches: int = Field(8, ge=1)
-    points: int = Field(1000, ge=10)
+    points: int = Field(800, ge=10)
 
 
 class TrainSettings(BaseModel):
@@ -41,6 +44,10 @@ class TrainSettings(BaseModel):
     ----------
     potential_weight : float
         Weight of the error of the potential (|g| < 2/Å in three planes) beside the voxel error.
+    member_share : float
+        Share of the parents that a member of the readout is trained on, where there are several.
+    start : str
+        A model to start from; its settings count, not those of ``model``.
     ema : float
         Decay per step of the averaged weights, which are the result.
     patience : int
@@ -57,9 +64,11 @@ class TrainSettings(BaseModel):
     ema: float = Field(0.999, ge=0, lt=1)
     potential_weight: float = Field(0.3, ge=0)
     evaluate_every: int = Field(500, ge=1)
-    evaluate_structures: int = Field(8, ge=1)
+    evaluate_points: int = Field(2000, ge=10)
     save_every: int = Field(200, ge=1)
     patience: int = Field(0, ge=0)
+    member_share: float = Field(0.8, gt=0, le=1)
+    start: str = ""
     threads: int = Field(0, ge=0)
     device: str = "auto"
     seed: int = Field(0, ge=0)
@@ -99,4 +108,8 @@ def read_config(path: str | Path) -> Config:
     base = path.resolve().parent
     config.out = str(base / config.out)
     config.data.labels = [str(base / folder) for folder in config.data.labels]
+    if config.data.split:
+        config.data.split = str(base / config.data.split)
+    if config.train.start and (base / config.train.start).exists():
+        config.train.start = str(base / config.train.start)
     return config

@@ -4,7 +4,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import ase
@@ -14,6 +14,7 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.metrics import treat_near_nuclei
+from rhotem.labels.splits import chemistries_of
 from rhotem.models.graph import Graph, build_graph, probe_pairs
 from rhotem.models.readouts.spherical import Pairs, Probes
 from rhotem.structure.model import Structure
@@ -37,7 +38,9 @@ class Label:
     family, formula : str
         Prototype and reduced composition; together the parent.
     suspect : bool
-        A spin state that is not to be trusted: trained on, never tested on.
+        A spin state that is not to be trusted: neither trained nor tested on.
+    chemistries : tuple of str
+        Those of `rhotem.labels.splits` it belongs to.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Label:
     family: str
     formula: str
     suspect: bool
+    chemistries: tuple[str, ...] = ()
 
     @property
     def parent(self) -> str:
@@ -81,7 +85,9 @@ def read_label(path: str | Path, suspect: bool = False) -> Label:
     treated, _ = treat_near_nuclei(values, structure, grid)
     family = str(meta.get("prototype", meta.get("family", "unknown"))).removesuffix("-vac")
     formula = atoms.get_chemical_formula(mode="hill", empirical=True)
-    return Label(path.stem, structure, grid, treated, family, formula, bool(meta.get("suspect_spin", suspect)))
+    chemistries = tuple(chemistries_of({**meta, "prototype": family}, atoms.get_chemical_symbols()))
+    doubtful = bool(meta.get("suspect_spin", suspect))
+    return Label(path.stem, structure, grid, treated, family, formula, doubtful, chemistries)
 
 
 def label_files(folders: Iterable[str | Path]) -> list[tuple[Path, bool]]:
@@ -110,46 +116,96 @@ def label_files(folders: Iterable[str | Path]) -> list[tuple[Path, bool]]:
 
 @dataclass(eq=False)
 class Sample:
-    """A label ready for training: its graph and drawn voxels in equal batches.
+    """A label ready for training: its graph, and its voxels to draw from.
 
-    ``target`` (batches, P) in e/Å³; ``weight`` (batches, P): mean of weight · f over the voxels is the cell mean of f.
+    ``images`` (I, 3): atoms and their periodic images within reach of the cell, Å, sorted by atom; ``owner`` (I,):
+    which atom. ``values``, ``cumulative`` on the flat grid: Δn in e/Å³ and the sum of |Δn| up to there, as a share.
     """
 
     name: str
     parent: str
     graph: Graph
-    probes: list[Probes]
-    target: torch.Tensor
-    weight: torch.Tensor
-    scale: float
-    extra: dict = field(default_factory=dict)
+    grid: PeriodicGrid
+    images: npt.NDArray[np.float64]
+    owner: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+    cumulative: npt.NDArray[np.float64]
+    reaches: tuple[float, float]
+
+    @property
+    def scale(self) -> float:
+        """Mean |Δn| in e/Å³."""
+        return float(np.abs(self.values).mean())
+
+    def draw(self, points: int, rng: np.random.Generator) -> tuple[Probes, torch.Tensor, torch.Tensor]:
+        """Voxels drawn anew, a share of them evenly and the others in proportion to |Δn|.
+
+        Returns
+        -------
+        probes : Probes
+        target : (points,) tensor
+            Δn in e/Å³.
+        weight : (points,) tensor
+            The mean of weight · f over the voxels estimates the cell mean of f.
+        """
+        even = round(EVEN * points)
+        drawn = np.concatenate(
+            [
+                rng.integers(0, len(self.values), even),
+                np.minimum(np.searchsorted(self.cumulative, rng.random(points - even)), len(self.values) - 1),
+            ]
+        )
+        target = self.values[drawn]
+        chance = even / points + (1.0 - even / points) * np.abs(target) / self.scale
+        index = np.stack(np.unravel_index(drawn, self.grid.shape), -1) / np.array(self.grid.shape)
+        probes = self._probes((index @ self.grid.cell).astype(np.float32))
+        return probes, torch.from_numpy(target), torch.from_numpy((1.0 / chance).astype(np.float32))
+
+    def _probes(self, points: npt.NDArray[np.float32]) -> Probes:
+        p, images = torch.from_numpy(points), torch.from_numpy(self.images.astype(np.float32))
+        squares = torch.addmm((images**2).sum(1)[:, None], images, p.T, alpha=-2.0) + (p**2).sum(1)
+        image, point = torch.nonzero(squares < max(self.reaches) ** 2, as_tuple=True)
+        vectors, owner = p[point] - images[image], torch.from_numpy(self.owner)[image]
+        squares, parts = (vectors**2).sum(1), []
+        for reach in self.reaches:
+            near = torch.nonzero(squares < reach**2)[:, 0]
+            counts = torch.bincount(owner[near], minlength=len(self.graph.numbers)).tolist()
+            parts.append(Pairs(point[near], vectors[near], counts))
+        return Probes(len(points), *parts)
 
 
-def make_sample(
-    label: Label, cutoffs: tuple[float, float, float], batches: int, points: int, rng: np.random.Generator
-) -> Sample:
-    """Draw ``batches`` × ``points`` voxels of a label: evenly and in proportion to |Δn|.
-
-    ``cutoffs``: of the encoder's edges, the near and the far block of the readout, Å.
-    """
-    values = label.deformation.ravel()
-    size = np.abs(values)
-    p = EVEN / len(values) + (1.0 - EVEN) * size / size.sum()
+def make_sample(label: Label, cutoffs: tuple[float, float, float]) -> Sample:
+    """Prepare a label; ``cutoffs``: of the encoder's edges, the near and the far block of the readout, Å."""
     s = label.structure
-    drawn = rng.choice(len(values), (batches, points), p=p)
-    probes = []
-    for row in drawn:
-        index = np.stack(np.unravel_index(row, label.grid.shape), -1) / np.array(label.grid.shape)
-        probes.append(make_probes(index @ label.grid.cell, s, cutoffs[1], cutoffs[2]))
+    values = label.deformation.ravel().astype(np.float32)
+    cumulative = np.abs(values).cumsum(dtype=np.float64)
+    images, owner = images_near_cell(s.positions, s.cell, max(cutoffs[1:]))
     return Sample(
         name=label.name,
         parent=label.parent,
         graph=build_graph(s.numbers, s.positions, s.cell, cutoffs[0], s.charge).to("cpu"),
-        probes=probes,
-        target=torch.from_numpy(values[drawn].astype(np.float32)),
-        weight=torch.from_numpy((1.0 / (p[drawn] * len(values))).astype(np.float32)),
-        scale=float(size.mean()),
+        grid=label.grid,
+        images=images,
+        owner=owner,
+        values=values,
+        cumulative=cumulative / cumulative[-1],
+        reaches=(cutoffs[1], cutoffs[2]),
     )
+
+
+def images_near_cell(
+    positions: npt.NDArray[np.float64], cell: npt.NDArray[np.float64], reach: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Atoms and images that can be within ``reach`` (Å) of a point of the cell, (I, 3) in Å, and their atoms (I,)."""
+    inverse = np.linalg.inv(cell)
+    margin = reach * np.linalg.norm(inverse, axis=0)
+    fractional = positions @ inverse
+    low, high = np.floor(-margin - fractional.max(0)), np.ceil(1.0 + margin - fractional.min(0))
+    axes = [np.arange(a, b + 1) for a, b in zip(low, high, strict=True)]
+    shifts = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    moved = fractional[:, None] + shifts
+    keep = ((moved > -margin) & (moved < 1.0 + margin)).all(-1)
+    return moved[keep] @ cell, np.nonzero(keep)[0]
 
 
 def make_probes(points: npt.NDArray[np.float64], structure: Structure, near: float, far: float) -> Probes:

@@ -6,26 +6,33 @@ import json
 import math
 import time
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from rhotem.core import InputError, Progress, silent
-from rhotem.models.checkpoint import load_tensors, save_model, save_tensors, write_json
+from rhotem.density.metrics import valence_electrons
+from rhotem.labels.splits import unit_hash
+from rhotem.models.checkpoint import load_model, load_tensors, save_model, save_tensors, write_json
 from rhotem.models.config import Config
-from rhotem.models.dataset import Sample, join_probes, make_sample, read_labels
+from rhotem.models.dataset import Label, Sample, join_probes, make_sample, read_labels
+from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.evaluate import evaluate_label, overall
-from rhotem.models.graph import join
+from rhotem.models.graph import Graph, join
 from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
-from rhotem.models.model import make_model
+from rhotem.models.model import DensityModel, make_model
+from rhotem.models.readouts.spherical import Probes
 from rhotem.models.split import Split, split
 
+#: Parts that are not trained on, and what is watched of them; free atoms have 1, 1 and free_atom_nmae_percent.
+WATCHED = ("family", "validation", "rattled", "unseen")
+MEASURED = ("deformation_error", "potential_error_ratio", "nmae_valence_percent", "free_atom_nmae_percent")
 COLUMNS = (
-    "step", "minutes", "learning_rate", "loss", "voxel_error", "potential_error", "family_deformation_error",
-    "family_potential_error_ratio", "family_nmae_valence_percent", "free_atom_nmae_percent",
-    "unseen_deformation_error", "unseen_potential_error_ratio",
-)  # fmt: skip
+    *("step", "minutes", "learning_rate", "loss", "voxel_error", "potential_error"),
+    *(f"{part}_{name}" for part in WATCHED for name in MEASURED),
+)
 
 
 class Trainer:
@@ -41,36 +48,64 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.split: Split = split(read_labels(config.data.labels, progress), config.data, t.seed)
         elements = sorted({int(z) for label in self.split.train for z in label.structure.numbers})
-        config.model.elements = elements
-        self.model = make_model(config.model, t.seed).to(self.device)
+        self.model = self._make(elements).to(self.device)
         self.average = copy.deepcopy(self.model)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=t.learning_rate, weight_decay=t.weight_decay)
         self.rng = np.random.default_rng(t.seed)
         self.step, self.spent, self.best, self.waited = 0, 0.0, math.inf, 0
         self.samples: list[Sample] = []
-        self.targets: list[PotentialTarget] = []
+        self.targets: list[PotentialTarget | None] = []
+        self.members: list[list[int]] = []
+        self.watched: dict[str, list[Watched]] = {}
         self._prepare(progress)
         if (self.folder / "state.json").exists():
             self.load_state()
 
+    def _make(self, elements: list[int]) -> DensityModel:
+        t = self.config.train
+        if not t.start:
+            self.config.model.elements = elements
+            return make_model(self.config.model, t.seed)
+        model, _ = load_model(t.start)
+        model.settings.elements = sorted({*model.settings.elements, *elements})
+        self.config.model = model.settings
+        return model.train()
+
     def _prepare(self, progress: Progress) -> None:
-        d = self.config.data
-        for done, label in enumerate(self.split.train):
-            rng = np.random.default_rng([self.config.train.seed, zlib.crc32(label.name.encode())])
-            self.samples.append(make_sample(label, self.model.cutoffs, d.batches, d.points, rng))
-            self.targets.append(potential_target(label, self.model.readout.blocks))
-            progress("drawing voxels", done + 1, len(self.split.train))
+        t, parts = self.config.train, self.split.held_out
+        todo = len(self.split.train) + sum(map(len, parts.values()))
+        count = self.model.settings.members
+        for label in self.split.train:
+            self.samples.append(make_sample(label, self.model.cutoffs))
+            self.targets.append(self._target(label))
+            draws = [unit_hash(f"{t.seed} {k} {label.parent}") for k in range(count)]
+            own = [k for k, draw in enumerate(draws) if draw < t.member_share]
+            self.members.append(own or [int(np.argmin(draws))])
+            progress("preparing", len(self.samples), todo)
+        for name, labels in parts.items():
+            self.watched[name] = [self._watch(label) for label in labels]
         write_json(
             self.folder / "config.json",
             {
                 "config": self.config.model_dump(mode="json"),
                 "test_parents": self.split.test_parents,
                 "train": [label.name for label in self.split.train],
-                "family": [label.name for label in self.split.family],
-                "unseen": [label.name for label in self.split.unseen],
+                **{name: [label.name for label in labels] for name, labels in parts.items()},
                 "parameters": self.model.parameters_count,
             },
         )
+
+    def _target(self, label: Label) -> PotentialTarget | None:
+        linear = self.model.readout.linear and self.config.train.potential_weight > 0
+        return potential_target(label, self.model.readout.blocks) if linear else None
+
+    def _watch(self, label: Label) -> "Watched":
+        rng = np.random.default_rng(zlib.crc32(label.name.encode()))
+        sample = make_sample(label, self.model.cutoffs)
+        probes, target, weight = sample.draw(self.config.train.evaluate_points, rng)
+        electrons = float(np.abs(label.deformation).sum()) * label.grid.voxel_volume
+        free = 100.0 * electrons / valence_electrons(label.structure)
+        return Watched(sample.graph, probes, target, weight, sample.scale, self._target(label), free)
 
     # -- one step -------------------------------------------------------------------------------------------------
 
@@ -85,20 +120,27 @@ class Trainer:
         t = self.config.train
         count = min(t.structures_per_step, len(self.samples))
         chosen = self.rng.choice(len(self.samples), count, replace=False)
-        sets = self.rng.integers(0, self.config.data.batches, count)
-        graph = join([self.samples[i].graph for i in chosen]).to(self.device)
-        probes = join_probes([self.samples[i].probes[b] for i, b in zip(chosen, sets, strict=True)]).to(self.device)
-        coefficients = self.model(graph)
-        predicted = self.model.readout.at_points(coefficients, probes)
-        voxel, potential, start, atom = predicted.new_zeros(()), predicted.new_zeros(()), 0, 0
-        for i, b in zip(chosen, sets, strict=True):
-            s, n, atoms = self.samples[i], self.config.data.points, len(self.samples[i].graph.numbers)
-            target, weight = s.target[b].to(self.device), s.weight[b].to(self.device)
-            voxel = voxel + voxel_error(predicted[start : start + n], target, weight, s.scale) / count
-            if t.potential_weight:
-                own = tuple(c[atom : atom + atoms] for c in coefficients)
-                potential = potential + potential_error(own, self.targets[i].to(self.device)) / count
-            start, atom = start + n, atom + atoms
+        samples = [self.samples[i] for i in chosen]
+        drawn = [s.draw(self.config.data.points, self.rng) for s in samples]
+        members = [int(self.rng.choice(self.members[i])) for i in chosen]
+        features = self.model.encoder(join([s.graph for s in samples]).to(self.device))
+        sizes = [len(s.graph.numbers) for s in samples]
+        own = zip(features.scalars.split(sizes), features.tensors.split(sizes), strict=True)
+        readouts = (self.model.readout, *self.model.others)
+        given = [
+            readouts[member](AtomFeatures(*f), s.graph.to(self.device))
+            for member, f, s in zip(members, own, samples, strict=True)
+        ]
+        everywhere = tuple(torch.cat(block) for block in zip(*given, strict=True))
+        predicted = self.model.readout.at_points(everywhere, join_probes([d[0] for d in drawn]).to(self.device))
+        voxel, potential = predicted.new_zeros(()), predicted.new_zeros(())
+        pieces = predicted.split([d[0].count for d in drawn])
+        for i, sample, own_given, piece, (_, target, weight) in zip(chosen, samples, given, pieces, drawn, strict=True):
+            error = voxel_error(piece, target.to(self.device), weight.to(self.device), sample.scale)
+            voxel = voxel + error / count
+            potential_goal = self.targets[i]
+            if potential_goal is not None:
+                potential = potential + potential_error(own_given, potential_goal.to(self.device)) / count
         loss = voxel + t.potential_weight * potential
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
@@ -138,22 +180,16 @@ class Trainer:
         return self.finish() if self.step == t.steps or (t.patience and self.waited >= t.patience) else {}
 
     def _log(self, losses: np.ndarray) -> None:
-        limit = self.config.train.evaluate_structures
         self.average.eval()
-        family, unseen = (
-            overall([evaluate_label(self.average, label) for label in part[:limit]])
-            for part in (self.split.family, self.split.unseen)
-        )
-        row = {
+        row: dict[str, float] = {
             "step": self.step,
             "minutes": self.spent / 60.0,
             "learning_rate": self.learning_rate(),
             **dict(zip(("loss", "voxel_error", "potential_error"), map(float, losses), strict=True)),
-            **{f"family_{k}": family.get(k) for k in ("deformation_error", "potential_error_ratio")},
-            "family_nmae_valence_percent": family.get("nmae_valence_percent"),
-            "free_atom_nmae_percent": family.get("free_atom_nmae_percent"),
-            **{f"unseen_{k}": unseen.get(k) for k in ("deformation_error", "potential_error_ratio")},
         }
+        for name, watched in self.watched.items():
+            measured = np.array([w.measure(self.average, self.device) for w in watched]).mean(0)
+            row |= {f"{name}_{column}": float(value) for column, value in zip(MEASURED, measured, strict=True)}
         path = self.folder / "log.csv"
         fresh = not path.exists()
         with path.open("a", newline="") as stream:
@@ -161,15 +197,15 @@ class Trainer:
             if fresh:
                 writer.writeheader()
             writer.writerow({k: (f"{v:.5g}" if isinstance(v, float) else v) for k, v in row.items()})
-        now = float(family["deformation_error"] if family else losses[0])
-        self.waited = 0 if now < self.best else self.waited + 1
-        self.best = min(self.best, now)
+        goal = next((row[f"{k}_deformation_error"] for k in ("validation", "family") if k in self.watched), losses[0])
+        self.waited = 0 if goal < self.best else self.waited + 1
+        self.best = min(self.best, float(goal))
 
     def finish(self) -> dict:
         """Evaluate everything held out, write the model with its measured accuracy and the learning curve."""
         self.average.eval()
         results = {}
-        for name, part in (("family", self.split.family), ("unseen", self.split.unseen)):
+        for name, part in self.split.held_out.items():
             each = [evaluate_label(self.average, label) for label in part]
             results[name] = {"overall": overall(each), "structures": each}
         info = {
@@ -240,10 +276,36 @@ class Trainer:
 
     def _identity(self) -> dict:
         content = self.config.model_dump(mode="json")
-        for name in ("device", "threads", "save_every"):
+        for name in ("device", "threads", "save_every", "start"):
             content["train"].pop(name)
         content.pop("out")
+        for name in ("labels", "split"):
+            content["data"].pop(name)
+        content["train_names"] = [label.name for label in self.split.train]
         return content
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A held-out label with fixed voxels: what training looks at while it runs."""
+
+    graph: Graph
+    probes: Probes
+    target: torch.Tensor
+    weight: torch.Tensor
+    scale: float
+    potential: PotentialTarget | None
+    free_atom_nmae_percent: float
+
+    def measure(self, model: DensityModel, device: torch.device) -> tuple[float, float, float, float]:
+        """Estimates of the columns MEASURED."""
+        with torch.no_grad():
+            given = model(self.graph.to(device))
+            predicted = model.readout.at_points(given, self.probes.to(device)).cpu()
+            error = float(voxel_error(predicted, self.target, self.weight, self.scale))
+            goal = self.potential
+            potential = math.nan if goal is None else float(potential_error(given, goal.to(device)))
+        return error, potential, error * self.free_atom_nmae_percent, self.free_atom_nmae_percent
 
 
 def pick_device(name: str) -> torch.device:
@@ -288,9 +350,11 @@ def learning_curve(folder: Path) -> None:
     for column, label in (
         ("voxel_error", "training voxels"),
         ("family_deformation_error", "held out, in family"),
+        ("validation_deformation_error", "validation"),
+        ("rattled_deformation_error", "copies of training structures"),
         ("unseen_deformation_error", "unseen chemistry"),
     ):
-        points = [(int(r["step"]), float(r[column])) for r in rows if r[column]]
+        points = [(int(r["step"]), float(r[column])) for r in rows if r.get(column)]
         if points:
             axes.plot(*zip(*points, strict=True), label=label)
     axes.axhline(1.0, color="grey", lw=0.8, ls="--", label="free atoms")
