@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import as_kind, valence_by_element
-from rhotem.density.field import DensityField
+from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.fourier import Electrons
 from rhotem.density.superpose import add_atom, superpose
 from rhotem.structure.model import Structure
@@ -37,7 +37,9 @@ def hirshfeld_charges(field: DensityField, weights: Literal["total", "valence"] 
     F. L. Hirshfeld, Theor. Chim. Acta 44, 129 (1977).
     """
     grid, structure = field.grid, field.structure
-    own_terms = np.array([_one_centre_electrons(field, atom) for atom in range(len(structure))], dtype=float)
+    own_terms = np.zeros(len(structure))
+    for term in field.one_centre:
+        own_terms[term.atom] += one_centre_electrons(term)
     if field.kind == "deformation" and not np.any(field.values):
         return -own_terms
     deformation = _grid_deformation(field)
@@ -182,15 +184,12 @@ def _nearest_atom(
     return index % len(structure), distance
 
 
-def _one_centre_electrons(field: DensityField, atom: int) -> float:
-    """Electrons in the one-centre parts of an atom, √4π ∫ r² R_00 dr."""
+def one_centre_electrons(term: OneCentre) -> float:
+    """Electrons in a one-centre part, √4π ∫ r² R_00 dr."""
     from scipy.interpolate import CubicSpline
 
-    return sum(
-        float(np.sqrt(4.0 * np.pi) * CubicSpline(t.radii, t.radii**2 * t.values[0]).integrate(0.0, t.radii[-1]))
-        for t in field.one_centre
-        if t.atom == atom
-    )
+    spline = CubicSpline(term.radii, term.radii**2 * term.values[0])
+    return float(np.sqrt(4.0 * np.pi) * spline.integrate(0.0, term.radii[-1]))
 
 
 def _grid_deformation(field: DensityField) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ import torch
 from rhotem.core import PeriodicGrid, Progress, silent
 from rhotem.density.superpose import near_points
 from rhotem.models.fast_grid import LMAX, BlockOnGrid, add_block
+from rhotem.models.gated_field import gated_values
 from rhotem.models.model import DensityModel
 from rhotem.models.radial import Block
 from rhotem.models.tensor import solid_harmonics
@@ -32,8 +33,11 @@ def on_grid(
 ) -> npt.NDArray[np.float64]:
     """Δn at the points of ``grid`` in e/Å³, of the given blocks of the readout.
 
-    ``kernel="plain"`` computes in PyTorch and the precision of the coefficients; the compiled kernel in double.
+    ``kernel="plain"`` computes in PyTorch and the precision of the coefficients; the compiled kernel in double. A gated
+    readout has no blocks: everything, with its electron count.
     """
+    if not model.readout.linear:
+        return gated_values(model, coefficients, positions, grid, progress)
     if kernel == "plain" or not _compiled(model, coefficients):
         return _plain(model, coefficients, positions, grid, blocks, progress)[0]
     total = np.zeros(grid.shape)

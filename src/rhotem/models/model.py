@@ -1,9 +1,9 @@
 """The model: an encoder and a readout, with the settings that make it again."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from rhotem.models.encoders.nequip import ELEMENTS, Nequip, NequipSettings
@@ -19,6 +19,8 @@ class ModelSettings(BaseModel):
     ----------
     encoder : "nequip"
         `rhotem.models.encoders.nequip`, from scratch.
+    readout : "spherical" or "gated"
+        `rhotem.models.readouts`: linear in analytic functions, or weight × strength of the atoms near a point.
     members : int
         Readouts on the one encoder, trained on different labels: their mean is the density, their spread its doubt.
     elements : list of int
@@ -34,6 +36,12 @@ class ModelSettings(BaseModel):
     members: int = Field(1, ge=1, le=64)
     elements: list[int] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _one_gated(self) -> "ModelSettings":
+        if self.readout == "gated" and self.members > 1:
+            raise ValueError("members: several only of the spherical readout, whose mean is linear; set members = 1")
+        return self
+
 
 class DensityModel(nn.Module):
     """Graph in, coefficients of the deformation density out."""
@@ -44,14 +52,16 @@ class DensityModel(nn.Module):
         self.encoder = Nequip(settings.nequip)
         e = self.encoder
         sizes = (e.scalars, e.channels, e.lmax, ELEMENTS)
-        self.readout = Spherical(settings.spherical, *sizes)
+        self.readout: Any = (
+            Gated(settings.gated, *sizes) if settings.readout == "gated" else Spherical(settings.spherical, *sizes)
+        )
         #: members after the first; their functions are those of ``readout``
         self.others = nn.ModuleList(Spherical(settings.spherical, *sizes) for _ in range(settings.members - 1))
 
     def forward(self, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of every atom, one tensor per block of the readout: the mean of the members.
 
-        The density is linear in them, so this is the mean density.
+        The density is linear in them, so this is the mean density. Of the gated readout: what its edges start from.
         """
         features = self.encoder(graph)
         total = self.readout(features, graph)

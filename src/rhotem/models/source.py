@@ -1,6 +1,7 @@
 """The learned density as a density source."""
 
 import time
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.models.checkpoint import load_model
+from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.graph import build_graph
 from rhotem.models.grid import counted_on_grid
 from rhotem.models.model import DensityModel
@@ -56,10 +58,10 @@ class Model:
             return self._free_atoms(structure, grid, unknown)
         _check_charge(structure)
         began = time.perf_counter()
-        coefficients = atom_coefficients(self.model, structure)
+        readout = self.model.readout
+        given = atom_coefficients(self.model, structure) if readout.linear else prepared(self.model, structure)
         encoded = time.perf_counter()
-        values, correction = counted_on_grid(self.model, coefficients, structure.positions, grid)
-        terms = one_centre_terms(self.model, coefficients[0].numpy())
+        values, terms, count = self._evaluate(given, structure, grid)
         return DensityField(
             kind="deformation",
             structure=structure,
@@ -73,11 +75,23 @@ class Model:
                 "accuracy": self.header["info"].get("accuracy", {}),
                 "device": self.device,
                 "receptive_field_A": self.model.encoder.receptive_field,
-                "electrons_by_atom": self.model.readout.atom_electrons(coefficients).tolist(),
-                "grid_count_correction_e": correction,
+                **count,
                 "seconds": {"encoder": encoded - began, "readout": time.perf_counter() - encoded},
             },
         )
+
+    def _evaluate(
+        self, given: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
+    ) -> tuple[npt.NDArray[np.float64], tuple[OneCentre, ...], dict[str, Any]]:
+        """Grid values, one-centre parts, and what the electron count needed."""
+        if self.model.readout.linear:
+            values, correction = counted_on_grid(self.model, given, structure.positions, grid)
+            held = self.model.readout.atom_electrons(given).tolist()
+            record = {"electrons_by_atom": held, "grid_count_correction_e": correction}
+            return values, one_centre_terms(self.model, given[0].numpy()), record
+        result = on_gated_grid(self.model, given, structure, grid, split=True)
+        record = {"grid_count_correction_e": abs(result.moved), "strength_shift_e_per_A3": result.shift}
+        return result.values, result.one_centre, record
 
     def _free_atoms(self, structure: Structure, grid: PeriodicGrid, unknown: list[int]) -> DensityField:
         from ase.data import chemical_symbols
@@ -108,16 +122,7 @@ def atom_coefficients(model: DensityModel, structure: Structure) -> tuple[torch.
     MemoryLimitError
         If it does not fit into memory.
     """
-    parameter = next(model.parameters())
-    graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff, structure.charge)
-    try:
-        with torch.no_grad():
-            parts = model(graph.to(parameter.device, parameter.dtype))
-    except RuntimeError as error:  # torch's word for it
-        if "memory" not in str(error):
-            raise
-        raise MemoryLimitError(f"model: {len(structure)} atoms do not fit into memory; use a smaller cell") from error
-    result = tuple(c.double().cpu() for c in parts)
+    result = tuple(c.double().cpu() for c in prepared(model, structure))
     electrons = model.readout.blocks[-1].electrons
     held = sum(
         float((c[..., 0] @ torch.from_numpy(b.electrons)).sum())
@@ -125,6 +130,27 @@ def atom_coefficients(model: DensityModel, structure: Structure) -> tuple[torch.
     )
     result[-1][:, -1, 0] += (-structure.charge - held) / (len(structure) * electrons[-1])
     return result
+
+
+def prepared(model: DensityModel, structure: Structure) -> tuple[torch.Tensor, ...]:
+    """What the readout needs of every atom, on the model's device.
+
+    Raises
+    ------
+    InputError
+        If the structure has no atoms, or atoms closer than 0.5 Å.
+    MemoryLimitError
+        If it does not fit into memory.
+    """
+    parameter = next(model.parameters())
+    graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff, structure.charge)
+    try:
+        with torch.no_grad():
+            return model(graph.to(parameter.device, parameter.dtype))
+    except RuntimeError as error:  # torch's word for it
+        if "memory" not in str(error):
+            raise
+        raise MemoryLimitError(f"model: {len(structure)} atoms do not fit into memory; use a smaller cell") from error
 
 
 def one_centre_terms(model: DensityModel, coefficients: npt.NDArray[np.float64]) -> tuple[OneCentre, ...]:

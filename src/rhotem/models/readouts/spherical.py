@@ -42,6 +42,9 @@ class Spherical(nn.Module):
     decided by its scalars h.
     """
 
+    #: Linear in its coefficients: integrals and Fourier coefficients are analytic.
+    linear = True
+
     def __init__(self, settings: SphericalSettings, scalars: int, channels: int, lmax: int, elements: int) -> None:
         super().__init__()
         self.settings = settings

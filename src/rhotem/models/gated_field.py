@@ -1,0 +1,180 @@
+"""The gated readout on grids: in pieces, with the exact electron count, and sharp parts split off for coarse grids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import ase
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.density.charges import one_centre_electrons
+from rhotem.density.convert import evaluate_one_centre
+from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.harmonics import real_harmonics
+from rhotem.models.graph import probe_pairs
+from rhotem.models.model import DensityModel
+from rhotem.models.readouts.gated import Gated, Gates
+from rhotem.models.readouts.spherical import Pairs, Probes
+from rhotem.structure.model import Structure
+
+#: Edges from atoms to points handled at once.
+EDGES_AT_ONCE = 10_000
+#: One-centre parts: switched off smoothly between these radii (Å), up to this l, on so many radii and directions.
+INNER, OUTER, LMAX, RADII, POLAR = 0.5, 1.1, 4, 48, 10
+
+#: What `Gated.forward` gave.
+Given = tuple[torch.Tensor, ...]
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GatedGrid:
+    """Δn of the gated readout on a grid.
+
+    Parameters
+    ----------
+    values : array of the grid's shape
+        Δn in e/Å³ without ``one_centre``.
+    filled : array of the grid's shape
+        Σ_i w_i: 1 in a bulk, 0 in vacuum.
+    one_centre : tuple of OneCentre
+        Sharp parts, if asked for.
+    shift : float
+        What was added to every strength for the count, e/Å³.
+    moved : float
+        Electrons that this adds.
+    """
+
+    values: Array
+    filled: Array
+    one_centre: tuple[OneCentre, ...]
+    shift: float
+    moved: float
+
+
+def on_gated_grid(
+    model: DensityModel,
+    given: Given,
+    structure: Structure,
+    grid: PeriodicGrid,
+    split: bool = False,
+    progress: Progress = silent,
+) -> GatedGrid:
+    """Δn at all points of a grid; its sum, with that of the one-centre parts, is exactly −q.
+
+    The electrons missing are put where atoms are: the same λ is added to every strength, ∫ Σ w (s + λ) = −q. In a bulk
+    that is a constant, at a surface it ends with the weights; nothing is scaled. With ``split`` the parts near nuclei
+    are taken off the grid and returned as one-centre functions.
+
+    Raises
+    ------
+    InputError
+        If no grid point is within reach of an atom.
+    """
+    values, filled = at(model, given, structure, grid.points().reshape(-1, 3), progress)
+    values, filled = values.reshape(grid.shape), filled.reshape(grid.shape)
+    terms: tuple[OneCentre, ...] = ()
+    if split:
+        terms = one_centre_parts(model, given, structure)
+        held = DensityField("deformation", structure, grid, values, one_centre=terms)
+        values = values - evaluate_one_centre(held)
+    room = grid.integrate(filled)
+    if not room > 0.0:
+        raise InputError(
+            f"model: none of the {grid.shape} grid points is within reach of an atom; use a finer grid than "
+            f"{grid.spacing.max():.1f} Å"
+        )
+    missing = -structure.charge - grid.integrate(values) - sum(map(one_centre_electrons, terms))
+    shift = missing / room
+    return GatedGrid(values + shift * filled, filled, terms, shift, missing)
+
+
+def gated_values(
+    model: DensityModel, given: Given, positions: Array, grid: PeriodicGrid, progress: Progress = silent
+) -> Array:
+    """Δn of atoms at ``positions`` (N, 3) on a grid, everything on it; the charge is what the encoder was given."""
+    atoms = ase.Atoms(np.zeros(len(positions), dtype=int), positions, cell=grid.cell, pbc=True)
+    structure = Structure(atoms, charge=float(given[-1].double().sum()))
+    return on_gated_grid(model, given, structure, grid, progress=progress).values
+
+
+def at(
+    model: DensityModel, given: Given, structure: Structure, points: Array, progress: Progress = silent
+) -> tuple[Array, Array]:
+    """Σ w s in e/Å³ and Σ w at points (P, 3), without the count."""
+    values, filled = np.zeros(len(points)), np.zeros(len(points))
+    for piece, gates in gates_at(model, given, structure, points):
+        own = gates.filled.new_zeros(len(gates.filled)).index_add(0, gates.point, gates.weight * gates.strength)
+        values[piece], filled[piece] = own.double().cpu().numpy(), gates.filled.double().cpu().numpy()
+        progress("density on the grid", piece.stop, len(points))
+    return values, filled
+
+
+def gates_at(model: DensityModel, given: Given, structure: Structure, points: Array) -> Iterator[tuple[slice, Gates]]:
+    """Weights and strengths at points (P, 3) in Å, in pieces that bound memory.
+
+    Raises
+    ------
+    InputError
+        If the readout of the model has no gate.
+    """
+    readout = model.readout
+    if not isinstance(readout, Gated):
+        raise InputError('model: its readout has no gate; train one with readout = "gated"')
+    per_point = 4.0 / 3.0 * np.pi * readout.cutoff**3 * len(structure) / structure.volume
+    step = max(64, int(EDGES_AT_ONCE / max(1.0, per_point)))
+    device, dtype = given[0].device, given[0].dtype
+    for start in range(0, len(points), step):
+        piece = slice(start, min(start + step, len(points)))
+        probes = make_gated_probes(points[piece], structure, readout.cutoff, dtype).to(device, dtype)
+        with torch.no_grad():
+            yield piece, readout.gates(given, probes)
+
+
+def make_gated_probes(points: Array, structure: Structure, cutoff: float, dtype: torch.dtype) -> Probes:
+    """Pairs of points (P, 3) in Å with the atoms within reach, vectors as exact as ``dtype``."""
+    point, atom, vectors = probe_pairs(points, structure.positions, structure.cell, cutoff)
+    keep = (vectors**2).sum(1) < cutoff**2
+    counts = np.bincount(atom[keep], minlength=len(structure)).tolist()
+    none = Pairs(torch.zeros(0, dtype=torch.long), torch.zeros(0, 3, dtype=dtype), [0] * len(structure))
+    far = Pairs(torch.from_numpy(point[keep]), torch.from_numpy(vectors[keep]).to(dtype), counts)
+    return Probes(len(points), none, far)
+
+
+def one_centre_parts(model: DensityModel, given: Given, structure: Structure) -> tuple[OneCentre, ...]:
+    """Parts of Σ w s near every atom up to l = 4, switched off smoothly from 0.5 to 1.1 Å: what no coarse grid holds.
+
+    Projected on spheres around the atom, Gauss–Legendre in cos θ and even in φ.
+    """
+    radii = np.linspace(0.0, np.sqrt(OUTER), RADII) ** 2
+    directions, weights, harmonics = _sphere()
+    offsets = (radii[:, None, None] * directions).reshape(-1, 3)
+    window = _window(radii)
+    terms = []
+    for atom, centre in enumerate(structure.positions):
+        on_spheres = at(model, given, structure, centre + offsets)[0].reshape(RADII, -1)
+        projected = (harmonics * weights[:, None]).T @ on_spheres.T
+        projected[1:, 0] = 0.0  # no direction at the nucleus
+        terms.append(OneCentre(atom, radii, projected * window))
+    return tuple(terms)
+
+
+@lru_cache
+def _sphere() -> tuple[Array, Array, Array]:
+    """Directions (S, 3), weights (S,) that add up to 4π, and Y_lm (S, lm): exact to l = 2·POLAR − 1."""
+    x, w = np.polynomial.legendre.leggauss(POLAR)
+    turns = 2 * POLAR
+    phi = 2.0 * np.pi * (np.arange(turns) + 0.5) / turns
+    sine = np.sqrt(1.0 - x**2)
+    across = [np.outer(sine, np.cos(phi)), np.outer(sine, np.sin(phi))]
+    directions = np.stack([*across, np.repeat(x[:, None], turns, 1)], -1).reshape(-1, 3)
+    return directions, np.repeat(w, turns) * 2.0 * np.pi / turns, real_harmonics(directions, LMAX)
+
+
+def _window(r: Array) -> Array:
+    """1 up to INNER, 0 from OUTER, two continuous derivatives."""
+    u = np.clip((r - INNER) / (OUTER - INNER), 0.0, 1.0)
+    return 1.0 + u**3 * (-6.0 * u**2 + 15.0 * u - 10.0)
