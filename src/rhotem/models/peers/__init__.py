@@ -1,0 +1,1 @@
+"""Published density networks, written anew: DeepDFT (SchNet, PaiNN) and ChargE3Net. They load official checkpoints."""

@@ -1,0 +1,64 @@
+"""A peer's density at points or on a grid: atoms encoded once, probes in batches."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.models.graph import CLOSEST
+from rhotem.models.peers.checkpoint import Peer
+from rhotem.models.peers.neighbours import between_atoms, to_probes
+from rhotem.structure.model import Structure
+
+#: Probes handled at once.
+BATCH = 2000
+
+
+def at_points(
+    model: Peer,
+    structure: Structure,
+    points: npt.NDArray[np.float64],
+    batch: int = BATCH,
+    progress: Progress = silent,
+) -> npt.NDArray[np.float64]:
+    """What the model predicts at ``points`` (M, 3) in Å: (M, 1) density in e/Å³, or (M, 2) with the spin density.
+
+    Raises
+    ------
+    InputError
+        If the structure has no atoms, or atoms closer than 0.5 Å.
+    """
+    if len(structure) == 0:
+        raise InputError("model: the structure has no atoms; give at least one")
+    parameter = next(model.parameters())
+    cutoff = model.settings.cutoff
+    near = between_atoms(*_geometry(structure), cutoff, parameter)
+    _check(near.distances)
+    with torch.no_grad():
+        states = model.encode(torch.from_numpy(structure.numbers.astype(np.int64)).to(parameter.device), near)
+        parts = []
+        for start in range(0, len(points), batch):
+            probes = to_probes(points[start : start + batch], *_geometry(structure), cutoff, parameter)
+            parts.append(model.density(states, probes).double().cpu().numpy())
+            progress("density at probes", min(start + batch, len(points)), len(points))
+    return np.concatenate(parts)
+
+
+def on_grid(
+    model: Peer, structure: Structure, grid: PeriodicGrid, progress: Progress = silent
+) -> npt.NDArray[np.float64]:
+    """What the model predicts on ``grid``: (1 or 2, n1, n2, n3) in e/Å³."""
+    values = at_points(model, structure, grid.points().reshape(-1, 3), progress=progress)
+    return np.ascontiguousarray(values.T).reshape(-1, *grid.shape)
+
+
+def _geometry(structure: Structure) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return np.asarray(structure.positions, dtype=float), np.asarray(structure.cell, dtype=float)
+
+
+def _check(distances: torch.Tensor) -> None:
+    if len(distances) and float(distances.min()) < CLOSEST:
+        raise InputError(
+            f"model: two atoms are {float(distances.min()):.2f} Å apart, expected at least {CLOSEST} Å; check the cell "
+            "and duplicated sites"
+        )
