@@ -10,6 +10,7 @@ from ase.build import bulk
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
 from rhotem.core.units import EPS0, MOTT_BETHE, VOLT_PER_FE
 from rhotem.density.field import DensityField
+from rhotem.density.free_atoms import FreeAtoms
 from rhotem.potential import build_potential, plane_waves
 from rhotem.potential.crystal import structure_factors
 from rhotem.potential.deformation import deformation_coefficients, wave_slices
@@ -187,6 +188,33 @@ def test_net_charge_is_compensated_by_a_background():
     grid = PeriodicGrid(crystal.cell, (24, 24, 4))
     a, b = (build_potential(cell, grid, f, parametrization=lambda z, g: 1.0 / (1 + g**2)) for f in (neutral, charged))
     np.testing.assert_allclose(a.array, b.array, atol=1e-6 * np.abs(a.array).max())
+
+
+def test_record_says_where_the_charge_is():
+    """Free atoms are neutral whatever the charge; a density that integrates to −q is compensated."""
+    charged = Structure(random_atoms(), charge=1.0)
+    cell, grid = ImagingCell.from_orthogonal(charged), PeriodicGrid(charged.cell, (24, 24, 4))
+    options = {"parametrization": lambda z, g: 1.0 / (1 + g**2)}
+    free = FreeAtoms()(charged, grid)
+    bonded = random_field(charged, charge=1.0)
+    neutral = random_field(Structure(random_atoms()))
+    said = [build_potential(cell, grid, f, **options).record["net_charge"] for f in (free, bonded, neutral)]
+    assert "+1 e" in said[0] and "left out" in said[0] and "background" not in said[0]
+    assert "+1 e" in said[1] and "uniform background" in said[1]
+    assert said[2] == "none"
+
+
+def test_smearing_counts_every_atom_once():
+    """Li2O: twice as many Li as O, so (2 u_Li + u_O)/3."""
+    atoms = ase.Atoms("Li2O", scaled_positions=[[0.1, 0, 0], [0.5, 0.4, 0.2], [0, 0.6, 0.7]], cell=[4, 5, 6], pbc=True)
+    crystal = Structure(atoms)
+    cell, grid = ImagingCell.from_orthogonal(crystal), PeriodicGrid(crystal.cell, (24, 24, 4))
+    moved = np.zeros((3, 3))
+    record = build_potential(
+        cell, grid, random_field(crystal), displacements=moved, deformation_msd=np.array([0.016, 0.016, 0.007])
+    ).record
+    assert record["deformation_msd_A2"] == pytest.approx(0.013)
+    assert record["deformation_msd"] == "mean over the atoms of the imaging cell"
 
 
 def test_strain_keeps_the_electron_count():

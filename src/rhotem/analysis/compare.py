@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rhotem.analysis import run
+from rhotem.analysis import PHONONS, TEMPERATURE, run
 from rhotem.analysis.columns import Column, Contrast, columns, contrast
 from rhotem.analysis.factors import FactorTable, factor_table
 from rhotem.core import InputError, Progress, silent
@@ -28,6 +28,8 @@ class Comparison:
         Against free atoms; only for sources that are not free atoms themselves.
     columns : list of Column
     contrasts : dict[source][image] -> list of Contrast
+    motion : dict
+        How the atoms move, the same for all.
     """
 
     specimen: run.Specimen
@@ -36,10 +38,12 @@ class Comparison:
     factors: dict[str, FactorTable]
     columns: list[Column]
     contrasts: dict[str, dict[str, list[Contrast]]]
+    motion: dict[str, Any]
 
     def record(self) -> dict[str, Any]:
         """The tables, JSON-ready."""
         return {
+            "phonons": self.motion,
             "contrast": {
                 source: {name: {c.label: [c.value, c.spread] for c in rows} for name, rows in images.items()}
                 for source, images in self.contrasts.items()
@@ -66,9 +70,10 @@ def compare(
     sources: Sequence[str],
     *,
     g_max: float = 1.0,
-    phonons: int = 8,
-    temperature: float = 300.0,
+    phonons: int = PHONONS,
+    temperature: float = TEMPERATURE,
     seed: int = 0,
+    memory: float | None = None,
     source_options: dict[str, dict[str, Any]] | None = None,
     progress: Progress = silent,
     **options: Any,
@@ -82,8 +87,8 @@ def compare(
         Registered names or density files, at least two; the first is the reference.
     g_max : float
         Structure factors up to this |g| in 1/Å.
-    phonons, temperature, seed
-        As `run.potential`.
+    phonons, temperature, seed, memory
+        As `run.potential`; the simulation stays below ``memory`` bytes, too.
     source_options : dict, optional
         Options of the density sources by name, e.g. ``{"gpaw": {"cache": "densities"}}``.
     **options
@@ -97,18 +102,19 @@ def compare(
     if len(set(sources)) < 2:
         raise InputError(f"compare: got {', '.join(sources) or 'no source'}; name two different density sources")
     fields = {s: run.density(cut, s, **(source_options or {}).get(s, {})) for s in sources}
-    images = {}
+    images, motion = {}, {}
     for source, field in fields.items():
 
         def named(stage: str, done: int, total: int, source: str = source) -> None:
             progress(f"{Path(source).name}: {stage}", done, total)
 
-        potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
-        images[source] = run.image(cut, potentials, phonons=phonons, progress=named, **options)
+        potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed, memory=memory)
+        motion = potentials.record()
+        images[source] = run.image(cut, potentials, seed=seed, memory=memory, progress=named, **options)
     factors = {s: factor_table(f, g_max) for s, f in fields.items() if f.source != "free atoms"}
     found = columns(cut.cell)
     contrasts = {source: _contrasts(result, found) for source, result in images.items()}
-    return Comparison(cut, fields, images, factors, found, contrasts)
+    return Comparison(cut, fields, images, factors, found, contrasts, motion)
 
 
 def _contrasts(images: ImageSet, found: list[Column]) -> dict[str, list[Contrast]]:

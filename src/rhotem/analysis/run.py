@@ -9,20 +9,31 @@ Five calls with the names of the command line do what `rhotem image` does::
     images  = image(cut, v)
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import DensityField
 from rhotem.density.source import get_source
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.optics import needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
-from rhotem.microscope.settings import Microscope, largest_angle
+from rhotem.microscope.scan import Scan
+from rhotem.microscope.settings import (
+    Microscope,
+    Pixelated,
+    angles,
+    image_names,
+    largest_angle,
+    parse_aberration,
+    parse_detector,
+)
+from rhotem.microscope.simulate import simulate
 from rhotem.microscope.slicing import centre_layers
 from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.indices import standard_cell
@@ -38,6 +49,8 @@ SLICE_THICKNESS = 2.0
 BLOCK_WIDTH = 4.5
 #: Largest scattering angle in mrad that matters in HRTEM images and electron diffraction patterns.
 PARALLEL_REACH = 100.0
+#: Pixel in Å of noise-free images over a field of view, where none is asked for.
+PIXEL = 0.1
 #: First space-group numbers of the trigonal and of the cubic crystal systems (International Tables A).
 FIRST_TRIGONAL, FIRST_CUBIC = 143, 195
 
@@ -172,21 +185,48 @@ def oriented(crystal: Structure, zone: Sequence[int], basis: str, *, plane: bool
 def adjusted_preset(
     name: str,
     *,
+    energy: float | None = None,
     defocus: float | None = None,
-    source_size: float | None = None,
-    dose: float | None = None,
+    cs: float | None = None,
+    aberrations: Sequence[str] = (),
+    detectors: Sequence[str] = (),
+    **microscope: Any,
 ) -> Preset:
-    """A preset with some of its numbers replaced: defocus in nm, source size (FWHM) in Å, dose in e/Å²."""
-    preset = get_preset(name)
-    given = {
-        "defocus": None if defocus is None else 10.0 * defocus,
-        "source_size": source_size,
-        "dose": dose,
-    }
-    changes = {key: value for key, value in given.items() if value is not None}
-    if not changes:
-        return preset
-    return preset.model_copy(update={"microscope": Microscope(**(preset.microscope.model_dump() | changes))})
+    """A preset with some of its settings replaced, in the units of the command line.
+
+    Parameters
+    ----------
+    name : str
+    energy : float, optional
+        kV.
+    defocus : float, optional
+        nm; positive is underfocus.
+    cs : float, optional
+        Third-order spherical aberration in mm.
+    aberrations : sequence of str
+        As `rhotem.microscope.settings.parse_aberration` takes them: "C12=2nm", "phi12=30".
+    detectors : sequence of str
+        As `rhotem.microscope.settings.parse_detector` takes them, "HAADF=68-200"; none: those of the preset.
+    **microscope
+        Other fields of `rhotem.microscope.settings.Microscope`, in its units: ``convergence`` and ``tilt`` in mrad,
+        ``source_size`` in Å, ``dose`` in e/Å². None leaves a setting as it is.
+
+    Raises
+    ------
+    InputError
+        If the preset is not known or a value is out of range, written wrongly, or given twice.
+    """
+    coefficients = [parse_aberration(text) for text in aberrations]
+    if len(dict(coefficients)) < len(coefficients):
+        raise InputError(f"aberrations {', '.join(aberrations)}: one is given twice; give each once")
+    return get_preset(name).adjusted(
+        [parse_detector(text) for text in detectors],
+        energy=None if energy is None else 1e3 * energy,
+        defocus=None if defocus is None else 10.0 * defocus,
+        cs=None if cs is None else 1e7 * cs,
+        aberrations=dict(coefficients) or None,
+        **microscope,
+    )
 
 
 def direction(
@@ -233,30 +273,78 @@ def density(cut: Specimen | ImagingCell | Structure, source: str = "free-atoms",
     return get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, DENSITY_SPACING))
 
 
+class Potentials:
+    """Potentials of a specimen's block, one for each frozen-phonon configuration, built one at a time as asked for.
+
+    Going through them again builds the same ones again. ``len`` is their number, ``phonons`` that of configurations: 0
+    for atoms at rest.
+    """
+
+    def __init__(
+        self,
+        cut: Specimen,
+        field: DensityField,
+        phonons: int,
+        *,
+        temperature: float,
+        seed: int,
+        memory: float | None,
+    ) -> None:
+        from rhotem.structure.debye_waller import mean_square_displacements
+
+        check_phonons(phonons)
+        self.field, self.phonons, self.temperature, self.seed = field, phonons, temperature, seed
+        self._cut, self._memory = cut, memory
+        self._msd, self._words = mean_square_displacements(cut.block.structure, temperature)
+
+    def record(self) -> dict[str, Any]:
+        """How the atoms move, JSON-ready."""
+        moving = {"temperature_K": self.temperature, "seed": self.seed, "displacements": self._words}
+        return {"configurations": self.phonons, **(moving if self.phonons else {"displacements": "at rest"})}
+
+    def __len__(self) -> int:
+        return max(1, self.phonons)
+
+    def __iter__(self) -> Iterator[PotentialSlices]:
+        from rhotem.microscope.phonons import displacements
+
+        cut, limit = self._cut, self._memory
+        if not self.phonons:
+            yield build_potential(cut.block, cut.grid, self.field, memory_limit=limit)
+            return
+        for moved in displacements(self._msd, self.phonons, np.random.default_rng(self.seed)):
+            yield build_potential(
+                cut.block,
+                cut.grid,
+                self.field,
+                displacements=moved,
+                deformation_msd=self._msd,
+                memory_limit=limit,
+            )
+
+
 def potential(
     cut: Specimen,
     field: DensityField,
     *,
-    phonons: int = 8,
-    temperature: float = 300.0,
+    phonons: int = PHONONS,
+    temperature: float = TEMPERATURE,
     seed: int = 0,
-) -> Iterator[PotentialSlices]:
+    memory: float | None = None,
+) -> Potentials:
     """Potentials of the block, one for each frozen-phonon configuration; one at rest if ``phonons`` is 0.
 
     Atoms move independently (Einstein model) with the mean square displacements of
-    `rhotem.structure.debye_waller`; the deformation density is smeared by their mean. The same ``seed`` gives the same
-    displacements whatever the density, so sources are compared without thermal noise.
-    """
-    from rhotem.microscope.phonons import displacements
-    from rhotem.structure.debye_waller import mean_square_displacements
+    `rhotem.structure.debye_waller` at ``temperature`` (K); the deformation density is smeared by their mean over the
+    atoms. The same ``seed`` gives the same displacements whatever the density, so sources are compared without thermal
+    noise. ``memory`` is what building one may use, in bytes.
 
-    check_phonons(phonons)
-    if phonons == 0:
-        yield build_potential(cut.block, cut.grid, field)
-        return
-    msd, _ = mean_square_displacements(cut.block.structure, temperature)
-    for moved in displacements(msd, phonons, np.random.default_rng(seed)):
-        yield build_potential(cut.block, cut.grid, field, displacements=moved, deformation_msd=float(np.mean(msd)))
+    Raises
+    ------
+    InputError
+        If the number of configurations or the temperature is negative.
+    """
+    return Potentials(cut, field, phonons, temperature=temperature, seed=seed, memory=memory)
 
 
 def check_phonons(phonons: int) -> None:
@@ -269,38 +357,115 @@ def image(
     cut: Specimen,
     potentials: Iterable[PotentialSlices],
     *,
-    phonons: int = 8,
+    phonons: int | None = None,
     seed: int = 0,
+    scan_step: float | None = None,
+    field_of_view: float | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> ImageSet:
     """Images of one cell of the specimen, averaged over the equal cells of the block.
 
-    ``phonons`` tells how many potentials to expect; further options as `rhotem.microscope.simulate.simulate`.
-    """
-    from rhotem.microscope.parallel import parallel_images
-    from rhotem.microscope.scan import Scan
-    from rhotem.microscope.simulate import simulate
+    Parameters
+    ----------
+    cut : Specimen
+    potentials : iterable of PotentialSlices
+        Of `potential`, or a list; its length is the number of configurations.
+    phonons : int, optional
+        That number, for an iterable without length.
+    seed : int
+        Of counting noise.
+    scan_step : float, optional
+        Largest distance of scan positions, or pixel of the camera, in Å. None: as many as determine the image, with
+        counting noise the microscope's ``pixel``.
+    field_of_view : float, optional
+        Least side of the images in Å: the periodic image is continued over whole cells. None: one cell, with counting
+        noise the microscope's ``field``. Patterns of pixelated detectors are computed for every position of it.
+    progress : Progress
+    **options
+        As `rhotem.microscope.simulate.simulate`: ``algorithm``, ``memory``, ``announce``, ...
 
+    Raises
+    ------
+    InputError
+        If the number of configurations is not known, a length is not positive, or an option has no meaning here.
+    """
+    check_recording(cut.preset, scan_step, field_of_view, options.get("algorithm", "auto"))
+    if phonons is None and not isinstance(potentials, Sized):
+        raise InputError("potentials without length: say how many there are, phonons=...")
+    number = max(1, phonons) if phonons is not None else len(potentials)  # type: ignore[arg-type]  # Sized, see above
+    given = {"pixel": scan_step, "field": field_of_view}
+    microscope = cut.preset.microscope.model_copy(update={k: v for k, v in given.items() if v is not None})
     # A stream of its own: the displacements come from default_rng(seed).
     rng = np.random.default_rng((seed, 1))
     if cut.preset.mode != "stem":
-        shown = parallel_images(
-            potentials, cut.preset.microscope, configurations=max(1, phonons), rng=rng, progress=progress
+        from rhotem.microscope.parallel import parallel_images
+
+        shown = parallel_images(potentials, microscope, configurations=number, rng=rng, progress=progress)
+        shown = shown if cut.preset.mode == "hrtem" else replace(shown, images={})
+    else:
+        scan, repeats = _scan(cut, microscope, scan_step, field_of_view)
+        shown = simulate(
+            potentials,
+            microscope,
+            scan,
+            cut.preset.detectors,
+            repeats=repeats,
+            configurations=number,
+            rng=rng,
+            progress=progress,
+            **options,
         )
-        return shown if cut.preset.mode == "hrtem" else replace(shown, images={})
+    if microscope.dose is None and not shown.patterns and (scan_step or field_of_view):
+        shown = shown.recorded(scan_step or PIXEL, field_of_view or 0.0)
+    scanned = {"positions": list(shown.scan.shape), "size_angstrom": list(shown.scan.size)}
+    asked = {"recorded": {"scan_step": scan_step, "field_of_view": field_of_view}} if scan_step or field_of_view else {}
+    return replace(shown, record=shown.record | {"scan": scanned} | asked)
+
+
+def check_recording(
+    preset: Preset, scan_step: float | None = None, field_of_view: float | None = None, algorithm: str = "auto"
+) -> None:
+    """Refuse what `image` would refuse, before a density is calculated.
+
+    Raises
+    ------
+    InputError
+        If a length is not positive, or the preset has no scan, no image or no choice of algorithm.
+    """
+    for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise InputError(f"{name} {value} Å: expected a positive length")
+        if value is not None and preset.mode == "diffraction":
+            raise InputError(f"{name} {value} Å: preset {preset.name} makes a diffraction pattern only; leave it out")
+    if algorithm != "auto" and preset.mode != "stem":
+        raise InputError(
+            f"algorithm {algorithm!r}: the parallel beam of preset {preset.name} goes through one cell by multislice; "
+            "leave it out"
+        )
+
+
+def remarks(preset: Preset) -> tuple[str, ...]:
+    """What a microscopist might overlook in a preset whose convergence was changed and whose detectors were not."""
+    if "convergence" not in preset.changed or "detectors" in preset.changed or not preset.detectors:
+        return ()
+    listed = ", ".join(f"{image_names(d)[0]} {angles(d)}" for d in preset.detectors)
+    return (f"the detectors stay those of preset {preset.name}: {listed}",)
+
+
+def _scan(
+    cut: Specimen, microscope: Microscope, step: float | None, field: float | None
+) -> tuple[Scan, tuple[int, int]]:
+    """Probe positions, and of how many equal cells the images are the mean.
+
+    Images are known everywhere from the fewest positions of one cell; patterns only where the probe was.
+    """
     nx, ny = cut.repeats[:2]
-    lx, ly = cut.cell.lengths[:2]
-    one = Scan.cell((float(lx), float(ly)), cut.preset.microscope)
-    scan = Scan((one.shape[0] * nx, one.shape[1] * ny), (one.size[0] * nx, one.size[1] * ny))
-    return simulate(
-        potentials,
-        cut.preset.microscope,
-        scan,
-        cut.preset.detectors,
-        repeats=(nx, ny),
-        configurations=max(1, phonons),
-        rng=rng,
-        progress=progress,
-        **options,
-    )
+    lx, ly = (float(length) for length in cut.cell.lengths[:2])
+    one = Scan.cell((lx, ly), microscope)
+    if not any(isinstance(d, Pixelated) for d in cut.preset.detectors) or (step is None and field is None):
+        return Scan((one.shape[0] * nx, one.shape[1] * ny), (lx * nx, ly * ny)), (nx, ny)
+    if step is not None:
+        one = Scan.region((0.0, 0.0), (lx, ly), step, (lx, ly))
+    mx, my = (max(1, int(np.ceil((field or 0.0) / length - 1e-9))) for length in (lx, ly))
+    return Scan((one.shape[0] * mx, one.shape[1] * my), (lx * mx, ly * my)), (1, 1)

@@ -2,23 +2,36 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rhotem.analysis import PHONONS
 from rhotem.cli.common import (
-    ChargeOption,
+    COMPUTING,
+    DENSITY,
+    AlgorithmOption,
+    DensityChargeOption,
+    FileKindOption,
     GpawCacheOption,
     MemoryOption,
     OutOption,
+    PhononsOption,
     PlaneOption,
+    PresetOption,
     ProgressBar,
-    QuietOption,
-    SeedOption,
+    SimulationQuietOption,
+    SimulationSeedOption,
     StructureArgument,
+    TemperatureOption,
+    ThicknessOption,
+    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
+    is_density_file,
     output_folder,
+    source_options,
+    vibration_temperature,
     write_record,
 )
 
@@ -26,7 +39,16 @@ app = typer.Typer()
 
 SourcesOption = Annotated[
     list[str],
-    typer.Option("--source", "-s", help="Density to compare with free atoms: gpaw or a density file; may be repeated."),
+    typer.Option(
+        "--source",
+        "-s",
+        help="Density to compare with free atoms: gpaw, model or a density file; may be repeated.",
+        rich_help_panel=DENSITY,
+    ),
+]
+ReachOption = Annotated[
+    float,
+    typer.Option(metavar="1/Å", help="Structure factors up to this |g| = 1/d.", rich_help_panel=COMPUTING),
 ]
 
 
@@ -37,16 +59,20 @@ def compare(
     zone: ZoneOption = None,
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
-    thickness: Annotated[float | None, typer.Option(metavar="nm", help="Without it the preset's.")] = None,
-    preset: Annotated[str, typer.Option(help="Microscope and detectors.")] = "layered-oxide",
-    phonons: Annotated[int, typer.Option(metavar="N", help="Frozen-phonon configurations, the same for all.")] = 8,
-    g_max: Annotated[float, typer.Option(metavar="1/Å", help="Structure factors up to this |g| = 1/d.")] = 1.0,
-    charge: ChargeOption = 0.0,
-    memory: MemoryOption = None,
-    seed: SeedOption = 0,
+    thickness: ThicknessOption = None,
+    phonons: PhononsOption = PHONONS,
+    temperature: TemperatureOption = None,
+    charge: DensityChargeOption = None,
+    valence: ValenceOption = None,
+    file_kind: FileKindOption = None,
     gpaw_cache: GpawCacheOption = None,
+    preset: PresetOption = "layered-oxide",
+    g_max: ReachOption = 1.0,
+    algorithm: AlgorithmOption = "auto",
+    memory: MemoryOption = None,
+    seed: SimulationSeedOption = 0,
     out: OutOption = Path("rhotem-compare"),
-    quiet: QuietOption = False,
+    quiet: SimulationQuietOption = False,
 ) -> None:
     """Structure factors, images and the contrast of every kind of column, free atoms against another density."""
     from rhotem.analysis import run
@@ -55,7 +81,10 @@ def compare(
     from rhotem.microscope.outputs import write_images
 
     run.check_phonons(phonons)
-    crystal = run.structure(structure, charge=charge)
+    sources = ["free-atoms", *dict.fromkeys(s for s in source if s != "free-atoms")]
+    options = density_options(sources, valence, file_kind, charge=charge, gpaw_cache=gpaw_cache)
+    kelvin = vibration_temperature(phonons, temperature)
+    crystal = run.structure(structure, charge=charge or 0.0)
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
         cut = run.specimen(
@@ -65,17 +94,18 @@ def compare(
             plane=is_plane,
             thickness=thickness,
             preset=preset,
-            primitive=not any(Path(s).exists() for s in source),
+            primitive=not any(is_density_file(s) for s in sources),
         )
-        sources = ["free-atoms", *(s for s in source if s != "free-atoms")]
         with ProgressBar(quiet) as progress:
             result = compare_sources(
                 cut,
                 sources,
                 g_max=g_max,
                 phonons=phonons,
+                temperature=kelvin,
                 seed=seed,
-                source_options={"gpaw": {"cache": gpaw_cache}},
+                source_options=options,
+                algorithm=algorithm,
                 memory=memory,
                 progress=progress,
             )
@@ -89,7 +119,7 @@ def compare(
             )
         comparison_figure(result, folder / "comparison.png")
         tables = result.record()
-        write_record(folder, {"specimen": cut.record(), "phonons": phonons, "seed": seed, **tables})
+        write_record(folder, {"specimen": cut.record(), **tables})
     if quiet:
         return
     for name in result.contrasts[sources[0]]:
@@ -99,3 +129,20 @@ def compare(
             )
             typer.echo(f"{name:8s} {row.label:8s} {values}")
     typer.echo(f"figure and tables in {out}")
+
+
+def density_options(
+    sources: list[str],
+    valence: dict[str, float] | None,
+    file_kind: str | None,
+    *,
+    charge: float | None,
+    gpaw_cache: Path | None,
+) -> dict[str, dict[str, Any]]:
+    """Options of every source; those that describe a file go to the files, of which there must be one."""
+    files = [s for s in sources if is_density_file(s)]
+    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind}
+    return {
+        s: source_options(s, charge=charge, gpaw_cache=gpaw_cache, **(described if s in files or not files else {}))
+        for s in sources
+    }

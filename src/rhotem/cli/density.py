@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rhotem.cli.common import (
-    ChargeOption,
+    DensityChargeOption,
+    FileKindOption,
+    GpawCacheOption,
     JsonOption,
     OutFileOption,
     SourceOption,
     StructureArgument,
+    ValenceOption,
     output_file,
+    source_options,
     to_json,
 )
 
@@ -35,7 +39,10 @@ def density(
     source: SourceOption = "free-atoms",
     kind: KindOption = "total",
     spacing: SpacingOption = 0.1,
-    charge: ChargeOption = 0.0,
+    charge: DensityChargeOption = None,
+    valence: ValenceOption = None,
+    file_kind: FileKindOption = None,
+    gpaw_cache: GpawCacheOption = None,
     charges: ChargesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,10 +54,11 @@ def density(
     from rhotem.density.source import get_source
 
     check_writable(output)
-    crystal = run.structure(structure, charge=charge)
+    options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
+    crystal = run.structure(structure, charge=charge or 0.0)
     if kind == "spin":
         check_spin(source, crystal)
-    field = get_source(source)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
+    field = get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
     for warning in field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)
     with output_file(Path(output)) as target:

@@ -2,80 +2,166 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rhotem.analysis import PHONONS
 from rhotem.cli.common import (
-    ChargeOption,
+    COMPUTING,
+    OPTICS,
+    RECORDING,
+    AlgorithmOption,
+    DensityChargeOption,
+    FileKindOption,
     GpawCacheOption,
     MemoryOption,
     OutOption,
+    PhononsOption,
     PlaneOption,
+    PresetOption,
     ProgressBar,
-    QuietOption,
-    SeedOption,
+    SimulationQuietOption,
+    SimulationSeedOption,
     SourceOption,
     StructureArgument,
+    TemperatureOption,
+    ThicknessOption,
+    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
+    is_density_file,
     output_folder,
+    parse_tilt,
+    source_options,
+    vibration_temperature,
     write_record,
 )
 
+if TYPE_CHECKING:
+    from rhotem.analysis.run import Potentials, Specimen
+    from rhotem.microscope.images import ImageSet
+
 app = typer.Typer()
 
-PresetOption = Annotated[str, typer.Option(help="Microscope and detectors; `rhotem doctor` lists the presets.")]
-ThicknessOption = Annotated[
-    float | None, typer.Option(metavar="nm", help="Thickness of the specimen in nm; without it the preset's.")
+EnergyOption = Annotated[float | None, typer.Option(metavar="kV", help="Beam energy.", rich_help_panel=OPTICS)]
+ConvergenceOption = Annotated[
+    float | None, typer.Option(metavar="mrad", help="Convergence semi-angle.", rich_help_panel=OPTICS)
 ]
-PhononsOption = Annotated[
-    int, typer.Option(metavar="N", help="Frozen-phonon configurations; 0: atoms at rest, no TDS.")
+DefocusOption = Annotated[
+    float | None, typer.Option(metavar="nm", help="Defocus; positive is underfocus.", rich_help_panel=OPTICS)
 ]
-TemperatureOption = Annotated[float, typer.Option(metavar="K", help="Temperature of the atoms' vibration.")]
+CsOption = Annotated[
+    float | None, typer.Option(metavar="mm", help="Third-order spherical aberration.", rich_help_panel=OPTICS)
+]
+AberrationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="C30=-5um",
+        help="Any aberration, C12=2nm, phi12=30deg, ...; without unit nm or degrees; may be repeated.",
+        rich_help_panel=OPTICS,
+    ),
+]
+TiltOption = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_tilt, metavar="x,y", help="Mistilt of the crystal about x and y in mrad.", rich_help_panel=OPTICS
+    ),
+]
+SourceSizeOption = Annotated[
+    float | None, typer.Option(metavar="Å", help="FWHM of the effective source.", rich_help_panel=OPTICS)
+]
+DetectorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=inner-outer",
+        help="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments; CoM=40; 4D=40: "
+        "patterns; may be repeated.",
+        rich_help_panel=RECORDING,
+    ),
+]
 DoseOption = Annotated[
-    float | None, typer.Option(metavar="e/Å²", help="Electrons per Å²; without it no counting noise.")
+    float | None,
+    typer.Option(metavar="e/Å²", help="Electrons per Å²; without it no counting noise.", rich_help_panel=RECORDING),
 ]
-DefocusOption = Annotated[float | None, typer.Option(metavar="nm", help="Defocus; positive is underfocus.")]
-SourceSizeOption = Annotated[float | None, typer.Option(metavar="Å", help="FWHM of the effective source.")]
-SamplingOption = Annotated[float | None, typer.Option(metavar="Å", help="Largest pixel of the potential.")]
+ScanStepOption = Annotated[
+    float | None,
+    typer.Option(metavar="Å", help="Largest distance of scan positions, or camera pixel.", rich_help_panel=RECORDING),
+]
+FieldOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="Å", help="Least side of the images, in whole cells; without it one cell.", rich_help_panel=RECORDING
+    ),
+]
+SamplingOption = Annotated[
+    float | None, typer.Option(metavar="Å", help="Largest pixel of the potential.", rich_help_panel=COMPUTING)
+]
 
 
 @app.command()
 def image(
     structure: StructureArgument,
-    source: SourceOption = "free-atoms",
     zone: ZoneOption = None,
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
     thickness: ThicknessOption = None,
-    preset: PresetOption = "layered-oxide",
-    phonons: PhononsOption = 8,
-    temperature: TemperatureOption = 300.0,
-    defocus: DefocusOption = None,
-    source_size: SourceSizeOption = None,
-    dose: DoseOption = None,
-    sampling: SamplingOption = None,
-    charge: ChargeOption = 0.0,
-    memory: MemoryOption = None,
-    seed: SeedOption = 0,
+    phonons: PhononsOption = PHONONS,
+    temperature: TemperatureOption = None,
+    source: SourceOption = "free-atoms",
+    charge: DensityChargeOption = None,
+    valence: ValenceOption = None,
+    file_kind: FileKindOption = None,
     gpaw_cache: GpawCacheOption = None,
+    preset: PresetOption = "layered-oxide",
+    energy: EnergyOption = None,
+    convergence: ConvergenceOption = None,
+    defocus: DefocusOption = None,
+    cs: CsOption = None,
+    aberration: AberrationOption = None,
+    tilt: TiltOption = None,
+    source_size: SourceSizeOption = None,
+    detector: DetectorOption = None,
+    dose: DoseOption = None,
+    scan_step: ScanStepOption = None,
+    field_of_view: FieldOption = None,
+    algorithm: AlgorithmOption = "auto",
+    sampling: SamplingOption = None,
+    memory: MemoryOption = None,
+    seed: SimulationSeedOption = 0,
     out: OutOption = Path("rhotem-output"),
-    quiet: QuietOption = False,
+    quiet: SimulationQuietOption = False,
 ) -> None:
-    """Simulate STEM images of a crystal: HAADF, ABF, iDPC and what else the preset's detectors see.
+    """Simulate STEM images of a crystal: HAADF, ABF, iDPC and what else the detectors see.
 
-    Without --zone the crystal system decides: [100] of hexagonal and trigonal crystals, where the Li, O and metal
-    columns of layered oxides lie apart, [110] of cubic ones, [001] otherwise.
+    Without --zone it is [100] of hexagonal and trigonal crystals, where the
+    Li, O and metal columns of layered oxides lie apart, [110] of cubic ones,
+    [001] otherwise. Options of the microscope change the preset.
     """
     from rhotem.analysis import run
-    from rhotem.microscope.outputs import write_images
-    from rhotem.structure.debye_waller import mean_square_displacements
 
     started = time.perf_counter()
-    chosen = run.adjusted_preset(preset, defocus=defocus, source_size=source_size, dose=dose)
-    run.check_phonons(phonons)
-    crystal = run.structure(structure, charge=charge)
+    chosen = run.adjusted_preset(
+        preset,
+        energy=energy,
+        convergence=convergence,
+        defocus=defocus,
+        cs=cs,
+        aberrations=aberration or (),
+        tilt=tilt,
+        source_size=source_size,
+        detectors=detector or (),
+        dose=dose,
+    )
+    recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
+    run.check_recording(chosen, **recording)
+    motion: dict[str, Any] = {
+        "phonons": phonons,
+        "temperature": vibration_temperature(phonons, temperature),
+        "seed": seed,
+    }
+    options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
+    crystal = run.structure(structure, charge=charge or 0.0)
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
         cut = run.specimen(
@@ -86,41 +172,53 @@ def image(
             thickness=thickness,
             preset=chosen,
             sampling=sampling,
-            primitive=not Path(source).exists(),
+            primitive=not is_density_file(source),
         )
-        motion = mean_square_displacements(cut.cell.structure, temperature)[1] if phonons else "at rest"
-        field = run.density(cut, source, **({"cache": gpaw_cache} if source == "gpaw" else {}))
-        tell = (lambda text: None) if quiet else typer.echo
-        tell(str(cut))
-        for note in cut.cell.notes:
-            tell(f"note: {note}")
-        for warning in field.record.get("warnings", ()):
-            typer.echo(f"warning: {warning}", err=True)
-        tell(f"density: {field.source}; " + (f"{phonons} frozen-phonon configurations" if phonons else "no TDS"))
-        with ProgressBar(quiet) as progress:
-            potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed)
-            images = run.image(
-                cut,
-                potentials,
-                phonons=phonons,
-                memory=memory,
-                seed=seed,
-                announce=lambda plan: tell(str(plan)),
-                progress=progress,
-            )
-        written = write_images(images, folder, labels=cut.cell.labels, source=field.source, phonons=phonons)
-        record = {
-            "specimen": cut.record(),
-            "density": {"source": field.source, "reference": field.reference, **field.record},
-            "phonons": {
-                "configurations": phonons,
-                "temperature_K": temperature,
-                "seed": seed,
-                "displacements": motion,
-            },
-            "simulation": images.record,
-            "seconds": round(time.perf_counter() - started, 2),
-        }
-        write_record(folder, record)
+        potentials = run.potential(cut, run.density(cut, source, **options), memory=memory, **motion)
+        images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, **recording)
+        written = _write(folder, cut, potentials, images, started)
     if not quiet:
-        typer.echo(f"{len(images.images)} images in {out} after {record['seconds']:.1f} s: {', '.join(written)}")
+        typer.echo(f"{images}\n{len(images.images)} images in {out}: {', '.join(written)}")
+
+
+def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options: Any) -> "ImageSet":
+    """Say what will be done, and do it."""
+    from rhotem.analysis import run
+
+    def tell(text: str) -> None:
+        if not quiet:
+            typer.echo(text)
+
+    tell(str(cut))
+    for note in (*cut.cell.notes, *run.remarks(cut.preset)):
+        tell(f"note: {note}")
+    for warning in potentials.field.record.get("warnings", ()):
+        typer.echo(f"warning: {warning}", err=True)
+    moving = f"{potentials.phonons} frozen-phonon configurations" if potentials.phonons else "no TDS"
+    tell(f"density: {potentials.field.source}; {moving}")
+    with ProgressBar(quiet) as progress:
+        return run.image(cut, potentials, announce=lambda plan: tell(str(plan)), progress=progress, **options)
+
+
+def _write(folder: Path, cut: "Specimen", potentials: "Potentials", images: "ImageSet", started: float) -> list[str]:
+    """Images and record; returns the names of the files."""
+    from rhotem.microscope.outputs import PIXEL, write_images
+
+    field = potentials.field
+    written = write_images(
+        images,
+        folder,
+        labels=cut.cell.labels,
+        source=field.source,
+        phonons=potentials.phonons,
+        pixel=None if "recorded" in images.record else PIXEL,
+    )
+    record = {
+        "specimen": cut.record(),
+        "density": {"source": field.source, "reference": field.reference, **field.record},
+        "phonons": potentials.record(),
+        "simulation": images.record,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    write_record(folder, record)
+    return written

@@ -6,40 +6,60 @@ from typing import Annotated
 import typer
 
 from rhotem.cli.common import (
-    ChargeOption,
+    COMPUTING,
+    SPECIMEN,
+    DensityChargeOption,
+    FileKindOption,
+    GpawCacheOption,
+    MemoryOption,
     OutFileOption,
     PlaneOption,
     SourceOption,
     StructureArgument,
+    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
+    is_density_file,
     output_file,
+    source_options,
 )
 
 app = typer.Typer()
 
-SamplingOption = Annotated[float, typer.Option(metavar="Å", help="Largest pixel.")]
-SliceOption = Annotated[float, typer.Option(metavar="Å", help="Thickest slice.")]
-RepeatOption = Annotated[str, typer.Option(metavar="nx,ny,nz", help="Repeats of the oriented cell.")]
+SamplingOption = Annotated[float, typer.Option(metavar="Å", help="Largest pixel.", rich_help_panel=COMPUTING)]
+SliceOption = Annotated[float, typer.Option(metavar="Å", help="Thickest slice.", rich_help_panel=COMPUTING)]
+RepeatOption = Annotated[
+    str, typer.Option(metavar="nx,ny,nz", help="Repeats of the oriented cell.", rich_help_panel=SPECIMEN)
+]
+EnergyOption = Annotated[
+    float | None,
+    typer.Option(metavar="kV", help="Beam energy, needed for the phase gratings of .sli.", rich_help_panel=COMPUTING),
+]
 
 
 @app.command()
 def potential(
     structure: StructureArgument,
     output: OutFileOption,
-    source: SourceOption = "free-atoms",
     zone: ZoneOption = None,
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
+    repeat: RepeatOption = "1,1,1",
+    source: SourceOption = "free-atoms",
+    charge: DensityChargeOption = None,
+    valence: ValenceOption = None,
+    file_kind: FileKindOption = None,
+    gpaw_cache: GpawCacheOption = None,
     sampling: SamplingOption = 0.05,
     slice_thickness: SliceOption = 1.0,
-    repeat: RepeatOption = "1,1,1",
-    charge: ChargeOption = 0.0,
+    energy: EnergyOption = None,
+    memory: MemoryOption = None,
 ) -> None:
-    """Build the potential at rest and write it: .zarr (own), .h5 (Prismatic), .addpot (Dr. Probe).
+    """Build the potential at rest and write it: .zarr (own), .h5 (Prismatic), .addpot and .sli (Dr. Probe).
 
-    A .cfg (QSTEM) or .xyz (TEMSIM) output holds the oriented structure, for programs that take no potential. Files of
-    other programs follow their documented layout and are untested in those programs.
+    A .cfg (QSTEM) or .xyz (TEMSIM) output holds the oriented structure, for
+    programs that take no potential. Files of other programs follow their
+    documented layout and are untested in those programs.
     """
     from rhotem.analysis import run
     from rhotem.potential import files
@@ -47,10 +67,12 @@ def potential(
     from rhotem.structure.debye_waller import mean_square_displacements
     from rhotem.structure.supercell import imaging_grid, repeated_grid
 
-    crystal = run.structure(structure, charge=charge)
+    check_energy(output, energy)
+    options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
+    crystal = run.structure(structure, charge=charge or 0.0)
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)
-    cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not Path(source).exists())
+    cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not is_density_file(source))
     block = cell.repeated(*counts)
     formula = block.structure.formula
     with output_file(Path(output)) as target:
@@ -59,17 +81,32 @@ def potential(
             structure_writer(block.structure, target, mean_square_displacements(block.structure)[0])
             typer.echo(f"oriented structure of {formula}: {len(block.structure)} atoms\nwritten: {output}")
             return
-        files.check_ending(target)
         grid = repeated_grid(imaging_grid(cell, sampling, slice_thickness), *counts)
-        field = run.density(cell, source)
+        field = run.density(cell, source, **options)
         for warning in field.record.get("warnings", ()):
             typer.echo(f"warning: {warning}", err=True)
-        slices = build_potential(block, grid, field)
-        files.write(slices, target)
+        slices = build_potential(block, grid, field, memory_limit=memory)
+        written = files.write(slices, target, None if energy is None else 1e3 * energy)
+    many = f"{Path(output).parent / written[0].name} to {written[-1].name}" if len(written) > 1 else str(output)
     typer.echo(
         f"potential of {formula} from {field.source}: {grid.shape[2]} slices of {grid.shape[0]} x {grid.shape[1]}, "
-        f"mean inner potential {slices.mean_inner_potential:.2f} V\nwritten: {output}"
+        f"mean inner potential {slices.mean_inner_potential:.2f} V\nwritten: {many}"
     )
+
+
+def check_energy(output: Path, energy: float | None) -> None:
+    """Refuse an unknown ending, and phase gratings without a beam energy, before anything is computed."""
+    from rhotem.core import InputError
+    from rhotem.potential import files
+
+    files.check_ending(output)
+    grating = Path(output).suffix.lower() == ".sli"
+    if grating and energy is None:
+        raise InputError(f"{output}: a phase grating is made for one beam energy; give --energy, such as --energy 200")
+    if not grating and energy is not None:
+        raise InputError(f"--energy {energy:g}: {output} holds a potential, the same for every energy; leave it out")
+    if energy is not None and not 10 <= energy <= 1300:
+        raise InputError(f"--energy {energy:g}: expected 10 to 1300 kV")
 
 
 def parse_repeats(text: str) -> tuple[int, int, int]:

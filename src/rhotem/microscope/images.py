@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.microscope.scan import Scan, fourier_resample, translation_average
+from rhotem.microscope.signals import field_of_view
 
 #: Unit of an image by the end of its name; all others are fractions of the incident beam.
 UNITS = {"iDPC": "rad", "iCoM": "rad", "dDPC": "mrad/Å", "DPCx": "mrad", "DPCy": "mrad", "CoMx": "mrad", "CoMy": "mrad"}
@@ -44,6 +45,24 @@ class ImageSet:
             raise InputError(f"no image {name!r}; there are {', '.join(self.images)}")
         return self.images[name]
 
+    def __str__(self) -> str:
+        step, size = self.scan.step, self.scan.size
+        rows: list[tuple[str, ...]] = [("image", "unit", "least", "mean", "most")]
+        for name, image in self.images.items():
+            rows.append((name, unit(name) or "beam", *(f"{v:.4g}" for v in (image.min(), image.mean(), image.max()))))
+        rows += [(name, "beam", "patterns", f"{p.shape[2]} x {p.shape[3]}", "") for name, p in self.patterns.items()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = [
+            "  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1])])
+            + "".join(f"  {cell:>{width}}" for cell, width in zip(row[2:], widths[2:], strict=True))
+            for row in rows
+        ]
+        head = (
+            f"{self.scan.shape[0]} x {self.scan.shape[1]} positions, {step[0]:.3g} x {step[1]:.3g} Å apart, "
+            f"on {size[0]:.2f} x {size[1]:.2f} Å"
+        )
+        return "\n".join([head, *(line.rstrip() for line in table)])
+
     @property
     def sampling(self) -> tuple[float, float]:
         """Å per pixel along x and y."""
@@ -61,6 +80,20 @@ class ImageSet:
         shape = (int(np.ceil(self.scan.size[0] / step - 1e-9)), int(np.ceil(self.scan.size[1] / step - 1e-9)))
         images = {name: fourier_resample(image, shape) for name, image in self.images.items()}
         return replace(self, images=images, scan=replace(self.scan, shape=shape), patterns={})
+
+    def recorded(self, pixel: float, field: float = 0.0) -> "ImageSet":
+        """The same images at positions at most ``pixel`` (Å) apart, continued over whole cells to ``field`` (Å) a side.
+
+        Raises
+        ------
+        InputError
+            If the scan is not periodic.
+        """
+        self._require_periodic("another field of view")
+        scan, images = self.scan, {}
+        for name, image in self.images.items():
+            images[name], scan = field_of_view(image, self.scan, pixel, field)
+        return replace(self, images=images, scan=scan, patterns={})
 
     def averaged(self, translations: npt.NDArray[np.float64]) -> "ImageSet":
         """Images averaged over lattice ``translations`` (n, 2) in Å of the projected crystal."""

@@ -1,21 +1,24 @@
 """Images to files: pictures with scale bars, HyperSpy-readable and TIFF files with calibration, Zarr, and a record."""
 
 import json
+import math
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
 from rhotem.core import InputError
 from rhotem.microscope.images import ImageSet, unit
 from rhotem.microscope.pictures import draw_images, draw_pacbed
+from rhotem.microscope.settings import Detector, angles, image_names
 
 #: Version of the layout of the files written here.
 FORMAT = 1
@@ -142,8 +145,32 @@ def _caption(images: ImageSet, labels: Mapping[str, str] | None, source: str, ph
         "dose": microscope.get("dose"),
         "energy_keV": microscope.get("energy", 0) / 1e3,
         "convergence_mrad": microscope.get("convergence"),
+        "lens": _lens(microscope),
+        "angles": _angles(record.get("detectors", ())),
         "thickness_nm": record.get("thickness", plan.get("slices", 0) * plan.get("slice_thickness", 0)) / 10,
     }
+
+
+def _lens(microscope: Mapping[str, Any]) -> str:
+    """Defocus, aberrations, tilt and source size, where they are not zero, in words."""
+    parts = [f"defocus {microscope['defocus'] / 10:g} nm"] if microscope.get("defocus") else []
+    lengths = {"Cs": microscope.get("cs", 0.0)} | dict(microscope.get("aberrations", {}))
+    for name, value in lengths.items():
+        if name.startswith("phi"):
+            parts.append(f"{name} {math.degrees(value):g}°")
+        elif value:
+            scale, unit_name = next(((s, u) for s, u in ((1e7, "mm"), (1e4, "µm")) if abs(value) >= s), (10.0, "nm"))
+            parts.append(f"{name} {value / scale:g} {unit_name}")
+    tilt = microscope.get("tilt", (0.0, 0.0))
+    parts += [f"tilt {tilt[0]:g}, {tilt[1]:g} mrad"] if any(tilt) else []
+    parts += [f"source {microscope['source_size']:g} Å"] if microscope.get("source_size") else []
+    return ", ".join(parts)
+
+
+def _angles(detectors: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Angles of the detector by name of the image."""
+    found = TypeAdapter(list[Detector]).validate_python(list(detectors))
+    return {name: angles(detector) for detector in found for name in image_names(detector)}
 
 
 def _write_hspy(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:
@@ -199,7 +226,7 @@ def _axis(name: str, units: str, size: int, scale: float, offset: float, index: 
 
 
 def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, Any]:
-    details = {k: v for k, v in caption.items() if v is not None and k != "labels"}
+    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles")}
     return {
         "General": {"title": name},
         "Signal": {"signal_type": "", "quantity": f"{name} ({quantity or 'fraction of beam'})"},

@@ -32,7 +32,8 @@ def draw_images(
         A periodic scan is repeated to a size the eye can read; one cell is outlined.
     path : path
     caption : dict
-        Keys ``labels``, ``source``, ``no_tds``, ``dose``, ``energy_keV``, ``convergence_mrad``, ``thickness_nm``.
+        Keys ``labels``, ``source``, ``no_tds``, ``dose``, ``energy_keV``, ``convergence_mrad``, ``thickness_nm``,
+        ``lens`` (defocus and aberrations in words), ``angles`` (detector angles by image).
     names : sequence of str or None
         None: what microscopists show, that is no deflection components.
     """
@@ -122,7 +123,8 @@ def _panel(
     labels = caption.get("labels", {})
     axes.set_xlabel(f"x {labels['x']}" if labels.get("x") else "x", fontsize=7)
     axes.set_ylabel(f"y {labels['y']}" if labels.get("y") else "y", fontsize=7)
-    axes.set_title(f"{name} ({unit(name)})" if unit(name) else name, fontsize=9)
+    seen = caption.get("angles", {}).get(name, "")
+    axes.set_title(" ".join(x for x in (name, seen, f"({unit(name)})" if unit(name) else "") if x), fontsize=9)
     bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
     bar.ax.tick_params(labelsize=6)
     _scale_bar(axes, size)
@@ -173,4 +175,6 @@ def _headline(caption: dict[str, Any]) -> str:
         f"{caption['dose']:g} e/Å²" if caption.get("dose") else "",
     ]
     first = ", ".join(part for part in parts if part)
+    if caption.get("lens"):
+        first += "\n" + caption["lens"]
     return first + (f"\ndensity: {caption['source']}" if caption.get("source") else "")

@@ -50,6 +50,8 @@ class Plan:
         Largest angle the grid carries, mrad.
     memory, seconds : float
         Estimates: bytes, and seconds of all configurations on ``threads`` cores.
+    limit : float or None
+        Bytes that were allowed.
     """
 
     algorithm: str
@@ -68,6 +70,7 @@ class Plan:
     interpolation: tuple[int, int] = (1, 1)
     shared: bool = False
     alternatives: dict[str, float] = field(default_factory=dict)
+    limit: float | None = None
 
     def record(self) -> dict:
         """As a JSON-ready dictionary."""
@@ -91,7 +94,8 @@ class Plan:
                 f"probes      {self.probes} on {size[0]:.1f} × {size[1]:.1f} Å",
                 f"algorithm   {what}",
                 f"phonons     {configurations} configurations" + (", one for each κ" if self.shared else ""),
-                f"memory      {self.memory / 1e9:.2f} GB",
+                f"memory      {self.memory / 1e9:.2f} GB"
+                + ("" if self.limit is None else f" of {self.limit / 1e9:.2f} GB allowed"),
                 f"time        about {_duration(self.seconds)} on {self.threads} cores",
             ]
         )
@@ -156,7 +160,7 @@ def make_plan(
     exact = [plan for plan in fitting if plan.interpolation == (1, 1)]
     chosen = min(exact or fitting, key=lambda plan: plan.seconds)
     alternatives = {plan.algorithm: plan.seconds for plan in plans}
-    return Plan(**{**asdict(chosen), "alternatives": alternatives})
+    return Plan(**{**asdict(chosen), "alternatives": alternatives, "limit": limit})
 
 
 def check_grid(sampling: tuple[float, float], microscope: Microscope, detectors: "Detectors") -> None:

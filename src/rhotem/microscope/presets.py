@@ -1,6 +1,7 @@
 """Named settings that microscopists of battery materials use; each says how well founded it is."""
 
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,7 @@ from rhotem.microscope.settings import (
     Pixelated,
     Segmented,
     Settings,
+    largest_angle,
 )
 
 
@@ -29,6 +31,8 @@ class Preset(Settings):
         Usual specimen thickness in nm.
     mode : "stem", "hrtem" or "diffraction"
         Scanned focused probe, or parallel illumination.
+    changed : tuple of str
+        Settings that are not the preset's own any more (`adjusted`).
     """
 
     name: str
@@ -38,6 +42,7 @@ class Preset(Settings):
     detectors: tuple[Detector, ...] = ()
     thickness: float = Field(10.0, gt=0)
     mode: str = "stem"
+    changed: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _mode(self) -> Self:
@@ -45,8 +50,63 @@ class Preset(Settings):
             raise ValueError(f"mode {self.mode!r} is not one of stem, hrtem, diffraction")
         return self
 
+    def adjusted(self, detectors: Sequence[Detector] = (), **microscope: Any) -> "Preset":
+        """The same preset with other detectors, and with some settings of the microscope replaced.
+
+        Parameters
+        ----------
+        detectors : sequence of detectors
+            Instead of the preset's; none: the preset's stay.
+        **microscope
+            Fields of `Microscope` in its units (eV, mrad, Å). None leaves a setting as it is; ``aberrations`` are added
+            to the preset's, and one called C10 or C30 replaces defocus or cs.
+
+        Returns
+        -------
+        Preset
+            Its ``changed`` names what was replaced.
+
+        Raises
+        ------
+        InputError
+            If a value is outside its range, or means nothing in this preset's mode.
+        """
+        changes = {name: value for name, value in microscope.items() if value is not None}
+        if detectors:
+            largest_angle(list(detectors))
+        changed = [*changes, *(["detectors"] if detectors else [])]
+        for name in changed:
+            if name in _MEANINGLESS[self.mode]:
+                raise InputError(
+                    f"preset {self.name}: {name.replace('_', ' ')} means nothing with parallel illumination; "
+                    "leave it out, or choose a preset that scans a probe"
+                )
+        if not changed:
+            return self
+        settings = self.microscope.model_dump() | changes
+        added = dict(changes.get("aberrations", {}))
+        settings["aberrations"] = self.microscope.aberrations | added
+        for name, field in (("C10", "defocus"), ("C30", "cs")):
+            if name in added and field not in changes:
+                settings[field] = 0.0
+            elif name not in added and field in changes:
+                settings["aberrations"].pop(name, None)
+        update = {
+            "microscope": Microscope(**settings),
+            "detectors": tuple(detectors) or self.detectors,
+            "changed": tuple(sorted({*self.changed, *changed})),
+        }
+        return self.model_copy(update=update)
+
 
 _COMMON = "common practice"
+
+#: Settings without meaning in a mode.
+_MEANINGLESS: dict[str, tuple[str, ...]] = {
+    "stem": (),
+    "hrtem": ("detectors", "source_size"),
+    "diffraction": ("detectors", "source_size", "dose"),
+}
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset

@@ -1,5 +1,6 @@
 """The microscope and its detectors: what an operator sets, with units and signs of docs/conventions.md."""
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -115,7 +116,7 @@ class _Ring(Settings):
     name: str
     edges: Literal["soft", "hard"] = "soft"
     inner: float = Field(0.0, ge=0)
-    outer: float = Field(gt=0)
+    outer: float = Field(gt=0, lt=1000)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -177,6 +178,18 @@ class Pixelated(Settings):
 Detector = Annotated[Annular | Segmented | CenterOfMass | Pixelated, Field(discriminator="kind")]
 
 
+def angles(detector: Detector) -> str:
+    """The angles of a detector in words."""
+    inner = getattr(detector, "inner", 0.0)
+    return f"{inner:g}–{detector.outer:g} mrad" if inner else f"to {detector.outer:g} mrad"
+
+
+def image_names(detector: Detector) -> list[str]:
+    """Names of the images, or patterns, that a detector gives."""
+    suffixes = {"segmented": ("iDPC", "dDPC", "DPCx", "DPCy"), "com": ("CoMx", "CoMy", "iCoM")}
+    return [detector.name + suffix for suffix in suffixes.get(detector.kind, ("",))]
+
+
 def largest_angle(detectors: "list[Detector] | tuple[Detector, ...]") -> float:
     """Largest detected angle in mrad.
 
@@ -191,3 +204,59 @@ def largest_angle(detectors: "list[Detector] | tuple[Detector, ...]") -> float:
     if len(set(names)) < len(names):
         raise InputError(f"detector names {[n for _, n in names]} repeat; give every detector its own name")
     return max(d.outer for d in detectors)
+
+
+#: Lengths in Å and angles in rad by the units that aberrations may be written in.
+LENGTHS = {"": 10.0, "Å": 1.0, "A": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "mm": 1e7}
+ANGLES = {"": math.pi / 180, "deg": math.pi / 180, "°": math.pi / 180, "rad": 1.0}
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+
+def parse_aberration(text: str) -> tuple[str, float]:
+    """Name and value (Å, rad) of an aberration written as ``C30=-5um``, ``C12=2nm`` or ``phi12=30``.
+
+    A coefficient without a unit is in nm, an azimuth in degrees.
+
+    Raises
+    ------
+    InputError
+        If the name, the number or the unit is not known.
+    """
+    match = re.fullmatch(rf"\s*(\w+)\s*=\s*({_NUMBER})\s*(\D*?)\s*", text)
+    name = match[1] if match else text.split("=")[0].strip()
+    known = {a.lower(): a for a in ABERRATIONS}
+    if name.lower() not in known:
+        raise InputError(f"aberration {text!r}: {name!r} is not known; use {', '.join(ABERRATIONS)}")
+    name = known[name.lower()]
+    units = ANGLES if name.startswith("phi") else LENGTHS
+    if match is None or match[3] not in units:
+        raise InputError(
+            f"aberration {text!r}: expected {name}= and a number in "
+            + ("degrees or with the unit rad" if units is ANGLES else "nm or with the unit Å, nm, um or mm")
+        )
+    return name, float(match[2]) * units[match[3]]
+
+
+def parse_detector(text: str) -> Detector:
+    """A detector written as ``NAME=inner-outer`` or ``NAME=outer``, angles in mrad.
+
+    ``DPC=6-22`` (also iDPC, dDPC) has four segments, ``CoM=40`` and ``iCoM=40`` give the first moment up to that angle,
+    ``4D=40`` every diffraction pattern; any other name is that of an annular detector.
+
+    Raises
+    ------
+    InputError
+        If it is not written so, or the angles make no detector.
+    """
+    match = re.fullmatch(rf"\s*([\w.+]+)\s*=\s*(?:({_NUMBER})\s*[-–:]\s*)?({_NUMBER})\s*(?:mrad)?\s*", text)
+    if match is None:
+        raise InputError(f"detector {text!r}: expected NAME=inner-outer in mrad, such as HAADF=68-200")
+    name, inner, outer = match[1], float(match[2] or 0.0), float(match[3])
+    kind = name.lower()
+    if kind in ("com", "icom", "4d"):
+        if inner:
+            raise InputError(f"detector {text!r}: {name} has no inner angle; write {name}={outer:g}")
+        return Pixelated(outer=outer) if kind == "4d" else CenterOfMass(outer=outer)
+    if kind in ("dpc", "idpc", "ddpc"):
+        return Segmented(inner=inner, outer=outer)
+    return Annular(name=name, inner=inner, outer=outer)

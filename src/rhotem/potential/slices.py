@@ -95,9 +95,11 @@ def build_potential(
         What the deformation density does when atoms are displaced: it is smeared by exp(−2π²g²⟨u²⟩); stays; or is
         split by Hirshfeld weights and moved with the atoms (`rhotem.potential.hirshfeld`; slower).
     deformation_msd : float, array or None
-        ⟨u²⟩ in Å² for "averaged"; an array over atoms is averaged; None takes it from ``displacements``.
+        ⟨u²⟩ in Å² for "averaged"; an array over the imaging cell's atoms is averaged, every atom counting once; None
+        takes the mean square of ``displacements``. One number smears all of Δn: bonding charge lies between atoms and
+        belongs to none of them ("hirshfeld" divides it).
     memory_limit : float or None
-        Bytes this call may use; None for no limit.
+        Bytes this call may use; None for no limit. Less makes it work on fewer slices at once.
     precision : "single" or "double"
         float32 (complex64 sums of double-precision phases) or float64.
     progress : Progress
@@ -200,6 +202,20 @@ def _record(
             "deformation_grid": list(field.grid.shape),
             "deformation_phonons": moved or "at rest",
             "deformation_msd_A2": damping,
-            "net_charge": "compensated by a uniform background" if abs(field.structure.charge) > 1e-9 else "none",
+            "deformation_msd": "mean over the atoms of the imaging cell" if damping else "none",
+            "net_charge": _charge(field),
         }
     return record
+
+
+def _charge(field: DensityField) -> str:
+    """What becomes of the crystal's charge, in words: an infinite crystal has no potential with one."""
+    from rhotem.density.fourier import coefficients
+
+    charge = field.structure.charge
+    if abs(charge) < 1e-9:
+        return "none"
+    carried = -float(coefficients(field, [[0, 0, 0]])[0].real) * field.grid.volume
+    if abs(carried) < 0.01 * abs(charge):
+        return f"{charge:+g} e per crystal cell left out: the density is that of neutral atoms"
+    return f"{charge:+g} e per crystal cell in the density, compensated by a uniform background"

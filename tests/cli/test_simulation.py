@@ -1,0 +1,190 @@
+"""`rhotem image`, `compare`, `potential`: options reach the simulation and its record; bad ones leave nothing behind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rhotem.analysis import run
+from rhotem.cli import common, main
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.density.field import DensityField
+from rhotem.density.files import write_density
+from rhotem.structure.phases import phase
+
+
+def invoke(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main.app, [str(a) for a in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def record_of(folder: Path) -> dict:
+    return json.loads((folder / "record.json").read_text())
+
+
+@pytest.fixture
+def thin(tmp_path: Path) -> list[object]:
+    """The cheapest image there is."""
+    return ["image", "LiF", "--thickness", "0.4", "--phonons", "0", "--detector", "BF=8", "--out", tmp_path / "out"]
+
+
+def test_every_microscope_option_lands_in_the_record(thin: list[object], tmp_path: Path) -> None:
+    optics = [
+        *("--energy", 80, "--convergence", 18, "--defocus", -2, "--cs", 0.001, "--aberration", "C12=2nm"),
+        *("--aberration", "phi12=90", "--tilt", "2,-1", "--source-size", 0.5, "--detector", "DPC=4-18"),
+        *("--seed", 7, "--algorithm", "bloch", "--memory", "2GB"),
+    ]
+    code, out, err = invoke(*thin, *optics)
+    assert code == 0, err
+    record = record_of(tmp_path / "out")
+    microscope, plan = record["simulation"]["microscope"], record["simulation"]["plan"]
+    wanted = {"energy": 80e3, "convergence": 18, "defocus": -20.0, "cs": 1e4, "source_size": 0.5, "tilt": [2.0, -1.0]}
+    assert {key: microscope[key] for key in wanted} == wanted
+    assert microscope["aberrations"] == pytest.approx({"C12": 20.0, "phi12": np.pi / 2})
+    assert [(d["kind"], d["outer"]) for d in record["simulation"]["detectors"]] == [("annular", 8), ("segmented", 18)]
+    assert plan["algorithm"] == "bloch" and plan["limit"] == 2e9
+    assert "of 2.00 GB allowed" in out
+    assert set(record["specimen"]["preset"]["changed"]) >= {"energy", "convergence", "detectors", "tilt"}
+    assert (tmp_path / "out" / "iDPC.png").exists() and not (tmp_path / "out" / "HAADF.png").exists()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--energy", "-80"], "energy"),
+        (["--energy", "200000"], "energy"),
+        (["--convergence", "0"], "convergence"),
+        (["--aberration", "C99=1"], "C99"),
+        (["--aberration", "C30=fast"], "C30= and a number"),
+        (["--aberration", "C12=1", "--aberration", "C12=2"], "given twice"),
+        (["--cs", "1", "--aberration", "C30=1um"], "given twice"),
+        (["--tilt", "1"], "two angles"),
+        (["--tilt", "1,nan"], "two angles"),
+        (["--detector", "HAADF=200-68"], "must be below"),
+        (["--detector", "HAADF"], "NAME=inner-outer"),
+        (["--detector", "BF=8"], "repeat"),
+        (["--dose", "-1"], "dose"),
+        (["--source-size", "-1"], "source_size"),
+        (["--scan-step", "0"], "scan step 0"),
+        (["--field-of-view", "-3"], "field of view -3"),
+        (["--algorithm", "fast"], "--algorithm"),
+        (["--memory", "lots"], "unit"),
+        (["--memory", "1KB"], "0.00 GB allowed"),
+        (["--seed", "-1"], "--seed"),
+        (["--thickness", "-1"], "thickness -1"),
+        (["--temperature", "-5", "--phonons", "2"], "temperature -5"),
+        (["--valence", "Li=1"], "describe a density file"),
+        (["--file-kind", "total"], "describe a density file"),
+        (["--valence", "lithium"], "Li=1,O=6"),
+        (["--preset", "saed", "--dose", "5"], "parallel illumination"),
+        (["--preset", "cryo-sei-hrtem", "--algorithm", "prism"], "parallel"),
+    ],
+)
+def test_bad_values_are_one_line_and_leave_nothing(
+    thin: list[object], tmp_path: Path, options: list[str], words: str
+) -> None:
+    code, _, err = invoke(*(thin[:6] + thin[8:] if "--preset" in options else thin), *options)
+    assert code == 2, err
+    assert err.splitlines()[-1].startswith("error: ") and words in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_temperature_of_atoms_at_rest_is_warned_about(thin: list[object]) -> None:
+    code, _, err = invoke(*thin, "--temperature", 100)
+    assert code == 0 and err.count("\n") == 1 and err.startswith("warning: --temperature has no effect")
+    assert invoke(*thin)[2] == ""
+
+
+def test_field_of_view_and_scan_step(thin: list[object], tmp_path: Path) -> None:
+    """The periodic image is continued over whole cells of 2.85 x 4.03 Å, at steps not above the one asked for."""
+    import tifffile
+
+    assert invoke(*thin, "--field-of-view", 10, "--scan-step", 0.25)[0] == 0
+    record = record_of(tmp_path / "out")["simulation"]
+    assert record["scan"]["size_angstrom"] == pytest.approx([4 * 4.026 / np.sqrt(2), 3 * 4.026], abs=0.01)
+    picture = tifffile.imread(tmp_path / "out" / "BF.tif")
+    assert picture.shape == tuple(reversed(record["scan"]["positions"])) == (3 * 17, 4 * 12)
+    np.testing.assert_allclose(picture[:17], picture[17:34], rtol=1e-5)
+
+
+def test_memory_reaches_the_potential(tmp_path: Path) -> None:
+    """Too little for the slices themselves: said by whatever needs them first."""
+    for command in (
+        ["image", "LiF", "--thickness", "2", "--out", tmp_path / "o"],
+        ["compare", "LiF", "--source", tmp_path / "rho.npz", "--thickness", "2", "--out", tmp_path / "o"],
+        ["potential", "LiF", "-o", tmp_path / "v.h5"],
+    ):
+        crystal = phase("LiF")
+        grid = PeriodicGrid.from_spacing(crystal.cell, 0.5)
+        write_density(DensityField("deformation", crystal, grid, np.zeros(grid.shape)), tmp_path / "rho.npz")
+        code, _, err = invoke(*command, "--memory", "100KB")
+        assert code == 2 and "potential of" in err and "allowed" in err, err
+        assert [p.name for p in tmp_path.iterdir()] == ["rho.npz"]
+
+
+def test_charge_zero_overrides_that_of_a_file(tmp_path: Path) -> None:
+    """A label of a charged cell, declared neutral: the density is counted as neutral."""
+    from dataclasses import replace
+
+    crystal = replace(phase("LiF"), charge=1.0)
+    grid = PeriodicGrid.from_spacing(crystal.cell, 0.4)
+    s = crystal
+    np.savez(
+        tmp_path / "label.npz",
+        deformation=np.full(grid.shape, -1.0 / grid.volume, np.float32),
+        **{"numbers": s.numbers, "positions": s.positions, "cell": s.cell, "charge": 1.0},
+    )
+    charges = []
+    for option in ([], ["--charge", "0"]):
+        arguments = ["density", "LiF", "--source", tmp_path / "label.npz", "--kind", "deformation", "--json"]
+        code, out, err = invoke(*arguments, "-o", tmp_path / "a.npz", *option)
+        assert code == 0, err
+        with np.load(tmp_path / "a.npz") as written:
+            charges.append((json.loads(out)["record"]["charge"], -grid.integrate(written["values"])))
+    assert charges == [pytest.approx((1.0, 1.0), abs=1e-5), pytest.approx((0.0, 0.0), abs=1e-5)]
+
+
+def test_valence_and_kind_reach_the_file_source() -> None:
+    options = common.source_options(str(Path(__file__)), charge=0.0, valence={"Li": 1.0}, file_kind="total")
+    assert options == {"charge": 0.0, "valence": {"Li": 1.0}, "kind": "total"}
+    assert common.source_options("gpaw", gpaw_cache=Path("x")) == {"cache": Path("x")}
+    assert common.source_options("free-atoms", charge=0.0) == {}
+
+
+@pytest.mark.parametrize("text, found", [("Li=1,O=6", {"Li": 1, "O": 6}), (" Co = 9.0 ", {"Co": 9})])
+def test_valence(text: str, found: dict[str, float]) -> None:
+    assert common.parse_valence(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "Li", "Li=", "li=1", "Li=1;O=6", "Li=1,Li=2", "Li=-1"])
+def test_valence_without_meaning(text: str) -> None:
+    with pytest.raises(InputError, match="Li=1,O=6"):
+        common.parse_valence(text)
+
+
+def test_phase_gratings_need_an_energy_and_come_one_per_slice(tmp_path: Path) -> None:
+    code, _, err = invoke("potential", "LiF", "-o", tmp_path / "v.sli")
+    assert code == 2 and "--energy" in err and not list(tmp_path.iterdir())
+    code, _, err = invoke("potential", "LiF", "-o", tmp_path / "v.addpot", "--energy", 200)
+    assert code == 2 and "leave it out" in err and not list(tmp_path.iterdir())
+    code, out, err = invoke("potential", "LiF", "-o", tmp_path / "v.sli", "--energy", 200, "--sampling", 0.1)
+    assert code == 0, err
+    written = sorted(p.name for p in tmp_path.iterdir())
+    assert written == ["v_001.sli", "v_002.sli", "v_003.sli"] and "v_001.sli to v_003.sli" in out
+    header = (tmp_path / "v_001.sli").read_bytes()[0x1040:0x1044]
+    assert np.frombuffer(header, "<f4")[0] == 200.0
+
+
+def test_convergence_without_detectors_is_remarked() -> None:
+    said = run.remarks(run.adjusted_preset("layered-oxide", convergence=30.0))
+    assert len(said) == 1 and "ABF 11–22 mrad" in said[0]
+    assert run.remarks(run.adjusted_preset("layered-oxide", convergence=30.0, detectors=["ABF=15-30"])) == ()
+
+
+def test_help_of_image_is_in_groups() -> None:
+    """No more than a screenful in any one of them."""
+    _, out, _ = invoke("image", "--help")
+    groups = [line.strip("╭╮─ ") for line in out.splitlines() if line.startswith("╭")]
+    assert groups == ["Arguments", "Options", *common.PANELS]
