@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
+from rhotem.density.harmonics import real_harmonics
 from rhotem.models.checkpoint import load_model, save_model
 from rhotem.models.graph import build_graph, join, probe_pairs
 from rhotem.models.grid import on_grid
@@ -52,6 +53,21 @@ def exact_probes(model: DensityModel, structure: Structure, points: np.ndarray) 
         counts = np.bincount(atom[keep], minlength=len(structure)).tolist()
         parts.append(Pairs(torch.from_numpy(point[keep]), torch.from_numpy(vectors[keep]).to(dtype), counts))
     return Probes(len(points), *parts)
+
+
+def lobes(points: np.ndarray) -> np.ndarray:
+    """What t2g and eg leave around Co in an oxide: some e/Å³ of the cubic harmonic x⁴ + y⁴ + z⁴ − 3r⁴/5."""
+    r2 = (points**2).sum(1)
+    return -60.0 * ((points**4).sum(1) - 0.6 * r2**2) * np.exp(-r2 / (2 * 0.2**2))
+
+
+def sphere() -> tuple[np.ndarray, np.ndarray]:
+    """Directions and weights on a sphere, exact to l = 13."""
+    x, w = np.polynomial.legendre.leggauss(7)
+    phi = np.arange(14) * np.pi / 7.0
+    sine = np.sqrt(1.0 - x**2)
+    columns = [np.outer(sine, np.cos(phi)), np.outer(sine, np.sin(phi)), np.repeat(x[:, None], 14, 1)]
+    return np.stack(columns, -1).reshape(-1, 3), np.repeat(w, 14) * np.pi / 7.0
 
 
 class PropertySuite:
@@ -175,6 +191,35 @@ class PropertySuite:
         model.readout.at_points(model(graph), probes).square().sum().backward()
         grads = [p.grad for p in model.parameters() if p.grad is not None]
         assert grads and all(torch.isfinite(g).all() for g in grads)
+
+    def test_an_ideal_octahedron_gets_its_l4_lobes(self):
+        """At Co in a perfect CoO6 all l = 1–3 vanish; t2g/eg is the cubic l = 4 harmonic."""
+        model = self.make().train()
+        cell = np.eye(3) * 3.8
+        sites = np.array([[0, 0, 0], [1.9, 0, 0], [0, 1.9, 0], [0, 0, 1.9]])
+        structure = Structure(ase.Atoms([27, 8, 8, 8], sites, cell=cell, pbc=True))
+        rng = np.random.default_rng(0)
+        r, v = rng.uniform(0.1, 0.8, 400), rng.normal(size=(400, 3))
+        points = v / np.linalg.norm(v, axis=1, keepdims=True) * r[:, None]
+        target = torch.from_numpy(lobes(points)).float()
+        graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff).to("cpu")
+        probes = exact_probes(model, structure, points)
+        with torch.no_grad():
+            features = model.encoder(graph)
+        optimiser = torch.optim.Adam(model.readout.parameters(), lr=1e-2)
+        for step in range(300):
+            optimiser.param_groups[0]["lr"] = 1e-2 * (1.0 - step / 300)
+            given = model.readout(features, graph)
+            loss = (model.readout.at_points(given, probes) - target).abs().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        # l = 4 by quadrature on spheres, not where it was trained
+        directions, weights = sphere()
+        harmonics = real_harmonics(directions, 4)[:, 16:]
+        on = (np.linspace(0.15, 0.75, 7)[:, None, None] * directions).reshape(-1, 3)
+        parts = [(f.reshape(7, -1) * weights) @ harmonics for f in (density(model.eval(), structure, on), lobes(on))]
+        assert np.linalg.norm(parts[0] - parts[1]) < 0.1 * np.linalg.norm(parts[1])
 
     def test_saved_and_loaded_it_is_the_same_bit_for_bit(self, points, tmp_path):
         model = self.make().eval()

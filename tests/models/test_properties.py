@@ -94,7 +94,7 @@ class TestNequipGated(GatedSuite):
 class TestNequipGatedDeep(GatedSuite):
     """Two message layers on an edge."""
 
-    settings = GatedSettings(channels=4, functions=10, radial_width=8, width=8, layers=2, lmax=2, lmax_between=1, cutoff=3.0)
+    settings = GatedSettings(channels=4, functions=10, radial_width=8, width=8, layers=2, lmax_between=1, cutoff=3.0)
 
 
 def test_a_plain_softmax_jumps_where_the_last_atom_leaves():

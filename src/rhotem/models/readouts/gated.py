@@ -42,7 +42,7 @@ class GatedSettings(BaseModel):
     lmax_between : int
         Largest angular momentum of an edge's features between layers.
     narrowest, widest, functions
-        Gaussians of the distance that the radial networks read, σ in Å.
+        Gaussians of the distance whose differences the radial networks read, σ in Å.
     width : int
         Numbers an edge is compressed to.
     gate : "full", "no-vacuum", "softmax" or "sum"
@@ -116,6 +116,8 @@ class Gated(nn.Module):
         self.last = last
         self.radial = mlp(s.functions, s.radial_width, s.channels * (last + 1))
         nn.init.ones_(self.radial[-1].get_parameter("bias"))
+        self.shells = nn.Linear(s.functions, s.channels * (last + 1), bias=False)
+        nn.init.normal_(self.shells.weight)
         #: features of a fresh encoder are small: this makes strengths of order 1 from the start
         self.log_size = nn.Parameter(torch.full((s.channels * (last + 1),), math.log(AMPLIFY)))
         self.compress = nn.Linear(s.channels * (last + 1), s.width)
@@ -174,7 +176,7 @@ class Gated(nn.Module):
     ) -> torch.Tensor:
         """Message layers without aggregation: (E, (l+1)·K) scalars of every edge."""
         s = self.settings
-        radial = self._gaussians(r_squared)
+        radial = self._shells(r_squared)
         harmonics = bounded_harmonics(pairs.vectors, s.lmax, s.narrowest)
         select = self.get_buffer("select")
         if not self.between:
@@ -188,15 +190,16 @@ class Gated(nn.Module):
                 edge = layer(edge, harmonics, radial)
             product = edge * harmonics[:, : size(self.last), None]
             scalars = torch.einsum("emk,ml->elk", product, select).flatten(1)
-        return scalars * self.radial(radial) * self.log_size.exp()
+        return scalars * (self.radial(radial) + self.shells(radial)) * self.log_size.exp()
 
-    def _gaussians(self, r_squared: torch.Tensor) -> torch.Tensor:
-        """(E, functions) Gaussians of the distance, smooth in r²."""
+    def _shells(self, r_squared: torch.Tensor) -> torch.Tensor:
+        """(E, functions) differences of Gaussians of the distance: one shell each, smooth in r²."""
         s = self.settings
         sigma = np.geomspace(s.narrowest, s.widest, s.functions)
         exponent = torch.as_tensor(-0.5 / sigma**2, dtype=r_squared.dtype, device=r_squared.device)
         # not below exp(−80): denormal numbers make a processor ten times slower
-        return torch.exp((r_squared[:, None] * exponent).clamp(min=-80.0))
+        gaussians = torch.exp((r_squared[:, None] * exponent).clamp(min=-80.0))
+        return torch.cat([gaussians[:, :1], gaussians[:, 1:] - gaussians[:, :-1]], dim=1)
 
     def _weights(
         self, g: torch.Tensor, near: torch.Tensor, point: torch.Tensor, count: int
