@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, to_json
+from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, ValenceOption, to_json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -55,6 +55,42 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
     typer.echo(f"  radial functions {near.functions} (l <= {near.lmax}) + {far.functions} (l <= {far.lmax})")
     typer.echo(f"  elements {' '.join(header['elements'])}")
     typer.echo(f"  {_accuracy(header['info'])}")
+
+
+@app.command("import")
+def import_model(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="best_model.pth, charge3net_*.pt, a Lightning file, or their folder."),
+    ],
+    name: Annotated[str, typer.Option(help="What --source shall call it.")],
+    valence: ValenceOption = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting that the files do not say, such as cutoff=4."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert an official DeepDFT or ChargE3Net checkpoint; afterwards `--source NAME` uses it."""
+    from rhotem.core import InputError
+    from rhotem.models.needs import check
+
+    check()
+    from rhotem.models.peers.checkpoint import import_checkpoint, load_peer
+
+    pairs = [text.partition("=") for text in given or []]
+    if any(not key or not value for key, _, value in pairs):
+        raise InputError(f"--set {' '.join(given or [])}: expected NAME=VALUE, such as cutoff=4")
+    info = {"valence": valence} if valence else {}
+    target = import_checkpoint(path, name, {key.strip(): value.strip() for key, _, value in pairs}, info)
+    model, header = load_peer(target)
+    summary = {"name": name, "file": str(target), "parameters": sum(p.numel() for p in model.parameters()), **header}
+    if as_json:
+        typer.echo(to_json(summary))
+        return
+    settings = ", ".join(f"{key} {value}" for key, value in header["settings"].items() if key != "architecture")
+    typer.echo(f"{name}: {header['settings']['architecture']} ({settings}), {summary['parameters']} parameters")
+    typer.echo(f"written: {target}; use it as --source {name}")
 
 
 @app.command()

@@ -1,10 +1,12 @@
 """The seam: whatever makes a density is a `DensitySource`, found by name in a registry."""
 
+import json
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
 from rhotem.core import InputError, PeriodicGrid
+from rhotem.core.folders import models_folder
 from rhotem.density.field import DensityField
 from rhotem.structure.model import Structure
 
@@ -28,21 +30,34 @@ def source_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
-def get_source(name: str, **options: Any) -> DensitySource:
-    """The density source called ``name``, or one reading the file ``name``.
+def get_source(name: str, /, **options: Any) -> DensitySource:
+    """The density source called ``name``: registered, an imported model, or one reading the file ``name``.
 
     Raises
     ------
     InputError
-        If it is neither a registered name nor an existing file.
+        If it is none of these.
     """
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             return entry.load()(**options)
+    for weights in (Path(name), models_folder() / f"{name}.safetensors"):
+        if weights.suffix == ".safetensors" and weights.is_file():
+            return get_source(_model_kind(weights), name=str(weights), **options)
     if Path(name).exists() and Path(name).suffix == ".gpw":
         return get_source("gpaw", path=name, **options)
     if Path(name).exists():
         return get_source("file", path=name, **options)
     raise InputError(
-        f"--source {name}: no such source or file; choose one of {', '.join(source_names())}, or a density file"
+        f"--source {name}: no such source or file; choose one of {', '.join(source_names())}, an imported "
+        "model, or a density file"
     )
+
+
+def _model_kind(weights: Path) -> str:
+    """The source for weights: "peer" if the JSON beside them names a published architecture, else "model"."""
+    try:
+        settings = json.loads(weights.with_suffix(".json").read_text()).get("settings", {})
+    except (OSError, ValueError, AttributeError):
+        return "model"  # which says what is wrong with the files
+    return "peer" if "architecture" in settings else "model"

@@ -1,4 +1,4 @@
-"""Checkpoints as the official codes wrote them: the same layouts, and the same random numbers drawn in the same order."""
+"""Checkpoints as the official codes wrote them: same layouts, same random numbers drawn in the same order."""
 
 import hashlib
 import json

@@ -1,8 +1,8 @@
 """ChargE3Net: density at probes from spherical tensors passed on by equivariant convolutions.
 
 Koker, Quigley, Taw, Tibbetts and Li, npj Comput. Mater. 10, 161 (2024). Every convolution (after e3nn's points
-convolution) multiplies features of the senders with harmonics of the edge, weighted by a network of its length, and mixes
-the sum with the receiver's own features by an angle that it predicts. Only atoms send.
+convolution) multiplies features of the senders with harmonics of the edge, weighted by a network of its length, and
+mixes the sum with the receiver's own features by an angle that it predicts. Only atoms send.
 """
 
 import math
@@ -222,7 +222,7 @@ class ChargE3Net(nn.Module):
         features: Features = {EVEN: one_hot[:, None]}
         harmonics, basis = self.harmonics(near), self.basis(near.distances, "atom")
         states = []
-        for layer in self.atoms:
+        for layer in _convolutions(self.atoms):
             messages, angle = layer.mixed(layer.messages(features, near, harmonics, basis))
             features = layer.joined(messages, angle, features)
             states.append(features)
@@ -232,7 +232,7 @@ class ChargE3Net(nn.Module):
         """Density at the probes in e/Å³, (P, 1); with spin also n↑ − n↓, (P, 2)."""
         harmonics, basis = self.harmonics(near), self.basis(near.distances, "probe")
         features = self.start(near.receivers)
-        for layer, atoms in zip(self.probes, states, strict=True):
+        for layer, atoms in zip(_convolutions(self.probes), states, strict=True):
             messages, angle = layer.mixed(layer.messages(atoms, near, harmonics, basis))
             features = layer.joined(messages, angle, features)
         return self.read(features)
@@ -254,3 +254,7 @@ class ChargE3Net(nn.Module):
         # As the official forward pass leaves it: the sum of both outputs, and the even one.
         odd = read.get((0, -1), torch.zeros_like(even))
         return torch.cat([even + odd, even], dim=1)
+
+
+def _convolutions(layers: nn.ModuleList) -> list[Convolution]:
+    return [layer for layer in layers if isinstance(layer, Convolution)]

@@ -64,7 +64,7 @@ def import_checkpoint(
     Parameters
     ----------
     path : path
-        ``best_model.pth`` (with ``arguments.json`` beside it), ``charge3net_*.pt``, a Lightning checkpoint, or a folder.
+        ``best_model.pth`` (with ``arguments.json`` beside it), ``charge3net_*.pt``, a Lightning file, or a folder.
     name : str
         What the model shall be called.
     given : mapping, optional

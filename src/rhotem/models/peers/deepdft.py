@@ -63,6 +63,7 @@ class SchnetMessage(nn.Module):
         self.register_buffer("centres", torch.arange(gaussians) * STEP, persistent=False)
         self.edge = two_layers(gaussians, size, size, ShiftedSoftplus)
         self.node = two_layers(2 * size, 2 * size, size, ShiftedSoftplus)
+        self.size = size
 
     def forward(self, senders: torch.Tensor, receivers: torch.Tensor, near: Neighbours) -> torch.Tensor:
         """Features (N, size) and (R, size) to messages (R, size)."""
@@ -74,12 +75,11 @@ class SchnetMessage(nn.Module):
         # Images of one atom differ in distance only, so the last layer may follow their sum.
         hidden = torch.cat([hidden * end, end], dim=1)
         hidden = hidden.new_zeros(len(atom), hidden.shape[1]).index_add(0, pair, hidden)
-        last = self.edge[2]
-        gates = hidden[:, :-1] @ last.weight.T + hidden[:, -1:] * last.bias
-        first = self.node[0]
-        split = senders.shape[1]
-        from_sender = senders @ first.weight[:, :split].T + first.bias
-        from_receiver = receivers @ first.weight[:, split:].T
+        weight, bias = self.edge[2].get_parameter("weight"), self.edge[2].get_parameter("bias")
+        gates = hidden[:, :-1] @ weight.T + hidden[:, -1:] * bias
+        weight, bias = self.node[0].get_parameter("weight"), self.node[0].get_parameter("bias")
+        from_sender = senders @ weight[:, : self.size].T + bias
+        from_receiver = receivers @ weight[:, self.size :].T
         nodes = self.node[2](self.node[1](from_sender[atom] + from_receiver[receiver]))
         return torch.zeros_like(receivers).index_add(0, receiver, nodes * gates)
 

@@ -1,5 +1,7 @@
 """A peer's density at points or on a grid: atoms encoded once, probes in batches."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -35,7 +37,7 @@ def at_points(
     near = between_atoms(*_geometry(structure), cutoff, parameter)
     _check(near.distances)
     with torch.no_grad():
-        states = model.encode(torch.from_numpy(structure.numbers.astype(np.int64)).to(parameter.device), near)
+        states: Any = model.encode(torch.from_numpy(structure.numbers.astype(np.int64)).to(parameter.device), near)
         parts = []
         for start in range(0, len(points), batch):
             probes = to_probes(points[start : start + batch], *_geometry(structure), cutoff, parameter)
