@@ -34,6 +34,10 @@ class TestNequipSpherical(suite.PropertySuite):
     def make(self) -> DensityModel:
         return make_model(ModelSettings(nequip=SMALL, elements=suite.ELEMENTS), seed=1)
 
+    def exaggerate(self, model: DensityModel) -> None:
+        with torch.no_grad():
+            model.readout.log_scale += 4.0
+
     @pytest.mark.parametrize("charge", [0.0, 1.0, -0.25])
     def test_electron_count_is_analytic(self, model, charge):
         coefficients = atom_coefficients(model, suite.crystal(charge))
@@ -51,6 +55,10 @@ class GatedSuite(suite.PropertySuite):
             model.readout.chemical[-1].weight.mul_(30.0)  # fresh weights are nearly even: no test
             model.readout.compress.weight.mul_(5.0)
         return model
+
+    def exaggerate(self, model: DensityModel) -> None:
+        with torch.no_grad():
+            model.readout.log_scale += 6.0
 
     def counted(self, model: DensityModel, field: DensityField, points: np.ndarray) -> np.ndarray:
         values, filled = at(model, prepared(model, field.structure), field.structure, points)

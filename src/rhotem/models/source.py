@@ -1,7 +1,7 @@
 """The learned density as a density source."""
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,10 @@ import torch
 
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
 from rhotem.density import free_atoms
+from rhotem.density.convert import evaluate_one_centre
 from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.positive import make_positive, negative_part
+from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import load_model
 from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.graph import build_graph
@@ -19,6 +22,10 @@ from rhotem.structure.model import Structure
 
 #: Radii of one-centre parts, and the empty gap (Å) from which a cell counts as a slab.
 RADII, VACUUM = 160, 6.0
+#: Atoms up to which an analytic density is checked for negative values unasked.
+REPORTED = 200
+
+Positive = Literal["auto", "project", "report", "off"]
 
 
 class Model:
@@ -30,6 +37,10 @@ class Model:
         Shipped weights, a run folder, or a .safetensors file.
     device : str
         "cpu" or "cuda".
+    positive : "auto", "project", "report" or "off"
+        What to do where free atoms + Δn is below zero on the grid: the nearest density of the same count that is not
+        (`rhotem.density.positive`), or only say how much there is. auto: project for a gated readout; for an analytic
+        one report up to 200 atoms (superposing free atoms costs more than the model).
 
     Raises
     ------
@@ -37,7 +48,10 @@ class Model:
         If the model cannot be loaded.
     """
 
-    def __init__(self, name: str = "default", device: str = "cpu") -> None:
+    def __init__(self, name: str = "default", device: str = "cpu", positive: Positive = "auto") -> None:
+        if positive not in ("auto", "project", "report", "off"):
+            raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
+        self.positive = positive
         self.model, self.header = load_model(name, device)
         self.name = str(self.header["info"].get("name", name))
         self.device = device
@@ -62,6 +76,8 @@ class Model:
         given = atom_coefficients(self.model, structure) if readout.linear else prepared(self.model, structure)
         encoded = time.perf_counter()
         values, terms, count = self._evaluate(given, structure, grid)
+        evaluated = time.perf_counter()
+        values, negative = self._checked(values, terms, structure, grid)
         return DensityField(
             kind="deformation",
             structure=structure,
@@ -76,7 +92,8 @@ class Model:
                 "device": self.device,
                 "receptive_field_A": self.model.encoder.receptive_field,
                 **count,
-                "seconds": {"encoder": encoded - began, "readout": time.perf_counter() - encoded},
+                **negative,
+                "seconds": {"encoder": encoded - began, "readout": evaluated - encoded},
             },
         )
 
@@ -92,6 +109,31 @@ class Model:
         result = on_gated_grid(self.model, given, structure, grid, split=True)
         record = {"grid_count_correction_e": abs(result.moved), "strength_shift_e_per_A3": result.shift}
         return result.values, result.one_centre, record
+
+    def _checked(
+        self,
+        values: npt.NDArray[np.float64],
+        terms: tuple[OneCentre, ...],
+        structure: Structure,
+        grid: PeriodicGrid,
+    ) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+        """Grid values so that no density is negative, if asked for, and what was."""
+        what = self.positive
+        if what == "auto":
+            what = "report" if len(structure) <= REPORTED else "off"
+            if not self.model.readout.linear:
+                what = "project"
+        if what == "off":
+            return values, {}
+        free = superpose(structure, grid)
+        sharp = DensityField("deformation", structure, grid, values, one_centre=terms)
+        total = free + values + evaluate_one_centre(sharp)
+        record: dict[str, Any] = negative_part(total, grid).record()
+        if what == "project":
+            change = make_positive(total, free, grid) - total
+            record["moved_to_be_positive_e"] = 0.5 * grid.integrate(np.abs(change))
+            values = values + change
+        return values, record
 
     def _free_atoms(self, structure: Structure, grid: PeriodicGrid, unknown: list[int]) -> DensityField:
         from ase.data import chemical_symbols
