@@ -48,6 +48,7 @@ def test_spin_only_where_something_is_magnetic():
     assert not is_spin_polarised(structure("LiF"), DftSettings())
     assert is_spin_polarised(structure("SrTiO3"), DftSettings())
     assert is_spin_polarised(structure("O2", moments=np.ones(2)), DftSettings())
+    assert not is_spin_polarised(structure("SrTiO3", moments=np.zeros(5)), DftSettings())  # closed shells, as asked
 
 
 def test_parameters_are_plain_data_and_charges_add():

@@ -92,8 +92,10 @@ def moments(structure: Structure, settings: DftSettings) -> np.ndarray:
 
 
 def is_spin_polarised(structure: Structure, settings: DftSettings) -> bool:
-    """Whether the run has two spin channels: some element of the moment table, or explicit moments."""
-    return structure.moments is not None or any(s in settings.start_moments for s in structure.atoms.symbols)
+    """Whether the run has two spin channels: explicit moments, unless all are zero, or an element of the table."""
+    if structure.moments is not None:
+        return bool(np.any(structure.moments))
+    return any(s in settings.start_moments for s in structure.atoms.symbols)
 
 
 def setups(structure: Structure, settings: DftSettings) -> dict[str, str]:
