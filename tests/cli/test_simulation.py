@@ -1,4 +1,4 @@
-"""`rhotem image`, `compare`, `potential`: options reach the simulation and its record; bad ones leave nothing behind."""
+"""`rhotem image`, `compare`, `potential`: options reach simulation and record; bad ones leave nothing behind."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rhotem.analysis import run
-from rhotem.cli import common, main
+from rhotem.cli import common, main, options
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
 from rhotem.density.files import write_density
@@ -147,10 +147,10 @@ def test_charge_zero_overrides_that_of_a_file(tmp_path: Path) -> None:
 
 
 def test_valence_and_kind_reach_the_file_source() -> None:
-    options = common.source_options(str(Path(__file__)), charge=0.0, valence={"Li": 1.0}, file_kind="total")
-    assert options == {"charge": 0.0, "valence": {"Li": 1.0}, "kind": "total"}
-    assert common.source_options("gpaw", gpaw_cache=Path("x")) == {"cache": Path("x")}
-    assert common.source_options("free-atoms", charge=0.0) == {}
+    found = options.source_options(str(Path(__file__)), charge=0.0, valence={"Li": 1.0}, file_kind="total")
+    assert found == {"charge": 0.0, "valence": {"Li": 1.0}, "kind": "total"}
+    assert options.source_options("gpaw", gpaw_cache=Path("x")) == {"cache": Path("x")}
+    assert options.source_options("free-atoms", charge=0.0) == {}
 
 
 @pytest.mark.parametrize("text, found", [("Li=1,O=6", {"Li": 1, "O": 6}), (" Co = 9.0 ", {"Co": 9})])
@@ -169,12 +169,42 @@ def test_phase_gratings_need_an_energy_and_come_one_per_slice(tmp_path: Path) ->
     assert code == 2 and "--energy" in err and not list(tmp_path.iterdir())
     code, _, err = invoke("potential", "LiF", "-o", tmp_path / "v.addpot", "--energy", 200)
     assert code == 2 and "leave it out" in err and not list(tmp_path.iterdir())
-    code, out, err = invoke("potential", "LiF", "-o", tmp_path / "v.sli", "--energy", 200, "--sampling", 0.1)
+    code, out, err = invoke("potential", "LiF", "-o", tmp_path / "v.sli", "--energy", 200, "--slice-thickness", 1)
     assert code == 0, err
     written = sorted(p.name for p in tmp_path.iterdir())
     assert written == ["v_001.sli", "v_002.sli", "v_003.sli"] and "v_001.sli to v_003.sli" in out
     header = (tmp_path / "v_001.sli").read_bytes()[0x1040:0x1044]
     assert np.frombuffer(header, "<f4")[0] == 200.0
+
+
+@pytest.fixture
+def vacancy(tmp_path: Path) -> Path:
+    """A Li vacancy in a 3 x 3 x 1 cell of LiCoO2, as a user makes it."""
+    assert (
+        invoke("structure", "build", "LiCoO2", "--repeat", "3,3,1", "--vacancy", "Li", "-o", tmp_path / "v.cif")[0] == 0
+    )
+    return tmp_path / "v.cif"
+
+
+def test_a_given_cell_is_kept_with_its_defect(vacancy: Path) -> None:
+    """One Li of 27 is gone; the cell is imaged once, or as often as a thickness asks, which is said."""
+    crystal = run.structure(vacancy)
+    once = run.specimen(crystal, (1, 0, 0), keep_cell=True, preset="pacbed")
+    atoms = once.block.structure.atoms
+    assert sum(atoms.symbols == "Li") * 27 == sum(atoms.symbols == "Co") * 26
+    assert once.repeats == (1, 1, 1) and once.thickness == pytest.approx(3 * 0.2816, abs=1e-3)
+    thick = run.specimen(crystal, (1, 0, 0), keep_cell=True, thickness=2.0, preset="pacbed")
+    assert thick.repeats[2] == 2 and "2 times along the beam, and so its defects" in thick.notes[0]
+
+
+def test_a_supercell_without_defects_is_reduced_unless_kept(tmp_path: Path) -> None:
+    from rhotem.structure.build import repeated
+
+    crystal = repeated(phase("LiF"), 2, 2, 2)
+    small = run.specimen(crystal, (1, 0, 0), preset="pacbed", thickness=1.0)
+    kept = run.specimen(crystal, (1, 0, 0), preset="pacbed", thickness=1.0, keep_cell=True, basis="input")
+    assert small.cell.lengths[0] == pytest.approx(4.026 / np.sqrt(2), abs=0.01)
+    assert kept.cell.lengths[:2] == pytest.approx([8.05, 8.05], abs=0.02)
 
 
 def test_convergence_without_detectors_is_remarked() -> None:
@@ -187,4 +217,4 @@ def test_help_of_image_is_in_groups() -> None:
     """No more than a screenful in any one of them."""
     _, out, _ = invoke("image", "--help")
     groups = [line.strip("╭╮─ ") for line in out.splitlines() if line.startswith("╭")]
-    assert groups == ["Arguments", "Options", *common.PANELS]
+    assert groups == ["Arguments", "Options", *options.PANELS]

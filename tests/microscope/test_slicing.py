@@ -9,7 +9,7 @@ from rhotem.microscope.plan import make_plan
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, Microscope
 from rhotem.microscope.simulate import simulate
-from rhotem.microscope.slicing import centre_layers, layer_offset
+from rhotem.microscope.slicing import centre_layers, layer_offset, slice_number
 from rhotem.potential.slices import build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
@@ -45,3 +45,10 @@ def test_heavy_atoms_decide():
     heights = np.array([0.0, 0.5, 1.0])
     offset = layer_offset(heights, np.array([1.0, 100.0, 1.0]), 1, 1.5)
     assert 0.45 < (0.5 + offset) % 1.5 < 1.05
+
+
+@pytest.mark.parametrize("planes, spacing, number", [(6, 1.408, 6), (2, 1.408, 2), (4, 2.02, 8), (3, 1.8, 3)])
+def test_number_of_slices_fits_the_planes(planes, spacing, number):
+    """Six planes in 8.4 Å take six slices, not the five that 2 Å would allow; 2.02 Å apart takes two for each."""
+    atoms = ase.Atoms(f"Co{planes}", [(1, 1, i * spacing) for i in range(planes)], cell=[3, 3, planes * spacing])
+    assert slice_number(ImagingCell.from_orthogonal(Structure(atoms)), 2.0) == number

@@ -9,14 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from math import isfinite
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from rhotem.analysis import TEMPERATURE
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 
@@ -63,23 +61,6 @@ def parse_memory(text: str) -> int:
     return size
 
 
-def parse_tilt(text: str) -> tuple[float, float]:
-    """Two angles in mrad from ``2,-1``.
-
-    Raises
-    ------
-    InputError
-        If they are not two finite numbers.
-    """
-    try:
-        x, y = (float(piece) for piece in text.split(","))
-        if not (isfinite(x) and isfinite(y)):
-            raise ValueError
-    except ValueError:
-        raise InputError(f"--tilt {text}: expected two angles in mrad, such as 2,-1") from None
-    return x, y
-
-
 def parse_valence(text: str) -> dict[str, float]:
     """Electrons by element from ``Li=1,O=6``.
 
@@ -95,76 +76,14 @@ def parse_valence(text: str) -> dict[str, float]:
     return {element: float(number) for element, number in found}
 
 
-#: Groups of options in `--help`.
-PANELS = ("Specimen", "Density", "Microscope", "Detectors and scan", "Computation", "Results")
-SPECIMEN, DENSITY, OPTICS, RECORDING, COMPUTING, RESULTS = PANELS
+#: Group of options of a density in `--help`.
+DENSITY = "Density"
 
 StructureArgument = Annotated[
     str, typer.Argument(metavar="STRUCTURE", help="CIF, POSCAR, xyz, ... or the name of a ready phase.")
 ]
-SourceOption = Annotated[
-    str,
-    typer.Option(
-        "--source",
-        "-s",
-        help="Source of the density: free-atoms, gpaw, model, or a density file.",
-        rich_help_panel=DENSITY,
-    ),
-]
-# Any: typer would take a tuple for an option of several values.
-ZoneOption = Annotated[
-    Any,
-    typer.Option(
-        parser=parse_indices,
-        metavar="u,v,w",
-        help="Direction towards the electron source, 3 or 4 indices: 1,1,0 or [1-10].",
-        rich_help_panel=SPECIMEN,
-    ),
-]
-PlaneOption = Annotated[
-    Any,
-    typer.Option(
-        parser=parse_indices,
-        metavar="h,k,l",
-        help="Instead of --zone: the plane that the beam meets head on.",
-        rich_help_panel=SPECIMEN,
-    ),
-]
-ZoneBasisOption = Annotated[
-    Literal["conventional", "input"],
-    typer.Option(
-        help="Whose cell the indices refer to: the conventional standard one or the file's.",
-        rich_help_panel=SPECIMEN,
-    ),
-]
-ThicknessOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="nm", help="Thickness in nm, to whole cells; without it the preset's.", rich_help_panel=SPECIMEN
-    ),
-]
-PhononsOption = Annotated[
-    int,
-    typer.Option(metavar="N", help="Frozen-phonon configurations; 0: atoms at rest, no TDS.", rich_help_panel=SPECIMEN),
-]
-TemperatureOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="K", help=f"Temperature of the atoms' vibration; without it {TEMPERATURE:g}.", rich_help_panel=SPECIMEN
-    ),
-]
 ChargeOption = Annotated[
     float, typer.Option(metavar="e", help="Total charge of the cell in e; +1: one electron missing.")
-]
-#: None: what a density file says, else neutral.
-DensityChargeOption = Annotated[
-    float | None,
-    typer.Option(
-        "--charge",
-        metavar="e",
-        help="Total charge of the cell in e, +1: one electron missing; without it a density file's own, else 0.",
-        rich_help_panel=DENSITY,
-    ),
 ]
 ValenceOption = Annotated[
     Any,
@@ -175,92 +94,12 @@ ValenceOption = Annotated[
         rich_help_panel=DENSITY,
     ),
 ]
-FileKindOption = Annotated[
-    Literal["deformation", "valence", "pseudo-valence", "total"] | None,
-    typer.Option(help="Of a density file: what it holds.", show_choices=True, rich_help_panel=DENSITY),
-]
-GpawCacheOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Folder that keeps GPAW calculations, found again by structure.",
-        rich_help_panel=DENSITY,
-    ),
-]
-PresetOption = Annotated[
-    str,
-    typer.Option(help="Microscope and detectors; `rhotem doctor` lists the presets.", rich_help_panel=OPTICS),
-]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random; stored in the record.")]
-SimulationSeedOption = Annotated[
-    int,
-    typer.Option(
-        "--seed", min=0, help="Seed of thermal motion and counting; stored in the record.", rich_help_panel=COMPUTING
-    ),
-]
-MemoryOption = Annotated[
-    int | None,
-    typer.Option(
-        parser=parse_memory,
-        metavar="4GB",
-        help="Memory that building the potential and the simulation stay below; without it 80 % of what is free.",
-        rich_help_panel=COMPUTING,
-    ),
-]
-AlgorithmOption = Annotated[
-    Literal["auto", "bloch", "prism", "multislice"],
-    typer.Option(help="How the beam is propagated; auto: the fastest exact one that fits.", rich_help_panel=COMPUTING),
-]
-OutOption = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", rich_help_panel=RESULTS)
-]
 OutFileOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; its ending says the format.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No plan and no progress.")]
-SimulationQuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No plan and no progress.", rich_help_panel=RESULTS)
-]
-
-
-def vibration_temperature(phonons: int, temperature: float | None) -> float:
-    """The temperature to use in K; one given for atoms at rest is warned about."""
-    if temperature is not None and phonons == 0:
-        typer.echo("warning: --temperature has no effect with --phonons 0: the atoms are at rest", err=True)
-    return TEMPERATURE if temperature is None else temperature
-
-
-def is_density_file(source: str) -> bool:
-    """Whether a source is a file, not a registered name."""
-    from rhotem.density.source import source_names
-
-    return source not in source_names() and Path(source).exists()
-
-
-def source_options(
-    source: str,
-    *,
-    charge: float | None = None,
-    valence: dict[str, float] | None = None,
-    file_kind: str | None = None,
-    gpaw_cache: Path | None = None,
-) -> dict[str, Any]:
-    """What the options of a command mean for one density source.
-
-    Raises
-    ------
-    InputError
-        If a file is described where there is none.
-    """
-    if is_density_file(source) and Path(source).suffix != ".gpw":
-        given = {"charge": charge, "valence": valence, "kind": file_kind}
-        return {name: value for name, value in given.items() if value is not None}
-    if valence is not None or file_kind is not None:
-        raise InputError(f"--valence and --file-kind describe a density file, --source {source} is none")
-    return {"cache": gpaw_cache} if source == "gpaw" else {}
-
-
 # -- output: complete, or not there ---------------------------------------------------------------------------------
 
 

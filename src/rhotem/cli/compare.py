@@ -7,32 +7,28 @@ from typing import Annotated, Any
 import typer
 
 from rhotem.analysis import PHONONS
-from rhotem.cli.common import (
+from rhotem.cli.common import DENSITY, ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
+from rhotem.cli.options import (
     COMPUTING,
-    DENSITY,
     AlgorithmOption,
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
+    KeepCellOption,
     MemoryOption,
     OutOption,
     PhononsOption,
     PlaneOption,
     PresetOption,
-    ProgressBar,
     SimulationQuietOption,
     SimulationSeedOption,
-    StructureArgument,
     TemperatureOption,
     ThicknessOption,
-    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
-    output_folder,
     source_options,
     vibration_temperature,
-    write_record,
 )
 
 app = typer.Typer()
@@ -60,6 +56,7 @@ def compare(
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
     thickness: ThicknessOption = None,
+    keep_cell: KeepCellOption = False,
     phonons: PhononsOption = PHONONS,
     temperature: TemperatureOption = None,
     charge: DensityChargeOption = None,
@@ -93,6 +90,7 @@ def compare(
             basis=zone_basis,
             plane=is_plane,
             thickness=thickness,
+            keep_cell=keep_cell,
             preset=preset,
             primitive=not any(is_density_file(s) for s in sources),
         )

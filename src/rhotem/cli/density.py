@@ -5,18 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rhotem.cli.common import (
+from rhotem.cli.common import JsonOption, OutFileOption, StructureArgument, ValenceOption, output_file, to_json
+from rhotem.cli.options import (
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
-    JsonOption,
-    OutFileOption,
     SourceOption,
-    StructureArgument,
-    ValenceOption,
-    output_file,
     source_options,
-    to_json,
 )
 
 if TYPE_CHECKING:

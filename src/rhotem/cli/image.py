@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rhotem.analysis import PHONONS
-from rhotem.cli.common import (
+from rhotem.cli.common import ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
+from rhotem.cli.options import (
     COMPUTING,
     OPTICS,
     RECORDING,
@@ -15,27 +16,24 @@ from rhotem.cli.common import (
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
+    KeepCellOption,
     MemoryOption,
     OutOption,
     PhononsOption,
     PlaneOption,
     PresetOption,
-    ProgressBar,
     SimulationQuietOption,
     SimulationSeedOption,
+    SliceOption,
     SourceOption,
-    StructureArgument,
     TemperatureOption,
     ThicknessOption,
-    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
-    output_folder,
     parse_tilt,
     source_options,
     vibration_temperature,
-    write_record,
 )
 
 if TYPE_CHECKING:
@@ -106,6 +104,7 @@ def image(
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
     thickness: ThicknessOption = None,
+    keep_cell: KeepCellOption = False,
     phonons: PhononsOption = PHONONS,
     temperature: TemperatureOption = None,
     source: SourceOption = "free-atoms",
@@ -127,6 +126,7 @@ def image(
     field_of_view: FieldOption = None,
     algorithm: AlgorithmOption = "auto",
     sampling: SamplingOption = None,
+    slice_thickness: SliceOption = None,
     memory: MemoryOption = None,
     seed: SimulationSeedOption = 0,
     out: OutOption = Path("rhotem-output"),
@@ -170,8 +170,10 @@ def image(
             basis=zone_basis,
             plane=is_plane,
             thickness=thickness,
+            keep_cell=keep_cell,
             preset=chosen,
             sampling=sampling,
+            slice_thickness=slice_thickness,
             primitive=not is_density_file(source),
         )
         potentials = run.potential(cut, run.density(cut, source, **options), memory=memory, **motion)
@@ -190,7 +192,7 @@ def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options:
             typer.echo(text)
 
     tell(str(cut))
-    for note in (*cut.cell.notes, *run.remarks(cut.preset)):
+    for note in (*cut.cell.notes, *cut.notes, *run.remarks(cut.preset)):
         tell(f"note: {note}")
     for warning in potentials.field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)

@@ -5,29 +5,29 @@ from typing import Annotated
 
 import typer
 
-from rhotem.cli.common import (
+from rhotem.cli.common import OutFileOption, StructureArgument, ValenceOption, output_file
+from rhotem.cli.options import (
     COMPUTING,
     SPECIMEN,
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
     MemoryOption,
-    OutFileOption,
     PlaneOption,
+    SliceOption,
     SourceOption,
-    StructureArgument,
-    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
-    output_file,
     source_options,
 )
 
 app = typer.Typer()
 
+#: Thickest slice in Å when nothing is said.
+SLICE = 1.0
+
 SamplingOption = Annotated[float, typer.Option(metavar="Å", help="Largest pixel.", rich_help_panel=COMPUTING)]
-SliceOption = Annotated[float, typer.Option(metavar="Å", help="Thickest slice.", rich_help_panel=COMPUTING)]
 RepeatOption = Annotated[
     str, typer.Option(metavar="nx,ny,nz", help="Repeats of the oriented cell.", rich_help_panel=SPECIMEN)
 ]
@@ -51,7 +51,7 @@ def potential(
     file_kind: FileKindOption = None,
     gpaw_cache: GpawCacheOption = None,
     sampling: SamplingOption = 0.05,
-    slice_thickness: SliceOption = 1.0,
+    slice_thickness: SliceOption = None,
     energy: EnergyOption = None,
     memory: MemoryOption = None,
 ) -> None:
@@ -62,6 +62,7 @@ def potential(
     documented layout and are untested in those programs.
     """
     from rhotem.analysis import run
+    from rhotem.microscope.slicing import centre_layers, slice_number
     from rhotem.potential import files
     from rhotem.potential.slices import build_potential
     from rhotem.structure.debye_waller import mean_square_displacements
@@ -73,7 +74,10 @@ def potential(
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)
     cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not is_density_file(source))
-    block = cell.repeated(*counts)
+    if slice_thickness is None:
+        slice_thickness = float(cell.lengths[2]) / slice_number(cell, SLICE)
+    grid = imaging_grid(cell, sampling, slice_thickness)
+    block = centre_layers(cell, grid.shape[2]).repeated(*counts)
     formula = block.structure.formula
     with output_file(Path(output)) as target:
         structure_writer = files.STRUCTURE_WRITERS.get(target.suffix.lower())
@@ -81,7 +85,7 @@ def potential(
             structure_writer(block.structure, target, mean_square_displacements(block.structure)[0])
             typer.echo(f"oriented structure of {formula}: {len(block.structure)} atoms\nwritten: {output}")
             return
-        grid = repeated_grid(imaging_grid(cell, sampling, slice_thickness), *counts)
+        grid = repeated_grid(grid, *counts)
         field = run.density(cell, source, **options)
         for warning in field.record.get("warnings", ()):
             typer.echo(f"warning: {warning}", err=True)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: Distance in Å from a slice boundary within which an atom is noticeably cut in two: half a core and its vibration.
 CUT = 0.25
+#: Share of the atoms on boundaries that is not worth more slices.
+TOLERATED = 0.03
 
 
 def layer_offset(
@@ -34,9 +36,7 @@ def layer_offset(
         Cell along the beam in Å.
     """
     step = length / slices
-    trial = np.arange(64) / 64 * step
-    from_boundary = np.abs((heights[:, None] + trial + step / 2) % step - step / 2)
-    cut = weights @ np.exp(-((from_boundary / CUT) ** 2))
+    cut = _cut(heights, weights, step)
     # Among equally good shifts the middle of the longest run: planes in mid-slice.
     good = cut <= cut.min() + 1e-3 * weights.sum()
     if good.all():
@@ -46,6 +46,27 @@ def layer_offset(
     edges = np.flatnonzero(np.diff(np.concatenate([[False], runs, [False]]).astype(int)))
     begin, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda run: run[1] - run[0])
     return float(((begin + end - 1) / 2 + start) % 64 / 64 * step)
+
+
+def slice_number(cell: "ImagingCell", thickest: float) -> int:
+    """Fewest equal slices, none thicker than ``thickest`` Å, that can keep nearly as many atoms whole as more of them.
+
+    Six planes do not fit into five slices: two columns of the same atoms then differ by 20 % in HAADF. Slices thinner
+    than half of ``thickest`` are not looked at.
+    """
+    length, heights = float(cell.lengths[2]), cell.structure.positions[:, 2]
+    weights = np.asarray(cell.structure.numbers, dtype=float) ** 1.7
+    fewest = max(1, int(np.ceil(length / thickest - 1e-9)))
+    numbers = range(fewest, max(fewest, int(2 * length / thickest)) + 1)
+    cut = [float(_cut(heights, weights, length / n).min() / weights.sum()) for n in numbers]
+    return next(n for n, share in zip(numbers, cut, strict=True) if share <= min(cut) + TOLERATED)
+
+
+def _cut(heights: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float64]:
+    """How much of all atoms lies on boundaries ``step`` apart, for 64 shifts of the atoms within a slice."""
+    trial = np.arange(64) / 64 * step
+    from_boundary = np.abs((heights[:, None] + trial + step / 2) % step - step / 2)
+    return np.asarray(weights @ np.exp(-((from_boundary / CUT) ** 2)))
 
 
 def centre_layers(cell: "ImagingCell", slices: int) -> "ImagingCell":

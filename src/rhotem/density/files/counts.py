@@ -127,5 +127,6 @@ def decide(
         raise InputError(f"{name}: the electron count of {formula} fits {listed}; choose with --valence or --charge")
     raise InputError(
         f"{name}: the electron count of {formula} (charge {charge:+g}) fits neither a valence nor the total within "
-        f"{limit:.2f} e; nearest: {listed}; say --valence {nearest[0][0].text().replace(' ', '')}, --charge or --file-kind"
+        f"{limit:.2f} e; nearest: {listed}; say --valence {nearest[0][0].text().replace(' ', '')}, --charge or "
+        "--file-kind"
     )

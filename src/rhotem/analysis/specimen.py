@@ -1,0 +1,250 @@
+"""The specimen: a crystal turned to a zone axis, cut to a thickness, on the grid that the detectors need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.microscope.optics import needed_sampling
+from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
+from rhotem.microscope.settings import largest_angle
+from rhotem.microscope.slicing import centre_layers, slice_number
+from rhotem.potential.slab import VACUUM
+from rhotem.structure.indices import standard_cell
+from rhotem.structure.model import Structure
+from rhotem.structure.orient import ImagingCell, orient
+from rhotem.structure.supercell import imaging_grid, lateral_repeats, repeated_grid, thickness_repeats
+
+#: Thickest slice in Å; thinner than the atomic layers of close-packed zone axes.
+SLICE_THICKNESS = 2.0
+#: Least width in Å of the block whose atoms move independently; the probe itself lives on a larger supercell.
+BLOCK_WIDTH = 4.5
+#: Largest scattering angle in mrad that matters in HRTEM images and electron diffraction patterns.
+PARALLEL_REACH = 100.0
+#: Height in Å of the first atoms of a slab that the beam meets after vacuum: beyond their thermal motion.
+ENTRANCE = 1.0
+#: First space-group numbers of the trigonal and of the cubic crystal systems (International Tables A).
+FIRST_TRIGONAL, FIRST_CUBIC = 143, 195
+
+
+@dataclass(frozen=True, eq=False)
+class Specimen:
+    """A crystal cut for the microscope.
+
+    Parameters
+    ----------
+    cell : ImagingCell
+        The smallest orthogonal cell along the zone axis; one picture shows one of it.
+    repeats : (nx, ny, nz)
+        Cells in the block whose atoms vibrate independently: a few across the beam, the whole thickness along it.
+    block : ImagingCell
+        ``cell`` repeated; exists so that it is made once.
+    grid : PeriodicGrid
+        Pixels and slices of ``block``.
+    preset : Preset
+        Microscope and detectors that the grid was made for.
+    vacuum : float
+        Part of the block along the beam that is empty, in Å: a slab that the beam meets head on.
+    notes : tuple of str
+        Remarks for the user.
+    """
+
+    cell: ImagingCell
+    repeats: tuple[int, int, int]
+    block: ImagingCell
+    grid: PeriodicGrid
+    preset: Preset
+    vacuum: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def thickness(self) -> float:
+        """Real thickness in nm, without vacuum."""
+        return float(self.block.lengths[2] - self.vacuum) / 10.0
+
+    def record(self) -> dict[str, Any]:
+        """What a result should remember of it, JSON-ready."""
+        return {
+            "structure": dict(self.cell.origin.info),
+            "formula": self.crystal.formula,
+            "imaging_cell": self.cell.record(),
+            "repeats": list(self.repeats),
+            "thickness_nm": self.thickness,
+            "vacuum_along_beam_angstrom": self.vacuum,
+            "notes": list(self.notes),
+            "grid": list(self.grid.shape),
+            "pixel_angstrom": self.grid.spacing[:2].tolist(),
+            "slice_angstrom": float(self.grid.spacing[2]),
+            "preset": self.preset.model_dump(),
+        }
+
+    def __str__(self) -> str:
+        labels = self.cell.labels
+        lx, ly = self.cell.lengths[:2]
+        nx, ny, slices = self.grid.shape
+        strain = f", strained by {100 * self.cell.max_strain:.2f} %" if self.cell.max_strain > 1e-6 else ""
+        facing = labels.get("plane", labels["zone"])
+        formula = self.crystal.formula
+        axes = f"{labels['x']} right, {labels['y']} up"
+        blocks = " x ".join(map(str, self.repeats))
+        return (
+            f"{formula} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å ({axes}){strain}, "
+            f"{self.thickness:.2f} nm thick\n{len(self.block.structure)} atoms in a block of {blocks} cells, grid "
+            f"{nx} x {ny}, {slices} slices of {self.grid.spacing[2]:.2f} Å"
+        )
+
+    @property
+    def crystal(self) -> Structure:
+        """The crystal in its own cell, rotated and strained as it is imaged."""
+        return self.cell.crystal
+
+
+def structure(source: str | Path | Any, charge: float = 0.0, **options: Any) -> Structure:
+    """A crystal from a file, an `ase.Atoms`, or the name of a ready phase ("LiCoO2")."""
+    from rhotem.structure.phases import phase
+    from rhotem.structure.read import read_structure
+
+    if isinstance(source, str) and not Path(source).exists():
+        try:
+            return replace(phase(source), charge=charge)
+        except InputError:
+            if not Path(source).suffix:
+                raise
+    return read_structure(source, charge=charge, **options)
+
+
+def specimen(
+    crystal: Structure,
+    zone: Sequence[int] = (0, 0, 1),
+    *,
+    basis: str = "conventional",
+    plane: bool = False,
+    thickness: float | None = None,
+    preset: str | Preset = DEFAULT_PRESET,
+    sampling: float | None = None,
+    slice_thickness: float | None = None,
+    primitive: bool = True,
+    keep_cell: bool = False,
+) -> Specimen:
+    """Cut a crystal along a zone axis to a thickness, on the grid that the detectors need.
+
+    Parameters
+    ----------
+    crystal : Structure
+    zone, basis, plane
+        As `rhotem.structure.orient.orient`.
+    thickness : float, optional
+        In nm; whole cells nearest to it. None: the preset's, or the cell once if it is kept or ends in vacuum.
+    preset : str or Preset
+        Microscope and detectors.
+    sampling : float, optional
+        Largest pixel in Å. None: the coarsest that carries the outermost detector angle.
+    slice_thickness : float, optional
+        Thickest slice in Å. None: `SLICE_THICKNESS`, and thinner where atoms would lie on boundaries.
+    primitive : bool
+        Reduce to the primitive cell first. False where the density is tied to the crystal's own cell (a file).
+    keep_cell : bool
+        Take the given cell as it is, with the defects that it holds: never reduced, and repeated along the beam only if
+        a thickness is given.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, the grid is too coarse for the detectors, or a thickness is asked of a slab that
+        ends in vacuum.
+    """
+    chosen = get_preset(preset) if isinstance(preset, str) else preset
+    cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive and not keep_cell)
+    cell, vacuum = _entrance_first(cell)
+    nz, notes = _repeats_along(cell, chosen, thickness, vacuum, keep_cell)
+    nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
+    finest = finest_sampling(chosen)
+    if sampling is not None and sampling > finest:
+        raise InputError(f"sampling {sampling} Å is too coarse: {reach(chosen):g} mrad need {finest:.4f} Å or less")
+    thickest = slice_thickness
+    if thickest is None:
+        thickest = float(cell.lengths[2]) / slice_number(cell, SLICE_THICKNESS)
+    grid = imaging_grid(cell, finest if sampling is None else sampling, thickest)
+    cell = centre_layers(cell, grid.shape[2])
+    block, fine = cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz)
+    return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, notes)
+
+
+def _entrance_first(cell: ImagingCell) -> tuple[ImagingCell, float]:
+    """A cell with vacuum along the beam, moved so that the beam meets the slab first; and that vacuum in Å, 0 for bulk.
+
+    A slab across the end of the cell would be met in two halves.
+    """
+    length = float(cell.lengths[2])
+    heights = np.sort(np.mod(cell.structure.positions[:, 2], length))
+    gaps = np.diff(np.append(heights, heights[0] + length))
+    widest = int(gaps.argmax())
+    if gaps[widest] < VACUUM:
+        return cell, 0.0
+    first = heights[(widest + 1) % len(heights)]
+    atoms = cell.structure.atoms.copy()
+    atoms.positions[:, 2] = np.mod(atoms.positions[:, 2] - first + 1e-6, length) + ENTRANCE
+    return replace(cell, structure=replace(cell.structure, atoms=atoms)), float(gaps[widest])
+
+
+def _repeats_along(
+    cell: ImagingCell, preset: Preset, thickness: float | None, vacuum: float, keep_cell: bool
+) -> tuple[int, tuple[str, ...]]:
+    """Cells along the beam, and what to say about them."""
+    length = float(cell.lengths[2])
+    if vacuum:
+        slab = f"{vacuum:.1f} Å of vacuum along the beam: one slab, {(length - vacuum) / 10:.2f} nm thick"
+        if thickness is not None:
+            raise InputError(f"thickness {thickness:g} nm: the cell has {slab}; leave it out, or build a thicker slab")
+        return 1, (slab,)
+    if keep_cell and thickness is None:
+        return 1, (f"the given cell once along the beam, {length / 10:.2f} nm; --thickness repeats it",)
+    number, _ = thickness_repeats(cell, preset.thickness if thickness is None else thickness)
+    if keep_cell and number > 1:
+        return number, (f"the given cell {number} times along the beam, and so its defects",)
+    return number, ()
+
+
+def oriented(crystal: Structure, zone: Sequence[int], basis: str, *, plane: bool, primitive: bool) -> ImagingCell:
+    """`orient` for what a command line gives: the basis is any text and checked."""
+    if basis != "conventional" and basis != "input":
+        raise InputError(
+            f"zone basis {basis!r}: choose 'conventional' (standard cell) or 'input' (the file's own cell)"
+        )
+    return orient(crystal, zone, "input" if basis == "input" else "conventional", plane=plane, primitive=primitive)
+
+
+def direction(
+    crystal: Structure, zone: Sequence[int] | None, plane: Sequence[int] | None = None
+) -> tuple[tuple[int, ...], bool]:
+    """The zone axis (or plane, then True) to look along; where none is given, the one that tells columns apart.
+
+    That is [100] of hexagonal and trigonal crystals (it separates the Li, O and metal columns of R-3m oxides), [110] of
+    cubic spinels and rocksalts alike, and [001] of anything else.
+    """
+    if zone is not None and plane is not None:
+        raise InputError("both a zone axis and a plane were given; give one")
+    if plane is not None:
+        return tuple(plane), True
+    if zone is not None:
+        return tuple(zone), False
+    number = standard_cell(crystal).number
+    if number >= FIRST_CUBIC:
+        return (1, 1, 0), False
+    return ((1, 0, 0) if number >= FIRST_TRIGONAL else (0, 0, 1)), False
+
+
+def finest_sampling(preset: Preset) -> float:
+    """Coarsest pixel in Å that carries every detector angle undamped."""
+    return needed_sampling(preset.microscope.wavelength, reach(preset))
+
+
+def reach(preset: Preset) -> float:
+    """Angle in mrad up to which a preset needs the scattering: the outermost detector's, or what lenses pass."""
+    if preset.mode != "stem":
+        return PARALLEL_REACH
+    convergence = preset.microscope.convergence
+    return max(largest_angle(preset.detectors), convergence) if preset.detectors else 2.0 * convergence

@@ -1,0 +1,191 @@
+"""Options of the commands that simulate, each defined once and in its group of `--help`."""
+
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from rhotem.analysis import TEMPERATURE
+from rhotem.cli.common import DENSITY, parse_indices, parse_memory
+from rhotem.core import InputError
+
+
+def parse_tilt(text: str) -> tuple[float, float]:
+    """Two angles in mrad from ``2,-1``.
+
+    Raises
+    ------
+    InputError
+        If they are not two finite numbers.
+    """
+    try:
+        x, y = (float(piece) for piece in text.split(","))
+        if not (isfinite(x) and isfinite(y)):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"--tilt {text}: expected two angles in mrad, such as 2,-1") from None
+    return x, y
+
+
+#: Groups of options in `--help`.
+PANELS = ("Specimen", DENSITY, "Microscope", "Detectors and scan", "Computation", "Results")
+SPECIMEN, _, OPTICS, RECORDING, COMPUTING, RESULTS = PANELS
+
+SourceOption = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        "-s",
+        help="Source of the density: free-atoms, gpaw, model, or a density file.",
+        rich_help_panel=DENSITY,
+    ),
+]
+# Any: typer would take a tuple for an option of several values.
+ZoneOption = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_indices,
+        metavar="u,v,w",
+        help="Direction towards the electron source, 3 or 4 indices: 1,1,0 or [1-10].",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+PlaneOption = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_indices,
+        metavar="h,k,l",
+        help="Instead of --zone: the plane that the beam meets head on.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+ZoneBasisOption = Annotated[
+    Literal["conventional", "input"],
+    typer.Option(
+        help="Whose cell the indices refer to: the conventional standard one or the file's.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+KeepCellOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-cell",
+        help="Take the given cell as it is, with its defects: not reduced, along the beam once unless --thickness.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+ThicknessOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="nm", help="Thickness in nm, to whole cells; without it the preset's.", rich_help_panel=SPECIMEN
+    ),
+]
+PhononsOption = Annotated[
+    int,
+    typer.Option(metavar="N", help="Frozen-phonon configurations; 0: atoms at rest, no TDS.", rich_help_panel=SPECIMEN),
+]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="K", help=f"Temperature of the atoms' vibration; without it {TEMPERATURE:g}.", rich_help_panel=SPECIMEN
+    ),
+]
+#: None: what a density file says, else neutral.
+DensityChargeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--charge",
+        metavar="e",
+        help="Total charge of the cell in e, +1: one electron missing; without it a density file's own, else 0.",
+        rich_help_panel=DENSITY,
+    ),
+]
+FileKindOption = Annotated[
+    Literal["deformation", "valence", "pseudo-valence", "total"] | None,
+    typer.Option(help="Of a density file: what it holds.", show_choices=True, rich_help_panel=DENSITY),
+]
+GpawCacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder that keeps GPAW calculations, found again by structure.",
+        rich_help_panel=DENSITY,
+    ),
+]
+PresetOption = Annotated[
+    str,
+    typer.Option(help="Microscope and detectors; `rhotem doctor` lists the presets.", rich_help_panel=OPTICS),
+]
+SliceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--slice-thickness",
+        metavar="Å",
+        help="Thickest slice; without it thin enough to keep atoms whole.",
+        rich_help_panel=COMPUTING,
+    ),
+]
+SimulationSeedOption = Annotated[
+    int,
+    typer.Option(
+        "--seed", min=0, help="Seed of thermal motion and counting; stored in the record.", rich_help_panel=COMPUTING
+    ),
+]
+MemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=parse_memory,
+        metavar="4GB",
+        help="Memory that building the potential and the simulation stay below; without it 80 % of what is free.",
+        rich_help_panel=COMPUTING,
+    ),
+]
+AlgorithmOption = Annotated[
+    Literal["auto", "bloch", "prism", "multislice"],
+    typer.Option(help="How the beam is propagated; auto: the fastest exact one that fits.", rich_help_panel=COMPUTING),
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", rich_help_panel=RESULTS)
+]
+SimulationQuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No plan and no progress.", rich_help_panel=RESULTS)
+]
+
+
+def vibration_temperature(phonons: int, temperature: float | None) -> float:
+    """The temperature to use in K; one given for atoms at rest is warned about."""
+    if temperature is not None and phonons == 0:
+        typer.echo("warning: --temperature has no effect with --phonons 0: the atoms are at rest", err=True)
+    return TEMPERATURE if temperature is None else temperature
+
+
+def is_density_file(source: str) -> bool:
+    """Whether a source is a file that holds one density, of one cell: no registered name and no weights of a model."""
+    from rhotem.density.source import source_names
+
+    path = Path(source)
+    return source not in source_names() and path.exists() and path.suffix != ".safetensors"
+
+
+def source_options(
+    source: str,
+    *,
+    charge: float | None = None,
+    valence: dict[str, float] | None = None,
+    file_kind: str | None = None,
+    gpaw_cache: Path | None = None,
+) -> dict[str, Any]:
+    """What the options of a command mean for one density source.
+
+    Raises
+    ------
+    InputError
+        If a file is described where there is none.
+    """
+    if is_density_file(source) and Path(source).suffix != ".gpw":
+        given = {"charge": charge, "valence": valence, "kind": file_kind}
+        return {name: value for name, value in given.items() if value is not None}
+    if valence is not None or file_kind is not None:
+        raise InputError(f"--valence and --file-kind describe a density file, --source {source} is none")
+    return {"cache": gpaw_cache} if source == "gpaw" else {}
