@@ -3,8 +3,11 @@
 import ase
 import numpy as np
 import pytest
+import torch
 
+from rhotem.models.peers import tables
 from rhotem.models.peers.evaluate import at_points
+from rhotem.models.peers.neighbours import between_atoms, to_probes
 from rhotem.structure.model import Structure
 
 NAMES = ("deepdft-schnet", "deepdft-painn", "charge3net")
@@ -20,6 +23,18 @@ def test_official_densities(name, imported, official):
     # 1e-5 of the largest value, in float32; the values differ by far more than that
     assert np.abs(got[:, 0] - expected).max() < 1e-5 * np.abs(expected).max()
     assert np.ptp(expected) > 0.1 * np.abs(expected).max()
+
+
+def test_tables_of_charge3net_give_the_official_densities(imported, official):
+    model = imported("charge3net")
+    reference = np.load(official.DATA / "charge3net.npz")
+    like = model.readout
+    geometry = reference["positions"], reference["cell"]
+    with torch.no_grad():
+        states = model.encode(torch.from_numpy(reference["numbers"]), between_atoms(*geometry, 4.0, like))
+        got = tables.density(model, states, to_probes(reference["probe_xyz"], *geometry, 4.0, like))
+    expected = reference["density"]
+    assert np.abs(got[:, 0].numpy() - expected).max() < 1e-5 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("name", NAMES)

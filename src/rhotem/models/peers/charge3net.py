@@ -18,7 +18,8 @@ from rhotem.models.peers.irreps import EVEN, Irrep, Irreps, Layout, Path, hidden
 from rhotem.models.peers.neighbours import Neighbours
 from rhotem.models.tensor import coupling, part, solid_harmonics
 
-Basis = Literal["gaussian", "cosine", "smooth_finite", "fourier", "bessel"]
+#: e3nn's bases of distance but "fourier": its constant function has no spread, the official code divides by zero.
+Basis = Literal["gaussian", "cosine", "smooth_finite", "bessel"]
 #: Width of the hidden layer of radial networks, and the start of the mixing angle.
 HIDDEN, SMALL_ANGLE = 100, 0.1
 #: e3nn scales activations to unit second moment under a normal distribution; it estimates the factors from 10⁶ samples.
@@ -63,8 +64,6 @@ def radial_basis(r: torch.Tensor, basis: Basis, count: int, cutoff: float) -> to
     if basis == "bessel":
         k = (k + 1) / cutoff
         return math.sqrt(2.0 / cutoff) * math.pi * k * torch.sinc(k * r[:, None])
-    if basis == "fourier":
-        return torch.cos(math.pi * k * r[:, None] / cutoff) / math.sqrt(0.25 + count / 2)
     x = r[:, None] * ((count - 1) / cutoff) - k
     if basis == "gaussian":
         return torch.exp(-(x**2)) / 1.12
@@ -131,6 +130,17 @@ class Convolution(nn.Module):
             zero = product.new_zeros(near.receivers, *product.shape[1:])
             parts[path.out].append(zero.index_add(0, near.receiver, product))
         return {ir: torch.cat(pieces, dim=2) * self.scale for ir, pieces in parts.items()}
+
+    def maps(self) -> dict[Irrep, torch.Tensor]:
+        """Matrices from summed products to output, scales included; the even scalars' last column is the angle."""
+        middle, out = self.layout.middle, self.layout.out
+        shapes = matrices(middle, out)
+        found = {
+            ir: w.reshape(a, b) * (self.scale / math.sqrt(a))
+            for (ir, a, b), w in zip(shapes, self.after.split([a * b for _, a, b in shapes]), strict=True)
+        }
+        angle = self.angle[:, None] * (SMALL_ANGLE * self.scale / math.sqrt(middle[EVEN]))
+        return {**found, EVEN: torch.cat([found[EVEN], angle], dim=1)}
 
     def mixed(self, messages: Features) -> tuple[Features, torch.Tensor]:
         """Messages after their linear map, and the mixing angle (R, 1, 1) of every receiver."""
@@ -206,6 +216,11 @@ class ChargE3Net(nn.Module):
             self.register_buffer(f"{kind}_mean", mean)
             self.register_buffer(f"{kind}_inv_std", inverse)
 
+    def convolutions(self, kind: Literal["atom", "probe"]) -> list[Convolution]:
+        """Convolutions among atoms or to probes."""
+        layers = self.atoms if kind == "atom" else self.probes
+        return [layer for layer in layers if isinstance(layer, Convolution)]
+
     def basis(self, r: torch.Tensor, kind: Literal["atom", "probe"]) -> torch.Tensor:
         """Normalised radial basis; (E, functions)."""
         s = self.settings
@@ -222,7 +237,7 @@ class ChargE3Net(nn.Module):
         features: Features = {EVEN: one_hot[:, None]}
         harmonics, basis = self.harmonics(near), self.basis(near.distances, "atom")
         states = []
-        for layer in _convolutions(self.atoms):
+        for layer in self.convolutions("atom"):
             messages, angle = layer.mixed(layer.messages(features, near, harmonics, basis))
             features = layer.joined(messages, angle, features)
             states.append(features)
@@ -232,7 +247,7 @@ class ChargE3Net(nn.Module):
         """Density at the probes in e/Å³, (P, 1); with spin also n↑ − n↓, (P, 2)."""
         harmonics, basis = self.harmonics(near), self.basis(near.distances, "probe")
         features = self.start(near.receivers)
-        for layer, atoms in zip(_convolutions(self.probes), states, strict=True):
+        for layer, atoms in zip(self.convolutions("probe"), states, strict=True):
             messages, angle = layer.mixed(layer.messages(atoms, near, harmonics, basis))
             features = layer.joined(messages, angle, features)
         return self.read(features)
@@ -254,7 +269,3 @@ class ChargE3Net(nn.Module):
         # As the official forward pass leaves it: the sum of both outputs, and the even one.
         odd = read.get((0, -1), torch.zeros_like(even))
         return torch.cat([even + odd, even], dim=1)
-
-
-def _convolutions(layers: nn.ModuleList) -> list[Convolution]:
-    return [layer for layer in layers if isinstance(layer, Convolution)]

@@ -16,7 +16,9 @@ from rhotem.models.peers.neighbours import Neighbours
 ELEMENTS = 119
 #: SchNet: step of the Gaussians of distance in Å, their width too; and the soft end 1 − sigmoid(5 (r − r_c + 1.5)).
 STEP, STEEPNESS, BEFORE = 0.1, 5.0, 1.5
-#: PaiNN: functions sin(kπr/r_c)/r, k = 1 … 30.
+#: PaiNN: smallest square of a vector feature,
+TINY = 1e-30
+#: and functions sin(kπr/r_c)/r, k = 1 … 30.
 SINES = 30
 
 
@@ -53,35 +55,39 @@ def two_layers(first: int, hidden: int, last: int, activation: type[nn.Module]) 
     return nn.Sequential(nn.Linear(first, hidden), activation(), nn.Linear(hidden, last))
 
 
+class Shells:
+    """Gaussians of the distance of every edge and its soft end, 1 − sigmoid(5 (r − r_c + 1.5)); for every round."""
+
+    def __init__(self, near: Neighbours, cutoff: float) -> None:
+        self.atom, self.receiver, self.pair = near.pairs
+        r = near.distances[:, None]
+        centres = torch.arange(math.ceil(cutoff / STEP), device=r.device) * STEP
+        self.gaussians = torch.exp((r - centres.to(r.dtype)) ** 2 * (-0.5 / STEP**2))
+        self.end = 1.0 - torch.sigmoid(STEEPNESS * (r - (cutoff - BEFORE)))
+
+
 class SchnetMessage(nn.Module):
     """Σ over edges of MLP(sender, receiver) ⊙ MLP(Gaussians of r) · soft end of r."""
 
     def __init__(self, size: int, cutoff: float) -> None:
         super().__init__()
-        self.cutoff = cutoff
-        gaussians = math.ceil(cutoff / STEP)
-        self.register_buffer("centres", torch.arange(gaussians) * STEP, persistent=False)
-        self.edge = two_layers(gaussians, size, size, ShiftedSoftplus)
-        self.node = two_layers(2 * size, 2 * size, size, ShiftedSoftplus)
         self.size = size
+        self.edge = two_layers(math.ceil(cutoff / STEP), size, size, ShiftedSoftplus)
+        self.node = two_layers(2 * size, 2 * size, size, ShiftedSoftplus)
 
-    def forward(self, senders: torch.Tensor, receivers: torch.Tensor, near: Neighbours) -> torch.Tensor:
+    def forward(self, senders: torch.Tensor, receivers: torch.Tensor, shells: Shells) -> torch.Tensor:
         """Features (N, size) and (R, size) to messages (R, size)."""
-        atom, receiver, pair = near.pairs
-        r = near.distances[:, None]
-        centres = self.get_buffer("centres").to(r.dtype)
-        end = 1.0 - torch.sigmoid(STEEPNESS * (r - (self.cutoff - BEFORE)))
-        hidden = self.edge[1](self.edge[0](torch.exp(-((r - centres) ** 2) / (2.0 * STEP**2))))
+        hidden = self.edge[1](self.edge[0](shells.gaussians)) * shells.end
         # Images of one atom differ in distance only, so the last layer may follow their sum.
-        hidden = torch.cat([hidden * end, end], dim=1)
-        hidden = hidden.new_zeros(len(atom), hidden.shape[1]).index_add(0, pair, hidden)
+        summed = hidden.new_zeros(len(shells.atom), self.size).index_add_(0, shells.pair, hidden)
+        ends = hidden.new_zeros(len(shells.atom), 1).index_add_(0, shells.pair, shells.end)
         weight, bias = self.edge[2].get_parameter("weight"), self.edge[2].get_parameter("bias")
-        gates = hidden[:, :-1] @ weight.T + hidden[:, -1:] * bias
+        gates = torch.addmm(ends * bias, summed, weight.T)
         weight, bias = self.node[0].get_parameter("weight"), self.node[0].get_parameter("bias")
-        from_sender = senders @ weight[:, : self.size].T + bias
+        from_sender = torch.addmm(bias, senders, weight[:, : self.size].T)
         from_receiver = receivers @ weight[:, self.size :].T
-        nodes = self.node[2](self.node[1](from_sender[atom] + from_receiver[receiver]))
-        return torch.zeros_like(receivers).index_add(0, receiver, nodes * gates)
+        nodes = self.node[2](self.node[1](from_sender[shells.atom] + from_receiver[shells.receiver]))
+        return torch.zeros_like(receivers).index_add_(0, shells.receiver, nodes * gates)
 
 
 class SchnetAtoms(nn.Module):
@@ -92,9 +98,9 @@ class SchnetAtoms(nn.Module):
         self.message = SchnetMessage(size, cutoff)
         self.transition = two_layers(size, size, size, ShiftedSoftplus)
 
-    def forward(self, atoms: torch.Tensor, near: Neighbours) -> torch.Tensor:
+    def forward(self, atoms: torch.Tensor, shells: Shells) -> torch.Tensor:
         """(N, size) to (N, size)."""
-        return atoms + self.transition(self.message(atoms, atoms, near))
+        return atoms + self.transition(self.message(atoms, atoms, shells))
 
 
 class SchnetProbes(nn.Module):
@@ -106,10 +112,10 @@ class SchnetProbes(nn.Module):
         self.gate = two_layers(size, size, size, ShiftedSoftplus)
         self.transition = two_layers(size, size, size, ShiftedSoftplus)
 
-    def forward(self, atoms: torch.Tensor, probes: torch.Tensor, near: Neighbours) -> torch.Tensor:
+    def forward(self, atoms: torch.Tensor, probes: torch.Tensor, shells: Shells) -> torch.Tensor:
         """Features of atoms (N, size) and probes (P, size) to (P, size)."""
         gate = torch.sigmoid(self.gate(probes))
-        return probes * gate + (1.0 - gate) * self.transition(self.message(atoms, probes, near))
+        return probes * gate + (1.0 - gate) * self.transition(self.message(atoms, probes, shells))
 
 
 class Schnet(nn.Module):
@@ -126,16 +132,16 @@ class Schnet(nn.Module):
 
     def encode(self, numbers: torch.Tensor, near: Neighbours) -> list[torch.Tensor]:
         """Features of the atoms after every round, (N, size) each."""
-        states = [self.embedding(numbers)]
+        states, shells = [self.embedding(numbers)], Shells(near, self.settings.cutoff)
         for layer in self.atoms:
-            states.append(layer(states[-1], near))
+            states.append(layer(states[-1], shells))
         return states[1:]
 
     def density(self, states: list[torch.Tensor], near: Neighbours) -> torch.Tensor:
         """Density at the probes in e/Å³; (P, 1)."""
-        probes = states[0].new_zeros(near.receivers, self.settings.size)
+        probes, shells = states[0].new_zeros(near.receivers, self.settings.size), Shells(near, self.settings.cutoff)
         for layer, atoms in zip(self.probes, states, strict=True):
-            probes = layer(atoms, probes, near)
+            probes = layer(atoms, probes, shells)
         return self.readout(probes)
 
 
@@ -198,7 +204,9 @@ class PainnUpdate(nn.Module):
     def forward(self, scalars: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(R, size), (R, 3, size) to the same."""
         u, v = self.first(vectors), self.second(vectors)
-        plain, inner, scale = self.mix(torch.cat([scalars, v.norm(dim=1)], dim=1)).chunk(3, dim=1)
+        # bounded below, so that its gradient stays finite where symmetry forbids a vector
+        length = (v * v).sum(1).clamp(min=TINY).sqrt()
+        plain, inner, scale = self.mix(torch.cat([scalars, length], dim=1)).chunk(3, dim=1)
         return scalars + plain + inner * (u * v).sum(1), vectors + scale[:, None] * u
 
 

@@ -8,19 +8,23 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.models.graph import CLOSEST
+from rhotem.models.peers import tables
+from rhotem.models.peers.charge3net import ChargE3Net
 from rhotem.models.peers.checkpoint import Peer
 from rhotem.models.peers.neighbours import between_atoms, to_probes
 from rhotem.structure.model import Structure
 
-#: Probes handled at once.
-BATCH = 2000
+#: Probes handled at once: what fits the caches, and for tables many, because they are made anew for every batch.
+BATCH, TABLE_BATCH = 1000, 20_000
+#: Probes per sending atom from which tables pay.
+FEW = 10
 
 
 def at_points(
     model: Peer,
     structure: Structure,
     points: npt.NDArray[np.float64],
-    batch: int = BATCH,
+    batch: int | None = None,
     progress: Progress = silent,
 ) -> npt.NDArray[np.float64]:
     """What the model predicts at ``points`` (M, 3) in Å: (M, 1) density in e/Å³, or (M, 2) with the spin density.
@@ -39,9 +43,15 @@ def at_points(
     with torch.no_grad():
         states: Any = model.encode(torch.from_numpy(structure.numbers.astype(np.int64)).to(parameter.device), near)
         parts = []
+        table = model if isinstance(model, ChargE3Net) and model.settings.basis in tables.SMOOTH else None
+        batch = batch or (TABLE_BATCH if table else BATCH)
         for start in range(0, len(points), batch):
             probes = to_probes(points[start : start + batch], *_geometry(structure), cutoff, parameter)
-            parts.append(model.density(states, probes).double().cpu().numpy())
+            if table is not None and probes.receivers > FEW * len(probes.slices):
+                values = tables.density(table, states, probes)
+            else:
+                values = model.density(states, probes)
+            parts.append(values.double().cpu().numpy())
             progress("density at probes", min(start + batch, len(points)), len(points))
     return np.concatenate(parts)
 
