@@ -254,6 +254,7 @@ def test_doctor_reports_what_is_installed():
     assert report["packages"]["scipy"] == scipy.__version__
     assert report["device"]["cores"] >= 1 and report["device"]["memory_bytes"] > 1e8
     assert report["speed"]["fft_million_pixels_per_second"] > 0.1
-    assert report["speed"]["default_image_seconds"] > 0
     assert {"free-atoms", "file", "gpaw"} <= set(report["sources"])
-    assert "layered-oxide" in report["presets"]
+    assert [n for n, p in report["presets"].items() if p["default"]] == ["layered-oxide"]
+    assert all(p["runs"] and p["seconds"] > 0 for p in report["presets"].values())
+    assert report["models"]["default"]["name"]
