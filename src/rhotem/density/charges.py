@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.density.convert import as_kind, valence_by_element
-from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.convert import as_kind, one_centre_electrons, valence_by_element
+from rhotem.density.field import DensityField
 from rhotem.density.fourier import Electrons
 from rhotem.density.superpose import add_atom, superpose
 from rhotem.structure.model import Structure
@@ -182,14 +182,6 @@ def _nearest_atom(
     images = (fractional[None] + shifts[:, None]).reshape(-1, 3) @ grid.cell
     distance, index = cKDTree(images).query(voxels / np.array(grid.shape) @ grid.cell)
     return index % len(structure), distance
-
-
-def one_centre_electrons(term: OneCentre) -> float:
-    """Electrons in a one-centre part, √4π ∫ r² R_00 dr."""
-    from scipy.interpolate import CubicSpline
-
-    spline = CubicSpline(term.radii, term.radii**2 * term.values[0])
-    return float(np.sqrt(4.0 * np.pi) * spline.integrate(0.0, term.radii[-1]))
 
 
 def _grid_deformation(field: DensityField) -> npt.NDArray[np.float64]:

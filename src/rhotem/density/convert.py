@@ -49,7 +49,7 @@ def as_kind(field: DensityField, kind: Kind, electrons: Mapping[int, float] | No
         return field
     values = np.array(field.values, dtype=float)
     if field.one_centre:
-        values += evaluate_one_centre(field)
+        values += evaluate_one_centre(field, counted=True)
     record = dict(field.record)
     reference = free_atoms.load().identifier
     if field.kind != kind:
@@ -76,26 +76,44 @@ def valence_by_element(field: DensityField, electrons: Mapping[int, float] | Non
     }
 
 
-def evaluate_one_centre(field: DensityField, grid: PeriodicGrid | None = None) -> npt.NDArray[np.float64]:
+def evaluate_one_centre(
+    field: DensityField, grid: PeriodicGrid | None = None, counted: bool = False
+) -> npt.NDArray[np.float64]:
     """One-centre parts of ``field`` at the points of ``grid`` (default: its own), e/Å³.
 
     They are sharper than most grids; use `rhotem.density.fourier.coefficients` for anything but pictures and files.
+    With ``counted`` the sum over the grid has the electrons of every part: what its samples miss is spread over the
+    part's own sphere, (1 − r²/r_c²)³.
     """
     grid = grid or field.grid
     total = np.zeros(grid.shape)
     for term in field.one_centre:
-        _add_one_centre(total, grid, field.structure.positions[term.atom], term)
+        _add_one_centre(total, grid, field.structure.positions[term.atom], term, counted)
     return total
 
 
 def _add_one_centre(
-    total: npt.NDArray[np.float64], grid: PeriodicGrid, centre: npt.NDArray[np.float64], term: OneCentre
+    total: npt.NDArray[np.float64], grid: PeriodicGrid, centre: npt.NDArray[np.float64], term: OneCentre, counted: bool
 ) -> None:
     from scipy.interpolate import CubicSpline
 
-    points, vectors = near_points(grid, centre, float(term.radii[-1]))
-    radial = CubicSpline(term.radii, term.values, axis=1)(np.linalg.norm(vectors, axis=1))
-    np.add.at(total, tuple(points.T), np.einsum("rj,jr->r", real_harmonics(vectors, term.lmax), radial))
+    reach = float(term.radii[-1])
+    points, vectors = near_points(grid, centre, reach)
+    r = np.linalg.norm(vectors, axis=1)
+    values = np.einsum("rj,jr->r", real_harmonics(vectors, term.lmax), CubicSpline(term.radii, term.values, axis=1)(r))
+    weight = np.clip(1.0 - (r / reach) ** 2, 0.0, None) ** 3
+    if counted and weight.sum() > 0.0:
+        missing = one_centre_electrons(term) / grid.voxel_volume - values.sum()
+        values += weight * (missing / weight.sum())
+    np.add.at(total, tuple(points.T), values)
+
+
+def one_centre_electrons(term: OneCentre) -> float:
+    """Electrons in a one-centre part, √4π ∫ r² R_00 dr."""
+    from scipy.interpolate import CubicSpline
+
+    spline = CubicSpline(term.radii, term.radii**2 * term.values[0])
+    return float(np.sqrt(4.0 * np.pi) * spline.integrate(0.0, term.radii[-1]))
 
 
 def _free(structure: Structure, grid: PeriodicGrid, kind: Kind, valence: dict[int, float]) -> npt.NDArray[np.float64]:

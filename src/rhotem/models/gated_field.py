@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
-from rhotem.density.charges import one_centre_electrons
-from rhotem.density.convert import evaluate_one_centre
+from rhotem.density.convert import evaluate_one_centre, one_centre_electrons
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.harmonics import real_harmonics
 from rhotem.models.graph import probe_pairs
