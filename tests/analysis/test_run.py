@@ -104,3 +104,40 @@ def test_a_density_file_fits_its_crystal_strained_to_close_the_cell(tmp_path):
 def test_zero_is_not_taken_for_not_given():
     with pytest.raises(InputError, match="sampling 0"):
         run.specimen(phase("LiF"), (1, 0, 0), sampling=0.0)
+
+
+def test_the_potential_says_how_many_configurations_there_are():
+    """No number has to be said twice: at rest means one image without thermal motion, a list its length."""
+    preset = run.adjusted_preset("layered-oxide", detectors=["BF=8"])
+    cut = run.specimen(phase("LiF"), (1, 0, 0), thickness=0.4, preset=preset)
+    field = run.density(cut)
+    still = run.potential(cut, field, phonons=0)
+    assert len(still) == 1 and still.record() == {"configurations": 0, "displacements": "at rest"}
+    assert run.image(cut, still).record["configurations"] == 1
+    moving = run.potential(cut, field, phonons=3, seed=2)
+    assert run.image(cut, moving).record["configurations"] == 3
+    one, again = (np.stack([s.array for s in moving]) for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    assert moving.record()["temperature_K"] == 300.0 and "halide" in moving.record()["displacements"]
+    assert run.image(cut, [next(iter(still))] * 2).record["configurations"] == 2
+    with pytest.raises(InputError, match="say how many"):
+        run.image(cut, iter(still))
+
+
+def test_a_pixelated_detector_scans_what_is_asked():
+    """Patterns exist only where the probe was: the steps and cells of the scan are those asked for."""
+    preset = run.adjusted_preset("layered-oxide", detectors=["4D=10"], convergence=8.0)
+    cut = run.specimen(phase("LiF"), (1, 0, 0), thickness=0.4, preset=preset)
+    images = run.image(cut, run.potential(cut, run.density(cut), phonons=0), scan_step=1.0, field_of_view=5.0)
+    lx, ly = cut.cell.lengths[:2]
+    assert images.scan.size == pytest.approx((2 * lx, 2 * ly))
+    patterns = images.patterns["4D"]
+    assert patterns.shape[:2] == images.scan.shape == (2 * int(np.ceil(lx)), 2 * int(np.ceil(ly)))
+    nx = images.scan.shape[0] // 2
+    np.testing.assert_allclose(patterns[:nx], patterns[nx:], atol=1e-5 * patterns.max())
+
+
+def test_every_ready_phase_is_found_by_name():
+    assert run.structure("LiNi0.5Mn1.5O4").formula == run.structure("LNMO").formula
+    with pytest.raises(InputError, match="no such file"):
+        run.structure("missing.cif")

@@ -120,3 +120,41 @@ def test_a_pixelated_detector_alone_is_written(images, tmp_path):
     written = write_images(replace(images, images={}), tmp_path)
     assert {"PACBED.png", "4D.hspy", "images.zarr"} == set(written)
     assert (tmp_path / "PACBED.png").stat().st_size > 1000
+
+
+def test_images_print_as_a_table(images):
+    """Name, unit, least, mean and most of every image, and what was scanned."""
+    lines = str(images).splitlines()
+    assert "20 x 30 positions, 0.2 x 0.3 Å apart, on 4.00 x 9.00 Å" in lines[0]
+    table = {line.split()[0]: line.split()[1:] for line in lines[2:]}
+    assert table["HAADF"] == ["beam", "0.15", "0.3", "0.45"]
+    assert table["iDPC"][0] == "rad" and table["4D"][:2] == ["beam", "patterns"]
+
+
+def test_recorded_images_are_the_same_function(images):
+    """The cosines of the fixture, at other positions and over more cells; coarse steps pick values, smoothing none."""
+    for pixel, field in ((0.17, 10.0), (1.7, 0.0)):
+        seen = images.recorded(pixel, field)
+        (nx, ny), (lx, ly) = seen.scan.shape, seen.scan.size
+        assert max(seen.scan.step) <= pixel and min(lx, ly) >= field and (lx % 4, ly % 9) == (0, 0)
+        x, y = np.meshgrid(np.arange(nx) * lx / nx, np.arange(ny) * ly / ny, indexing="ij")
+        expected = 0.3 + 0.1 * np.cos(2 * np.pi * (x - 1.0) / 4) + 0.05 * np.cos(2 * np.pi * (y - 3.0) / 9)
+        np.testing.assert_allclose(seen["HAADF"], expected, atol=1e-12)
+
+
+def test_a_coarse_scan_aliases_as_an_experiment_does():
+    """A wave of five periods sampled at four positions of the cell looks like one of one period."""
+    x = np.arange(20) / 20
+    wave = np.broadcast_to(np.cos(2 * np.pi * 5 * x)[:, None], (20, 4)).copy()
+    seen = ImageSet({"BF": wave}, Scan((20, 4), (4.0, 4.0)), np.ones((1, 1)), (1.0, 1.0)).recorded(1.0)
+    np.testing.assert_allclose(seen["BF"][:, 0], np.cos(2 * np.pi * np.arange(4) / 4), atol=1e-12)
+
+
+def test_captions_name_what_differs_from_a_plain_probe():
+    from rhotem.microscope.outputs import _angles, _lens
+
+    plain = {"defocus": 0.0, "cs": 0.0, "aberrations": {}, "tilt": (0.0, 0.0), "source_size": 0.0}
+    assert _lens(plain) == ""
+    given = {"defocus": -30.0, "cs": 1.2e7, "aberrations": {"C12": 20.0, "phi12": np.pi}, "tilt": (1.0, -2.0)}
+    assert _lens(plain | given) == "defocus -3 nm, Cs 1.2 mm, C12 2 nm, phi12 180°, tilt 1, -2 mrad"
+    assert _angles([{"kind": "segmented", "inner": 6, "outer": 22}])["iDPC"] == "6–22 mrad"

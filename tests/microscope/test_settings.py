@@ -7,7 +7,19 @@ from rhotem.core import InputError
 from rhotem.microscope.detectors import channels, weight
 from rhotem.microscope.optics import aberration_phase, aperture, band_limit, cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, PRESETS, get_preset
-from rhotem.microscope.settings import ABERRATIONS, Annular, CenterOfMass, Microscope, Segmented, largest_angle
+from rhotem.microscope.settings import (
+    ABERRATIONS,
+    Annular,
+    CenterOfMass,
+    Microscope,
+    Pixelated,
+    Segmented,
+    angles,
+    image_names,
+    largest_angle,
+    parse_aberration,
+    parse_detector,
+)
 
 
 @pytest.mark.parametrize(
@@ -117,3 +129,56 @@ def test_soft_edges_have_the_right_area_and_centre_of_mass_is_odd():
     assert area == pytest.approx(np.pi * (22e-3 / microscope.wavelength) ** 2, rel=0.005)
     x = weight(channels([CenterOfMass(outer=30)])[1], kx, ky, microscope.wavelength, step)
     assert abs(x.sum()) < 1e-6 * np.abs(x).sum()
+
+
+def test_adjusted_presets_change_what_is_asked_and_say_so():
+    plain = get_preset("layered-oxide")
+    assert plain.adjusted(energy=None, tilt=None) is plain
+    changed = plain.adjusted([Annular(name="BF", outer=5)], energy=80e3, aberrations={"C12": 20.0})
+    assert changed.changed == ("aberrations", "detectors", "energy") and plain.changed == ()
+    assert changed.microscope.coefficients == {"C12": 20.0}
+    assert changed.microscope.wavelength == pytest.approx(0.04176, abs=1e-5)
+    assert [d.name for d in changed.detectors] == ["BF"]
+
+
+def test_an_aberration_by_name_replaces_that_of_the_preset():
+    hrtem = get_preset("cryo-sei-hrtem")
+    assert hrtem.adjusted(aberrations={"C10": -100.0}).microscope.coefficients == {"C10": -100.0, "C30": 1e7}
+    again = hrtem.adjusted(aberrations={"C10": -100.0}).adjusted(defocus=50.0)
+    assert again.microscope.coefficients["C10"] == -50.0
+    with pytest.raises(InputError, match="detectors means nothing"):
+        hrtem.adjusted([Annular(name="BF", outer=5)])
+
+
+@pytest.mark.parametrize(
+    "text, name, value",
+    [
+        ("C30=1.2mm", "C30", 1.2e7),
+        ("c30=-5um", "C30", -5e4),
+        ("C12=2", "C12", 20.0),
+        ("C21 = 1e2 nm", "C21", 1e3),
+        ("C10=30Å", "C10", 30.0),
+        ("phi12=180", "phi12", np.pi),
+        ("phi12=0.5rad", "phi12", 0.5),
+    ],
+)
+def test_aberrations_have_units(text, name, value):
+    assert parse_aberration(text) == (name, pytest.approx(value))
+
+
+@pytest.mark.parametrize("text", ["C30", "C30=", "C30=x", "C30=1s", "phi12=2nm", "Q=1", "C30=1=2"])
+def test_aberrations_without_meaning(text):
+    with pytest.raises(InputError, match="aberration"):
+        parse_aberration(text)
+
+
+def test_detectors_in_words():
+    found = [parse_detector(t) for t in ("HAADF=68-200", "BF=5", "iDPC=6-22mrad", "CoM=40", "4D=40")]
+    kinds = [Annular, Annular, Segmented, CenterOfMass, Pixelated]
+    assert [type(d) for d in found] == kinds
+    assert [(getattr(d, "inner", 0), d.outer) for d in found] == [(68, 200), (0, 5), (6, 22), (0, 40), (0, 40)]
+    assert [angles(d) for d in found[:2]] == ["68–200 mrad", "to 5 mrad"]
+    assert "iDPC" in image_names(found[2]) and image_names(found[0]) == ["HAADF"]
+    for text in ("HAADF", "HAADF=", "=1-2", "a b=1-2", "4D=3-40"):
+        with pytest.raises(InputError, match="detector"):
+            parse_detector(text)

@@ -84,6 +84,8 @@ class ImageSet:
     def recorded(self, pixel: float, field: float = 0.0) -> "ImageSet":
         """The same images at positions at most ``pixel`` (Å) apart, continued over whole cells to ``field`` (Å) a side.
 
+        Steps coarser than those that determine the image pick values out of it, as a scan does.
+
         Raises
         ------
         InputError

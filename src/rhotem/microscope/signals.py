@@ -48,14 +48,17 @@ def field_of_view(images: Array, scan: Scan, pixel: float | None, field: float) 
     """Noise-free images (..., nx, ny) as they are recorded: on pixels not above ``pixel`` Å, over at least ``field`` Å.
 
     A periodic image is known everywhere (`fourier_resample`) and continues periodically; others, and all if ``pixel``
-    is None, stay as they are.
+    is None, stay as they are. Steps too coarse to determine the image pick values out of it, as a scan does; nothing
+    is smoothed.
     """
     if pixel is None or not scan.periodic:
         return images, scan
     shape = (int(np.ceil(scan.size[0] / pixel - 1e-9)), int(np.ceil(scan.size[1] / pixel - 1e-9)))
     repeats = (max(1, int(np.ceil(field / scan.size[0] - 1e-9))), max(1, int(np.ceil(field / scan.size[1] - 1e-9))))
+    skip = [max(1, -(-n // few)) for n, few in zip(scan.shape, shape, strict=True)]
+    known = fourier_resample(images, (shape[0] * skip[0], shape[1] * skip[1]))
     tiles = (1,) * (images.ndim - 2) + repeats
-    recorded = np.tile(fourier_resample(images, shape), tiles)
+    recorded = np.tile(known[..., :: skip[0], :: skip[1]], tiles)
     size = (scan.size[0] * repeats[0], scan.size[1] * repeats[1])
     return recorded, Scan((shape[0] * repeats[0], shape[1] * repeats[1]), size, scan.origin)
 
