@@ -73,7 +73,7 @@ def from_mapping(path: Path, data: dict[str, Any], kind_of_file: str) -> RawDens
 
 
 def read_npy(path: Path, structure: Structure | None) -> RawDensity:
-    """Read a bare array; its cell and atoms are those of ``structure``.
+    """Read a bare array; its cell and atoms are those of ``structure``. A last axis of length 1 (MALA) is dropped.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def read_npy(path: Path, structure: Structure | None) -> RawDensity:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: cannot be read as npy ({error})") from None
-    values = check_values(path, values)
+    values = check_values(path, values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values)
     return RawDensity(structure, PeriodicGrid(structure.cell, values.shape), values, None, "unknown", "npy", path)
 
 

@@ -20,6 +20,8 @@ from rhotem.structure.model import Structure
 TOLERANCE_PER_ATOM = 0.02
 #: ... and by less than this in all, so that no valence of one atom passes for another in a large cell.
 TOLERANCE = 0.4
+#: Part of the count by which a predicted density may miss and still be corrected, on request.
+CORRECTABLE = 0.05
 #: Augmentation radius in Bohr of elements without an entry.
 DEFAULT_RADIUS = 2.8
 
@@ -99,9 +101,11 @@ def tolerance(structure: Structure) -> float:
 
 
 def decide(
-    name: str, structure: Structure, charge: float, misfits: list[tuple[Assignment, float]]
+    name: str, structure: Structure, charge: float, misfits: list[tuple[Assignment, float]], correct: bool = False
 ) -> tuple[Assignment, float]:
     """The one assignment whose misfit (electrons found minus expected) is within the tolerance.
+
+    With ``correct`` a misfit of up to 5 % will do where nothing fits better.
 
     Parameters
     ----------
@@ -118,6 +122,8 @@ def decide(
     """
     limit = tolerance(structure)
     fits = [item for item in misfits if abs(item[1]) <= limit]
+    if correct and not fits:
+        fits = [item for item in misfits if abs(item[1]) <= CORRECTABLE * item[0].count(structure)]
     if len(fits) == 1:
         return fits[0]
     nearest = sorted(misfits, key=lambda item: abs(item[1]))[:4]

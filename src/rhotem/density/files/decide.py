@@ -50,7 +50,11 @@ class Decision:
 
 
 def decide_content(
-    raw: RawDensity, structure: Structure, valence: Mapping[str, float] | None = None, certain: bool = False
+    raw: RawDensity,
+    structure: Structure,
+    valence: Mapping[str, float] | None = None,
+    certain: bool = False,
+    correct: bool = False,
 ) -> Decision:
     """Decide by counting electrons, near nuclei after the treatment the density will get.
 
@@ -64,6 +68,8 @@ def decide_content(
         Electrons by element symbol where known.
     certain : bool
         The user has said what the file holds; a sum of AECCAR0 and 2 under a CHGCAR name is not considered.
+    correct : bool
+        Take a prediction whose count misses by up to 5 %; the treatment near nuclei will put it right.
 
     Raises
     ------
@@ -72,19 +78,45 @@ def decide_content(
     """
     if not raw.electrons > 0:
         raise InputError(f"{raw.path}: holds {raw.electrons:.3f} electrons, expected a positive density")
-    table = [
-        (option, scale, misfit)
-        for scale in ((1.0, BOHR**-3) if raw.format == "xsf" and not raw.known.get("unit") else (1.0,))
-        for option, misfit in _misfits(raw, structure, valence, scale, certain)
-    ]
-    by_option: dict[Assignment, tuple[float, float]] = {}
-    for option, scale, misfit in table:
-        # One file may be read as pseudised or all-electron, in two units: the better reading counts.
-        if option not in by_option or abs(misfit) < abs(by_option[option][1]):
-            by_option[option] = (scale, misfit)
+    by_option = _readings(raw, structure, valence, certain, _units(raw)[0])
+    for other in _units(raw)[1:]:
+        if not any(abs(misfit) <= tolerance(structure) for _, misfit in by_option.values()):
+            found = _readings(raw, structure, valence, certain, other)
+            if any(abs(misfit) <= tolerance(structure) for _, misfit in found.values()):
+                by_option = found
     listed = [(option, misfit) for option, (_, misfit) in by_option.items()]
-    assignment, misfit = decide(str(raw.path), structure, structure.charge, listed)
-    return _subtracted(raw, structure, assignment, by_option[assignment][0], misfit)
+    assignment, misfit = decide(str(raw.path), structure, structure.charge, listed, correct)
+    decision = _subtracted(raw, structure, assignment, by_option[assignment][0], misfit)
+    if abs(misfit) > tolerance(structure):
+        held, expected = decision.record["electrons_on_grid"], assignment.count(structure) - structure.charge
+        warning = f"holds {held:.3f} e instead of {expected:g} ({assignment.text()}); corrected as asked"
+        decision.record["warnings"] = [*decision.record.get("warnings", []), warning]
+    return decision
+
+
+def _units(raw: RawDensity) -> tuple[tuple[float, ...], ...]:
+    """Factors by which values may have to be multiplied, equally likely ones together, likelier ones first."""
+    if raw.format == "xsf" and not raw.known.get("unit"):
+        return ((1.0, BOHR**-3),)
+    # MALA writes e/Å³ into cubes, which hold e/Bohr³ by definition.
+    return ((1.0,), (BOHR**3,)) if raw.format == "cube" else ((1.0,),)
+
+
+def _readings(
+    raw: RawDensity,
+    structure: Structure,
+    valence: Mapping[str, float] | None,
+    certain: bool,
+    units: tuple[float, ...],
+) -> dict[Assignment, tuple[float, float]]:
+    """Unit and misfit of each thing the file could be."""
+    best: dict[Assignment, tuple[float, float]] = {}
+    for scale in units:
+        for option, misfit in _misfits(raw, structure, valence, scale, certain):
+            # One file may be read as pseudised or all-electron, in two units: the better reading counts.
+            if option not in best or abs(misfit) < abs(best[option][1]):
+                best[option] = (scale, misfit)
+    return best
 
 
 def _misfits(
@@ -156,7 +188,7 @@ def _subtracted(raw: RawDensity, structure: Structure, assignment: Assignment, s
         "count_misfit_e": misfit,
     }
     if scale != 1.0:
-        record["unit"] = "e/Bohr^3, by the electron count"
+        record["unit"] = f"{'e/Bohr^3' if scale > 1.0 else 'e/A^3'}, by the electron count"
     difference = _close_difference(raw, structure, deformation, free)
     if raw.content == "pseudo-valence":
         # Without a core there is nothing to tell by name: a sum of AECCAR0 and 2 follows the free atoms' cusp.

@@ -53,6 +53,9 @@ class File:
         Augmentation radii in Å, ``{"Si": 0.95}``, instead of those of VASP's default PAW sets.
     endpoint : bool, optional
         Overrides the format's convention on whether the last plane repeats the first.
+    correct : bool
+        Take a density whose electron count misses by up to 5 %, as predicted ones may, and put the count right; without
+        it such a file is refused.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class File:
         valence: Mapping[str, float] | None = None,
         radii: Mapping[str, float] | None = None,
         endpoint: bool | None = None,
+        correct: bool = False,
     ) -> None:
         if kind is not None and kind not in KINDS:
             raise InputError(f"density file kind {kind!r}: expected one of {', '.join(KINDS)}")
@@ -77,6 +81,7 @@ class File:
         self.core = None if core is None else Path(core)
         self.charge, self.kind = charge, kind
         self.valence, self.radii, self.endpoint = valence, radii, endpoint
+        self.correct = correct
 
     def __call__(self, structure: Structure, grid: PeriodicGrid | None = None) -> DensityField:
         """Deformation density of ``structure``; the grid asked for is not used, the field has the file's own.
@@ -107,7 +112,7 @@ class File:
             return self._deformation(raw, geometry, record)
         if self.core is not None:
             record["core_file"] = self._check_core(geometry, raw)
-        decision = decide_content(raw, geometry, self.valence, certain=self.kind is not None)
+        decision = decide_content(raw, geometry, self.valence, self.kind is not None, self.correct)
         return self._field(raw, geometry, decision, record)
 
     def _charge(self, structure: Structure, raw: RawDensity) -> float:
