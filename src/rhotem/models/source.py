@@ -7,16 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
 from rhotem.density import free_atoms
 from rhotem.density.convert import evaluate_one_centre
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.positive import make_positive, negative_part
 from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import load_model
+from rhotem.models.fast_atoms import fast_coefficients, is_fast
 from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.graph import build_graph
-from rhotem.models.grid import counted_on_grid
+from rhotem.models.grid import Kernel, counted_on_grid
 from rhotem.models.model import DensityModel
 from rhotem.structure.model import Structure
 
@@ -127,7 +128,7 @@ class Model:
             return values, {}
         free = superpose(structure, grid)
         sharp = DensityField("deformation", structure, grid, values, one_centre=terms)
-        total = free + values + evaluate_one_centre(sharp)
+        total = free + values + evaluate_one_centre(sharp, counted=True)
         record: dict[str, Any] = negative_part(total, grid).record()
         if what == "project":
             change = make_positive(total, free, grid) - total
@@ -154,8 +155,16 @@ class Model:
         )
 
 
-def atom_coefficients(model: DensityModel, structure: Structure) -> tuple[torch.Tensor, ...]:
+def atom_coefficients(
+    model: DensityModel,
+    structure: Structure,
+    kernel: Kernel = "auto",
+    memory: float | None = None,
+    progress: Progress = silent,
+) -> tuple[torch.Tensor, ...]:
     """Coefficients of every atom in float64 on the CPU, their electrons exactly −q.
+
+    ``kernel="plain"`` computes as in training; otherwise compiled where that is possible, within ``memory`` bytes.
 
     Raises
     ------
@@ -164,7 +173,10 @@ def atom_coefficients(model: DensityModel, structure: Structure) -> tuple[torch.
     MemoryLimitError
         If it does not fit into memory.
     """
-    result = tuple(c.double().cpu() for c in prepared(model, structure))
+    if kernel == "auto" and is_fast(model):
+        result = fast_coefficients(model, structure, memory, progress)
+    else:
+        result = tuple(c.double().cpu() for c in prepared(model, structure))
     electrons = model.readout.blocks[-1].electrons
     held = sum(
         float((c[..., 0] @ torch.from_numpy(b.electrons)).sum())

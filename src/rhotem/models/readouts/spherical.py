@@ -74,8 +74,12 @@ class Spherical(nn.Module):
         Their electrons add up to −q of every cell: what is missing goes to the widest function of every atom, in shares
         that the network decides. The density is never scaled.
         """
+        return self._counted(*self.uncounted(features, graph.numbers), graph)
+
+    def uncounted(self, features: AtomFeatures, numbers: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Coefficients as every atom alone has them, and its share (N,) of what the cell's electron count misses."""
         h = self.hidden(features.scalars)
-        scale = self.log_scale[graph.numbers].exp()
+        scale = self.log_scale[numbers].exp()
         gate_in = 2.0 * torch.sigmoid(self.gate_in(h)).view(-1, self.lmax, self.channels)
         gate_out = self.gate_out(h).view(-1, self.lmax, self.functions)
         parts = [(self.scalar(h) * scale[:, 0])[..., None]]
@@ -89,16 +93,15 @@ class Spherical(nn.Module):
             plain = [getattr(self, f"orthonormal{index}_{l}") @ c for l, c in enumerate(own)]
             result.append(torch.cat(plain, dim=2))
             start += block.functions
-        return self._counted(result, h, graph)
+        return result, nn.functional.softplus(self.share(h)[:, 0]) + 1e-3
 
     def atom_electrons(self, coefficients: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Electrons that every atom's functions hold, (N,)."""
         held = [c[..., 0] @ c.new_tensor(b.electrons) for b, c in zip(self.blocks, coefficients, strict=True)]
         return torch.stack(held).sum(0)
 
-    def _counted(self, parts: list[torch.Tensor], h: torch.Tensor, graph: Graph) -> tuple[torch.Tensor, ...]:
+    def _counted(self, parts: list[torch.Tensor], share: torch.Tensor, graph: Graph) -> tuple[torch.Tensor, ...]:
         held = self.atom_electrons(tuple(parts))
-        share = nn.functional.softplus(self.share(h)[:, 0]) + 1e-3
         cells = len(graph.total_charge)
         sums = share.new_zeros(2, cells).index_add(1, graph.cell_index, torch.stack([held, share]))
         missing = (-graph.total_charge - sums[0]) / sums[1]

@@ -1,0 +1,74 @@
+"""Coefficients of the spherical readout from the fast encoder: what `rhotem.models.source` uses on a CPU."""
+
+from typing import cast
+
+import numpy as np
+import torch
+
+from rhotem.core import Progress, silent
+from rhotem.models.encoders.base import AtomFeatures
+from rhotem.models.encoders.nequip import Nequip
+from rhotem.models.fast_encoder import FastEncoder
+from rhotem.models.model import DensityModel
+from rhotem.models.readouts.spherical import Spherical
+from rhotem.structure.model import Structure
+
+
+def is_fast(model: DensityModel) -> bool:
+    """Whether the compiled encoder can stand for the model's: NequIP without given features, on the CPU."""
+    encoder = model.encoder
+    if not isinstance(encoder, Nequip) or not isinstance(model.readout, Spherical):
+        return False
+    alone = not encoder.settings.extra and not getattr(encoder.settings, "extra_tensors", ())
+    return alone and next(model.parameters()).device.type == "cpu"
+
+
+def fast_coefficients(
+    model: DensityModel, structure: Structure, memory: float | None = None, progress: Progress = silent
+) -> tuple[torch.Tensor, ...]:
+    """Coefficients of every atom in float64, the mean of the members; same numbers as ``model(graph)``.
+
+    Parameters
+    ----------
+    model : DensityModel
+        One that `is_fast`.
+    structure : Structure
+    memory : float or None
+        Bytes to stay below; None: no limit. The result itself takes 2.3 kB per atom.
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        If there are no atoms, or two are closer than 0.5 Å.
+    """
+    nequip = cast(Nequip, model.encoder)  # `is_fast`
+    encoder = FastEncoder(nequip, structure.numbers, structure.positions, structure.cell, structure.charge)
+    members: list[Spherical] = [model.readout, *model.others]
+    blocks = model.readout.blocks
+    kinds = len(encoder.representatives)
+    numbers = torch.from_numpy(encoder.numbers[encoder.representatives])
+    parts = [torch.zeros(kinds, b.functions, (b.lmax + 1) ** 2, dtype=encoder.dtype) for b in blocks]
+    held, share = torch.empty(2, len(members), kinds, dtype=torch.float64)
+
+    def read(rows: np.ndarray, features: AtomFeatures) -> None:
+        where = torch.from_numpy(rows)
+        for index, readout in enumerate(members):
+            own, share[index, where] = _double(readout.uncounted(features, numbers[where]))
+            held[index, where] = readout.atom_electrons(tuple(c.double() for c in own))
+            for total, c in zip(parts, own, strict=True):
+                total[where] += c / len(members)
+
+    encoder.run(read, memory, progress)
+    count = torch.from_numpy(np.bincount(encoder.classes, minlength=kinds)).double()
+    # as `Spherical.forward`: what the cell misses goes to every atom's widest function by the network's shares
+    missing = (-structure.charge - held @ count) / (share @ count)
+    add = (share * missing[:, None]).mean(0) / float(blocks[-1].electrons[-1])
+    classes = torch.from_numpy(encoder.classes)
+    result = tuple(part[classes].double() for part in parts)
+    result[-1][:, -1, 0] += add[classes]
+    return result
+
+
+def _double(read: tuple[list[torch.Tensor], torch.Tensor]) -> tuple[list[torch.Tensor], torch.Tensor]:
+    return read[0], read[1].double()

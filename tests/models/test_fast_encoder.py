@@ -1,0 +1,131 @@
+"""The compiled encoder against the plain one; neighbours against ASE; surroundings recognised as equal."""
+
+import ase
+import ase.build
+import numpy as np
+import pytest
+import torch
+from ase.neighborlist import primitive_neighbor_list
+
+from rhotem.core import InputError
+from rhotem.models.fast_encoder import FastEncoder
+from rhotem.models.fast_neighbours import Neighbours, same_surroundings
+from rhotem.models.model import DensityModel, ModelSettings, make_model
+from rhotem.models.source import atom_coefficients
+from rhotem.structure.model import Structure
+
+SITES = np.array([[0.02, 0.05, 0.03], [0.45, 0.52, 0.1], [0.1, 0.48, 0.55], [-1.48, 0.07, 2.46]])
+CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
+
+
+def crystal(charge: float = 0.0, repeat: tuple[int, int, int] = (1, 1, 1)) -> Structure:
+    atoms = ase.Atoms([27, 8, 3, 8], SITES @ CELL, cell=CELL, pbc=True).repeat(repeat)
+    return Structure(atoms, charge=charge)
+
+
+def rattled(repeat: tuple[int, int, int] = (3, 3, 3)) -> Structure:
+    structure = crystal(repeat=repeat)
+    moved = np.random.default_rng(0).normal(0.0, 0.03, structure.positions.shape)
+    return Structure(ase.Atoms(structure.numbers, structure.positions + moved, cell=structure.cell, pbc=True))
+
+
+def small(seed: int = 0, **settings) -> DensityModel:
+    made = ModelSettings(elements=[3, 8, 27], **settings)
+    made.nequip.channels, made.nequip.scalars, made.nequip.cutoff = 8, 16, 4.0
+    return make_model(made, seed).eval()
+
+
+def largest_difference(model: DensityModel, structure: Structure, **options) -> float:
+    plain = atom_coefficients(model, structure, kernel="plain")
+    fast = atom_coefficients(model, structure, **options)
+    scale = [c.abs().amax((0, 2), keepdim=True) for c in plain]
+    return max(float(((a - b).abs() / s).max()) for a, b, s in zip(plain, fast, scale, strict=True))
+
+
+@pytest.mark.parametrize("charge", [0.0, 0.7])
+def test_compiled_is_plain(charge):
+    assert largest_difference(small().double(), crystal(charge)) < 1e-9
+    assert largest_difference(small(), crystal(charge)) < 1e-5
+
+
+def test_compiled_is_plain_at_full_size_and_with_other_settings():
+    assert largest_difference(make_model(ModelSettings(elements=[3, 8, 27])).double(), crystal()) < 1e-9
+    model = ModelSettings(elements=[3, 8, 27], members=3)
+    model.nequip.channels, model.nequip.layers, model.nequip.lmax_sent = 4, 3, 3
+    assert largest_difference(make_model(model).double(), crystal(0.5)) < 1e-9
+
+
+def test_tiles_are_the_whole_and_threads_change_nothing(monkeypatch):
+    structure = rattled((4, 3, 3))
+    model = small().double()
+    whole = atom_coefficients(model, structure)
+    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
+    memory = 64 * encoder.bytes_per_atom
+    tiled = atom_coefficients(model, structure, memory=memory)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    threads = atom_coefficients(model, structure)
+    for a, b, c in zip(whole, tiled, threads, strict=True):
+        np.testing.assert_allclose(b, a, atol=1e-12)
+        np.testing.assert_allclose(c, a, atol=1e-12)
+
+
+@pytest.mark.parametrize("cutoff", [2.2, 4.9])
+@pytest.mark.parametrize("repeat", [(1, 1, 1), (5, 1, 3)])
+def test_neighbours_as_ase_finds_them(cutoff, repeat):
+    structure = rattled(repeat)
+    i, j, v = primitive_neighbor_list("ijD", [True] * 3, structure.cell, structure.positions, cutoff)
+    found = Neighbours(structure.positions, structure.cell, cutoff)
+    starts, neighbour, vectors = found.around(np.arange(len(structure)))
+    centre = np.repeat(np.arange(len(structure)), np.diff(starts))
+
+    def key(a, b, d):
+        return sorted(zip(a.tolist(), b.tolist(), map(tuple, np.round(d, 6) + 0.0), strict=True))
+
+    assert key(centre, neighbour, vectors) == key(i, j, v)
+
+
+def test_a_repeated_cell_is_evaluated_once():
+    model, structure = small().double(), crystal(repeat=(3, 2, 3))
+    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
+    assert len(encoder.representatives) == 4
+    assert largest_difference(model, structure) < 1e-9
+
+
+def test_a_defect_changes_what_is_near_it_and_nothing_else():
+    """Rock salt with one vacancy: atoms beyond the receptive field keep the class, and the features, of the crystal."""
+    atoms = ase.build.bulk("LiO", "rocksalt", a=4.2, cubic=True).repeat((6, 6, 6))
+    hole = atoms.positions[0].copy()
+    del atoms[0]
+    model, structure = small().double(), Structure(atoms)
+    reach = model.encoder.receptive_field
+    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
+    away = atoms.copy()
+    away.append(ase.Atom("X", hole))
+    distance = away.get_distances(-1, np.arange(len(atoms)), mic=True)
+    for z in (3, 8):
+        far = (structure.numbers == z) & (distance > reach)
+        near = (structure.numbers == z) & (distance < 2.2)
+        assert len(np.unique(encoder.classes[far])) == 1
+        assert not set(encoder.classes[far]) & set(encoder.classes[near])
+    assert len(encoder.representatives) < np.count_nonzero(distance <= reach) + 2
+    assert largest_difference(model, structure) < 1e-9
+
+
+def test_small_displacements_are_told_apart():
+    structure = crystal(repeat=(2, 2, 2))
+    positions = structure.positions.copy()
+    positions[5] += [1e-5, 0.0, 0.0]
+    kinds = [
+        len(np.unique(same_surroundings(Neighbours(p, structure.cell, 4.0), structure.numbers.astype(np.int64))))
+        for p in (structure.positions, positions)
+    ]
+    assert kinds[0] == 4 and kinds[1] > 4
+
+
+def test_absurd_structures_are_refused():
+    model = small()
+    close = Structure(ase.Atoms([8, 8], [[0, 0, 0], [0.3, 0, 0]], cell=np.eye(3) * 4.0, pbc=True))
+    with pytest.raises(InputError, match=r"0\.30 Å apart"):
+        atom_coefficients(model, close)
+    with pytest.raises(InputError, match="no atoms"):
+        atom_coefficients(model, Structure(ase.Atoms(cell=np.eye(3) * 4.0, pbc=True)))
