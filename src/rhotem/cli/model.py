@@ -1,11 +1,11 @@
 """`rhotem model`: the learned densities there are, and how good they are."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, ValenceOption, to_json
+from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, parse_valence, to_json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -16,19 +16,25 @@ NameArgument = Annotated[
 
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
-    """Weights that came with the package."""
+    """Weights that came with the package, and imported ones."""
     from rhotem.models.needs import check
 
     check()
+    from rhotem.core.folders import models_folder
     from rhotem.models.checkpoint import SHIPPED, read_header, shipped_models
+    from rhotem.models.peers.checkpoint import imported_models
 
     found = {name: read_header(SHIPPED / f"{name}.safetensors")["info"] for name in shipped_models()}
+    imported = {name: read_header(models_folder() / f"{name}.safetensors") for name in imported_models()}
     if as_json:
-        typer.echo(to_json(found))
+        typer.echo(to_json({**found, **{name: header["info"] for name, header in imported.items()}}))
         return
     for name, info in found.items():
         typer.echo(f"{name}: {_accuracy(info)}")
-    if not found:
+    for name, header in imported.items():
+        architecture = header["settings"].get("architecture", "imported")
+        typer.echo(f"{name}: {architecture}, imported from {header['info'].get('imported_from', 'a file')}")
+    if not found and not imported:
         typer.echo("no weights came with this package; `rhotem train` makes some")
 
 
@@ -64,7 +70,14 @@ def import_model(
         typer.Argument(metavar="PATH", help="best_model.pth, charge3net_*.pt, a Lightning file, or their folder."),
     ],
     name: Annotated[str, typer.Option(help="What --source shall call it.")],
-    valence: ValenceOption = None,
+    valence: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_valence,
+            metavar="Li=1,O=6",
+            help="Valence electrons in the training data, where not those of the Materials Project's PAW sets.",
+        ),
+    ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting that the files do not say, such as cutoff=4."),

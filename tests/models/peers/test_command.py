@@ -24,6 +24,8 @@ def test_import_keeps_the_model_under_its_name(official, tmp_path, monkeypatch):
     model, header = load_peer("nmc")
     assert model.settings.interactions == 3 and header["info"]["valence"] == {"Li": 1.0, "O": 6.0}
     assert "--source nmc" in run(str(path.parent), "--name", "nmc").stdout
+    listed = CliRunner().invoke(app, ["list"], catch_exceptions=False).stdout
+    assert "nmc: deepdft-painn, imported from best_model.pth" in listed and "default" in listed
 
 
 def test_settings_given_by_hand(official, tmp_path, monkeypatch):
