@@ -9,8 +9,12 @@ import pytest
 import torch
 
 from rhotem.density.field import DensityField
+from rhotem.models.dataset import make_probes
 from rhotem.models.encoders.nequip import NequipSettings
+from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
+from rhotem.models.encoders.sevennet import SevenNetSettings
 from rhotem.models.gated_field import at
+from rhotem.models.graph import Graph, build_graph
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.readouts.gated import GatedSettings, Gates
 from rhotem.models.source import atom_coefficients, prepared
@@ -28,15 +32,8 @@ SMALL = NequipSettings(channels=8, scalars=16, embedding=4, radial_width=8, lmax
 
 
 class TestNequipSpherical(suite.PropertySuite):
-    #: its analytic count is exact; the sum of samples of its sharp functions is not
-    grid_count = 0.02
-
     def make(self) -> DensityModel:
         return make_model(ModelSettings(nequip=SMALL, elements=suite.ELEMENTS), seed=1)
-
-    def exaggerate(self, model: DensityModel) -> None:
-        with torch.no_grad():
-            model.readout.log_scale += 4.0
 
     @pytest.mark.parametrize("charge", [0.0, 1.0, -0.25])
     def test_electron_count_is_analytic(self, model, charge):
@@ -48,6 +45,7 @@ class GatedSuite(suite.PropertySuite):
     """What holds for every gate."""
 
     settings = GatedSettings(channels=6, functions=10, radial_width=12, width=12)
+    grid_count = 1e-6
 
     def make(self) -> DensityModel:
         model = make_model(ModelSettings(readout="gated", nequip=SMALL, gated=self.settings, elements=ELEMENTS), seed=1)
@@ -55,10 +53,6 @@ class GatedSuite(suite.PropertySuite):
             model.readout.chemical[-1].weight.mul_(30.0)  # fresh weights are nearly even: no test
             model.readout.compress.weight.mul_(5.0)
         return model
-
-    def exaggerate(self, model: DensityModel) -> None:
-        with torch.no_grad():
-            model.readout.log_scale += 6.0
 
     def counted(self, model: DensityModel, field: DensityField, points: np.ndarray) -> np.ndarray:
         values, filled = at(model, prepared(model, field.structure), field.structure, points)
@@ -121,3 +115,31 @@ def test_a_plain_softmax_jumps_where_the_last_atom_leaves():
 def test_only_linear_readouts_have_members():
     with pytest.raises(ValueError, match="members"):
         ModelSettings(readout="gated", members=8)
+
+
+class TestPretrained(suite.PropertySuite):
+    """Trained layers on top of the frozen ones of SevenNet, which do not know inversion by themselves."""
+
+    def make(self) -> DensityModel:
+        small = NequipSettings(channels=4, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)
+        body = SevenNetSettings(name="sevennet-0", layers=2)
+        model = make_model(ModelSettings(encoder="sevennet", sevennet=body, nequip=small, elements=suite.ELEMENTS), 3)
+        model.encoder.load_pretrained(PRETRAINED / "sevennet-0.safetensors")
+        model.encoder.standardise([graph_of(suite.crystal(), model.encoder.cutoff).to("cpu")])
+        return model
+
+
+def test_the_density_is_the_mean_of_different_members():
+    small = NequipSettings(channels=4, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)
+    model = make_model(ModelSettings(nequip=small, elements=suite.ELEMENTS, members=3), seed=2).double()
+    s, points = suite.crystal(), np.random.default_rng(0).random((60, 3)) @ suite.CELL
+    probes = make_probes(points, s, *model.cutoffs[1:]).to("cpu", torch.float64)
+    with torch.no_grad():
+        members = zip(*model.member_coefficients(graph_of(s, model.encoder.cutoff)), strict=True)
+        each = torch.stack([model.readout.at_points(c, probes) for c in members]).numpy()
+    assert len(each) == 3 and each.std(0).mean() > 0.1 * np.abs(each).mean()
+    np.testing.assert_allclose(each.mean(0), suite.density(model, s, points), atol=1e-12)
+
+
+def graph_of(s: Structure, cutoff: float) -> Graph:
+    return build_graph(s.numbers, s.positions, s.cell, cutoff, s.charge)

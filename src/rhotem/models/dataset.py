@@ -114,6 +114,18 @@ def label_files(folders: Iterable[str | Path]) -> list[tuple[Path, bool]]:
     return result
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Voxels of one structure: ``points`` (P, 3) in Å, ``target`` (P,) in e/Å³, ``weight`` (P,).
+
+    The mean of weight · f over the points estimates the cell mean of f.
+    """
+
+    points: npt.NDArray[np.float32]
+    target: torch.Tensor
+    weight: torch.Tensor
+
+
 @dataclass(eq=False)
 class Sample:
     """A label ready for training: its graph, and its voxels to draw from.
@@ -126,7 +138,7 @@ class Sample:
     parent: str
     graph: Graph
     grid: PeriodicGrid
-    images: npt.NDArray[np.float64]
+    images: npt.NDArray[np.float32]
     owner: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
     cumulative: npt.NDArray[np.float64]
@@ -137,17 +149,8 @@ class Sample:
         """Mean |Δn| in e/Å³."""
         return float(np.abs(self.values).mean())
 
-    def draw(self, points: int, rng: np.random.Generator) -> tuple[Probes, torch.Tensor, torch.Tensor]:
-        """Voxels drawn anew, a share of them evenly and the others in proportion to |Δn|.
-
-        Returns
-        -------
-        probes : Probes
-        target : (points,) tensor
-            Δn in e/Å³.
-        weight : (points,) tensor
-            The mean of weight · f over the voxels estimates the cell mean of f.
-        """
+    def draw(self, points: int, rng: np.random.Generator) -> Drawn:
+        """Voxels drawn anew, a share of them evenly and the others in proportion to |Δn|."""
         even = round(EVEN * points)
         drawn = np.concatenate(
             [
@@ -158,11 +161,15 @@ class Sample:
         target = self.values[drawn]
         chance = even / points + (1.0 - even / points) * np.abs(target) / self.scale
         index = np.stack(np.unravel_index(drawn, self.grid.shape), -1) / np.array(self.grid.shape)
-        probes = self._probes((index @ self.grid.cell).astype(np.float32))
-        return probes, torch.from_numpy(target), torch.from_numpy((1.0 / chance).astype(np.float32))
+        return Drawn(
+            points=(index @ self.grid.cell).astype(np.float32),
+            target=torch.from_numpy(target),
+            weight=torch.from_numpy((1.0 / chance).astype(np.float32)),
+        )
 
-    def _probes(self, points: npt.NDArray[np.float32]) -> Probes:
-        p, images = torch.from_numpy(points), torch.from_numpy(self.images.astype(np.float32))
+    def probes(self, points: npt.NDArray[np.float32]) -> Probes:
+        """Pairs of points and atoms within both reaches."""
+        p, images = torch.from_numpy(points), torch.from_numpy(self.images)
         squares = torch.addmm((images**2).sum(1)[:, None], images, p.T, alpha=-2.0) + (p**2).sum(1)
         image, point = torch.nonzero(squares < max(self.reaches) ** 2, as_tuple=True)
         vectors, owner = p[point] - images[image], torch.from_numpy(self.owner)[image]
@@ -185,7 +192,7 @@ def make_sample(label: Label, cutoffs: tuple[float, float, float]) -> Sample:
         parent=label.parent,
         graph=build_graph(s.numbers, s.positions, s.cell, cutoffs[0], s.charge).to("cpu"),
         grid=label.grid,
-        images=images,
+        images=images.astype(np.float32),
         owner=owner,
         values=values,
         cumulative=cumulative / cumulative[-1],
@@ -218,22 +225,6 @@ def _within(point: npt.NDArray, atom: npt.NDArray, vectors: npt.NDArray[np.float
     keep = (vectors**2).sum(1) < reach**2
     counts = np.bincount(atom[keep], minlength=atoms).tolist()
     return Pairs(torch.from_numpy(point[keep]), torch.from_numpy(vectors[keep].astype(np.float32)), counts)
-
-
-def join_probes(parts: list[Probes]) -> Probes:
-    """Points of several structures as one, atoms numbered as `rhotem.models.graph.join` does."""
-    starts = np.cumsum([0] + [p.count for p in parts])
-    joined = []
-    for kind in ("near", "far"):
-        pairs = [getattr(p, kind) for p in parts]
-        joined.append(
-            Pairs(
-                torch.cat([x.point + int(s) for x, s in zip(pairs, starts, strict=False)]),
-                torch.cat([x.vectors for x in pairs]),
-                [n for x in pairs for n in x.per_atom],
-            )
-        )
-    return Probes(int(starts[-1]), *joined)
 
 
 def read_labels(folders: Iterable[str | Path], progress: Progress = silent) -> list[Label]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from rhotem.models.encoders.nequip import ELEMENTS, Nequip, NequipSettings
+from rhotem.models.encoders.sevennet import Pretrained, SevenNetSettings
 from rhotem.models.graph import Graph
 from rhotem.models.readouts.gated import Gated, GatedSettings
 from rhotem.models.readouts.spherical import Spherical, SphericalSettings
@@ -17,8 +18,8 @@ class ModelSettings(BaseModel):
 
     Parameters
     ----------
-    encoder : "nequip"
-        `rhotem.models.encoders.nequip`, from scratch.
+    encoder : "nequip" or "sevennet"
+        `rhotem.models.encoders`: from scratch, or a few layers of that on top of frozen pretrained ones.
     readout : "spherical" or "gated"
         `rhotem.models.readouts`: linear in analytic functions, or weight × strength of the atoms near a point.
     members : int
@@ -28,9 +29,10 @@ class ModelSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
-    encoder: Literal["nequip"] = "nequip"
+    encoder: Literal["nequip", "sevennet"] = "nequip"
     readout: Literal["spherical", "gated"] = "spherical"
     nequip: NequipSettings = NequipSettings()
+    sevennet: SevenNetSettings = SevenNetSettings()
     spherical: SphericalSettings = SphericalSettings()
     gated: GatedSettings = GatedSettings()
     members: int = Field(1, ge=1, le=64)
@@ -49,7 +51,8 @@ class DensityModel(nn.Module):
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.encoder = Nequip(settings.nequip)
+        pretrained = settings.encoder == "sevennet"
+        self.encoder = Pretrained(settings.sevennet, settings.nequip) if pretrained else Nequip(settings.nequip)
         e = self.encoder
         sizes = (e.scalars, e.channels, e.lmax, ELEMENTS)
         self.readout: Any = (

@@ -6,10 +6,11 @@ import json
 import math
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, Progress, silent
@@ -17,13 +18,15 @@ from rhotem.density.metrics import valence_electrons
 from rhotem.labels.splits import unit_hash
 from rhotem.models.checkpoint import load_model, load_tensors, save_model, save_tensors, write_json
 from rhotem.models.config import Config
-from rhotem.models.dataset import Label, Sample, join_probes, make_sample, read_labels
+from rhotem.models.dataset import Drawn, Label, Sample, make_sample, read_labels
 from rhotem.models.encoders.base import AtomFeatures
+from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
+from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.evaluate import evaluate_label, overall
-from rhotem.models.graph import Graph, join
+from rhotem.models.fast_points import LMAX, at_points
+from rhotem.models.graph import join
 from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
 from rhotem.models.model import DensityModel, make_model
-from rhotem.models.readouts.spherical import Probes
 from rhotem.models.split import Split, split
 
 #: Parts that are not trained on, and what is watched of them; free atoms have 1, 1 and free_atom_nmae_percent.
@@ -50,7 +53,9 @@ class Trainer:
         elements = sorted({int(z) for label in self.split.train for z in label.structure.numbers})
         self.model = self._make(elements).to(self.device)
         self.average = copy.deepcopy(self.model)
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=t.learning_rate, weight_decay=t.weight_decay)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.averaged = [p for p in self.average.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.trained, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True)
         self.rng = np.random.default_rng(t.seed)
         self.step, self.spent, self.best, self.waited = 0, 0.0, math.inf, 0
         self.samples: list[Sample] = []
@@ -65,7 +70,12 @@ class Trainer:
         t = self.config.train
         if not t.start:
             self.config.model.elements = elements
-            return make_model(self.config.model, t.seed)
+            model = make_model(self.config.model, t.seed)
+            if isinstance(model.encoder, Pretrained):
+                model.encoder.load_pretrained(PRETRAINED / f"{self.config.model.sevennet.name}.safetensors")
+                graphs = [make_sample(label, model.cutoffs).graph for label in self.split.train]
+                model.encoder.standardise(graphs)
+            return model
         model, _ = load_model(t.start)
         model.settings.elements = sorted({*model.settings.elements, *elements})
         self.config.model = model.settings
@@ -76,7 +86,7 @@ class Trainer:
         todo = len(self.split.train) + sum(map(len, parts.values()))
         count = self.model.settings.members
         for label in self.split.train:
-            self.samples.append(make_sample(label, self.model.cutoffs))
+            self.samples.append(self._sample(label))
             self.targets.append(self._target(label))
             draws = [unit_hash(f"{t.seed} {k} {label.parent}") for k in range(count)]
             own = [k for k, draw in enumerate(draws) if draw < t.member_share]
@@ -95,17 +105,24 @@ class Trainer:
             },
         )
 
+    def _sample(self, label: Label) -> Sample:
+        """A label to draw from, with the frozen features of its atoms."""
+        sample = make_sample(label, self.model.cutoffs)
+        if isinstance(self.model.encoder, Pretrained):
+            sample.graph = replace(sample.graph, extra=self.model.encoder.given(sample.graph.to(self.device)).cpu())
+        return sample
+
     def _target(self, label: Label) -> PotentialTarget | None:
         linear = self.model.readout.linear and self.config.train.potential_weight > 0
         return potential_target(label, self.model.readout.blocks) if linear else None
 
     def _watch(self, label: Label) -> "Watched":
         rng = np.random.default_rng(zlib.crc32(label.name.encode()))
-        sample = make_sample(label, self.model.cutoffs)
-        probes, target, weight = sample.draw(self.config.train.evaluate_points, rng)
+        sample = self._sample(label)
+        drawn = sample.draw(self.config.train.evaluate_points, rng)
         electrons = float(np.abs(label.deformation).sum()) * label.grid.voxel_volume
         free = 100.0 * electrons / valence_electrons(label.structure)
-        return Watched(sample.graph, probes, target, weight, sample.scale, self._target(label), free)
+        return Watched(sample, drawn, self._target(label), free)
 
     # -- one step -------------------------------------------------------------------------------------------------
 
@@ -131,12 +148,10 @@ class Trainer:
             readouts[member](AtomFeatures(*f), s.graph.to(self.device))
             for member, f, s in zip(members, own, samples, strict=True)
         ]
-        everywhere = tuple(torch.cat(block) for block in zip(*given, strict=True))
-        predicted = self.model.readout.at_points(everywhere, join_probes([d[0] for d in drawn]).to(self.device))
-        voxel, potential = predicted.new_zeros(()), predicted.new_zeros(())
-        pieces = predicted.split([d[0].count for d in drawn])
-        for i, sample, own_given, piece, (_, target, weight) in zip(chosen, samples, given, pieces, drawn, strict=True):
-            error = voxel_error(piece, target.to(self.device), weight.to(self.device), sample.scale)
+        voxel, potential = features.scalars.new_zeros(()), features.scalars.new_zeros(())
+        for i, sample, own_given, d in zip(chosen, samples, given, drawn, strict=True):
+            predicted = values_at(self.model, own_given, sample, d.points)
+            error = voxel_error(predicted, d.target.to(self.device), d.weight.to(self.device), sample.scale)
             voxel = voxel + error / count
             potential_goal = self.targets[i]
             if potential_goal is not None:
@@ -146,13 +161,12 @@ class Trainer:
             group["lr"] = self.learning_rate()
         self.optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), t.clip)
+        torch.nn.utils.clip_grad_norm_(self.trained, t.clip)
         self.optimiser.step()
         self.step += 1
         decay = min(t.ema, self.step / (self.step + 10.0))
         with torch.no_grad():
-            for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(now, 1.0 - decay)
+            torch._foreach_lerp_(self.averaged, self.trained, 1.0 - decay)
         return float(loss.detach()), float(voxel.detach()), float(potential.detach())
 
     # -- the run --------------------------------------------------------------------------------------------------
@@ -285,24 +299,31 @@ class Trainer:
         return content
 
 
+def values_at(
+    model: DensityModel, given: tuple[torch.Tensor, ...], sample: Sample, points: npt.NDArray[np.float32]
+) -> torch.Tensor:
+    """Δn at points of a structure, (P,) in e/Å³, from what a readout made of its atoms."""
+    device = given[0].device
+    if model.readout.linear and device.type == "cpu" and max(b.lmax for b in model.readout.blocks) <= LMAX:
+        return at_points(given, model.readout.blocks, points, sample.images, sample.owner)
+    return model.readout.at_points(given, sample.probes(points).to(device))
+
+
 @dataclass(frozen=True, eq=False)
 class Watched:
     """A held-out label with fixed voxels: what training looks at while it runs."""
 
-    graph: Graph
-    probes: Probes
-    target: torch.Tensor
-    weight: torch.Tensor
-    scale: float
+    sample: Sample
+    drawn: Drawn
     potential: PotentialTarget | None
     free_atom_nmae_percent: float
 
     def measure(self, model: DensityModel, device: torch.device) -> tuple[float, float, float, float]:
         """Estimates of the columns MEASURED."""
         with torch.no_grad():
-            given = model(self.graph.to(device))
-            predicted = model.readout.at_points(given, self.probes.to(device)).cpu()
-            error = float(voxel_error(predicted, self.target, self.weight, self.scale))
+            given = model(self.sample.graph.to(device))
+            predicted = values_at(model, given, self.sample, self.drawn.points).cpu()
+            error = float(voxel_error(predicted, self.drawn.target, self.drawn.weight, self.sample.scale))
             goal = self.potential
             potential = math.nan if goal is None else float(potential_error(given, goal.to(device)))
         return error, potential, error * self.free_atom_nmae_percent, self.free_atom_nmae_percent

@@ -9,7 +9,7 @@ from torch import nn
 from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.graph import Graph
 from rhotem.models.radial import bessel, end_function
-from rhotem.models.tensor import AtomProduct, EdgeProduct, Mix, couplings, directions, invariants, mlp, size
+from rhotem.models.tensor import AtomProduct, EdgeProduct, Mix, couplings, directions, invariants, mlp, part, size
 
 #: Bessel functions, end function and harmonics of every edge.
 Edges = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -25,6 +25,7 @@ class NequipSettings(BaseModel):
     """Sizes of the encoder.
 
     ``extra`` is the number of given scalars per atom (pretrained features); 0 for training from scratch.
+    ``extra_tensors``: channels of given tensors of l = 1, 2, …, which follow the scalars in `Graph.extra`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,6 +41,7 @@ class NequipSettings(BaseModel):
     radial_width: int = Field(48, ge=1)
     mean_neighbours: float = Field(40.0, gt=0)
     extra: int = Field(0, ge=0)
+    extra_tensors: tuple[int, ...] = ()
 
 
 class Nequip(nn.Module):
@@ -58,12 +60,13 @@ class Nequip(nn.Module):
         self.cutoff = s.cutoff
         self.receptive_field = s.layers * s.cutoff
         self.scalars, self.lmax = s.scalars, s.lmax
-        self.channels = 2 * s.channels * s.layers
+        self.channels = (2 * s.layers + bool(s.extra_tensors)) * s.channels
         self.embedding = nn.Embedding(ELEMENTS, s.embedding)
         self.charge = nn.Linear(1, s.scalars, bias=False)
         nn.init.zeros_(self.charge.weight)
         self.start = nn.Linear(s.embedding + s.extra, s.scalars)
-        self.layers = nn.ModuleList(_Layer(s, first=n == 0) for n in range(s.layers))
+        self.given = nn.ParameterList(torch.randn(k, s.channels) / math.sqrt(k) for k in s.extra_tensors)
+        self.layers = nn.ModuleList(_Layer(s, first=n == 0 and not s.extra_tensors) for n in range(s.layers))
 
     def forward(self, graph: Graph) -> AtomFeatures:
         """Features of every atom."""
@@ -74,14 +77,26 @@ class Nequip(nn.Module):
             directions(graph.vectors, self.lmax),
         )
         element = self.embedding(graph.numbers)
-        known = element if graph.extra is None else torch.cat([element, graph.extra], dim=1)
+        known = element if graph.extra is None else torch.cat([element, graph.extra[:, : self.settings.extra]], dim=1)
         scalars = self.start(known) + self.charge(graph.charge[:, None])
-        hidden: torch.Tensor | None = None
-        kept = []
+        hidden = self._given(graph)
+        kept = [] if hidden is None else [hidden]
         for layer in self.layers:
             scalars, hidden, own = layer(graph, scalars, hidden, edges, element)
             kept.append(own)
         return AtomFeatures(scalars, torch.cat(kept, dim=2))
+
+    def _given(self, graph: Graph) -> torch.Tensor | None:
+        """Given tensors in the channels of this encoder, or None."""
+        if graph.extra is None or not len(self.given):
+            return None
+        result = graph.extra.new_zeros(len(graph.extra), size(self.lmax), self.settings.channels)
+        start = self.settings.extra
+        for l, mix in enumerate(self.given, start=1):
+            flat = graph.extra[:, start : start + (2 * l + 1) * len(mix)]
+            result[:, part(l)] = flat.reshape(len(flat), 2 * l + 1, len(mix)) @ mix
+            start += flat.shape[1]
+        return result
 
 
 class _Layer(nn.Module):

@@ -1,0 +1,270 @@
+"""The interaction layers of SevenNet with their pretrained weights, as given features of atoms.
+
+SevenNet (Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024); code and weights: MIT licence) is a NequIP-type
+potential trained on the trajectories of the Materials Project, 89 elements. Its weights are frozen here.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from rhotem.core import InputError
+from rhotem.models.encoders.base import AtomFeatures
+from rhotem.models.encoders.nequip import Nequip, NequipSettings
+from rhotem.models.graph import Graph
+from rhotem.models.radial import end_function
+from rhotem.models.tensor import coupling, directions, part
+
+#: Cutoff of the edges and start of their decay, Å.
+CUTOFF, DECAY = 5.0, 4.5
+#: Added to the spread of features when they are standardised: those that hardly vary stay small.
+SMALLEST = 1e-2
+#: Edges handled at once.
+EDGES_AT_ONCE = 20_000
+#: Bessel functions, width of the radial networks, elements known.
+BESSEL, WIDTH, SPECIES = 8, 64, 89
+#: 1/sqrt of the mean of SiLU² over a normal distribution: how e3nn normalises activations.
+SILU = 1.6791767923989418
+
+
+Name = Literal["sevennet-0", "sevennet-l3i5"]
+
+CHANNELS: dict[Name, tuple[int, ...]] = {"sevennet-0": (128, 64, 32), "sevennet-l3i5": (128, 64, 32, 32)}
+
+#: Weights of the bodies that come with the package.
+SHIPPED = Path(__file__).parent / "pretrained"
+
+
+class SevenNetSettings(BaseModel):
+    """Which SevenNet, and how many of its interaction layers."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Name = "sevennet-l3i5"
+    layers: int = Field(4, ge=1, le=4)
+
+
+class Pretrained(nn.Module):
+    """Frozen layers of SevenNet, then trained layers up to l = 4 that start from what it knows.
+
+    Given features are brought to mean 0 and variance 1 over the atoms trained on (`standardise`). ``Graph.extra`` may
+    hold them; they are calculated where it does not.
+    """
+
+    def __init__(self, settings: SevenNetSettings, nequip: NequipSettings) -> None:
+        super().__init__()
+        channels = CHANNELS[settings.name]
+        self.body = SevenNet(channels, settings.layers)
+        given = {"extra": self.body.widths[0], "extra_tensors": channels[1:], "cutoff": CUTOFF}
+        self.top = Nequip(nequip.model_copy(update=given))
+        self.settings = self.top.settings
+        self.cutoff = CUTOFF
+        self.receptive_field = self.body.receptive_field + self.top.receptive_field
+        self.scalars, self.channels, self.lmax = self.top.scalars, self.top.channels, self.top.lmax
+        self.register_buffer("mean", torch.zeros(sum(self.body.widths)))
+        self.register_buffer("scale", torch.ones(sum(self.body.widths)))
+
+    def given(self, graph: Graph) -> torch.Tensor:
+        """Features of the frozen layers, standardised."""
+        return (self.body(graph) - self.mean) / self.scale
+
+    def forward(self, graph: Graph) -> AtomFeatures:
+        """Features of every atom."""
+        return self.top(graph if graph.extra is not None else replace(graph, extra=self.given(graph)))
+
+    def load_pretrained(self, path: Path) -> None:
+        """Take the weights of the frozen layers from a file of `convert`."""
+        from safetensors.torch import load_file
+
+        own = self.body.state_dict()
+        self.body.load_state_dict({k: v for k, v in load_file(path).items() if k in own})
+
+    def standardise(self, graphs: Sequence[Graph]) -> None:
+        """Set mean and scale from the structures trained on; components of one tensor share theirs."""
+        features = torch.cat([self.body(g) for g in graphs])
+        start = self.body.widths[0]
+        scalars = features[:, :start]
+        self.mean[:start] = scalars.mean(0)
+        self.scale[:start] = scalars.std(0) + SMALLEST
+        for l, channels in enumerate(self.body.channels[1:], start=1):
+            stop = start + (2 * l + 1) * channels
+            tensor = features[:, start:stop].view(-1, 2 * l + 1, channels)
+            size = tensor.square().mean((0, 1)).sqrt() + SMALLEST
+            self.scale[start:stop] = size.repeat(2 * l + 1)
+            start = stop
+
+
+class SevenNet(nn.Module):
+    """Features of atoms after the first ``layers`` interaction layers, made exactly even under inversion.
+
+    The original does not distinguish polar from axial tensors. So it is evaluated for the structure and for its image
+    under inversion, and what has parity (−1)^l is kept.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Channels of l = 0, 1, …: (128, 64, 32) of SevenNet-0, (128, 64, 32, 32) of SevenNet-l3i5.
+    layers : int
+        1–4; a fifth makes energies only.
+    """
+
+    cutoff = CUTOFF
+
+    def __init__(self, channels: tuple[int, ...], layers: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.lmax = len(channels) - 1
+        self.receptive_field = layers * CUTOFF
+        self.register_buffer("species", torch.full((119,), -1, dtype=torch.long))
+        self.frequencies = _frozen(BESSEL)
+        self.embedding = _frozen(SPECIES, channels[0])
+        self.layers = nn.ModuleList(_Layer(channels[:1] if n == 0 else channels, channels) for n in range(layers))
+
+    @torch.no_grad()
+    def forward(self, graph: Graph) -> torch.Tensor:
+        """Features (N, width): the scalars of every layer, then the tensors of the last, l by l, rows l² + l + m first.
+
+        Raises
+        ------
+        InputError
+            If an element is unknown.
+        """
+        species = self.species[graph.numbers]
+        if len(species) and int(species.min()) < 0:
+            z = int(graph.numbers[species.argmin()])
+            raise InputError(f"encoder sevennet: element {z} is unknown to it; use a model with another encoder")
+        length = graph.vectors.norm(dim=-1)
+        waves = 2.0 / CUTOFF * torch.sin(self.frequencies * length[:, None]) / length[:, None]
+        # the two published sets end their edges differently
+        end = _decay(length) if self.lmax == 2 else end_function(length / CUTOFF)
+        radial, harmonics = waves * end[:, None], directions(graph.vectors, self.lmax)
+        sign = torch.cat([harmonics.new_full((2 * l + 1,), (-1.0) ** l) for l in range(self.lmax + 1)])
+        start = self.embedding[species] / math.sqrt(SPECIES)
+        scalars: list[torch.Tensor] = [start.new_zeros(len(start), self.channels[0]) for _ in self.layers]
+        tensors: list[torch.Tensor] = []
+        for edges, flip in ((harmonics, 1.0), (harmonics * sign, -1.0)):
+            x = [start[:, None]]
+            for n, layer in enumerate(self.layers):
+                x = layer(x, graph, radial, edges)
+                scalars[n] = scalars[n] + 0.5 * x[0][:, 0]
+            polar = [0.5 * flip**l * t for l, t in enumerate(x)][1:]
+            tensors = [a + b for a, b in zip(tensors, polar, strict=True)] if tensors else polar
+        return torch.cat(scalars + [t.flatten(1) for t in tensors], dim=1)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Columns of `forward`: all scalars, then l = 1, 2, …"""
+        tensors = [(2 * l + 1) * k for l, k in enumerate(self.channels)][1:]
+        return (self.channels[0] * len(self.layers), *tensors)
+
+
+class _Layer(nn.Module):
+    """One interaction: linear, convolution over the edges, linear, self-connection, gate. Lists over l of (N, m, K)."""
+
+    def __init__(self, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+        super().__init__()
+        lmax = len(after) - 1
+        gated = (after[0] + sum(after[1:]), *after[1:])
+        self.after = after
+        paths = [
+            (l1, l2, l3)
+            for l3 in range(lmax + 1)
+            for l1 in range(len(before))
+            for l2 in range(lmax + 1)
+            if abs(l1 - l2) <= l3 <= l1 + l2
+        ]
+        self.paths = paths
+        self.widths = [before[l1] for l1, _, _ in paths]
+        for l1, l2, l3 in paths:
+            self.register_buffer(f"c{l1}{l2}{l3}", coupling(l1, l2, l3).to(torch.get_default_dtype()), persistent=False)
+        summed = [sum(before[p[0]] for p in paths if p[2] == l) for l in range(lmax + 1)]
+        self.connect = _linear(before, gated[: len(before)])
+        self.first = _linear(before, before)
+        self.second = _linear(tuple(summed), gated)
+        self.radial = nn.ParameterList(_frozen(a, b) for a, b in pairwise((BESSEL, WIDTH, WIDTH, sum(self.widths))))
+        self.denominator = _frozen(1)
+
+    def forward(
+        self, x: list[torch.Tensor], graph: Graph, radial: torch.Tensor, harmonics: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Features after the interaction."""
+        kept = [a @ w / math.sqrt(len(w)) for a, w in zip(x, self.connect, strict=True)]
+        sent = [a @ w / math.sqrt(len(w)) for a, w in zip(x, self.first, strict=True)]
+        totals = [
+            kept[0].new_zeros(len(x[0]), 2 * l3 + 1, w) for (_, _, l3), w in zip(self.paths, self.widths, strict=True)
+        ]
+        for start in range(0, len(radial), EDGES_AT_ONCE):
+            e = slice(start, start + EDGES_AT_ONCE)
+            self._collect(totals, sent, (graph.centre[e], graph.neighbour[e], radial[e], harmonics[e]))
+        sums = [[t for t, p in zip(totals, self.paths, strict=True) if p[2] == l] for l in range(len(self.after))]
+        y = [torch.cat(s, dim=2) / self.denominator for s in sums]
+        y = [a @ w / math.sqrt(len(w)) for a, w in zip(y, self.second, strict=True)]
+        y = [a + kept[l] if l < len(kept) else a for l, a in enumerate(y)]
+        scalars = SILU * nn.functional.silu(y[0])
+        bounds = list(accumulate(self.after))
+        gates = [scalars[..., a:b] for a, b in pairwise(bounds)]
+        return [scalars[..., : self.after[0]], *(a * g for a, g in zip(y[1:], gates, strict=True))]
+
+    def _collect(self, totals: list[torch.Tensor], sent: list[torch.Tensor], edges: tuple[torch.Tensor, ...]) -> None:
+        """Add the messages of some edges."""
+        centre, neighbour, weights, harmonics = edges
+        for n, w in enumerate(self.radial):
+            weights = weights @ w / math.sqrt(len(w))
+            if n < len(self.radial) - 1:
+                weights = SILU * nn.functional.silu(weights)
+        gathered = [s[neighbour] for s in sent]
+        by_path = weights.split(self.widths, dim=1)
+        for total, (l1, l2, l3), weight in zip(totals, self.paths, by_path, strict=True):
+            table = getattr(self, f"c{l1}{l2}{l3}")
+            matrix = torch.einsum("eb,abc->eca", harmonics[:, part(l2)], table)
+            total.index_add_(0, centre, torch.bmm(matrix, gathered[l1]) * weight[:, None])
+
+
+def _frozen(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(*shape), requires_grad=False)
+
+
+def _linear(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ParameterList:
+    """One matrix per l of both."""
+    return nn.ParameterList(_frozen(a, b) for a, b in zip(before, after, strict=False))
+
+
+def _decay(r: torch.Tensor) -> torch.Tensor:
+    """XPLOR: 1 up to DECAY, then smoothly to 0 at CUTOFF."""
+    a, b, c = r**2, DECAY**2, CUTOFF**2
+    return torch.where(r < DECAY, torch.ones_like(r), (c - a) ** 2 * (c + 2 * a - 3 * b) / (c - b) ** 3)
+
+
+def convert(state: dict[str, torch.Tensor], species: dict[int, int], layers: int) -> SevenNet:
+    """A SevenNet checkpoint (its ``model_state_dict`` and ``_type_map``) as this module.
+
+    Raises
+    ------
+    InputError
+        If the sizes are not those of SevenNet-0 or SevenNet-l3i5.
+    """
+    channels = (128, 64, 32) if state["1_self_interaction_1.linear.weight"].numel() == 21504 else (128, 64, 32, 32)
+    model = SevenNet(channels, layers)
+    with torch.no_grad():
+        for z, index in species.items():
+            model.species[z] = index
+        model.frequencies.copy_(state["edge_embedding.basis_function.coeffs"])
+        model.embedding.copy_(state["onehot_to_feature_x.linear.weight"].view(SPECIES, channels[0]))
+        for n, layer in enumerate(model.layers):
+            names = {"self_connection_intro": layer.connect, "self_interaction_1": layer.first}
+            for name, target in {**names, "self_interaction_2": layer.second}.items():
+                flat = state[f"{n}_{name}.linear.weight"]
+                if flat.numel() != sum(w.numel() for w in target):
+                    raise InputError(f"SevenNet checkpoint: size of {n}_{name} unexpected; give SevenNet-0 or l3i5")
+                for w, piece in zip(target, flat.split([w.numel() for w in target]), strict=True):
+                    w.copy_(piece.view_as(w))
+            for k, w in enumerate(layer.radial):
+                w.copy_(state[f"{n}_convolution.weight_nn.layer{k}.weight"])
+            layer.denominator.copy_(state[f"{n}_convolution.denominator"])
+    return model
