@@ -138,7 +138,8 @@ def test_the_density_is_the_mean_of_different_members():
         members = zip(*model.member_coefficients(graph_of(s, model.encoder.cutoff)), strict=True)
         each = torch.stack([model.readout.at_points(c, probes) for c in members]).numpy()
     assert len(each) == 3 and each.std(0).mean() > 0.1 * np.abs(each).mean()
-    np.testing.assert_allclose(each.mean(0), suite.density(model, s, points), atol=1e-12)
+    # vectors to the points are kept in single precision
+    np.testing.assert_allclose(each.mean(0), suite.density(model, s, points), atol=1e-8)
 
 
 def graph_of(s: Structure, cutoff: float) -> Graph:
