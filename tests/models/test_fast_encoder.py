@@ -8,6 +8,7 @@ import torch
 from ase.neighborlist import primitive_neighbor_list
 
 from rhotem.core import InputError
+from rhotem.models import fast_encoder
 from rhotem.models.fast_encoder import FastEncoder
 from rhotem.models.fast_neighbours import Neighbours, same_surroundings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
@@ -60,8 +61,9 @@ def test_tiles_are_the_whole_and_threads_change_nothing(monkeypatch):
     model = small().double()
     whole = atom_coefficients(model, structure)
     encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
-    memory = 64 * encoder.bytes_per_atom
-    tiled = atom_coefficients(model, structure, memory=memory)
+    monkeypatch.setattr(fast_encoder, "LEAST", 100)
+    assert encoder._needed(np.arange(len(structure))) > 110
+    tiled = atom_coefficients(model, structure, memory=220 * encoder.bytes_per_atom)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     threads = atom_coefficients(model, structure)
     for a, b, c in zip(whole, tiled, threads, strict=True):

@@ -1,5 +1,6 @@
 """`DensityField`, the object every density source returns and everything after it consumes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -52,7 +53,7 @@ class DensityField:
     grid : PeriodicGrid
     values : array of the grid's shape
         Smooth part in e/Å³.
-    one_centre : tuple of OneCentre
+    one_centre : sequence of OneCentre
         Parts handled analytically; empty for most sources.
     spin : array of the grid's shape or None
         n↑ − n↓ in e/Å³ where known.
@@ -68,7 +69,7 @@ class DensityField:
     structure: Structure
     grid: PeriodicGrid
     values: npt.NDArray
-    one_centre: tuple[OneCentre, ...] = ()
+    one_centre: Sequence[OneCentre] = ()
     spin: npt.NDArray | None = None
     reference: str = ""
     source: str = ""

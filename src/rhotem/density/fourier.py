@@ -1,5 +1,6 @@
 """Fourier coefficients of densities: grid part by FFT, one-centre parts and free atoms by Bessel transforms."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -89,7 +90,7 @@ def electron_count(Z: int, electrons: Electrons) -> float | None:
 
 
 def one_centre_coefficients(
-    structure: Structure, grid: PeriodicGrid, terms: tuple[OneCentre, ...], h: npt.ArrayLike
+    structure: Structure, grid: PeriodicGrid, terms: Sequence[OneCentre], h: npt.ArrayLike
 ) -> npt.NDArray[np.complex128]:
     """Coefficients of one-centre densities, (4π/Ω) Σ (−i)^l Y_lm(ĝ) exp(−2πi g·R) ∫ r² j_l(2πgr) R_lm(r) dr."""
     indices = _indices(h)
@@ -109,7 +110,7 @@ def one_centre_coefficients(
     return total * (4.0 * np.pi / grid.volume)
 
 
-def _radial_transforms(terms: tuple[OneCentre, ...], g_max: float) -> list:
+def _radial_transforms(terms: Sequence[OneCentre], g_max: float) -> list:
     """Splines in g of ∫ r² j_l(2πgr) R_lm(r) dr, one per term; Bessel functions shared by equal radial grids."""
     from scipy.interpolate import CubicSpline
     from scipy.special import spherical_jn

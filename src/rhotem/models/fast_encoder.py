@@ -28,6 +28,8 @@ from rhotem.models.tensor import directions, invariants, size
 EDGES_AT_ONCE = 1000
 #: Share of the allowed memory for what atoms know between layers; the rest is for edges and results.
 SHARE = 0.5
+#: States always held, 20 kB each: with fewer, hardly any atom would be evaluated but for its neighbours' sake.
+LEAST = 2000
 
 Consumer = Callable[[npt.NDArray[np.int64], AtomFeatures], None]
 
@@ -112,7 +114,7 @@ class FastEncoder:
         ``memory`` (bytes) bounds what is held at once: the classes are then done in tiles of atoms that lie together,
         each with the surroundings that it needs.
         """
-        room = len(self.numbers) if memory is None else max(64, int(SHARE * memory / self.bytes_per_atom))
+        room = len(self.numbers) if memory is None else max(LEAST, int(SHARE * memory / self.bytes_per_atom))
         rows = self._by_place()
         tiles = [rows]
         while max(self._needed(tile) for tile in tiles) > room and max(map(len, tiles)) > 1:

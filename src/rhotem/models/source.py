@@ -1,6 +1,7 @@
 """The learned density as a density source."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,14 +16,18 @@ from rhotem.density.positive import make_positive, negative_part
 from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import load_model
 from rhotem.models.fast_atoms import fast_coefficients, is_fast
+from rhotem.models.fast_repeats import find_repetition
 from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.graph import build_graph
 from rhotem.models.grid import Kernel, counted_on_grid
 from rhotem.models.model import DensityModel
+from rhotem.models.radial import Block
 from rhotem.structure.model import Structure
 
 #: Radii of one-centre parts, and the empty gap (Å) from which a cell counts as a slab.
 RADII, VACUUM = 160, 6.0
+#: Bytes that Python with its libraries and the weights take.
+PROGRAM = 5e8
 #: Atoms up to which an analytic density is checked for negative values unasked.
 REPORTED = 200
 
@@ -42,6 +47,8 @@ class Model:
         What to do where free atoms + Δn is below zero on the grid: the nearest density of the same count that is not
         (`rhotem.density.positive`), or only say how much there is. auto: project for a gated readout; for an analytic
         one report up to 200 atoms (superposing free atoms costs more than the model).
+    memory : float or None
+        Bytes to stay below, on a CPU; slower if it is little. None: no limit.
 
     Raises
     ------
@@ -49,10 +56,16 @@ class Model:
         If the model cannot be loaded.
     """
 
-    def __init__(self, name: str = "default", device: str = "cpu", positive: Positive = "auto") -> None:
+    def __init__(
+        self,
+        name: str = "default",
+        device: str = "cpu",
+        positive: Positive = "auto",
+        memory: float | None = None,
+    ) -> None:
         if positive not in ("auto", "project", "report", "off"):
             raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
-        self.positive = positive
+        self.positive, self.memory = positive, memory
         self.model, self.header = load_model(name, device)
         self.name = str(self.header["info"].get("name", name))
         self.device = device
@@ -67,6 +80,8 @@ class Model:
         ------
         InputError
             If atoms are closer than 0.5 Å, a slab is charged, or elements are unknown in a charged cell.
+        MemoryLimitError
+            If the result alone does not fit into ``memory``.
         """
         unknown = sorted(set(structure.numbers.tolist()) - set(self.model.settings.elements))
         if unknown:
@@ -74,7 +89,11 @@ class Model:
         _check_charge(structure)
         began = time.perf_counter()
         readout = self.model.readout
-        given = atom_coefficients(self.model, structure) if readout.linear else prepared(self.model, structure)
+        if readout.linear:
+            room = _room(self.model, structure, grid, self.memory)
+            given = atom_coefficients(self.model, structure, memory=room)
+        else:
+            given = prepared(self.model, structure)
         encoded = time.perf_counter()
         values, terms, count = self._evaluate(given, structure, grid)
         evaluated = time.perf_counter()
@@ -100,13 +119,13 @@ class Model:
 
     def _evaluate(
         self, given: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
-    ) -> tuple[npt.NDArray[np.float64], tuple[OneCentre, ...], dict[str, Any]]:
+    ) -> tuple[npt.NDArray[np.float64], Sequence[OneCentre], dict[str, Any]]:
         """Grid values, one-centre parts, and what the electron count needed."""
         if self.model.readout.linear:
-            values, correction = counted_on_grid(self.model, given, structure.positions, grid)
+            values, correction = _repeated(self.model, given, structure, grid)
             held = self.model.readout.atom_electrons(given).tolist()
             record = {"electrons_by_atom": held, "grid_count_correction_e": correction}
-            return values, one_centre_terms(self.model, given[0].numpy()), record
+            return values, SharpTerms(self.model.readout.blocks[0], given[0].numpy()), record
         result = on_gated_grid(self.model, given, structure, grid, split=True)
         record = {"grid_count_correction_e": abs(result.moved), "strength_shift_e_per_A3": result.shift}
         return result.values, result.one_centre, record
@@ -114,7 +133,7 @@ class Model:
     def _checked(
         self,
         values: npt.NDArray[np.float64],
-        terms: tuple[OneCentre, ...],
+        terms: Sequence[OneCentre],
         structure: Structure,
         grid: PeriodicGrid,
     ) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
@@ -186,6 +205,21 @@ def atom_coefficients(
     return result
 
 
+def _repeated(
+    model: DensityModel, coefficients: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
+) -> tuple[npt.NDArray[np.float64], float]:
+    """`counted_on_grid`; of a repeated cell once, then copied."""
+    repetition = find_repetition(structure, grid.shape)
+    if repetition is None:
+        return counted_on_grid(model, coefficients, structure.positions, grid)
+    counts = np.array(repetition.counts)
+    n1, n2, n3 = (int(n) for n in np.array(grid.shape) // counts)
+    one = PeriodicGrid(grid.cell / counts[:, None], (n1, n2, n3))
+    own = tuple(c[torch.from_numpy(repetition.atoms)] for c in coefficients)
+    values, moved = counted_on_grid(model, own, structure.positions[repetition.atoms], one)
+    return np.tile(values, repetition.counts), moved * float(counts.prod())
+
+
 def prepared(model: DensityModel, structure: Structure) -> tuple[torch.Tensor, ...]:
     """What the readout needs of every atom, on the model's device.
 
@@ -207,13 +241,45 @@ def prepared(model: DensityModel, structure: Structure) -> tuple[torch.Tensor, .
         raise MemoryLimitError(f"model: {len(structure)} atoms do not fit into memory; use a smaller cell") from error
 
 
-def one_centre_terms(model: DensityModel, coefficients: npt.NDArray[np.float64]) -> tuple[OneCentre, ...]:
-    """The sharp block of every atom as radial functions, R_lm(r) = Σ_n c_nlm r^l G_n(r)."""
-    block = model.readout.blocks[0]
-    radii = np.linspace(0.0, np.sqrt(block.cutoff), RADII) ** 2
-    functions = block.radial(radii)
-    powers = np.concatenate([np.tile(radii**l, (2 * l + 1, 1)) for l in range(block.lmax + 1)])
-    return tuple(OneCentre(atom, radii, (c.T @ functions) * powers) for atom, c in enumerate(coefficients))
+class SharpTerms(Sequence[OneCentre]):
+    """The sharp block of every atom as radial functions, R_lm(r) = Σ_n c_nlm r^l G_n(r), made when asked for.
+
+    Parameters
+    ----------
+    block : Block
+    coefficients : (N, functions, (lmax+1)²) array
+    """
+
+    def __init__(self, block: Block, coefficients: npt.NDArray[np.float64]) -> None:
+        self.block, self.coefficients = block, coefficients
+        self.radii = np.linspace(0.0, np.sqrt(block.cutoff), RADII) ** 2
+        self._functions = block.radial(self.radii)
+        self._powers = np.concatenate([np.tile(self.radii**l, (2 * l + 1, 1)) for l in range(block.lmax + 1)])
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def __getitem__(self, atom: Any) -> Any:
+        if isinstance(atom, slice):
+            return tuple(self[a] for a in range(*atom.indices(len(self))))
+        if not -len(self) <= atom < len(self):
+            raise IndexError(atom)
+        atom = atom % len(self)
+        return OneCentre(atom, self.radii, (self.coefficients[atom].T @ self._functions) * self._powers)
+
+
+def _room(model: DensityModel, structure: Structure, grid: PeriodicGrid, memory: float | None) -> float | None:
+    """Bytes left for the encoder beside the program, the values on the grid, and coefficients (twice for a moment)."""
+    if memory is None:
+        return None
+    coefficients = 8.0 * sum(b.coefficients for b in model.readout.blocks) * len(structure)
+    needed = PROGRAM + 8.0 * grid.size + 2.0 * coefficients
+    if needed > memory:
+        raise MemoryLimitError(
+            f"model: the density of {len(structure)} atoms on {grid.size} grid points takes {needed / 1e9:.1f} GB, "
+            f"{memory / 1e9:.1f} GB allowed; use a coarser grid or a smaller cell"
+        )
+    return memory - needed
 
 
 def _check_charge(structure: Structure) -> None:
