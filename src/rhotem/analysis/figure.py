@@ -69,9 +69,14 @@ def _draw_images(figure: Any, places: list[Any], result: Comparison, sources: li
 
 
 def _scale_bar(axes: Any, width: float, height: float) -> None:
+    from matplotlib.patheffects import withStroke
+
     length = max(c for c in (1.0, 2.0, 5.0, 10.0) if c <= max(1.0, 0.4 * width))
-    axes.plot([0.05 * width, 0.05 * width + length], [0.04 * height] * 2, color="white", lw=2.5)
-    axes.text(0.05 * width, 0.06 * height, f"{length:g} Å", color="white", fontsize=7, va="bottom")
+    # Outlined: bright-field images are white.
+    bar, words = ([withStroke(linewidth=w, foreground="black")] for w in (4.0, 1.5))
+    start = 0.05 * width
+    axes.plot([start, start + length], [0.04 * height] * 2, color="white", lw=2.5, path_effects=bar)
+    axes.text(start, 0.07 * height, f"{length:g} Å", color="white", fontsize=7, va="bottom", path_effects=words)
 
 
 def _draw_contrast(axes: Any, result: Comparison, sources: list[str], name: str) -> None:
