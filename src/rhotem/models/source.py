@@ -1,7 +1,7 @@
 """The learned density as a density source."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from rhotem.density.convert import evaluate_one_centre
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.positive import make_positive, negative_part
 from rhotem.density.superpose import superpose
-from rhotem.models.checkpoint import load_model
+from rhotem.models.checkpoint import find_model, load_model
 from rhotem.models.fast_atoms import fast_coefficients, is_fast
 from rhotem.models.fast_repeats import find_repetition
 from rhotem.models.gated_field import on_gated_grid
@@ -66,6 +66,7 @@ class Model:
         if positive not in ("auto", "project", "report", "off"):
             raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
         self.positive, self.memory = positive, memory
+        self.path = find_model(name)
         self.model, self.header = load_model(name, device)
         self.name = str(self.header["info"].get("name", name))
         self.device = device
@@ -95,7 +96,7 @@ class Model:
         else:
             given = prepared(self.model, structure)
         encoded = time.perf_counter()
-        values, terms, count = self._evaluate(given, structure, grid)
+        values, terms, count = self.evaluate(given, structure, grid)
         evaluated = time.perf_counter()
         values, negative = self._checked(values, terms, structure, grid)
         return DensityField(
@@ -117,7 +118,22 @@ class Model:
             },
         )
 
-    def _evaluate(
+    def members(self, structure: Structure, grid: PeriodicGrid) -> Iterator[DensityField]:
+        """One density per member of the ensemble, spread so that error bars of the potential are calibrated.
+
+        Raises
+        ------
+        InputError
+            If there is a single member, no calibration, or an element was never trained on.
+        """
+        from rhotem.models.members import member_fields
+        from rhotem.models.uncertainty import load_calibration
+
+        _check_charge(structure)
+        widening = load_calibration(self.path).potential_factor
+        return member_fields(self, structure, grid, widening)
+
+    def evaluate(
         self, given: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
     ) -> tuple[npt.NDArray[np.float64], Sequence[OneCentre], dict[str, Any]]:
         """Grid values, one-centre parts, and what the electron count needed."""

@@ -1,0 +1,221 @@
+"""Calibrate the error bars of a model on structures it was not trained on, and measure how good they are."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rhotem.core import InputError, Progress, silent
+from rhotem.models.dataset import Label, make_probes
+from rhotem.models.loss import plane_indices
+from rhotem.models.members import member_coefficients
+from rhotem.models.model import DensityModel
+from rhotem.models.novelty import NoveltyBank, auroc, learn
+from rhotem.models.readouts.fourier import fourier, make_tables
+from rhotem.models.source import prepared
+from rhotem.models.uncertainty import (
+    CONSTANT,
+    DISTANCE,
+    HALF_WIDTH,
+    LEVEL,
+    Calibration,
+    Voxels,
+    conformal_factor,
+    family_shares,
+    fit,
+    make_inputs,
+    nearest_atoms,
+    weighted_quantile,
+)
+
+#: Voxels drawn from a label, and points of its projected potential.
+POINTS, PIXELS = 3000, 400
+
+Array = npt.NDArray[np.float64]
+
+
+def calibrate(
+    model: DensityModel,
+    train: Sequence[Label],
+    held_out: Sequence[Label],
+    unseen: Sequence[str] = (),
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Calibration:
+    """Fit error bars to held-out labels; the report leaves families out one by one.
+
+    Parameters
+    ----------
+    model : DensityModel
+    train : sequence of Label
+        What it was trained on: the measure of novelty.
+    held_out : sequence of Label
+        Everything else.
+    unseen : sequence of str
+        Names of those labels whose chemistry is new, for the AUROC of the novelty.
+    seed : int
+        Of the voxels drawn.
+
+    Raises
+    ------
+    InputError
+        If fewer than three families are held out: nothing can be said of another one.
+    """
+    families = sorted({label.family for label in held_out})
+    if len(families) < 3:
+        raise InputError(
+            f"calibration: held-out labels of {len(families)} families ({', '.join(families)}), expected at least 3"
+        )
+    rng = np.random.default_rng(seed)
+    bank = learn(model, [label.structure for label in train], [label.parent for label in train], rng)
+    groups, pixels, novelty = [], [], {}
+    for done, label in enumerate(held_out):
+        novelty[label.name] = bank.novelty(model, label.structure)
+        groups.append(draw(model, bank, label, rng))
+        pixels.append(projected_potential_errors(model, label, rng))
+        progress("calibrating", done + 1, len(held_out))
+    weights = fit(groups)
+    labels = [label.family for label in held_out]
+    report = left_out_one_by_one(groups)
+    report["novelty"] = _novelty_report(held_out, novelty, set(unseen), bank)
+    report["potential"], potential_factor = _potential_report(labels, pixels)
+    return Calibration(weights, conformal_factor(groups, weights), potential_factor, bank, report)
+
+
+def draw(model: DensityModel, bank: NoveltyBank, label: Label, rng: np.random.Generator) -> Voxels:
+    """Voxels of a label drawn evenly, with the error of the model there."""
+    index = rng.integers(0, label.grid.size, POINTS)
+    fractional = np.stack(np.unravel_index(index, label.grid.shape), -1) / np.array(label.grid.shape)
+    points = fractional @ label.grid.cell
+    mean, spread = at_points(model, label, points)
+    distance, nearest = nearest_atoms(label.structure, points)
+    target = label.deformation.ravel()[index]
+    novelty = bank.novelty(model, label.structure)[nearest]
+    return Voxels(label.name, label.family, mean - target, target, make_inputs(mean, spread, distance, novelty))
+
+
+def at_points(model: DensityModel, label: Label, points: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of the members at points (P, 3), e/Å³."""
+    parameter = next(model.parameters())
+    probes = make_probes(points, label.structure, *model.cutoffs[1:]).to(parameter.device, parameter.dtype)
+    with torch.no_grad():
+        if model.settings.members == 1:
+            mean = model.readout.at_points(prepared(model, label.structure), probes).double().cpu().numpy()
+            return mean, np.zeros_like(mean)
+        given = member_coefficients(model, label.structure)
+        each = [model.readout.at_points(tuple(c[k] for c in given), probes) for k in range(model.settings.members)]
+        values = torch.stack(each).double().cpu().numpy()
+    return values.mean(0), values.std(0, ddof=1)
+
+
+def projected_potential_errors(model: DensityModel, label: Label, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Error and spread of the members of the potential projected along the three axes, at random places.
+
+    |g| < 2/Å as in V5; in the unit of Σ Δn(g)/g², the same for both. Empty for models of one member.
+    """
+    if model.settings.members == 1 or not model.readout.linear:
+        return np.zeros(0), np.zeros(0)
+    h = plane_indices(label.grid)
+    g = h @ label.grid.reciprocal
+    reference = label.grid.fourier(label.deformation)[tuple((h % np.array(label.grid.shape)).T)]
+    tables = make_tables(model.readout.blocks, g, label.structure.positions, label.grid.volume)
+    given = member_coefficients(model, label.structure)
+    each = np.stack([fourier(tuple(c[k].cpu() for c in given), tables).numpy() for k in range(model.settings.members)])
+    errors, spreads = [], []
+    for axis in range(3):
+        own = h[:, axis] == 0
+        places = rng.random((PIXELS // 3, 3))
+        waves = 2.0 * np.exp(2j * np.pi * (places @ h[own].T)) / (g[own] ** 2).sum(1)  # ±g
+        errors.append((waves @ (each.mean(0) - reference)[own]).real)
+        spreads.append((waves @ each[:, own].T).real.std(1, ddof=1))
+    return np.concatenate(errors), np.concatenate(spreads)
+
+
+def left_out_one_by_one(groups: Sequence[Voxels]) -> dict[str, Any]:
+    """Coverage, log score and rank correlation of every family with error bars calibrated on the other families."""
+    families: dict[str, Any] = {}
+    for name in sorted({g.family for g in groups}):
+        others, own = [g for g in groups if g.family != name], [g for g in groups if g.family == name]
+        weights = fit(others)
+        factor = conformal_factor(others, weights)
+        families[name] = {
+            "structures": len(own),
+            "coverage": fmean(float(covered(g, weights, factor).mean()) for g in own),
+            "coverage_by_quintile": np.mean([by_quintile(g, weights, factor) for g in own], axis=0).tolist(),
+            "log_score": fmean(log_score(g, weights) for g in own),
+            "log_score_constant": fmean(log_score(g, fit(others, CONSTANT)) for g in own),
+            "log_score_distance": fmean(log_score(g, fit(others, DISTANCE)) for g in own),
+            "rank_correlation": fmean(rank_correlation(g, weights) for g in own),
+        }
+    rows = list(families.values())
+    overall = {
+        key: fmean(row[key] for row in rows) for key in rows[0] if key not in ("structures", "coverage_by_quintile")
+    }
+    overall["coverage_by_quintile"] = np.mean([row["coverage_by_quintile"] for row in rows], axis=0).tolist()
+    return {"level": LEVEL, "overall": overall, "families": families}
+
+
+def covered(group: Voxels, weights: Array, factor: float) -> npt.NDArray[np.bool_]:
+    """Which errors are inside their interval."""
+    return np.abs(group.error) <= factor * np.exp(group.inputs @ weights)
+
+
+def by_quintile(group: Voxels, weights: Array, factor: float) -> list[float]:
+    """Coverage by quintile of the DFT |Δn|, smallest first."""
+    order = np.argsort(np.abs(group.target))
+    inside = covered(group, weights, factor)[order]
+    return [float(part.mean()) for part in np.array_split(inside, 5)]
+
+
+def log_score(group: Voxels, weights: Array) -> float:
+    """Mean logarithm of the probability density of the errors (Laplace, e/Å³); larger is better."""
+    scale = group.inputs @ weights
+    return float(-np.mean(np.log(2.0) + scale + np.abs(group.error) * np.exp(-scale)))
+
+
+def rank_correlation(group: Voxels, weights: Array) -> float:
+    """Spearman's correlation of |error| and error bar within one structure."""
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(np.abs(group.error), group.inputs @ weights).statistic)
+
+
+def _novelty_report(
+    held_out: Sequence[Label], novelty: dict[str, Array], unseen: set[str], bank: NoveltyBank
+) -> dict[str, Any]:
+    """AUROC of the mean novelty of a structure: other chemistries against new parents of known ones."""
+    known = [label for label in held_out if label.name not in unseen]
+    strange = [label for label in held_out if label.name in unseen]
+    trained = set(np.flatnonzero(bank.scale > 0.0).tolist())
+    no_new_element = [label for label in strange if set(label.structure.numbers.tolist()) <= trained]
+
+    def scores(labels: Sequence[Label]) -> list[float]:
+        return [float(novelty[label.name].mean()) for label in labels]
+
+    return {
+        "auroc": auroc(scores(known), scores(strange)),
+        "auroc_without_new_elements": auroc(scores(known), scores(no_new_element)),
+        "known": len(known),
+        "unseen": len(strange),
+        "unseen_without_new_elements": len(no_new_element),
+    }
+
+
+def _potential_report(families: Sequence[str], pixels: Sequence[tuple[Array, Array]]) -> tuple[dict[str, Any], float]:
+    """Coverage of the projected potential with families left out, and the widening for all."""
+    if not len(pixels[0][0]):
+        return {}, 1.0
+
+    def widening(chosen: list[int]) -> float:
+        ratio = [np.abs(pixels[i][0]) / (HALF_WIDTH * pixels[i][1] + 1e-12) for i in chosen]
+        return weighted_quantile(np.concatenate(ratio), family_shares([families[i] for i in chosen], ratio), LEVEL)
+
+    result = {}
+    for name in sorted(set(families)):
+        own = [i for i, f in enumerate(families) if f == name]
+        factor = widening([i for i, f in enumerate(families) if f != name])
+        result[name] = fmean(float((np.abs(pixels[i][0]) <= factor * HALF_WIDTH * pixels[i][1]).mean()) for i in own)
+    return {"coverage": fmean(result.values()), "families": result}, widening(list(range(len(families))))

@@ -1,0 +1,250 @@
+"""Error bars of a learned density: from spread of the members, size, place and novelty; calibrated."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.models.checkpoint import load_tensors, save_tensors, write_json
+from rhotem.models.grid import on_grid
+from rhotem.models.members import member_coefficients
+from rhotem.models.model import DensityModel
+from rhotem.models.novelty import NoveltyBank
+from rhotem.models.source import prepared
+from rhotem.structure.model import Structure
+
+#: Share of errors that an interval shall cover, and half-width of a Gaussian's interval of that share over its σ.
+LEVEL, HALF_WIDTH = 0.9, 1.6449
+#: Added to densities (e/Å³) before logarithms.
+FLOOR = 1e-4
+#: What the scale of an error is read from, in this order.
+COLUMNS = ("constant", "spread", "size", "size squared", "distance", "distance squared", "novelty")
+#: The two baselines of the log score.
+CONSTANT, DISTANCE = [0], [0, 4, 5]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """Voxels of one held-out label.
+
+    Parameters
+    ----------
+    name, family : str
+    error, target : (P,) arrays
+        Predicted minus DFT, and DFT deformation density, e/Å³.
+    inputs : (P, 7) array
+        `COLUMNS`.
+    """
+
+    name: str
+    family: str
+    error: Array
+    target: Array
+    inputs: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What turns inputs into error bars.
+
+    Parameters
+    ----------
+    weights : (7,) array
+        Logarithm of the typical |error| (e/Å³) is inputs @ weights.
+    factor : float
+        Half-width of the interval over the typical error: 90 % of held-out errors are inside.
+    potential_factor : float
+        By how much the spread of the members must be widened for the projected potential.
+    bank : NoveltyBank
+    report : dict
+        What was measured, families left out one by one.
+    """
+
+    weights: Array
+    factor: float
+    potential_factor: float
+    bank: NoveltyBank
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def sigma(self, inputs: Array) -> Array:
+        """Standard deviation of a Gaussian with the same 90 % interval, e/Å³."""
+        return np.exp(inputs @ self.weights) * (self.factor / HALF_WIDTH)
+
+
+@dataclass(frozen=True, eq=False)
+class UncertainDensity:
+    """Deformation density with error bars on a grid.
+
+    Parameters
+    ----------
+    mean, sigma, spread : arrays of the grid's shape
+        Mean of the members, calibrated σ, and bare standard deviation of the members; e/Å³.
+    novelty : (N,) array
+        Of every atom; see `NoveltyBank.novelty`.
+    """
+
+    mean: Array
+    sigma: Array
+    spread: Array
+    novelty: Array
+
+
+def uncertain_density(
+    model: DensityModel, calibration: Calibration, structure: Structure, grid: PeriodicGrid
+) -> UncertainDensity:
+    """Mean and calibrated σ of Δn at every point of a grid.
+
+    Raises
+    ------
+    InputError
+        As `rhotem.models.source.Model`.
+    """
+    mean, spread = member_statistics(model, structure, grid)
+    novelty = calibration.bank.novelty(model, structure)
+    distance, nearest = nearest_atoms(structure, grid.points().reshape(-1, 3))
+    inputs = make_inputs(mean.ravel(), spread.ravel(), distance, novelty[nearest])
+    return UncertainDensity(mean, calibration.sigma(inputs).reshape(grid.shape), spread, novelty)
+
+
+def member_statistics(model: DensityModel, structure: Structure, grid: PeriodicGrid) -> tuple[Array, Array]:
+    """Mean and standard deviation of the members on a grid, e/Å³; one member has no spread."""
+    members = model.settings.members
+    if members == 1:
+        mean = on_grid(model, prepared(model, structure), structure.positions, grid)
+        return mean, np.zeros_like(mean)
+    given = member_coefficients(model, structure)
+    total, squares = np.zeros(grid.shape), np.zeros(grid.shape)
+    for k in range(members):
+        values = on_grid(model, tuple(c[k] for c in given), structure.positions, grid)
+        total += values
+        squares += values**2
+    mean = total / members
+    return mean, np.sqrt(np.maximum(squares / members - mean**2, 0.0) * members / (members - 1))
+
+
+def nearest_atoms(structure: Structure, points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Distance in Å of points (P, 3) to the nearest atom, images included, and which it is."""
+    from scipy.spatial import cKDTree
+
+    inverse = np.linalg.inv(structure.cell)
+    shifts = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
+    atoms = (structure.positions @ inverse) % 1.0
+    images = (atoms[None] + shifts[:, None]).reshape(-1, 3) @ structure.cell
+    distance, index = cKDTree(images).query(((points @ inverse) % 1.0) @ structure.cell)
+    return distance, index % len(structure)
+
+
+def make_inputs(mean: Array, spread: Array, distance: Array, novelty: Array) -> Array:
+    """`COLUMNS` of voxels, (P, 7)."""
+    size = np.log(np.abs(mean) + FLOOR)
+    return np.stack([np.ones_like(mean), np.log(spread + FLOOR), size, size**2, distance, distance**2, novelty], axis=1)
+
+
+def fit(groups: Sequence[Voxels], columns: Sequence[int] | None = None) -> Array:
+    """Weights of the typical error: maximum likelihood of Laplace errors, every family counted alike.
+
+    The logarithm of the scale is linear in the inputs, so the problem is convex; Newton's method.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to fit to.
+    """
+    if not groups:
+        raise InputError("calibration: no held-out structures; hold some out of training")
+    chosen = list(range(len(COLUMNS))) if columns is None else list(columns)
+    x = np.concatenate([g.inputs for g in groups])
+    share = family_shares([g.family for g in groups], [g.error for g in groups])
+    centre, size = share @ x, np.sqrt(share @ (x - share @ x) ** 2) + 1e-9
+    centre[0], size[0] = 0.0, 1.0
+    size[size < 1e-6] = np.inf  # a column that never varies has no say
+    x = ((x - centre) / size)[:, chosen]
+    error = np.abs(np.concatenate([g.error for g in groups])) + 1e-6
+    w = np.zeros(len(chosen))
+    w[0] = np.log(share @ error)
+    for _ in range(60):
+        ratio = error * np.exp(-np.clip(x @ w, -30.0, 30.0))
+        gradient = x.T @ (share * (1.0 - ratio)) + 1e-4 * w * (np.arange(len(w)) > 0)
+        hessian = (x * (share * ratio)[:, None]).T @ x + 1e-4 * np.eye(len(w))
+        step = np.linalg.solve(hessian, gradient)
+        w = w - step * min(1.0, 2.0 / max(1e-9, float(np.abs(step).max())))
+        if np.abs(step).max() < 1e-8:
+            break
+    result = np.zeros(len(COLUMNS))
+    result[chosen] = w / size[chosen]
+    result[0] -= float(centre @ result)
+    return result
+
+
+def conformal_factor(groups: Sequence[Voxels], weights: Array) -> float:
+    """The LEVEL quantile of |error| over typical error, every family counted alike.
+
+    Voxels of a structure resemble each other, and structures of a family do: families are what a new one is exchanged
+    with, so their distributions are averaged (R. Dunn, L. Wasserman, A. Ramdas, J. Am. Stat. Assoc. 118, 2491 (2023)).
+    """
+    scores = [np.abs(g.error) / np.exp(g.inputs @ weights) for g in groups]
+    return weighted_quantile(np.concatenate(scores), family_shares([g.family for g in groups], scores), LEVEL)
+
+
+def family_shares(families: Sequence[str], values: Sequence[Array]) -> Array:
+    """Weights of concatenated values: families alike, structures of a family alike; sum 1."""
+    count = {name: families.count(name) for name in set(families)}
+    shares = [
+        np.full(len(v), 1.0 / (len(v) * count[f] * len(count))) for f, v in zip(list(families), values, strict=True)
+    ]
+    return np.concatenate(shares)
+
+
+def weighted_quantile(values: Array, shares: Array, level: float) -> float:
+    """Smallest value with at least ``level`` of the weight at or below it."""
+    order = np.argsort(values)
+    reached = np.cumsum(shares[order])
+    return float(values[order][min(int(np.searchsorted(reached, level * reached[-1])), len(values) - 1)])
+
+
+def uncertainty_path(weights: Path) -> Path:
+    """Where the calibration of weights lies: beside them."""
+    return weights.with_name(f"{weights.stem}.uncertainty.safetensors")
+
+
+def save_calibration(weights: Path, calibration: Calibration) -> Path:
+    """Write the calibration beside the weights: tensors, and numbers in JSON."""
+    path = uncertainty_path(weights)
+    numbers = torch.tensor([*calibration.weights, calibration.factor, calibration.potential_factor])
+    save_tensors(path, {"scale": numbers.double(), **calibration.bank.tensors()})
+    write_json(path.with_suffix(".json"), {"columns": list(COLUMNS), "level": LEVEL, "report": calibration.report})
+    return path
+
+
+def load_calibration(weights: Path) -> Calibration:
+    """The calibration beside weights.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is damaged or of another version.
+    """
+    path = uncertainty_path(weights)
+    if not path.is_file():
+        raise InputError(
+            f"model {weights.stem}: has no calibrated uncertainty; `rhotem model calibrate RUN` makes it from the "
+            "labels that the run held out"
+        )
+    tensors = load_tensors(path)
+    try:
+        side = json.loads(path.with_suffix(".json").read_text())
+        numbers = tensors["scale"].double().numpy()
+        if side["columns"] != list(COLUMNS) or len(numbers) != len(COLUMNS) + 2:
+            raise KeyError("columns")
+        bank = NoveltyBank.from_tensors(tensors)
+        return Calibration(numbers[:-2], float(numbers[-2]), float(numbers[-1]), bank, side["report"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"calibration {path}: damaged or of another version; calibrate again") from error

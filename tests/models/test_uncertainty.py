@@ -1,0 +1,194 @@
+"""Error bars: coverage where the truth is known, novelty of what is new, members whose mean is the density."""
+
+from pathlib import Path
+
+import ase.build
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.density.convert import as_kind
+from rhotem.models.calibrate import by_quintile, covered, left_out_one_by_one, log_score
+from rhotem.models.checkpoint import save_model
+from rhotem.models.encoders.nequip import NequipSettings
+from rhotem.models.model import DensityModel, ModelSettings, make_model
+from rhotem.models.novelty import UNKNOWN, auroc, learn
+from rhotem.models.source import Model
+from rhotem.models.uncertainty import (
+    HALF_WIDTH,
+    Calibration,
+    Voxels,
+    conformal_factor,
+    family_shares,
+    fit,
+    load_calibration,
+    make_inputs,
+    member_statistics,
+    save_calibration,
+    uncertain_density,
+    weighted_quantile,
+)
+from rhotem.structure.model import Structure
+
+SMALL = NequipSettings(channels=8, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)
+TRUE = np.array([-0.5, 0.4, 0.3, 0.0, -0.6, 0.0, 0.3])
+
+
+def made_up(rng: np.random.Generator, family: str, points: int = 2000) -> Voxels:
+    """Laplace errors whose typical size is known."""
+    mean, spread = rng.normal(size=points) * 0.1, rng.exponential(0.02, points)
+    inputs = make_inputs(mean, spread, rng.uniform(0.0, 2.0, points), np.full(points, rng.normal()))
+    error = rng.laplace(size=points) * np.exp(inputs @ TRUE)
+    return Voxels("x", family, error, mean, inputs)
+
+
+@pytest.fixture(scope="module")
+def groups() -> list[Voxels]:
+    rng = np.random.default_rng(0)
+    return [made_up(rng, name) for name in "aaabbcddddef"]
+
+
+@pytest.fixture(scope="module")
+def model() -> DensityModel:
+    settings = ModelSettings(nequip=SMALL, elements=[3, 8, 11], members=5)
+    return make_model(settings, seed=2).double().eval()
+
+
+def lithium_oxide(a: float = 4.62, z: int = 3) -> Structure:
+    cell = 0.5 * a * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    sites = [[0, 0, 0], [0.25] * 3, [0.75] * 3]
+    return Structure(ase.Atoms([8, z, z], scaled_positions=sites, cell=cell, pbc=True))
+
+
+def test_weights_of_known_errors_are_found_again(groups):
+    np.testing.assert_allclose(fit(groups)[[1, 2, 4, 6]], TRUE[[1, 2, 4, 6]], atol=0.05)
+    # the 90 % quantile of |x| of a Laplace distribution of scale 1 is ln 10
+    assert conformal_factor(groups, fit(groups)) == pytest.approx(np.log(10.0), rel=0.05)
+
+
+def test_intervals_cover_what_they_say_on_families_never_seen(groups):
+    report = left_out_one_by_one(groups)
+    assert set(report["families"]) == set("abcdef")
+    for row in report["families"].values():
+        assert 0.87 < row["coverage"] < 0.93
+        assert all(0.85 < c < 0.95 for c in row["coverage_by_quintile"])
+    overall = report["overall"]
+    assert overall["log_score"] > overall["log_score_distance"] + 0.1 > overall["log_score_constant"] + 0.1
+    assert overall["rank_correlation"] > 0.3
+
+
+def test_too_small_error_bars_are_seen(groups):
+    weights = fit(groups)
+    small = weights.copy()
+    small[0] -= 1.0
+    factor = conformal_factor(groups, weights)
+    assert covered(groups[0], small, factor).mean() < 0.65
+    assert log_score(groups[0], small) < log_score(groups[0], weights) - 0.2
+    assert np.mean(by_quintile(groups[0], weights, factor)) == pytest.approx(covered(groups[0], weights, factor).mean())
+
+
+def test_families_count_alike_however_many_structures_they_have():
+    values = [np.zeros(10), np.zeros(30), np.ones(5)]
+    shares = family_shares(["many", "many", "one"], values)
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[-5:].sum() == pytest.approx(0.5) and shares[:10].sum() == pytest.approx(0.25)
+    assert weighted_quantile(np.concatenate(values), shares, 0.45) == 0.0
+    assert weighted_quantile(np.concatenate(values), shares, 0.55) == 1.0
+
+
+def test_auroc_is_the_rank_statistic():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=30), rng.normal(0.8, 1.0, 40)
+    assert auroc(a, b) == pytest.approx(mannwhitneyu(b, a).statistic / (30 * 40))
+    assert np.isnan(auroc([], b))
+
+
+@pytest.fixture(scope="module")
+def bank(model):
+    rng = np.random.default_rng(0)
+    train, parents = [], []
+    for a in (4.5, 4.55, 4.6, 4.65, 4.7, 4.75):
+        s = lithium_oxide(a)
+        s.atoms.rattle(0.03, rng=rng)
+        train.append(s)
+        parents.append(f"{a}")
+    return learn(model, train, parents, rng)
+
+
+def test_what_is_new_is_found(model, bank):
+    usual = bank.novelty(model, lithium_oxide(4.62))
+    rock = Structure(ase.build.bulk("LiO", "rocksalt", a=4.1))
+    assert usual.max() < bank.novelty(model, rock).min()  # no new element
+    assert bank.novelty(model, lithium_oxide(5.5)).mean() > usual.mean() + 0.5
+    sodium = bank.novelty(model, lithium_oxide(5.5, z=11))
+    assert (sodium[1:] == UNKNOWN).all() and sodium[0] > usual.max()
+
+
+@pytest.fixture(scope="module")
+def calibration(bank) -> Calibration:
+    return Calibration(TRUE, 2.3, 3.0, bank, {"overall": {}})
+
+
+def test_sigma_is_a_scalar_field(model, calibration):
+    """It turns with the crystal, and tiles."""
+    s = lithium_oxide()
+    s.atoms.rattle(0.1, seed=1)
+    grid = PeriodicGrid(s.cell, (6, 7, 8))
+    whole = uncertain_density(model, calibration, s, grid)
+    assert whole.sigma.min() > 0.0 and whole.spread.max() > 0.0
+    turn = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    turned = Structure(ase.Atoms(s.numbers, s.positions @ turn.T, cell=s.cell @ turn.T, pbc=True))
+    again = uncertain_density(model, calibration, turned, PeriodicGrid(turned.cell, grid.shape))
+    np.testing.assert_allclose(again.sigma, whole.sigma, rtol=1e-6)
+    double = Structure(s.atoms.repeat((1, 1, 2)))
+    tiled = uncertain_density(model, calibration, double, PeriodicGrid(double.cell, (6, 7, 16)))
+    np.testing.assert_allclose(tiled.sigma, np.concatenate([whole.sigma] * 2, axis=2), rtol=1e-6)
+
+
+def test_sigma_is_that_of_the_interval(calibration):
+    """90 % of a Gaussian lie within 1.645 σ: the half-width is the factor times the typical error."""
+    inputs = make_inputs(np.array([0.1]), np.array([0.02]), np.array([1.0]), np.array([0.0]))
+    assert HALF_WIDTH * calibration.sigma(inputs)[0] == pytest.approx(2.3 * np.exp(inputs[0] @ TRUE))
+
+
+@pytest.fixture
+def source(model, calibration, tmp_path) -> Model:
+    path: Path = tmp_path / "ensemble.safetensors"
+    save_model(path, model.float(), {"name": "ensemble"})
+    model.double()
+    save_calibration(path, calibration)
+    return Model(str(path))
+
+
+def test_members_average_to_the_density_and_spread_as_asked(source, model):
+    s = lithium_oxide()
+    grid = PeriodicGrid(s.cell, (12, 12, 12))
+    fields = [as_kind(f, "deformation").values for f in source.members(s, grid)]
+    assert len(fields) == 5
+    mean = as_kind(source(s, grid), "deformation").values
+    np.testing.assert_allclose(np.mean(fields, axis=0), mean, atol=2e-5 * np.abs(mean).max())
+    _, spread = member_statistics(source.model, s, grid)
+    widened = np.std(fields, axis=0, ddof=1)
+    # members are counted one by one, which moves a little of each
+    np.testing.assert_allclose(widened, 3.0 * spread, atol=0.05 * widened.max())
+    for values in fields:
+        assert abs(grid.integrate(values)) < 1e-5
+
+
+def test_stored_beside_the_weights_bit_for_bit(source, calibration, tmp_path):
+    again = load_calibration(source.path)
+    assert (again.weights == calibration.weights).all() and again.potential_factor == 3.0
+    np.testing.assert_allclose(again.bank.features, calibration.bank.features, rtol=1e-6)
+    (tmp_path / "ensemble.uncertainty.json").write_text("{}")
+    with pytest.raises(InputError, match="damaged"):
+        load_calibration(source.path)
+
+
+def test_without_members_or_calibration_one_line_says_so(model, tmp_path):
+    s = lithium_oxide()
+    grid = PeriodicGrid(s.cell, (8, 8, 8))
+    single = make_model(ModelSettings(nequip=SMALL, elements=[3, 8]), seed=2)
+    save_model(tmp_path / "single.safetensors", single, {"name": "single"})
+    with pytest.raises(InputError, match="no calibrated uncertainty"):
+        Model(str(tmp_path / "single.safetensors")).members(s, grid)
