@@ -1,7 +1,10 @@
 """Official layouts are read; damaged, incomplete, foreign or dangerous files are refused by one line."""
 
+import functools
 import json
 import os
+import shutil
+from pathlib import PurePosixPath
 
 import pytest
 import torch
@@ -36,6 +39,13 @@ def test_folder_and_file(small, tmp_path):
         name = "probes.1.message.filter.weight"
         assert torch.equal(model.state_dict()[name], small[KEY])
         assert header["info"]["imported_from"] == "best_model.pth" and len(header["info"]["sha256"]) == 64
+
+
+def test_files_of_old_torch(small, tmp_path):
+    """Before torch 1.6 a checkpoint was no zip file."""
+    folder = save(tmp_path, {"model": small})
+    torch.save({"model": small}, folder / "best_model.pth", _use_new_zipfile_serialization=False)
+    assert load_peer(import_checkpoint(folder, "mine", folder=tmp_path / "kept"))[0].settings.size == 8
 
 
 def test_imported_models_are_found_by_name(small, tmp_path, monkeypatch):
@@ -73,13 +83,35 @@ def test_settings_of_another_model_are_noticed(small, tmp_path):
         import_checkpoint(save(tmp_path, {"model": small}, cutoff="far"), "mine", folder=tmp_path)
 
 
-def test_nothing_in_a_file_is_run(small, tmp_path):
-    class Trap:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "trapped"),)
+class Trap:
+    """Unpickled, it calls a function."""
 
-    with pytest.raises(InputError, match="mkdir besides tensors"):
-        import_checkpoint(save(tmp_path, {"model": small, "step": Trap()}), "mine", folder=tmp_path)
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_files_that_ask_for_the_system_are_refused(small, tmp_path):
+    trap = Trap(os.mkdir, str(tmp_path / "trapped"))
+    with pytest.raises(InputError, match=r"asks for posix\.mkdir to be run"):
+        import_checkpoint(save(tmp_path, {"model": small, "step": trap}), "mine", folder=tmp_path)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_objects_of_training_programs_are_passed_over_and_never_run(small, tmp_path):
+    """As Lightning stores them: options with functions and classes of packages that are not needed."""
+    content = {
+        "state_dict": {f"network.{name}": value for name, value in small.items()},
+        "hyper_parameters": {
+            "optimizer": functools.partial(torch.optim.Adam, lr=0.01),
+            "path": PurePosixPath("a/b"),
+            "made": Trap(shutil.copyfile, __file__, str(tmp_path / "trapped")),
+        },
+    }
+    target = import_checkpoint(save(tmp_path, content), "mine", folder=tmp_path / "kept")
+    assert torch.equal(load_peer(target)[0].state_dict()["probes.1.message.filter.weight"], small[KEY])
     assert not (tmp_path / "trapped").exists()
 
 
