@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rhotem.analysis.run import OVERSAMPLING
 from rhotem.core import PeriodicGrid
 from rhotem.core.grid import smooth_length
 from rhotem.microscope.bloch import BlochEngine
@@ -23,7 +24,7 @@ from rhotem.microscope.plan import probe_window
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, Microscope, Segmented
-from rhotem.potential.slices import build_potential
+from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.orient import orient
 from rhotem.structure.phases import phase
 from rhotem.structure.supercell import thickness_repeats
@@ -62,22 +63,21 @@ def ours(specimen, sampling, layers, scan, tiling, microscope=MICROSCOPE, detect
     start = time.perf_counter()
     grid = PeriodicGrid(block.structure.cell, (*lateral(block, sampling), 2 * layers * depth))
     block = replace(block, structure=replace(block.structure, atoms=placed(specimen, layers)))
-    slices = build_potential(block, grid, parametrization="lobato", displacements=moved)
+    slices = build_potential(block, grid, parametrization="lobato", displacements=moved, oversampling=OVERSAMPLING)
     built = time.perf_counter()
-    return *bloch(
-        slices.array, slices.extent, slices.thickness, scan, tiling, microscope, detectors, average
-    ), built - start
+    shape = slices.wave_grid
+    return *bloch(slices, shape, scan, tiling, microscope, detectors, average), built - start
 
 
 def lateral(block, sampling):
     return tuple(smooth_length(int(np.ceil(length / sampling))) for length in block.lengths[:2])
 
 
-def bloch(array, extent, thickness, scan, tiling, microscope=MICROSCOPE, detectors=DETECTORS, average=False):
+def bloch(slices, shape, scan, tiling, microscope=MICROSCOPE, detectors=DETECTORS, average=False):
     start = time.perf_counter()
-    engine = BlochEngine(microscope, extent, array.shape[1:], thickness, tiling, edge_average=average)
+    engine = BlochEngine(microscope, slices.extent, shape, slices.thickness, tiling, edge_average=average)
     recorder = Recorder(detectors, len(scan.positions), microscope.wavelength, engine.supercell)
-    engine.run(array, scan.positions, {len(array): recorder})
+    engine.run(slices.array, scan.positions, {len(slices.array): recorder})
     return recorder.sums, time.perf_counter() - start
 
 
@@ -152,7 +152,8 @@ def compare(thickness, with_default):
     reference, *_ = ours(sample, SAMPLING / 2, 2, scan, tiling)
     base = row("RhoTEM", shape, 2 * depth, built, image, errors(signals, reference), 0)
     array = np.asarray(abtem_potential(displaced(sample, 2), None, layer / 2 + 1e-9, fine).build(lazy=False).array)
-    theirs, _ = bloch(array, extent, block.lengths[2] / len(array), scan, tiling)
+    grid = PeriodicGrid(block.structure.cell, (*fine, len(array)))
+    theirs, _ = bloch(PotentialSlices(array, grid, 0.0), fine, scan, tiling)
     runs = [("abTEM, our grid", layer + 1e-9, tuple(n * m for n, m in zip(shape, tiling, strict=True)))]
     if with_default:
         runs.append(("abTEM, default grid", 1.0, None))

@@ -53,6 +53,8 @@ __all__ = [
 
 #: Largest step in Å of the grid that smooth parts of a deformation density are sampled on.
 DENSITY_SPACING = 0.12
+#: How many times finer than the waves the potential is sampled across the beam.
+OVERSAMPLING = 2
 #: Pixel in Å of noise-free images over a field of view, where none is asked for.
 PIXEL = 0.1
 #: Potential step in V across a slab's vacuum that is worth a warning.
@@ -173,9 +175,11 @@ class Potentials:
     def __iter__(self) -> Iterator[PotentialSlices]:
         from rhotem.microscope.phonons import displacements
 
-        cut, limit = self._cut, self._memory
+        cut = self._cut
+        finer = OVERSAMPLING if cut.preset.mode == "stem" else 1
+        common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": finer}
         if not self.phonons:
-            yield build_potential(cut.block, cut.grid, self.field, memory_limit=limit)
+            yield build_potential(cut.block, cut.grid, self.field, **common)
             return
         for moved in displacements(self._msd, self.phonons, np.random.default_rng(self.seed)):
             yield build_potential(
@@ -184,7 +188,7 @@ class Potentials:
                 self.field,
                 displacements=moved,
                 deformation_msd=self._msd,
-                memory_limit=limit,
+                **common,
             )
 
 

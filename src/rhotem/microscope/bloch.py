@@ -104,7 +104,7 @@ class BlochEngine:
     extent : (float, float)
         Lateral cell P in Å.
     shape : (int, int)
-        Grid of the potential on P.
+        Grid of the waves on P; that of the potential, or a coarser one.
     thickness : float
         Slice thickness in Å.
     tiling : (int, int)
@@ -170,7 +170,11 @@ class BlochEngine:
         return float(np.sqrt(sum((self._aperture(group) ** power).sum() for group in self.groups)))
 
     def transmission(self, slices: npt.NDArray) -> Complex:
-        """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å."""
+        """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å.
+
+        Slices on a grid finer than that of the waves are exponentiated there and cut off at the waves' band limit: what
+        a slice scatters to smaller angles by way of angles that the waves' grid does not carry is not lost.
+        """
         import scipy.fft
 
         gx, gy = self._g[0] / self.extent[0], self._g[1] / self.extent[1]
@@ -178,10 +182,13 @@ class BlochEngine:
         result = np.empty((len(slices), *self.grid), dtype=np.complex64)
         for block in np.array_split(np.arange(len(slices)), max(1, len(slices) // 8)):
             values = slices[block].astype(np.float32, copy=False)
-            if self.grid != self.shape:
+            if slices.shape[1] < self.grid[0] or slices.shape[2] < self.grid[1]:
                 values = fourier_resample(values, self.grid).astype(np.float32, copy=False)
             waves = np.exp(1j * np.float32(self.microscope.interaction) * values)
             waves = scipy.fft.fft2(waves, overwrite_x=True, workers=self.threads)
+            if waves.shape[1:] != self.grid:
+                share = np.float32(self.grid[0] * self.grid[1] / (waves.shape[1] * waves.shape[2]))
+                waves = waves[:, self._g[0][:, None], self._g[1][None]] * share
             result[block] = scipy.fft.ifft2(waves * limit, overwrite_x=True, workers=self.threads)
         return result
 
@@ -207,7 +214,7 @@ class BlochEngine:
         Parameters
         ----------
         slices : (S, nx, ny) array
-            Projected slices in V·Å.
+            Projected slices in V·Å on the grid of the waves or a multiple of it.
         positions : (n, 2) array
             Probe positions in Å.
         recorders : dict
@@ -218,7 +225,7 @@ class BlochEngine:
             The part of ``self.groups`` to propagate; None: all. Beams of different κ never interfere, so every group
             may go through a frozen-phonon configuration of its own.
         """
-        if slices.shape[1:] != self.shape:
+        if any(n % m for n, m in zip(slices.shape[1:], self.shape, strict=True)):
             raise InputError(f"potential grid {slices.shape[1:]} differs from the first configuration's {self.shape}")
         transmission = self.transmission(slices)
         reach = next(iter(recorders.values())).reach

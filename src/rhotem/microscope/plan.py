@@ -142,7 +142,7 @@ def make_plan(
     if algorithm not in ALGORITHMS:
         raise InputError(f"algorithm {algorithm!r} is not known; choose one of {', '.join(ALGORITHMS)}")
     thickness = len(slices.array) * slices.thickness
-    check_grid(slices.sampling, microscope, detectors)
+    check_grid(slices.wave_sampling, microscope, detectors)
     window = window or probe_window(microscope, thickness)
     tiling = tuple(max(1, int(np.ceil(window / length - 1e-6))) for length in slices.extent)
     cost = _Cost(slices, microscope, scan, detectors, (tiling[0], tiling[1]), threads or available_threads(), window)
@@ -208,7 +208,7 @@ class _Cost:
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return self.slices.array.shape[1], self.slices.array.shape[2]
+        return self.slices.wave_grid
 
     @property
     def _points(self) -> int:
@@ -252,7 +252,7 @@ class _Cost:
             waves=round(waves),
             probes=self._probes,
             configurations=configurations,
-            maximum_angle=cutoff_angle(self.microscope.wavelength, self.slices.sampling),
+            maximum_angle=cutoff_angle(self.microscope.wavelength, self.slices.wave_sampling),
             memory=memory + self._patterns() + 2e8,
             seconds=seconds * (1 if shared else configurations or 1) / self.threads,
             threads=self.threads,
@@ -279,7 +279,12 @@ class _Cost:
         assembly = 8.0 * self._probes * beams / kappas * self._disc(outer) * larger * nodes
         points = float(fast_length(self._shape[0]) * fast_length(self._shape[1]))
         seconds = self._transforms(beams, points) + assembly * PRODUCT
-        memory = 12.0 * self.slices.array.size + 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
+        memory = (
+            4.0 * self.slices.array.size
+            + 8.0 * len(self.slices.array) * points
+            + 8.0 * beams / kappas * self._disc(outer) * larger / kappas
+            + 3e8
+        )
         return self._plan("bloch", beams, (seconds, memory), configurations, tiling=tiling, shared=shared)
 
     def multislice(self, configurations: int | None) -> Plan:

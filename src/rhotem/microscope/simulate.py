@@ -16,7 +16,7 @@ from rhotem.microscope.bloch import BeamGroup, BlochEngine
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
-from rhotem.microscope.scan import Scan
+from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
 from rhotem.microscope.signals import count, divergence, field_of_view, phase_image, segments_to_moment, source_blur
 
@@ -163,7 +163,7 @@ def simulate_series(
         if isinstance(engine, BlochEngine):
             engine.run(slices.array, scan.positions, recorders, advance, shares[number])
         else:
-            engine.run(slices.array, scan.positions, recorders, advance)
+            engine.run(_on_wave_grid(slices), scan.positions, recorders, advance)
         number += 1
     if number < configurations:
         raise InputError(f"{number} potentials, but {configurations} configurations were announced")
@@ -211,6 +211,13 @@ def _exits(slices: "PotentialSlices", thicknesses: Sequence[float] | None) -> li
         least, most = slices.thickness, number * slices.thickness
         raise InputError(f"thicknesses {list(thicknesses)} Å: expected between {least:.2f} and {most:.1f} Å")
     return exits
+
+
+def _on_wave_grid(slices: "PotentialSlices") -> Array:
+    """The slices band-limited to the grid of the waves: abTEM makes its transmission functions there."""
+    if slices.oversampling == 1:
+        return slices.array
+    return np.stack([fourier_resample(s, slices.wave_grid) for s in slices.array]).astype(slices.array.dtype)
 
 
 def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> BlochEngine | AbtemEngine:

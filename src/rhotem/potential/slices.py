@@ -37,12 +37,15 @@ class PotentialSlices:
         V_0 in V, that of the free atoms (docs/conventions.md); already contained in ``array``.
     record : dict
         How it was made.
+    oversampling : int
+        How many times finer, across the beam, the potential is sampled than the waves that are to pass through it.
     """
 
     array: npt.NDArray
     grid: PeriodicGrid
     mean_inner_potential: float
     record: dict = dataclass_field(default_factory=dict)
+    oversampling: int = 1
 
     @property
     def thickness(self) -> float:
@@ -58,6 +61,16 @@ class PotentialSlices:
     def sampling(self) -> tuple[float, float]:
         """Lateral step in Å."""
         return self.extent[0] / self.grid.shape[0], self.extent[1] / self.grid.shape[1]
+
+    @property
+    def wave_grid(self) -> tuple[int, int]:
+        """Points of the grid for waves; ``exp(iσV)`` of the finer potential is cut off at its band limit."""
+        return self.grid.shape[0] // self.oversampling, self.grid.shape[1] // self.oversampling
+
+    @property
+    def wave_sampling(self) -> tuple[float, float]:
+        """Step of that grid in Å."""
+        return self.sampling[0] * self.oversampling, self.sampling[1] * self.oversampling
 
     def projected(self) -> npt.NDArray[np.float64]:
         """Potential projected through the whole cell in V·Å, shape (n_x, n_y)."""
@@ -75,6 +88,7 @@ def build_potential(
     deformation_msd: npt.NDArray[np.float64] | float | None = None,
     memory_limit: float | None = None,
     precision: Precision = "single",
+    oversampling: int = 1,
     progress: Progress = silent,
 ) -> PotentialSlices:
     """Potential V = V_free + V[Δn] of an oriented crystal as slices, exact up to the grid's band limit.
@@ -102,6 +116,9 @@ def build_potential(
         Bytes this call may use; None for no limit. Less makes it work on fewer slices at once.
     precision : "single" or "double"
         float32 (complex64 sums of double-precision phases) or float64.
+    oversampling : int
+        The potential is sampled so many times finer than ``grid`` across the beam, which stays the grid for waves: a
+        slice then scatters exactly up to their band limit, also by way of larger angles (docs/microscope.md).
     progress : Progress
 
     Raises
@@ -112,6 +129,8 @@ def build_potential(
         If the slices themselves do not fit into ``memory_limit``.
     """
     _check(cell, grid, displacements)
+    if oversampling != 1:
+        grid = PeriodicGrid(grid.cell, (grid.shape[0] * oversampling, grid.shape[1] * oversampling, grid.shape[2]))
     if field is not None and parametrization in ("lobato", "kirkland"):
         raise InputError(
             f"parametrization {parametrization!r} with a deformation density, which refers to PBE atoms; use 'pbe'"
@@ -139,7 +158,8 @@ def build_potential(
         progress("potential", wanted.stop, grid.shape[2])
     v0 = mean_inner_potential(parametrization, cell.structure.numbers, grid.volume)
     moved = None if displacements is None else deformation_phonons
-    return PotentialSlices(array, grid, v0, _record(parametrization, field, moved, damping, v0))
+    record = _record(parametrization, field, moved, damping, v0) | {"oversampling": oversampling}
+    return PotentialSlices(array, grid, v0, record, oversampling)
 
 
 def _check(cell: "ImagingCell", grid: PeriodicGrid, displacements: npt.NDArray | None) -> None:

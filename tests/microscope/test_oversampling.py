@@ -1,0 +1,81 @@
+"""A potential sampled finer than the waves: what a slice scatters is then exact up to the band limit of the waves."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from rhotem.core import PeriodicGrid
+from rhotem.microscope.abtem_engine import AbtemEngine
+from rhotem.microscope.bloch import BlochEngine
+from rhotem.microscope.plan import make_plan
+from rhotem.microscope.scan import Scan
+from rhotem.microscope.settings import Annular, Microscope
+from rhotem.microscope.simulate import simulate
+from rhotem.microscope.slicing import centre_layers
+from rhotem.potential.slices import build_potential
+from rhotem.structure.model import Structure
+from rhotem.structure.orient import orient
+
+MICROSCOPE = Microscope(energy=200e3, convergence=20.0)
+HAADF = (Annular(name="HAADF", inner=68, outer=120),)
+
+
+@pytest.fixture(scope="module")
+def cell():
+    """Gold, where what an atom scatters twice matters; its planes in the middle of slices, as specimens have them."""
+    return centre_layers(orient(Structure(bulk("Au", cubic=True)), (0, 0, 1), primitive=True), 2)
+
+
+def grid(cell, factor=1):
+    return PeriodicGrid(cell.structure.cell, (48 * factor, 48 * factor, 2))
+
+
+def coefficients(cell, factor, oversampling):
+    """Fourier coefficients of the transmission functions well within the band limit of 48 points."""
+    slices = build_potential(cell, grid(cell, factor), oversampling=oversampling)
+    shape = slices.wave_grid
+    engine = BlochEngine(MICROSCOPE, slices.extent, shape, slices.thickness, (1, 1), 1, refine=False)
+    x, y = (i.ravel() for i in np.meshgrid(*2 * [np.arange(-14, 15)]))
+    kept = x**2 + y**2 <= 14**2
+    spectrum = np.fft.fft2(engine.transmission(slices.array)) / np.prod(shape)
+    return spectrum[:, x[kept], y[kept]]
+
+
+def test_a_slice_scatters_as_on_a_fine_grid(cell):
+    exact = coefficients(cell, 6, 1)
+    plain, finer, finest = (np.abs(coefficients(cell, 1, o) - exact).max() for o in (1, 2, 4))
+    assert finer < 0.4 * plain
+    assert finest < 0.1 * plain
+
+
+def test_images_converge_faster(cell):
+    def haadf(factor, oversampling):
+        slices = build_potential(cell, grid(cell, factor), oversampling=oversampling)
+        scan = Scan((4, 4), slices.extent)
+        return simulate([slices], MICROSCOPE, scan, HAADF, algorithm="bloch", configurations=1).images["HAADF"]
+
+    reference = haadf(4, 2)
+    plain, finer = (np.abs(haadf(1, o) - reference).max() / reference.max() for o in (1, 2))
+    assert finer < 0.5 * plain
+
+
+def test_plan_and_engines_see_the_grid_of_the_waves(cell):
+    plain, finer = (build_potential(cell, grid(cell), oversampling=o) for o in (1, 2))
+    assert finer.array.shape == (2, 96, 96)
+    assert finer.wave_grid == plain.wave_grid == (48, 48)
+    assert finer.wave_sampling == pytest.approx(plain.sampling)
+    plans = [make_plan(s, MICROSCOPE, Scan((4, 4), s.extent), HAADF) for s in (plain, finer)]
+    assert plans[0].shape == plans[1].shape
+    assert plans[0].maximum_angle == plans[1].maximum_angle
+
+
+def test_abtem_gets_the_potential_of_the_coarse_grid(cell, monkeypatch):
+    """Band-limited, so its values there are those of a potential built there."""
+    seen = []
+    run = AbtemEngine.run
+    monkeypatch.setattr(AbtemEngine, "run", lambda self, slices, *rest: (seen.append(slices), run(self, slices, *rest)))
+    plain, finer = (build_potential(cell, grid(cell), oversampling=o) for o in (1, 2))
+    for slices in (plain, finer):
+        simulate([slices], MICROSCOPE, Scan((2, 2), slices.extent), HAADF, algorithm="multislice", configurations=1)
+    low = [np.fft.fft2(s)[:, :16, :16] for s in seen]
+    assert np.abs(low[0] - low[1]).max() < 1e-4 * np.abs(low[0]).max()
