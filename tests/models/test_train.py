@@ -84,6 +84,24 @@ def test_another_configuration_does_not_continue(labels, tmp_path):
         Trainer(config(labels, tmp_path / "run", steps=24, learning_rate=2e-2))
 
 
+def test_members_grow_from_a_model_to_start_from(labels, tmp_path):
+    first = config(labels, tmp_path / "first", steps=30)
+    first.model.members = 1
+    Trainer(first).run()
+    second = config(labels, tmp_path / "second", steps=20, start=str(tmp_path / "first"))
+    second.model.members = 3
+    trainer = Trainer(second)
+    assert len(trainer.model.others) == 2
+    before = [p.detach().clone() for p in trainer.model.others[1].parameters()]
+    assert all((a == b).all() for a, b in zip(before, trainer.model.readout.parameters(), strict=True))
+    assert trainer.train_step()[1] < 0.8
+    trainer.run()
+    known = load_model(tmp_path / "second")[0]
+    assert known.settings.members == 3
+    own = [m.scalar.weight for m in (known.readout, *known.others)]
+    assert not (own[0] == own[1]).all()
+
+
 def test_parents_never_appear_on_both_sides(labels, tmp_path):
     parts = split(read_labels([labels]), config(labels, tmp_path).data, seed=0)
     assert {label.parent for label in parts.train}.isdisjoint({label.parent for label in parts.family})

@@ -47,7 +47,8 @@ class TrainSettings(BaseModel):
     member_share : float
         Share of the parents that a member of the readout is trained on, where there are several.
     start : str
-        A model to start from; its settings count, not those of ``model``.
+        A model to start from: its settings count, not those of ``model``, but for ``members``, of which there may be
+        more; the new ones start as copies of the first.
     ema : float
         Decay per step of the averaged weights, which are the result.
     patience : int

@@ -6,6 +6,7 @@ import json
 import math
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
 from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.evaluate import evaluate_label, overall
 from rhotem.models.fast_points import LMAX, at_points
-from rhotem.models.graph import join
+from rhotem.models.graph import Graph, join
 from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
 from rhotem.models.model import DensityModel, make_model
 from rhotem.models.split import Split, split
@@ -76,10 +77,14 @@ class Trainer:
                 graphs = [make_sample(label, model.cutoffs).graph for label in self.split.train]
                 model.encoder.standardise(graphs)
             return model
-        model, _ = load_model(t.start)
-        model.settings.elements = sorted({*model.settings.elements, *elements})
-        self.config.model = model.settings
-        return model.train()
+        known, _ = load_model(t.start)
+        wanted = {"members": self.config.model.members, "elements": sorted({*known.settings.elements, *elements})}
+        self.config.model = known.settings.model_copy(update=wanted)
+        model = make_model(self.config.model, t.seed)
+        model.load_state_dict(known.state_dict(), strict=False)
+        for other in list(model.others)[len(known.others) :]:  # new members start as copies and part on their labels
+            other.load_state_dict(model.readout.state_dict())
+        return model
 
     def _prepare(self, progress: Progress) -> None:
         t, parts = self.config.train, self.split.held_out
@@ -88,10 +93,8 @@ class Trainer:
         for label in self.split.train:
             self.samples.append(self._sample(label))
             self.targets.append(self._target(label))
-            draws = [unit_hash(f"{t.seed} {k} {label.parent}") for k in range(count)]
-            own = [k for k, draw in enumerate(draws) if draw < t.member_share]
-            self.members.append(own or [int(np.argmin(draws))])
             progress("preparing", len(self.samples), todo)
+        self.members = deal(self.split.train, count, t.member_share, t.seed)
         for name, labels in parts.items():
             self.watched[name] = [self._watch(label) for label in labels]
         write_json(
@@ -108,6 +111,9 @@ class Trainer:
     def _sample(self, label: Label) -> Sample:
         """A label to draw from, with the frozen features of its atoms."""
         sample = make_sample(label, self.model.cutoffs)
+        order = torch.argsort(sample.graph.centre, stable=True)  # sorted edges are summed up faster
+        edges = {name: getattr(sample.graph, name)[order] for name in ("centre", "neighbour", "vectors")}
+        sample.graph = replace(sample.graph, **edges)
         if isinstance(self.model.encoder, Pretrained):
             sample.graph = replace(sample.graph, extra=self.model.encoder.given(sample.graph.to(self.device)).cpu())
         return sample
@@ -140,14 +146,9 @@ class Trainer:
         samples = [self.samples[i] for i in chosen]
         drawn = [s.draw(self.config.data.points, self.rng) for s in samples]
         members = [int(self.rng.choice(self.members[i])) for i in chosen]
-        features = self.model.encoder(join([s.graph for s in samples]).to(self.device))
-        sizes = [len(s.graph.numbers) for s in samples]
-        own = zip(features.scalars.split(sizes), features.tensors.split(sizes), strict=True)
-        readouts = (self.model.readout, *self.model.others)
-        given = [
-            readouts[member](AtomFeatures(*f), s.graph.to(self.device))
-            for member, f, s in zip(members, own, samples, strict=True)
-        ]
+        graph = join([s.graph for s in samples]).to(self.device)
+        features = self.model.encoder(graph)
+        given = self._read(features, graph, samples, members)
         voxel, potential = features.scalars.new_zeros(()), features.scalars.new_zeros(())
         for i, sample, own_given, d in zip(chosen, samples, given, drawn, strict=True):
             predicted = values_at(self.model, own_given, sample, d.points)
@@ -168,6 +169,21 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, self.trained, 1.0 - decay)
         return float(loss.detach()), float(voxel.detach()), float(potential.detach())
+
+    def _read(
+        self, features: AtomFeatures, graph: Graph, samples: list[Sample], members: list[int]
+    ) -> list[tuple[torch.Tensor, ...]]:
+        """What the member chosen for every structure makes of its atoms."""
+        sizes = [len(s.graph.numbers) for s in samples]
+        if not len(self.model.others):
+            blocks = [block.split(sizes) for block in self.model.readout(features, graph)]
+            return list(zip(*blocks, strict=True))
+        readouts = (self.model.readout, *self.model.others)
+        own = zip(features.scalars.split(sizes), features.tensors.split(sizes), strict=True)
+        return [
+            readouts[member](AtomFeatures(*f), s.graph.to(self.device))
+            for member, f, s in zip(members, own, samples, strict=True)
+        ]
 
     # -- the run --------------------------------------------------------------------------------------------------
 
@@ -297,6 +313,14 @@ class Trainer:
             content["data"].pop(name)
         content["train_names"] = [label.name for label in self.split.train]
         return content
+
+
+def deal(labels: Sequence[Label], members: int, share: float, seed: int) -> list[list[int]]:
+    """The members trained on every label: each gets a share of the parents, decided by hashes; none gets nothing."""
+    parents = sorted({label.parent for label in labels})
+    chosen = {p: {k for k in range(members) if unit_hash(f"{seed} {k} {p}") < share} for p in parents}
+    empty = set(range(members)) - set().union(*chosen.values())
+    return [sorted(chosen[label.parent] | empty) or list(range(members)) for label in labels]
 
 
 def values_at(

@@ -136,6 +136,9 @@ class _Layer(nn.Module):
             lower = hidden[:, : size(self.lmax_sent)]
             sent = torch.cat([sent + lower[:, :1], lower[:, 1:]], dim=1)
         own, other = self.element(element), self.element_sent(element)
+        if self.lmax_sent == 0 and torch.is_grad_enabled() and bool((graph.centre.diff() >= 0).all()):
+            a = self._from_scalars(graph, sent[:, 0], edges, own, other)
+            return self._combine(scalars, hidden, a * self.scale)
         a = sent.new_zeros(atoms, size(self.lmax), self.channels)
         # without gradients the edges go in pieces, so that memory does not grow with the structure
         step = max(1, len(end)) if torch.is_grad_enabled() else EDGES_AT_ONCE
@@ -146,7 +149,35 @@ class _Layer(nn.Module):
             weights = self.weights(nn.functional.silu(self.radial(radial[e]) + own[centre] + other[neighbour]))
             weights = (weights * end[e, None]).view(-1, len(self.product), self.channels)
             a = a.index_add(0, centre, self.product(sent[neighbour], harmonics[e], weights))
-        a = a * self.scale
+        return self._combine(scalars, hidden, a * self.scale)
+
+    def _from_scalars(
+        self, graph: Graph, sent: torch.Tensor, edges: Edges, own: torch.Tensor, other: torch.Tensor
+    ) -> torch.Tensor:
+        """The summed messages where only scalars are sent and edges are sorted by centre: one product per atom and l.
+
+        Rows of edges are filled up with zeros to the same number for every atom.
+        """
+        radial, end, harmonics = edges
+        atoms, count = len(own), torch.bincount(graph.centre, minlength=len(own))
+        most = int(count.max()) if len(end) else 0
+        row = torch.arange(len(end), device=end.device) - (count.cumsum(0) - count)[graph.centre]
+        slot = graph.centre * most + row
+        weights = self.weights(nn.functional.silu(self.radial(radial) + own[graph.centre] + other[graph.neighbour]))
+        values = (weights * end[:, None]).view(-1, self.lmax + 1, self.channels) * sent[graph.neighbour][:, None]
+        shape = (atoms, most, self.lmax + 1, self.channels)
+        filled = values.new_zeros(atoms * most, *values.shape[1:]).index_copy(0, slot, values).view(shape)
+        angular = harmonics.new_zeros(atoms * most, harmonics.shape[1]).index_copy(0, slot, harmonics)
+        angular = angular.view(atoms, most, -1)
+        return torch.cat(
+            [angular[:, :, part(l)].transpose(1, 2) @ filled[:, :, l] for l in range(self.lmax + 1)], dim=1
+        )
+
+    def _combine(
+        self, scalars: torch.Tensor, hidden: torch.Tensor | None, a: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """From the summed messages to new features."""
+        atoms = len(scalars)
         b = self.power(a, self.mix(a))
         change = self.update(torch.cat([scalars, invariants(a, self.lmax), invariants(b, self.lmax)], dim=1))
         scalars = scalars + change
