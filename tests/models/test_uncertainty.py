@@ -1,5 +1,6 @@
 """Error bars: coverage where the truth is known, novelty of what is new, members whose mean is the density."""
 
+import json
 from pathlib import Path
 
 import ase.build
@@ -9,8 +10,9 @@ from scipy.stats import mannwhitneyu
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import as_kind
-from rhotem.models.calibrate import by_quintile, covered, left_out_one_by_one, log_score
+from rhotem.models.calibrate import assess, by_quintile, calibrate_run, covered, left_out_one_by_one, log_score
 from rhotem.models.checkpoint import save_model
+from rhotem.models.dataset import read_labels
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.novelty import UNKNOWN, auroc, learn
@@ -25,6 +27,7 @@ from rhotem.models.uncertainty import (
     load_calibration,
     make_inputs,
     member_statistics,
+    nearest_atoms,
     save_calibration,
     uncertain_density,
     weighted_quantile,
@@ -192,3 +195,32 @@ def test_without_members_or_calibration_one_line_says_so(model, tmp_path):
     save_model(tmp_path / "single.safetensors", single, {"name": "single"})
     with pytest.raises(InputError, match="no calibrated uncertainty"):
         Model(str(tmp_path / "single.safetensors")).members(s, grid)
+
+
+def test_a_run_is_calibrated_on_what_it_held_out(tmp_path):
+    """Labels of four families, errors of a model that was hardly trained: intervals are as wide as these."""
+    rng = np.random.default_rng(3)
+    names = {"train": [], "family": [], "unseen": []}
+    for index, family in enumerate(["one", "one", "two", "three", "four"]):
+        s = lithium_oxide(4.4 + 0.1 * index)
+        s.atoms.rattle(0.05, rng=rng)
+        grid = PeriodicGrid(s.cell, (16, 16, 16))
+        _, nearest = nearest_atoms(s, grid.points().reshape(-1, 3))
+        values = 0.1 * np.where(s.numbers[nearest] == 8, 1.0, -0.5).reshape(grid.shape)
+        meta = json.dumps({"family": family, "spinpol": False})
+        fields = {"numbers": s.numbers, "positions": s.positions, "cell": s.cell, "meta": meta}
+        np.savez(tmp_path / f"{index}.npz", deformation=(values - values.mean()).astype(np.float16), **fields)
+        names["train" if index == 0 else "family" if index == 1 else "unseen"].append(str(index))
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"config": {"data": {"labels": [str(tmp_path)]}}, **names}))
+    model = make_model(ModelSettings(nequip=SMALL, elements=[3, 8], members=3), seed=2)
+    save_model(run / "model.safetensors", model, {"name": "hardly"})
+    path, calibration = calibrate_run(run)
+    assert path == run / "model.uncertainty.safetensors"
+    found = assess(model.eval(), load_calibration(run / "model.safetensors"), read_labels([tmp_path])[1:])
+    assert found["overall"]["coverage"] == pytest.approx(0.9, abs=0.03)
+    assert set(calibration.report["families"]) == {"one", "two", "three", "four"}
+    assert calibration.potential_factor > 1.0  # untrained members agree with each other and not with DFT
+    with pytest.raises(InputError, match=r"config\.json"):
+        calibrate_run(tmp_path)

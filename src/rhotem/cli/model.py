@@ -55,10 +55,13 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(to_json(header))
         return
-    near, far = loaded.readout.blocks
     typer.echo(f"{header['info'].get('name', model)}: {settings.encoder} encoder, {settings.readout} readout")
     typer.echo(f"  {loaded.parameters_count} parameters, reach {loaded.encoder.receptive_field:g} Å")
-    typer.echo(f"  radial functions {near.functions} (l <= {near.lmax}) + {far.functions} (l <= {far.lmax})")
+    if settings.members > 1:
+        typer.echo(f"  {settings.members} members")
+    functions = " + ".join(f"{block.functions} (l <= {block.lmax})" for block in loaded.readout.blocks)
+    if functions:
+        typer.echo(f"  radial functions {functions}")
     typer.echo(f"  elements {' '.join(header['elements'])}")
     typer.echo(f"  {_accuracy(header['info'])}")
 
@@ -118,14 +121,20 @@ def evaluate(
     from rhotem.models.needs import check
 
     check()
-    from rhotem.models.checkpoint import load_model
+    from rhotem.models.calibrate import assess
+    from rhotem.models.checkpoint import find_model, load_model
     from rhotem.models.dataset import read_labels
     from rhotem.models.evaluate import evaluate as run
     from rhotem.models.train import pick_device
+    from rhotem.models.uncertainty import load_calibration, uncertainty_path
 
     loaded, _ = load_model(model, str(pick_device(device)))
     with ProgressBar(quiet) as progress:
-        result = run(loaded, read_labels([labels], progress), progress)
+        references = read_labels([labels], progress)
+        result = run(loaded, references, progress)
+    path = find_model(model)
+    if uncertainty_path(path).is_file():
+        result["uncertainty"] = assess(loaded, load_calibration(path), references)
     if as_json:
         typer.echo(to_json(result))
         return
@@ -137,6 +146,44 @@ def evaluate(
             f"{row['potential_error_ratio']:11.3f} {row['nmae_valence_percent']:8.2f} "
             f"{row['free_atom_nmae_percent']:14.2f} {row['voxels_per_second']:10.0f}"
         )
+    if "uncertainty" in result:
+        row = result["uncertainty"]["overall"]
+        typer.echo(
+            f"90 % intervals cover {100 * row['coverage']:.1f} %, error and σ correlate {row['rank_correlation']:.2f}"
+        )
+
+
+@app.command()
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Error bars of a trained model from the labels that its training held out; stored beside its weights."""
+    from rhotem.models.needs import check
+
+    check()
+    from rhotem.models.calibrate import calibrate_run
+
+    with ProgressBar(quiet) as progress:
+        path, calibration = calibrate_run(run, progress)
+    if as_json:
+        typer.echo(to_json({"file": str(path), **calibration.report}))
+        return
+    typer.echo(
+        "calibrated on the other families  n   coverage %   by quintile of |Δn|    log score (constant, distance)"
+    )
+    for name, row in [*calibration.report["families"].items(), ("overall", calibration.report["overall"])]:
+        quintiles = " ".join(f"{100 * c:3.0f}" for c in row["coverage_by_quintile"])
+        typer.echo(
+            f"{name:32s} {row.get('structures', ''):>4}   {100 * row['coverage']:10.1f}   {quintiles}   "
+            f"{row['log_score']:9.2f} ({row['log_score_constant']:.2f}, {row['log_score_distance']:.2f})"
+        )
+    novelty = calibration.report["novelty"]
+    typer.echo(
+        f"novelty: AUROC {novelty['auroc']:.2f}, without new elements {novelty['auroc_without_new_elements']:.2f}"
+    )
+    typer.echo(f"written: {path}")
 
 
 def _accuracy(info: dict) -> str:

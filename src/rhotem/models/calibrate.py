@@ -1,6 +1,8 @@
 """Calibrate the error bars of a model on structures it was not trained on, and measure how good they are."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -9,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, Progress, silent
-from rhotem.models.dataset import Label, make_probes
+from rhotem.models.checkpoint import find_model, load_model
+from rhotem.models.dataset import Label, make_probes, read_labels
 from rhotem.models.loss import plane_indices
 from rhotem.models.members import member_coefficients
 from rhotem.models.model import DensityModel
@@ -28,6 +31,7 @@ from rhotem.models.uncertainty import (
     fit,
     make_inputs,
     nearest_atoms,
+    save_calibration,
     weighted_quantile,
 )
 
@@ -83,6 +87,74 @@ def calibrate(
     report["novelty"] = _novelty_report(held_out, novelty, set(unseen), bank)
     report["potential"], potential_factor = _potential_report(labels, pixels)
     return Calibration(weights, conformal_factor(groups, weights), potential_factor, bank, report)
+
+
+def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, Calibration]:
+    """Calibrate the model of a run folder on what its training held out, and store that beside its weights.
+
+    Raises
+    ------
+    InputError
+        If it is no run folder, or its labels are not where they were.
+    """
+    folder = Path(run)
+    try:
+        content = json.loads((folder / "config.json").read_text())
+        names = {part: set(content.get(part, ())) for part in ("train", "family", "validation", "rattled", "unseen")}
+        folders = content["config"]["data"]["labels"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"run {folder}: no config.json of a training run there; give the folder `out`") from error
+    labels = read_labels(folders, progress)
+    # rattled copies of training structures would make the error bars too small
+    held_out = names["family"] | names["validation"] | names["unseen"]
+    missing = (names["train"] | held_out) - {label.name for label in labels}
+    if missing:
+        raise InputError(f"run {folder}: labels {', '.join(sorted(missing)[:3])} are no longer in {', '.join(folders)}")
+    weights = find_model(folder)
+    model, _ = load_model(folder)
+    calibration = calibrate(
+        model,
+        [label for label in labels if label.name in names["train"]],
+        [label for label in labels if label.name in held_out],
+        sorted(names["unseen"]),
+        progress=progress,
+    )
+    return save_calibration(weights, calibration), calibration
+
+
+def assess(model: DensityModel, calibration: Calibration, labels: Sequence[Label], seed: int = 0) -> dict[str, Any]:
+    """How the stored error bars do on labels: coverage, log score, rank correlation, novelty by structure.
+
+    Labels that it was trained or calibrated on flatter it; the ``report`` of the calibration has families left out.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [draw(model, calibration.bank, label, rng) for label in labels]
+    w, f = calibration.weights, calibration.factor
+    structures: list[dict[str, Any]] = [
+        {
+            "name": group.name,
+            "family": group.family,
+            "coverage": float(covered(group, w, f).mean()),
+            "coverage_by_quintile": by_quintile(group, w, f),
+            "log_score": log_score(group, w),
+            "rank_correlation": rank_correlation(group, w),
+            "novelty": float(calibration.bank.novelty(model, label.structure).mean()),
+        }
+        for group, label in zip(groups, labels, strict=True)
+    ]
+    families = {
+        name: {"coverage": fmean(row["coverage"] for row in structures if row["family"] == name)}
+        for name in sorted({row["family"] for row in structures})
+    }
+    overall = {key: fmean(row[key] for row in structures) for key in ("coverage", "log_score", "rank_correlation")}
+    quintiles = np.mean([row["coverage_by_quintile"] for row in structures], axis=0).tolist()
+    return {
+        "level": LEVEL,
+        "overall": {**overall, "coverage_by_quintile": quintiles},
+        "families": families,
+        "structures": structures,
+        "report": calibration.report,
+    }
 
 
 def draw(model: DensityModel, bank: NoveltyBank, label: Label, rng: np.random.Generator) -> Voxels:
