@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from rhotem.core import InputError
-from rhotem.models.peers.checkpoint import find_peer, import_checkpoint, load_peer, make_peer, settings_of
+from rhotem.models.peers.charge3net import ChargE3NetSettings
+from rhotem.models.peers.checkpoint import fill, find_peer, import_checkpoint, load_peer, make_peer, settings_of
 from rhotem.models.peers.deepdft import DeepDFTSettings
 from rhotem.models.peers.official import official_name, read_checkpoint
 
@@ -142,6 +143,23 @@ def test_lightning_layout_and_sizes_from_the_weights_alone(official, tmp_path):
     published = official.SETTINGS["charge3net"]
     assert (settings.mul, settings.lmax, settings.functions) == (published["mul"], published["lmax"], 20)
     assert set(tensors) == set(weights) and settings.interactions == 3
+
+
+@pytest.mark.parametrize(
+    ("mul", "lmax", "spin"), [(24, 2, False), (37, 3, True), (12, 0, False), (53, 1, False), (100, 6, False)]
+)
+def test_any_mul_and_lmax_is_found(mul, lmax, spin, tmp_path):
+    """Official files say neither: what is found must have the same shapes and take the same weights."""
+    model = make_peer(ChargE3NetSettings(mul=mul, lmax=lmax, spin=spin, functions=5), seed=1)
+    weights = {official_name("charge3net", name): value for name, value in model.state_dict().items()}
+    file = tmp_path / "charge3net_qm9.pt"
+    settings = settings_of(file, weights, {}, {})
+    assert (settings.lmax, settings.spin, settings.interactions, settings.functions) == (lmax, spin, 3, 5)
+    again = make_peer(settings)
+    fill(file, again, weights)
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in again.state_dict().items())
+    with pytest.raises(InputError, match="fit no mul and lmax"):
+        settings_of(file, weights | {"probe_model.readout.weight": torch.zeros(7919)}, {}, {})
 
 
 def test_shapes_of_charge3net_are_named(official, tmp_path):
