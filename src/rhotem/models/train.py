@@ -54,8 +54,8 @@ class Trainer:
         elements = sorted({int(z) for label in self.split.train for z in label.structure.numbers})
         self.model = self._make(elements).to(self.device)
         self.average = copy.deepcopy(self.model)
-        self.trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.averaged = [p for p in self.average.parameters() if p.requires_grad]
+        self.trained: list[torch.Tensor] = [p for p in self.model.parameters() if p.requires_grad]
+        self.averaged: list[torch.Tensor] = [p for p in self.average.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(self.trained, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True)
         self.rng = np.random.default_rng(t.seed)
         self.step, self.spent, self.best, self.waited = 0, 0.0, math.inf, 0

@@ -17,6 +17,9 @@ Edges = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 #: Edges handled at once in evaluation.
 EDGES_AT_ONCE = 20_000
 
+#: Atoms multiplied at once in evaluation.
+ATOMS_AT_ONCE = 512
+
 #: Elements the embedding has room for.
 ELEMENTS = 119
 
@@ -178,7 +181,9 @@ class _Layer(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """From the summed messages to new features."""
         atoms = len(scalars)
-        b = self.power(a, self.mix(a))
+        # the product needs much memory: without gradients by pieces of the atoms
+        step = max(1, atoms) if torch.is_grad_enabled() else ATOMS_AT_ONCE
+        b = torch.cat([self.power(piece, self.mix(piece)) for piece in a.split(step)])
         change = self.update(torch.cat([scalars, invariants(a, self.lmax), invariants(b, self.lmax)], dim=1))
         scalars = scalars + change
         parts = [a, b] if hidden is None else [a, b, hidden]

@@ -57,6 +57,9 @@ class Pretrained(nn.Module):
     hold them; they are calculated where it does not.
     """
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, settings: SevenNetSettings, nequip: NequipSettings) -> None:
         super().__init__()
         channels = CHANNELS[settings.name]
@@ -115,6 +118,7 @@ class SevenNet(nn.Module):
     """
 
     cutoff = CUTOFF
+    species: torch.Tensor
 
     def __init__(self, channels: tuple[int, ...], layers: int) -> None:
         super().__init__()
@@ -139,6 +143,9 @@ class SevenNet(nn.Module):
         if len(species) and int(species.min()) < 0:
             z = int(graph.numbers[species.argmin()])
             raise InputError(f"encoder sevennet: element {z} is unknown to it; use a model with another encoder")
+        order = torch.argsort(graph.centre, stable=True)
+        edges = {name: getattr(graph, name)[order] for name in ("centre", "neighbour", "vectors")}
+        graph = replace(graph, **edges)
         length = graph.vectors.norm(dim=-1)
         waves = 2.0 / CUTOFF * torch.sin(self.frequencies * length[:, None]) / length[:, None]
         # the two published sets end their edges differently
@@ -148,10 +155,10 @@ class SevenNet(nn.Module):
         start = self.embedding[species] / math.sqrt(SPECIES)
         scalars: list[torch.Tensor] = [start.new_zeros(len(start), self.channels[0]) for _ in self.layers]
         tensors: list[torch.Tensor] = []
-        for edges, flip in ((harmonics, 1.0), (harmonics * sign, -1.0)):
+        for angular, flip in ((harmonics, 1.0), (harmonics * sign, -1.0)):
             x = [start[:, None]]
             for n, layer in enumerate(self.layers):
-                x = layer(x, graph, radial, edges)
+                x = layer(x, graph, radial, angular)
                 scalars[n] = scalars[n] + 0.5 * x[0][:, 0]
             polar = [0.5 * flip**l * t for l, t in enumerate(x)][1:]
             tensors = [a + b for a, b in zip(tensors, polar, strict=True)] if tensors else polar
@@ -193,37 +200,41 @@ class _Layer(nn.Module):
     def forward(
         self, x: list[torch.Tensor], graph: Graph, radial: torch.Tensor, harmonics: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Features after the interaction."""
+        """Features after the interaction; edges sorted by centre. Atoms in pieces: memory does not grow with edges."""
         kept = [a @ w / math.sqrt(len(w)) for a, w in zip(x, self.connect, strict=True)]
         sent = [a @ w / math.sqrt(len(w)) for a, w in zip(x, self.first, strict=True)]
-        totals = [
-            kept[0].new_zeros(len(x[0]), 2 * l3 + 1, w) for (_, _, l3), w in zip(self.paths, self.widths, strict=True)
-        ]
-        for start in range(0, len(radial), EDGES_AT_ONCE):
-            e = slice(start, start + EDGES_AT_ONCE)
-            self._collect(totals, sent, (graph.centre[e], graph.neighbour[e], radial[e], harmonics[e]))
-        sums = [[t for t, p in zip(totals, self.paths, strict=True) if p[2] == l] for l in range(len(self.after))]
-        y = [torch.cat(s, dim=2) / self.denominator for s in sums]
-        y = [a @ w / math.sqrt(len(w)) for a, w in zip(y, self.second, strict=True)]
-        y = [a + kept[l] if l < len(kept) else a for l, a in enumerate(y)]
-        scalars = SILU * nn.functional.silu(y[0])
-        bounds = list(accumulate(self.after))
-        gates = [scalars[..., a:b] for a, b in pairwise(bounds)]
-        return [scalars[..., : self.after[0]], *(a * g for a, g in zip(y[1:], gates, strict=True))]
+        bounds = torch.searchsorted(graph.centre, torch.arange(len(x[0]) + 1, device=graph.centre.device))
+        pieces = []
+        step = max(1, EDGES_AT_ONCE * len(x[0]) // max(1, len(radial)))
+        for start in range(0, len(x[0]), step):
+            atoms = slice(start, min(start + step, len(x[0])))
+            e = slice(int(bounds[atoms.start]), int(bounds[atoms.stop]))
+            edges = (graph.centre[e] - start, graph.neighbour[e], radial[e], harmonics[e])
+            pieces.append(self._atoms(edges, sent, [k[atoms] for k in kept]))
+        return [torch.cat(p) for p in zip(*pieces, strict=True)]
 
-    def _collect(self, totals: list[torch.Tensor], sent: list[torch.Tensor], edges: tuple[torch.Tensor, ...]) -> None:
-        """Add the messages of some edges."""
+    def _atoms(
+        self, edges: tuple[torch.Tensor, ...], sent: list[torch.Tensor], kept: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """Features of a piece of the atoms; their edges: centre, neighbour, radial functions, harmonics."""
         centre, neighbour, weights, harmonics = edges
         for n, w in enumerate(self.radial):
             weights = weights @ w / math.sqrt(len(w))
             if n < len(self.radial) - 1:
                 weights = SILU * nn.functional.silu(weights)
         gathered = [s[neighbour] for s in sent]
-        by_path = weights.split(self.widths, dim=1)
-        for total, (l1, l2, l3), weight in zip(totals, self.paths, by_path, strict=True):
+        sums: list[list[torch.Tensor]] = [[] for _ in self.after]
+        for (l1, l2, l3), weight in zip(self.paths, weights.split(self.widths, dim=1), strict=True):
             table = getattr(self, f"c{l1}{l2}{l3}")
             matrix = torch.einsum("eb,abc->eca", harmonics[:, part(l2)], table)
-            total.index_add_(0, centre, torch.bmm(matrix, gathered[l1]) * weight[:, None])
+            message = torch.bmm(matrix, gathered[l1]) * weight[:, None]
+            sums[l3].append(message.new_zeros(len(kept[0]), *message.shape[1:]).index_add(0, centre, message))
+        y = [torch.cat(s, dim=2) / self.denominator for s in sums]
+        y = [a @ w / math.sqrt(len(w)) for a, w in zip(y, self.second, strict=True)]
+        y = [a + kept[l] if l < len(kept) else a for l, a in enumerate(y)]
+        scalars = SILU * nn.functional.silu(y[0])
+        gates = [scalars[..., a:b] for a, b in pairwise(accumulate(self.after))]
+        return [scalars[..., : self.after[0]], *(a * g for a, g in zip(y[1:], gates, strict=True))]
 
 
 def _frozen(*shape: int) -> nn.Parameter:
@@ -256,7 +267,7 @@ def convert(state: dict[str, torch.Tensor], species: dict[int, int], layers: int
             model.species[z] = index
         model.frequencies.copy_(state["edge_embedding.basis_function.coeffs"])
         model.embedding.copy_(state["onehot_to_feature_x.linear.weight"].view(SPECIES, channels[0]))
-        for n, layer in enumerate(model.layers):
+        for n, layer in enumerate(m for m in model.layers if isinstance(m, _Layer)):
             names = {"self_connection_intro": layer.connect, "self_interaction_1": layer.first}
             for name, target in {**names, "self_interaction_2": layer.second}.items():
                 flat = state[f"{n}_{name}.linear.weight"]
