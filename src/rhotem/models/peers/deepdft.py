@@ -4,18 +4,22 @@ Jørgensen and Bhowmik, npj Comput. Mater. 8, 183 (2022). Messages reach a probe
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from rhotem.models.peers.cubic import cubic, radii
 from rhotem.models.peers.neighbours import Neighbours
 
 #: Entries of the embedding: "no element" and Z = 1–118.
 ELEMENTS = 119
 #: SchNet: step of the Gaussians of distance in Å, their width too; and the soft end 1 − sigmoid(5 (r − r_c + 1.5)).
 STEP, STEEPNESS, BEFORE = 0.1, 5.0, 1.5
+#: Step in Å of its tabulated filters; interpolation is right to 1e-6.
+TABLE_STEP = 0.005
 #: PaiNN: smallest square of a vector feature,
 TINY = 1e-30
 #: and functions sin(kπr/r_c)/r, k = 1 … 30.
@@ -56,14 +60,25 @@ def two_layers(first: int, hidden: int, last: int, activation: type[nn.Module]) 
 
 
 class Shells:
-    """Gaussians of the distance of every edge and its soft end, 1 − sigmoid(5 (r − r_c + 1.5)); for every round."""
+    """Distances of the edges of every pair, for every round; without gradients as rows of a table and their weights."""
 
     def __init__(self, near: Neighbours, cutoff: float) -> None:
         self.atom, self.receiver, self.pair = near.pairs
-        r = near.distances[:, None]
-        centres = torch.arange(math.ceil(cutoff / STEP), device=r.device) * STEP
-        self.gaussians = torch.exp((r - centres.to(r.dtype)) ** 2 * (-0.5 / STEP**2))
-        self.end = 1.0 - torch.sigmoid(STEEPNESS * (r - (cutoff - BEFORE)))
+        self.cutoff, self.r = cutoff, near.distances
+        if not torch.is_grad_enabled():
+            first, weights = cubic(self.r, TABLE_STEP)
+            self.rows = (first[:, None] + torch.arange(4, device=first.device)).flatten()
+            self.weights = weights.flatten()
+            counts = torch.bincount(self.pair, minlength=len(self.atom))
+            self.starts = 4 * (counts.cumsum(0) - counts)
+
+    def summed(self, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Sum of a function of distance, (E,) to (E, n), over the images in every pair; (M, n)."""
+        if torch.is_grad_enabled():
+            values = function(self.r)
+            return values.new_zeros(len(self.atom), values.shape[1]).index_add(0, self.pair, values)
+        table = function(radii(self.cutoff, TABLE_STEP, self.r))
+        return nn.functional.embedding_bag(self.rows, table, self.starts, mode="sum", per_sample_weights=self.weights)
 
 
 class SchnetMessage(nn.Module):
@@ -71,18 +86,19 @@ class SchnetMessage(nn.Module):
 
     def __init__(self, size: int, cutoff: float) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.cutoff = size, cutoff
         self.edge = two_layers(math.ceil(cutoff / STEP), size, size, ShiftedSoftplus)
         self.node = two_layers(2 * size, 2 * size, size, ShiftedSoftplus)
 
+    def filter(self, r: torch.Tensor) -> torch.Tensor:
+        """Filters at distances (E,) in Å; (E, size)."""
+        centres = torch.arange(math.ceil(self.cutoff / STEP), dtype=r.dtype, device=r.device) * STEP
+        end = 1.0 - torch.sigmoid(STEEPNESS * (r - (self.cutoff - BEFORE)))
+        return self.edge(torch.exp((r[:, None] - centres) ** 2 * (-0.5 / STEP**2))) * end[:, None]
+
     def forward(self, senders: torch.Tensor, receivers: torch.Tensor, shells: Shells) -> torch.Tensor:
         """Features (N, size) and (R, size) to messages (R, size)."""
-        hidden = self.edge[1](self.edge[0](shells.gaussians)) * shells.end
-        # Images of one atom differ in distance only, so the last layer may follow their sum.
-        summed = hidden.new_zeros(len(shells.atom), self.size).index_add_(0, shells.pair, hidden)
-        ends = hidden.new_zeros(len(shells.atom), 1).index_add_(0, shells.pair, shells.end)
-        weight, bias = self.edge[2].get_parameter("weight"), self.edge[2].get_parameter("bias")
-        gates = torch.addmm(ends * bias, summed, weight.T)
+        gates = shells.summed(self.filter)
         weight, bias = self.node[0].get_parameter("weight"), self.node[0].get_parameter("bias")
         from_sender = torch.addmm(bias, senders, weight[:, : self.size].T)
         from_receiver = receivers @ weight[:, self.size :].T

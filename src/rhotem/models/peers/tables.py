@@ -13,6 +13,7 @@ rows: sorted by r, an atom's contribution is one matrix product per interval. Th
 import torch
 
 from rhotem.models.peers.charge3net import ChargE3Net, Convolution, Features, path_table
+from rhotem.models.peers.cubic import cubic, radii
 from rhotem.models.peers.irreps import EVEN
 from rhotem.models.peers.neighbours import Neighbours
 from rhotem.models.tensor import part, size
@@ -48,15 +49,14 @@ def _new_tables(model: ChargE3Net, layer: Convolution, atoms: int) -> torch.Tens
 
     Columns are the irreps of the layer's output, m before channels, the mixing angle last of the even scalars.
     """
-    settings = model.settings
-    return layer.before.new_zeros(atoms, int(settings.cutoff / STEP) + 4, size(settings.lmax), _columns(layer))
+    count = len(radii(model.settings.cutoff, STEP, layer.before))
+    return layer.before.new_zeros(atoms, count, size(model.settings.lmax), _columns(layer))
 
 
 def _fill(tables: torch.Tensor, model: ChargE3Net, layer: Convolution, sent: Features) -> None:
     """Tabulate what atoms send, ``sent`` (A, 2l + 1, channels), at radii −STEP, 0, STEP, …"""
     atoms, count, _, _ = tables.shape
-    radii = torch.arange(-1, count - 1, dtype=tables.dtype, device=tables.device) * STEP
-    weights = layer.radial(model.basis(radii, "probe")).T
+    weights = layer.radial(model.basis(radii(model.settings.cutoff, STEP, tables), "probe")).T
     start = 0
     for ir, matrix in layer.maps().items():
         m, channels = 2 * ir[0] + 1, matrix.shape[1]
@@ -81,7 +81,7 @@ def _columns(layer: Convolution) -> int:
 
 def _by_interval(r: torch.Tensor, edges: slice) -> tuple[torch.Tensor, list[tuple[int, int]]]:
     """Edges of an atom sorted by interval of r, and (interval, how many)."""
-    sorted_, order = torch.sort((r / STEP).long())
+    sorted_, order = torch.sort(cubic(r, STEP)[0])
     interval, counts = torch.unique_consecutive(sorted_, return_counts=True)
     return order + edges.start, list(zip(interval.tolist(), counts.tolist(), strict=True))
 
@@ -95,19 +95,8 @@ def _add(
     counts: list[tuple[int, int]],
 ) -> None:
     """Add what one atom sends to its receivers."""
-    r = near.distances[edges] / STEP
-    t = r - r.floor()
-    # Lagrange's cubic through the points −1, 0, 1, 2
-    cubic = torch.stack(
-        [
-            -t * (t - 1) * (t - 2) / 6,
-            (t + 1) * (t - 1) * (t - 2) / 2,
-            -(t + 1) * t * (t - 2) / 2,
-            (t + 1) * t * (t - 1) / 6,
-        ],
-        dim=1,
-    )
-    left = (cubic[:, :, None] * harmonics[edges][:, None]).flatten(1)
+    _, weights = cubic(near.distances[edges], STEP)
+    left = (weights[:, :, None] * harmonics[edges][:, None]).flatten(1)
     receivers = near.receiver[edges]
     start = 0
     for interval, count in counts:
