@@ -1,8 +1,9 @@
-"""Accuracy of a model on held-out labels, by family, beside free atoms: the tables of docs/model.md.
+"""Accuracy of a model on labels it was not trained on, by part and family, beside free atoms: tables of docs/model.md.
 
-    python benchmarks/model_accuracy.py MODEL CONFIG.toml
+    python benchmarks/model_accuracy.py MODEL CONFIG.toml [PART ...]
 
-The split is that of the configuration the model was trained with.
+The split is that of the configuration the model was trained with. Parts: family, validation, rattled, unseen; all
+without naming any.
 """
 
 import sys
@@ -14,27 +15,39 @@ from rhotem.models.dataset import read_labels
 from rhotem.models.evaluate import evaluate
 from rhotem.models.split import split
 
+TITLES = {
+    "family": "in family: prototype trained on, composition or ordering not",
+    "validation": "in family, watched during training",
+    "rattled": "copies of structures that are trained on, displaced and strained",
+    "unseen": "unseen chemistry",
+}
 
-def main(name: str, path: str) -> None:
+
+def main(name: str, path: str, *wanted: str) -> None:
     model, _ = load_model(name)
     config = read_config(path)
-    parts = split(read_labels(config.data.labels), config.data, config.train.seed)
-    for title, labels in (("in family", parts.family), ("unseen chemistry", parts.unseen)):
+    parts = split(read_labels(config.data.labels), config.data, config.train.seed).held_out
+    for part, labels in parts.items():
+        if wanted and part not in wanted:
+            continue
         result = evaluate(model, labels)
-        print(f"\n{title}\n| family | n | deformation error mean (median) | potential error | NMAE % | free atoms % |")
+        print(f"\n{TITLES[part]}")
+        print(
+            "| family | n | deformation error mean (median) | potential error mean (median) | NMAE % | free atoms % |"
+        )
         print("|---|---|---|---|---|---|")
         groups = sorted({s["family"] for s in result["structures"]})
         for group in [*groups, "all"]:
             rows = [s for s in result["structures"] if group in (s["family"], "all")]
-            error = [s["deformation_error"] for s in rows]
-            columns = ("potential_error_ratio", "nmae_valence_percent", "free_atom_nmae_percent")
-            others = [fmean(s[c] for s in rows) for c in columns]
+            pairs = [[s[c] for s in rows] for c in ("deformation_error", "potential_error_ratio")]
+            both = " | ".join(f"{fmean(v):.3f} ({median(v):.3f})" for v in pairs)
+            others = [fmean(s[c] for s in rows) for c in ("nmae_valence_percent", "free_atom_nmae_percent")]
+            print(f"| {group} | {len(rows)} | {both} | {others[0]:.2f} | {others[1]:.2f} |")
+        for s in sorted(result["structures"], key=lambda s: s["deformation_error"]):
             print(
-                f"| {group} | {len(rows)} | {fmean(error):.3f} ({median(error):.3f}) | {others[0]:.3f} | "
-                f"{others[1]:.2f} | {others[2]:.2f} |"
+                f"  {s['name']:18s} {s['family']:16s} {s['formula']:16s} {s['deformation_error']:.3f} "
+                f"{s['potential_error_ratio']:.3f}"
             )
-        for s in result["structures"]:
-            print(f"  {s['name']:24s} {s['family']:14s} {s['formula']:14s} {s['deformation_error']:.3f}")
         overall = result["overall"]
         print(f"encoder {overall['encoder_atoms_per_second']:.0f} atoms/s, {overall['voxels_per_second']:.0f} voxels/s")
 

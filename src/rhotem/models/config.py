@@ -44,6 +44,8 @@ class TrainSettings(BaseModel):
     ----------
     potential_weight : float
         Weight of the error of the potential (|g| < 2/Å in three planes) beside the voxel error.
+    feature_dropout : float
+        Share of the pretrained scalars of every atom that a step forgets.
     member_share : float
         Share of the parents that a member of the readout is trained on, where there are several.
     start : str
@@ -68,6 +70,7 @@ class TrainSettings(BaseModel):
     evaluate_points: int = Field(2000, ge=10)
     save_every: int = Field(200, ge=1)
     patience: int = Field(0, ge=0)
+    feature_dropout: float = Field(0.0, ge=0, lt=1)
     member_share: float = Field(0.8, gt=0, le=1)
     start: str = ""
     threads: int = Field(0, ge=0)

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ class Trainer:
         self.average = copy.deepcopy(self.model)
         self.trained: list[torch.Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         self.averaged: list[torch.Tensor] = [p for p in self.average.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True)
+        self.optimiser = torch.optim.AdamW(self._groups(), lr=t.learning_rate, fused=True)
         self.rng = np.random.default_rng(t.seed)
         self.step, self.spent, self.best, self.waited = 0, 0.0, math.inf, 0
         self.samples: list[Sample] = []
@@ -66,6 +67,15 @@ class Trainer:
         self._prepare(progress)
         if (self.folder / "state.json").exists():
             self.load_state()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Weights that decay, and those that do not: what belongs to an element, and offsets."""
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        free = [p for name, p in named if p.ndim < 2 or "log_scale" in name or "embedding" in name]
+        chosen = {id(p) for p in free}
+        decaying = [p for _, p in named if id(p) not in chosen]
+        decay = self.config.train.weight_decay
+        return [{"params": decaying, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}]
 
     def _make(self, elements: list[int]) -> DensityModel:
         t = self.config.train
@@ -147,7 +157,7 @@ class Trainer:
         drawn = [s.draw(self.config.data.points, self.rng) for s in samples]
         members = [int(self.rng.choice(self.members[i])) for i in chosen]
         graph = join([s.graph for s in samples]).to(self.device)
-        features = self.model.encoder(graph)
+        features = self.model.encoder(self._dropped(graph))
         given = self._read(features, graph, samples, members)
         voxel, potential = features.scalars.new_zeros(()), features.scalars.new_zeros(())
         for i, sample, own_given, d in zip(chosen, samples, given, drawn, strict=True):
@@ -169,6 +179,16 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, self.trained, 1.0 - decay)
         return float(loss.detach()), float(voxel.detach()), float(potential.detach())
+
+    def _dropped(self, graph: Graph) -> Graph:
+        """The graph with some of its pretrained scalars forgotten, the others larger to make up for it."""
+        share = self.config.train.feature_dropout
+        if graph.extra is None or not share:
+            return graph
+        scalars = self.model.encoder.settings.extra
+        mask = (self.rng.random((len(graph.extra), scalars)) >= share) / (1.0 - share)
+        kept = graph.extra[:, :scalars] * torch.from_numpy(mask).to(graph.extra)
+        return replace(graph, extra=torch.cat([kept, graph.extra[:, scalars:]], dim=1))
 
     def _read(
         self, features: AtomFeatures, graph: Graph, samples: list[Sample], members: list[int]
