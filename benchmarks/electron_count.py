@@ -22,7 +22,7 @@ from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.grid import counted_on_grid
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.readouts.gated import GatedSettings
-from rhotem.models.source import atom_coefficients, one_centre_terms, prepared
+from rhotem.models.source import SharpTerms, atom_coefficients, prepared
 from rhotem.structure.model import Structure
 
 BAR = 1e-6
@@ -55,7 +55,7 @@ def error(model: DensityModel, structure: Structure, grid: PeriodicGrid, split: 
     if model.readout.linear:
         c = atom_coefficients(model, structure)
         values, _ = counted_on_grid(model, c, structure.positions, grid)
-        terms = one_centre_terms(model, c[0].numpy())
+        terms = SharpTerms(model.readout.blocks[0], c[0].numpy())
     else:
         result = on_gated_grid(model, prepared(model, structure), structure, grid, split=split)
         values, terms = result.values, result.one_centre

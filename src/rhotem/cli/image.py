@@ -38,6 +38,7 @@ from rhotem.cli.options import (
 
 if TYPE_CHECKING:
     from rhotem.analysis.run import Potentials, Specimen
+    from rhotem.analysis.uncertainty import EnsembleSource
     from rhotem.microscope.images import ImageSet
 
 app = typer.Typer()
@@ -95,6 +96,14 @@ FieldOption = Annotated[
 SamplingOption = Annotated[
     float | None, typer.Option(metavar="Å", help="Largest pixel of the potential.", rich_help_panel=COMPUTING)
 ]
+UncertaintyOption = Annotated[
+    bool,
+    typer.Option(
+        "--uncertainty",
+        help="Error bar of every pixel from the ensemble of --source model; some times the simulation itself.",
+        rich_help_panel=COMPUTING,
+    ),
+]
 
 
 @app.command()
@@ -129,6 +138,7 @@ def image(
     slice_thickness: SliceOption = None,
     memory: MemoryOption = None,
     seed: SimulationSeedOption = 0,
+    uncertainty: UncertaintyOption = False,
     out: OutOption = Path("rhotem-output"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -139,6 +149,7 @@ def image(
     [001] otherwise. Options of the microscope change the preset.
     """
     from rhotem.analysis import run
+    from rhotem.analysis.uncertainty import ensemble
 
     started = time.perf_counter()
     chosen = run.adjusted_preset(
@@ -161,6 +172,7 @@ def image(
         "seed": seed,
     }
     options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
+    bars = ensemble(source, **options) if uncertainty else None
     crystal = run.structure(structure, charge=charge or 0.0)
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
@@ -178,7 +190,8 @@ def image(
         )
         potentials = run.potential(cut, run.density(cut, source, **options), memory=memory, **motion)
         images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, **recording)
-        written = _write(folder, cut, potentials, images, started)
+        errors = _error_bars(cut, bars, folder, quiet, memory=memory, **motion) if bars else {}
+        written = _write(folder, cut, potentials, images, started, errors)
     if not quiet:
         typer.echo(f"{images}\n{len(images.images)} images in {out}: {', '.join(written)}")
 
@@ -202,7 +215,35 @@ def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options:
         return run.image(cut, potentials, announce=lambda plan: tell(str(plan)), progress=progress, **options)
 
 
-def _write(folder: Path, cut: "Specimen", potentials: "Potentials", images: "ImageSet", started: float) -> list[str]:
+def _error_bars(cut: "Specimen", source: "EnsembleSource", folder: Path, quiet: bool, **options: Any) -> dict[str, Any]:
+    """σ of every pixel into the folder ``uncertainty``; what the record says of it."""
+    from rhotem.analysis.uncertainty import image_uncertainty, plan
+    from rhotem.microscope.outputs import write_images
+
+    if not quiet:
+        typer.echo(plan(options["phonons"], source.member_count))
+    with ProgressBar(quiet) as progress:
+        result = image_uncertainty(cut, source, progress=progress, **options)
+    phonons = result.configurations if options["phonons"] else 0
+    title = f"standard deviation from the density, {result.members} members"
+    write_images(
+        result.sigma, folder / "uncertainty", labels=cut.cell.labels, source=title, phonons=phonons, pixel=None
+    )
+    record = result.record()
+    if not quiet:
+        rows = [f"{name} {100 * (row['of_range'] or 0.0):.2g} %" for name, row in record["images"].items()]
+        typer.echo(f"mean σ over the range of the image: {', '.join(rows)}")
+    return {"uncertainty": record}
+
+
+def _write(
+    folder: Path,
+    cut: "Specimen",
+    potentials: "Potentials",
+    images: "ImageSet",
+    started: float,
+    more: dict[str, Any],
+) -> list[str]:
     """Images and record; returns the names of the files."""
     from rhotem.microscope.outputs import PIXEL, write_images
 
@@ -220,6 +261,7 @@ def _write(folder: Path, cut: "Specimen", potentials: "Potentials", images: "Ima
         "density": {"source": field.source, "reference": field.reference, **field.record},
         "phonons": potentials.record(),
         "simulation": images.record,
+        **more,
         "seconds": round(time.perf_counter() - started, 2),
     }
     write_record(folder, record)
