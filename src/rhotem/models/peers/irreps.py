@@ -30,11 +30,6 @@ def reachable(irreps: Irreps, lmax: int, wanted: Irreps) -> Irreps:
     return {ir: n for ir, n in wanted.items() if ir in found}
 
 
-def dimension(irreps: Irreps) -> int:
-    """Components in all."""
-    return sum(n * (2 * l + 1) for (l, _), n in irreps.items())
-
-
 @dataclass(frozen=True)
 class Path:
     """Irrep ``first`` of the sender times harmonics of order ``l`` into irrep ``out``, channel by channel.

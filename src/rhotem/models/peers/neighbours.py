@@ -94,8 +94,3 @@ def _make(
         torch.from_numpy(receiver).to(device),
         torch.from_numpy(vectors).to(device, like.dtype),
     )
-
-
-def add_at(target: torch.Tensor, index: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Sum of rows of ``values`` with the same index, added to ``target``."""
-    return target.index_add(0, index, values)
