@@ -1,0 +1,65 @@
+"""A deformation density that is made plane by plane, for cells whose grid does not fit into memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.density.field import DensityField, OneCentre
+from rhotem.structure.model import Structure
+
+#: Planes of a range of the third axis, (planes, n1, n2), in e/Å³.
+Planes = Callable[[range], npt.NDArray]
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedDensity:
+    """Smooth part given by planes across the third axis, sharp parts one by one; otherwise as `DensityField`.
+
+    Parameters
+    ----------
+    structure : Structure
+    grid : PeriodicGrid
+        Of the smooth part, on the structure's cell.
+    planes : callable
+        ``planes(range(a, b))`` -> values (b − a, n1, n2) at the planes k = a … b − 1.
+    one_centre : sequence of OneCentre
+        May make its items when asked for them.
+    source, reference : str
+    record : dict
+    """
+
+    structure: Structure
+    grid: PeriodicGrid
+    planes: Planes
+    one_centre: Sequence[OneCentre] = ()
+    source: str = ""
+    reference: str = ""
+    record: dict = field(default_factory=dict)
+
+
+def streamed(density: DensityField) -> StreamedDensity:
+    """A density that is in memory, by planes.
+
+    Raises
+    ------
+    InputError
+        If it is not a deformation density.
+    """
+    if density.kind != "deformation":
+        raise InputError(f"density of kind {density.kind!r}: the potential needs 'deformation'; convert it first")
+
+    def planes(wanted: range) -> npt.NDArray:
+        return np.moveaxis(density.values[:, :, wanted.start : wanted.stop], 2, 0)
+
+    return StreamedDensity(
+        density.structure,
+        density.grid,
+        planes,
+        density.one_centre,
+        density.source,
+        density.reference,
+        dict(density.record),
+    )
