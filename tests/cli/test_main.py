@@ -13,8 +13,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from rhotem.cli import common, main
+from rhotem.analysis import PHONONS, run
+from rhotem.cli import common, doctor, main
 from rhotem.core import InputError
+from rhotem.microscope.plan import make_plan
+from rhotem.microscope.scan import Scan
 
 RHOTEM = [sys.executable, "-m", "rhotem.cli.main"]
 
@@ -243,6 +246,16 @@ def test_records_are_plain_json(tmp_path: Path):
     assert read["a"] == [0, 1, 2] and read["b"] == 0.5 and read["c"] == {"path": "x"}
     assert read["d"] is None and read["e"] == [1, 2]
     assert read["versions"]["numpy"] == np.__version__ and read["format_version"] == record["format_version"]
+
+
+def test_doctor_plans_what_is_run():
+    """Memory of the plan of `rhotem image`, that of the potential finer than the waves included."""
+    cut = run.specimen(run.structure("LiF"), thickness=0.4)
+    potential = next(iter(run.potential(cut, run.density(cut), phonons=0)))
+    microscope = cut.preset.microscope
+    scan = Scan.cell(potential.extent, microscope)
+    plan = make_plan(potential, microscope, scan, cut.preset.detectors, configurations=PHONONS)
+    assert doctor._cost(cut, 0.0, 1e10)["memory_bytes"] == pytest.approx(plan.memory)
 
 
 def test_doctor_reports_what_is_installed():

@@ -5,16 +5,19 @@ import pytest
 from ase.build import bulk
 
 from rhotem.core import PeriodicGrid
+from rhotem.microscope import bloch
 from rhotem.microscope.abtem_engine import AbtemEngine
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.plan import make_plan
-from rhotem.microscope.scan import Scan
+from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import Annular, Microscope
 from rhotem.microscope.simulate import simulate
 from rhotem.microscope.slicing import centre_layers
 from rhotem.potential.slices import build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import orient
+
+from .conftest import COLUMNS, gaussian_slices
 
 MICROSCOPE = Microscope(energy=200e3, convergence=20.0)
 HAADF = (Annular(name="HAADF", inner=68, outer=120),)
@@ -48,6 +51,31 @@ def test_a_slice_scatters_as_on_a_fine_grid(cell):
     assert finest < 0.1 * plain
 
 
+@pytest.mark.parametrize("finer, refine", [(1, False), (1, True), (2, False), (2, True), (3, True)])
+@pytest.mark.parametrize("shape", [(45, 63), (50, 72)])
+def test_transmission_has_the_fourier_coefficients_of_the_exponential(shape, finer, refine):
+    """Integrals of exp(iσV) over the potential's own grid; odd, even and unequal numbers of points."""
+    extent, fine = (4.2, 6.3), (shape[0] * finer, shape[1] * finer)
+    values = gaussian_slices(extent, fine, COLUMNS, number=2, seed=5).array
+    engine = BlochEngine(MICROSCOPE, extent, shape, 2.0, (1, 1), 1, refine=refine)
+    found = np.fft.fft2(engine.transmission(values)) / np.prod(engine.grid)
+    if finer == 1:  # the exponential is taken on the grid of the waves
+        values = np.stack([fourier_resample(v, engine.grid) for v in values])
+    x, y = (np.arange(n) / n for n in values.shape[1:])
+    scattered = np.exp(1j * MICROSCOPE.interaction * values)
+    for g in [(0, 0), (1, 0), (0, -2), (5, 7), (-9, 3), (0, 17), (-11, -14), (13, 0)]:
+        wave = np.exp(-2j * np.pi * (g[0] * x[:, None] + g[1] * y[None]))
+        np.testing.assert_allclose(found[:, g[0], g[1]], (scattered * wave).mean((1, 2)), rtol=0, atol=1e-6)
+
+
+def test_transmission_in_pieces_is_the_same(monkeypatch):
+    slices = gaussian_slices((4.2, 6.3), (96, 144), COLUMNS, number=5, seed=5).array
+    engine = BlochEngine(MICROSCOPE, (4.2, 6.3), (48, 72), 2.0, (1, 1), 1)
+    whole = engine.transmission(slices)
+    monkeypatch.setattr(bloch, "FINE_BYTES", 2 * 8 * 96 * 144)
+    np.testing.assert_array_equal(engine.transmission(slices), whole)
+
+
 def test_images_converge_faster(cell):
     def haadf(factor, oversampling):
         slices = build_potential(cell, grid(cell, factor), oversampling=oversampling)
@@ -67,6 +95,13 @@ def test_plan_and_engines_see_the_grid_of_the_waves(cell):
     plans = [make_plan(s, MICROSCOPE, Scan((4, 4), s.extent), HAADF) for s in (plain, finer)]
     assert plans[0].shape == plans[1].shape
     assert plans[0].maximum_angle == plans[1].maximum_angle
+
+
+@pytest.mark.parametrize("algorithm", ["bloch", "multislice", "prism"])
+def test_plan_counts_the_potential_that_is_held(cell, algorithm):
+    made = [build_potential(cell, grid(cell), oversampling=o) for o in (1, 2)]
+    plans = [make_plan(s, MICROSCOPE, Scan((4, 4), s.extent), HAADF, algorithm=algorithm) for s in made]
+    assert plans[1].memory - plans[0].memory == made[1].array.nbytes - made[0].array.nbytes
 
 
 def test_abtem_gets_the_potential_of_the_coarse_grid(cell, monkeypatch):

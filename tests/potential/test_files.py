@@ -37,6 +37,14 @@ def test_own_file_gives_everything_back(potential, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["v.zarr"]
 
 
+def test_own_file_knows_the_grid_of_the_waves(tmp_path):
+    crystal = ImagingCell.from_orthogonal(Structure(ase.Atoms("Li", cell=[3.0, 3.5, 4.0], pbc=True)))
+    grid = PeriodicGrid(crystal.structure.cell, (8, 10, 2))
+    files.write(build_potential(crystal, grid, oversampling=2), tmp_path / "v.zarr")
+    again = files.read_potential(tmp_path / "v.zarr")
+    assert again.array.shape == (2, 16, 20) and again.wave_grid == (8, 10)
+
+
 @pytest.mark.parametrize("content", [None, "empty"])
 def test_reading_something_else_is_refused(tmp_path, content):
     path = tmp_path / "x.zarr"

@@ -53,7 +53,7 @@ __all__ = [
 
 #: Largest step in Å of the grid that smooth parts of a deformation density are sampled on.
 DENSITY_SPACING = 0.12
-#: How many times finer than the waves the potential is sampled across the beam.
+#: How many times finer than the waves of STEM the potential is sampled across the beam.
 OVERSAMPLING = 2
 #: Pixel in Å of noise-free images over a field of view, where none is asked for.
 PIXEL = 0.1
@@ -176,8 +176,7 @@ class Potentials:
         from rhotem.microscope.phonons import displacements
 
         cut = self._cut
-        finer = OVERSAMPLING if cut.preset.mode == "stem" else 1
-        common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": finer}
+        common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": oversampling(cut.preset)}
         if not self.phonons:
             yield build_potential(cut.block, cut.grid, self.field, **common)
             return
@@ -214,6 +213,11 @@ def potential(
         If the number of configurations or the temperature is negative.
     """
     return Potentials(cut, field, phonons, temperature=temperature, seed=seed, memory=memory)
+
+
+def oversampling(preset: Preset) -> int:
+    """How many times finer than the waves `potential` samples; a parallel beam's grid carries more than it needs."""
+    return OVERSAMPLING if preset.mode == "stem" else 1
 
 
 def check_phonons(phonons: int) -> None:

@@ -139,9 +139,9 @@ def presets(operations: float) -> dict[str, dict[str, Any]]:
     field, spent = run.density(cut), []
     for _ in range(3):  # the first loads tables
         started = time.perf_counter()
-        next(iter(run.potential(cut, field, phonons=0)))
+        points = next(iter(run.potential(cut, field, phonons=0))).array.size
         spent.append(time.perf_counter() - started)
-    rate = min(spent) / cut.grid.size
+    rate = min(spent) / points
     found: dict[str, dict[str, Any]] = {}
     for name, preset in PRESETS.items():
         found[name] = {"about": preset.about, "default": name == DEFAULT_PRESET}
@@ -158,17 +158,21 @@ def _cost(cut: "Specimen", rate: float, operations: float) -> dict[str, float]:
     """Seconds and bytes of the default number of configurations, ``rate`` seconds per point of their potentials."""
     import numpy as np
 
+    from rhotem.analysis.run import oversampling
+    from rhotem.core import PeriodicGrid
     from rhotem.microscope.plan import FFT_LARGE, make_plan
     from rhotem.microscope.scan import Scan
     from rhotem.potential.slices import PotentialSlices
 
-    nx, ny, slices = cut.grid.shape
-    building = PHONONS * rate * cut.grid.size
+    (nx, ny, slices), finer = cut.grid.shape, oversampling(cut.preset)
+    building = PHONONS * rate * cut.grid.size * finer**2
     if cut.preset.mode != "stem":
         wave = PHONONS * slices * nx * ny * (10 * np.log2(nx * ny) + 24) / operations
         return {"seconds": round(building + wave, 1), "memory_bytes": 12.0 * cut.grid.size + 2e8}
     # A plan looks at sizes only.
-    empty = PotentialSlices(np.broadcast_to(np.float32(0), (slices, nx, ny)), cut.grid, 0.0)
+    grid = PeriodicGrid(cut.grid.cell, (finer * nx, finer * ny, slices))
+    array = np.broadcast_to(np.float32(0), (slices, finer * nx, finer * ny))
+    empty = PotentialSlices(array, grid, 0.0, oversampling=finer)
     scan = Scan.cell(empty.extent, cut.preset.microscope)
     plan = make_plan(empty, cut.preset.microscope, scan, cut.preset.detectors, configurations=PHONONS)
     return {"seconds": round(building + plan.seconds / (FFT_LARGE * operations), 1), "memory_bytes": plan.memory}

@@ -34,6 +34,8 @@ Complex = npt.NDArray[np.complex64]
 BATCH_BYTES = 512 * 1024
 #: Bytes of diffracted intensity held at a time while probes are assembled.
 PROBE_BYTES = 64 * 1024**2
+#: Bytes of transmission functions held at a time on the grid of a finer potential.
+FINE_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,9 @@ class BlochEngine:
         gx, gy = self._g[0] / self.extent[0], self._g[1] / self.extent[1]
         limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, self.sampling).astype(np.float32)
         result = np.empty((len(slices), *self.grid), dtype=np.complex64)
-        for block in np.array_split(np.arange(len(slices)), max(1, len(slices) // 8)):
+        size = max(1, FINE_BYTES // (8 * max(slices[0].size, result[0].size)))
+        for start in range(0, len(slices), size):
+            block = slice(start, start + size)
             values = slices[block].astype(np.float32, copy=False)
             if slices.shape[1] < self.grid[0] or slices.shape[2] < self.grid[1]:
                 values = fourier_resample(values, self.grid).astype(np.float32, copy=False)

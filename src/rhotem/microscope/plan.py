@@ -226,6 +226,9 @@ class _Cost:
     def _probes(self) -> int:
         return self.scan.shape[0] * self.scan.shape[1]
 
+    def _potential(self) -> float:
+        return float(self.slices.array.dtype.itemsize * self.slices.array.size)
+
     def _patterns(self) -> float:
         return sum(
             4.0 * self._probes * self._disc(d.outer) * 4 / np.pi for d in self.detectors if isinstance(d, Pixelated)
@@ -253,7 +256,7 @@ class _Cost:
             probes=self._probes,
             configurations=configurations,
             maximum_angle=cutoff_angle(self.microscope.wavelength, self.slices.wave_sampling),
-            memory=memory + self._patterns() + 2e8,
+            memory=memory + self._potential() + self._patterns() + 2e8,
             seconds=seconds * (1 if shared else configurations or 1) / self.threads,
             threads=self.threads,
             interpolation=factors,
@@ -280,10 +283,7 @@ class _Cost:
         points = float(fast_length(self._shape[0]) * fast_length(self._shape[1]))
         seconds = self._transforms(beams, points) + assembly * PRODUCT
         memory = (
-            4.0 * self.slices.array.size
-            + 8.0 * len(self.slices.array) * points
-            + 8.0 * beams / kappas * self._disc(outer) * larger / kappas
-            + 3e8
+            8.0 * len(self.slices.array) * points + 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
         )
         return self._plan("bloch", beams, (seconds, memory), configurations, tiling=tiling, shared=shared)
 

@@ -78,4 +78,5 @@ def read_potential(path: str | Path) -> PotentialSlices:
         raise InputError(f"{path}: not a RhoTEM potential file ({error})") from error
     n_z, n_x, n_y = array.shape
     grid = PeriodicGrid(np.array(attributes["cell_A"]), (n_x, n_y, n_z))
-    return PotentialSlices(array, grid, attributes["mean_inner_potential_V"], json.loads(attributes["record"]))
+    record = json.loads(attributes["record"])
+    return PotentialSlices(array, grid, attributes["mean_inner_potential_V"], record, record.get("oversampling", 1))
