@@ -276,3 +276,18 @@ def test_gpw_goes_to_the_gpaw_source(tmp_path: Path, silicon, monkeypatch: pytes
     monkeypatch.setattr(source, "get_source", fake)
     assert File(tmp_path / "a.gpw")(silicon[0]) == "field"
     assert asked == {"gpaw": {"path": tmp_path / "a.gpw"}}
+
+
+def test_what_a_name_stands_for_is_not_given_again(tmp_path, monkeypatch):
+    """Weights or a file as the source, and the option that would name another."""
+    from rhotem.density import source
+
+    monkeypatch.setenv("RHOTEM_MODELS", str(tmp_path))
+    for name in ("small.safetensors", "CHGCAR", "run.gpw"):
+        (tmp_path / name).touch()
+    for name in (str(tmp_path / "small.safetensors"), "small"):
+        with pytest.raises(InputError, match=r"name='other'.*leave name out"):
+            source.get_source(name, name="other")
+    for name in ("CHGCAR", "run.gpw"):
+        with pytest.raises(InputError, match=r"path='other'.*leave path out"):
+            source.get_source(str(tmp_path / name), path="other")

@@ -43,15 +43,21 @@ def get_source(name: str, /, **options: Any) -> DensitySource:
             return entry.load()(**options)
     for weights in (Path(name), models_folder() / f"{name}.safetensors"):
         if weights.suffix == ".safetensors" and weights.is_file():
-            return get_source(_model_kind(weights), name=str(weights), **options)
-    if Path(name).exists() and Path(name).suffix == ".gpw":
-        return get_source("gpaw", path=name, **options)
+            return get_source(_model_kind(weights), **_told_once(name, options, name=str(weights)))
     if Path(name).exists():
-        return get_source("file", path=name, **options)
+        return get_source("gpaw" if Path(name).suffix == ".gpw" else "file", **_told_once(name, options, path=name))
     raise InputError(
         f"--source {name}: no such source or file; choose one of {', '.join(source_names())}, an imported "
         "model, or a density file"
     )
+
+
+def _told_once(source: str, options: dict[str, Any], **found: str) -> dict[str, Any]:
+    """Options together with what the source's name stands for."""
+    for option, value in found.items():
+        if option in options:
+            raise InputError(f"{option}={options[option]!r}: source {source!r} already is {value}; leave {option} out")
+    return {**options, **found}
 
 
 def _model_kind(weights: Path) -> str:
