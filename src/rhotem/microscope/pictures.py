@@ -15,6 +15,8 @@ BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 LEAST_WIDTH = 12.0
 #: Pixel in Å of noise-free pictures.
 PIXEL = 0.05
+#: Part of its maximum down to which the pattern of a probe is drawn: the disc outshines thermal scattering so much.
+PATTERN_RANGE = 1e-5
 #: What the record of `rhotem.microscope.parallel` says.
 PARALLEL = "parallel illumination"
 #: Faintest spot that is drawn, as a fraction of the beam, and the largest angle in mrad.
@@ -62,11 +64,12 @@ def draw_images(
 
 
 def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> None:
-    """Draw the diffraction pattern as PNG: k_x to the right, k_y upwards, in mrad.
+    """Draw the diffraction pattern as PNG, grey by the logarithm: k_x to the right, k_y upwards, in mrad.
 
-    Under parallel illumination the spots of the crystal are drawn as discs, grey by the logarithm of their intensity.
+    Under parallel illumination the spots of the crystal are drawn as discs.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, 4.4), dpi=150, layout="constrained")
@@ -78,8 +81,10 @@ def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> 
         axes.set_title("diffraction (log10 of the beam fraction)", fontsize=9)
     else:
         x, y = (0.5 * n * step for n, step in zip(images.diffraction.shape, images.angular_step, strict=True))
-        drawn = axes.imshow(images.diffraction.T, origin="lower", extent=(-x, x, -y, y), cmap="gray")
-        axes.set_title("PACBED (fraction of the beam per pixel)", fontsize=9)
+        most = float(images.diffraction.max()) or 1.0
+        norm = LogNorm(PATTERN_RANGE * most, most, clip=True)
+        drawn = axes.imshow(images.diffraction.T, origin="lower", extent=(-x, x, -y, y), cmap="gray", norm=norm)
+        axes.set_title("PACBED (fraction of the beam per pixel, log scale)", fontsize=9)
     axes.set_xlabel("k$_x$ (mrad)", fontsize=7)
     axes.set_ylabel("k$_y$ (mrad)", fontsize=7)
     axes.tick_params(labelsize=6)
