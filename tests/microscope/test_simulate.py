@@ -1,5 +1,7 @@
 """Images from potentials: analytic limits, conservation, signs, and agreement of the engines."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,20 @@ def test_configurations_are_averaged_incoherently(crystal):
         assert np.allclose((both[0]["ADF"] + both[1]["ADF"]) / 2, (single[0] + single[1]) / 2, rtol=1e-5)
         assert both[0].record["configurations"] == 2
         assert np.allclose(both[0]["ADF"], both[1]["ADF"], rtol=1e-5) == (algorithm == "multislice")
+
+
+def test_one_potential_at_a_time_is_in_memory():
+    held = []
+
+    def build(seed):
+        assert not [ref for ref in held if ref() is not None]
+        potential = gaussian_slices((4.2, 6.3), (48, 72), COLUMNS, number=2, seed=seed)
+        held.append(weakref.ref(potential))
+        return potential
+
+    bf = [Annular(name="BF", outer=10)]
+    simulate((build(i) for i in range(3)), MICROSCOPE, Scan((2, 2), (4.2, 6.3)), bf, configurations=3)
+    assert len(held) == 3
 
 
 def test_equal_cells_of_a_scan_are_averaged_and_one_is_shown():

@@ -1,9 +1,9 @@
 """`simulate`: potentials in, calibrated images out."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
-from itertools import chain
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,9 +143,9 @@ def simulate_series(
     recorders = {
         n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
     }
-    start, done, number = time.perf_counter(), 0, 0
+    start, done = time.perf_counter(), 0
     configurations = configurations or plan.configurations or 1
-    shares = _shares(engine, plan, configurations)
+    shares = iter(_shares(engine, plan, configurations))
     waves = engine.beams if isinstance(engine, BlochEngine) else plan.probes * len(exits)
     passes = 1 if plan.shared else configurations
     total = waves * passes
@@ -155,19 +155,15 @@ def simulate_series(
         done += waves
         progress("image", min(done, total), total)
 
-    for slices in chain([first], iterator):
-        if slices.array.shape != first.array.shape or not np.allclose(slices.extent, first.extent):
-            raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
-        if number == configurations:
-            raise InputError(f"more potentials than the {configurations} configurations announced")
+    thickness, made, waiting = first.thickness, first.record, [first]
+    del first
+    for slices in _as_announced(waiting, iterator, configurations):  # not enumerate, which keeps what it gave last
         if isinstance(engine, BlochEngine):
-            engine.run(slices.array, scan.positions, recorders, advance, shares[number])
+            engine.run(slices.array, scan.positions, recorders, advance, next(shares))
         else:
             engine.run(_on_wave_grid(slices), scan.positions, recorders, advance)
-        number += 1
-    if number < configurations:
-        raise InputError(f"{number} potentials, but {configurations} configurations were announced")
-    record = _record(plan, microscope, detectors, first, number, time.perf_counter() - start)
+        del slices
+    record = _record(plan, microscope, detectors, made, configurations, time.perf_counter() - start)
     return [
         _images(
             recorders[n].folded(scan.shape, repeats, passes),
@@ -175,10 +171,31 @@ def simulate_series(
             microscope,
             tuple(detectors),
             rng,
-            {**record, "thickness": n * first.thickness},
+            {**record, "thickness": n * thickness},
         )
         for n in exits
     ]
+
+
+def _as_announced(
+    waiting: "list[PotentialSlices]", rest: "Iterator[PotentialSlices]", configurations: int
+) -> "Iterator[PotentialSlices]":
+    """One waiting and the rest, refused where grids differ or their number is not that announced.
+
+    None is kept while the next is made, so that one potential at a time is in memory.
+    """
+    grid, number = waiting[0].grid, 0
+    while waiting:
+        if waiting[0].grid.shape != grid.shape or not np.allclose(waiting[0].grid.cell, grid.cell):
+            shape = waiting[0].array.shape
+            raise InputError(f"configuration {number + 1} has another grid {shape} than the first")
+        if number == configurations:
+            raise InputError(f"more potentials than the {configurations} configurations announced")
+        number += 1
+        yield waiting.pop()
+        waiting.extend(islice(rest, 1))
+    if number < configurations:
+        raise InputError(f"{number} potentials, but {configurations} configurations were announced")
 
 
 def _shares(engine: BlochEngine | AbtemEngine, plan: Plan, configurations: int) -> list[list[BeamGroup]]:
@@ -217,7 +234,10 @@ def _on_wave_grid(slices: "PotentialSlices") -> Array:
     """The slices band-limited to the grid of the waves: abTEM makes its transmission functions there."""
     if slices.oversampling == 1:
         return slices.array
-    return np.stack([fourier_resample(s, slices.wave_grid) for s in slices.array]).astype(slices.array.dtype)
+    coarse = np.empty((len(slices.array), *slices.wave_grid), dtype=slices.array.dtype)
+    for values, fine in zip(coarse, slices.array, strict=True):
+        values[:] = fourier_resample(fine, slices.wave_grid)
+    return coarse
 
 
 def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> BlochEngine | AbtemEngine:
@@ -301,7 +321,7 @@ def _count_patterns(patterns: npt.NDArray, scan: Scan, dose: float, rng: np.rand
 
 
 def _record(
-    plan: Plan, microscope: Microscope, detectors: Detectors, slices: "PotentialSlices", number: int, seconds: float
+    plan: Plan, microscope: Microscope, detectors: Detectors, potential: dict, number: int, seconds: float
 ) -> dict:
     return {
         "microscope": microscope.model_dump(),
@@ -309,7 +329,7 @@ def _record(
         "plan": plan.record(),
         "configurations": number,
         "phonon_sampling": "one configuration for each kappa" if plan.shared else "every configuration complete",
-        "potential": slices.record,
+        "potential": potential,
         "seconds": seconds,
         "versions": versions(),
     }
