@@ -258,6 +258,7 @@ def test_doctor_plans_what_is_run():
     assert doctor._cost(cut, 0.0, 1e10)["memory_bytes"] == pytest.approx(plan.memory)
 
 
+@pytest.mark.slow
 def test_doctor_reports_what_is_installed():
     import scipy
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from rhotem.analysis import run
 from rhotem.cli import common, main, options
+from rhotem.cli.compare import image_folders
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
 from rhotem.density.files import write_density
@@ -30,6 +31,7 @@ def thin(tmp_path: Path) -> list[object]:
     return ["image", "LiF", "--thickness", "0.4", "--phonons", "0", "--detector", "BF=8", "--out", tmp_path / "out"]
 
 
+@pytest.mark.slow
 def test_every_microscope_option_lands_in_the_record(thin: list[object], tmp_path: Path) -> None:
     optics = [
         *("--energy", 80, "--convergence", 18, "--defocus", -2, "--cs", 0.001, "--aberration", "C12=2nm"),
@@ -97,6 +99,21 @@ def test_temperature_of_atoms_at_rest_is_warned_about(thin: list[object]) -> Non
     assert invoke(*thin)[2] == ""
 
 
+def test_shared_sites_are_ordered_on_request(thin: list[object], tmp_path: Path) -> None:
+    """LiF with half of the lithium gone: refused, or one of its ordered arrangements."""
+    crystal = phase("LiF", primitive=True).atoms
+    crystal.info["occupancy"] = {"0": {"Li": 0.5}, "1": {"F": 1.0}}
+    crystal.set_array("spacegroup_kinds", np.arange(2))
+    crystal.write(tmp_path / "half.cif")
+    half = [thin[0], tmp_path / "half.cif", *thin[2:]]
+    code, _, err = invoke(*half)
+    assert code == 2 and "--order" in err and not (tmp_path / "out").exists()
+    code, out, err = invoke(*half, "--order")
+    assert code == 0, err
+    assert "note: ordered" in out
+    assert "LiF2" in record_of(tmp_path / "out")["specimen"]["formula"]
+
+
 def test_field_of_view_and_scan_step(thin: list[object], tmp_path: Path) -> None:
     """The periodic image is continued over whole cells of 2.85 x 4.03 Å, at steps not above the one asked for."""
     import tifffile
@@ -107,6 +124,11 @@ def test_field_of_view_and_scan_step(thin: list[object], tmp_path: Path) -> None
     picture = tifffile.imread(tmp_path / "out" / "BF.tif")
     assert picture.shape == tuple(reversed(record["scan"]["positions"])) == (3 * 17, 4 * 12)
     np.testing.assert_allclose(picture[:17], picture[17:34], rtol=1e-5)
+
+
+def test_files_of_one_name_keep_their_images_apart() -> None:
+    sources = ["free-atoms", "relaxed/CHGCAR", "a b.cube", "static/CHGCAR"]
+    assert image_folders(sources) == ["free-atoms", "CHGCAR-1", "a_b.cube", "CHGCAR-2"]
 
 
 def test_memory_reaches_the_potential(tmp_path: Path) -> None:

@@ -29,6 +29,40 @@ def test_phases_are_listed_and_written(tmp_path):
     assert read_structure(tmp_path / "lfp.cif").atoms.get_chemical_formula() == "Fe4Li4O16P4"
 
 
+SHARED = """data_x
+_cell_length_a 4
+_cell_length_b 4
+_cell_length_c 4
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_space_group_name_H-M_alt 'P 1'
+loop_
+_space_group_symop_operation_xyz
+'x,y,z'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_occupancy
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Li1 Li 0.5 0 0 0
+O1 O 1.0 0.5 0.5 0.5
+"""
+
+
+def test_the_ordered_choice_is_written(tmp_path):
+    """What the refusal of partial occupancies says to do: one Li for two O."""
+    (tmp_path / "shared.cif").write_text(SHARED)
+    with pytest.raises(InputError, match=r"rhotem structure check FILE --order -o ordered\.cif"):
+        run("check", tmp_path / "shared.cif")
+    run("check", tmp_path / "shared.cif", "--order", "-o", tmp_path / "ordered.cif")
+    assert read_structure(tmp_path / "ordered.cif").atoms.symbols.formula.count() == {"Li": 1, "O": 2}
+    run("orient", tmp_path / "shared.cif", "--order", "-o", tmp_path / "turned.cif")
+    assert read_structure(tmp_path / "turned.cif").atoms.symbols.formula.count() == {"Li": 1, "O": 2}
+
+
 def test_orient_writes_the_cell(tmp_path):
     record = json.loads(run("orient", "LiCoO2", "--zone", "1,0,0", "-o", tmp_path / "x.cif", "--json"))
     assert record["labels"]["zone"] == "[100]" and record["max_strain"] < 1e-9

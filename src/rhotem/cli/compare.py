@@ -1,8 +1,9 @@
 """`rhotem compare`: free atoms against another density, everything else the same."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ from rhotem.cli.options import (
     GpawCacheOption,
     KeepCellOption,
     MemoryOption,
+    OrderOption,
     OutOption,
     PhononsOption,
     PlaneOption,
@@ -27,9 +29,14 @@ from rhotem.cli.options import (
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
+    ordering,
+    remarks,
     source_options,
     vibration_temperature,
 )
+
+if TYPE_CHECKING:
+    from rhotem.microscope.plan import Plan
 
 app = typer.Typer()
 
@@ -55,6 +62,7 @@ def compare(
     zone: ZoneOption = None,
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
+    order: OrderOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
     phonons: PhononsOption = PHONONS,
@@ -81,7 +89,7 @@ def compare(
     sources = ["free-atoms", *dict.fromkeys(s for s in source if s != "free-atoms")]
     options = density_options(sources, valence, file_kind, charge=charge, gpaw_cache=gpaw_cache)
     kelvin = vibration_temperature(phonons, temperature)
-    crystal = run.structure(structure, charge=charge or 0.0)
+    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
         cut = run.specimen(
@@ -94,6 +102,8 @@ def compare(
             preset=preset,
             primitive=not any(is_density_file(s) for s in sources),
         )
+        if not quiet:
+            typer.echo("\n".join([str(cut), *(f"note: {note}" for note in remarks(cut))]))
         with ProgressBar(quiet) as progress:
             result = compare_sources(
                 cut,
@@ -106,11 +116,15 @@ def compare(
                 algorithm=algorithm,
                 memory=memory,
                 progress=progress,
+                announce=_first_only(quiet),
             )
-        for name in sources:
+        for field in result.fields.values():
+            for warning in field.record.get("warnings", ()):
+                typer.echo(f"warning: {field.source}: {warning}", err=True)
+        for name, place in zip(sources, image_folders(sources), strict=True):
             write_images(
                 result.images[name],
-                folder / re.sub(r"[^\w.-]", "_", Path(name).name),
+                folder / place,
                 labels=cut.cell.labels,
                 source=result.fields[name].source,
                 phonons=phonons,
@@ -127,6 +141,24 @@ def compare(
             )
             typer.echo(f"{name:8s} {row.label:8s} {values}")
     typer.echo(f"figure and tables in {out}")
+
+
+def image_folders(sources: list[str]) -> list[str]:
+    """A folder for the images of every source, numbered where files of several folders have one name."""
+    names = [re.sub(r"[^\w.-]", "_", Path(source).name) for source in sources]
+    return [name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
+
+
+def _first_only(quiet: bool) -> "Callable[[Plan], None]":
+    """Prints the plan of the first density; those of the others are the same."""
+    told: list[Plan] = []
+
+    def announce(plan: "Plan") -> None:
+        if not told and not quiet:
+            typer.echo(f"{plan}, for each density")
+        told.append(plan)
+
+    return announce
 
 
 def density_options(

@@ -18,6 +18,7 @@ from rhotem.cli.options import (
     GpawCacheOption,
     KeepCellOption,
     MemoryOption,
+    OrderOption,
     OutOption,
     PhononsOption,
     PlaneOption,
@@ -31,7 +32,9 @@ from rhotem.cli.options import (
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
+    ordering,
     parse_tilt,
+    remarks,
     source_options,
     vibration_temperature,
 )
@@ -112,6 +115,7 @@ def image(
     zone: ZoneOption = None,
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
+    order: OrderOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
     phonons: PhononsOption = PHONONS,
@@ -173,7 +177,7 @@ def image(
     }
     options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
     bars = ensemble(source, **options) if uncertainty else None
-    crystal = run.structure(structure, charge=charge or 0.0)
+    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
         cut = run.specimen(
@@ -205,11 +209,12 @@ def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options:
             typer.echo(text)
 
     tell(str(cut))
-    for note in (*cut.cell.notes, *cut.notes, *run.remarks(cut.preset)):
+    for note in remarks(cut):
         tell(f"note: {note}")
     for warning in potentials.field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)
-    moving = f"{potentials.phonons} frozen-phonon configurations" if potentials.phonons else "no TDS"
+    plural = "s" if potentials.phonons > 1 else ""
+    moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
     tell(f"density: {potentials.field.source}; {moving}")
     with ProgressBar(quiet) as progress:
         return run.image(cut, potentials, announce=lambda plan: tell(str(plan)), progress=progress, **options)

@@ -2,13 +2,16 @@
 
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rhotem.analysis import TEMPERATURE
 from rhotem.cli.common import DENSITY, parse_indices, parse_memory
 from rhotem.core import InputError
+
+if TYPE_CHECKING:
+    from rhotem.analysis.specimen import Specimen
 
 
 def parse_tilt(text: str) -> tuple[float, float]:
@@ -64,6 +67,14 @@ ZoneBasisOption = Annotated[
     Literal["conventional", "input"],
     typer.Option(
         help="Whose cell the indices refer to: the conventional standard one or the file's.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+OrderOption = Annotated[
+    bool,
+    typer.Option(
+        "--order",
+        help="Order partly occupied sites by lowest electrostatic energy, in the smallest cell that fits.",
         rich_help_panel=SPECIMEN,
     ),
 ]
@@ -153,11 +164,23 @@ SimulationQuietOption = Annotated[
 ]
 
 
+def ordering(order: bool) -> Literal["auto"] | None:
+    """What --order means for `rhotem.structure.read.read_structure`."""
+    return "auto" if order else None
+
+
 def vibration_temperature(phonons: int, temperature: float | None) -> float:
     """The temperature to use in K; one given for atoms at rest is warned about."""
     if temperature is not None and phonons == 0:
         typer.echo("warning: --temperature has no effect with --phonons 0: the atoms are at rest", err=True)
     return TEMPERATURE if temperature is None else temperature
+
+
+def remarks(cut: "Specimen") -> tuple[str, ...]:
+    """What the user should know of a specimen: of the file, its orientation, its thickness, and the preset."""
+    from rhotem.analysis import run
+
+    return (*cut.cell.origin.info.get("notes", ()), *cut.cell.notes, *cut.notes, *run.remarks(cut.preset))
 
 
 def is_density_file(source: str) -> bool:

@@ -13,12 +13,14 @@ from rhotem.cli.options import (
     FileKindOption,
     GpawCacheOption,
     MemoryOption,
+    OrderOption,
     PlaneOption,
     SliceOption,
     SourceOption,
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
+    ordering,
     source_options,
 )
 
@@ -44,6 +46,7 @@ def potential(
     zone: ZoneOption = None,
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
+    order: OrderOption = False,
     repeat: RepeatOption = "1,1,1",
     source: SourceOption = "free-atoms",
     charge: DensityChargeOption = None,
@@ -70,7 +73,7 @@ def potential(
 
     check_energy(output, energy)
     options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
-    crystal = run.structure(structure, charge=charge or 0.0)
+    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)
     cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not is_density_file(source))

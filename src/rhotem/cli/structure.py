@@ -25,7 +25,10 @@ app = typer.Typer(
 )
 
 OrderOption = Annotated[
-    bool, typer.Option("--order", help="Order partly occupied sites by lowest electrostatic energy.")
+    bool,
+    typer.Option(
+        "--order", help="Order partly occupied sites by lowest electrostatic energy, in the smallest cell that fits."
+    ),
 ]
 VacuumOption = Annotated[float | None, typer.Option(metavar="Å", help="Vacuum on each side of a molecule or sheet.")]
 
@@ -79,12 +82,16 @@ def phase(
 @app.command()
 def check(
     structure: StructureArgument,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it as read.")] = None,
     order: OrderOption = False,
     vacuum: VacuumOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read a structure and say what it is: composition, symmetry, density, anything odd."""
-    _tell(_load(structure, order=order, vacuum=vacuum), as_json)
+    read = _load(structure, order=order, vacuum=vacuum)
+    if output is not None:
+        _save(read, output)
+    _tell(read, as_json, output)
 
 
 @app.command()
@@ -112,6 +119,7 @@ def orient(
     thickness: Annotated[float | None, typer.Option(metavar="nm", help="Repeat along the beam to a thickness.")] = None,
     width: Annotated[float | None, typer.Option(metavar="Å", help="Repeat across the beam to a width.")] = None,
     charge: ChargeOption = 0.0,
+    order: OrderOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a crystal so that a zone axis faces the beam: smallest orthogonal cell, beam along z."""
@@ -122,7 +130,7 @@ def orient(
     if zone is not None and plane is not None:
         raise InputError("--zone and --plane say the same thing twice; give one of them")
     cell = oriented(
-        _load(structure, charge),
+        _load(structure, charge, order),
         plane if plane is not None else zone or (0, 0, 1),
         basis,
         plane=plane is not None,

@@ -71,7 +71,8 @@ def read_structure(
         partial = [i for i, kinds in enumerate(sites.occupants) if len(kinds) > 1 or min(kinds.values()) < 0.999]
         if partial and ordering is None:
             raise InputError(
-                f"{name}: {_listed(sites, partial)}; order it, or ask for an ordered choice (--order auto)"
+                f"{name}: {_listed(sites, partial)}; order them, or let --order do it "
+                "(rhotem structure check FILE --order -o ordered.cif writes the choice)"
             )
         if partial:
             info = with_parent(info, Structure(read))
