@@ -10,7 +10,9 @@ from rhotem.cli.options import (
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
+    OrderOption,
     SourceOption,
+    ordering,
     source_options,
 )
 
@@ -31,6 +33,7 @@ ChargesOption = Annotated[bool, typer.Option("--charges", help="Print the Hirshf
 def density(
     structure: StructureArgument,
     output: OutFileOption,
+    order: OrderOption = False,
     source: SourceOption = "free-atoms",
     kind: KindOption = "total",
     spacing: SpacingOption = 0.1,
@@ -50,7 +53,7 @@ def density(
 
     check_writable(output)
     options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
-    crystal = run.structure(structure, charge=charge or 0.0)
+    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     if kind == "spin":
         check_spin(source, crystal)
     field = get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
