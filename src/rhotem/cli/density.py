@@ -75,9 +75,12 @@ def density(
         return
     typer.echo(f"{kind} density of {crystal.formula} from {field.source}, grid {field.grid.shape}")
     for row in summary.get("charges", ()):
+        own = f"  model {row['model']:+.3f}" if "model" in row else ""
         typer.echo(
-            f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}"
+            f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}{own}"
         )
+    if "negative_electrons" in field.record:
+        typer.echo(f"  negative density: {field.record['negative_electrons']:.2g} e")
     typer.echo(f"written: {output}")
 
 

@@ -41,7 +41,7 @@ class Negative:
 def negative_part(density: npt.NDArray, grid: PeriodicGrid) -> Negative:
     """How much of a total or valence density (e/Å³) on a grid is negative."""
     below = density < 0.0
-    return Negative(float(-density[below].sum() * grid.voxel_volume), float(below.mean()), float(density.min()))
+    return Negative(float(np.abs(density[below]).sum() * grid.voxel_volume), float(below.mean()), float(density.min()))
 
 
 def make_positive(

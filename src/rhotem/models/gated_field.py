@@ -43,15 +43,16 @@ class GatedGrid:
         Sharp parts, if asked for.
     shift : float
         What was added to every strength for the count, e/Å³.
-    moved : float
-        Electrons that this adds.
+    electrons, correction : (N,) arrays
+        ∫ w s of every atom, and the part of it that the count added.
     """
 
     values: Array
     filled: Array
     one_centre: tuple[OneCentre, ...]
     shift: float
-    moved: float
+    electrons: Array
+    correction: Array
 
 
 def on_gated_grid(
@@ -73,22 +74,24 @@ def on_gated_grid(
     InputError
         If no grid point is within reach of an atom.
     """
-    values, filled = at(model, given, structure, grid.points().reshape(-1, 3), progress)
-    values, filled = values.reshape(grid.shape), filled.reshape(grid.shape)
-    terms: tuple[OneCentre, ...] = ()
-    if split:
-        terms = one_centre_parts(model, given, structure)
-        held = DensityField("deformation", structure, grid, values, one_centre=terms)
-        values = values - evaluate_one_centre(held)
-    room = grid.integrate(filled)
-    if not room > 0.0:
+    flat, room, held, share = _sums(model, given, structure, grid.points().reshape(-1, 3), progress)
+    values, filled = flat.reshape(grid.shape), room.reshape(grid.shape)
+    held, share = held * grid.voxel_volume, share * grid.voxel_volume
+    terms = one_centre_parts(model, given, structure) if split else ()
+    for term in terms:
+        alone = DensityField("deformation", structure, grid, values, one_centre=(term,))
+        sampled = evaluate_one_centre(alone)
+        values = values - sampled
+        held[term.atom] += one_centre_electrons(term) - grid.integrate(sampled)
+    if not share.sum() > 0.0:
         raise InputError(
             f"model: none of the {grid.shape} grid points is within reach of an atom; use a finer grid than "
             f"{grid.spacing.max():.1f} Å"
         )
-    missing = -structure.charge - grid.integrate(values) - sum(map(one_centre_electrons, terms))
-    shift = missing / room
-    return GatedGrid(values + shift * filled, filled, terms, shift, missing)
+    elsewhere = sum(map(one_centre_electrons, terms))
+    shift = (-structure.charge - grid.integrate(values) - elsewhere) / grid.integrate(filled)
+    correction = shift * share
+    return GatedGrid(values + shift * filled, filled, terms, shift, held + correction, correction)
 
 
 def gated_values(
@@ -100,16 +103,27 @@ def gated_values(
     return on_gated_grid(model, given, structure, grid, progress=progress).values
 
 
-def at(
-    model: DensityModel, given: Given, structure: Structure, points: Array, progress: Progress = silent
-) -> tuple[Array, Array]:
+def at(model: DensityModel, given: Given, structure: Structure, points: Array) -> tuple[Array, Array]:
     """Σ w s in e/Å³ and Σ w at points (P, 3), without the count."""
+    return _sums(model, given, structure, points)[:2]
+
+
+def _sums(
+    model: DensityModel, given: Given, structure: Structure, points: Array, progress: Progress = silent
+) -> tuple[Array, Array, Array, Array]:
+    """Σ_i w s and Σ_i w at points (P, 3), and the sums of w s and w over the points by atom (N,)."""
     values, filled = np.zeros(len(points)), np.zeros(len(points))
+    held, share = np.zeros(len(structure)), np.zeros(len(structure))
     for piece, gates in gates_at(model, given, structure, points):
-        own = gates.filled.new_zeros(len(gates.filled)).index_add(0, gates.point, gates.weight * gates.strength)
-        values[piece], filled[piece] = own.double().cpu().numpy(), gates.filled.double().cpu().numpy()
+        point, atom = gates.point.cpu().numpy(), gates.atom.cpu().numpy()
+        weight = gates.weight.double().cpu().numpy()
+        brought = weight * gates.strength.double().cpu().numpy()
+        values[piece] = np.bincount(point, brought, len(gates.filled))
+        filled[piece] = gates.filled.double().cpu().numpy()
+        held += np.bincount(atom, brought, len(structure))
+        share += np.bincount(atom, weight, len(structure))
         progress("density on the grid", piece.stop, len(points))
-    return values, filled
+    return values, filled, held, share
 
 
 def gates_at(model: DensityModel, given: Given, structure: Structure, points: Array) -> Iterator[tuple[slice, Gates]]:

@@ -130,15 +130,8 @@ def populations(model: DensityModel, structure: Structure, grid: PeriodicGrid | 
         left = np.full(len(structure), (-structure.charge - electrons.sum()) / len(structure))
         return Populations(electrons + left, left)
     grid = grid or PeriodicGrid.from_spacing(structure.cell, 0.1)
-    given = prepared(model, structure)
-    held, share = np.zeros(len(structure)), np.zeros(len(structure))
-    for _, gates in gates_at(model, given, structure, grid.points().reshape(-1, 3)):
-        atom = gates.atom.cpu().numpy()
-        w, s = gates.weight.double().cpu().numpy(), gates.strength.double().cpu().numpy()
-        held += np.bincount(atom, w * s, len(structure)) * grid.voxel_volume
-        share += np.bincount(atom, w, len(structure)) * grid.voxel_volume
-    correction = share * (-structure.charge - held.sum()) / share.sum()
-    return Populations(held + correction, correction)
+    found = on_gated_grid(model, prepared(model, structure), structure, grid)
+    return Populations(found.electrons, found.correction)
 
 
 def _check_atoms(structure: Structure, atoms: Sequence[int]) -> None:

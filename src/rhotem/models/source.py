@@ -148,7 +148,11 @@ class Model:
             record = {"electrons_by_atom": held, "grid_count_correction_e": correction}
             return values, SharpTerms(self.model.readout.blocks[0], given[0].numpy()), record
         result = on_gated_grid(self.model, given, structure, grid, split=True)
-        record = {"grid_count_correction_e": abs(result.moved), "strength_shift_e_per_A3": result.shift}
+        record = {
+            "electrons_by_atom": result.electrons.tolist(),
+            "grid_count_correction_e": float(np.abs(result.correction).sum()),
+            "strength_shift_e_per_A3": result.shift,
+        }
         return result.values, result.one_centre, record
 
     def _checked(
