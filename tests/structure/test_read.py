@@ -64,6 +64,15 @@ def test_partial_occupancies_name_the_sites(tmp_path):
         read_structure(path)
 
 
+def test_operations_without_a_name_say_what_to_add(tmp_path):
+    text = PARTIAL.format(a="Li", b="Ni", p=0.5, q=0.5)
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("_space_group"))
+    operations = "loop_\n _space_group_symop_operation_xyz\n x,y,z\n -x,-y,-z\nloop_"
+    path = write(tmp_path, text.replace("loop_", operations, 1))
+    with pytest.raises(InputError, match="add _space_group_name_H-M_alt"):
+        read_structure(path)
+
+
 def test_an_ordered_choice_has_the_composition_and_alternates(tmp_path):
     """Li0.5Ni0.5O rock salt: every cation must see both kinds among its twelve neighbours, charges spread evenly."""
     path = write(tmp_path, PARTIAL.format(a="Li", b="Ni", p=0.5, q=0.5))

@@ -112,6 +112,11 @@ def _read(path: Path) -> ase.Atoms:
         raise InputError(f"{path}: it cannot be read as a structure, entry {symbol} is missing") from error
     except Exception as error:  # every reader of ASE fails in its own way on a corrupt file
         reason = " ".join(str(error).split())[:160] or type(error).__name__
+        if type(error).__name__ == "SpacegroupValueError" and "must be given" in reason:
+            raise InputError(
+                f"{path}: symmetry operations but no name of the space group, which the reader needs; "
+                "add _space_group_name_H-M_alt with its symbol, or convert the file to P 1"
+            ) from error
         raise InputError(f"{path}: it cannot be read as a structure ({reason})") from error
 
 
