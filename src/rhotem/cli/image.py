@@ -97,7 +97,12 @@ FieldOption = Annotated[
     ),
 ]
 SamplingOption = Annotated[
-    float | None, typer.Option(metavar="Å", help="Largest pixel of the potential.", rich_help_panel=COMPUTING)
+    float | None,
+    typer.Option(
+        metavar="Å",
+        help="Largest step of the waves; the potential is sampled twice as fine.",
+        rich_help_panel=COMPUTING,
+    ),
 ]
 UncertaintyOption = Annotated[
     bool,

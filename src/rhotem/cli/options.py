@@ -40,7 +40,7 @@ SourceOption = Annotated[
     typer.Option(
         "--source",
         "-s",
-        help="Source of the density: free-atoms, gpaw, model, or a density file.",
+        help="Source of the density: free-atoms, gpaw, model, an imported model, or a density file.",
         rich_help_panel=DENSITY,
     ),
 ]
