@@ -65,6 +65,8 @@ def test_bad_lengths(value):
             call()
     with pytest.raises(InputError, match="atoms"):
         supercell_for_probe(CELL, 1e6)
+    with pytest.raises(InputError, match="less width or thickness"):  # a millimetre of crystal filled the memory
+        CELL.repeated(1, 1, 10_000_000)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Basis = Literal["conventional", "input"]
 
+#: Most atoms in a repeated cell before one is asked to think again.
+MAX_ATOMS = 5_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class ImagingCell:
@@ -112,6 +115,9 @@ class ImagingCell:
         counts = np.array([nx, ny, nz])
         if counts.min() < 1:
             raise InputError(f"repeats {nx} x {ny} x {nz}: expected three positive whole numbers")
+        atoms = len(self.structure) * nx * ny * nz
+        if atoms > MAX_ATOMS:
+            raise InputError(f"{nx} x {ny} x {nz} repeats hold {atoms} atoms; ask for less width or thickness")
         image = self.structure.atoms.repeat(tuple(counts.tolist()))
         copies = int(counts.prod())
         moments = self.structure.moments

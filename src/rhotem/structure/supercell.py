@@ -6,10 +6,6 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.grid import smooth_length
 from rhotem.structure.orient import ImagingCell
 
-#: Most atoms in a repeated cell before one is asked to think again.
-MAX_ATOMS = 5_000_000
-
-
 def supercell_for_probe(cell: ImagingCell, width: float, thickness_nm: float | None = None) -> ImagingCell:
     """Repeat a cell across the beam until a probe (or a defect and its surroundings) fits, and along it to a thickness.
 
@@ -24,15 +20,12 @@ def supercell_for_probe(cell: ImagingCell, width: float, thickness_nm: float | N
     Raises
     ------
     InputError
-        If width or thickness is not positive, or the result would be absurdly large.
+        If width or thickness is not positive, or the result holds more atoms than `ImagingCell.repeated` makes.
     """
     if not (np.isfinite(width) and width > 0):
         raise InputError(f"width {width} Å: expected a positive length")
     nx, ny = lateral_repeats(cell, width)
     nz = 1 if thickness_nm is None else thickness_repeats(cell, thickness_nm)[0]
-    atoms = len(cell.structure) * nx * ny * nz
-    if atoms > MAX_ATOMS:
-        raise InputError(f"{nx} x {ny} x {nz} repeats hold {atoms} atoms; ask for less width or thickness")
     return cell.repeated(nx, ny, nz)
 
 
