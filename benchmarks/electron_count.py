@@ -72,12 +72,15 @@ def main() -> None:
         while len(errors) < cells:
             structure, grid = random_case(rng)
             try:
-                split = len(errors) % 50 == 0  # a hundred times the work
+                split = len(errors) % 500 == 0  # a hundred times the work
                 errors.append(error(model, structure, grid, split) / valence_electrons(structure))
             except InputError as problem:
                 if "apart" not in str(problem):
                     raise
                 refused += 1
+                continue
+            if len(errors) % 1000 == 0:
+                print(f"{len(errors)} cells, worst so far {max(errors):.1e}", file=sys.stderr, flush=True)
         minutes = (time.perf_counter() - began) / 60.0
         print(
             f"{readout:10s} {cells:7d} {refused:9d}   {max(errors):22.1e}   {np.median(errors):.1e}   {minutes:8.1f}"
