@@ -26,8 +26,8 @@ from rhotem.models.tensor import coupling, directions, part
 CUTOFF, DECAY = 5.0, 4.5
 #: Added to the spread of features when they are standardised: those that hardly vary stay small.
 SMALLEST = 1e-2
-#: Edges handled at once.
-EDGES_AT_ONCE = 20_000
+#: Edges handled at once, so that what they need stays in the cache of a core.
+EDGES_AT_ONCE = 1_000
 #: Bessel functions, width of the radial networks, elements known.
 BESSEL, WIDTH, SPECIES = 8, 64, 89
 #: 1/sqrt of the mean of SiLU² over a normal distribution: how e3nn normalises activations.
