@@ -6,6 +6,7 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.grid import smooth_length
 from rhotem.structure.orient import ImagingCell
 
+
 def supercell_for_probe(cell: ImagingCell, width: float, thickness_nm: float | None = None) -> ImagingCell:
     """Repeat a cell across the beam until a probe (or a defect and its surroundings) fits, and along it to a thickness.
 
