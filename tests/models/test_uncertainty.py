@@ -183,6 +183,11 @@ def test_stored_beside_the_weights_bit_for_bit(source, calibration, tmp_path):
     again = load_calibration(source.path)
     assert (again.weights == calibration.weights).all() and again.potential_factor == 3.0
     np.testing.assert_allclose(again.bank.features, calibration.bank.features, rtol=1e-6)
+    weights = source.path.read_bytes()
+    source.path.write_bytes(weights[:-4] + bytes(4))
+    with pytest.raises(InputError, match="other weights"):
+        load_calibration(source.path)
+    source.path.write_bytes(weights)
     (tmp_path / "ensemble.uncertainty.json").write_text("{}")
     with pytest.raises(InputError, match="damaged"):
         load_calibration(source.path)

@@ -1,5 +1,6 @@
 """Error bars of a learned density: from spread of the members, size, place and novelty; calibrated."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -220,8 +221,14 @@ def save_calibration(weights: Path, calibration: Calibration) -> Path:
     path = uncertainty_path(weights)
     numbers = torch.tensor([*calibration.weights, calibration.factor, calibration.potential_factor])
     save_tensors(path, {"scale": numbers.double(), **calibration.bank.tensors()})
-    write_json(path.with_suffix(".json"), {"columns": list(COLUMNS), "level": LEVEL, "report": calibration.report})
+    content = {"columns": list(COLUMNS), "level": LEVEL, "weights": fingerprint(weights), "report": calibration.report}
+    write_json(path.with_suffix(".json"), content)
     return path
+
+
+def fingerprint(weights: Path) -> str:
+    """SHA-256 of a file of weights: error bars of others are worth nothing."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def load_calibration(weights: Path) -> Calibration:
@@ -244,6 +251,8 @@ def load_calibration(weights: Path) -> Calibration:
         numbers = tensors["scale"].double().numpy()
         if side["columns"] != list(COLUMNS) or len(numbers) != len(COLUMNS) + 2:
             raise KeyError("columns")
+        if side["weights"] != fingerprint(weights):
+            raise InputError(f"calibration {path}: made for other weights than {weights.name}; calibrate again")
         bank = NoveltyBank.from_tensors(tensors)
         return Calibration(numbers[:-2], float(numbers[-2]), float(numbers[-1]), bank, side["report"])
     except (OSError, ValueError, KeyError) as error:
