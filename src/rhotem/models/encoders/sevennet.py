@@ -151,18 +151,15 @@ class SevenNet(nn.Module):
         # the two published sets end their edges differently
         end = _decay(length) if self.lmax == 2 else end_function(length / CUTOFF)
         radial, harmonics = waves * end[:, None], directions(graph.vectors, self.lmax)
-        sign = torch.cat([harmonics.new_full((2 * l + 1,), (-1.0) ** l) for l in range(self.lmax + 1)])
         start = self.embedding[species] / math.sqrt(SPECIES)
-        scalars: list[torch.Tensor] = [start.new_zeros(len(start), self.channels[0]) for _ in self.layers]
-        tensors: list[torch.Tensor] = []
-        for angular, flip in ((harmonics, 1.0), (harmonics * sign, -1.0)):
-            x = [start[:, None]]
-            for n, layer in enumerate(self.layers):
-                x = layer(x, graph, radial, angular)
-                scalars[n] = scalars[n] + 0.5 * x[0][:, 0]
-            polar = [0.5 * flip**l * t for l, t in enumerate(x)][1:]
-            tensors = [a + b for a, b in zip(tensors, polar, strict=True)] if tensors else polar
-        return torch.cat(scalars + [t.flatten(1) for t in tensors], dim=1)
+        # the structure and its image under inversion side by side: they share distances, and Y changes by (−1)^l
+        x = [start[:, None, None].expand(-1, 1, 2, -1)]
+        scalars = []
+        for layer in self.layers:
+            x = layer(x, graph, radial, harmonics)
+            scalars.append(x[0].mean(2)[:, 0])
+        polar = [0.5 * (t[:, :, 0] + (-1.0) ** l * t[:, :, 1]) for l, t in enumerate(x)][1:]
+        return torch.cat(scalars + [t.flatten(1) for t in polar], dim=1)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -172,7 +169,10 @@ class SevenNet(nn.Module):
 
 
 class _Layer(nn.Module):
-    """One interaction: linear, convolution over the edges, linear, self-connection, gate. Lists over l of (N, m, K)."""
+    """One interaction: linear, convolution over the edges, linear, self-connection, gate.
+
+    Features are lists over l of (N, 2l+1, 2, K): the structure, and its image under inversion.
+    """
 
     def __init__(self, before: tuple[int, ...], after: tuple[int, ...]) -> None:
         super().__init__()
@@ -222,14 +222,16 @@ class _Layer(nn.Module):
             weights = weights @ w / math.sqrt(len(w))
             if n < len(self.radial) - 1:
                 weights = SILU * nn.functional.silu(weights)
-        gathered = [s[neighbour] for s in sent]
+        gathered = [s[neighbour].flatten(2) for s in sent]
         sums: list[list[torch.Tensor]] = [[] for _ in self.after]
         for (l1, l2, l3), weight in zip(self.paths, weights.split(self.widths, dim=1), strict=True):
             table = getattr(self, f"c{l1}{l2}{l3}")
             matrix = torch.einsum("eb,abc->eca", harmonics[:, part(l2)], table)
-            message = torch.bmm(matrix, gathered[l1]) * weight[:, None]
-            sums[l3].append(message.new_zeros(len(kept[0]), *message.shape[1:]).index_add(0, centre, message))
-        y = [torch.cat(s, dim=2) / self.denominator for s in sums]
+            both = torch.cat([weight, (-1.0) ** l2 * weight], dim=1)
+            message = torch.bmm(matrix, gathered[l1]) * both[:, None]
+            total = message.new_zeros(len(kept[0]), *message.shape[1:]).index_add(0, centre, message)
+            sums[l3].append(total.unflatten(2, (2, -1)))
+        y = [torch.cat(s, dim=-1) / self.denominator for s in sums]
         y = [a @ w / math.sqrt(len(w)) for a, w in zip(y, self.second, strict=True)]
         y = [a + kept[l] if l < len(kept) else a for l, a in enumerate(y)]
         scalars = SILU * nn.functional.silu(y[0])
