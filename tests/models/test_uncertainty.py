@@ -188,7 +188,7 @@ def test_stored_beside_the_weights_bit_for_bit(source, calibration, tmp_path):
     with pytest.raises(InputError, match="other weights"):
         load_calibration(source.path)
     source.path.write_bytes(weights)
-    (tmp_path / "ensemble.uncertainty.json").write_text("{}")
+    (tmp_path / "uncertainty" / "ensemble.json").write_text("{}")
     with pytest.raises(InputError, match="damaged"):
         load_calibration(source.path)
 
@@ -222,7 +222,7 @@ def test_a_run_is_calibrated_on_what_it_held_out(tmp_path):
     model = make_model(ModelSettings(nequip=SMALL, elements=[3, 8], members=3), seed=2)
     save_model(run / "model.safetensors", model, {"name": "hardly"})
     path, calibration = calibrate_run(run)
-    assert path == run / "model.uncertainty.safetensors"
+    assert path == run / "uncertainty" / "model.safetensors"
     found = assess(model.eval(), load_calibration(run / "model.safetensors"), read_labels([tmp_path])[1:])
     assert found["overall"]["coverage"] == pytest.approx(0.9, abs=0.03)
     assert set(calibration.report["families"]) == {"one", "two", "three", "four"}

@@ -212,13 +212,14 @@ def weighted_quantile(values: Array, shares: Array, level: float) -> float:
 
 
 def uncertainty_path(weights: Path) -> Path:
-    """Where the calibration of weights lies: beside them."""
-    return weights.with_name(f"{weights.stem}.uncertainty.safetensors")
+    """Where the calibration of weights lies: in the folder ``uncertainty`` beside them, apart from weights."""
+    return weights.parent / "uncertainty" / weights.name
 
 
 def save_calibration(weights: Path, calibration: Calibration) -> Path:
     """Write the calibration beside the weights: tensors, and numbers in JSON."""
     path = uncertainty_path(weights)
+    path.parent.mkdir(exist_ok=True)
     numbers = torch.tensor([*calibration.weights, calibration.factor, calibration.potential_factor])
     save_tensors(path, {"scale": numbers.double(), **calibration.bank.tensors()})
     content = {"columns": list(COLUMNS), "level": LEVEL, "weights": fingerprint(weights), "report": calibration.report}
