@@ -29,7 +29,7 @@ def no_source(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["LiF", "-o", "rho.dat"], "unknown density format"),
         (["LiF", "-o", "rho.gpw", "--source", "gpaw"], "cannot be written"),
-        (["LiCoO2", "-o", "rho.cube", "--kind", "spin"], "free-atoms gives no spin density"),
+        (["LiCoO2", "-o", "rho.cube", "--kind", "spin", "--source", "free-atoms"], "free-atoms gives no spin density"),
         (["LiCoO2", "-o", "rho.cube", "--kind", "spin", "--source", "model"], "model gives no spin density"),
         (["LiF", "-o", "rho.cube", "--kind", "spin", "--source", "gpaw"], "without spin: it has no magnetic element"),
     ],

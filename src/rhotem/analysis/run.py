@@ -19,7 +19,7 @@ from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.analysis.specimen import Specimen, direction, finest_sampling, oriented, specimen, structure
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import DensityField
-from rhotem.density.source import get_source
+from rhotem.density.source import default_source, get_source
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.presets import Preset, get_preset
 from rhotem.microscope.scan import Scan
@@ -108,15 +108,18 @@ def adjusted_preset(
     )
 
 
-def density(cut: Specimen | ImagingCell | Structure, source: str = "free-atoms", **options: Any) -> DensityField:
+def density(cut: Specimen | ImagingCell | Structure, source: str | None = None, **options: Any) -> DensityField:
     """Deformation density of the crystal from a source: its registered name or a density file.
+
+    None: the learned density, or free atoms where PyTorch is missing (`rhotem.density.source.default_source`).
 
     Of a specimen or imaging cell it is that of the crystal before rotation and strain: a file or a DFT run belongs to
     that frame, and the potential carries it over by fractional coordinates.
     """
     cell = cut.cell if isinstance(cut, Specimen) else cut
     crystal = cell.unrotated if isinstance(cell, ImagingCell) else cell
-    field = get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, DENSITY_SPACING))
+    grid = PeriodicGrid.from_spacing(crystal.cell, DENSITY_SPACING)
+    field = get_source(source or default_source(), **options)(crystal, grid)
     said = _slab_warnings(field)
     return (
         replace(field, record=field.record | {"warnings": [*field.record.get("warnings", ()), *said]})

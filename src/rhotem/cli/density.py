@@ -34,7 +34,7 @@ def density(
     structure: StructureArgument,
     output: OutFileOption,
     order: OrderOption = False,
-    source: SourceOption = "free-atoms",
+    source: SourceOption = "",
     kind: KindOption = "total",
     spacing: SpacingOption = 0.1,
     charge: DensityChargeOption = None,

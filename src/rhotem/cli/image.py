@@ -125,7 +125,7 @@ def image(
     keep_cell: KeepCellOption = False,
     phonons: PhononsOption = PHONONS,
     temperature: TemperatureOption = None,
-    source: SourceOption = "free-atoms",
+    source: SourceOption = "",
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,

@@ -35,12 +35,22 @@ def parse_tilt(text: str) -> tuple[float, float]:
 PANELS = ("Specimen", DENSITY, "Microscope", "Detectors and scan", "Computation", "Results")
 SPECIMEN, _, OPTICS, RECORDING, COMPUTING, RESULTS = PANELS
 
+
+def _source(given: str) -> str:
+    """The source asked for, or the best there is without asking for hours of DFT."""
+    from rhotem.density.source import default_source
+
+    return given or default_source()
+
+
 SourceOption = Annotated[
     str,
     typer.Option(
         "--source",
         "-s",
-        help="Source of the density: free-atoms, gpaw, model, an imported model, or a density file.",
+        help="Source of the density: free-atoms, gpaw, model (learned), an imported model, or a density file.",
+        callback=_source,
+        show_default="model; without PyTorch free-atoms",
         rich_help_panel=DENSITY,
     ),
 ]

@@ -48,7 +48,7 @@ def potential(
     zone_basis: ZoneBasisOption = "conventional",
     order: OrderOption = False,
     repeat: RepeatOption = "1,1,1",
-    source: SourceOption = "free-atoms",
+    source: SourceOption = "",
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,

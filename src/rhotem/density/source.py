@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +29,11 @@ class DensitySource(Protocol):
 def source_names() -> list[str]:
     """Names of the registered sources."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def default_source() -> str:
+    """The name "model", the learned density, where PyTorch can evaluate it; "free-atoms" elsewhere."""
+    return "model" if find_spec("torch") and "model" in source_names() else "free-atoms"
 
 
 def get_source(name: str, /, **options: Any) -> DensitySource:
