@@ -292,6 +292,8 @@ class PropertySuite:
             source(close, grid)
         with pytest.raises(InputError, match="no atoms"):
             source(Structure(ase.Atoms(cell=np.eye(3) * 4.0, pbc=True)), grid)
+        with pytest.raises(InputError, match="no volume"):
+            prepared(source.model, Structure(ase.Atoms([8], [[0, 0, 0]])))
         slab = Structure(ase.Atoms([8], [[0, 0, 0]], cell=np.diag([4.0, 4.0, 20.0]), pbc=True), charge=1.0)
         with pytest.raises(InputError, match="vacuum"):
             source(slab, PeriodicGrid(slab.cell, (8, 8, 40)))

@@ -65,7 +65,7 @@ def build_graph(
     Raises
     ------
     InputError
-        If there are no atoms, positions are not finite, or two atoms are closer than 0.5 Å.
+        If there are no atoms or no cell, positions are not finite, or two atoms are closer than 0.5 Å.
     """
     z = np.asarray(numbers, dtype=np.int64)
     r = np.asarray(positions, dtype=float).reshape(-1, 3)
@@ -73,6 +73,8 @@ def build_graph(
         raise InputError("model: the structure has no atoms; give at least one")
     if not np.isfinite(r).all() or not np.isfinite(charge):
         raise InputError("model: positions or charge are not finite numbers; check the structure file")
+    if not abs(np.linalg.det(np.asarray(cell, dtype=float).reshape(3, 3))) > 1e-6:
+        raise InputError("model: the cell has no volume; give three lattice vectors, vacuum included for a molecule")
     centre, neighbour, vectors = atom_pairs(r, np.asarray(cell, dtype=float), cutoff)
     length = np.linalg.norm(vectors, axis=1)
     if len(length) and length.min() < CLOSEST:
