@@ -117,6 +117,9 @@ def draw(rows: list[dict[str, float]], path: Path) -> None:
     left.legend(frameon=False)
     right.semilogx(atoms, [r["grid_GB"] for r in rows], "o-")
     right.set(xlabel="atoms", ylabel="peak memory (GB)", ylim=(0, None))
+    for axes in (left, right):
+        axes.set_xticks(atoms, [f"{n:,.0f}" for n in atoms])
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     figure.savefig(path, dpi=110)
 
 
