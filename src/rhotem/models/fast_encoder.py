@@ -26,9 +26,11 @@ from rhotem.models.tensor import directions, invariants, size
 
 #: Edges a thread works on at once: their weights (3 kB each) should stay in its cache.
 EDGES_AT_ONCE = 1000
-#: Share of the allowed memory for what atoms know between layers; the rest is for edges and results.
-SHARE = 0.5
-#: States always held, 20 kB each: with fewer, hardly any atom would be evaluated but for its neighbours' sake.
+#: Such pieces whose features are read out together: small matrix products cost what calling them costs.
+READ_AT_ONCE = 8
+#: Share of the allowed memory for what atoms know between layers; the rest is for edges.
+SHARE = 0.8
+#: States always held, 12 kB each: with fewer, hardly any atom would be evaluated but for its neighbours' sake.
 LEAST = 2000
 
 Consumer = Callable[[npt.NDArray[np.int64], AtomFeatures], None]
@@ -105,8 +107,9 @@ class FastEncoder:
     def bytes_per_atom(self) -> float:
         """Memory of what one atom knows between layers."""
         s = self.encoder.settings
-        numbers = s.scalars + size(s.lmax) * s.channels + (s.layers - 1) * size(s.lmax) * 2 * s.channels
-        return 2.0 * numbers * torch.finfo(self.dtype).bits / 8
+        # scalars, hidden and kept tensors; the part of them that is sent is a copy
+        numbers = s.scalars + size(s.lmax) * s.channels * (1 + 2 * (s.layers - 1)) + size(s.lmax_sent) * s.channels
+        return 1.1 * numbers * torch.finfo(self.dtype).bits / 8
 
     def run(self, consume: Consumer, memory: float | None = None, progress: Progress = silent) -> None:
         """Call ``consume(rows, features)`` for all classes, a few at a time and from several threads.
@@ -159,7 +162,8 @@ class FastEncoder:
             work = _Layer(self, level, layer, before, place[self.kinds[level - 1]])
             chunks = list(self._chunks(self.firsts[level][wanted[level]]))
             if last:
-                jobs = [pool.submit(work.consume, atoms, wanted[level][part], consume) for part, atoms in chunks]
+                groups = [chunks[i : i + READ_AT_ONCE] for i in range(0, len(chunks), READ_AT_ONCE)]
+                jobs = [pool.submit(work.consume, group, wanted[level], consume) for group in groups]
             else:
                 after = work.empty(len(wanted[level]))
                 jobs = [pool.submit(work.store, atoms, part, after) for part, atoms in chunks]
@@ -215,11 +219,14 @@ class _Layer:
         scalars, hidden, kept = self._evaluate(atoms)
         after.scalars[part], after.hidden[part], after.kept[part] = scalars, hidden(), kept  # type: ignore[index]
 
-    def consume(self, atoms: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], consumer: Consumer) -> None:
-        """Evaluate some atoms and hand their features on."""
-        scalars, _, kept = self._evaluate(atoms)
+    def consume(
+        self, group: list[tuple[slice, npt.NDArray[np.int64]]], rows: npt.NDArray[np.int64], consumer: Consumer
+    ) -> None:
+        """Evaluate some chunks of atoms and hand their features on together."""
+        scalars, _, kept = zip(*(self._evaluate(atoms) for _, atoms in group), strict=True)
         with torch.no_grad():
-            consumer(rows, AtomFeatures(scalars, kept))
+            own = np.concatenate([rows[part] for part, _ in group])
+            consumer(own, AtomFeatures(torch.cat(scalars), torch.cat(kept)))
 
     def _evaluate(self, atoms: npt.NDArray[np.int64]) -> tuple[torch.Tensor, Callable[[], torch.Tensor], torch.Tensor]:
         """Scalars, hidden tensors (when called) and kept tensors of atoms after the layer."""

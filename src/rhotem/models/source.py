@@ -294,7 +294,7 @@ class SharpTerms(Sequence[OneCentre]):
 
 
 def _room(model: DensityModel, structure: Structure, grid: PeriodicGrid, memory: float | None) -> float | None:
-    """Bytes left for the encoder beside the program, the values on the grid, and coefficients (twice for a moment)."""
+    """Bytes left for the encoder beside the program and the coefficients; values on the grid come after it."""
     if memory is None:
         return None
     coefficients = 8.0 * sum(b.coefficients for b in model.readout.blocks) * len(structure)
@@ -304,7 +304,7 @@ def _room(model: DensityModel, structure: Structure, grid: PeriodicGrid, memory:
             f"model: the density of {len(structure)} atoms on {grid.size} grid points takes {needed / 1e9:.1f} GB, "
             f"{memory / 1e9:.1f} GB allowed; use a coarser grid or a smaller cell"
         )
-    return memory - needed
+    return memory - PROGRAM - coefficients
 
 
 def _check_charge(structure: Structure) -> None:
