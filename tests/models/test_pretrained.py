@@ -22,6 +22,7 @@ def atoms() -> ase.Atoms:
     return ase.Atoms([27, 8, 3, 8], SITES @ CELL, cell=CELL, pbc=True)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("own", "original", "channels"),
