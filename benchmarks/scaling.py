@@ -59,14 +59,14 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def measure(atoms: int, perfect: bool, memory: float | None) -> dict[str, float]:
+def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[str, float]:
     """One size, stage by stage."""
     from rhotem.core import PeriodicGrid
     from rhotem.models.grid import counted_on_grid, on_grid
     from rhotem.models.source import Model, _room, atom_coefficients
     from rhotem.structure.model import Structure
 
-    model = Model().model
+    model = Model(name).model
     small = Structure(licoo2(24, perfect=True))
     grid = PeriodicGrid.from_spacing(small.cell, 0.3)
     counted_on_grid(model, atom_coefficients(model, small), small.positions, grid)
@@ -128,18 +128,27 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[96, 768, 6144, 49152, 131072])
     parser.add_argument("--perfect", action="store_true")
     parser.add_argument("--memory", type=parse_memory, default=None)
+    parser.add_argument("--model", default="default", help="weights; compiled and tiled if their encoder is nequip")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.one, options.perfect, options.memory)))
+        print(json.dumps(measure(options.one, options.perfect, options.memory, options.model)))
         return
     rows = []
     print(f"{'atoms':>8s} {'voxels':>11s} {'encoder s':>10s} {'atoms/s':>8s} {'grid s':>8s} {'voxels/s':>10s} "
           f"{'wall s':>7s} {'peak GB':>8s} {'electrons off / valence':>24s}")  # fmt: skip
     for size in options.sizes:
-        command = [sys.executable, __file__, "--one", str(size), *(["--perfect"] if options.perfect else [])]
+        command = [
+            sys.executable,
+            __file__,
+            "--one",
+            str(size),
+            "--model",
+            options.model,
+            *(["--perfect"] if options.perfect else []),
+        ]
         if options.memory:
             command += ["--memory", f"{options.memory / 1e9}GB"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -7,14 +7,24 @@ import pytest
 
 from rhotem.core import MemoryLimitError, PeriodicGrid
 from rhotem.density.convert import as_kind
+from rhotem.models.checkpoint import save_model
 from rhotem.models.fast_repeats import find_repetition
+from rhotem.models.model import ModelSettings, make_model
 from rhotem.models.source import Model
 from rhotem.structure.model import Structure
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model(positive="off")
+def path(tmp_path_factory) -> str:
+    """Random weights of the encoder that is compiled."""
+    target = tmp_path_factory.mktemp("model") / "m.safetensors"
+    save_model(target, make_model(ModelSettings(elements=[3, 9, 11]), seed=1), {"name": "test"})
+    return str(target)
+
+
+@pytest.fixture(scope="module")
+def model(path) -> Model:
+    return Model(path, positive="off")
 
 
 def salt(repeat: tuple[int, int, int], moved: float = 0.0) -> Structure:
@@ -52,17 +62,17 @@ def test_a_repeated_cell_is_the_cell_repeated(model):
     )
 
 
-def test_little_memory_changes_nothing_and_too_little_is_refused():
+def test_little_memory_changes_nothing_and_too_little_is_refused(path):
     atoms = salt((5, 4, 4)).atoms
     atoms.positions += np.random.default_rng(0).normal(0.0, 0.02, atoms.positions.shape)
     structure = Structure(atoms)
     grid = PeriodicGrid.from_spacing(structure.cell, 0.4)
-    whole, little = (Model(positive="off", memory=m)(structure, grid) for m in (None, 5.06e8))
+    whole, little = (Model(path, positive="off", memory=m)(structure, grid) for m in (None, 5.06e8))
     peak = np.abs(whole.values).max()
     np.testing.assert_allclose(little.values, whole.values, atol=1e-5 * peak)
     np.testing.assert_allclose(little.one_centre[7].values, whole.one_centre[7].values, atol=1e-5)
     with pytest.raises(MemoryLimitError, match="coarser grid"):
-        Model(memory=5.0e8)(structure, grid)
+        Model(path, memory=5.0e8)(structure, grid)
 
 
 def test_the_count_is_exact_in_a_cell_of_two_thousand_atoms(model):
