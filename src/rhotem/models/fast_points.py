@@ -3,6 +3,7 @@
 Pairs of points and atoms are never stored: the kernels go over the images near the cell twice, forth and back.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,15 @@ class _AtPoints(torch.autograd.Function):
     def forward(ctx: Any, coefficients: torch.Tensor, given: tuple) -> torch.Tensor:
         ctx.given, ctx.shape = given, coefficients.shape
         values = np.zeros(len(given[0]), dtype=np.float32)
-        _forward(coefficients.detach().contiguous().numpy(), *given, values)
+        kernel: Callable[..., None] = _forward
+        kernel(coefficients.detach().contiguous().numpy(), *given, values)
         return torch.from_numpy(values)
 
     @staticmethod
     def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor, None]:
         gradient = np.zeros(ctx.shape, dtype=np.float32)
-        _backward(outer[0].contiguous().numpy(), *ctx.given, gradient)
+        kernel: Callable[..., None] = _backward
+        kernel(outer[0].contiguous().numpy(), *ctx.given, gradient)
         return torch.from_numpy(gradient), None
 
 

@@ -1,7 +1,6 @@
 """Training: resumable bit for bit on a CPU, everything it did in one folder."""
 
 import copy
-import csv
 import json
 import math
 import time
@@ -27,17 +26,10 @@ from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.evaluate import evaluate_label, overall
 from rhotem.models.fast_points import LMAX, at_points
 from rhotem.models.graph import Graph, join
+from rhotem.models.log import MEASURED, append, learning_curve, trim
 from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
 from rhotem.models.model import DensityModel, make_model
 from rhotem.models.split import Split, split
-
-#: Parts that are not trained on, and what is watched of them; free atoms have 1, 1 and free_atom_nmae_percent.
-WATCHED = ("family", "validation", "rattled", "unseen")
-MEASURED = ("deformation_error", "potential_error_ratio", "nmae_valence_percent", "free_atom_nmae_percent")
-COLUMNS = (
-    *("step", "minutes", "learning_rate", "loss", "voxel_error", "potential_error"),
-    *(f"{part}_{name}" for part in WATCHED for name in MEASURED),
-)
 
 
 class Trainer:
@@ -240,13 +232,7 @@ class Trainer:
         for name, watched in self.watched.items():
             measured = np.array([w.measure(self.average, self.device) for w in watched]).mean(0)
             row |= {f"{name}_{column}": float(value) for column, value in zip(MEASURED, measured, strict=True)}
-        path = self.folder / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
-            if fresh:
-                writer.writeheader()
-            writer.writerow({k: (f"{v:.5g}" if isinstance(v, float) else v) for k, v in row.items()})
+        append(self.folder, row)
         goal = next((row[f"{k}_deformation_error"] for k in ("validation", "family") if k in self.watched), losses[0])
         self.waited = 0 if goal < self.best else self.waited + 1
         self.best = min(self.best, float(goal))
@@ -322,7 +308,7 @@ class Trainer:
             self.best = math.inf if state["best"] is None else state["best"]
         except (KeyError, ValueError, RuntimeError, OSError) as error:
             raise InputError(f"run {self.folder}: its state is damaged ({error}); remove it to start anew") from error
-        _trim_log(self.folder / "log.csv", self.step)
+        trim(self.folder, self.step)
 
     def _identity(self) -> dict:
         content = self.config.model_dump(mode="json")
@@ -390,39 +376,3 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device {name}: torch finds no CUDA device; give cpu")
     return device
-
-
-def _trim_log(path: Path, step: int) -> None:
-    """Drop rows after the step that a run continues from."""
-    if not path.exists():
-        return
-    with path.open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def learning_curve(folder: Path) -> None:
-    """Draw ``learning-curve.png`` from ``log.csv``."""
-    from matplotlib.figure import Figure
-
-    with (folder / "log.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for column, label in (
-        ("voxel_error", "training voxels"),
-        ("family_deformation_error", "held out, in family"),
-        ("validation_deformation_error", "validation"),
-        ("rattled_deformation_error", "copies of training structures"),
-        ("unseen_deformation_error", "unseen chemistry"),
-    ):
-        points = [(int(r["step"]), float(r[column])) for r in rows if r.get(column)]
-        if points:
-            axes.plot(*zip(*points, strict=True), label=label)
-    axes.axhline(1.0, color="grey", lw=0.8, ls="--", label="free atoms")
-    axes.set(xlabel="step", ylabel="deformation error", yscale="log")
-    axes.legend()
-    figure.savefig(folder / "learning-curve.png", dpi=150)
