@@ -83,8 +83,12 @@ def test_files_stay_small():
     """Sources can be read in one go; the repository can be cloned quickly."""
     long = [p.name for p in tracked("src/*.py") if len(p.read_text().splitlines()) > 400]
     assert not long, f"over 400 lines: {long}"
-    large = [str(p.relative_to(ROOT)) for p in tracked() if p.stat().st_size > 8e6]
+    weights = [p for p in tracked() if p.suffix == ".safetensors"]
+    assert sum(p.stat().st_size for p in weights) <= 20e6, "weights of all networks: over 20 MB"
+    large = [str(p.relative_to(ROOT)) for p in tracked() if p not in weights and p.stat().st_size > 8e6]
     assert not large, f"over 8 MB: {large}"
+    labels = sum(p.stat().st_size for p in tracked() if p.is_relative_to(ROOT / "data" / "labels"))
+    assert labels <= 45e6, "labels: over 45 MB"
 
 
 def test_rooms_import_one_way():
