@@ -109,6 +109,19 @@ PROTOTYPES: dict[str, Prototype] = {
         ),
         "phosphate",
     ),
+    # NaV2(PO4)3: the framework of Na3V2(PO4)3 with the first sodium site full and the second empty
+    "nasicon": Prototype(
+        167,
+        _hexagonal(8.729, 21.804),
+        (
+            ("Na", 0, 0, 0),
+            ("V", 0, 0, 0.1470),
+            ("P", 0.2945, 0, 0.25),
+            ("O", 0.1770, 0.9690, 0.1936),
+            ("O", 0.1900, 0.1680, 0.0875),
+        ),
+        "phosphate",
+    ),
     # spinels and tunnel structures
     "spinel": Prototype(
         227,

@@ -96,7 +96,7 @@ def _olivine(rng: Rng) -> dict[str, Any]:
 
 
 def _poly_anion(rng: Rng) -> dict[str, Any]:
-    prototype = str(rng.choice(["li3po4-beta", "li2msio4", "berlinite"]))
+    prototype = str(rng.choice(["li3po4-beta", "li2msio4", "berlinite", "nasicon"]))
     replace: dict[str, str] = {}
     if prototype == "li2msio4":
         host = str(rng.choice(["Fe", "Mn", "Co", "Mg"]))
@@ -104,9 +104,12 @@ def _poly_anion(rng: Rng) -> dict[str, Any]:
     elif prototype == "berlinite":
         host = str(rng.choice(["Fe", "Al", "Mn"]))
         replace = {"Fe": host} if host != "Fe" else {}
+    elif prototype == "nasicon":
+        host = str(rng.choice(["V", "Ti", "Zr", "Fe"]))
+        replace = {"V": host} if host != "V" else {}
     elif rng.random() < 0.5:
         replace = {"Li": "Na"}
-    alkali = replace.get("Li", "Li")
+    alkali = "Na" if prototype == "nasicon" else replace.get("Li", "Li")
     vacancies = int(rng.integers(0, 3)) if prototype != "berlinite" else 0
     return {"prototype": prototype, "replace": replace, "remove": {alkali: vacancies} if vacancies else {}}
 
