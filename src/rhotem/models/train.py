@@ -33,9 +33,12 @@ from rhotem.models.split import Split, split
 
 
 class Trainer:
-    """The state of a run: weights, their average, the optimiser, the generator, the step."""
+    """The state of a run: weights, their average, the optimiser, the generator, the step.
 
-    def __init__(self, config: Config, progress: Progress = silent) -> None:
+    ``labels``: those of the configuration where they have been read already (several runs in one process).
+    """
+
+    def __init__(self, config: Config, progress: Progress = silent, labels: Sequence[Label] | None = None) -> None:
         self.config = config
         t = config.train
         if t.threads:
@@ -43,7 +46,8 @@ class Trainer:
         self.device = pick_device(t.device)
         self.folder = Path(config.out)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.split: Split = split(read_labels(config.data.labels, progress), config.data, t.seed)
+        read = read_labels(config.data.labels, progress) if labels is None else labels
+        self.split: Split = split(read, config.data, t.seed)
         elements = sorted({int(z) for label in self.split.train for z in label.structure.numbers})
         self.model = self._make(elements).to(self.device)
         self.average = copy.deepcopy(self.model)
