@@ -17,6 +17,7 @@ from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.supercell import imaging_grid, lateral_repeats, repeated_grid, thickness_repeats
+from rhotem.structure.vacuum import widest_gap
 
 #: Thickest slice in Å; thinner than the atomic layers of close-packed zone axes.
 SLICE_THICKNESS = 2.0
@@ -178,16 +179,12 @@ def _entrance_first(cell: ImagingCell) -> tuple[ImagingCell, float]:
 
     A slab across the end of the cell would be met in two halves.
     """
-    length = float(cell.lengths[2])
-    heights = np.sort(np.mod(cell.structure.positions[:, 2], length))
-    gaps = np.diff(np.append(heights, heights[0] + length))
-    widest = int(gaps.argmax())
-    if gaps[widest] < VACUUM:
+    start, width, length = widest_gap(cell.structure, 2)
+    if width < VACUUM:
         return cell, 0.0
-    first = heights[(widest + 1) % len(heights)]
     atoms = cell.structure.atoms.copy()
-    atoms.positions[:, 2] = np.mod(atoms.positions[:, 2] - first + 1e-6, length) + ENTRANCE
-    return replace(cell, structure=replace(cell.structure, atoms=atoms)), float(gaps[widest])
+    atoms.positions[:, 2] = np.mod(atoms.positions[:, 2] - start - width + 1e-6, length) + ENTRANCE
+    return replace(cell, structure=replace(cell.structure, atoms=atoms)), width
 
 
 def _repeats_along(

@@ -14,7 +14,6 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.models.checkpoint import find_model, load_model
 from rhotem.models.dataset import Label, make_probes, read_labels
 from rhotem.models.loss import plane_indices
-from rhotem.models.members import member_coefficients
 from rhotem.models.model import DensityModel
 from rhotem.models.novelty import NoveltyBank, auroc, learn
 from rhotem.models.readouts.fourier import fourier, make_tables
@@ -177,7 +176,7 @@ def at_points(model: DensityModel, label: Label, points: Array) -> tuple[Array, 
         if model.settings.members == 1:
             mean = model.readout.at_points(prepared(model, label.structure), probes).double().cpu().numpy()
             return mean, np.zeros_like(mean)
-        given = member_coefficients(model, label.structure)
+        given = prepared(model, label.structure, members=True)
         each = [model.readout.at_points(tuple(c[k] for c in given), probes) for k in range(model.settings.members)]
         values = torch.stack(each).double().cpu().numpy()
     return values.mean(0), values.std(0, ddof=1)
@@ -194,7 +193,7 @@ def projected_potential_errors(model: DensityModel, label: Label, rng: np.random
     g = h @ label.grid.reciprocal
     reference = label.grid.fourier(label.deformation)[tuple((h % np.array(label.grid.shape)).T)]
     tables = make_tables(model.readout.blocks, g, label.structure.positions, label.grid.volume)
-    given = member_coefficients(model, label.structure)
+    given = prepared(model, label.structure, members=True)
     each = np.stack([fourier(tuple(c[k].cpu() for c in given), tables).numpy() for k in range(model.settings.members)])
     errors, spreads = [], []
     for axis in range(3):

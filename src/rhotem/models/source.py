@@ -22,7 +22,9 @@ from rhotem.models.graph import build_graph
 from rhotem.models.grid import Kernel, counted_on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.radial import Block
+from rhotem.models.target import minus_free_atoms
 from rhotem.structure.model import Structure
+from rhotem.structure.vacuum import widest_gap
 
 #: Radii of one-centre parts, and the empty gap (Å) from which a cell counts as a slab.
 RADII, VACUUM = 160, 6.0
@@ -146,7 +148,10 @@ class Model:
             values, correction = _repeated(self.model, given, structure, grid)
             held = self.model.readout.atom_electrons(given).tolist()
             record = {"electrons_by_atom": held, "grid_count_correction_e": correction}
-            return values, SharpTerms(self.model.readout.blocks[0], given[0].numpy()), record
+            sharp: Sequence[OneCentre] = SharpTerms(self.model.readout.blocks[0], given[0].numpy())
+            if self.model.settings.target == "density":
+                sharp = (*sharp, *minus_free_atoms(structure))
+            return values, sharp, record
         result = on_gated_grid(self.model, given, structure, grid, split=True)
         record = {
             "electrons_by_atom": result.electrons.tolist(),
@@ -206,7 +211,7 @@ def atom_coefficients(
     memory: float | None = None,
     progress: Progress = silent,
 ) -> tuple[torch.Tensor, ...]:
-    """Coefficients of every atom in float64 on the CPU, their electrons exactly −q.
+    """Coefficients of every atom in float64 on the CPU, their electrons exactly −q (N_valence − q where n is drawn).
 
     ``kernel="plain"`` computes as in training; otherwise compiled where that is possible, within ``memory`` bytes.
 
@@ -226,7 +231,7 @@ def atom_coefficients(
         float((c[..., 0] @ torch.from_numpy(b.electrons)).sum())
         for c, b in zip(result, model.readout.blocks, strict=True)
     )
-    result[-1][:, -1, 0] += (-structure.charge - held) / (len(structure) * electrons[-1])
+    result[-1][:, -1, 0] += (model.readout.electrons_of(structure) - held) / (len(structure) * electrons[-1])
     return result
 
 
@@ -245,8 +250,8 @@ def _repeated(
     return np.tile(values, repetition.counts), moved * float(counts.prod())
 
 
-def prepared(model: DensityModel, structure: Structure) -> tuple[torch.Tensor, ...]:
-    """What the readout needs of every atom, on the model's device.
+def prepared(model: DensityModel, structure: Structure, members: bool = False) -> tuple[torch.Tensor, ...]:
+    """What the readout needs of every atom, on the model's device; of every member with ``members``.
 
     Raises
     ------
@@ -259,7 +264,7 @@ def prepared(model: DensityModel, structure: Structure) -> tuple[torch.Tensor, .
     graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff, structure.charge)
     try:
         with torch.no_grad():
-            return model(graph.to(parameter.device, parameter.dtype))
+            return (model.member_coefficients if members else model)(graph.to(parameter.device, parameter.dtype))
     except RuntimeError as error:  # torch's word for it
         if "memory" not in str(error):
             raise
@@ -311,11 +316,9 @@ def _check_charge(structure: Structure) -> None:
     """Refuse charged slabs: their background would fill the vacuum."""
     if not structure.charge:
         return
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
-    fractional = np.sort(structure.atoms.get_scaled_positions(wrap=True), axis=0)
-    gaps = np.diff(np.concatenate([fractional, fractional[:1] + 1.0]), axis=0).max(axis=0) * heights
-    if gaps.max() > VACUUM:
+    gap = max(widest_gap(structure, axis)[1] for axis in range(3))
+    if gap > VACUUM:
         raise InputError(
-            f"charge {structure.charge:+g} e in a cell with {gaps.max():.1f} Å of vacuum: the compensating background "
+            f"charge {structure.charge:+g} e in a cell with {gap:.1f} Å of vacuum: the compensating background "
             "would fill it; use a neutral slab"
         )

@@ -14,7 +14,6 @@ import torch
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.models.checkpoint import load_tensors, save_tensors, write_json
 from rhotem.models.grid import on_grid
-from rhotem.models.members import member_coefficients
 from rhotem.models.model import DensityModel
 from rhotem.models.novelty import NoveltyBank
 from rhotem.models.source import prepared
@@ -121,7 +120,7 @@ def member_statistics(model: DensityModel, structure: Structure, grid: PeriodicG
     if members == 1:
         mean = on_grid(model, prepared(model, structure), structure.positions, grid)
         return mean, np.zeros_like(mean)
-    given = member_coefficients(model, structure)
+    given = prepared(model, structure, members=True)
     total, squares = np.zeros(grid.shape), np.zeros(grid.shape)
     for k in range(members):
         values = on_grid(model, tuple(c[k] for c in given), structure.positions, grid)

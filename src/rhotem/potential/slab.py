@@ -24,6 +24,7 @@ from rhotem.potential.deformation import check_field, crystal_shift
 from rhotem.potential.parametrizations import FormFactor
 from rhotem.potential.slices import PotentialSlices
 from rhotem.structure.model import Structure
+from rhotem.structure.vacuum import widest_gap
 
 if TYPE_CHECKING:
     from rhotem.structure.orient import ImagingCell
@@ -83,16 +84,11 @@ class SlabReference:
 
 def find_vacuum(structure: Structure, least: float = VACUUM) -> tuple[int, float, float] | None:
     """Axis, centre and width (Å along the normal) of the widest gap between atomic planes; None below ``least``."""
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(structure.cell).T, axis=1)
     found = None
     for axis in range(3):
-        planes = np.sort(np.mod(structure.atoms.get_scaled_positions(wrap=False)[:, axis], 1.0))
-        gaps = np.diff(np.append(planes, planes[0] + 1.0))
-        widest = int(gaps.argmax())
-        width = float(gaps[widest] * heights[axis])
+        start, width, period = widest_gap(structure, axis)
         if width >= least and (found is None or width > found[2]):
-            centre = np.mod(planes[widest] + gaps[widest] / 2.0, 1.0) * heights[axis]
-            found = (axis, float(centre), width)
+            found = (axis, float(np.mod(start + width / 2.0, period)), width)
     return found
 
 

@@ -1,0 +1,27 @@
+"""Empty space in a cell: slabs."""
+
+import numpy as np
+
+from rhotem.structure.model import Structure
+
+
+def widest_gap(structure: Structure, axis: int) -> tuple[float, float, float]:
+    """The widest gap between atomic planes across a lattice vector.
+
+    Parameters
+    ----------
+    structure : Structure
+    axis : int
+        Lattice vector across the planes, which are spanned by the other two.
+
+    Returns
+    -------
+    start, width, period : float
+        In Å along the normal of the planes: height of the last plane before the gap, counted from the cell's origin;
+        width of the gap; height of the cell.
+    """
+    period = float(1.0 / np.linalg.norm(np.linalg.inv(structure.cell)[:, axis]))
+    planes = np.sort(np.mod(structure.atoms.get_scaled_positions(wrap=False)[:, axis], 1.0))
+    gaps = np.diff(np.append(planes, planes[0] + 1.0))
+    widest = int(gaps.argmax())
+    return float(planes[widest]) * period, float(gaps[widest]) * period, period
