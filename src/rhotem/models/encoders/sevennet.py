@@ -64,7 +64,7 @@ class Pretrained(nn.Module):
         super().__init__()
         channels = CHANNELS[settings.name]
         self.body = SevenNet(channels, settings.layers)
-        given = {"extra": self.body.widths[0], "extra_tensors": channels[1:], "cutoff": CUTOFF}
+        given = {"extra": self.body.widths[0], "extra_tensors": channels[1 : nequip.lmax + 1], "cutoff": CUTOFF}
         self.top = Nequip(nequip.model_copy(update=given))
         self.settings = self.top.settings
         self.cutoff = CUTOFF
