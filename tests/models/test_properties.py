@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from rhotem.density.field import DensityField
+from rhotem.density.superpose import superpose
 from rhotem.models.dataset import make_probes
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
 from rhotem.models.encoders.sevennet import SevenNetSettings
 from rhotem.models.gated_field import at
 from rhotem.models.graph import Graph, build_graph
+from rhotem.models.interpret import populations
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.readouts.gated import GatedSettings, Gates
 from rhotem.models.source import atom_coefficients, prepared
@@ -39,6 +41,33 @@ class TestNequipSpherical(suite.PropertySuite):
     def test_electron_count_is_analytic(self, model, charge):
         coefficients = atom_coefficients(model, suite.crystal(charge))
         assert float(model.readout.atom_electrons(coefficients).sum()) == pytest.approx(-charge, abs=1e-9)
+
+
+class TestWholeDensity(suite.PropertySuite):
+    """n is drawn, not Δn; as a source it is a deformation density all the same."""
+
+    #: the valence is ten times as many electrons, in steeper functions
+    grid_count = 0.2
+
+    def make(self) -> DensityModel:
+        return make_model(ModelSettings(nequip=SMALL, elements=suite.ELEMENTS, target="density"), seed=1)
+
+    def electrons(self, structure: Structure) -> float:
+        return 9 + 6 + 1 + 6 - structure.charge  # Co 3d7 4s2, O 2s2 2p4, Li 2s
+
+    def counted(self, model: DensityModel, field: DensityField, points: np.ndarray) -> np.ndarray:
+        return suite.density(model, field.structure, points) - superpose(field.structure, field.grid, "valence").ravel()
+
+    @pytest.mark.parametrize("charge", [0.0, 1.0])
+    def test_coefficients_hold_the_valence(self, model, charge):
+        s = suite.crystal(charge)
+        held = float(model.readout.atom_electrons(atom_coefficients(model, s)).sum())
+        assert held == pytest.approx(self.electrons(s), abs=1e-9)
+        assert populations(model, s).electrons.sum() == pytest.approx(-charge, abs=1e-9)
+
+    def test_the_gated_readout_is_refused(self):
+        with pytest.raises(ValueError, match="target"):
+            ModelSettings(readout="gated", target="density")
 
 
 class GatedSuite(suite.PropertySuite):

@@ -65,8 +65,10 @@ def calibrate(
     Raises
     ------
     InputError
-        If fewer than three families are held out: nothing can be said of another one.
+        If fewer than three families are held out: nothing can be said of another one; or the model does not draw Δn.
     """
+    if model.settings.target != "deformation":
+        raise InputError('calibration: error bars are those of Δn; give a model with target = "deformation"')
     families = sorted({label.family for label in held_out})
     if len(families) < 3:
         raise InputError(

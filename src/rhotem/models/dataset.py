@@ -17,6 +17,7 @@ from rhotem.density.metrics import treat_near_nuclei
 from rhotem.labels.splits import chemistries_of
 from rhotem.models.graph import Graph, build_graph, probe_pairs
 from rhotem.models.readouts.spherical import Pairs, Probes
+from rhotem.models.target import Target, free_valence
 from rhotem.structure.model import Structure
 
 #: Share of the voxels drawn evenly; the others in proportion to |Δn|.
@@ -131,7 +132,8 @@ class Sample:
     """A label ready for training: its graph, and its voxels to draw from.
 
     ``images`` (I, 3): atoms and their periodic images within reach of the cell, Å, sorted by atom; ``owner`` (I,):
-    which atom. ``values``, ``cumulative`` on the flat grid: Δn in e/Å³ and the sum of |Δn| up to there, as a share.
+    which atom. ``values``, ``cumulative`` on the flat grid: Δn in e/Å³ and the sum of |Δn| up to there, as a share;
+    ``free``: free atoms to be added where the network draws n.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Sample:
     values: npt.NDArray[np.float32]
     cumulative: npt.NDArray[np.float64]
     reaches: tuple[float, float]
+    free: npt.NDArray[np.float32] | None = None
 
     @property
     def scale(self) -> float:
@@ -163,7 +166,7 @@ class Sample:
         index = np.stack(np.unravel_index(drawn, self.grid.shape), -1) / np.array(self.grid.shape)
         return Drawn(
             points=(index @ self.grid.cell).astype(np.float32),
-            target=torch.from_numpy(target),
+            target=torch.from_numpy(target if self.free is None else target + self.free[drawn]),
             weight=torch.from_numpy((1.0 / chance).astype(np.float32)),
         )
 
@@ -181,8 +184,9 @@ class Sample:
         return Probes(len(points), *parts)
 
 
-def make_sample(label: Label, cutoffs: tuple[float, float, float]) -> Sample:
+def make_sample(label: Label, cutoffs: tuple[float, float, float], target: Target = "deformation") -> Sample:
     """Prepare a label; ``cutoffs``: of the encoder's edges, the near and the far block of the readout, Å."""
+    whole = target == "density"
     s = label.structure
     values = label.deformation.ravel().astype(np.float32)
     cumulative = np.abs(values).cumsum(dtype=np.float64)
@@ -197,6 +201,7 @@ def make_sample(label: Label, cutoffs: tuple[float, float, float]) -> Sample:
         values=values,
         cumulative=cumulative / cumulative[-1],
         reaches=(cutoffs[1], cutoffs[2]),
+        free=free_valence(s, label.grid).ravel().astype(np.float32) if whole else None,
     )
 
 

@@ -13,6 +13,7 @@ from rhotem.models.dataset import Label
 from rhotem.models.graph import build_graph
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
+from rhotem.models.target import as_deformation
 
 #: Numbers that are averaged over structures.
 AVERAGED = ("nmae_valence_percent", "deformation_error", "potential_error_ratio", "free_atom_nmae_percent")
@@ -29,6 +30,7 @@ def evaluate_label(model: DensityModel, label: Label) -> dict[str, Any]:
     encoded = time.perf_counter()
     values = on_grid(model, coefficients, s.positions, label.grid)
     done = time.perf_counter()
+    values = as_deformation(model, values, s, label.grid)
     scores: Scores = score(values, label.deformation, s, label.grid)
     return {
         "name": label.name,

@@ -62,7 +62,7 @@ def fast_coefficients(
     encoder.run(read, memory, progress)
     count = torch.from_numpy(np.bincount(encoder.classes, minlength=kinds)).double()
     # as `Spherical.forward`: what the cell misses goes to every atom's widest function by the network's shares
-    missing = (-structure.charge - held @ count) / (share @ count)
+    missing = (model.readout.electrons_of(structure) - held @ count) / (share @ count)
     add = (share * missing[:, None]).mean(0) / float(blocks[-1].electrons[-1])
     classes = torch.from_numpy(encoder.classes)
     result = tuple(part[classes].double() for part in parts)

@@ -36,6 +36,8 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     readout = model.model.readout
     if not readout.linear:
         raise InputError(f"model {model.name}: its readout is not made of functions around atoms; use a spherical one")
+    if model.model.settings.target != "deformation":
+        raise InputError(f"model {model.name}: draws the whole valence density; stream one with target = deformation")
     unknown = sorted(set(structure.numbers.tolist()) - set(model.model.settings.elements))
     if unknown:
         raise InputError(f"model {model.name}: not trained on atomic numbers {unknown}; use free atoms")

@@ -12,6 +12,7 @@ from rhotem.models.gated_field import gates_at, on_gated_grid
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.source import atom_coefficients, prepared
+from rhotem.models.target import as_deformation
 from rhotem.structure.model import Structure
 
 Array = npt.NDArray[np.float64]
@@ -83,7 +84,8 @@ def contributions(model: DensityModel, structure: Structure, grid: PeriodicGrid,
     maps = []
     for atom in atoms:
         own = tuple(c[atom : atom + 1] for c in coefficients)
-        maps.append(on_grid(model, own, structure.positions[atom : atom + 1], grid))
+        alone = Structure(structure.atoms[[atom]])
+        maps.append(as_deformation(model, on_grid(model, own, alone.positions, grid), alone, grid))
     return np.stack(maps)
 
 
@@ -127,6 +129,7 @@ def populations(model: DensityModel, structure: Structure, grid: PeriodicGrid | 
         given = prepared(model, structure)
         electrons = model.readout.atom_electrons(given).double().cpu().numpy()
         # inside the network the count is part of every atom's own map; what is left here is rounding
+        electrons -= model.readout.get_buffer("valence").cpu().numpy()[structure.numbers]
         left = np.full(len(structure), (-structure.charge - electrons.sum()) / len(structure))
         return Populations(electrons + left, left)
     grid = grid or PeriodicGrid.from_spacing(structure.cell, 0.1)

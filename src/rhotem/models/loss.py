@@ -6,10 +6,12 @@ import numpy as np
 import torch
 
 from rhotem.core import PeriodicGrid
+from rhotem.density.fourier import free_atom_coefficients
 from rhotem.density.harmonics import real_harmonics
 from rhotem.density.metrics import G_MAX
 from rhotem.models.dataset import Label
 from rhotem.models.radial import Block
+from rhotem.models.target import Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +48,18 @@ class PotentialTarget:
         return PotentialTarget(**{name: tensor.to(device) for name, tensor in self.__dict__.items()})
 
 
-def potential_target(label: Label, blocks: tuple[Block, ...]) -> PotentialTarget:
-    """The coefficients that the potential error compares, every ±g once."""
+def potential_target(label: Label, blocks: tuple[Block, ...], target: Target = "deformation") -> PotentialTarget:
+    """The coefficients that the potential error compares, every ±g once.
+
+    Free atoms have an analytic transform, so where the network draws n they are added to what it is compared with.
+    """
     h = plane_indices(label.grid)
     reference = np.fft.fftn(label.deformation)[tuple(h.T % np.array(label.grid.shape)[:, None])] / label.grid.size
     g = h @ label.grid.reciprocal
     weight = 1.0 / (g**2).sum(1) ** 2
     weight /= (weight * np.abs(reference) ** 2).sum() + 1e-30
+    if target == "density":
+        reference = reference + free_atom_coefficients(label.structure, h, "valence")
     rows, degree = [], []
     unique, inverse = np.unique(np.round(np.linalg.norm(g, axis=1), 9), return_inverse=True)
     for block in blocks:

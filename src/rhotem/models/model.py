@@ -11,6 +11,7 @@ from rhotem.models.encoders.sevennet import Pretrained, SevenNetSettings
 from rhotem.models.graph import Graph
 from rhotem.models.readouts.gated import Gated, GatedSettings
 from rhotem.models.readouts.spherical import Spherical, SphericalSettings
+from rhotem.models.target import Target, start_from_free_atoms, valence_table
 
 
 class ModelSettings(BaseModel):
@@ -22,6 +23,8 @@ class ModelSettings(BaseModel):
         `rhotem.models.encoders`: from scratch, or a few layers of that on top of frozen pretrained ones.
     readout : "spherical" or "gated"
         `rhotem.models.readouts`: linear in analytic functions, or weight × strength of the atoms near a point.
+    target : "deformation" or "density"
+        What the readout draws: Δn, or the whole valence density (`rhotem.models.target`).
     members : int
         Readouts on the one encoder, trained on different labels: their mean is the density, their spread its doubt.
     elements : list of int
@@ -35,6 +38,7 @@ class ModelSettings(BaseModel):
     sevennet: SevenNetSettings = SevenNetSettings()
     spherical: SphericalSettings = SphericalSettings()
     gated: GatedSettings = GatedSettings()
+    target: Target = "deformation"
     members: int = Field(1, ge=1, le=64)
     elements: list[int] = Field(default_factory=list)
 
@@ -42,6 +46,8 @@ class ModelSettings(BaseModel):
     def _one_gated(self) -> "ModelSettings":
         if self.readout == "gated" and self.members > 1:
             raise ValueError("members: several only of the spherical readout, whose mean is linear; set members = 1")
+        if self.readout == "gated" and self.target == "density":
+            raise ValueError("target: density only with the spherical readout; set readout or target = deformation")
         return self
 
 
@@ -60,6 +66,10 @@ class DensityModel(nn.Module):
         )
         #: members after the first; their functions are those of ``readout``
         self.others = nn.ModuleList(Spherical(settings.spherical, *sizes) for _ in range(settings.members - 1))
+        if settings.target == "density":
+            for readout in (self.readout, *self.others):
+                readout.valence.copy_(valence_table(ELEMENTS))
+                start_from_free_atoms(readout, settings.elements)
 
     def forward(self, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of every atom, one tensor per block of the readout: the mean of the members.

@@ -116,7 +116,7 @@ class Trainer:
 
     def _sample(self, label: Label) -> Sample:
         """A label to draw from, with the frozen features of its atoms."""
-        sample = make_sample(label, self.model.cutoffs)
+        sample = make_sample(label, self.model.cutoffs, self.model.settings.target)
         order = torch.argsort(sample.graph.centre, stable=True)  # sorted edges are summed up faster
         edges = {name: getattr(sample.graph, name)[order] for name in ("centre", "neighbour", "vectors")}
         sample.graph = replace(sample.graph, **edges)
@@ -126,7 +126,7 @@ class Trainer:
 
     def _target(self, label: Label) -> PotentialTarget | None:
         linear = self.model.readout.linear and self.config.train.potential_weight > 0
-        return potential_target(label, self.model.readout.blocks) if linear else None
+        return potential_target(label, self.model.readout.blocks, self.model.settings.target) if linear else None
 
     def _watch(self, label: Label) -> "Watched":
         rng = np.random.default_rng(zlib.crc32(label.name.encode()))

@@ -10,6 +10,7 @@ from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.graph import Graph
 from rhotem.models.radial import Block
 from rhotem.models.tensor import mlp, part, solid_harmonics
+from rhotem.structure.model import Structure
 
 #: Size to start from of coefficients of orthonormal functions, e Å^(-3/2): what least squares gives for oxides.
 TYPICAL = 0.03
@@ -61,6 +62,8 @@ class Spherical(nn.Module):
         self.first = nn.Parameter(torch.randn(lmax, channels, n) / math.sqrt(channels))
         self.second = nn.Parameter(torch.randn(lmax, channels, n) / math.sqrt(channels))
         self.share = nn.Linear(width, 1)
+        #: electrons that a neutral atom brings: 0 where Δn is drawn, its valence where n is
+        self.register_buffer("valence", torch.zeros(elements), persistent=False)
         #: logarithm of the typical size of a coefficient, by element, l and function
         self.log_scale = nn.Parameter(torch.full((elements, lmax + 1, n), math.log(TYPICAL)))
         for index, block in enumerate(self.blocks):
@@ -71,8 +74,8 @@ class Spherical(nn.Module):
     def forward(self, features: AtomFeatures, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of the plain functions r^l G_n Y_lm, per block (N, functions, (lmax+1)²), e/Å^(3+l).
 
-        Their electrons add up to −q of every cell: what is missing goes to the widest function of every atom, in shares
-        that the network decides. The density is never scaled.
+        Their electrons add up to −q of every cell (N_valence − q where n is drawn): what is missing goes to the widest
+        function of every atom, in shares that the network decides. The density is never scaled.
         """
         return self._counted(*self.uncounted(features, graph.numbers), graph)
 
@@ -100,10 +103,15 @@ class Spherical(nn.Module):
         held = [c[..., 0] @ c.new_tensor(b.electrons) for b, c in zip(self.blocks, coefficients, strict=True)]
         return torch.stack(held).sum(0)
 
+    def electrons_of(self, structure: Structure) -> float:
+        """Electrons that the coefficients of all atoms hold together."""
+        return float(self.get_buffer("valence").cpu().double()[structure.numbers].sum()) - structure.charge
+
     def _counted(self, parts: list[torch.Tensor], share: torch.Tensor, graph: Graph) -> tuple[torch.Tensor, ...]:
         held = self.atom_electrons(tuple(parts))
         cells = len(graph.total_charge)
-        sums = share.new_zeros(2, cells).index_add(1, graph.cell_index, torch.stack([held, share]))
+        brought = self.get_buffer("valence")[graph.numbers].to(held.dtype)
+        sums = share.new_zeros(2, cells).index_add(1, graph.cell_index, torch.stack([held - brought, share]))
         missing = (-graph.total_charge - sums[0]) / sums[1]
         add = share * missing[graph.cell_index] / float(self.blocks[-1].electrons[-1])
         last = parts[-1].new_zeros(parts[-1].shape)
