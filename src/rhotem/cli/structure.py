@@ -248,6 +248,72 @@ def interface(
     _tell(made, as_json, output)
 
 
+@app.command()
+def polycrystal(
+    crystal: StructureArgument,
+    output: OutFileOption,
+    size: Annotated[str, typer.Option(metavar="x,y,z", help="Sides of the block in Å, without vacuum.")],
+    grains: Annotated[int | None, typer.Option(metavar="N", help="Grains of random size and orientation.")] = None,
+    columnar: Annotated[
+        bool, typer.Option("--columnar", help="Columns along the beam, all with --zone to the source.")
+    ] = False,
+    misorientation: Annotated[
+        float | None, typer.Option(metavar="°", help="Instead of --grains: two grains at this angle.")
+    ] = None,
+    axis: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Of --misorientation; without it --zone.")
+    ] = None,
+    normal: Annotated[Literal["x", "y", "z"], typer.Option(help="Normal of the boundary of --misorientation.")] = "x",
+    zone: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction to the source before grains turn.")
+    ] = "0,0,1",
+    up: Annotated[
+        Any, typer.Option(parser=parse_indices, metavar="u,v,w", help="Direction that points up before grains turn.")
+    ] = None,
+    vacuum: Annotated[
+        str, typer.Option(metavar="Å|x,y,z", help="Empty layer along each side, with free surfaces; 0: periodic.")
+    ] = "0",
+    closest: Annotated[
+        float, typer.Option(help="Least distance at boundaries as a fraction of that in the crystal.")
+    ] = 0.7,
+    as_cut: Annotated[
+        bool, typer.Option("--as-cut", help="Leave elements in excess at boundaries and surfaces where they are.")
+    ] = False,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut a block of a crystal into grains: random (Voronoi) ones, or two on both sides of a grain boundary."""
+    import numpy as np
+
+    from rhotem.core import InputError
+    from rhotem.structure import polycrystal as tools
+    from rhotem.structure.write import write_structure
+
+    if (grains is None) == (misorientation is None):
+        raise InputError("polycrystal: give --grains, or --misorientation for two of them")
+    x, y, z = (_number(part) for part in _parts(size, "--size", 3, ","))
+    empty = _parts(vacuum, "--vacuum", (1, 3), ",")
+    layers = tuple(_number(part) for part in (empty if len(empty) == 3 else empty * 3))
+    given: dict[str, Any] = {"zone": zone, "up": up, "vacuum": layers, "closest": closest, "stoichiometric": not as_cut}
+    if grains is None:
+        made = tools.bicrystal(_load(crystal), (x, y, z), misorientation or 0.0, axis=axis, normal=normal, **given)
+    else:
+        rng = np.random.default_rng(seed)
+        made = tools.polycrystal(_load(crystal), (x, y, z), grains, rng, columnar=columnar, **given)
+    with output_file(Path(output)) as target:
+        write_structure(made.structure, target)
+    formula, cell = made.structure.atoms.get_chemical_formula(), np.diag(made.structure.cell)
+    if as_json:
+        typer.echo(to_json({"formula": formula, "atoms": len(made.structure), "cell_A": cell, **made.record()}))
+        return
+    typer.echo(f"{formula}, {len(made.structure)} atoms in {cell[0]:.3f} x {cell[1]:.3f} x {cell[2]:.3f} Å")
+    for number, (volume, atoms) in enumerate(zip(made.volumes, np.bincount(made.grain), strict=True)):
+        typer.echo(f"  grain {number + 1}: {volume / 1e3:.1f} nm³, {atoms} atoms")
+    for note in made.structure.info["notes"]:
+        typer.echo(f"note: {note}")
+    typer.echo(f"written: {output}")
+
+
 def _parts(text: str, option: str, number: int | tuple[int, ...], separator: str = ":") -> list[str]:
     from rhotem.core import InputError
 
