@@ -57,6 +57,39 @@ def test_scalars_of_every_layer_are_those_of_the_original(atoms, own, original, 
     assert scalars.std() > 0.1
 
 
+def test_gradients_of_tuned_layers_are_those_of_differences(atoms):
+    """Pieces of atoms are calculated again on the way back: that must not change what comes out."""
+    from safetensors.torch import load_file
+
+    channels = (128, 64, 32)
+    model = SevenNet(channels, 2)
+    model.load_state_dict(
+        {k: v for k, v in load_file(SHIPPED / "sevennet-0.safetensors").items() if k in model.state_dict()}
+    )
+    model = model.double()
+    graph = build_graph(atoms.numbers, atoms.positions, CELL, model.cutoff)
+    frozen = model(graph)
+    assert not frozen.requires_grad
+    generator = torch.Generator().manual_seed(0)
+    outer = torch.randn(frozen.shape, generator=generator, dtype=torch.float64)
+    chosen = [model.embedding, *(layer.radial[1] for layer in model.layers), model.layers[0].second[2]]
+    for p in chosen:
+        p.requires_grad_()
+    features = model(graph)
+    np.testing.assert_array_equal(features.detach(), frozen)
+    gradients = torch.autograd.grad((features * outer).sum(), chosen)
+    directions = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in chosen]
+    expected = float(sum((g * d).sum() for g, d in zip(gradients, directions, strict=True)))
+    sums = []
+    for step in (1e-5, -2e-5):
+        with torch.no_grad():
+            for p, d in zip(chosen, directions, strict=True):
+                p += step * d
+            sums.append(float((model(graph) * outer).sum()))
+    assert abs(expected) > 1.0
+    assert (sums[0] - sums[1]) / 2e-5 == pytest.approx(expected, rel=1e-5)
+
+
 def test_messages_of_scalars_are_the_same_by_atom_and_by_edge(atoms):
     from dataclasses import replace
 

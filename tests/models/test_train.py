@@ -10,6 +10,7 @@ from rhotem.core import InputError
 from rhotem.models.checkpoint import load_model, load_tensors
 from rhotem.models.config import Config, read_config
 from rhotem.models.dataset import read_label, read_labels
+from rhotem.models.encoders.sevennet import SHIPPED
 from rhotem.models.split import split
 from rhotem.models.train import Trainer
 
@@ -100,6 +101,36 @@ def test_members_grow_from_a_model_to_start_from(labels, tmp_path):
     assert known.settings.members == 3
     own = [m.scalar.weight for m in (known.readout, *known.others)]
     assert not (own[0] == own[1]).all()
+
+
+def tuned(labels, out, **train) -> Config:
+    """Two layers of SevenNet-0, trained as well."""
+    settings = config(labels, out, encoder_rate=0.1, feature_dropout=0.1, **train)
+    settings.model.encoder = "sevennet"
+    settings.model.sevennet.name, settings.model.sevennet.layers = "sevennet-0", 2
+    settings.model.nequip.lmax_sent = 1
+    return settings
+
+
+def test_pretrained_layers_are_trained_slowly_saved_and_continued_bit_for_bit(labels, tmp_path):
+    Trainer(tuned(labels, tmp_path / "whole", steps=8)).run()
+    Trainer(tuned(labels, tmp_path / "parts", steps=8)).run(until=3)
+    Trainer(tuned(labels, tmp_path / "parts", steps=8)).run()
+    whole, parts = (load_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all((whole[name] == parts[name]).all() for name in whole)
+    before = load_tensors(SHIPPED / "sevennet-0.safetensors")
+    moved = {k: (whole[f"encoder.body.{k}"] - before[k]).abs().max() for k in before if f"encoder.body.{k}" in whole}
+    # Adam moves a weight by no more than about its learning rate per step
+    assert 1e-5 < max(moved.values()) < 8 * 1e-2 * 0.1
+    assert moved["layers.0.connect.0"] > 0 and moved["embedding"] > 0
+    assert moved["layers.1.denominator"] == moved["frequencies"] == 0
+    model = load_model(tmp_path / "whole")[0]
+    assert (model.encoder.body.embedding == whole["encoder.body.embedding"]).all()
+
+
+def test_only_pretrained_layers_have_a_rate(labels, tmp_path):
+    with pytest.raises(InputError, match="encoder_rate"):
+        Trainer(config(labels, tmp_path, encoder_rate=0.1))
 
 
 def test_parents_never_appear_on_both_sides(labels, tmp_path):

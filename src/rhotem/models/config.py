@@ -46,6 +46,9 @@ class TrainSettings(BaseModel):
         Weight of the error of the potential (|g| < 2/Å in three planes) beside the voxel error.
     feature_dropout : float
         Share of the pretrained scalars of every atom that a step forgets.
+    encoder_rate : float
+        Learning rate of the pretrained layers over that of the others; 0: they stay as they are, and what they give
+        is calculated once.
     member_share : float
         Share of the parents that a member of the readout is trained on, where there are several.
     start : str
@@ -71,6 +74,7 @@ class TrainSettings(BaseModel):
     save_every: int = Field(200, ge=1)
     patience: int = Field(0, ge=0)
     feature_dropout: float = Field(0.0, ge=0, lt=1)
+    encoder_rate: float = Field(0.0, ge=0, le=1)
     member_share: float = Field(0.8, gt=0, le=1)
     start: str = ""
     threads: int = Field(0, ge=0)

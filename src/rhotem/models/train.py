@@ -65,15 +65,28 @@ class Trainer:
             self.load_state()
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Weights that decay, and those that do not: what belongs to an element, and offsets."""
+        """Weights that decay; those that do not: what belongs to an element, and offsets; and pretrained ones."""
         named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        tuned = [p for name, p in named if name.startswith("encoder.body.")]
+        named = [(name, p) for name, p in named if not name.startswith("encoder.body.")]
         free = [p for name, p in named if p.ndim < 2 or "log_scale" in name or "embedding" in name]
         chosen = {id(p) for p in free}
         decaying = [p for _, p in named if id(p) not in chosen]
         decay = self.config.train.weight_decay
-        return [{"params": decaying, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}]
+        parts = [(decaying, decay, 1.0), (free, 0.0, 1.0)]
+        if tuned:  # they do not decay: zero is not where they come from
+            parts.append((tuned, 0.0, self.config.train.encoder_rate))
+        return [{"params": p, "weight_decay": own, "rate": rate} for p, own, rate in parts]
 
     def _make(self, elements: list[int]) -> DensityModel:
+        model = self._started(elements)
+        if self.config.train.encoder_rate:
+            if not isinstance(model.encoder, Pretrained):
+                raise InputError("train.encoder_rate: only for a pretrained encoder; set model.encoder = sevennet")
+            model.encoder.tune()
+        return model
+
+    def _started(self, elements: list[int]) -> DensityModel:
         t = self.config.train
         if not t.start:
             self.config.model.elements = elements
@@ -120,7 +133,7 @@ class Trainer:
         order = torch.argsort(sample.graph.centre, stable=True)  # sorted edges are summed up faster
         edges = {name: getattr(sample.graph, name)[order] for name in ("centre", "neighbour", "vectors")}
         sample.graph = replace(sample.graph, **edges)
-        if isinstance(self.model.encoder, Pretrained):
+        if isinstance(self.model.encoder, Pretrained) and not self.config.train.encoder_rate:
             sample.graph = replace(sample.graph, extra=self.model.encoder.given(sample.graph.to(self.device)).cpu())
         return sample
 
@@ -153,6 +166,8 @@ class Trainer:
         drawn = [s.draw(self.config.data.points, self.rng) for s in samples]
         members = [int(self.rng.choice(self.members[i])) for i in chosen]
         graph = join([s.graph for s in samples]).to(self.device)
+        if self.config.train.encoder_rate:
+            graph = replace(graph, extra=self.model.encoder.given(graph))
         features = self.model.encoder(self._dropped(graph))
         given = self._read(features, graph, samples, members)
         voxel, potential = features.scalars.new_zeros(()), features.scalars.new_zeros(())
@@ -165,7 +180,7 @@ class Trainer:
                 potential = potential + potential_error(own_given, potential_goal.to(self.device)) / count
         loss = voxel + t.potential_weight * potential
         for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.learning_rate() * group["rate"]
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, t.clip)

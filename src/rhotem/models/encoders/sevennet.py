@@ -1,7 +1,8 @@
 """The interaction layers of SevenNet with their pretrained weights, as given features of atoms.
 
 SevenNet (Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024); code and weights: MIT licence) is a NequIP-type
-potential trained on the trajectories of the Materials Project, 89 elements. Its weights are frozen here.
+potential trained on the trajectories of the Materials Project, 89 elements. Its weights are frozen here unless a
+training run asks for them (`Pretrained.tune`).
 """
 
 import math
@@ -14,6 +15,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from rhotem.core import InputError
 from rhotem.models.encoders.base import AtomFeatures
@@ -88,6 +90,11 @@ class Pretrained(nn.Module):
         own = self.body.state_dict()
         self.body.load_state_dict({k: v for k, v in load_file(path).items() if k in own})
 
+    def tune(self) -> None:
+        """Let the weights of the pretrained layers be trained; the waves and the neighbour counts stay as they are."""
+        for name, parameter in self.body.named_parameters():
+            parameter.requires_grad_(not name.endswith(("frequencies", "denominator")))
+
     def standardise(self, graphs: Sequence[Graph]) -> None:
         """Set mean and scale from the structures trained on; components of one tensor share theirs."""
         features = torch.cat([self.body(g) for g in graphs])
@@ -130,7 +137,6 @@ class SevenNet(nn.Module):
         self.embedding = _frozen(SPECIES, channels[0])
         self.layers = nn.ModuleList(_Layer(channels[:1] if n == 0 else channels, channels) for n in range(layers))
 
-    @torch.no_grad()
     def forward(self, graph: Graph) -> torch.Tensor:
         """Features (N, width): the scalars of every layer, then the tensors of the last, l by l, rows l² + l + m first.
 
@@ -200,7 +206,10 @@ class _Layer(nn.Module):
     def forward(
         self, x: list[torch.Tensor], graph: Graph, radial: torch.Tensor, harmonics: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Features after the interaction; edges sorted by centre. Atoms in pieces: memory does not grow with edges."""
+        """Features after the interaction; edges sorted by centre. Atoms in pieces: memory does not grow with edges.
+
+        Where they are trained, a piece is calculated again on the way back instead of being kept.
+        """
         kept = [a @ w / math.sqrt(len(w)) for a, w in zip(x, self.connect, strict=True)]
         sent = [a @ w / math.sqrt(len(w)) for a, w in zip(x, self.first, strict=True)]
         bounds = torch.searchsorted(graph.centre, torch.arange(len(x[0]) + 1, device=graph.centre.device))
@@ -210,7 +219,11 @@ class _Layer(nn.Module):
             atoms = slice(start, min(start + step, len(x[0])))
             e = slice(int(bounds[atoms.start]), int(bounds[atoms.stop]))
             edges = (graph.centre[e] - start, graph.neighbour[e], radial[e], harmonics[e])
-            pieces.append(self._atoms(edges, sent, [k[atoms] for k in kept]))
+            own = [k[atoms] for k in kept]
+            if torch.is_grad_enabled() and sent[0].requires_grad:
+                pieces.append(checkpoint(self._atoms, edges, sent, own, use_reentrant=False))
+            else:
+                pieces.append(self._atoms(edges, sent, own))
         return [torch.cat(p) for p in zip(*pieces, strict=True)]
 
     def _atoms(
