@@ -54,10 +54,10 @@ class PeriodicGrid:
         if not spacing > 0:
             raise InputError(f"grid spacing must be positive, got {spacing}")
         lengths = np.linalg.norm(np.asarray(cell, dtype=float), axis=1)
-        shape = tuple(
+        n1, n2, n3 = (
             smooth_length(int(np.ceil(length / spacing - 1e-9)), d) for length, d in zip(lengths, divisors, strict=True)
         )
-        return cls(np.asarray(cell, dtype=float), shape)  # type: ignore[arg-type]
+        return cls(np.asarray(cell, dtype=float), (n1, n2, n3))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PeriodicGrid):

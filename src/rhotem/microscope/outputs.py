@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,15 +74,13 @@ def write_images(
             draw_images(images, path, caption)
     for name in fine.images:
         stem = re.sub(r"[^\w.-]", "_", name)
-        writers: dict[str, Callable[[Path], None]] = {
-            f"{stem}.png": lambda path, name=name: draw_images(images, path, caption, [name]),  # type: ignore[misc]
-            f"{stem}.hspy": lambda path, name=name: _write_hspy(path, fine, name, caption),  # type: ignore[misc]
-            f"{stem}.tif": lambda path, name=name: _write_tiff(path, fine, name, caption),  # type: ignore[misc]
-        }
-        for filename, write in writers.items():
-            with _whole(folder / filename) as path:
-                write(path)
-            written.append(filename)
+        with _whole(folder / f"{stem}.png") as path:
+            draw_images(images, path, caption, [name])
+        with _whole(folder / f"{stem}.hspy") as path:
+            _write_hspy(path, fine, name, caption)
+        with _whole(folder / f"{stem}.tif") as path:
+            _write_tiff(path, fine, name, caption)
+        written += [f"{stem}.png", f"{stem}.hspy", f"{stem}.tif"]
     for name, pattern in images.patterns.items():
         with _whole(folder / f"{name}.hspy") as path:
             _write_patterns(path, images, pattern, name, caption)

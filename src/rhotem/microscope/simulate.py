@@ -143,26 +143,13 @@ def simulate_series(
     recorders = {
         n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
     }
-    start, done = time.perf_counter(), 0
+    start = time.perf_counter()
     configurations = configurations or plan.configurations or 1
-    shares = iter(_shares(engine, plan, configurations))
-    waves = engine.beams if isinstance(engine, BlochEngine) else plan.probes * len(exits)
     passes = 1 if plan.shared else configurations
-    total = waves * passes
-
-    def advance(waves: int) -> None:
-        nonlocal done
-        done += waves
-        progress("image", min(done, total), total)
-
     thickness, made, waiting = first.thickness, first.record, [first]
     del first
-    for slices in _as_announced(waiting, iterator, configurations):  # not enumerate, which keeps what it gave last
-        if isinstance(engine, BlochEngine):
-            engine.run(slices.array, scan.positions, recorders, advance, next(shares))
-        else:
-            engine.run(_on_wave_grid(slices), scan.positions, recorders, advance)
-        del slices
+    announced = _as_announced(waiting, iterator, configurations)
+    _propagate(engine, plan, announced, scan, recorders, configurations=configurations, progress=progress)
     record = _record(plan, microscope, detectors, made, configurations, time.perf_counter() - start)
     return [
         _images(
@@ -175,6 +162,35 @@ def simulate_series(
         )
         for n in exits
     ]
+
+
+def _propagate(
+    engine: BlochEngine | AbtemEngine,
+    plan: Plan,
+    potentials: "Iterator[PotentialSlices]",
+    scan: Scan,
+    recorders: dict[int, Recorder],
+    *,
+    configurations: int,
+    progress: Progress,
+) -> None:
+    """Every wave through every configuration, into the recorders; one potential in memory at a time."""
+    shares = iter(_shares(engine, plan, configurations))
+    waves = engine.beams if isinstance(engine, BlochEngine) else plan.probes * len(recorders)
+    total = waves * (1 if plan.shared else configurations)
+    done = 0
+
+    def advance(waves: int) -> None:
+        nonlocal done
+        done += waves
+        progress("image", min(done, total), total)
+
+    for slices in potentials:  # not enumerate, which keeps what it gave last
+        if isinstance(engine, BlochEngine):
+            engine.run(slices.array, scan.positions, recorders, advance, next(shares))
+        else:
+            engine.run(_on_wave_grid(slices), scan.positions, recorders, advance)
+        del slices
 
 
 def _as_announced(

@@ -94,11 +94,6 @@ class ImagingCell:
         return np.diag(self.structure.cell).copy()
 
     @property
-    def x_axis(self) -> Ints:
-        """Conventional indices of +x."""
-        return self.axes_conventional[0]
-
-    @property
     def labels(self) -> dict[str, str]:
         """How to label a picture: conventional directions of ``x``, ``y`` and of the ``zone`` (towards the source).
 

@@ -94,10 +94,10 @@ class File:
         if format_of(self.path) == "gpw":
             from rhotem.density.source import get_source
 
-            return get_source("gpaw", path=self.path)(structure, grid)  # type: ignore[arg-type]
+            return get_source("gpaw", path=self.path)(structure, grid)  # type: ignore[arg-type]  # it has the file's grid
         raw = read_density(self.path, structure, self.endpoint)
         if self.kind is not None:
-            raw = replace(raw, content=self.kind)  # type: ignore[arg-type]
+            raw = replace(raw, content=self.kind)  # type: ignore[arg-type]  # one of KINDS, checked
         if raw.content in USELESS:
             raise InputError(f"{self.path}: {USELESS[raw.content]}")
         charge = self._charge(structure, raw)
@@ -111,7 +111,7 @@ class File:
         if raw.content == "deformation":
             return self._deformation(raw, geometry, record)
         if self.core is not None:
-            record["core_file"] = self._check_core(geometry, raw)
+            record["core_file"] = self._check_core(self.core, geometry, raw)
         decision = decide_content(raw, geometry, self.valence, self.kind is not None, self.correct)
         return self._field(raw, geometry, decision, record)
 
@@ -161,9 +161,9 @@ class File:
             f"file {self.path.name}", record,
         )  # fmt: skip
 
-    def _check_core(self, structure: Structure, raw: RawDensity) -> dict[str, Any]:
+    def _check_core(self, path: Path, structure: Structure, raw: RawDensity) -> dict[str, Any]:
         """The core file must belong to the same cell and grid; its count shows why it is not used."""
-        core = read_density(self.core, structure, self.endpoint)  # type: ignore[arg-type]
+        core = read_density(path, structure, self.endpoint)
         if core.grid.shape != raw.grid.shape:
             raise InputError(f"{core.path}: grid {core.grid.shape}, but {raw.path.name} has {raw.grid.shape}")
         matched(structure, core)

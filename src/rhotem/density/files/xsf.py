@@ -67,7 +67,8 @@ def read_xsf(path: Path, endpoint: bool | None = None) -> RawDensity:
         raise InputError(f"{path}: the data grid does not span the cell; write the density on the whole primitive cell")
     if endpoint is not False:
         values = drop_endpoint(path, values)
-    grid = PeriodicGrid(cell, values.shape)  # type: ignore[arg-type]
+    n1, n2, n3 = (int(n) for n in values.shape)
+    grid = PeriodicGrid(cell, (n1, n2, n3))
     structure = Structure(
         check_atoms(path, np.array([z for z, _ in atoms]), np.array([p for _, p in atoms]), grid.cell.copy())
     )
