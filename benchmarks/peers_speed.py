@@ -17,7 +17,7 @@ import torch
 from rhotem.core import PeriodicGrid
 from rhotem.models.peers import evaluate
 from rhotem.models.peers.charge3net import ChargE3NetSettings
-from rhotem.models.peers.checkpoint import make_peer
+from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.deepdft import DeepDFTSettings
 from rhotem.structure.phases import phase
 

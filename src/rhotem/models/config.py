@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -51,6 +52,8 @@ class TrainSettings(BaseModel):
         is calculated once.
     member_share : float
         Share of the parents that a member of the readout is trained on, where there are several.
+    schedule : "cosine" or "constant"
+        The learning rate after the warm-up: half a cosine to zero at the last step, or as it is.
     start : str
         A model to start from: its settings count, not those of ``model``, but for ``members``, of which there may be
         more; the new ones start as copies of the first.
@@ -65,6 +68,7 @@ class TrainSettings(BaseModel):
     structures_per_step: int = Field(4, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     warmup: int = Field(100, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = Field(1e-5, ge=0)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)

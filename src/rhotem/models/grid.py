@@ -15,6 +15,7 @@ from rhotem.density.superpose import near_points
 from rhotem.models.fast_grid import LMAX, BlockOnGrid, add_block
 from rhotem.models.gated_field import gated_values
 from rhotem.models.model import DensityModel
+from rhotem.models.peers.field import peer_values
 from rhotem.models.radial import Block
 from rhotem.models.tensor import solid_harmonics
 
@@ -33,11 +34,12 @@ def on_grid(
 ) -> npt.NDArray[np.float64]:
     """Δn at the points of ``grid`` in e/Å³, of the given blocks of the readout.
 
-    ``kernel="plain"`` computes in PyTorch and the precision of the coefficients; the compiled kernel in double. A gated
-    readout has no blocks: everything, with its electron count.
+    ``kernel="plain"`` computes in PyTorch and the precision of the coefficients; the compiled kernel in double. A
+    readout that is not linear has no blocks: everything, with its electron count.
     """
     if not model.readout.linear:
-        return gated_values(model, coefficients, positions, grid, progress)
+        values = gated_values if model.settings.peer is None else peer_values
+        return values(model, coefficients, positions, grid, progress)
     if kernel == "plain" or not _compiled(model, coefficients):
         return _plain(model, coefficients, positions, grid, blocks, progress)[0]
     total = np.zeros(grid.shape)

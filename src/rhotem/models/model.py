@@ -9,6 +9,8 @@ from torch import nn
 from rhotem.models.encoders.nequip import ELEMENTS, Nequip, NequipSettings
 from rhotem.models.encoders.sevennet import Pretrained, SevenNetSettings
 from rhotem.models.graph import Graph
+from rhotem.models.peers.halves import PeerEncoder, PeerReadout
+from rhotem.models.peers.networks import PeerSettings
 from rhotem.models.readouts.gated import Gated, GatedSettings
 from rhotem.models.readouts.spherical import Spherical, SphericalSettings
 from rhotem.models.target import Target, start_from_free_atoms, valence_table
@@ -25,6 +27,8 @@ class ModelSettings(BaseModel):
         `rhotem.models.readouts`: linear in analytic functions, or weight × strength of the atoms near a point.
     target : "deformation" or "density"
         What the readout draws: Δn, or the whole valence density (`rhotem.models.target`).
+    peer : settings of a published network, or None
+        Instead of an encoder and a readout of ours: `rhotem.models.peers.halves`.
     members : int
         Readouts on the one encoder, trained on different labels: their mean is the density, their spread its doubt.
     elements : list of int
@@ -38,12 +42,15 @@ class ModelSettings(BaseModel):
     sevennet: SevenNetSettings = SevenNetSettings()
     spherical: SphericalSettings = SphericalSettings()
     gated: GatedSettings = GatedSettings()
+    peer: PeerSettings | None = None
     target: Target = "deformation"
     members: int = Field(1, ge=1, le=64)
     elements: list[int] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_gated(self) -> "ModelSettings":
+        if self.peer is not None and (self.members > 1 or self.target == "density"):
+            raise ValueError("peer: trained alone and on the deformation density; set members = 1, leave target out")
         if self.readout == "gated" and self.members > 1:
             raise ValueError("members: several only of the spherical readout, whose mean is linear; set members = 1")
         if self.readout == "gated" and self.target == "density":
@@ -57,11 +64,17 @@ class DensityModel(nn.Module):
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
         self.settings = settings
+        self.encoder: Any
+        self.readout: Any
+        self.others = nn.ModuleList()
+        if settings.peer is not None:
+            self.encoder, self.readout = PeerEncoder(settings.peer), PeerReadout(settings.peer)
+            return
         pretrained = settings.encoder == "sevennet"
         self.encoder = Pretrained(settings.sevennet, settings.nequip) if pretrained else Nequip(settings.nequip)
         e = self.encoder
         sizes = (e.scalars, e.channels, e.lmax, ELEMENTS)
-        self.readout: Any = (
+        self.readout = (
             Gated(settings.gated, *sizes) if settings.readout == "gated" else Spherical(settings.spherical, *sizes)
         )
         #: members after the first; their functions are those of ``readout``
@@ -74,7 +87,7 @@ class DensityModel(nn.Module):
     def forward(self, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of every atom, one tensor per block of the readout: the mean of the members.
 
-        The density is linear in them, so this is the mean density. Of the gated readout: what its edges start from.
+        The density is linear in them, so this is the mean density. Of other readouts: what their edges start from.
         """
         features = self.encoder(graph)
         total = self.readout(features, graph)
@@ -91,7 +104,7 @@ class DensityModel(nn.Module):
     @property
     def cutoffs(self) -> tuple[float, float, float]:
         """Reach in Å of the encoder's edges, the near and the far block of the readout."""
-        if isinstance(self.readout, Gated):
+        if not self.readout.linear:
             return self.encoder.cutoff, 0.0, self.readout.cutoff
         near, far = self.readout.blocks
         return self.encoder.cutoff, near.cutoff, far.cutoff

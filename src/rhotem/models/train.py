@@ -49,6 +49,8 @@ class Trainer:
         read = read_labels(config.data.labels, progress) if labels is None else labels
         self.split: Split = split(read, config.data, t.seed)
         elements = sorted({int(z) for label in self.split.train for z in label.structure.numbers})
+        #: features of frozen layers that are known already, by label
+        self.known: dict[str, torch.Tensor] = {}
         self.model = self._make(elements).to(self.device)
         self.average = copy.deepcopy(self.model)
         self.trained: list[torch.Tensor] = [p for p in self.model.parameters() if p.requires_grad]
@@ -94,7 +96,8 @@ class Trainer:
             if isinstance(model.encoder, Pretrained):
                 model.encoder.load_pretrained(PRETRAINED / f"{self.config.model.sevennet.name}.safetensors")
                 graphs = [make_sample(label, model.cutoffs).graph for label in self.split.train]
-                model.encoder.standardise(graphs)
+                known = zip(self.split.train, model.encoder.standardise(graphs), strict=True)
+                self.known = {label.name: features for label, features in known}
             return model
         known, _ = load_model(t.start)
         wanted = {"members": self.config.model.members, "elements": sorted({*known.settings.elements, *elements})}
@@ -134,7 +137,10 @@ class Trainer:
         edges = {name: getattr(sample.graph, name)[order] for name in ("centre", "neighbour", "vectors")}
         sample.graph = replace(sample.graph, **edges)
         if isinstance(self.model.encoder, Pretrained) and not self.config.train.encoder_rate:
-            sample.graph = replace(sample.graph, extra=self.model.encoder.given(sample.graph.to(self.device)).cpu())
+            known = self.known.pop(label.name, None)
+            if known is None:
+                known = self.model.encoder.given(sample.graph.to(self.device)).cpu()
+            sample.graph = replace(sample.graph, extra=known)
         return sample
 
     def _target(self, label: Label) -> PotentialTarget | None:
@@ -152,9 +158,11 @@ class Trainer:
     # -- one step -------------------------------------------------------------------------------------------------
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then half a cosine to zero."""
+        """Linear warm-up, then half a cosine to zero unless it is to stay."""
         t = self.config.train
         rise = min(1.0, (self.step + 1) / max(1, t.warmup))
+        if t.schedule == "constant":
+            return t.learning_rate * rise
         return t.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * self.step / t.steps))
 
     def train_step(self) -> tuple[float, float, float]:

@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.models.peers import tables
 from rhotem.models.peers.charge3net import ChargE3NetSettings, radial_basis
-from rhotem.models.peers.checkpoint import load_peer, make_peer, save_peer
+from rhotem.models.peers.checkpoint import load_peer, save_peer
+from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.deepdft import DeepDFTSettings
 from rhotem.models.peers.evaluate import at_points, on_grid
 from rhotem.models.peers.neighbours import between_atoms, to_probes

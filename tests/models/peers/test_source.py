@@ -14,7 +14,8 @@ from rhotem.density.field import DensityField
 from rhotem.density.files import File, read_density
 from rhotem.density.files.vasp import write_chgcar
 from rhotem.density.fourier import coefficients
-from rhotem.models.peers.checkpoint import make_peer, save_peer
+from rhotem.models.peers.checkpoint import save_peer
+from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.deepdft import DeepDFTSettings
 from rhotem.models.peers.source import Peer
 from rhotem.models.peers.valence import assignment, mp_valences

@@ -95,8 +95,11 @@ class Pretrained(nn.Module):
         for name, parameter in self.body.named_parameters():
             parameter.requires_grad_(not name.endswith(("frequencies", "denominator")))
 
-    def standardise(self, graphs: Sequence[Graph]) -> None:
-        """Set mean and scale from the structures trained on; components of one tensor share theirs."""
+    def standardise(self, graphs: Sequence[Graph]) -> list[torch.Tensor]:
+        """Set mean and scale from the structures trained on; components of one tensor share theirs.
+
+        Returns what `given` says of them, so that they need not be calculated again.
+        """
         features = torch.cat([self.body(g) for g in graphs])
         start = self.body.widths[0]
         scalars = features[:, :start]
@@ -108,6 +111,7 @@ class Pretrained(nn.Module):
             size = tensor.square().mean((0, 1)).sqrt() + SMALLEST
             self.scale[start:stop] = size.repeat(2 * l + 1)
             start = stop
+        return list(((features - self.mean) / self.scale).split([len(g.numbers) for g in graphs]))
 
 
 class SevenNet(nn.Module):

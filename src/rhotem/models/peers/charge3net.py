@@ -233,7 +233,7 @@ class ChargE3Net(nn.Module):
 
     def encode(self, numbers: torch.Tensor, near: Neighbours) -> list[Features]:
         """Features of the atoms after every convolution."""
-        one_hot = nn.functional.one_hot(numbers, ELEMENTS).to(self.readout.dtype)
+        one_hot = nn.functional.one_hot(numbers, ELEMENTS).to(self.get_buffer("atom_mean").dtype)
         features: Features = {EVEN: one_hot[:, None]}
         harmonics, basis = self.harmonics(near), self.basis(near.distances, "atom")
         states = []

@@ -19,13 +19,11 @@ from rhotem.models.checkpoint import (
     save_tensors,
     write_json,
 )
-from rhotem.models.peers.charge3net import ChargE3Net, ChargE3NetSettings
-from rhotem.models.peers.deepdft import STEP, DeepDFTSettings, Painn, Schnet
+from rhotem.models.peers.charge3net import ChargE3NetSettings
+from rhotem.models.peers.deepdft import STEP, DeepDFTSettings
 from rhotem.models.peers.irreps import hidden_irreps
+from rhotem.models.peers.networks import Peer, PeerSettings, make_peer
 from rhotem.models.peers.official import CONSTANT, Tensors, architecture_of, official_name, read_checkpoint
-
-PeerSettings = DeepDFTSettings | ChargE3NetSettings
-Peer = Schnet | Painn | ChargE3Net
 
 #: Official names of settings.
 DEEPDFT_NAMES = {"num_interactions": "interactions", "node_size": "size", "cutoff": "cutoff"}
@@ -41,15 +39,6 @@ CHARGE3NET_NAMES = {
 }
 #: Largest lmax that is tried where a file does not say.
 LARGEST_LMAX = 8
-
-
-def make_peer(settings: PeerSettings, seed: int = 0) -> Peer:
-    """A peer with random weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if isinstance(settings, ChargE3NetSettings):
-            return ChargE3Net(settings)
-        return Painn(settings) if settings.architecture == "deepdft-painn" else Schnet(settings)
 
 
 def import_checkpoint(

@@ -60,23 +60,19 @@ def two_layers(first: int, hidden: int, last: int, activation: type[nn.Module]) 
 
 
 class Shells:
-    """Distances of the edges of every pair, for every round; without gradients as rows of a table and their weights."""
+    """Distances of the edges of every pair, for every round, as rows of a table and their weights."""
 
     def __init__(self, near: Neighbours, cutoff: float) -> None:
-        self.atom, self.receiver, self.pair = near.pairs
+        self.atom, self.receiver, pair = near.pairs
         self.cutoff, self.r = cutoff, near.distances
-        if not torch.is_grad_enabled():
-            first, weights = cubic(self.r, TABLE_STEP)
-            self.rows = (first[:, None] + torch.arange(4, device=first.device)).flatten()
-            self.weights = weights.flatten()
-            counts = torch.bincount(self.pair, minlength=len(self.atom))
-            self.starts = 4 * (counts.cumsum(0) - counts)
+        first, weights = cubic(self.r, TABLE_STEP)
+        self.rows = (first[:, None] + torch.arange(4, device=first.device)).flatten()
+        self.weights = weights.flatten()
+        counts = torch.bincount(pair, minlength=len(self.atom))
+        self.starts = 4 * (counts.cumsum(0) - counts)
 
     def summed(self, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """Sum of a function of distance, (E,) to (E, n), over the images in every pair; (M, n)."""
-        if torch.is_grad_enabled():
-            values = function(self.r)
-            return values.new_zeros(len(self.atom), values.shape[1]).index_add(0, self.pair, values)
         table = function(radii(self.cutoff, TABLE_STEP, self.r))
         return nn.functional.embedding_bag(self.rows, table, self.starts, mode="sum", per_sample_weights=self.weights)
 

@@ -10,8 +10,8 @@ from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.models.graph import CLOSEST
 from rhotem.models.peers import tables
 from rhotem.models.peers.charge3net import ChargE3Net
-from rhotem.models.peers.checkpoint import Peer
 from rhotem.models.peers.neighbours import between_atoms, to_probes
+from rhotem.models.peers.networks import Peer
 from rhotem.structure.model import Structure
 
 #: Probes handled at once: what fits the caches, and for tables many, because they are made anew for every batch.
@@ -42,11 +42,26 @@ def at_points(
     _check(near.distances)
     with torch.no_grad():
         states: Any = model.encode(torch.from_numpy(structure.numbers.astype(np.int64)).to(parameter.device), near)
-        parts = []
-        table = model if isinstance(model, ChargE3Net) and model.settings.basis in tables.SMOOTH else None
-        batch = batch or (TABLE_BATCH if table else BATCH)
+        return from_states(model, states, points, *_geometry(structure), batch=batch, progress=progress)
+
+
+def from_states(
+    model: Peer,
+    states: Any,
+    points: npt.NDArray[np.float64],
+    positions: npt.NDArray[np.float64],
+    cell: npt.NDArray[np.float64],
+    *,
+    batch: int | None = None,
+    progress: Progress = silent,
+) -> npt.NDArray[np.float64]:
+    """What the model makes of encoded atoms at ``points`` (M, 3) in Å, without gradients; (M, 1 or 2)."""
+    table = model if isinstance(model, ChargE3Net) and model.settings.basis in tables.SMOOTH else None
+    batch = batch or (TABLE_BATCH if table else BATCH)
+    parameter, parts = next(model.parameters()), []
+    with torch.no_grad():
         for start in range(0, len(points), batch):
-            probes = to_probes(points[start : start + batch], *_geometry(structure), cutoff, parameter)
+            probes = to_probes(points[start : start + batch], positions, cell, model.settings.cutoff, parameter)
             if table is not None and probes.receivers > FEW * len(probes.slices):
                 values = tables.density(table, states, probes)
             else:

@@ -80,6 +80,12 @@ def to_probes(
     return _make(len(points), atom, point, vectors, like)
 
 
+def sorted_by_sender(receivers: int, atom: torch.Tensor, receiver: torch.Tensor, vectors: torch.Tensor) -> Neighbours:
+    """Edges given in any order; ``vectors`` (E, 3) from the atom's image to the receiver, Å."""
+    order = torch.argsort(atom * receivers + receiver)
+    return Neighbours(receivers, atom[order], receiver[order], vectors[order])
+
+
 def _make(
     receivers: int,
     atom: npt.NDArray[np.int64],
