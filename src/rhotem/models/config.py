@@ -86,8 +86,40 @@ class TrainSettings(BaseModel):
     seed: int = Field(0, ge=0)
 
 
+class DistilSettings(BaseModel):
+    """A model to learn from, on structures without labels (`rhotem.models.distil`).
+
+    Parameters
+    ----------
+    teacher : str
+        Shipped weights, a run folder or a file. The student needs its radial functions, and one member or as many.
+    structures : int
+        Drawn from `rhotem.labels.sampler`, of the elements of the labels and of none of the compositions held out;
+        those of the training labels come on top.
+    max_atoms : int
+        Larger cells are not drawn.
+    structures_per_step : int
+        Learned from in every step.
+    alone : float
+        Share of the steps, the first ones, without labels.
+    weight : float
+        Weight of the distance from the teacher beside the errors on labels.
+    seed : int
+        Of the structures.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    teacher: str = "default"
+    structures: int = Field(1500, ge=1)
+    max_atoms: int = Field(28, ge=1)
+    structures_per_step: int = Field(10, ge=1)
+    alone: float = Field(0.6, ge=0, le=1)
+    weight: float = Field(1.0, gt=0)
+    seed: int = Field(0, ge=0)
+
+
 class Config(BaseModel):
-    """A training run."""
+    """A training run; ``distil`` only where a model is learned from."""
 
     model_config = ConfigDict(extra="forbid")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -95,6 +127,7 @@ class Config(BaseModel):
     data: DataSettings
     train: TrainSettings = TrainSettings()
     model: ModelSettings = ModelSettings()
+    distil: DistilSettings | None = None
 
 
 def read_config(path: str | Path) -> Config:
@@ -124,4 +157,6 @@ def read_config(path: str | Path) -> Config:
         config.data.split = str(base / config.data.split)
     if config.train.start and (base / config.train.start).exists():
         config.train.start = str(base / config.train.start)
+    if config.distil and (base / config.distil.teacher).exists():
+        config.distil.teacher = str(base / config.distil.teacher)
     return config

@@ -7,7 +7,7 @@ from pathlib import Path
 WATCHED = ("family", "validation", "rattled", "unseen")
 MEASURED = ("deformation_error", "potential_error_ratio", "nmae_valence_percent", "free_atom_nmae_percent")
 COLUMNS = (
-    *("step", "minutes", "learning_rate", "loss", "voxel_error", "potential_error"),
+    *("step", "minutes", "learning_rate", "loss", "voxel_error", "potential_error", "distillation"),
     *(f"{part}_{name}" for part in WATCHED for name in MEASURED),
 )
 
@@ -50,6 +50,7 @@ def learning_curve(folder: Path) -> None:
         ("validation_deformation_error", "validation"),
         ("rattled_deformation_error", "copies of training structures"),
         ("unseen_deformation_error", "unseen chemistry"),
+        ("distillation", "distance from the teacher"),
     ):
         points = [(int(r["step"]), float(r[column])) for r in rows if r.get(column)]
         if points:

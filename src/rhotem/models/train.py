@@ -6,12 +6,11 @@ import math
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, Progress, silent
@@ -19,17 +18,18 @@ from rhotem.density.metrics import valence_electrons
 from rhotem.labels.splits import unit_hash
 from rhotem.models.checkpoint import load_model, load_tensors, save_model, save_tensors, write_json
 from rhotem.models.config import Config
-from rhotem.models.dataset import Drawn, Label, Sample, make_sample, read_labels
+from rhotem.models.dataset import Label, Sample, make_sample, read_labels
+from rhotem.models.distil import Distillation
 from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
 from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.evaluate import evaluate_label, overall
-from rhotem.models.fast_points import LMAX, at_points
 from rhotem.models.graph import Graph, join
 from rhotem.models.log import MEASURED, append, learning_curve, trim
 from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
 from rhotem.models.model import DensityModel, make_model
 from rhotem.models.split import Split, split
+from rhotem.models.watch import Watched, values_at
 
 
 class Trainer:
@@ -52,6 +52,7 @@ class Trainer:
         #: features of frozen layers that are known already, by label
         self.known: dict[str, torch.Tensor] = {}
         self.model = self._make(elements).to(self.device)
+        self.distil = Distillation.of(config.distil, self.model, self.split.train, read, self.folder, progress)
         self.average = copy.deepcopy(self.model)
         self.trained: list[torch.Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         self.averaged: list[torch.Tensor] = [p for p in self.average.parameters() if p.requires_grad]
@@ -147,7 +148,7 @@ class Trainer:
         linear = self.model.readout.linear and self.config.train.potential_weight > 0
         return potential_target(label, self.model.readout.blocks, self.model.settings.target) if linear else None
 
-    def _watch(self, label: Label) -> "Watched":
+    def _watch(self, label: Label) -> Watched:
         rng = np.random.default_rng(zlib.crc32(label.name.encode()))
         sample = self._sample(label)
         drawn = sample.draw(self.config.train.evaluate_points, rng)
@@ -166,9 +167,29 @@ class Trainer:
         return t.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * self.step / t.steps))
 
     def train_step(self) -> tuple[float, float, float]:
-        """One update; loss, voxel error, potential error of the batch."""
+        """One update; loss, voxel error, potential error of the batch (NaN in a step without labels)."""
         t = self.config.train
-        count = min(t.structures_per_step, len(self.samples))
+        loss, voxel, potential = torch.zeros(()), torch.tensor(math.nan), torch.tensor(math.nan)
+        if self.distil is not None:
+            loss = self.distil.loss(self.model, self.rng, t.potential_weight)
+        if self.distil is None or self.step >= self.distil.settings.alone * t.steps:
+            voxel, potential = self._label_errors()
+            loss = loss + voxel + t.potential_weight * potential
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate() * group["rate"]
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, t.clip)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(t.ema, self.step / (self.step + 10.0))
+        with torch.no_grad():
+            torch._foreach_lerp_(self.averaged, self.trained, 1.0 - decay)
+        return float(loss.detach()), float(voxel.detach()), float(potential.detach())
+
+    def _label_errors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Voxel error and potential error of labels drawn anew."""
+        count = min(self.config.train.structures_per_step, len(self.samples))
         chosen = self.rng.choice(len(self.samples), count, replace=False)
         samples = [self.samples[i] for i in chosen]
         drawn = [s.draw(self.config.data.points, self.rng) for s in samples]
@@ -186,18 +207,7 @@ class Trainer:
             potential_goal = self.targets[i]
             if potential_goal is not None:
                 potential = potential + potential_error(own_given, potential_goal.to(self.device)) / count
-        loss = voxel + t.potential_weight * potential
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate() * group["rate"]
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.trained, t.clip)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(t.ema, self.step / (self.step + 10.0))
-        with torch.no_grad():
-            torch._foreach_lerp_(self.averaged, self.trained, 1.0 - decay)
-        return float(loss.detach()), float(voxel.detach()), float(potential.detach())
+        return voxel, potential
 
     def _dropped(self, graph: Graph) -> Graph:
         """The graph with some of its pretrained scalars forgotten, the others larger to make up for it."""
@@ -259,6 +269,8 @@ class Trainer:
         for name, watched in self.watched.items():
             measured = np.array([w.measure(self.average, self.device) for w in watched]).mean(0)
             row |= {f"{name}_{column}": float(value) for column, value in zip(MEASURED, measured, strict=True)}
+        if self.distil is not None:
+            row["distillation"] = self.distil.measure(self.average)
         append(self.folder, row)
         goal = next((row[f"{k}_deformation_error"] for k in ("validation", "family") if k in self.watched), losses[0])
         self.waited = 0 if goal < self.best else self.waited + 1
@@ -280,6 +292,8 @@ class Trainer:
             "test_parents": self.split.test_parents,
             "unseen": self.config.data.unseen,
         }
+        if self.distil is not None:
+            info["distilled"] = self.distil.summary(self.average)
         save_model(self.folder / "model.safetensors", self.average, info)
         write_json(self.folder / "results.json", results)
         learning_curve(self.folder)
@@ -342,6 +356,8 @@ class Trainer:
         for name in ("device", "threads", "save_every", "start"):
             content["train"].pop(name)
         content.pop("out")
+        if content["distil"] is None:
+            content.pop("distil")
         for name in ("labels", "split"):
             content["data"].pop(name)
         content["train_names"] = [label.name for label in self.split.train]
@@ -354,36 +370,6 @@ def deal(labels: Sequence[Label], members: int, share: float, seed: int) -> list
     chosen = {p: {k for k in range(members) if unit_hash(f"{seed} {k} {p}") < share} for p in parents}
     empty = set(range(members)) - set().union(*chosen.values())
     return [sorted(chosen[label.parent] | empty) or list(range(members)) for label in labels]
-
-
-def values_at(
-    model: DensityModel, given: tuple[torch.Tensor, ...], sample: Sample, points: npt.NDArray[np.float32]
-) -> torch.Tensor:
-    """Δn at points of a structure, (P,) in e/Å³, from what a readout made of its atoms."""
-    device = given[0].device
-    if model.readout.linear and device.type == "cpu" and max(b.lmax for b in model.readout.blocks) <= LMAX:
-        return at_points(given, model.readout.blocks, points, sample.images, sample.owner)
-    return model.readout.at_points(given, sample.probes(points).to(device))
-
-
-@dataclass(frozen=True, eq=False)
-class Watched:
-    """A held-out label with fixed voxels: what training looks at while it runs."""
-
-    sample: Sample
-    drawn: Drawn
-    potential: PotentialTarget | None
-    free_atom_nmae_percent: float
-
-    def measure(self, model: DensityModel, device: torch.device) -> tuple[float, float, float, float]:
-        """Estimates of the columns MEASURED."""
-        with torch.no_grad():
-            given = model(self.sample.graph.to(device))
-            predicted = values_at(model, given, self.sample, self.drawn.points).cpu()
-            error = float(voxel_error(predicted, self.drawn.target, self.drawn.weight, self.sample.scale))
-            goal = self.potential
-            potential = math.nan if goal is None else float(potential_error(given, goal.to(device)))
-        return error, potential, error * self.free_atom_nmae_percent, self.free_atom_nmae_percent
 
 
 def pick_device(name: str) -> torch.device:

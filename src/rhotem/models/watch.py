@@ -1,0 +1,43 @@
+"""What training looks at while it runs: held-out labels at fixed voxels."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rhotem.models.dataset import Drawn, Sample
+from rhotem.models.fast_points import LMAX, at_points
+from rhotem.models.loss import PotentialTarget, potential_error, voxel_error
+from rhotem.models.model import DensityModel
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A held-out label with fixed voxels."""
+
+    sample: Sample
+    drawn: Drawn
+    potential: PotentialTarget | None
+    free_atom_nmae_percent: float
+
+    def measure(self, model: DensityModel, device: torch.device) -> tuple[float, float, float, float]:
+        """Estimates of the columns `rhotem.models.log.MEASURED`."""
+        with torch.no_grad():
+            given = model(self.sample.graph.to(device))
+            predicted = values_at(model, given, self.sample, self.drawn.points).cpu()
+            error = float(voxel_error(predicted, self.drawn.target, self.drawn.weight, self.sample.scale))
+            goal = self.potential
+            potential = math.nan if goal is None else float(potential_error(given, goal.to(device)))
+        return error, potential, error * self.free_atom_nmae_percent, self.free_atom_nmae_percent
+
+
+def values_at(
+    model: DensityModel, given: tuple[torch.Tensor, ...], sample: Sample, points: npt.NDArray[np.float32]
+) -> torch.Tensor:
+    """Δn at points of a structure, (P,) in e/Å³, from what a readout made of its atoms."""
+    device = given[0].device
+    if model.readout.linear and device.type == "cpu" and max(b.lmax for b in model.readout.blocks) <= LMAX:
+        return at_points(given, model.readout.blocks, points, sample.images, sample.owner)
+    return model.readout.at_points(given, sample.probes(points).to(device))
