@@ -22,11 +22,11 @@ from rhotem.density.metrics import G_MAX
 from rhotem.labels.sampler import draw
 from rhotem.models.checkpoint import find_model, load_model, load_tensors, save_tensors
 from rhotem.models.config import DistilSettings
-from rhotem.models.dataset import Label
 from rhotem.models.graph import Graph, build_graph, join
 from rhotem.models.model import DensityModel
 from rhotem.models.radial import Block
 from rhotem.models.source import prepared
+from rhotem.models.split import Split
 from rhotem.models.uncertainty import fingerprint
 from rhotem.structure.model import Structure
 
@@ -134,7 +134,7 @@ class Distillation:
     known : sequence of Structure
         Those of the labels trained on, which are learned from, too.
     away : set of str
-        Reduced formulas that are not drawn: those of all other labels.
+        Reduced formulas that are not drawn: those of the labels held out.
     folder : Path
         Of the run; the teacher's coefficients are kept in ``teacher`` there.
 
@@ -179,17 +179,15 @@ class Distillation:
         cls,
         settings: DistilSettings | None,
         student: DensityModel,
-        known: Sequence[Label],
-        labels: Sequence[Label],
+        split: Split,
         folder: Path,
         progress: Progress = silent,
     ) -> Self | None:
-        """The distillation that a run asks for, or None; ``labels``: all there are, trained on or not."""
+        """The distillation that a run asks for, or None."""
         if settings is None:
             return None
-        names = {label.name for label in known}
-        away = {label.formula for label in labels if label.name not in names}
-        return cls(settings, student, [label.structure for label in known], away, folder, progress)
+        away = {label.formula for part in (*split.held_out.values(), split.excluded) for label in part}
+        return cls(settings, student, [label.structure for label in split.train], away, folder, progress)
 
     def loss(self, model: DensityModel, rng: np.random.Generator, potential_weight: float) -> torch.Tensor:
         """Distance of drawn structures: of the density plus ``potential_weight`` times that of the potential."""

@@ -18,7 +18,8 @@ class Split:
     """Labels by use.
 
     ``family``: parents held out of prototypes that are trained on; ``unseen``: whole chemistries; ``validation``: other
-    held-out parents, to watch and to calibrate with; ``rattled``: held-out copies of structures that are trained on.
+    held-out parents, to watch and to calibrate with; ``rattled``: held-out copies of structures that are trained on;
+    ``excluded``: what the file of a split keeps out of all of these.
     """
 
     train: list[Label]
@@ -26,6 +27,7 @@ class Split:
     unseen: list[Label]
     validation: list[Label] = field(default_factory=list)
     rattled: list[Label] = field(default_factory=list)
+    excluded: list[Label] = field(default_factory=list)
 
     @property
     def held_out(self) -> dict[str, list[Label]]:
@@ -80,7 +82,8 @@ def _from_file(seen: list[Label], unseen: list[Label], path: str) -> Split:
 
     if not chosen("train"):
         raise InputError(f"data.split {path}: none of the labels is in its part 'train'; make it with their store")
-    return Split(chosen("train"), chosen("test"), unseen, chosen("validation"), chosen("rattled"))
+    others = [chosen(part) for part in ("validation", "rattled", "excluded")]
+    return Split(chosen("train"), chosen("test"), unseen, *others)
 
 
 def _draw(labels: Sequence[Label], fraction: float, seed: int) -> set[str]:

@@ -52,7 +52,7 @@ class Trainer:
         #: features of frozen layers that are known already, by label
         self.known: dict[str, torch.Tensor] = {}
         self.model = self._make(elements).to(self.device)
-        self.distil = Distillation.of(config.distil, self.model, self.split.train, read, self.folder, progress)
+        self.distil = Distillation.of(config.distil, self.model, self.split, self.folder, progress)
         self.average = copy.deepcopy(self.model)
         self.trained: list[torch.Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         self.averaged: list[torch.Tensor] = [p for p in self.average.parameters() if p.requires_grad]
