@@ -35,7 +35,7 @@ from rhotem.models.target import Target
 from rhotem.models.train import Trainer
 
 BASE = Path("data/training/ablations.toml")
-#: Atoms whose encoder is timed, up to this number of the cells tested in family; repetitions, of which the fastest counts.
+#: Atoms whose encoder is timed: up to so many of the cells tested in family. Repetitions, of which the fastest counts.
 TIMED_ATOMS, REPEATS = 60, 3
 
 
@@ -56,7 +56,7 @@ def repeated(runs: Sequence[Run], *seeds: int) -> list[Run]:
 
 NEAR = "model.spherical.near."
 #: The gated readout is ten times slower: it and what it is compared with are trained for less.
-GATED = {"train.steps": 300, "data.points": 250}
+GATED = {"train.steps": 200, "data.points": 200}
 #: Pretrained layers in the loop cost thirty times as much: they, and the same without, go on from a trained model.
 TUNED = {"train.start": "baseline", "train.steps": 100, "train.learning_rate": 1e-3, "train.warmup": 20}
 
@@ -82,7 +82,7 @@ OTHERS = [
     Run("scratch", {"model.encoder": "nequip", "model.nequip.layers": 2, "model.nequip.lmax_sent": 2}),
 ]
 GATES = [
-    Run("spherical-300", GATED),
+    Run("spherical-200", GATED),
     *(Run(f"gate-{g}", {"model.readout": "gated", "model.gated.gate": g, **GATED}) for g in ("full", "softmax", "sum")),
 ]
 TUNING = [Run("frozen-on", TUNED), Run("tuned-on", {"train.encoder_rate": 0.1, **TUNED})]
