@@ -182,7 +182,7 @@ def _structures_in(folder: Path) -> Iterator[Structure]:
     """Structures of the label files of a directory, named as they were."""
     from rhotem.labels.record import read_record
 
-    names = ("name", "prototype", "composition", "ordering", "family", "recipe")
+    names = ("name", "prototype", "composition", "ordering", "family", "recipe", "phases")
     for path in sorted(folder.glob("[!.]*.npz")):
         record = read_record(path)
         info = {key: record.meta[key] for key in names if key in record.meta}

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import ase
 import ase.cell
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rhotem.core import InputError
 from rhotem.labels.prototypes import PROTOTYPES, ideal
@@ -22,6 +22,9 @@ RADII = {
 
 ANIONS = {"O", "F", "N", "S", "Cl"}
 
+#: The prototype of a recipe with two phases.
+INTERFACE = "interface"
+
 
 class Slab(BaseModel):
     """A symmetric surface: Miller indices of the conventional cell, number of layers, vacuum in Å (both sides)."""
@@ -32,13 +35,58 @@ class Slab(BaseModel):
     vacuum: float = Field(8.0, gt=0)
 
 
+class Phase(BaseModel):
+    """One crystal of an interface: what `Recipe` says of a prototype, and ``layers`` of a plane of its usual cell."""
+
+    model_config = ConfigDict(extra="forbid")
+    prototype: str
+    miller: tuple[int, int, int]
+    layers: int = Field(gt=0)
+    replace: dict[str, str] = {}
+    scale: float = Field(1.0, gt=0)
+    cell: tuple[float, float, float, float, float, float] | None = None
+
+    def crystal(self) -> Structure:
+        """The bulk crystal."""
+        return Recipe(prototype=self.prototype, replace=self.replace, scale=self.scale, cell=self.cell).build()
+
+
+class Interface(BaseModel):
+    """Two phases in one periodic cell, as `rhotem.structure.coincidence.coherent_interface` stacks them."""
+
+    model_config = ConfigDict(extra="forbid")
+    lower: Phase
+    upper: Phase
+    gap: float | None = Field(None, gt=0)
+    max_strain: float = Field(0.05, ge=0, lt=0.2)
+    share: float = Field(1.0, ge=0, le=1)
+    max_area: float = Field(60.0, gt=0)
+
+    def stack(self) -> Structure:
+        """The interface; its ``info["phases"]`` says which crystals, for splits by chemistry."""
+        from rhotem.structure.coincidence import Side, coherent_interface
+
+        crystals = [phase.crystal() for phase in (self.lower, self.upper)]
+        sides = [
+            Side(crystal, phase.miller, phase.layers)
+            for crystal, phase in zip(crystals, (self.lower, self.upper), strict=True)
+        ]
+        options = self.model_dump(exclude={"lower", "upper"})
+        made = coherent_interface(*sides, **options)
+        made.info["phases"] = [
+            {"prototype": c.info["prototype"], "elements": sorted(set(c.atoms.symbols))} for c in crystals
+        ]
+        return made
+
+
 class Recipe(BaseModel):
     """How to build one structure; steps are applied in the order of the fields.
 
     ``replace`` maps elements of the reference compound (whole sites), ``decorate`` spreads counts of elements over the
     atoms of one element (what is left over keeps it), ``remove`` makes vacancies; which atoms are taken follows from
-    ``seed`` unless ``remove_indices`` says. ``scale`` is a linear factor on top of the one that follows from the radii.
-    ``strain`` (largest component) and ``rattle`` (standard deviation, Å) are random by ``seed``. ``charge`` in e.
+    ``seed``. ``scale`` is a linear factor on top of the one that follows from the radii. ``strain`` (largest component)
+    and ``rattle`` (standard deviation, Å) are random by ``seed``. ``charge`` in e. The prototype "interface" has its
+    two phases in ``interface``, which say what elements and cells they have.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,6 +105,23 @@ class Recipe(BaseModel):
     moments: dict[str, float] | Literal["antiferro"] | None = None
     seed: int = 0
     family: str | None = None
+    interface: Interface | None = None
+
+    @model_validator(mode="after")
+    def _one_host(self) -> "Recipe":
+        if (self.prototype == INTERFACE) != (self.interface is not None):
+            raise ValueError('the prototype "interface" and the field interface go together')
+        if self.interface is not None and (self.replace or self.cell or self.slab or self.scale != 1.0):
+            raise ValueError("of an interface, replace, cell and scale belong to its phases, and it has no slab")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_new_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fields younger than the first plans are left out where unused, so that decided plans keep their names."""
+        values = handler(self)
+        if self.interface is None:
+            values.pop("interface", None)
+        return values
 
     def build(self) -> Structure:
         """The structure, its ``info`` naming prototype, composition, ordering and family.
@@ -67,17 +132,19 @@ class Recipe(BaseModel):
             If the recipe asks for atoms that are not there, or puts two atoms on top of each other.
         """
         rng = np.random.default_rng(self.seed)
-        atoms = self._composed(rng)
+        atoms, made = self._composed(rng)
         name = self.prototype + (f"-slab{''.join(str(i) for i in self.slab.miller)}" if self.slab else "")
         # Ordering is that of the undistorted crystal, so that a rattled copy has the same parent.
         info: dict[str, Any] = {
             "prototype": name,
             "composition": atoms.get_chemical_formula(mode="hill", empirical=True),
             "ordering": ordering_key(atoms),
-            "family": self.family or PROTOTYPES[self.prototype].family,
+            "family": self.family or (INTERFACE if self.interface else PROTOTYPES[self.prototype].family),
             "recipe": self.model_dump(exclude_defaults=True, mode="json"),
+            **made,
         }
-        info["name"] = f"{name} {atoms.get_chemical_formula()}" + (f" q={self.charge:+g}" if self.charge else "")
+        title = f"{name} {made['name']}" if self.interface else name
+        info["name"] = f"{title} {atoms.get_chemical_formula()}" + (f" q={self.charge:+g}" if self.charge else "")
         moments = self._moments(atoms)
         _distort(atoms, self.strain, self.rattle, rng, self.slab is not None)
         shortest = _shortest(atoms)
@@ -85,25 +152,15 @@ class Recipe(BaseModel):
             raise InputError(f"recipe {info['name']}: two atoms {shortest:.2f} Å apart; check prototype and scale")
         return Structure(atoms, charge=self.charge, moments=moments, info=info)
 
-    def _composed(self, rng: np.random.Generator) -> ase.Atoms:
-        atoms = ideal(self.prototype, self.primitive and self.slab is None)
-        symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
-        for element in self.replace:
-            if element not in symbols:
-                raise InputError(f"recipe {self.prototype}: no {element} to replace, it has {sorted(set(symbols))}")
-        new = [self.replace.get(s, s) for s in symbols]
-        if self.cell is not None:
-            if self.primitive and self.slab is None and PROTOTYPES[self.prototype].cell != self.cell:
-                atoms = _with_conventional_cell(self.prototype, atoms, self.cell)
-            else:
-                atoms.set_cell(self.cell, scale_atoms=True)
-        atoms.set_chemical_symbols(new)
-        atoms = _repeat(atoms, self.supercell) if self.slab is None else _cut(atoms, self.slab, self.supercell)
+    def _composed(self, rng: np.random.Generator) -> tuple[ase.Atoms, dict[str, Any]]:
+        """The undistorted atoms, and what an interface says of itself."""
+        stack = self.interface.stack() if self.interface else None
+        atoms = self._host() if stack is None else _repeat(stack.atoms, self.supercell)
         before = np.array(atoms.get_chemical_symbols(), dtype=object)
-        reference = _undo(before, self.replace) if self.cell is None else before
+        reference = _undo(before, self.replace)
         for element, parts in self.decorate.items():
             _decorate(atoms, element, parts, rng)
-        if self.cell is None:
+        if self.cell is None and stack is None:
             _rescale(atoms, reference)
         for element, count in self.remove.items():
             where = [i for i, s in enumerate(atoms.symbols) if s == element]
@@ -114,6 +171,22 @@ class Recipe(BaseModel):
         if self.slab is not None:
             cell[2] = atoms.cell.array[2]
         atoms.set_cell(cell, scale_atoms=True)
+        return atoms, {} if stack is None else stack.info
+
+    def _host(self) -> ase.Atoms:
+        """The prototype with its elements replaced, repeated or cut."""
+        atoms = ideal(self.prototype, self.primitive and self.slab is None)
+        symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
+        for element in self.replace:
+            if element not in symbols:
+                raise InputError(f"recipe {self.prototype}: no {element} to replace, it has {sorted(set(symbols))}")
+        if self.cell is not None:
+            if self.primitive and self.slab is None and PROTOTYPES[self.prototype].cell != self.cell:
+                atoms = _with_conventional_cell(self.prototype, atoms, self.cell)
+            else:
+                atoms.set_cell(self.cell, scale_atoms=True)
+        atoms.set_chemical_symbols([self.replace.get(s, s) for s in symbols])
+        atoms = _repeat(atoms, self.supercell) if self.slab is None else _cut(atoms, self.slab, self.supercell)
         del atoms.arrays["site"]
         return atoms
 

@@ -90,22 +90,10 @@ def slab(
     """
     if not (np.isfinite(thickness) and thickness > 0 and np.isfinite(vacuum) and vacuum >= 0):
         raise InputError(f"slab: thickness {thickness} and vacuum {vacuum} must be positive lengths in Å")
-    names = standard_cell(structure) if basis == "conventional" else NamedCell(structure.cell, IDENTITY, 1, "")
-    indices, _ = three_indices(plane, True, names.hexagonal)
-    small, reduced = primitive_cell(structure)  # thinnest layers
-    unit = _layer(small, names.seen_from(reduced).plane_to_structure(indices))
+    unit, dipole = layer(structure, plane, basis)
     spacing = float(unit.cell[2, 2])
     layers = max(1, int(np.ceil(thickness / spacing - 1e-6)))
-    height, dipole, _ = min(_cuts(unit), key=lambda cut: (round(abs(cut[1]), 3), -round(cut[2], 3)))
-    atoms = unit.copy()
-    fractional = atoms.get_scaled_positions(wrap=False)
-    fractional[:, 2] = (fractional[:, 2] - height / spacing) % 1.0
-    atoms.set_scaled_positions(fractional)
-    atoms = atoms.repeat((1, 1, layers))
-    normal = np.array([0.0, 0.0, layers * spacing + vacuum])
-    atoms.set_cell([atoms.cell.array[0], atoms.cell.array[1], normal])
-    atoms.positions[:, 2] += vacuum / 2
-    atoms.wrap(eps=1e-9)
+    atoms = upright(unit, layers, vacuum)
     area = abs(float(np.linalg.det(atoms.cell.array[:2, :2])))
     polar = abs(dipole) > 1e-3
     text = ",".join(map(str, plane))
@@ -116,6 +104,33 @@ def slab(
     info = {**kept, "notes": [*structure.info.get("notes", []), note], "polar": polar}
     charge = structure.charge * len(atoms) / len(structure)
     return Structure(atoms, charge, None, info)
+
+
+def layer(structure: Structure, plane: tuple[int, ...], basis: str = "conventional") -> tuple[ase.Atoms, float]:
+    """The thinnest layer of a crystal between two cuts along a lattice plane, and its dipole of formal charges (e·Å).
+
+    The plane is xy, the cut of `slab` is at z = 0, and the third vector spans one spacing with the slant of the
+    lattice: repeats along it are the crystal.
+    """
+    names = standard_cell(structure) if basis == "conventional" else NamedCell(structure.cell, IDENTITY, 1, "")
+    indices, _ = three_indices(plane, True, names.hexagonal)
+    small, reduced = primitive_cell(structure)  # thinnest layers
+    unit = _layer(small, names.seen_from(reduced).plane_to_structure(indices))
+    height, dipole, _ = min(_cuts(unit), key=lambda cut: (round(abs(cut[1]), 3), -round(cut[2], 3)))
+    fractional = unit.get_scaled_positions(wrap=False)
+    fractional[:, 2] = (fractional[:, 2] - height / unit.cell[2, 2]) % 1.0
+    unit.set_scaled_positions(fractional)
+    return unit, dipole
+
+
+def upright(unit: ase.Atoms, layers: int, vacuum: float = 0.0) -> ase.Atoms:
+    """``layers`` of a `layer` above each other in a cell with the third vector along z, ``vacuum`` Å around them."""
+    atoms = unit.repeat((1, 1, layers))
+    height = layers * float(unit.cell[2, 2]) + vacuum
+    atoms.set_cell([unit.cell.array[0], unit.cell.array[1], [0.0, 0.0, height]])
+    atoms.positions[:, 2] += vacuum / 2
+    atoms.wrap(eps=1e-9)
+    return atoms
 
 
 def interface(
