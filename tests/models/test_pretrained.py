@@ -90,6 +90,35 @@ def test_gradients_of_tuned_layers_are_those_of_differences(atoms):
     assert (sums[0] - sums[1]) / 2e-5 == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_trained_layer_of_smaller_lmax_reads_the_tensors_it_has_room_for(atoms):
+    """Its invariants do not turn with the crystal; columns of l = 3 change nothing, those of l = 2 do."""
+    from dataclasses import replace
+
+    from rhotem.models.encoders.sevennet import Pretrained, SevenNetSettings
+    from rhotem.models.tensor import invariants
+
+    small = NequipSettings(channels=6, scalars=12, embedding=4, radial_width=8, layers=1, lmax_sent=0, lmax=2)
+    torch.manual_seed(0)
+    encoder = Pretrained(SevenNetSettings(layers=1), small)
+    encoder.load_pretrained(SHIPPED / "sevennet-l3i5.safetensors")
+    encoder = encoder.double()
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    turn *= np.sign(np.linalg.det(turn))
+    graphs = [build_graph(atoms.numbers, atoms.positions @ t, CELL @ t, encoder.cutoff) for t in (np.eye(3), turn)]
+    given = encoder.given(graphs[0])
+    start = sum(encoder.body.widths[:3])
+    less = [given.clone() for _ in range(2)]
+    less[0][:, start:] = 0.0
+    less[1][:, start - encoder.body.widths[2] : start] = 0.0
+    with torch.no_grad():
+        plain, turned, *cut = [
+            invariants(encoder(g).tensors, 2) for g in (*graphs, *(replace(graphs[0], extra=x) for x in less))
+        ]
+    np.testing.assert_allclose(turned, plain, atol=1e-9 * float(plain.abs().max()))
+    np.testing.assert_array_equal(cut[0], plain)
+    assert (cut[1] - plain).abs().max() > 1e-3 * plain.abs().max()
+
+
 def test_messages_of_scalars_are_the_same_by_atom_and_by_edge(atoms):
     from dataclasses import replace
 
