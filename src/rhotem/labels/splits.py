@@ -73,8 +73,8 @@ def is_test_parent(parent: str) -> bool:
 def chemistries_of(meta: dict[str, Any], symbols: Iterable[str]) -> list[str]:
     """The chemistries a label belongs to, of those that can be left out; an interface to those of both its phases."""
     if "phases" in meta:
-        found = [chemistries_of({"prototype": p["prototype"]}, p["elements"]) for p in meta["phases"]]
-        return sorted({name for names in found for name in names})
+        each = [chemistries_of({"prototype": p["prototype"]}, p["elements"]) for p in meta["phases"]]
+        return sorted({name for names in each for name in names})
     base = str(meta.get("prototype", "")).split("-slab")[0]
     elements = set(symbols)
     found = [name for name, prototypes in CHEMISTRIES.items() if base in prototypes]
