@@ -24,7 +24,7 @@ class StreamedDensity:
     grid : PeriodicGrid
         Of the smooth part, on the structure's cell.
     planes : callable
-        ``planes(range(a, b))`` -> values (b − a, n1, n2) at the planes k = a … b − 1.
+        ``planes(range(a, b))`` -> values (b − a, n1, n2) at the planes k = a … b − 1. Can be pickled, for a cluster.
     one_centre : sequence of OneCentre
         May make its items when asked for them.
     source, reference : str
@@ -40,6 +40,17 @@ class StreamedDensity:
     record: dict = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class HeldPlanes:
+    """Planes of values (n1, n2, n3) on a grid."""
+
+    values: npt.NDArray
+
+    def __call__(self, wanted: range) -> npt.NDArray:
+        """Values (planes, n1, n2)."""
+        return np.moveaxis(self.values[:, :, wanted.start : wanted.stop], 2, 0)
+
+
 def streamed(density: DensityField) -> StreamedDensity:
     """A density that is in memory, by planes.
 
@@ -50,14 +61,10 @@ def streamed(density: DensityField) -> StreamedDensity:
     """
     if density.kind != "deformation":
         raise InputError(f"density of kind {density.kind!r}: the potential needs 'deformation'; convert it first")
-
-    def planes(wanted: range) -> npt.NDArray:
-        return np.moveaxis(density.values[:, :, wanted.start : wanted.stop], 2, 0)
-
     return StreamedDensity(
         density.structure,
         density.grid,
-        planes,
+        HeldPlanes(density.values),
         density.one_centre,
         density.source,
         density.reference,

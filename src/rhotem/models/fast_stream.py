@@ -1,5 +1,7 @@
 """The learned density plane by plane, for `rhotem.potential.stream`."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,27 @@ from rhotem.structure.model import Structure
 
 #: The third axis first: planes across it lie together.
 ORDER = [2, 0, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedPlanes:
+    """Planes of the wide block's functions.
+
+    Parameters
+    ----------
+    functions : BlockOnGrid
+        On the grid with its third axis first.
+    coefficients : (N, functions, (lmax+1)²) array
+    """
+
+    functions: BlockOnGrid
+    coefficients: npt.NDArray[np.float64]
+
+    def __call__(self, wanted: range) -> npt.NDArray[np.float64]:
+        """Values (planes, n1, n2) in e/Å³."""
+        out = np.zeros((len(wanted), *self.functions.grid.shape[1:]))
+        add_block(out, wanted.start, self.functions, self.coefficients)
+        return out
 
 
 def stream(model: Model, structure: Structure, spacing: float = 0.2) -> StreamedDensity:
@@ -47,15 +70,10 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     turned = PeriodicGrid(grid.cell[ORDER], (n3, n1, n2))
     functions = BlockOnGrid(readout.blocks[1], turned, structure.positions)
 
-    def planes(wanted: range) -> npt.NDArray[np.float64]:
-        out = np.zeros((len(wanted), n1, n2))
-        add_block(out, wanted.start, functions, far)
-        return out
-
     return StreamedDensity(
         structure=structure,
         grid=grid,
-        planes=planes,
+        planes=LearnedPlanes(functions, far),
         one_centre=SharpTerms(readout.blocks[0], near),
         source=f"model {model.name}",
         reference=free_atoms.load().identifier,

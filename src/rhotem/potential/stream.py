@@ -19,18 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
-from rhotem.core.units import EPS0
+from rhotem.core.tasks import pieces
 from rhotem.density.stream import StreamedDensity
 from rhotem.potential.files.own import FORMAT, VERSION
-from rhotem.potential.free_atoms import free_atom_slices
-from rhotem.potential.parametrizations import FormFactor, form_factor, mean_inner_potential
-from rhotem.potential.plane_waves import HalfPlane
+from rhotem.potential.parametrizations import FormFactor, mean_inner_potential
 from rhotem.potential.slices import Precision
-from rhotem.potential.stream_sharp import Gaussians, add_to_plane, split_one_centre
+from rhotem.potential.stream_job import StreamJob
+from rhotem.potential.stream_sharp import AT_ONCE
 
 #: Bytes for a block of planes or rows where nothing else is asked for.
 BLOCK = 2.56e8
-#: Bytes of an atom's Gaussians.
+#: Bytes of an atom's Gaussians, short and wide.
 SHARP = 8.0 * 29 * 35
 #: A smooth density is refused on a coarser grid than this (Å): its compensating charges would be too wide.
 COARSEST = 0.5
@@ -44,6 +43,7 @@ def stream_potential(
     parametrization: str | FormFactor = "pbe",
     memory_limit: float | None = None,
     precision: Precision = "single",
+    scheduler: str | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Potential V = V_free + V[Δn] of an orthogonal cell at rest, slice by slice into RhoTEM's potential file.
@@ -59,8 +59,11 @@ def stream_potential(
         density lie beside it meanwhile.
     parametrization : "pbe", "lobato", "kirkland" or a form factor
     memory_limit : float or None
-        Bytes this call may use.
+        Bytes this call, or every worker, may use.
     precision : "single" or "double"
+    scheduler : str or None
+        Address of a Dask scheduler whose workers see the folder of ``path`` and have RhoTEM installed; None: here. The
+        result is the same.
     progress : Progress
 
     Returns
@@ -70,7 +73,7 @@ def stream_potential(
     Raises
     ------
     InputError
-        If the cell is not orthogonal, or the grids do not belong together.
+        If the cell is not orthogonal, the grids do not belong together, or the cluster cannot be used.
     MemoryLimitError
         If not even a few planes fit.
     """
@@ -78,7 +81,7 @@ def stream_potential(
     target = Path(path)
     atoms = density.structure
     room = _room(density, grid, memory_limit)
-    complex_type = np.dtype(np.complex64 if precision == "single" else np.complex128)
+    dtype = np.dtype(np.complex64 if precision == "single" else np.complex128)
     v0 = mean_inner_potential(parametrization, atoms.numbers, grid.volume)
     record = {
         "free_atoms": parametrization if isinstance(parametrization, str) else "given function",
@@ -89,23 +92,16 @@ def stream_potential(
         "displaced": False,
         "streamed": True,
     }
-    plane = HalfPlane(grid)
-    free = free_atom_slices(grid, atoms.numbers, atoms.positions, form_factor(parametrization), complex_type)
     with _scratch(target) as folder:
-        short, charges, record["short_range_fit_V"] = _sharp(density)
-        smooth = _smooth_slices(density, charges, grid, folder, (room, complex_type, progress))
-        level = sum(part.integral() for part in short) / grid.volume
-        array = _open(folder / "result", grid, np.float32 if precision == "single" else np.float64)
-        thickness = grid.cell[2, 2] / grid.shape[2]
-        for s in range(grid.shape[2]):
-            coefficients = free(range(s, s + 1))
-            coefficients[0] += smooth(s)
-            values = plane.to_real(coefficients)[0].astype(np.float64)
-            for part in short:
-                add_to_plane(values, part, np.diag(grid.cell), (s * thickness, (s + 1) * thickness))
-            values -= level * thickness
-            array[s] = values.astype(array.dtype)
-            progress("potential", s + 1, grid.shape[2])
+        job = StreamJob(density, grid, parametrization, dtype, folder, room)
+        _open(folder / "result", grid, np.float32 if precision == "single" else np.float64)
+        with pieces(job, folder, scheduler, progress) as run:
+            split = run("split", len(job.atoms), "sharp parts")
+            np.save(folder / "level.npy", sum(integral for integral, _ in split) / grid.volume)
+            record["short_range_fit_V"] = max((error for _, error in split), default=0.0)
+            run("transform", len(job.planes), "density by planes")
+            run("poisson", len(job.rows), "Poisson")
+            run("assemble", len(job.slices), "potential")
         _finish(folder / "result", target, grid, v0, record)
     return target
 
@@ -129,110 +125,16 @@ def _room(density: StreamedDensity, grid: PeriodicGrid, memory_limit: float | No
     if memory_limit is None:
         return BLOCK
     n_x, n_y, _ = density.grid.shape
-    needed = SHARP * len(density.one_centre) + 64.0 * grid.shape[0] * grid.shape[1] + 64.0 * n_x * n_y
+    # polynomials of one piece, or of the atoms that reach a plane
+    depth = min(1.0, (12.0 + grid.cell[2, 2] / grid.shape[2]) / grid.cell[2, 2])
+    held = max(depth * len(density.one_centre), min(AT_ONCE, len(density.one_centre)))
+    needed = SHARP * held + 64.0 * grid.shape[0] * grid.shape[1] + 64.0 * n_x * n_y
     if needed > memory_limit:
         raise MemoryLimitError(
             f"streaming a potential of {grid.shape[0]} x {grid.shape[1]} pixels and {len(density.structure)} atoms "
             f"takes at least {needed / 1e9:.2f} GB, {memory_limit / 1e9:.2f} GB allowed; use a smaller or coarser cell"
         )
     return float(min(BLOCK, memory_limit - needed + 32.0 * n_x * n_y))
-
-
-def _sharp(density: StreamedDensity) -> tuple[list[Gaussians], list[Gaussians], float]:
-    """Short-ranged potential and wide charges of the one-centre parts."""
-    if not len(density.one_centre):
-        return [], [], 0.0
-    every = np.arange(len(density.one_centre))
-    return split_one_centre(density.one_centre, density.structure.positions, every, float(density.grid.spacing.max()))
-
-
-def _smooth_slices(  # type: ignore[no-untyped-def]
-    density: StreamedDensity,
-    charges: list[Gaussians],
-    grid: PeriodicGrid,
-    folder: Path,
-    how: tuple[float, np.dtype, Progress],
-):  # returns a function of the slice's index: coefficients in V·Å, layout of `HalfPlane`
-    """Poisson's equation on the density's grid, out of core."""
-    room, dtype, progress = how
-    n_x, n_y, n_z = density.grid.shape
-    columns = n_y // 2 + 1
-    lateral = np.memmap(folder / "planes", dtype=dtype, mode="w+", shape=(n_z, n_x, columns))
-    _transform_planes(density, charges, lateral, room, progress)
-    slices = np.memmap(folder / "slices", dtype=dtype, mode="w+", shape=(grid.shape[2], n_x, columns))
-    rows = int(np.clip(room // (6.0 * dtype.itemsize * columns * max(n_z, grid.shape[2])), 1, n_x))
-    for start in range(0, n_x, rows):
-        part = slice(start, min(start + rows, n_x))
-        slices[:, part] = _along_beam(np.array(lateral[:, part]), density.grid, grid, part)
-        progress("Poisson", part.stop, n_x)
-    del lateral
-    (folder / "planes").unlink()
-    rows_to, columns_to = _embedding(n_x, grid.shape[0]), _embedding(n_y, grid.shape[1])
-    plane = HalfPlane(grid)
-
-    def smooth(s: int) -> npt.NDArray:
-        source = np.asarray(slices[s])
-        wide = np.zeros((plane.shape[0], columns), dtype=dtype)
-        for h, share in rows_to:
-            row = 0 if 2 * h == grid.shape[0] else h + plane.centre
-            wide[row] += share * source[h % n_x]
-        out = np.zeros(plane.shape, dtype=dtype)
-        for h, share in columns_to:
-            if h >= 0:
-                # the other half of a shared line is the conjugate, which a real slice holds anyway
-                twice = 2.0 if 2 * h == grid.shape[1] else 1.0
-                out[:, h] += twice * share * wide[:, h]
-        return out
-
-    return smooth
-
-
-def _transform_planes(
-    density: StreamedDensity, charges: list[Gaussians], out: npt.NDArray, room: float, progress: Progress
-) -> None:
-    """Fourier coefficients of every plane of the smooth density with its compensating charges."""
-    from scipy.fft import rfft2
-
-    n_x, n_y, n_z = density.grid.shape
-    lengths = np.diag(density.grid.cell)
-    step = int(np.clip(room // (32.0 * n_x * n_y), 1, n_z))
-    real = out.real.dtype
-    for start in range(0, n_z, step):
-        wanted = range(start, min(start + step, n_z))
-        values = np.array(density.planes(wanted), dtype=float)
-        for k, plane in zip(wanted, values, strict=True):
-            z = k * lengths[2] / n_z
-            for part in charges:
-                add_to_plane(plane, part, lengths, (z, z))
-            out[k] = rfft2(plane.astype(real), norm="forward")
-        progress("density by planes", wanted.stop, n_z)
-
-
-def _along_beam(block: npt.NDArray, dense: PeriodicGrid, grid: PeriodicGrid, rows: slice) -> npt.NDArray:
-    """From planes of Δn (n_z, rows, columns) to slices of V: Fourier series along z, Poisson, integrals over slices."""
-    from scipy.fft import fft, ifft
-
-    _, n_y, n_z = dense.shape
-    slices, thickness = grid.shape[2], grid.cell[2, 2] / grid.shape[2]
-    block = fft(block, axis=0, norm="forward")
-    g_x = np.fft.fftfreq(dense.shape[0]) * dense.shape[0] / dense.cell[0, 0]
-    across = g_x[rows, None] ** 2 + (np.arange(n_y // 2 + 1) / dense.cell[1, 1]) ** 2
-    table = np.zeros((slices, *block.shape[1:]), dtype=block.dtype)
-    for h, share in _embedding(n_z, n_z + 1):
-        g2 = across + (h / dense.cell[2, 2]) ** 2
-        inverse = np.divide(1.0, 4.0 * np.pi**2 * EPS0 * g2, out=np.zeros_like(g2), where=g2 > 0)
-        along = share * thickness * np.sinc(h / slices) * np.exp(1j * np.pi * h / slices)
-        table[h % slices] -= (along * inverse).astype(block.dtype) * block[h % n_z]
-    return ifft(table, axis=0, norm="forward")
-
-
-def _embedding(n: int, wide: int) -> list[tuple[int, float]]:
-    """Frequencies of a series of n points and their shares, half at ±n/2; half again on a Nyquist line of ``wide``."""
-    shares = []
-    for h in range(-(n // 2), n // 2 + 1):
-        share = 0.5 if 2 * abs(h) == n else 1.0
-        shares.append((h, 0.5 * share if 2 * abs(h) == wide else share))
-    return shares
 
 
 @contextmanager
@@ -246,14 +148,13 @@ def _scratch(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _open(path: Path, grid: PeriodicGrid, dtype: npt.DTypeLike):  # type: ignore[no-untyped-def]  # a zarr array
+def _open(path: Path, grid: PeriodicGrid, dtype: npt.DTypeLike) -> None:
+    """An empty array of slices."""
     import zarr
 
     zarr.open_group(str(path), mode="w")
     n_x, n_y, slices = grid.shape
-    return zarr.open_array(
-        str(path / "potential"), mode="w", shape=(slices, n_x, n_y), chunks=(1, n_x, n_y), dtype=dtype
-    )
+    zarr.open_array(str(path / "potential"), mode="w", shape=(slices, n_x, n_y), chunks=(1, n_x, n_y), dtype=dtype)
 
 
 def _finish(path: Path, target: Path, grid: PeriodicGrid, v0: float, record: dict) -> None:
