@@ -95,7 +95,7 @@ def check_spin(source: str, structure: "Structure") -> None:
     from rhotem.core import InputError
 
     why = ""
-    if source in ("free-atoms", "model"):
+    if source.partition(":")[0] in ("free-atoms", "model"):
         why = "gives no spin density"
     elif source == "gpaw":
         from rhotem.labels.gpaw_settings import DftSettings, is_spin_polarised

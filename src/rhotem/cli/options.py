@@ -48,7 +48,8 @@ SourceOption = Annotated[
     typer.Option(
         "--source",
         "-s",
-        help="Source of the density: free-atoms, gpaw, model (learned), an imported model, or a density file.",
+        help="Source of the density: free-atoms, gpaw, model (learned), model:NAME (other weights of `rhotem model "
+        "list`, a run folder), an imported model, or a density file.",
         callback=_source,
         show_default="model; without PyTorch free-atoms",
         rich_help_panel=DENSITY,

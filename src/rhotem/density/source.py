@@ -39,6 +39,8 @@ def default_source() -> str:
 def get_source(name: str, /, **options: Any) -> DensitySource:
     """The density source called ``name``: registered, an imported model, or one reading the file ``name``.
 
+    "model:NAME" is the learned density with the weights NAME: shipped ones, a run folder or a file.
+
     Raises
     ------
     InputError
@@ -47,6 +49,9 @@ def get_source(name: str, /, **options: Any) -> DensitySource:
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             return entry.load()(**options)
+    kind, _, own = name.partition(":")
+    if kind == "model" and own:
+        return get_source(kind, **_told_once(name, options, name=own))
     for weights in (Path(name), models_folder() / f"{name}.safetensors"):
         if weights.suffix == ".safetensors" and weights.is_file():
             return get_source(_model_kind(weights), **_told_once(name, options, name=str(weights)))
