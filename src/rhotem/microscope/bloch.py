@@ -13,7 +13,7 @@ times the ratio of probe positions to beams. This is the scattering matrix of Op
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -82,7 +82,9 @@ class _Worker:
         self.forward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_FORWARD", **options).execute
         self.backward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_BACKWARD", **options).execute
 
-    def passes(self, vectors: npt.NDArray[np.int64], transmission: Complex, propagator: Complex) -> Iterator[int]:
+    def passes(
+        self, vectors: npt.NDArray[np.int64], transmission: Collection[Complex], propagator: Complex
+    ) -> Iterator[int]:
         """Send the plane waves H through the slices; after each, `waves` holds the Fourier coefficients."""
         x, y = (np.arange(n) / n for n in self.waves.shape[1:])
         self.waves[len(vectors) :] = 0
@@ -242,11 +244,14 @@ class BlochEngine:
                 self._assemble(group, matrix, beams, positions, recorders[exit_slice])
 
     def exit_wave(self, slices: npt.NDArray) -> Complex:
-        """Fourier coefficients (nx, ny) of the exit wave of a plane wave along the axis, |ψ|² summing to at most 1."""
+        """Fourier coefficients (nx, ny) of the exit wave of a plane wave along the axis, |ψ|² summing to at most 1.
+
+        A few slices are in memory at a time, so that they may lie on disk (`rhotem.potential.stream_read`).
+        """
         worker = self._workers.get()
         try:
             axis = np.zeros(2, dtype=np.int64)
-            for _ in worker.passes(axis[None], self.transmission(slices), self.propagator(axis)):
+            for _ in worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis)):
                 pass
             return worker.waves[0].copy()
         finally:
@@ -325,6 +330,25 @@ class BlochEngine:
         chi = aberration_phase(kx, ky, self.microscope, defocus)
         phase = positions[:, :1] * kx + positions[:, 1:] * ky
         return (np.exp(-1j * (chi + 2 * np.pi * phase)) / self._norm).astype(np.complex64)
+
+
+@dataclass(frozen=True)
+class _InBlocks(Collection[Complex]):
+    """Transmission functions of slices, made a few at a time: enough for one pass."""
+
+    engine: BlochEngine
+    slices: npt.NDArray
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __contains__(self, item: object) -> bool:
+        return False
+
+    def __iter__(self) -> Iterator[Complex]:
+        size = max(1, FINE_BYTES // (8 * self.slices.shape[1] * self.slices.shape[2]))
+        for start in range(0, len(self), size):
+            yield from self.engine.transmission(self.slices[start : start + size])
 
 
 class _Rim:
