@@ -1,13 +1,10 @@
 """Coefficients of the spherical readout from the fast encoder: what `rhotem.models.source` uses on a CPU."""
 
-from typing import cast
-
 import numpy as np
 import torch
 
 from rhotem.core import Progress, silent
 from rhotem.models.encoders.base import AtomFeatures
-from rhotem.models.encoders.nequip import Nequip
 from rhotem.models.fast_encoder import FastEncoder
 from rhotem.models.model import DensityModel
 from rhotem.models.readouts.spherical import Spherical
@@ -15,12 +12,8 @@ from rhotem.structure.model import Structure
 
 
 def is_fast(model: DensityModel) -> bool:
-    """Whether the compiled encoder can stand for the model's: NequIP without given features, on the CPU."""
-    encoder = model.encoder
-    if not isinstance(encoder, Nequip) or not isinstance(model.readout, Spherical):
-        return False
-    alone = not encoder.settings.extra and not getattr(encoder.settings, "extra_tensors", ())
-    return alone and next(model.parameters()).device.type == "cpu"
+    """Whether the compiled encoder can stand for the model's: one on the CPU with the spherical readout."""
+    return isinstance(model.readout, Spherical) and next(model.parameters()).device.type == "cpu"
 
 
 def fast_coefficients(
@@ -42,8 +35,7 @@ def fast_coefficients(
     InputError
         If there are no atoms, or two are closer than 0.5 Å.
     """
-    nequip = cast(Nequip, model.encoder)  # `is_fast`
-    encoder = FastEncoder(nequip, structure.numbers, structure.positions, structure.cell, structure.charge)
+    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell, structure.charge)
     members: list[Spherical] = [model.readout, *model.others]
     blocks = model.readout.blocks
     kinds = len(encoder.representatives)

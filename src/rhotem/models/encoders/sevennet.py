@@ -149,18 +149,12 @@ class SevenNet(nn.Module):
         InputError
             If an element is unknown.
         """
-        species = self.species[graph.numbers]
-        if len(species) and int(species.min()) < 0:
-            z = int(graph.numbers[species.argmin()])
-            raise InputError(f"encoder sevennet: element {z} is unknown to it; use a model with another encoder")
+        species = self.species_of(graph.numbers)
         order = torch.argsort(graph.centre, stable=True)
         edges = {name: getattr(graph, name)[order] for name in ("centre", "neighbour", "vectors")}
         graph = replace(graph, **edges)
-        length = graph.vectors.norm(dim=-1)
-        waves = 2.0 / CUTOFF * torch.sin(self.frequencies * length[:, None]) / length[:, None]
-        # the two published sets end their edges differently
-        end = _decay(length) if self.lmax == 2 else end_function(length / CUTOFF)
-        radial, harmonics = waves * end[:, None], directions(graph.vectors, self.lmax)
+        radial = radial_functions(graph.vectors.norm(dim=-1), self.frequencies, self.lmax)
+        harmonics = directions(graph.vectors, self.lmax)
         start = self.embedding[species] / math.sqrt(SPECIES)
         # the structure and its image under inversion side by side: they share distances, and Y changes by (−1)^l
         x = [start[:, None, None].expand(-1, 1, 2, -1)]
@@ -170,6 +164,20 @@ class SevenNet(nn.Module):
             scalars.append(x[0].mean(2)[:, 0])
         polar = [0.5 * (t[:, :, 0] + (-1.0) ** l * t[:, :, 1]) for l, t in enumerate(x)][1:]
         return torch.cat(scalars + [t.flatten(1) for t in polar], dim=1)
+
+    def species_of(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Its own numbers of elements.
+
+        Raises
+        ------
+        InputError
+            If an element is unknown.
+        """
+        species = self.species[numbers]
+        if len(species) and int(species.min()) < 0:
+            z = int(numbers[species.argmin()])
+            raise InputError(f"encoder sevennet: element {z} is unknown to it; use a model with another encoder")
+        return species
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -234,11 +242,8 @@ class _Layer(nn.Module):
         self, edges: tuple[torch.Tensor, ...], sent: list[torch.Tensor], kept: list[torch.Tensor]
     ) -> list[torch.Tensor]:
         """Features of a piece of the atoms; their edges: centre, neighbour, radial functions, harmonics."""
-        centre, neighbour, weights, harmonics = edges
-        for n, w in enumerate(self.radial):
-            weights = weights @ w / math.sqrt(len(w))
-            if n < len(self.radial) - 1:
-                weights = SILU * nn.functional.silu(weights)
+        centre, neighbour, radial, harmonics = edges
+        weights = radial_network(list(self.radial), radial)
         gathered = [s[neighbour].flatten(2) for s in sent]
         sums: list[list[torch.Tensor]] = [[] for _ in self.after]
         for (l1, l2, l3), weight in zip(self.paths, weights.split(self.widths, dim=1), strict=True):
@@ -265,9 +270,26 @@ def _linear(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ParameterList
     return nn.ParameterList(_frozen(a, b) for a, b in zip(before, after, strict=False))
 
 
+def radial_functions(r: torch.Tensor, frequencies: torch.Tensor, lmax: int) -> torch.Tensor:
+    """What the radial networks start from, zero beyond the cutoff; (E, BESSEL) at distances r (E,) in Å."""
+    waves = 2.0 / CUTOFF * torch.sin(frequencies * r[:, None]) / r[:, None]
+    # the two published sets end their edges differently
+    end = _decay(r) if lmax == 2 else end_function(r / CUTOFF)
+    return waves * end[:, None]
+
+
+def radial_network(matrices: list[torch.Tensor], radial: torch.Tensor) -> torch.Tensor:
+    """Weights of every path and channel from `radial_functions`, (E, …)."""
+    for n, w in enumerate(matrices):
+        radial = radial @ w / math.sqrt(len(w))
+        if n < len(matrices) - 1:
+            radial = SILU * nn.functional.silu(radial)
+    return radial
+
+
 def _decay(r: torch.Tensor) -> torch.Tensor:
     """XPLOR: 1 up to DECAY, then smoothly to 0 at CUTOFF."""
-    a, b, c = r**2, DECAY**2, CUTOFF**2
+    a, b, c = r.clamp(max=CUTOFF) ** 2, DECAY**2, CUTOFF**2
     return torch.where(r < DECAY, torch.ones_like(r), (c - a) ** 2 * (c + 2 * a - 3 * b) / (c - b) ** 3)
 
 
