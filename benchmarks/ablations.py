@@ -62,6 +62,9 @@ TUNED = {"train.start": "baseline", "train.steps": 100, "train.learning_rate": 1
 
 BASELINE = Run("baseline")
 CURVE = [Run(f"parents-{n}", share=1 / n) for n in (8, 4, 2)]
+LONG = [
+    Run("parents-all-long" if n == 1 else f"parents-{n}-long", {"train.steps": 2400}, share=1 / n) for n in (1, 8, 2, 4)
+]
 UNSEEN = [Run(f"without-{c}", {"data.unseen": [c]}) for c in ("olivine", "spinel", "graphite", "Na", "SEI")]
 LMAX = [
     Run(f"lmax-{l}", {"model.nequip.lmax": l, NEAR + "lmax": l, "model.spherical.far.lmax": min(l, 3)})
@@ -70,8 +73,8 @@ LMAX = [
 LOSS = [
     Run("voxels-only", {"train.potential_weight": 0.0}),
     Run("potential-1", {"train.potential_weight": 1.0}),
-    Run("no-regularisation", {"train.weight_decay": 0.0, "train.feature_dropout": 0.0}),
 ]
+REGULARISATION = [Run("no-regularisation", {"train.weight_decay": 0.0, "train.feature_dropout": 0.0})]
 ONE_CENTRE = [
     Run("near-from-0.3", {NEAR + "narrowest": 0.3, NEAR + "functions": 6}),
     Run("near-l3", {NEAR + "lmax": 3}),
@@ -88,8 +91,9 @@ GATES = [
 TUNING = [Run("frozen-on", TUNED), Run("tuned-on", {"train.encoder_rate": 0.1, **TUNED})]
 
 RUNS = [
-    BASELINE, *repeated([BASELINE], 1), *CURVE, *UNSEEN, *LMAX, *LOSS, *ONE_CENTRE, *OTHERS, *GATES, *TUNING,
-    *repeated([*CURVE], 1), *repeated([BASELINE, *CURVE], 2), *repeated([*LMAX, *LOSS, *ONE_CENTRE, *OTHERS], 1),
+    BASELINE, *repeated([BASELINE], 1), *CURVE, *UNSEEN, *LMAX, *LOSS, *ONE_CENTRE, *OTHERS, *LONG, *GATES,
+    *REGULARISATION, *TUNING, *repeated([*CURVE], 1), *repeated([BASELINE, *CURVE], 2),
+    *repeated([*LMAX, *LOSS, *ONE_CENTRE, *OTHERS], 1),
 ]  # fmt: skip
 #: Only their cost is measured: the other runs differ in labels or loss.
 TIMED_RUNS = (
