@@ -54,6 +54,11 @@ class TrainSettings(BaseModel):
         Share of the parents that a member of the readout is trained on, where there are several.
     schedule : "cosine" or "constant"
         The learning rate after the warm-up: half a cosine to zero at the last step, or as it is.
+    only : "all" or "spin"
+        spin: the spin head alone is trained, on labels with a magnetisation; the density stays bit for bit what the
+        model of ``start`` gives (docs/spin.md).
+    spin_weight : float
+        Weight of the error of the magnetisation beside the others, where ``model.spin`` is true.
     start : str
         A model to start from: its settings count, not those of ``model``, but for ``members``, of which there may be
         more; the new ones start as copies of the first.
@@ -80,6 +85,8 @@ class TrainSettings(BaseModel):
     feature_dropout: float = Field(0.0, ge=0, lt=1)
     encoder_rate: float = Field(0.0, ge=0, le=1)
     member_share: float = Field(0.8, gt=0, le=1)
+    only: Literal["all", "spin"] = "all"
+    spin_weight: float = Field(0.3, gt=0)
     start: str = ""
     threads: int = Field(0, ge=0)
     device: str = "auto"

@@ -4,7 +4,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase
@@ -14,6 +14,7 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.metrics import treat_near_nuclei
+from rhotem.labels.gpaw_settings import DftSettings, moments
 from rhotem.labels.splits import chemistries_of
 from rhotem.models.graph import Graph, build_graph, probe_pairs
 from rhotem.models.readouts.spherical import Pairs, Probes
@@ -22,6 +23,8 @@ from rhotem.structure.model import Structure
 
 #: Share of the voxels drawn evenly; the others in proportion to |Δn|.
 EVEN = 0.35
+#: A local moment in Bohr magnetons from which its sign is clear.
+CLEAR = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Label:
     ----------
     name : str
     structure : Structure
-        With its charge.
+        With its charge; its moments where they are not all up.
     grid : PeriodicGrid
     deformation : array of the grid's shape
         Treated near nuclei, e/Å³.
@@ -42,6 +45,10 @@ class Label:
         A spin state that is not to be trusted: neither trained nor tested on.
     chemistries : tuple of str
         Those of `rhotem.labels.splits` it belongs to.
+    magnetization : array of the grid's shape, or None
+        n↑ − n↓ in µB/Å³ as calculated, of spin-polarised cells.
+    moment : float
+        Total moment of the cell in Bohr magnetons.
     """
 
     name: str
@@ -52,6 +59,8 @@ class Label:
     formula: str
     suspect: bool
     chemistries: tuple[str, ...] = ()
+    magnetization: npt.NDArray | None = None
+    moment: float = 0.0
 
     @property
     def parent(self) -> str:
@@ -88,7 +97,23 @@ def read_label(path: str | Path, suspect: bool = False) -> Label:
     formula = atoms.get_chemical_formula(mode="hill", empirical=True)
     chemistries = tuple(chemistries_of({**meta, "prototype": family}, atoms.get_chemical_symbols()))
     doubtful = bool(meta.get("suspect_spin", suspect))
-    return Label(path.stem, structure, grid, treated, family, formula, doubtful, chemistries)
+    label = Label(path.stem, structure, grid, treated, family, formula, doubtful, chemistries)
+    spin = fields.get("magnetization")
+    if spin is None:
+        return label
+    if spin.shape != grid.shape or not np.isfinite(spin).all():
+        raise InputError(f"label {path}: the magnetisation has NaN or another shape than the density; make it again")
+    moment = float(meta.get("magmom", grid.integrate(spin.astype(float))))
+    structure = replace(structure, moments=_turned(structure, fields.get("magmoms")))
+    return replace(label, structure=structure, magnetization=spin, moment=moment)
+
+
+def _turned(structure: Structure, local: npt.NDArray | None) -> npt.NDArray[np.float64] | None:
+    """Starting moments with the signs that magnetic atoms ended with; None if all are up."""
+    start = moments(structure, DftSettings())
+    if local is None or not (down := (local < -CLEAR) & (start > 0)).any():
+        return None
+    return np.where(down, -start, start)
 
 
 def label_files(folders: Iterable[str | Path]) -> list[tuple[Path, bool]]:

@@ -6,9 +6,11 @@ from pathlib import Path
 #: Parts that are not trained on, and what is watched of them; free atoms have 1, 1 and free_atom_nmae_percent.
 WATCHED = ("family", "validation", "rattled", "unseen")
 MEASURED = ("deformation_error", "potential_error_ratio", "nmae_valence_percent", "free_atom_nmae_percent")
+#: Means over the steps since the last row.
+LOSSES = ("loss", "voxel_error", "potential_error", "spin_error")
 COLUMNS = (
-    *("step", "minutes", "learning_rate", "loss", "voxel_error", "potential_error", "distillation"),
-    *(f"{part}_{name}" for part in WATCHED for name in MEASURED),
+    *("step", "minutes", "learning_rate", *LOSSES, "distillation"),
+    *(f"{part}_{name}" for part in WATCHED for name in (*MEASURED, "spin_error")),
 )
 
 
@@ -51,6 +53,9 @@ def learning_curve(folder: Path) -> None:
         ("rattled_deformation_error", "copies of training structures"),
         ("unseen_deformation_error", "unseen chemistry"),
         ("distillation", "distance from the teacher"),
+        ("spin_error", "training voxels, magnetisation"),
+        ("family_spin_error", "held out, in family, magnetisation"),
+        ("validation_spin_error", "validation, magnetisation"),
     ):
         points = [(int(r["step"]), float(r[column])) for r in rows if r.get(column)]
         if points:

@@ -13,6 +13,7 @@ from rhotem.models.peers.halves import PeerEncoder, PeerReadout
 from rhotem.models.peers.networks import PeerSettings
 from rhotem.models.readouts.gated import Gated, GatedSettings
 from rhotem.models.readouts.spherical import Spherical, SphericalSettings
+from rhotem.models.spin import SpinHead
 from rhotem.models.target import Target, start_from_free_atoms, valence_table
 
 
@@ -29,6 +30,10 @@ class ModelSettings(BaseModel):
         What the readout draws: Δn, or the whole valence density (`rhotem.models.target`).
     peer : settings of a published network, or None
         Instead of an encoder and a readout of ours: `rhotem.models.peers.halves`.
+    spin : bool
+        Whether it gives the magnetisation, too (`rhotem.models.spin`).
+    spin_elements : list of int
+        Atomic numbers that had a moment in training; set by training.
     members : int
         Readouts on the one encoder, trained on different labels: their mean is the density, their spread its doubt.
     elements : list of int
@@ -44,13 +49,15 @@ class ModelSettings(BaseModel):
     gated: GatedSettings = GatedSettings()
     peer: PeerSettings | None = None
     target: Target = "deformation"
+    spin: bool = False
+    spin_elements: list[int] = Field(default_factory=list)
     members: int = Field(1, ge=1, le=64)
     elements: list[int] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_gated(self) -> "ModelSettings":
-        if self.peer is not None and (self.members > 1 or self.target == "density"):
-            raise ValueError("peer: trained alone and on the deformation density; set members = 1, leave target out")
+        if self.peer is not None and (self.members > 1 or self.target == "density" or self.spin):
+            raise ValueError("peer: trained alone and on Δn; set members = 1, leave out target and spin")
         if self.readout == "gated" and self.members > 1:
             raise ValueError("members: several only of the spherical readout, whose mean is linear; set members = 1")
         if self.readout == "gated" and self.target == "density":
@@ -67,6 +74,7 @@ class DensityModel(nn.Module):
         self.encoder: Any
         self.readout: Any
         self.others = nn.ModuleList()
+        self.spin: SpinHead | None = None
         if settings.peer is not None:
             self.encoder, self.readout = PeerEncoder(settings.peer), PeerReadout(settings.peer)
             return
@@ -83,6 +91,8 @@ class DensityModel(nn.Module):
             for readout in (self.readout, *self.others):
                 readout.valence.copy_(valence_table(ELEMENTS))
                 start_from_free_atoms(readout, settings.elements)
+        if settings.spin:
+            self.spin = SpinHead(settings.spherical, (e.scalars, e.channels, e.lmax), ELEMENTS, e.cutoff)
 
     def forward(self, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of every atom, one tensor per block of the readout: the mean of the members.

@@ -22,6 +22,7 @@ from rhotem.models.graph import build_graph
 from rhotem.models.grid import Kernel, counted_on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.radial import Block
+from rhotem.models.spin_field import magnetisation, spin_head
 from rhotem.models.target import minus_free_atoms
 from rhotem.structure.model import Structure
 from rhotem.structure.vacuum import widest_gap
@@ -51,11 +52,13 @@ class Model:
         one report up to 200 atoms (superposing free atoms costs more than the model).
     memory : float or None
         Bytes to stay below, on a CPU; slower if it is little. None: no limit.
+    spin : bool
+        Give the spin density, too (docs/spin.md).
 
     Raises
     ------
     InputError
-        If the model cannot be loaded.
+        If the model cannot be loaded, or has no spin density and is asked for it.
     """
 
     def __init__(
@@ -64,14 +67,17 @@ class Model:
         device: str = "cpu",
         positive: Positive = "auto",
         memory: float | None = None,
+        spin: bool = False,
     ) -> None:
         if positive not in ("auto", "project", "report", "off"):
             raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
-        self.positive, self.memory = positive, memory
+        self.positive, self.memory, self.spin = positive, memory, spin
         self.path = find_model(name)
         self.model, self.header = load_model(name, device)
         self.name = str(self.header["info"].get("name", name))
         self.device = device
+        if spin:
+            spin_head(self.model, self.name)
 
     def __call__(self, structure: Structure, grid: PeriodicGrid) -> DensityField:
         """Deformation density of ``structure``; free atoms throughout where an element was never trained on.
@@ -101,12 +107,14 @@ class Model:
         values, terms, count = self.evaluate(given, structure, grid)
         evaluated = time.perf_counter()
         values, negative = self._checked(values, terms, structure, grid)
+        spin, of_spin = magnetisation(self.model, structure, grid, self.name) if self.spin else (None, {})
         return DensityField(
             kind="deformation",
             structure=structure,
             grid=grid,
             values=values,
             one_centre=terms,
+            spin=spin,
             reference=free_atoms.load().identifier,
             source=f"model {self.name}",
             record={
@@ -116,6 +124,7 @@ class Model:
                 "receptive_field_A": self.model.encoder.receptive_field,
                 **count,
                 **negative,
+                **({"spin": of_spin} if self.spin else {}),
                 "seconds": {"encoder": encoded - began, "readout": evaluated - encoded},
             },
         )

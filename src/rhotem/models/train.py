@@ -1,7 +1,6 @@
 """Training: resumable bit for bit on a CPU, everything it did in one folder."""
 
 import copy
-import json
 import math
 import time
 import zlib
@@ -16,7 +15,7 @@ import torch
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import valence_electrons
 from rhotem.labels.splits import unit_hash
-from rhotem.models.checkpoint import load_model, load_tensors, save_model, save_tensors, write_json
+from rhotem.models.checkpoint import load_model, save_model, write_json
 from rhotem.models.config import Config
 from rhotem.models.dataset import Label, Sample, make_sample, read_labels
 from rhotem.models.distil import Distillation
@@ -25,9 +24,11 @@ from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
 from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.evaluate import evaluate_label, overall
 from rhotem.models.graph import Graph, join
-from rhotem.models.log import MEASURED, append, learning_curve, trim
+from rhotem.models.log import LOSSES, MEASURED, append, learning_curve
 from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
 from rhotem.models.model import DensityModel, make_model
+from rhotem.models.run_state import load_state, save_state
+from rhotem.models.spin_training import SpinTraining
 from rhotem.models.split import Split, split
 from rhotem.models.watch import Watched, values_at
 
@@ -49,6 +50,8 @@ class Trainer:
         read = read_labels(config.data.labels, progress) if labels is None else labels
         self.split: Split = split(read, config.data, t.seed)
         elements = sorted({int(z) for label in self.split.train for z in label.structure.numbers})
+        #: what the model it starts from says of itself
+        self.header: dict[str, Any] = {}
         #: features of frozen layers that are known already, by label
         self.known: dict[str, torch.Tensor] = {}
         self.model = self._make(elements).to(self.device)
@@ -63,9 +66,10 @@ class Trainer:
         self.targets: list[PotentialTarget | None] = []
         self.members: list[list[int]] = []
         self.watched: dict[str, list[Watched]] = {}
+        self.spin: SpinTraining | None = None
         self._prepare(progress)
         if (self.folder / "state.json").exists():
-            self.load_state()
+            load_state(self)
 
     def _groups(self) -> list[dict[str, Any]]:
         """Weights that decay; those that do not: what belongs to an element, and offsets; and pretrained ones."""
@@ -87,6 +91,13 @@ class Trainer:
             if not isinstance(model.encoder, Pretrained):
                 raise InputError("train.encoder_rate: only for a pretrained encoder; set model.encoder = sevennet")
             model.encoder.tune()
+        if self.config.train.only == "spin":
+            if model.spin is None or self.config.train.encoder_rate:
+                raise InputError(
+                    "train.only = spin: trains a spin head alone; set model.spin = true and no encoder_rate"
+                )
+            model.requires_grad_(False)
+            model.spin.requires_grad_(True)
         return model
 
     def _started(self, elements: list[int]) -> DensityModel:
@@ -97,11 +108,14 @@ class Trainer:
             if isinstance(model.encoder, Pretrained):
                 model.encoder.load_pretrained(PRETRAINED / f"{self.config.model.sevennet.name}.safetensors")
                 graphs = [make_sample(label, model.cutoffs).graph for label in self.split.train]
-                known = zip(self.split.train, model.encoder.standardise(graphs), strict=True)
-                self.known = {label.name: features for label, features in known}
+                pairs = zip(self.split.train, model.encoder.standardise(graphs), strict=True)
+                self.known = {label.name: features for label, features in pairs}
             return model
-        known, _ = load_model(t.start)
+        known, self.header = load_model(t.start)
         wanted = {"members": self.config.model.members, "elements": sorted({*known.settings.elements, *elements})}
+        if self.config.train.only == "spin":  # the density stays what it was
+            wanted = {"elements": known.settings.elements}
+        wanted["spin"] = known.settings.spin or self.config.model.spin
         self.config.model = known.settings.model_copy(update=wanted)
         model = make_model(self.config.model, t.seed)
         model.load_state_dict(known.state_dict(), strict=False)
@@ -113,13 +127,20 @@ class Trainer:
         t, parts = self.config.train, self.split.held_out
         todo = len(self.split.train) + sum(map(len, parts.values()))
         count = self.model.settings.members
-        for label in self.split.train:
+        trained = [label for label in self.split.train if t.only == "all" or label.magnetization is not None]
+        for label in trained:
             self.samples.append(self._sample(label))
             self.targets.append(self._target(label))
             progress("preparing", len(self.samples), todo)
-        self.members = deal(self.split.train, count, t.member_share, t.seed)
+        self.members = deal(trained, count, t.member_share, t.seed)
         for name, labels in parts.items():
             self.watched[name] = [self._watch(label) for label in labels]
+        if self.model.spin is not None:
+            watched = self.watched.items()
+            held_out = {n: [(label, w.sample) for label, w in zip(parts[n], own, strict=True)] for n, own in watched}
+            pairs = list(zip(trained, self.samples, strict=True))
+            self.spin = SpinTraining(self.model, pairs, held_out, t.structures_per_step, self.config.data.points)
+            self.average.settings.spin_elements = self.model.settings.spin_elements
         write_json(
             self.folder / "config.json",
             {
@@ -166,15 +187,18 @@ class Trainer:
             return t.learning_rate * rise
         return t.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * self.step / t.steps))
 
-    def train_step(self) -> tuple[float, float, float]:
-        """One update; loss, voxel error, potential error of the batch (NaN in a step without labels)."""
+    def train_step(self) -> tuple[float, float, float, float]:
+        """One update; loss, voxel error, potential error and error of m of the batch (NaN for what it did not see)."""
         t = self.config.train
-        loss, voxel, potential = torch.zeros(()), torch.tensor(math.nan), torch.tensor(math.nan)
+        loss, (voxel, potential, spin) = torch.zeros(()), torch.full((3,), math.nan)
         if self.distil is not None:
             loss = self.distil.loss(self.model, self.rng, t.potential_weight)
-        if self.distil is None or self.step >= self.distil.settings.alone * t.steps:
+        if t.only == "all" and (self.distil is None or self.step >= self.distil.settings.alone * t.steps):
             voxel, potential = self._label_errors()
             loss = loss + voxel + t.potential_weight * potential
+        if self.spin is not None:
+            spin = self.spin.loss(self.model, self.rng, self.device)
+            loss = loss + t.spin_weight * spin
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate() * group["rate"]
         self.optimiser.zero_grad()
@@ -185,7 +209,7 @@ class Trainer:
         decay = min(t.ema, self.step / (self.step + 10.0))
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, self.trained, 1.0 - decay)
-        return float(loss.detach()), float(voxel.detach()), float(potential.detach())
+        return float(loss.detach()), float(voxel.detach()), float(potential.detach()), float(spin.detach())
 
     def _label_errors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Voxel error and potential error of labels drawn anew."""
@@ -240,7 +264,7 @@ class Trainer:
         """Train to the last step (or ``until``), evaluating and saving on the way; returns the final summary."""
         t = self.config.train
         last = min(t.steps, until or t.steps)
-        recent: list[tuple[float, float, float]] = []
+        recent: list[tuple[float, float, float, float]] = []
         while self.step < last:
             began = time.monotonic()
             recent.append(self.train_step())
@@ -252,34 +276,41 @@ class Trainer:
                 self._log(np.mean(recent, axis=0))
                 recent = []
             if self.step % t.save_every == 0 or self.step == last:
-                self.save_state()
+                save_state(self)
             if t.patience and self.waited >= t.patience:
                 break
-        self.save_state()
+        save_state(self)
         return self.finish() if self.step == t.steps or (t.patience and self.waited >= t.patience) else {}
 
     def _log(self, losses: np.ndarray) -> None:
         self.average.eval()
+        t = self.config.train
         row: dict[str, float] = {
             "step": self.step,
             "minutes": self.spent / 60.0,
             "learning_rate": self.learning_rate(),
-            **dict(zip(("loss", "voxel_error", "potential_error"), map(float, losses), strict=True)),
+            **{k: float(v) for k, v in zip(LOSSES, losses, strict=True) if math.isfinite(v)},
         }
         for name, watched in self.watched.items():
             measured = np.array([w.measure(self.average, self.device) for w in watched]).mean(0)
             row |= {f"{name}_{column}": float(value) for column, value in zip(MEASURED, measured, strict=True)}
+        if self.spin is not None:
+            found = self.spin.measure(self.average, t.evaluate_points, self.device)
+            row |= {f"{name}_spin_error": value for name, value in found.items()}
         if self.distil is not None:
             row["distillation"] = self.distil.measure(self.average)
         append(self.folder, row)
-        goal = next((row[f"{k}_deformation_error"] for k in ("validation", "family") if k in self.watched), losses[0])
+        column = "spin_error" if t.only == "spin" else "deformation_error"
+        goal = next((row[f"{k}_{column}"] for k in ("validation", "family") if f"{k}_{column}" in row), losses[0])
         self.waited = 0 if goal < self.best else self.waited + 1
         self.best = min(self.best, float(goal))
 
     def finish(self) -> dict:
         """Evaluate everything held out, write the model with its measured accuracy and the learning curve."""
         self.average.eval()
-        results = {}
+        if self.config.train.only == "spin":
+            return self._finish_spin()
+        results: dict[str, Any] = {}
         for name, part in self.split.held_out.items():
             each = [evaluate_label(self.average, label) for label in part]
             results[name] = {"overall": overall(each), "structures": each}
@@ -294,74 +325,23 @@ class Trainer:
         }
         if self.distil is not None:
             info["distilled"] = self.distil.summary(self.average)
+        if self.spin is not None:
+            results["spin"] = self.spin.summary(self.average)
+            info["spin"] = {name: r["overall"] for name, r in results["spin"].items()}
         save_model(self.folder / "model.safetensors", self.average, info)
         write_json(self.folder / "results.json", results)
         learning_curve(self.folder)
         return info
 
-    # -- state ----------------------------------------------------------------------------------------------------
-
-    def save_state(self) -> None:
-        """Everything needed to go on as if never stopped."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
-        name = f"state-{self.step % 2}.safetensors"  # the JSON, written last, says which of two is whole
-        save_tensors(self.folder / name, tensors)
-        write_json(
-            self.folder / "state.json",
-            {
-                "file": name,
-                "step": self.step,
-                "spent": self.spent,
-                "best": None if math.isinf(self.best) else self.best,
-                "waited": self.waited,
-                "generator": self.rng.bit_generator.state,
-                "config": self._identity(),
-            },
-        )
-
-    def load_state(self) -> None:
-        """Continue the run of this folder.
-
-        Raises
-        ------
-        InputError
-            If it was made with another configuration, or is damaged.
-        """
-        path = self.folder / "state.json"
-        try:
-            state = json.loads(path.read_text())
-            if state["config"] != self._identity():
-                raise InputError(f"run {self.folder}: made with another configuration; give another `out` or remove it")
-            tensors = load_tensors(self.folder / state["file"])
-            for prefix, module in (("model.", self.model), ("average.", self.average)):
-                module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
-            whole = self.optimiser.state_dict()
-            for key, value in tensors.items():
-                if key.startswith("optimiser."):
-                    _, index, entry = key.split(".", 2)
-                    whole["state"].setdefault(int(index), {})[entry] = value
-            self.optimiser.load_state_dict(whole)
-            self.rng.bit_generator.state = state["generator"]
-            self.step, self.spent, self.waited = state["step"], state["spent"], state["waited"]
-            self.best = math.inf if state["best"] is None else state["best"]
-        except (KeyError, ValueError, RuntimeError, OSError) as error:
-            raise InputError(f"run {self.folder}: its state is damaged ({error}); remove it to start anew") from error
-        trim(self.folder, self.step)
-
-    def _identity(self) -> dict:
-        content = self.config.model_dump(mode="json")
-        for name in ("device", "threads", "save_every", "start"):
-            content["train"].pop(name)
-        content.pop("out")
-        if content["distil"] is None:
-            content.pop("distil")
-        for name in ("labels", "split"):
-            content["data"].pop(name)
-        content["train_names"] = [label.name for label in self.split.train]
-        return content
+    def _finish_spin(self) -> dict:
+        """Write the model with a trained spin head; what is known of its density has not changed."""
+        found = self.spin.summary(self.average) if self.spin else {}
+        spin = {name: r["overall"] for name, r in found.items()}
+        info = {**self.header.get("info", {}), "name": self.config.name, "spin": spin}
+        save_model(self.folder / "model.safetensors", self.average, info)
+        write_json(self.folder / "results.json", {"spin": found})
+        learning_curve(self.folder)
+        return info
 
 
 def deal(labels: Sequence[Label], members: int, share: float, seed: int) -> list[list[int]]:

@@ -82,12 +82,19 @@ class Spherical(nn.Module):
     def uncounted(self, features: AtomFeatures, numbers: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Coefficients as every atom alone has them, and its share (N,) of what the cell's electron count misses."""
         h = self.hidden(features.scalars)
+        result = self._coefficients(self.scalar(h), features.tensors, h, numbers)
+        return result, nn.functional.softplus(self.share(h)[:, 0]) + 1e-3
+
+    def _coefficients(
+        self, scalars: torch.Tensor, tensors: torch.Tensor, h: torch.Tensor, numbers: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Of the plain functions, from those of l = 0 (N, functions), and tensors l > 0 with gates from ``h``."""
         scale = self.log_scale[numbers].exp()
         gate_in = 2.0 * torch.sigmoid(self.gate_in(h)).view(-1, self.lmax, self.channels)
         gate_out = self.gate_out(h).view(-1, self.lmax, self.functions)
-        parts = [(self.scalar(h) * scale[:, 0])[..., None]]
+        parts = [(scalars * scale[:, 0])[..., None]]
         for l in range(1, self.lmax + 1):
-            f = features.tensors[:, part(l)]
+            f = tensors[:, part(l)]
             c = (f * gate_in[:, None, l - 1]) @ self.first[l - 1] + (f @ self.second[l - 1]) * gate_out[:, None, l - 1]
             parts.append(c.transpose(1, 2) * scale[:, l, :, None])
         result, start = [], 0
@@ -96,7 +103,7 @@ class Spherical(nn.Module):
             plain = [getattr(self, f"orthonormal{index}_{l}") @ c for l, c in enumerate(own)]
             result.append(torch.cat(plain, dim=2))
             start += block.functions
-        return result, nn.functional.softplus(self.share(h)[:, 0]) + 1e-3
+        return result
 
     def atom_electrons(self, coefficients: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Electrons that every atom's functions hold, (N,)."""
