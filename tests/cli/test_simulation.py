@@ -173,6 +173,9 @@ def test_valence_and_kind_reach_the_file_source() -> None:
     assert found == {"charge": 0.0, "valence": {"Li": 1.0}, "kind": "total"}
     assert options.source_options("gpaw", gpaw_cache=Path("x")) == {"cache": Path("x")}
     assert options.source_options("free-atoms", charge=0.0) == {}
+    assert options.source_options(str(Path(__file__)), correct_count=True) == {"correct": True}
+    with pytest.raises(InputError, match="--correct-count"):
+        options.source_options("free-atoms", correct_count=True)
 
 
 @pytest.mark.parametrize("text, found", [("Li=1,O=6", {"Li": 1, "O": 6}), (" Co = 9.0 ", {"Co": 9})])

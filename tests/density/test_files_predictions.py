@@ -69,6 +69,8 @@ def test_a_wrong_count_is_refused(silicon, tmp_path) -> None:
     """7.64 e instead of 8, as in an example that another program ships."""
     with pytest.raises(InputError, match=r"fits neither a valence.*Si=4 \(8 e, off by -0\.360\)"):
         File(chgcar(silicon, tmp_path, 7.64 / 8.0))(silicon[0])
+    with pytest.raises(InputError, match="--correct-count"):
+        File(chgcar(silicon, tmp_path, 7.64 / 8.0))(silicon[0])
     with pytest.raises(InputError, match=r"holds -83\.000 electrons"):
         File(chgcar(silicon, tmp_path, -83.0 / 8.0))(silicon[0])
 
@@ -86,6 +88,7 @@ def test_a_wrong_count_is_corrected_on_request(silicon, expected, tmp_path, name
     assert 1e-3 < np.abs(got[1:] - expected[1:]).max() < 0.16
     (warning,) = field.record["warnings"]
     assert "7.840 e instead of 8 (Si=4); corrected as asked" in warning
+    assert field.record["electrons_after_correction"] == 8.0
     assert field.record["electrons_on_grid"] == pytest.approx(7.84, abs=1e-3)
 
 

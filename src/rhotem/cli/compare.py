@@ -12,6 +12,7 @@ from rhotem.cli.common import DENSITY, ProgressBar, StructureArgument, ValenceOp
 from rhotem.cli.options import (
     COMPUTING,
     AlgorithmOption,
+    CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
@@ -70,6 +71,7 @@ def compare(
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,
+    correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
     preset: PresetOption = "layered-oxide",
     g_max: ReachOption = 1.0,
@@ -87,7 +89,8 @@ def compare(
 
     run.check_phonons(phonons)
     sources = ["free-atoms", *dict.fromkeys(s for s in source if s != "free-atoms")]
-    options = density_options(sources, valence, file_kind, charge=charge, gpaw_cache=gpaw_cache)
+    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
+    options = density_options(sources, described, charge=charge, gpaw_cache=gpaw_cache)
     kelvin = vibration_temperature(phonons, temperature)
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)
@@ -163,16 +166,19 @@ def _first_only(quiet: bool) -> "Callable[[Plan], None]":
 
 def density_options(
     sources: list[str],
-    valence: dict[str, float] | None,
-    file_kind: str | None,
+    described: dict[str, Any],
     *,
     charge: float | None,
     gpaw_cache: Path | None,
 ) -> dict[str, dict[str, Any]]:
-    """Options of every source; those that describe a file go to the files, of which there must be one."""
+    """Options of every source; those that describe a density go to files and imported models, of which one must be."""
+    from rhotem.density.source import is_peer
+
     files = [s for s in sources if is_density_file(s)]
-    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind}
+    peers = [s for s in sources if is_peer(s)]
+    of_peer = {**described, "file_kind": None} if files else described
+    told = {**dict.fromkeys(files, described), **dict.fromkeys(peers, of_peer)}
     return {
-        s: source_options(s, charge=charge, gpaw_cache=gpaw_cache, **(described if s in files or not files else {}))
+        s: source_options(s, charge=charge, gpaw_cache=gpaw_cache, **(told.get(s, {}) if told else described))
         for s in sources
     }

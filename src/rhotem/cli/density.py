@@ -1,12 +1,13 @@
 """`rhotem density`: the electron density of a structure, written to a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rhotem.cli.common import JsonOption, OutFileOption, StructureArgument, ValenceOption, output_file, to_json
 from rhotem.cli.options import (
+    CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
@@ -40,6 +41,7 @@ def density(
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,
+    correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
     charges: ChargesOption = False,
     as_json: JsonOption = False,
@@ -52,7 +54,8 @@ def density(
     from rhotem.density.source import get_source
 
     check_writable(output)
-    options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
+    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
+    options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     if kind == "spin":
         check_spin(source, crystal)

@@ -13,6 +13,7 @@ from rhotem.cli.options import (
     OPTICS,
     RECORDING,
     AlgorithmOption,
+    CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
@@ -129,6 +130,7 @@ def image(
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,
+    correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
     preset: PresetOption = "layered-oxide",
     energy: EnergyOption = None,
@@ -180,7 +182,8 @@ def image(
         "temperature": vibration_temperature(phonons, temperature),
         "seed": seed,
     }
-    options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
+    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
+    options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     bars = ensemble(source, **options) if uncertainty else None
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)

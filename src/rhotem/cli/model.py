@@ -40,13 +40,18 @@ def list_models(as_json: JsonOption = False) -> None:
 
 @app.command()
 def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
-    """Settings, elements and measured accuracy of a model."""
+    """Settings, elements and measured accuracy of a model; of an imported one what it predicts."""
     from ase.data import chemical_symbols
 
+    from rhotem.density.source import is_peer
     from rhotem.models.needs import check
 
     check()
     from rhotem.models.checkpoint import load_model
+
+    if is_peer(model):
+        _info_of_peer(model, as_json)
+        return
 
     loaded, header = load_model(model)
     settings = loaded.settings
@@ -55,7 +60,10 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(to_json(header))
         return
-    typer.echo(f"{header['info'].get('name', model)}: {settings.encoder} encoder, {settings.readout} readout")
+    kind = f"{settings.encoder} encoder, {settings.readout} readout"
+    if settings.peer is not None:
+        kind = f"{settings.peer.architecture}, trained here on the deformation density"
+    typer.echo(f"{header['info'].get('name', model)}: {kind}")
     typer.echo(f"  {loaded.parameters_count} parameters, reach {loaded.encoder.receptive_field:g} Å")
     if settings.members > 1:
         typer.echo(f"  {settings.members} members")
@@ -64,6 +72,26 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
         typer.echo(f"  radial functions {functions}")
     typer.echo(f"  elements {' '.join(header['elements'])}")
     typer.echo(f"  {_accuracy(header['info'])}")
+
+
+def _info_of_peer(name: str, as_json: bool) -> None:
+    """An imported network: architecture, sizes, origin, and the valence electrons that its density holds."""
+    from rhotem.models.peers.checkpoint import load_peer
+
+    model, header = load_peer(name)
+    settings, info = model.settings, header.get("info", {})
+    header["parameters"] = sum(p.numel() for p in model.parameters())
+    header["receptive_field_A"] = settings.cutoff * (settings.interactions + 1)
+    if as_json:
+        typer.echo(to_json(header))
+        return
+    sizes = ", ".join(f"{key} {value}" for key, value in settings if key != "architecture")
+    own = " ".join(f"{symbol}={electrons:g}" for symbol, electrons in info.get("valence", {}).items())
+    typer.echo(f"{info.get('name', name)}: {settings.architecture}, {sizes}")
+    typer.echo(f"  {header['parameters']} parameters, reach {header['receptive_field_A']:g} Å")
+    typer.echo(f"  imported from {info.get('imported_from', 'a file')}, sha256 {info.get('sha256', 'unknown')[:16]}")
+    typer.echo("  predicts the pseudised valence density of neutral cells, as VASP's CHGCAR holds it")
+    typer.echo(f"  valence {own or 'of the PAW sets of the Materials Project'}")
 
 
 @app.command("import")

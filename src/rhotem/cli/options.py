@@ -127,6 +127,14 @@ FileKindOption = Annotated[
     Literal["deformation", "valence", "pseudo-valence", "total"] | None,
     typer.Option(help="Of a density file: what it holds.", show_choices=True, rich_help_panel=DENSITY),
 ]
+CorrectCountOption = Annotated[
+    bool,
+    typer.Option(
+        "--correct-count",
+        help="Put right a predicted density (file, imported model) whose electron count is off by up to 5 %.",
+        rich_help_panel=DENSITY,
+    ),
+]
 GpawCacheOption = Annotated[
     Path | None,
     typer.Option(
@@ -208,6 +216,7 @@ def source_options(
     charge: float | None = None,
     valence: dict[str, float] | None = None,
     file_kind: str | None = None,
+    correct_count: bool = False,
     gpaw_cache: Path | None = None,
 ) -> dict[str, Any]:
     """What the options of a command mean for one density source.
@@ -215,11 +224,19 @@ def source_options(
     Raises
     ------
     InputError
-        If a file is described where there is none.
+        If a file or a predicted density is described where there is none.
     """
+    from rhotem.density.source import is_peer
+
+    given: dict[str, Any] = {"valence": valence, "correct": correct_count or None}
     if is_density_file(source) and Path(source).suffix != ".gpw":
-        given = {"charge": charge, "valence": valence, "kind": file_kind}
-        return {name: value for name, value in given.items() if value is not None}
-    if valence is not None or file_kind is not None:
-        raise InputError(f"--valence and --file-kind describe a density file, --source {source} is none")
+        given |= {"charge": charge, "kind": file_kind}
+    elif file_kind is not None or (any(v is not None for v in given.values()) and not is_peer(source)):
+        raise InputError(
+            "--valence, --file-kind and --correct-count describe a density file (all but --file-kind also an imported "
+            f"model), --source {source} is none"
+        )
+    given = {name: value for name, value in given.items() if value is not None}
+    if given:
+        return given
     return {"cache": gpaw_cache} if source == "gpaw" else {}

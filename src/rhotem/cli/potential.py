@@ -1,7 +1,7 @@
 """`rhotem potential`: the sliced electrostatic potential of an oriented structure, for abTEM and other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,6 +9,7 @@ from rhotem.cli.common import OutFileOption, StructureArgument, ValenceOption, o
 from rhotem.cli.options import (
     COMPUTING,
     SPECIMEN,
+    CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
@@ -52,6 +53,7 @@ def potential(
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,
+    correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
     sampling: SamplingOption = 0.05,
     slice_thickness: SliceOption = None,
@@ -72,7 +74,8 @@ def potential(
     from rhotem.structure.supercell import imaging_grid, repeated_grid
 
     check_energy(output, energy)
-    options = source_options(source, charge=charge, valence=valence, file_kind=file_kind, gpaw_cache=gpaw_cache)
+    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
+    options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)

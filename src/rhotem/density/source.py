@@ -63,6 +63,12 @@ def get_source(name: str, /, **options: Any) -> DensitySource:
     )
 
 
+def is_peer(name: str) -> bool:
+    """Whether ``name`` is a published network: imported under that name, or its file."""
+    found = [path for path in (Path(name), models_folder() / f"{name}.safetensors") if path.suffix == ".safetensors"]
+    return name not in source_names() and any(path.is_file() and _model_kind(path) == "peer" for path in found)
+
+
 def _told_once(source: str, options: dict[str, Any], **found: str) -> dict[str, Any]:
     """Options together with what the source's name stands for."""
     for option, value in found.items():

@@ -1,6 +1,6 @@
 """The gated readout on grids: in pieces, with the exact electron count, and sharp parts split off for coarse grids."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -77,7 +77,7 @@ def on_gated_grid(
     flat, room, held, share = _sums(model, given, structure, grid.points().reshape(-1, 3), progress)
     values, filled = flat.reshape(grid.shape), room.reshape(grid.shape)
     held, share = held * grid.voxel_volume, share * grid.voxel_volume
-    terms = one_centre_parts(model, given, structure) if split else ()
+    terms = one_centre_parts(lambda points: at(model, given, structure, points)[0], structure) if split else ()
     for term in terms:
         alone = DensityField("deformation", structure, grid, values, one_centre=(term,))
         sampled = evaluate_one_centre(alone)
@@ -157,10 +157,11 @@ def make_gated_probes(points: Array, structure: Structure, cutoff: float, dtype:
     return Probes(len(points), none, far)
 
 
-def one_centre_parts(model: DensityModel, given: Given, structure: Structure) -> tuple[OneCentre, ...]:
-    """Parts of Σ w s near every atom up to l = 4, switched off smoothly from 0.5 to 1.1 Å: what no coarse grid holds.
+def one_centre_parts(values: Callable[[Array], Array], structure: Structure) -> tuple[OneCentre, ...]:
+    """Parts near every atom up to l = 4, switched off smoothly from 0.5 to 1.1 Å: what no coarse grid holds.
 
-    Projected on spheres around the atom, Gauss–Legendre in cos θ and even in φ.
+    Of a density given by its ``values`` at points (P, 3) in Å. Projected on spheres around the atom, Gauss–Legendre in
+    cos θ and even in φ.
     """
     radii = np.linspace(0.0, np.sqrt(OUTER), RADII) ** 2
     directions, weights, harmonics = _sphere()
@@ -168,7 +169,7 @@ def one_centre_parts(model: DensityModel, given: Given, structure: Structure) ->
     window = _window(radii)
     terms = []
     for atom, centre in enumerate(structure.positions):
-        on_spheres = at(model, given, structure, centre + offsets)[0].reshape(RADII, -1)
+        on_spheres = values(centre + offsets).reshape(RADII, -1)
         projected = (harmonics * weights[:, None]).T @ on_spheres.T
         projected[1:, 0] = 0.0  # no direction at the nucleus
         terms.append(OneCentre(atom, radii, projected * window))

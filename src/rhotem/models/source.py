@@ -21,6 +21,7 @@ from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.graph import build_graph
 from rhotem.models.grid import Kernel, counted_on_grid
 from rhotem.models.model import DensityModel
+from rhotem.models.peers.field import on_peer_grid
 from rhotem.models.radial import Block
 from rhotem.models.spin_field import magnetisation, spin_head
 from rhotem.models.target import minus_free_atoms
@@ -161,6 +162,10 @@ class Model:
             if self.model.settings.target == "density":
                 sharp = (*sharp, *minus_free_atoms(structure))
             return values, sharp, record
+        if self.model.settings.peer is not None:
+            peer = on_peer_grid(self.model, given, structure, grid, split=True)
+            record = {"grid_count_correction_e": abs(peer.missing), "strength_shift_e_per_A3": peer.shift}
+            return peer.values, peer.one_centre, record
         result = on_gated_grid(self.model, given, structure, grid, split=True)
         record = {
             "electrons_by_atom": result.electrons.tolist(),

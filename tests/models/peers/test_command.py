@@ -26,6 +26,11 @@ def test_import_keeps_the_model_under_its_name(official, tmp_path, monkeypatch):
     assert "--source nmc" in run(str(path.parent), "--name", "nmc").stdout
     listed = CliRunner().invoke(app, ["list"], catch_exceptions=False).stdout
     assert "nmc: deepdft-painn, imported from best_model.pth" in listed and "default" in listed
+    told = CliRunner().invoke(app, ["info", "nmc"], catch_exceptions=False).stdout
+    assert "nmc: deepdft-painn, interactions 3, size 128, cutoff 4" in told and "reach 16 Å" in told
+    assert "Materials Project" in told  # imported again without --valence
+    told = json.loads(CliRunner().invoke(app, ["info", "nmc", "--json"], catch_exceptions=False).stdout)
+    assert told["parameters"] == summary["parameters"] and told["info"]["imported_from"] == "best_model.pth"
 
 
 def test_settings_given_by_hand(official, tmp_path, monkeypatch):

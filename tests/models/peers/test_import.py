@@ -12,8 +12,8 @@ import torch
 from rhotem.core import InputError
 from rhotem.models.peers.charge3net import ChargE3NetSettings
 from rhotem.models.peers.checkpoint import fill, find_peer, import_checkpoint, load_peer, settings_of
-from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.deepdft import DeepDFTSettings
+from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.official import official_name, read_checkpoint
 
 KEY = "probe_model.message_layers.1.filter_layer.weight"

@@ -10,10 +10,10 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.models.peers import tables
 from rhotem.models.peers.charge3net import ChargE3NetSettings, radial_basis
 from rhotem.models.peers.checkpoint import load_peer, save_peer
-from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.deepdft import DeepDFTSettings
 from rhotem.models.peers.evaluate import at_points, on_grid
 from rhotem.models.peers.neighbours import between_atoms, to_probes
+from rhotem.models.peers.networks import make_peer
 from rhotem.structure.model import Structure
 
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])

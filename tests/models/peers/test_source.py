@@ -15,8 +15,8 @@ from rhotem.density.files import File, read_density
 from rhotem.density.files.vasp import write_chgcar
 from rhotem.density.fourier import coefficients
 from rhotem.models.peers.checkpoint import save_peer
-from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.deepdft import DeepDFTSettings
+from rhotem.models.peers.networks import make_peer
 from rhotem.models.peers.source import Peer
 from rhotem.models.peers.valence import assignment, mp_valences
 from rhotem.structure.model import Structure
@@ -69,15 +69,19 @@ def test_a_predicted_chgcar_is_treated_like_a_chgcar(predicting, chgcar):
     assert "warnings" not in field.record
 
 
-def test_a_wrong_count_is_corrected_with_a_warning_or_refused(predicting, chgcar):
+def test_a_wrong_count_is_refused_or_corrected_on_request(predicting, chgcar):
     raw = chgcar[1]
-    field = predicting(1.02)(raw.structure, raw.grid)
+    with pytest.raises(InputError, match=r"predicts 4\.08 e, expected 4 e .*off by 2\.0%.*--correct-count"):
+        predicting(1.02)(raw.structure, raw.grid)
+    small = predicting(1.005)(raw.structure, raw.grid)
+    assert "warnings" not in small.record and small.record["electrons_predicted"] == pytest.approx(4.02, abs=1e-3)
+    field = predicting(1.02, correct=True)(raw.structure, raw.grid)
     assert coefficients(field, [[0, 0, 0]])[0].real * field.grid.volume == pytest.approx(0.0, abs=1e-4)
     assert field.record["electrons_predicted"] == pytest.approx(4.08, abs=1e-3)
     assert field.record["count_correction_e"] == pytest.approx(-0.08, abs=5e-3)
     assert "4.08" in field.record["warnings"][0] and "4.08 of 4 e" in field.source
     with pytest.raises(InputError, match=r"predicts 3\.60 e, expected 4 e \(H=1, Li=3\).*other PAW sets"):
-        predicting(0.9)(raw.structure, raw.grid)
+        predicting(0.9, correct=True)(raw.structure, raw.grid)
     with pytest.raises(InputError, match=r"expected 2 e \(H=1, Li=1\)"):
         predicting(valence={"Li": 1.0})(raw.structure, raw.grid)
 

@@ -131,8 +131,10 @@ def decide(
     formula = structure.atoms.get_chemical_formula()
     if fits:
         raise InputError(f"{name}: the electron count of {formula} fits {listed}; choose with --valence or --charge")
+    near = abs(nearest[0][1]) <= CORRECTABLE * nearest[0][0].count(structure)
+    asking = ", or --correct-count to put it right" if near and not correct else ""
     raise InputError(
         f"{name}: the electron count of {formula} (charge {charge:+g}) fits neither a valence nor the total within "
         f"{limit:.2f} e; nearest: {listed}; say --valence {nearest[0][0].text().replace(' ', '')}, --charge or "
-        "--file-kind"
+        f"--file-kind{asking}"
     )

@@ -89,6 +89,7 @@ def decide_content(
     decision = _subtracted(raw, structure, assignment, by_option[assignment][0], misfit)
     if abs(misfit) > tolerance(structure):
         held, expected = decision.record["electrons_on_grid"], assignment.count(structure) - structure.charge
+        decision.record["electrons_after_correction"] = expected
         warning = f"holds {held:.3f} e instead of {expected:g} ({assignment.text()}); corrected as asked"
         decision.record["warnings"] = [*decision.record.get("warnings", []), warning]
     return decision

@@ -1,16 +1,22 @@
 """A trained peer on grids, with the exact electron count."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import ase
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.density.convert import evaluate_one_centre, one_centre_electrons
+from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.superpose import near_points
+from rhotem.models.gated_field import one_centre_parts
 from rhotem.models.peers.evaluate import from_states
 from rhotem.models.peers.halves import TYPICAL, States, rounds
 from rhotem.models.radial import geometric_weight
+from rhotem.structure.model import Structure
 
 if TYPE_CHECKING:
     from rhotem.models.model import DensityModel
@@ -29,29 +35,75 @@ def values_at(
     return TYPICAL * from_states(net, rounds(net, given[:-1]), points, positions, cell, progress=progress)[:, 0]
 
 
-def peer_values(
-    model: "DensityModel", given: States, positions: Array, grid: PeriodicGrid, progress: Progress = silent
-) -> Array:
+@dataclass(frozen=True, eq=False)
+class PeerGrid:
+    """Δn of a trained peer on a grid.
+
+    Parameters
+    ----------
+    values : array of the grid's shape
+        Δn in e/Å³ without ``one_centre``.
+    one_centre : tuple of OneCentre
+        Sharp parts, if asked for.
+    missing : float
+        Electrons that the count added.
+    shift : float
+        The same as the factor of `near_atoms`, e/Å³.
+    """
+
+    values: Array
+    one_centre: tuple[OneCentre, ...]
+    missing: float
+    shift: float
+
+
+def on_peer_grid(
+    model: "DensityModel",
+    given: States,
+    structure: Structure,
+    grid: PeriodicGrid,
+    split: bool = False,
+    progress: Progress = silent,
+) -> PeerGrid:
     """Δn on a grid; the electrons that it misses go where atoms are, so that the sum is exactly −q.
 
     A published network knows no electron count. As for the gated readout one number times a smooth weight is added,
-    which is nearly 1 in a bulk and ends at a surface; nothing is scaled.
+    which is nearly 1 in a bulk and ends at a surface; nothing is scaled. With ``split`` the parts near nuclei are taken
+    off the grid and returned as one-centre functions.
 
     Raises
     ------
     InputError
         If no grid point is within reach of an atom.
     """
-    cell = np.asarray(grid.cell, dtype=float)
-    values = values_at(model, given, positions, cell, grid.points().reshape(-1, 3), progress).reshape(grid.shape)
+    positions, cell = np.asarray(structure.positions, dtype=float), np.asarray(grid.cell, dtype=float)
+
+    def at(points: Array) -> Array:
+        return values_at(model, given, positions, cell, points)
+
+    flat = values_at(model, given, positions, cell, grid.points().reshape(-1, 3), progress)
+    values = flat.reshape(grid.shape)
+    terms = one_centre_parts(at, structure) if split else ()
+    if terms:
+        values = values - evaluate_one_centre(DensityField("deformation", structure, grid, values, one_centre=terms))
     weight = near_atoms(positions, grid, model.readout.cutoff)
     if not weight.sum() > 0.0:
         raise InputError(
             f"model: none of the {grid.shape} grid points is within reach of an atom; use a finer grid than "
             f"{grid.spacing.max():.1f} Å"
         )
-    charge = float(given[-1].double().sum())
-    return values + weight * ((-charge - grid.integrate(values)) / grid.integrate(weight))
+    missing = -structure.charge - grid.integrate(values) - sum(map(one_centre_electrons, terms))
+    shift = missing / grid.integrate(weight)
+    return PeerGrid(values + shift * weight, terms, missing, shift)
+
+
+def peer_values(
+    model: "DensityModel", given: States, positions: Array, grid: PeriodicGrid, progress: Progress = silent
+) -> Array:
+    """Δn of atoms at ``positions`` (N, 3) on a grid, everything on it; the charge is what the encoder was given."""
+    atoms = ase.Atoms(np.zeros(len(positions), dtype=int), positions, cell=grid.cell, pbc=True)
+    structure = Structure(atoms, charge=float(given[-1].double().sum()))
+    return on_peer_grid(model, given, structure, grid, progress=progress).values
 
 
 def near_atoms(positions: Array, grid: PeriodicGrid, reach: float) -> Array:

@@ -16,8 +16,8 @@ from rhotem.structure.model import Structure
 
 #: Largest step in Å of the grid on which the augmentation spheres can be rebuilt (0.003 e in structure factors).
 SPACING = 0.12
-#: Parts of the electron count by which a prediction may miss: beyond the first it is warned of, the second refused.
-WARNED, REFUSED = 0.01, 0.05
+#: Parts of the count by which a prediction may miss: up to the first it is put right, up to the second on request.
+USUAL, CORRECTABLE = 0.01, 0.05
 
 
 class Peer:
@@ -35,6 +35,8 @@ class Peer:
         "cpu" or "cuda".
     valence : mapping, optional
         Valence electrons by symbol where the training data had other PAW sets than the Materials Project's.
+    correct : bool
+        Take predictions whose electron count is off by 1 to 5 % and put it right; without it they are refused.
 
     Raises
     ------
@@ -42,11 +44,14 @@ class Peer:
         If the model cannot be loaded.
     """
 
-    def __init__(self, name: str, device: str = "cpu", valence: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, name: str, device: str = "cpu", valence: Mapping[str, float] | None = None, correct: bool = False
+    ) -> None:
         self.model, self.header = load_peer(name, device)
         info = self.header.get("info", {})
         self.name = str(info.get("name", name))
         self.valence = {**info.get("valence", {}), **(valence or {})}
+        self.correct = correct
 
     def __call__(self, structure: Structure, grid: PeriodicGrid) -> DensityField:
         """Deformation density of ``structure``, on a grid of 0.12 Å if the one asked for is coarser.
@@ -55,7 +60,7 @@ class Peer:
         ------
         InputError
             If the cell is charged, an element's valence is not known, atoms are closer than 0.5 Å, or the predicted
-            electron count is off by more than 5 %.
+            electron count is off by more than 1 % (5 % with ``correct``).
         """
         if structure.charge:
             raise InputError(
@@ -104,9 +109,15 @@ class Peer:
         """Warnings about the predicted count; InputError if it is no density of this structure."""
         missing = abs(before - expected) / expected
         said = f"model {self.name}: predicts {before:.2f} e, expected {expected:g} e ({valence})"
-        if not missing <= REFUSED:
+        if missing <= USUAL:
+            return []
+        if not missing <= CORRECTABLE:
             raise InputError(
-                f"{said}; off by more than {REFUSED:.0%}: other chemistry than it was trained on, or other PAW sets "
-                "(--valence)"
+                f"{said}; off by more than {CORRECTABLE:.0%}: other chemistry than it was trained on, or other PAW "
+                "sets (--valence)"
             )
-        return [f"{said}; corrected"] if missing > WARNED else []
+        if not self.correct:
+            raise InputError(
+                f"{said}; off by {missing:.1%}: put right with --correct-count, or other PAW sets (--valence)"
+            )
+        return [f"{said}; corrected as asked"]
