@@ -274,9 +274,21 @@ def perform(run: Run, shared: Shared) -> dict[str, Any]:
     }
 
 
+def describe(shared: Shared) -> dict[str, Any]:
+    """The line that says what the cells are: formula and prototype by name."""
+    held_out = [x for x in shared.labels if x.name not in shared.parts["train"]]
+    return {"cells": {x.name: [x.formula, x.family] for x in held_out}}
+
+
 def finished(path: Path) -> list[dict[str, Any]]:
     """Lines of the output."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def write(path: Path, line: dict[str, Any]) -> None:
+    """Add a line."""
+    with path.open("a") as stream:
+        stream.write(json.dumps(line) + "\n")
 
 
 def main() -> None:
@@ -286,18 +298,20 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--list", action="store_true", help="print the runs that are left")
     options = parser.parse_args()
-    done = {(line["run"], line["seed"]) for line in finished(options.out)}
+    lines = finished(options.out)
+    done = {(line["run"], line["seed"]) for line in lines if "run" in line}
     left = [r for r in RUNS if (r.name, r.seed) not in done and (not options.names or r.name in options.names)]
     if options.list:
         print("\n".join(f"{r.name} seed {r.seed}" for r in left))
         return
     options.scratch.mkdir(parents=True, exist_ok=True)
     shared = Shared(read_config(BASE), options.scratch)
+    if not any("cells" in line for line in lines):
+        write(options.out, describe(shared))
     for run in left:
         began = time.process_time()
         line = perform(run, shared)
-        with options.out.open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
+        write(options.out, line)
         errors = {part: float(np.mean([v[0] for v in cells.values()])) for part, cells in line["parts"].items()}
         shown = " ".join(f"{part} {error:.3f}" for part, error in errors.items())
         print(f"{run.name} seed {run.seed}: {shown}; {time.process_time() - began:.0f} s", flush=True)

@@ -7,17 +7,22 @@ Held out: the cells of the parts "family" and "validation" together. Errors of f
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
+from ase.formula import Formula
 
 Line = dict[str, Any]
 #: Columns of a cell in the output of a run.
 ERROR, POTENTIAL, FREE, KNOWN = range(4)
 HELD_OUT = ("family", "validation")
 BAR = 0.06
+#: Sc to Cu.
+D_ELEMENTS = range(21, 30)
 
 #: Rows of the ablation tables: title, the run to compare with, runs and what they are called.
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
@@ -62,6 +67,15 @@ def errors(line: Line, column: int = ERROR) -> np.ndarray:
     return np.array([row[column] for _, row in sorted(cells(line).items())], dtype=float)
 
 
+def groups(lines: list[Line]) -> dict[str, np.ndarray]:
+    """Held-out cells by kind, as masks in the order of their names."""
+    described = next(line["cells"] for line in lines if "cells" in line)
+    names = sorted(cells(next(line for line in lines if "run" in line)))
+    d = np.array([any(atomic_numbers[x] in D_ELEMENTS for x in Formula(described[n][0]).count()) for n in names])
+    carbon = np.array([described[n][1] == "graphite" for n in names])
+    return {"d elements": d, "graphite": carbon, "other": ~d & ~carbon}
+
+
 def shown(values: np.ndarray) -> str:
     """Mean and median."""
     return "–" if np.isnan(values).any() else f"{values.mean():.3f} ({np.median(values):.3f})"
@@ -77,9 +91,11 @@ def against(line: Line, base: Line, column: int = ERROR) -> str:
 
 def ablations(lines: list[Line]) -> None:
     """One table: every run beside the one it differs from in one thing."""
-    known = {(line["run"], line["seed"]): line for line in lines}
-    print("| | seed | deformation error, mean (median) | potential error, mean (median) | cell by cell, % | s/step |")
-    print("|---|---|---|---|---|---|")
+    known = {(line["run"], line["seed"]): line for line in lines if "run" in line}
+    kinds = groups(lines)
+    head = [f"{kind} ({mask.sum()})" for kind, mask in kinds.items()]
+    head = ["", "seed", "deformation error, mean (median)", *head, "cell by cell, %", "potential error", "CPU s/step"]
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     seen: set[str] = set()
     for title, (base, members) in GROUPS.items():
         seeds = sorted(seed for name, seed in known if name == base)
@@ -91,51 +107,69 @@ def ablations(lines: list[Line]) -> None:
             if line is None:
                 continue
             other = known[base, seed if name != base else 0]
-            ratio = against(line, other) if line is not other else ""
-            what = f"{title}: {text}" if name != base else f"**{text}**"
-            print(
-                f"| {what} | {seed} | {shown(errors(line))} | {shown(errors(line, POTENTIAL))} | {ratio} "
-                f"| {line['seconds_per_step']:.3f} |"
-            )
+            e = errors(line)
+            row = [f"{title}: {text}" if name != base else f"**{text}**", str(seed), shown(e)]
+            row += [f"{e[mask].mean():.3f}" for mask in kinds.values()]
+            row += [against(line, other) if line is not other else "", shown(errors(line, POTENTIAL))]
+            print("| " + " | ".join([*row, f"{line['seconds_per_step']:.3f}"]) + " |")
 
 
-def curve(lines: list[Line]) -> tuple[list[tuple[int, int, float, float]], tuple[float, float]]:
-    """Error against parents: (seed, parents, of all cells, of cells that every share knows), and the fit a N^−b.
+@dataclass(frozen=True)
+class Curve:
+    """Error against training parents at one seed and number of steps, and the fit size · N^−power."""
+
+    seed: int
+    steps: int
+    runs: list[Line]
+    every: list[float]
+    common: list[float]
+    size: float
+    power: float
+
+    @property
+    def parents(self) -> list[int]:
+        """N."""
+        return [line["parents"] for line in self.runs]
+
+    @property
+    def needed(self) -> float:
+        """Parents at which the fit reaches the bar: extrapolated."""
+        return (self.size / BAR) ** (1.0 / self.power)
+
+
+def curves(lines: list[Line]) -> list[Curve]:
+    """Learning curves: of all cells, and (fitted) of those whose elements every share knows.
 
     A cell with an element that was not trained on counts as free atoms: that is what a model gives for it.
     """
-    runs = [x for x in lines if x["run"] == "baseline" or x["run"].startswith("parents-")]
-    points = []
-    for seed in sorted({x["seed"] for x in runs}):
-        own = sorted((x for x in runs if x["seed"] == seed), key=lambda x: x["parents"])
-        common = np.min([errors(x, KNOWN) for x in own], axis=0) > 0
-        for x in own:
-            e = np.where(errors(x, KNOWN) > 0, errors(x), 1.0)
-            points.append((seed, x["parents"], float(e.mean()), float(e[common].mean())))
-    n, e = np.array([p[1] for p in points]), np.array([p[3] for p in points])
-    slope, offset = np.polyfit(np.log(n), np.log(e), 1)
-    return points, (float(np.exp(offset)), float(-slope))
+    runs = [x for x in lines if x.get("run", "").startswith(("baseline", "parents-"))]
+    found = []
+    for seed, steps in sorted({(x["seed"], x["steps"]) for x in runs}):
+        own = sorted((x for x in runs if (x["seed"], x["steps"]) == (seed, steps)), key=lambda x: x["parents"])
+        if len(own) < 3:
+            continue
+        same = np.min([errors(x, KNOWN) for x in own], axis=0) > 0
+        every = [float(np.where(errors(x, KNOWN) > 0, errors(x), 1.0).mean()) for x in own]
+        common = [float(errors(x)[same].mean()) for x in own]
+        slope, offset = np.polyfit(np.log([x["parents"] for x in own]), np.log(common), 1)
+        found.append(Curve(seed, steps, own, every, common, float(np.exp(offset)), float(-slope)))
+    return found
 
 
 def learning_curve(lines: list[Line]) -> None:
-    """Table of `curve`, and how many parents the bar needs by the fit."""
-    points, (size, power) = curve(lines)
-    print("| seed | parents | labels | deformation error, all cells | cells of known elements | copies | training |")
-    print("|---|---|---|---|---|---|---|")
-    for seed, parents, every, common in points:
-        line = next(x for x in lines if x["seed"] == seed and x["parents"] == parents and runs_of_curve(x))
-        copies = fmean(row[ERROR] for row in line["parts"]["rattled"].values())
-        print(
-            f"| {seed} | {parents} | {line['labels']} | {every:.3f} | {common:.3f} | {copies:.3f} "
-            f"| {line['training_error']:.3f} |"
-        )
-    need = (size / BAR) ** (1.0 / power)
-    print(f"fit: {size:.2f} · N^−{power:.2f}; {BAR} at N = {need:.0f} parents, extrapolated")
-
-
-def runs_of_curve(line: Line) -> bool:
-    """Whether a run is a point of the learning curve."""
-    return line["run"] == "baseline" or line["run"].startswith("parents-")
+    """Table of `curves`, and how many parents the bar needs by the fits."""
+    print("| steps | seed | parents | labels | held out, all | held out, elements known | copies | trained on |")
+    print("|---|---|---|---|---|---|---|---|")
+    for c in curves(lines):
+        for line, every, common in zip(c.runs, c.every, c.common, strict=True):
+            copies = fmean(row[ERROR] for row in line["parts"]["rattled"].values())
+            print(
+                f"| {c.steps} | {c.seed} | {line['parents']} | {line['labels']} | {every:.3f} | {common:.3f} "
+                f"| {copies:.3f} | {line['training_error']:.3f} |"
+            )
+    for c in curves(lines):
+        fit = f"{c.size:.2f} · N^−{c.power:.2f}; {BAR} at N = {c.needed:.2g}, extrapolated"
+        print(f"{c.steps} steps, seed {c.seed}: {fit}")
 
 
 def left_out(lines: list[Line]) -> None:
@@ -143,7 +177,7 @@ def left_out(lines: list[Line]) -> None:
     print("| left out | cells | deformation error | potential error | NMAE % | free atoms % | new element |")
     print("|---|---|---|---|---|---|---|")
     for line in lines:
-        if not line["run"].startswith("without-"):
+        if not line.get("run", "").startswith("without-"):
             continue
         rows = list(line["parts"]["unseen"].values())
         each = [[row[k] for row in rows] for k in (ERROR, POTENTIAL, FREE)]
@@ -172,19 +206,18 @@ def draw(lines: list[Line], path: Path) -> None:
 
     figure = Figure(figsize=(10, 4.4), layout="constrained", dpi=90)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
-    points, (size, power) = curve(lines)
-    seeds = sorted({p[0] for p in points})
-    for seed in seeds:
-        own = [p for p in points if p[0] == seed]
-        left.plot([p[1] for p in own], [p[3] for p in own], "o-", label=f"held out, seed {seed}")
-    need = (size / BAR) ** (1.0 / power)
-    n = np.geomspace(min(p[1] for p in points), min(need, 1e5), 50)
-    left.plot(n, size * n**-power, "k:", lw=1, label=f"{size:.2f} N$^{{-{power:.2f}}}$, extrapolated")
+    found = curves(lines)
+    for c, colour in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:purple"), strict=False):
+        left.plot(c.parents, c.common, "o-", color=colour, label=f"held out, {c.steps} steps, seed {c.seed}")
+        left.plot(c.parents, [x["training_error"] for x in c.runs], "x:", color=colour, lw=0.8, label="trained on")
+    best = max(found, key=lambda c: c.steps)
+    n = np.geomspace(best.parents[0], 4 * best.parents[-1], 20)
+    left.plot(n, best.size * n**-best.power, "k--", lw=0.8, label=f"{best.size:.2f} N$^{{-{best.power:.2f}}}$")
     left.axhline(BAR, color="tab:red", lw=0.8, ls="--", label=f"bar, {BAR}")
     left.set(xlabel="training parents N", ylabel="deformation error", xscale="log", yscale="log")
     left.set_title("cells of known elements, equal steps", fontsize=9)
     left.legend(fontsize=8)
-    known = {(line["run"], line["seed"]): line for line in lines}
+    known = {(line["run"], line["seed"]): line for line in lines if "run" in line}
     names, values, low, high = [], [], [], []
     for base, members in GROUPS.values():
         for name, text in members.items():
@@ -203,7 +236,8 @@ def draw(lines: list[Line], path: Path) -> None:
     at = np.arange(len(names))[::-1]
     right.barh(at, np.array(values) - 1.0, left=1.0, xerr=(low, high), color="tab:blue", ecolor="0.3", height=0.65)
     right.set_yticks(at, names, fontsize=8)
-    spread = [np.exp(np.log(errors(known["baseline", s]) / errors(known["baseline", 0])).mean()) for s in seeds[1:]]
+    seeds = [seed for name, seed in known if name == "baseline" and seed]
+    spread = [np.exp(np.log(errors(known["baseline", s]) / errors(known["baseline", 0])).mean()) for s in seeds]
     for value in spread:
         right.axvline(value, color="tab:orange", lw=0.8)
     right.axvline(1.0, color="k", lw=0.8)
