@@ -204,47 +204,57 @@ def draw(lines: list[Line], path: Path) -> None:
     """Learning curve, and every ablation beside what it is compared with."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.4), layout="constrained", dpi=90)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
-    found = curves(lines)
+    figure = Figure(figsize=(10, 4.6), layout="constrained", dpi=90)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
+    _draw_curves(left, curves(lines))
+    _draw_bars(right, lines)
+    figure.savefig(path)
+
+
+def _draw_curves(axes: Any, found: list[Curve]) -> None:
     for c, colour in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:purple"), strict=False):
-        left.plot(c.parents, c.common, "o-", color=colour, label=f"held out, {c.steps} steps, seed {c.seed}")
-        left.plot(c.parents, [x["training_error"] for x in c.runs], "x:", color=colour, lw=0.8, label="trained on")
+        axes.plot(c.parents, c.common, "o-", color=colour, label=f"held out, {c.steps} steps, seed {c.seed}")
+        axes.plot(c.parents, [x["training_error"] for x in c.runs], "x:", color=colour, lw=0.8, label="trained on")
     best = max(found, key=lambda c: c.steps)
     n = np.geomspace(best.parents[0], 4 * best.parents[-1], 20)
-    left.plot(n, best.size * n**-best.power, "k--", lw=0.8, label=f"{best.size:.2f} N$^{{-{best.power:.2f}}}$")
-    left.axhline(BAR, color="tab:red", lw=0.8, ls="--", label=f"bar, {BAR}")
-    left.set(xlabel="training parents N", ylabel="deformation error", xscale="log", yscale="log")
-    left.set_title("cells of known elements, equal steps", fontsize=9)
-    left.legend(fontsize=8)
+    axes.plot(n, best.size * n**-best.power, "k--", lw=0.8, label=f"{best.size:.2f} N$^{{-{best.power:.2f}}}$")
+    axes.axhline(BAR, color="tab:red", lw=0.8, ls="--", label=f"bar, {BAR}")
+    axes.set(xlabel="training parents N", ylabel="deformation error", xscale="log", yscale="log", ylim=(0.03, 0.5))
+    axes.set_title("held-out cells whose elements all shares know", fontsize=9)
+    axes.minorticks_off()
+    for axis, ticks in ((axes.xaxis, [*best.parents, 4 * best.parents[-1]]), (axes.yaxis, [0.06, 0.1, 0.2, 0.3, 0.4])):
+        axis.set_ticks(ticks, [f"{t:g}" for t in ticks])
+    axes.legend(fontsize=7, loc="lower left", ncols=2)
+
+
+def _draw_bars(axes: Any, lines: list[Line]) -> None:
     known = {(line["run"], line["seed"]): line for line in lines if "run" in line}
-    names, values, low, high = [], [], [], []
+    d = groups(lines)["d elements"]
+    masks = {"all held-out cells": np.ones_like(d), "cells with d elements": d}
+    names: list[str] = []
+    logs: list[np.ndarray] = []
     for base, members in GROUPS.values():
         for name, text in members.items():
-            logs = [
-                np.log(errors(line) / errors(known[base, seed]))
-                for (run, seed), line in known.items()
-                if run == name and (base, seed) in known
-            ]
-            if logs:
-                log = np.mean(logs, axis=0)
-                error = log.std(ddof=1) / np.sqrt(len(log))
+            pairs = [(x, known[base, s]) for (run, s), x in known.items() if run == name and (base, s) in known]
+            if pairs:
                 names.append(text)
-                values.append(np.exp(log.mean()))
-                low.append(values[-1] - np.exp(log.mean() - error))
-                high.append(np.exp(log.mean() + error) - values[-1])
+                logs.append(np.mean([np.log(errors(x) / errors(y)) for x, y in pairs], axis=0))
     at = np.arange(len(names))[::-1]
-    right.barh(at, np.array(values) - 1.0, left=1.0, xerr=(low, high), color="tab:blue", ecolor="0.3", height=0.65)
-    right.set_yticks(at, names, fontsize=8)
-    seeds = [seed for name, seed in known if name == "baseline" and seed]
-    spread = [np.exp(np.log(errors(known["baseline", s]) / errors(known["baseline", 0])).mean()) for s in seeds]
-    for value in spread:
-        right.axvline(value, color="tab:orange", lw=0.8)
-    right.axvline(1.0, color="k", lw=0.8)
-    right.set(xscale="log", xlabel="error over that of the comparison, cell by cell (orange: other seeds)")
-    right.set_xticks(ticks := [0.8, 1.0, 1.25, 1.5, 2.0, 2.5], [f"{t:g}" for t in ticks])
-    right.minorticks_off()
-    figure.savefig(path)
+    for offset, (kind, mask) in zip((0.19, -0.19), masks.items(), strict=True):
+        mean = np.array([log[mask].mean() for log in logs])
+        spread = np.array([log[mask].std(ddof=1) / np.sqrt(mask.sum()) for log in logs])
+        bars = (np.exp(mean) - np.exp(mean - spread), np.exp(mean + spread) - np.exp(mean))
+        axes.barh(at + offset, np.expm1(mean), left=1.0, xerr=bars, ecolor="0.3", height=0.36, label=kind)
+    axes.set_yticks(at, names, fontsize=8)
+    first = errors(known["baseline", 0])
+    for (run, seed), line in known.items():
+        if run == "baseline" and seed:
+            axes.axvline(np.exp(np.log(errors(line) / first).mean()), color="0.6", lw=1.0, ls=":")
+    axes.axvline(1.0, color="k", lw=0.8)
+    axes.set(xscale="log", xlabel="error over that of what it is compared with (dotted: another seed)")
+    axes.set_xticks(ticks := [0.8, 1.0, 1.25, 1.6, 2.0, 2.5], [f"{t:g}" for t in ticks])
+    axes.minorticks_off()
+    axes.legend(fontsize=8)
 
 
 def main() -> None:
