@@ -4,7 +4,7 @@ import spglib
 
 from rhotem.core import InputError
 from rhotem.labels.prototypes import PROTOTYPES, ideal
-from rhotem.labels.recipes import Recipe, Slab, ordering_key
+from rhotem.labels.recipes import Interface, Phase, Recipe, Slab, ordering_key
 from rhotem.labels.sampler import FAMILIES, electrons, sample
 
 #: Cation–anion distances (Å) of the reference compounds as published; a wrong coordinate changes them.
@@ -97,6 +97,57 @@ def test_slabs_are_smallest_cells_with_vacuum(prototype, miller, atoms, area):
     assert cell[2, 2] - np.ptp(z) == pytest.approx(9.0, abs=1e-6)
     if area:
         assert np.linalg.norm(np.cross(cell[0], cell[1])) == pytest.approx(area, rel=1e-6)
+
+
+def salt_on_metal(**options):
+    """Li2O(110) with two, Li(110) with three layers."""
+    lower = Phase(prototype="antifluorite", miller=(1, 1, 0), layers=2)
+    upper = Phase(prototype="bcc", cell=(3.44, 3.44, 3.44, 90, 90, 90), miller=(1, 1, 0), layers=3)
+    return Recipe(prototype="interface", interface=Interface(lower=lower, upper=upper, max_strain=0.06), **options)
+
+
+def test_an_interface_is_two_phases_with_matched_planes():
+    """Li2O(110): a/√2 × a with one Li2O a layer; Li(110): a × √2 a with two atoms, strained to it."""
+    structure = salt_on_metal().build()
+    assert structure.atoms.get_chemical_formula() == "Li10O2"
+    np.testing.assert_allclose(sorted(structure.atoms.cell.lengths())[:2], [4.619 / 2**0.5, 4.619], atol=1e-6)
+    record = structure.info["interface"]
+    np.testing.assert_allclose(record["strain_upper"], 4.619 / (2**0.5 * 3.44) - 1, atol=1e-6)
+    np.testing.assert_allclose(record["strain_lower"], 0.0, atol=1e-9)
+    assert structure.info["prototype"] == structure.info["family"] == "interface"
+
+
+def test_distorted_interfaces_share_their_parent():
+    from rhotem.labels.splits import parent_of
+
+    ideal_one = salt_on_metal().build()
+    copies = [salt_on_metal(rattle=0.03, strain=0.01, seed=seed).build() for seed in (1, 1, 2)]
+    assert {parent_of(c.info) for c in copies} == {parent_of(ideal_one.info)}
+    assert np.array_equal(copies[0].positions, copies[1].positions)
+    assert not np.allclose(copies[0].positions, copies[2].positions)
+    assert Recipe.model_validate(copies[2].info["recipe"]).build().positions == pytest.approx(copies[2].positions)
+
+
+def test_interfaces_take_decoration_and_vacancies():
+    structure = salt_on_metal(decorate={"O": {"S": 1}}, remove={"Li": 1}, seed=3).build()
+    assert structure.atoms.get_chemical_formula() == "Li9OS"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"prototype": "o3", "interface": {}}, {"prototype": "interface"}, {"prototype": "interface", "scale": 1.1}],
+)
+def test_interface_recipes_that_contradict_themselves_are_refused(wrong):
+    given = salt_on_metal().model_dump(exclude={"prototype"}) if "interface" in wrong or "scale" in wrong else {}
+    with pytest.raises(ValueError, match="interface"):
+        Recipe(**given | {k: v for k, v in wrong.items() if k != "interface"})
+
+
+def test_recipes_without_interface_are_written_as_before():
+    """Decided plans are found by a hash of this text."""
+    text = Recipe(prototype="o3", seed=2).model_dump_json()
+    assert "interface" not in text
+    assert "interface" in salt_on_metal().model_dump_json()
 
 
 def test_too_much_to_remove_is_refused():

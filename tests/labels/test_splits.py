@@ -127,3 +127,13 @@ def test_farthest_points_avoid_copies():
     atoms += [Recipe(prototype=p).build().atoms for p in ("graphite", "rutile")]
     prints = [fingerprint(a) for a in atoms]
     assert set(farthest(prints[:1], prints[1:], 2)) == {3, 4}
+
+
+def test_an_interface_belongs_to_the_chemistries_of_both_phases():
+    meta = {
+        "prototype": "interface",
+        "phases": [{"prototype": "rocksalt", "elements": ["F", "Li"]}, {"prototype": "lic6", "elements": ["C", "Li"]}],
+    }
+    assert chemistries_of(meta, ["Li", "F", "C"]) == ["SEI", "graphite"]
+    meta["phases"] = [{"prototype": "rocksalt", "elements": ["Mg", "O"]}, {"prototype": "bcc", "elements": ["Na"]}]
+    assert chemistries_of(meta, ["Mg", "O", "Na"]) == ["Na"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.labels.fingerprint import farthest, fingerprint
-from rhotem.labels.recipes import Recipe, Slab
+from rhotem.labels.recipes import INTERFACE, Interface, Phase, Recipe, Slab
 from rhotem.structure.model import Structure
 
 Rng = np.random.Generator
@@ -181,6 +181,38 @@ def _slab(rng: Rng) -> dict[str, Any]:
     return {"prototype": prototype, "replace": replace, "slab": Slab(miller=miller, layers=layers, vacuum=8.0)}
 
 
+def _interface(rng: Rng) -> dict[str, Any]:
+    """Pairs whose planes match within 7 % in a small cell; the second of a pair is the softer one."""
+    few, more = (int(n) for n in rng.integers([2, 2], [4, 5]))
+    lif, mgo = _phase("rocksalt", "100", more), _phase("rocksalt", "100", few, 4.21, Li="Mg", F="O")
+    li2o = _phase("antifluorite", "110", few)
+    lower, upper = [
+        (lif, _phase("fcc", "100", few)),
+        (mgo, _phase("fcc", "100", more)),
+        (mgo, lif),
+        (li2o, _phase("bcc", "110", more, 3.44)),
+        (_phase("antifluorite", "110", few, 5.55, Li="Na"), _phase("bcc", "110", more, 4.2, Li="Na")),
+        (_phase("rocksalt", "100", few, 5.13, F="Cl"), _phase("bcc", "100", more, 3.44)),
+        (_phase("rocksalt", "110", few, 5.13, F="Cl"), _phase("bcc", "110", more, 3.44)),
+        (li2o, _phase("rocksalt", "110", few, 4.63, Li="Na")),
+        (_phase("antifluorite", "110", 2, 5.71, O="S"), _phase("rocksalt", "110", 2)),
+        (_phase("o3", "104", 1, Co="Al"), lif),
+        (_phase("o3", "104", 1), lif),
+        (_phase("li3n", "001", few), _phase("diamond", "111", more)),
+        (_phase("na3as", "001", 1), _phase("lic6", "001", 1)),
+    ][rng.integers(13)]
+    joined = Interface(lower=lower, upper=upper, max_strain=0.07, share=float(rng.choice([0.5, 1.0])))
+    spinless = {"moments": {"Co": 0.0}} if lower.prototype == "o3" else {}
+    return {"prototype": INTERFACE, "interface": joined, **spinless}
+
+
+def _phase(prototype: str, plane: str, layers: int, a: float | None = None, **replace: str) -> Phase:
+    """A phase of an interface; ``a`` is the lattice constant of a cubic one, plane "110" is (110)."""
+    h, k, l = (int(index) for index in plane)
+    cell = None if a is None else (a, a, a, 90.0, 90.0, 90.0)
+    return Phase(prototype=prototype, cell=cell, miller=(h, k, l), layers=layers, replace=replace)
+
+
 FAMILIES: dict[str, tuple[float, Callable[[Rng], dict[str, Any]]]] = {
     "layered": (3.0, _layered),
     "rocksalt": (1.5, _rocksalt),
@@ -192,6 +224,7 @@ FAMILIES: dict[str, tuple[float, Callable[[Rng], dict[str, Any]]]] = {
     "carbon": (1.0, _carbon),
     "metal": (0.5, _metal),
     "slab": (1.0, _slab),
+    "interface": (1.0, _interface),
 }
 
 
