@@ -1,7 +1,9 @@
-"""A LiCoO2 bicrystal with free surfaces, from the learned density to images: 20,000 atoms, density and slices on disk.
+"""LiCoO2 with grain boundaries and free surfaces, from the learned density to images: 20,000 atoms, slices on disk.
 
 Two grains seen along [100], turned against each other about the beam so that the boundary has a period along y; vacuum
-along x; periodic along the beam. Prints what is made, CPU seconds and peak memory of every stage, and checks:
+along x; periodic along the beam. --grains N: columnar grains of random seeds and angles instead, vacuum also along y;
+--free-beam: surfaces above and below, too. Prints what is made, CPU seconds and peak memory of every stage,
+and checks:
 
 - electrons: |∫Δn| of grid and sharp parts over the number of valence electrons;
 - vacuum: largest |Δn| and largest density of the superposed free atoms in the middle of the vacuum;
@@ -10,8 +12,8 @@ along x; periodic along the beam. Prints what is made, CPU seconds and peak memo
 
 Stages that are done are kept in --work, so that an interrupted run goes on where it was.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/polycrystal.py [--width 98] [--periods 4] [--repeats 10] [--free-beam]
-     [--memory 4GB] [--work FOLDER] [--scheduler ADDRESS] [--figure docs/images/polycrystal.png]
+Run: OMP_NUM_THREADS=1 python benchmarks/polycrystal.py [--width 98] [--periods 4] [--repeats 10] [--grains N]
+     [--free-beam] [--memory 4GB] [--work FOLDER] [--scheduler ADDRESS] [--figure docs/images/polycrystal.png]
 """
 
 import argparse
@@ -26,16 +28,17 @@ import numpy as np
 
 from rhotem.cli.common import parse_memory
 from rhotem.core import PeriodicGrid
+from rhotem.microscope.slicing import layer_offset
 from rhotem.structure.orient import orient
 from rhotem.structure.phases import phase
-from rhotem.structure.polycrystal import bicrystal
+from rhotem.structure.polycrystal import bicrystal, polycrystal
 
 VACUUM, STEP, SPACING = 30.0, 0.08, 0.2
 #: Around atoms, Å; atoms looked at in each range of distances.
 BALL, POINTS, ATOMS = 2.0, 400, 40
 DISTANCES = (0.0, 3.0, 6.0, 10.0, 15.0, 20.0, 40.0)
 #: Window and scan across the boundary, Å.
-WINDOW, SCAN, SCAN_STEP = (30.0, 24.0), (16.0, 10.0), 0.4
+WINDOW, SCAN, SCAN_STEP = (28.0, 23.0), (14.0, 9.0), 0.5
 
 
 class Stages:
@@ -65,47 +68,42 @@ class Stages:
         return result
 
 
-def build(width: float, periods: int, repeats: int, free_beam: bool):
-    """Symmetric tilt boundary whose grains both have the lattice vector p + q along y; planes in mid-slice."""
-    from rhotem.microscope.slicing import layer_offset
-
+def build(given):
+    """The block, its cell's number of slices, and a title; atomic planes in mid-slice."""
     crystal = phase("LiCoO2")
     p, q, repeat = orient(crystal, (1, 0, 0), primitive=True).lengths
-    angle = 2.0 * np.rad2deg(np.arctan2(p, q))
-    size = (width, periods * float(np.hypot(p, q)), repeats * repeat)
-    made = bicrystal(crystal, size, angle, zone=(1, 0, 0), vacuum=(VACUUM, 0.0, VACUUM if free_beam else 0.0))
+    size = (given.width, given.periods * float(np.hypot(p, q)), given.repeats * repeat)
+    how = {"zone": (1, 0, 0), "vacuum": (VACUUM, VACUUM * bool(given.grains), VACUUM * given.free_beam)}
+    if given.grains:
+        made = polycrystal(crystal, size, given.grains, np.random.default_rng(given.seed), columnar=True, **how)
+    else:  # both grains have the lattice vector p + q along y
+        made = bicrystal(crystal, size, 2.0 * np.rad2deg(np.arctan2(p, q)), **how)
     length = made.structure.cell[2, 2]
-    slices = round(length / repeat * 2)
+    slices = round(2 * length / repeat)
     heights, weights = made.structure.positions[:, 2], made.structure.numbers**1.7
-    offset = 0.0 if free_beam else layer_offset(heights, weights, slices, length)
-    made.structure.atoms.positions[:, 2] += offset
-    return made, angle, slices
+    made.structure.atoms.positions[:, 2] += layer_offset(heights, weights, slices, length)
+    return made, slices
 
 
-def electrons(density) -> tuple[float, float]:
-    """∫Δn of all parts, and the valence electrons."""
-    total, n = 0.0, density.grid.shape[2]
-    for start in range(0, n, 16):
-        total += float(density.planes(range(start, min(start + 16, n))).sum(dtype=np.float64))
-    total *= density.grid.volume / density.grid.size
-    sharp = density.one_centre
-    total += float((sharp.coefficients[:, :, 0] @ sharp.block.electrons).sum())
-    return total, float(sum({3: 1, 8: 6, 27: 9}[z] for z in density.structure.numbers.tolist()))
-
-
-def in_vacuum(density) -> tuple[float, float]:
-    """Largest |Δn| and largest free-atom density in e/Å³ in the middle third of the vacuum along x."""
-    from rhotem.density.free_atoms import load
-
+def totals(density) -> tuple[float, float]:
+    """∫Δn of all parts in e; largest |Δn| in e/Å³ in the middle third of the vacuum along x."""
     n_x, _, n_z = density.grid.shape
-    structure, empty = density.structure, int(n_x * VACUUM / density.grid.cell[0, 0] / 6)
-    largest = 0.0
+    total, largest, empty = 0.0, 0.0, int(n_x * VACUUM / density.grid.cell[0, 0] / 6)
     for start in range(0, n_z, 16):
         planes = density.planes(range(start, min(start + 16, n_z)))
+        total += float(planes.sum())
         largest = max(largest, float(np.abs(planes[:, :empty]).max()), float(np.abs(planes[:, -empty:]).max()))
-    rng, table = np.random.default_rng(0), load()
-    sides = np.diag(structure.cell)
-    points = rng.uniform(size=(200, 3)) * sides * [0.0, 1.0, 1.0] + [VACUUM / 6, 0.0, 0.0]
+    sharp = density.one_centre  # they end 2.2 Å from their atoms
+    held = float((sharp.coefficients[:, :, 0] @ sharp.block.electrons).sum())
+    return total * density.grid.volume / density.grid.size + held, largest
+
+
+def free_in_vacuum(structure) -> float:
+    """Largest density of free atoms in e/Å³ at points where the middle third of the vacuum along x ends."""
+    from rhotem.density.free_atoms import load
+
+    sides, table = np.diag(structure.cell), load()
+    points = np.random.default_rng(0).uniform(size=(200, 3)) * sides * [0.0, 1.0, 1.0] + [VACUUM / 6, 0.0, 0.0]
     free = np.zeros(len(points))
     for i, point in enumerate(points):
         apart = structure.positions - point
@@ -113,7 +111,7 @@ def in_vacuum(density) -> tuple[float, float]:
         for z in np.unique(structure.numbers):
             near = r[(structure.numbers == z) & (r < table.cutoff)]
             free[i] += table.evaluate(int(z), near).sum() if len(near) else 0.0
-    return largest, float(free.max())
+    return float(free.max())
 
 
 def interiors(made, density, model) -> list[tuple[str, int, float, float]]:
@@ -150,12 +148,19 @@ def interiors(made, density, model) -> list[tuple[str, int, float, float]]:
 
 
 def distance(made):
-    """From the boundary and from free surfaces, Å."""
+    """From boundaries (half the distance to the nearest atom of another grain) and free surfaces, in Å."""
+    from scipy.spatial import cKDTree
+
     positions, sides = made.structure.positions, np.diag(made.structure.cell)
-    x, z = positions[:, 0], positions[:, 2]
-    parts = [np.abs(x - sides[0] / 2), x - VACUUM / 2, sides[0] - VACUUM / 2 - x]
-    if z.min() > VACUUM / 4:
-        parts += [z - VACUUM / 2, sides[2] - VACUUM / 2 - z]
+    free = [axis for axis in range(3) if positions[:, axis].min() > VACUUM / 4]
+    parts = [np.minimum(positions[:, a] - VACUUM / 2, sides[a] - VACUUM / 2 - positions[:, a]) for a in free]
+    wrapped = positions % sides
+    for grain in range(len(made.seeds)):
+        own = made.grain == grain
+        if own.any() and not own.all():
+            apart = np.full(len(own), np.inf)
+            apart[own] = cKDTree(wrapped[~own], boxsize=sides).query(wrapped[own])[0] / 2
+            parts.append(apart)
     return np.min(parts, axis=0)
 
 
@@ -194,6 +199,20 @@ def plane_wave(path: Path):
     return images["HRTEM"].astype(np.float32), images.diffraction.astype(np.float32), images.angular_step
 
 
+def boundary(made):
+    """A place on a boundary near the middle of the picture: between two nearest atoms of different grains."""
+    from scipy.spatial import cKDTree
+
+    flat, middle = made.structure.positions[:, :2], np.diag(made.structure.cell)[:2] / 2
+    order = np.argsort(np.linalg.norm(flat - middle, axis=1))
+    for atom in order:
+        others = made.grain != made.grain[atom]
+        near, which = cKDTree(flat[others]).query(flat[atom])
+        if near < 3.5:
+            return (flat[atom] + flat[others][which]) / 2
+    return middle
+
+
 def probes(path: Path, made):
     """Small scan across the boundary: ADF, ABF, iDPC."""
     from rhotem.microscope.scan import Scan
@@ -201,7 +220,7 @@ def probes(path: Path, made):
     from rhotem.microscope.simulate import simulate
     from rhotem.potential.stream_read import open_potential, window
 
-    middle = np.diag(made.structure.cell)[:2] / 2
+    middle = boundary(made)
     part, corner = window(open_potential(path), tuple(middle - np.array(WINDOW) / 2), WINDOW)
     start = middle - np.array(SCAN) / 2
     end = start + SCAN
@@ -259,6 +278,8 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=98.0, help="of both grains along x, Å")
     parser.add_argument("--periods", type=int, default=4, help="of the boundary along y, 14.9 Å each")
     parser.add_argument("--repeats", type=int, default=10, help="of the crystal along the beam, 2.8 Å each")
+    parser.add_argument("--grains", type=int, help="columnar grains of random seeds instead of two")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--free-beam", action="store_true", help="vacuum above and below, too")
     parser.add_argument("--memory", type=parse_memory, default=4e9)
     parser.add_argument("--model", default="default")
@@ -271,16 +292,17 @@ def main() -> None:
     from rhotem.potential.stream import stream_potential
 
     stage = Stages(given.work)
-    made, angle, slices = stage("structure", lambda: build(given.width, given.periods, given.repeats, given.free_beam))
+    made, slices = stage("structure", lambda: build(given))
     cell = np.diag(made.structure.cell)
-    print(f"{len(made.structure)} atoms, {made.structure.formula}, {cell.round(2).tolist()} Å, {angle:.2f}°")
+    print(f"{len(made.structure)} atoms, {made.structure.formula}, {cell.round(2).tolist()} Å")
     print("; ".join(made.structure.info["notes"]))
     model = Model(given.model, memory=given.memory)
     density = stage("encoder", lambda: stream(model, made.structure, SPACING))
     print(f"density grid {density.grid.shape}, {density.grid.size / 1e6:.1f} million points")
-    off, valence = stage("electrons", lambda: electrons(density))
-    print(f"electrons: ∫Δn = {off:+.2e} e, {abs(off) / valence:.1e} of {valence:.0f} valence electrons")
-    learned, free = stage("vacuum", lambda: in_vacuum(density))
+    off, learned = stage("density", lambda: totals(density))
+    valence = sum({3: 1, 8: 6, 27: 9}[z] for z in made.structure.numbers.tolist())
+    print(f"electrons: ∫Δn = {off:+.2e} e, {abs(off) / valence:.1e} of {valence} valence electrons")
+    free = free_in_vacuum(made.structure)
     print(f"middle third of the vacuum: |Δn| <= {learned:.1e}, free atoms <= {free:.1e} e/Å³")
     print("interior = bulk, relative L1:")
     for name, atoms, mean, worst in stage("interiors", lambda: interiors(made, density, model)):
