@@ -12,7 +12,7 @@ import torch
 from rhotem.core import InputError
 from rhotem.density.harmonics import real_harmonics
 from rhotem.models import distil
-from rhotem.models.checkpoint import load_tensors, save_model
+from rhotem.models.checkpoint import load_model, load_tensors, save_model
 from rhotem.models.config import Config, DistilSettings, read_config
 from rhotem.models.distil import Distillation, Metric, _radii, ask, draw_structures
 from rhotem.models.model import DensityModel, ModelSettings, make_model
@@ -240,6 +240,18 @@ def test_a_run_goes_on_bit_for_bit_and_says_what_it_did(labels, teacher, tmp_pat
     first, last = (dict(zip(rows[0].split(","), row.split(","), strict=True)) for row in (rows[1], rows[-1]))
     assert first["voxel_error"] in ("", "nan") and float(last["voxel_error"]) > 0
     assert 0 < float(last["distillation"]) < 2
+
+
+def test_weights_of_half_the_size_are_the_same_to_their_rounding(tmp_path):
+    model = make_model(ModelSettings.model_validate(SMALL), seed=5)
+    save_model(tmp_path / "whole", model)
+    save_model(tmp_path / "half", model, half=True)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    read = load_model(tmp_path / "half.safetensors")[0].state_dict()
+    for name, given in model.state_dict().items():
+        assert read[name].dtype == given.dtype
+        assert torch.allclose(read[name], given, rtol=5e-4, atol=1e-7)
 
 
 def test_teachers_that_cannot_be(teacher, tmp_path, pairs):

@@ -57,12 +57,21 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def save_model(path: str | Path, model: DensityModel, info: dict[str, Any] | None = None) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it: format, settings, versions, and ``info``."""
+def save_model(path: str | Path, model: DensityModel, info: dict[str, Any] | None = None, half: bool = False) -> None:
+    """Write ``path`` (.safetensors) and the JSON beside it: format, settings, versions, and ``info``.
+
+    ``half``: numbers of 16 bits, right to 5e-4 of each; they are read as numbers of 32.
+    """
     path = Path(path).with_suffix(".safetensors")
-    save_tensors(path, dict(model.state_dict()))
+    tensors = dict(model.state_dict())
+    save_tensors(path, halved(tensors) if half else tensors)
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "settings": model.settings.model_dump(mode="json")}
     write_json(path.with_suffix(".json"), {**header, "versions": versions(), "info": info or {}})
+
+
+def halved(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same with its real numbers in 16 bits."""
+    return {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def load_model(name: str | Path, device: str = "cpu") -> tuple[DensityModel, dict[str, Any]]:

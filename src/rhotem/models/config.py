@@ -66,6 +66,8 @@ class TrainSettings(BaseModel):
         Decay per step of the averaged weights, which are the result.
     patience : int
         Evaluations without improvement after which training stops; 0: never.
+    half : bool
+        Write the result in numbers of 16 bits.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -88,6 +90,7 @@ class TrainSettings(BaseModel):
     only: Literal["all", "spin"] = "all"
     spin_weight: float = Field(0.3, gt=0)
     start: str = ""
+    half: bool = False
     threads: int = Field(0, ge=0)
     device: str = "auto"
     seed: int = Field(0, ge=0)

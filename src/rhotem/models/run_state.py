@@ -67,7 +67,7 @@ def load_state(run: "Trainer") -> None:
 def identity(run: "Trainer") -> dict:
     """What must be the same for a run to be continued."""
     content = run.config.model_dump(mode="json")
-    for name in ("device", "threads", "save_every", "start"):
+    for name in ("device", "threads", "save_every", "start", "half"):
         content["train"].pop(name)
     content.pop("out")
     if content["distil"] is None:

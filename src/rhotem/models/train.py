@@ -15,7 +15,7 @@ import torch
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import valence_electrons
 from rhotem.labels.splits import unit_hash
-from rhotem.models.checkpoint import load_model, save_model, write_json
+from rhotem.models.checkpoint import halved, load_model, save_model, write_json
 from rhotem.models.config import Config
 from rhotem.models.dataset import Label, Sample, make_sample, read_labels
 from rhotem.models.distil import Distillation
@@ -308,6 +308,9 @@ class Trainer:
     def finish(self) -> dict:
         """Evaluate everything held out, write the model with its measured accuracy and the learning curve."""
         self.average.eval()
+        half = self.config.train.half
+        if half:  # what is measured is what is written
+            self.average.load_state_dict(halved(self.average.state_dict()))
         if self.config.train.only == "spin":
             return self._finish_spin()
         results: dict[str, Any] = {}
@@ -328,7 +331,7 @@ class Trainer:
         if self.spin is not None:
             results["spin"] = self.spin.summary(self.average)
             info["spin"] = {name: r["overall"] for name, r in results["spin"].items()}
-        save_model(self.folder / "model.safetensors", self.average, info)
+        save_model(self.folder / "model.safetensors", self.average, info, half)
         write_json(self.folder / "results.json", results)
         learning_curve(self.folder)
         return info
