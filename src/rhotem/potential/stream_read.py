@@ -51,14 +51,14 @@ class SlicesOnDisk:
     def __iter__(self) -> Iterator[npt.NDArray]:
         return (self[s] for s in range(len(self)))
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray:
         return np.asarray(self.stored[:], dtype=dtype)
 
-    def sum(self, axis: int, dtype: npt.DTypeLike = None) -> npt.NDArray:
+    def sum(self, axis: int, dtype: npt.DTypeLike | None = None) -> npt.NDArray:
         """Projection through all slices, one in memory at a time; only along axis 0."""
         if axis != 0:
             raise InputError(f"slices on disk: sum along axis {axis}; read them into an array for that")
-        total = np.zeros(self.shape[1:], dtype=dtype or self.dtype)
+        total = np.zeros(self.shape[1:], dtype=self.dtype if dtype is None else dtype)
         for values in self:
             total += values
         return total
