@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rhotem.core import InputError
-from rhotem.structure.coincidence import POISSON, Side, coherent_interface, match_planes
+from rhotem.structure.coherent import POISSON, Boundary, Side, coherent_interface
+from rhotem.structure.coincidence import match_planes
 from rhotem.structure.model import Structure
 
 
@@ -116,3 +117,31 @@ def test_what_makes_no_sense_is_refused():
     salt = rocksalt(4.0)
     with pytest.raises(InputError, match="layers of 1"):
         coherent_interface(Side(salt, (1, 0, 0), 0), Side(salt, (1, 0, 0), 1))
+
+
+def test_the_energy_of_a_boundary_is_that_of_the_whole_cell():
+    """Shifts change the plane sum as they change Ewald's sum of both slabs in a cell with a wide vacuum."""
+    from ase.build import fcc100
+
+    from rhotem.structure.ordering import ewald_matrix
+
+    below = fcc100("Li", (1, 2, 2), a=4.1, vacuum=None, orthogonal=True)
+    below.symbols[[0, 3]] = "F"
+    above = below.copy()
+    boundary = Boundary.of(below, above, 2.2)
+    charges = np.array([-1.0, 1, 1, -1])
+    np.testing.assert_array_equal(boundary.charges, np.outer(charges, charges).ravel())
+
+    def whole(shift):
+        upper = above.copy()
+        upper.positions += [*shift, 2.2 + np.ptp(below.positions[:, 2])]
+        atoms = below + upper
+        atoms.set_cell([*below.cell.array[:2], [0, 0, 30.0]])
+        q = np.tile(charges, 2)
+        return 0.5 * q @ ewald_matrix(atoms.cell.array, atoms.get_scaled_positions()) @ q
+
+    still = Boundary(boundary.flat, boundary.height, boundary.charges, 1e-3 * boundary.contact, boundary.plane)
+    shifts = [np.zeros(2), np.array([0.7, 0.0]), np.array([1.2, 2.3])]
+    changes = [still.energy(s) - still.energy(shifts[0]) for s in shifts]
+    np.testing.assert_allclose(changes, [whole(s) - whole(shifts[0]) for s in shifts], atol=1e-5)
+    assert np.ptp(changes) > 0.01

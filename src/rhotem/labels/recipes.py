@@ -52,7 +52,7 @@ class Phase(BaseModel):
 
 
 class Interface(BaseModel):
-    """Two phases in one periodic cell, as `rhotem.structure.coincidence.coherent_interface` stacks them."""
+    """Two phases in one periodic cell, as `rhotem.structure.coherent.coherent_interface` stacks them."""
 
     model_config = ConfigDict(extra="forbid")
     lower: Phase
@@ -64,7 +64,7 @@ class Interface(BaseModel):
 
     def stack(self) -> Structure:
         """The interface; its ``info["phases"]`` says which crystals, for splits by chemistry."""
-        from rhotem.structure.coincidence import Side, coherent_interface
+        from rhotem.structure.coherent import Side, coherent_interface
 
         crystals = [phase.crystal() for phase in (self.lower, self.upper)]
         sides = [
