@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from rhotem.cli import main
+from rhotem.core import PeriodicGrid
 
 
 def invoke(*arguments: object) -> tuple[int, str]:
@@ -30,7 +32,6 @@ def no_source(monkeypatch: pytest.MonkeyPatch) -> None:
         (["LiF", "-o", "rho.dat"], "unknown density format"),
         (["LiF", "-o", "rho.gpw", "--source", "gpaw"], "cannot be written"),
         (["LiCoO2", "-o", "rho.cube", "--kind", "spin", "--source", "free-atoms"], "free-atoms gives no spin density"),
-        (["LiCoO2", "-o", "rho.cube", "--kind", "spin", "--source", "model"], "model gives no spin density"),
         (["LiF", "-o", "rho.cube", "--kind", "spin", "--source", "gpaw"], "without spin: it has no magnetic element"),
     ],
 )
@@ -47,3 +48,30 @@ def test_a_magnetic_crystal_may_have_spin(no_source: None, tmp_path: Path) -> No
     """LiCoO2 in GPAW is spin-polarised (Co): then the source is made."""
     with pytest.raises(pytest.fail.Exception, match="source gpaw was made"):
         invoke("LiCoO2", "-o", tmp_path / "a.npz", "--kind", "spin", "--source", "gpaw")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tiny networks with random weights: ``with`` and ``without`` a spin head."""
+    from rhotem.models.checkpoint import save_model
+    from rhotem.models.encoders.nequip import NequipSettings
+    from rhotem.models.model import ModelSettings, make_model
+
+    folder = tmp_path_factory.mktemp("weights")
+    small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)
+    for name, spin in (("with", True), ("without", False)):
+        settings = ModelSettings(nequip=small, elements=[3, 8, 28], spin=spin, spin_elements=[28])
+        save_model(folder / f"{name}.safetensors", make_model(settings, seed=1))
+    return folder
+
+
+def test_spin_of_a_network(weights: Path, tmp_path: Path) -> None:
+    target = tmp_path / "m.npz"
+    arguments = ["LiNiO2", "-o", target, "--kind", "spin", "--spacing", 0.3]
+    code, err = invoke(*arguments, "--source", weights / "with.safetensors")
+    assert code == 0, err
+    with np.load(target) as data:
+        cell, values = data["cell"], data[next(n for n in data.files if data[n].ndim == 3)]
+    assert abs(PeriodicGrid(cell, values.shape).integrate(values)) > 1e-3
+    code, err = invoke(*arguments, "--source", weights / "without.safetensors")
+    assert code == 2 and "no spin density" in err and err.count("\n") == 1

@@ -1,5 +1,6 @@
 """`rhotem density`: the electron density of a structure, written to a file."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,8 +12,10 @@ from rhotem.cli.options import (
     DensityChargeOption,
     FileKindOption,
     GpawCacheOption,
+    MemoryOption,
     OrderOption,
     SourceOption,
+    memory_options,
     ordering,
     source_options,
 )
@@ -43,6 +46,7 @@ def density(
     file_kind: FileKindOption = None,
     correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
+    memory: MemoryOption = None,
     charges: ChargesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,9 +60,10 @@ def density(
     check_writable(output)
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
+    options |= memory_options(source, memory, partial(typer.echo, err=True))
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     if kind == "spin":
-        check_spin(source, crystal)
+        options |= check_spin(source, crystal)
     field = get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
     for warning in field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)
@@ -82,23 +87,30 @@ def density(
         typer.echo(
             f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}{own}"
         )
+    if spin := field.record.get("spin"):
+        typer.echo(f"  total moment: {spin['total_moment_muB']:+.2f} µB; starting moments: {spin['starting_moments']}")
     if "negative_electrons" in field.record:
         typer.echo(f"  negative density: {field.record['negative_electrons']:.2g} e")
     typer.echo(f"written: {output}")
 
 
-def check_spin(source: str, structure: "Structure") -> None:
-    """Refuse a spin density that a source will not have before it starts; a file says so when it is read.
+def check_spin(source: str, structure: "Structure") -> dict[str, bool]:
+    """What a source must be told to give a spin density; refused where it cannot, before it starts.
+
+    A file says when it is read whether it has one, and a network when it is loaded.
 
     Raises
     ------
     InputError
-        For free atoms and the network, which have no spin, and for a DFT run without magnetic elements or moments.
+        For free atoms and published networks, which have no spin, and for a DFT run without magnetic elements or
+        moments.
     """
+    from rhotem.cli.options import is_density_file
     from rhotem.core import InputError
+    from rhotem.density.source import is_peer, source_names
 
     why = ""
-    if source.partition(":")[0] in ("free-atoms", "model"):
+    if source == "free-atoms" or is_peer(source):
         why = "gives no spin density"
     elif source == "gpaw":
         from rhotem.labels.gpaw_settings import DftSettings, is_spin_polarised
@@ -107,3 +119,5 @@ def check_spin(source: str, structure: "Structure") -> None:
             why = f"calculates {structure.formula} without spin: it has no magnetic element and no starting moments"
     if why:
         raise InputError(f"--kind spin: --source {source} {why}; choose another --kind or --source")
+    learned = source == "model" or not (source in source_names() or is_density_file(source))
+    return {"spin": True} if learned else {}
