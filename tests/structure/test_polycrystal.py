@@ -16,6 +16,7 @@ from rhotem.structure.model import Structure
 from rhotem.structure.overlaps import shortest_distances
 from rhotem.structure.phases import phase
 from rhotem.structure.polycrystal import Polycrystal, bicrystal, cut_grains, polycrystal
+from rhotem.structure.tilts import tilt_periods
 
 LCO = phase("LiCoO2")
 LIF = Structure(ase.build.bulk("LiF", "rocksalt", a=4.03, cubic=True))
@@ -117,6 +118,29 @@ def test_without_misorientation_it_is_the_perfect_crystal():
     np.testing.assert_allclose(apart, 4.03 / 2, atol=1e-9)
     one = polycrystal(LIF, (5 * 4.03, 3 * 4.03, 9.0), 1, generator(), columnar=True)
     assert one.structure.cell[2, 2] == pytest.approx(2 * 4.03)  # whole repeats along the beam
+
+
+def test_coincidence_boundaries_of_a_cubic_crystal():
+    """[001] tilt boundaries of a primitive cubic lattice: Σ5 36.87° (310) and 53.13° (210), Σ13 22.62° (510)."""
+    found = {round(t.misorientation, 2): t.period for t in tilt_periods(np.eye(3), 1, 5.2)}
+    expected = {0.0: 1.0, 36.87: np.sqrt(10), 53.13: np.sqrt(5), 22.62: np.sqrt(26), 90.0: np.sqrt(2), 180.0: 1.0}
+    assert {angle: pytest.approx(found[angle]) for angle in expected} == expected
+    # no period without mirror images of the lattice vectors
+    assert tilt_periods(np.array([[1.0, 0.0, 0.0], [0.3, 1.1, 0.0], [0.0, 0.0, 1.0]]), 1, 0.9) == []
+
+
+def test_a_periodic_boundary_has_no_seam():
+    """Far from the boundary every atom of the Σ5 block has all its neighbours, across the sides, too."""
+    made = bicrystal(LIF, (40.0, 13.0, 4.0), 36.87, vacuum=(10.0, 0.0, 0.0))
+    assert made.structure.cell[1, 1] == pytest.approx(2 * 4.03 * np.sqrt(2.5))  # (3, 1, 0)/2 is a lattice vector
+    assert "period 6.372 Å along y" in made.structure.info["notes"][0]
+    x = made.structure.positions[:, 0]
+    inside = np.minimum(np.abs(x - 25.0), np.minimum(x - 5.0, 45.0 - x)) > 4.0
+    i, d = neighbor_list("id", made.structure.atoms, 2.1)
+    np.testing.assert_array_equal(np.bincount(i, minlength=len(x))[inside], 6)
+    np.testing.assert_allclose(d[inside[i]], 4.03 / 2, atol=1e-9)
+    off = bicrystal(LIF, (40.0, 13.0, 4.0), 34.0, vacuum=(10.0, 0.0, 0.0))
+    assert "meet themselves across y (36.87" in off.structure.info["notes"][0]
 
 
 def test_columns_share_the_zone_axis():

@@ -19,12 +19,15 @@ from rhotem.structure.check import check
 from rhotem.structure.indices import primitive_cell, standard_cell, three_indices
 from rhotem.structure.model import Structure
 from rhotem.structure.overlaps import balanced, without_overlaps
+from rhotem.structure.tilts import tilt_periods
 from rhotem.structure.voronoi import Cell, voronoi_cells
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Triple = tuple[float, float, float]
 
+#: A misorientation within this (degrees) of one whose boundary has a period is that one.
+SAME_ANGLE = 0.02
 #: Most atoms before one is asked to think again.
 MAX_ATOMS = 5_000_000
 
@@ -127,7 +130,7 @@ def polycrystal(
     frame, repeat = _frame(crystal, zone, up)
     seeds = rng.uniform(size=(grains, 3)) * size
     if columnar:
-        size = (size[0], size[1], max(1, round(size[2] / repeat)) * repeat)
+        size = (size[0], size[1], _whole(size[2], repeat))
         seeds[:, 2] = size[2] / 2
         angles = rng.uniform(0.0, 2.0 * np.pi, grains)
         turns = Rotation.from_rotvec(angles[:, None] * [0.0, 0.0, 1.0])
@@ -155,7 +158,9 @@ def bicrystal(
     """Two grains of a crystal turned against each other about a lattice direction: a grain boundary.
 
     Each grain is turned by half the angle, in opposite senses. An axis in the boundary makes a symmetric tilt boundary,
-    one along its normal a twist boundary. A block that is periodic along the normal has two boundaries.
+    one along its normal a twist boundary. A block that is periodic along the normal has two boundaries. Where a tilt
+    boundary about the beam has a period (`rhotem.structure.tilts`), the side along it is rounded to whole periods;
+    otherwise grains meet themselves across a side without vacuum, and a note says at which angle near by they do not.
 
     Parameters
     ----------
@@ -184,16 +189,19 @@ def bicrystal(
     frame, repeat = _frame(crystal, zone, up)
     about = frame @ _direction(crystal, zone if axis is None else axis)
     about /= np.linalg.norm(about)
+    across, seam = "xyz".index(normal), ""
     if abs(about[2]) > 1 - 1e-9:
-        size = (size[0], size[1], max(1, round(size[2] / repeat)) * repeat)
+        size = (size[0], size[1], _whole(size[2], repeat))
+        if across < 2 and not vacuum[1 - across]:
+            lattice = primitive_cell(crystal)[0].cell @ frame.T
+            size, misorientation, seam = _periodic(lattice, size, misorientation, 1 - across)
     seeds = np.tile(np.array(size) / 2, (2, 1))
-    across = "xyz".index(normal)
     seeds[:, across] *= (0.5, 1.5)
     turns = Rotation.from_rotvec(np.deg2rad(misorientation) * np.array([[-0.5], [0.5]]) * about)
     cosine = abs(about[across])
     kind = "twist" if cosine > 1 - 1e-6 else "tilt" if cosine < 1e-6 else "mixed"
     text = ",".join(str(i) for i in (zone if axis is None else axis))
-    note = f"{kind} boundary across {normal}, {misorientation:g}° about [{text}]"
+    note = f"{kind} boundary across {normal}, {misorientation:.6g}° about [{text}]{seam}"
     how: dict[str, Any] = {"vacuum": vacuum, "closest": closest, "stoichiometric": stoichiometric}
     return cut_grains(crystal, size, seeds, turns.as_matrix() @ frame, note=note, **how)
 
@@ -300,6 +308,25 @@ def _frame(crystal: Structure, zone: Sequence[int], up: Sequence[int] | None) ->
     indices, _ = three_indices(zone, False, names.hexagonal)
     along = names.seen_from(reduced).direction_to_structure(indices)
     return np.stack([np.cross(y, z), y, z]), float(np.linalg.norm(along @ small.cell))
+
+
+def _periodic(lattice: Floats, size: Triple, misorientation: float, along: int) -> tuple[Triple, float, str]:
+    """Size with a side of whole periods of a tilt boundary, its exact angle, and a remark."""
+    tilts = tilt_periods(lattice, along, size[along])
+    axis = "xyz"[along]
+    if not tilts:
+        return size, misorientation, f"; grains meet themselves across {axis}"
+    tilt = min(tilts, key=lambda t: abs(t.misorientation - abs(misorientation)))
+    if abs(tilt.misorientation - abs(misorientation)) > SAME_ANGLE:
+        near = f"{tilt.misorientation:.4f}° with a side of {tilt.period:.3f} Å or a multiple does not"
+        return size, misorientation, f"; grains meet themselves across {axis} ({near})"
+    sides = [_whole(side, tilt.period) if i == along else side for i, side in enumerate(size)]
+    angle = float(np.copysign(tilt.misorientation, misorientation))
+    return (sides[0], sides[1], sides[2]), angle, f", period {tilt.period:.3f} Å along {axis}"
+
+
+def _whole(side: float, period: float) -> float:
+    return max(1, round(side / period)) * period
 
 
 def _direction(crystal: Structure, uvw: Sequence[int]) -> Floats:
