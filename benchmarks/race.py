@@ -12,10 +12,12 @@ outermost, then budgets. The small variants of the published networks are chosen
 """
 
 import argparse
+import ctypes
 import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from statistics import fmean, median, stdev
 from tempfile import TemporaryDirectory
@@ -154,6 +156,10 @@ def config(way: Way, seed: int, folder: str) -> Config:
     )
 
 
+class DivergedError(RuntimeError):
+    """A loss that is not finite, after so many CPU seconds."""
+
+
 def trained(way: Way, seed: int, labels: list[Label], folder: Path, before: float) -> Iterator[tuple[Trainer, float]]:
     """A run after its preparation and after every step, with its CPU seconds.
 
@@ -166,12 +172,15 @@ def trained(way: Way, seed: int, labels: list[Label], folder: Path, before: floa
         trainer.average.eval()
         yield trainer, spent
         began = time.process_time()
-        trainer.train_step()
+        loss = trainer.train_step()[0]
         spent += time.process_time() - began
+        if not isfinite(loss):
+            raise DivergedError(spent)
 
 
 def memory() -> dict[str, float]:
-    """Memory of this process in MB, now (VmRSS) and at most since the last call (VmHWM)."""
+    """Memory of this process in MB, now (VmRSS) and at most since the last call (VmHWM); freed pages are given back."""
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     status = Path("/proc/self/status").read_text().splitlines()
     found = {
         k: float(v.split()[0]) / 1024 for k, v in (line.split(":", 1) for line in status) if k in ("VmRSS", "VmHWM")
@@ -247,9 +256,15 @@ def tune(course: Course, path: Path) -> None:
 
 
 def chosen(rows: list[dict[str, Any]], name: str) -> int:
-    """The way with the smaller error on validation labels."""
-    trials = [r for r in rows if r["kind"] == "trial" and r["contestant"] == name]
+    """The way with the smaller error on validation labels, of those that did not diverge in a longer run."""
+    lost = {r["way"] for r in rows if r["kind"] == "diverged" and r["contestant"] == name}
+    trials = [r for r in rows if r["kind"] == "trial" and r["contestant"] == name and r["way"] not in lost]
     return min(trials, key=lambda r: r["validation"])["way"] if trials else 0
+
+
+def runs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Looks at the ways that were chosen."""
+    return [r for r in rows if r["kind"] == "run" and r["way"] == chosen(rows, r["contestant"])]
 
 
 def run(course: Course, path: Path, scratch: Path, seeds: int, minutes: float) -> None:
@@ -260,17 +275,23 @@ def run(course: Course, path: Path, scratch: Path, seeds: int, minutes: float) -
                 if time.process_time() > 60.0 * minutes - budget:
                     print("CPU time used up; run again to go on")
                     return
-                look(course, path, scratch, (name, seed, budget))
+                try:
+                    look(course, path, scratch, (name, seed, budget))
+                except DivergedError as error:
+                    way = chosen(read(path), name)
+                    write(path, {"kind": "diverged", "contestant": name, "way": way, "train_cpu_s": error.args[0]})
+                    look(course, path, scratch, (name, seed, budget))
 
 
 def look(course: Course, path: Path, scratch: Path, what: tuple[str, int, float]) -> None:
     """Train a contestant up to a budget, from the state of the budget before, and evaluate it."""
     name, seed, budget = what
     contestant, rows = CONTESTANTS[name], read(path)
-    own = {r["budget"]: r for r in rows if r["kind"] == "run" and (r["contestant"], r["seed"]) == (name, seed)}
+    way = chosen(rows, name)
+    own = {r["budget"]: r for r in runs(rows) if (r["contestant"], r["seed"]) == (name, seed)}
     if budget in own:
         return
-    way, folder = chosen(rows, name), scratch / f"{name}-{seed}".replace(" ", "-")
+    folder = scratch / f"{name}-{seed}-{way}".replace(" ", "-")
     last = own[max(own)] if own and folder.exists() else {"train_cpu_s": 0.0}
     resident = memory()["VmRSS"]
     for trainer, spent in trained(contestant.ways[way], seed, course.train, folder, last["train_cpu_s"]):
@@ -309,7 +330,7 @@ def spread(rows: list[dict[str, Any]], column: str, digits: int = 3) -> str:
 
 def table(path: Path, image: Path | None) -> None:
     """Print the table of the results and draw both plots."""
-    rows = [r for r in read(path) if r["kind"] == "run"]
+    rows = runs(read(path))
     head = HEAD.split(", ")
     for budget in BUDGETS:
         print(f"\nAfter {budget:g} s of CPU time:\n\n| " + " | ".join(head) + " |\n|" + "---|" * len(head))
@@ -325,7 +346,7 @@ def table(path: Path, image: Path | None) -> None:
                 spread(own, "nmae_valence_percent", 2),
                 spread(own, "potential_error_ratio"),
                 spread(own[:1], "voxels_per_cpu_s", 0),
-                f"{max(r['memory_mb'] for r in own)}",
+                f"{max(r.get('memory_mb', 0) for r in own) or '–'}",
                 str(len(own)),
             ]
             print("| " + " | ".join(cells) + " |")
