@@ -15,6 +15,7 @@ from rhotem.models.checkpoint import load_model, load_tensors, save_model
 from rhotem.models.config import Config
 from rhotem.models.dataset import make_probes, read_label
 from rhotem.models.encoders.nequip import NequipSettings
+from rhotem.models.evaluate import evaluate
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.source import Model, prepared
 from rhotem.models.spin_field import magnetisation, spin_coefficients
@@ -224,6 +225,21 @@ def test_a_head_is_learned_beside_the_density(labels, tmp_path):
     label = read_label(labels / "2.npz")
     _, record = magnetisation(model, label.structure, label.grid)
     assert record["total_moment_muB"] == pytest.approx(-3.6, abs=1.0)
+
+
+def test_evaluation_counts_what_is_magnetic(labels):
+    """A network that draws no magnetisation has an error of 1 and misses all of the moments."""
+    model = make().float()
+    with torch.no_grad():
+        for p in model.spin.parameters():
+            p.zero_()
+        model.spin.log_scale.fill_(-30.0)
+    found = evaluate(model, [read_label(labels / f"{i}.npz") for i in (0, 2, 4)])["spin"]
+    assert (found["overall"]["structures"], found["overall"]["magnetic"]) == (2, 2)
+    assert found["overall"]["spin_error"] == pytest.approx(1.0, abs=1e-6)
+    assert found["overall"]["total_moment_error_muB"] == pytest.approx(3.6, abs=1e-6)
+    assert found["overall"]["moment_error_muB"] == pytest.approx(4.0, abs=0.4)
+    assert [row["total_moment_reference_muB"] for row in found["structures"]] == [3.6, -3.6]
 
 
 def test_a_head_is_added_to_weights_that_stay_bit_for_bit(labels, tmp_path):

@@ -178,6 +178,12 @@ def evaluate(
             f"{row['potential_error_ratio']:11.3f} {row['nmae_valence_percent']:8.2f} "
             f"{row['free_atom_nmae_percent']:14.2f} {row['voxels_per_second']:10.0f}"
         )
+    spin = result.get("spin", {}).get("overall", {})
+    if "spin_error" in spin:
+        typer.echo(
+            f"magnetisation of {spin['magnetic']} labels: error {spin['spin_error']:.3f}, without any it would be 1; "
+            f"moments of atoms off by {spin['moment_error_muB']:.2f} µB"
+        )
     if "uncertainty" in result:
         row = result["uncertainty"]["overall"]
         typer.echo(

@@ -13,6 +13,7 @@ from rhotem.models.dataset import Label
 from rhotem.models.graph import build_graph
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
+from rhotem.models.spin_training import spin_accuracy
 from rhotem.models.target import as_deformation
 
 #: Numbers that are averaged over structures.
@@ -51,7 +52,7 @@ def evaluate_label(model: DensityModel, label: Label) -> dict[str, Any]:
 
 
 def evaluate(model: DensityModel, labels: Sequence[Label], progress: Progress = silent) -> dict[str, Any]:
-    """``{"overall": {...}, "families": {...}, "structures": [...]}`` of a set of labels."""
+    """``{"overall": {...}, "families": {...}, "structures": [...]}`` of a set of labels; ``spin`` where it is given."""
     structures = []
     for done, label in enumerate(labels):
         structures.append(evaluate_label(model, label))
@@ -60,7 +61,8 @@ def evaluate(model: DensityModel, labels: Sequence[Label], progress: Progress = 
         family: overall([s for s in structures if s["family"] == family])
         for family in sorted({s["family"] for s in structures})
     }
-    return {"overall": overall(structures), "families": families, "structures": structures}
+    result = {"overall": overall(structures), "families": families, "structures": structures}
+    return result if model.spin is None else {**result, "spin": spin_accuracy(model, labels)}
 
 
 def overall(structures: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -97,11 +97,9 @@ class SpinTraining:
         self.structures, self.points = min(structures, len(self.goals)), points
         with_moment = [g.sample.graph.numbers[g.signs != 0] for g in self.goals]
         model.settings.spin_elements = sorted({int(z) for numbers in with_moment for z in numbers})
-        known = set(model.settings.spin_elements)
         self.watched: dict[str, list[tuple[Label, SpinGoal]]] = {}
         for name, pairs in held_out.items():
-            goals = [(label, spin_goal(label, sample)) for label, sample in pairs if label.magnetization is not None]
-            goals = [(label, g) for label, g in goals if {*g.sample.graph.numbers[g.signs != 0].tolist()} <= known]
+            goals = [(label, spin_goal(label, sample)) for label, sample in pairs if is_comparable(model, label)]
             if goals:
                 self.watched[name] = goals
 
@@ -137,14 +135,21 @@ class SpinTraining:
         return {name: spin_accuracy(model, [label for label, _ in goals]) for name, goals in self.watched.items()}
 
 
+def is_comparable(model: DensityModel, label: Label) -> bool:
+    """Whether a label has a magnetisation, and moments only on elements that had them in training."""
+    if model.spin is None or label.magnetization is None:
+        return False
+    return set(label.structure.numbers[moment_signs(label.structure) != 0]) <= set(model.settings.spin_elements)
+
+
 def spin_accuracy(model: DensityModel, labels: Sequence[Label]) -> dict[str, Any]:
     """How good m is on labels: overall, and by structure.
 
     ``spin_error`` is Σ|m̂ − m|/Σ|m| of labels with ∫|m| of at least SMALLEST µB (no magnetisation at all would have 1);
     ``false_muB`` is ∫|m̂| of the others; ``moment_error_muB`` the mean error of Hirshfeld moments of atoms that start
-    with one.
+    with one. Labels that are not comparable are left out.
     """
-    rows = [_accuracy(model, label) for label in labels]
+    rows = [_accuracy(model, label) for label in labels if is_comparable(model, label)]
     magnetic = [row for row in rows if row["spin_error"] is not None]
     overall: dict[str, Any] = {"structures": len(rows), "magnetic": len(magnetic)}
     for key in ("spin_error", "moment_error_muB", "total_moment_error_muB"):
