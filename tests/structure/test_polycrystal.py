@@ -140,7 +140,7 @@ def test_a_periodic_boundary_has_no_seam():
     np.testing.assert_array_equal(np.bincount(i, minlength=len(x))[inside], 6)
     np.testing.assert_allclose(d[inside[i]], 4.03 / 2, atol=1e-9)
     off = bicrystal(LIF, (40.0, 13.0, 4.0), 34.0, vacuum=(10.0, 0.0, 0.0))
-    assert "meet themselves across y (36.87" in off.structure.info["notes"][0]
+    assert "meet themselves across y (36.8699°" in off.structure.info["notes"][0]
 
 
 def test_columns_share_the_zone_axis():
