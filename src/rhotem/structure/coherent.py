@@ -187,10 +187,17 @@ class Boundary:
         square = ((flat + images[:, None]) ** 2).sum(axis=2)
         return float((np.sqrt(np.maximum(self.contact**2 - square, 0.0)) - self.height).max())
 
-    def best(self, steps: Floats) -> Floats:
-        """The shift (Å) of lowest energy on a mesh of the cell ``steps``."""
+    def best(self, steps: Floats, wish: Floats) -> Floats:
+        """The shift (Å) of lowest energy on a mesh of the cell ``steps``, of equal ones that nearest to ``wish``."""
         mesh = [np.array(ij) / REGISTRIES @ steps for ij in product(range(REGISTRIES), repeat=2)]
-        return mesh[int(np.argmin([round(self.energy(shift), 4) for shift in mesh]))]
+        energies = np.array([self.energy(shift) for shift in mesh])
+
+        def away(index: int) -> float:
+            fraction = np.linalg.solve(steps.T, mesh[index] - wish)
+            return float(np.linalg.norm((fraction - np.rint(fraction)) @ steps))
+
+        equal = np.flatnonzero(energies < energies.min() + 1e-4).tolist()
+        return mesh[min(equal, key=lambda i: (round(away(i), 4), i))]
 
     def _distances(self, flat: Floats) -> Floats:
         """(images, P) distances in Å of every pair, images in the plane out to 6 Å and more."""
@@ -203,7 +210,8 @@ def _stacked(lower: ase.Atoms, upper: ase.Atoms, gap: float | None, steps: Float
     width = float(np.mean([_clear(atoms) for atoms in (lower, upper)])) if gap is None else float(gap)
     for attempt in range(2):  # the registry may change with the width
         bounds = Boundary.of(lower, upper, width), Boundary.of(upper, lower, width)
-        shifts = [bound.best(steps) for bound in bounds]
+        first = bounds[0].best(steps, np.zeros(2))
+        shifts = [first, bounds[1].best(steps, -first)]  # upright where nothing speaks against it
         missing = max(bound.missing(shift) for bound, shift in zip(bounds, shifts, strict=True))
         if gap is None and missing > 0 and attempt == 0:
             width += missing
