@@ -1,0 +1,188 @@
+"""What no model of the structure alone can know of a label: broken symmetry, and which of several states DFT found.
+
+    python benchmarks/label_floor.py symmetry SPLIT.json FOLDER ...
+    python benchmarks/label_floor.py states OUT LABEL.npz START ...     (needs GPAW; what is in OUT is not done again)
+
+``symmetry``: an equivariant model gives a symmetric crystal a symmetric density. The best symmetric density is, point
+by point, the median of a label over the points that operations of the space group bring there; what then remains is a
+lower bound of the deformation error. Operations are those spglib finds within 0.01 Å ("exact") and within 0.1 Å
+("near": true of a crystal that is a little strained, so the remainder holds what the strain does, too), as far as they
+bring grid points to grid points.
+
+``states``: the label's structure and settings again from another start, compared with the label. Starts: ``again``,
+``half`` (half the moments), ``low`` (no moments to speak of), ``antiferro``, and ``distorted-N``: ten steps of the
+self-consistency with all atoms displaced by 0.1 Å (seed N), which leaves no symmetry in the d shells, then the
+structure itself.
+"""
+
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.density.metrics import deformation_error, potential_error_ratio, treat_near_nuclei
+from rhotem.labels.record import LabelRecord, read_record
+
+Floats = npt.NDArray[np.float64]
+
+TOLERANCES = {"exact": 0.01, "near": 0.1}
+#: Self-consistency steps on the displaced atoms, and their displacement (Å).
+STEPS, DISPLACEMENT = 10, 0.1
+
+
+def symmetry(split: Path, folders: list[Path]) -> None:
+    """Print the floor of every label with operations, and for each part of the split how many have one."""
+    from rhotem.labels.splits import read_split
+
+    part_of = {name: part for part, names in read_split(split).items() for name in names}
+    rows = []
+    for path in sorted(path for folder in folders for path in folder.glob("[!.]*.npz")):
+        record = read_record(path)
+        if record.voxels is not None:
+            continue
+        field = treated(record)
+        found = {name: floor(field, record, tolerance) for name, tolerance in TOLERANCES.items()}
+        rows.append((path.stem, part_of.get(path.stem, "other"), record, found))
+        if found["near"][0]:
+            cells = " | ".join(f"{n} of {all_of} | {low:.4f}" for n, all_of, low in found.values())
+            kind = record.meta.get("prototype", record.meta.get("family", ""))
+            print(f"| {path.stem} | {rows[-1][1]} | {record.structure.formula} | {kind} | {cells} |", flush=True)
+    print("\n| part | labels | tolerance | with operations | floor, median of these | largest | above 0.01 |")
+    print("|---|---|---|---|---|---|---|")
+    for part in ("train", "validation", "test", "other"):
+        chosen = [r for r in rows if r[1] == part or (part == "other" and r[1] in ("rattled", "excluded"))]
+        for name in TOLERANCES:
+            lows = [r[3][name][2] for r in chosen if r[3][name][0]]
+            shown = f"{median(lows):.4f} | {max(lows):.4f}" if lows else "– | –"
+            print(f"| {part} | {len(chosen)} | {name} | {len(lows)} | {shown} | {sum(x > 0.01 for x in lows)} |")
+
+
+def floor(field: Floats, record: LabelRecord, tolerance: float) -> tuple[int, int, float]:
+    """Operations used (without the identity), operations found, and the lower bound of the deformation error."""
+    structure = record.structure
+    rotations, translations = operations(structure.cell, structure.atoms, tolerance)
+    flat = field.ravel()
+    images = []
+    for rotation, translation in zip(rotations, translations, strict=True):
+        index = grid_map(rotation, translation, field.shape)
+        if index is not None:
+            images.append(flat[index])
+    if len(images) < 2:
+        return 0, max(0, len(rotations) - 1), 0.0
+    best = np.median(images, axis=0)
+    return len(images) - 1, len(rotations) - 1, float(np.abs(flat - best).sum() / np.abs(flat).sum())
+
+
+def operations(cell: Floats, atoms: Any, tolerance: float) -> tuple[npt.NDArray, Floats]:
+    """Space-group operations (R, t) on fractional coordinates, ``x' = R x + t``; the identity if spglib finds none."""
+    import spglib
+
+    try:
+        found = spglib.get_symmetry((cell, atoms.get_scaled_positions(), atoms.numbers), symprec=tolerance)
+    except Exception as error:  # newer spglib raises its own error class where older ones returned None
+        if not type(error).__module__.startswith("spglib"):
+            raise
+        found = None
+    return (
+        (np.eye(3, dtype=int)[None], np.zeros((1, 3))) if found is None else (found["rotations"], found["translations"])
+    )
+
+
+def grid_map(rotation: npt.NDArray, translation: Floats, shape: tuple[int, ...]) -> npt.NDArray | None:
+    """Flat index of the image of every grid point, or None where points fall between points.
+
+    A translation may miss the grid by a tenth of a step: that is within the tolerance of the operations.
+    """
+    n = np.array(shape)
+    scaled = rotation * n[:, None] / n[None, :]
+    steps = translation * n
+    if np.abs(scaled - np.rint(scaled)).max() > 1e-9 or np.abs(steps - np.rint(steps)).max() > 0.1:
+        return None
+    points = np.indices(shape).reshape(3, -1)
+    moved = (np.rint(scaled).astype(int) @ points + np.rint(steps).astype(int)[:, None]) % n[:, None]
+    return np.ravel_multi_index(tuple(moved), shape)
+
+
+def states(out: Path, label: Path, starts: list[str]) -> None:
+    """Calculate what is missing in ``out`` and print all states of the label."""
+    out.mkdir(parents=True, exist_ok=True)
+    for start in starts:
+        path = out / f"{label.stem}-{start}.npz"
+        if not path.exists():
+            calculated(read_record(label), start, path)
+    known = {"label": read_record(label)}
+    known |= {p.stem.removeprefix(f"{label.stem}-"): read_record(p) for p in sorted(out.glob(f"{label.stem}-*.npz"))}
+    reference = known["label"]
+    atoms, grid = reference.structure.atoms, reference.grid
+    fields = {name: treated(r) for name, r in known.items()}
+    print(f"{label.stem} {atoms.get_chemical_formula()}: energies in meV per atom against the label")
+    print("| start | energy | moment, µB | steps | CPU s | deformation error | potential error |")
+    print("|---|---|---|---|---|---|---|")
+    for name, r in known.items():
+        energy = 1000 * (r.meta["energy_eV"] - reference.meta["energy_eV"]) / len(atoms)
+        errors = [f(fields[name], fields["label"], grid) for f in (deformation_error, potential_error_ratio)]
+        print(
+            f"| {name} | {energy:+.1f} | {r.meta['magmom']:.2f} | {r.meta['iters']} | {r.meta.get('cpu_s', 0):.0f} |"
+            f" {errors[0]:.3f} | {errors[1]:.3f} |"
+        )
+
+
+def calculated(label: LabelRecord, start: str, path: Path) -> None:
+    """The label's structure from another start, written to ``path``."""
+    from rhotem.labels.deformation import deformation_density
+    from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, make_calculator
+
+    settings = DftSettings(**(label.meta.get("settings") or {}))
+    atoms = dft_atoms(label.structure, settings)
+    moments = atoms.get_initial_magnetic_moments()
+    scale: Any = {"half": 0.5, "low": 0.05, "antiferro": alternating(moments)}.get(start, 1.0)
+    atoms.set_initial_magnetic_moments(moments * scale)
+    begun = time.process_time()
+    calculator = make_calculator(label.structure, settings, str(path.with_suffix(".txt")))
+    if start.startswith("distorted-"):
+        positions = atoms.positions.copy()
+        atoms.positions += np.random.default_rng(int(start[10:])).normal(0.0, DISPLACEMENT, positions.shape)
+        for step, _ in enumerate(calculator.iconverge(atoms), 1):
+            if step == STEPS:
+                break
+        atoms.positions = positions
+    atoms.calc = calculator
+    energy = float(atoms.get_potential_energy())
+    deformation, magnetization, _ = deformation_density(calculator, atoms, True)
+    meta = {
+        "energy_eV": energy,
+        "magmom": float(calculator.get_magnetic_moment()),
+        "iters": int(calculator.get_number_of_iterations()),
+        "cpu_s": time.process_time() - begun,
+        "start": start,
+    }
+    local = np.asarray(atoms.get_magnetic_moments(), dtype=np.float32)
+    LabelRecord(label.structure, deformation, magnetization, label.forces, local, meta).write(path)
+
+
+def alternating(moments: Floats) -> Floats:
+    """Signs that turn every second of the magnetic atoms around."""
+    signs = np.ones(len(moments))
+    signs[np.flatnonzero(moments)[1::2]] = -1.0
+    return signs
+
+
+def treated(record: LabelRecord) -> Floats:
+    return treat_near_nuclei(record.deformation.astype(float), record.structure, record.grid)[0]
+
+
+def main(what: str, *arguments: str) -> None:
+    if what == "symmetry":
+        symmetry(Path(arguments[0]), [Path(a) for a in arguments[1:]])
+    elif what == "states":
+        states(Path(arguments[0]), Path(arguments[1]), list(arguments[2:]))
+    else:
+        sys.exit(f"{what}: expected symmetry or states")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
