@@ -24,6 +24,7 @@ from rhotem.cli.options import (
     ordering,
     source_options,
 )
+from rhotem.cli.streamed import SchedulerOption
 
 app = typer.Typer()
 
@@ -59,14 +60,19 @@ def potential(
     slice_thickness: SliceOption = None,
     energy: EnergyOption = None,
     memory: MemoryOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Build the potential at rest and write it: .zarr (own), .h5 (Prismatic), .addpot and .sli (Dr. Probe).
+
+    A .zarr larger than memory goes to disk slice by slice (--source model or
+    free-atoms), with --scheduler by the workers of a Dask cluster.
 
     A .cfg (QSTEM) or .xyz (TEMSIM) output holds the oriented structure, for
     programs that take no potential. Files of other programs follow their
     documented layout and are untested in those programs.
     """
     from rhotem.analysis import run
+    from rhotem.cli import streamed
     from rhotem.microscope.slicing import centre_layers, slice_number
     from rhotem.potential import files
     from rhotem.potential.slices import build_potential
@@ -92,6 +98,10 @@ def potential(
             typer.echo(f"oriented structure of {formula}: {len(block.structure)} atoms\nwritten: {output}")
             return
         grid = repeated_grid(grid, *counts)
+        if streamed.is_streamed(grid, target, memory, scheduler):
+            v0 = streamed.write(block.structure, grid, target, (source, options), (memory, scheduler))
+            typer.echo(f"potential of {formula} from {source}: mean inner potential {v0:.2f} V\nwritten: {output}")
+            return
         field = run.density(cell, source, **options)
         for warning in field.record.get("warnings", ()):
             typer.echo(f"warning: {warning}", err=True)
