@@ -17,10 +17,12 @@ from rhotem.models.dataset import make_probes, read_label
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.evaluate import evaluate
 from rhotem.models.model import DensityModel, ModelSettings, make_model
+from rhotem.models.novelty import NoveltyBank
 from rhotem.models.source import Model, prepared
 from rhotem.models.spin_field import magnetisation, spin_coefficients
 from rhotem.models.spin_training import treated_magnetisation
 from rhotem.models.train import Trainer
+from rhotem.models.uncertainty import Calibration, load_calibration, save_calibration
 from rhotem.structure.model import Structure
 
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -247,6 +249,8 @@ def test_a_head_is_added_to_weights_that_stay_bit_for_bit(labels, tmp_path):
     plain.model.spin = False
     Trainer(plain).run()
     added = {"start": str(tmp_path / "plain"), "only": "spin", "steps": 12}
+    bank = NoveltyBank(np.zeros(2), np.eye(2), np.zeros(1, dtype=int), np.zeros((1, 2)), 1.0)
+    save_calibration(tmp_path / "plain" / "model.safetensors", Calibration(np.arange(7.0), 2.0, 3.0, bank))
     info = Trainer(config(labels, tmp_path / "whole", **added)).run()
     Trainer(config(labels, tmp_path / "parts", **added)).run(until=5)
     Trainer(config(labels, tmp_path / "parts", **added)).run()
@@ -255,6 +259,8 @@ def test_a_head_is_added_to_weights_that_stay_bit_for_bit(labels, tmp_path):
     assert set(whole) - set(before) and all(n.startswith("spin.") for n in set(whole) - set(before))
     assert all((whole[name] == parts[name]).all() for name in whole)
     assert info["steps"] == 5 and info["name"] == "tiny"
+    # error bars belong to the density, which is the same
+    assert load_calibration(tmp_path / "whole" / "model.safetensors").potential_factor == 3.0
     header = "".join((tmp_path / "whole" / "log.csv").read_text().splitlines()[:1])
     assert "family_spin_error" in header
 

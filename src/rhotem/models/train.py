@@ -15,7 +15,7 @@ import torch
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import valence_electrons
 from rhotem.labels.splits import unit_hash
-from rhotem.models.checkpoint import halved, load_model, save_model, write_json
+from rhotem.models.checkpoint import find_model, halved, load_model, save_model, write_json
 from rhotem.models.config import Config
 from rhotem.models.dataset import Label, Sample, make_sample, read_labels
 from rhotem.models.distil import Distillation
@@ -30,6 +30,7 @@ from rhotem.models.model import DensityModel, make_model
 from rhotem.models.run_state import load_state, save_state
 from rhotem.models.spin_training import SpinTraining
 from rhotem.models.split import Split, split
+from rhotem.models.uncertainty import load_calibration, save_calibration, uncertainty_path
 from rhotem.models.watch import Watched, values_at
 
 
@@ -344,6 +345,9 @@ class Trainer:
         save_model(self.folder / "model.safetensors", self.average, info)
         write_json(self.folder / "results.json", {"spin": found})
         learning_curve(self.folder)
+        start = self.config.train.start
+        if start and uncertainty_path(find_model(start)).is_file():  # error bars of a density that is the same
+            save_calibration(self.folder / "model.safetensors", load_calibration(find_model(start)))
         return info
 
 
