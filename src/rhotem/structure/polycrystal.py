@@ -312,7 +312,7 @@ def _frame(crystal: Structure, zone: Sequence[int], up: Sequence[int] | None) ->
 
 def _periodic(lattice: Floats, size: Triple, misorientation: float, along: int) -> tuple[Triple, float, str]:
     """Size with a side of whole periods of a tilt boundary, its exact angle, and a remark."""
-    tilts = tilt_periods(lattice, along, size[along])
+    tilts = tilt_periods(lattice, along, 1.2 * size[along])
     axis = "xyz"[along]
     if not tilts:
         return size, misorientation, f"; grains meet themselves across {axis}"
