@@ -13,6 +13,7 @@ from rhotem.models.checkpoint import save_model
 from rhotem.models.dataset import Label, make_sample
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.evaluate import evaluate_label
+from rhotem.models.fast_stream import stream
 from rhotem.models.loss import plane_indices, potential_target
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.source import Model
@@ -74,6 +75,12 @@ def test_as_a_source_and_in_the_metrics_it_is_a_deformation(label, tmp_path):
     np.testing.assert_allclose(coefficients(field, h), on_grid[tuple(h.T)], atol=3e-3 * abs(on_grid).max())
     assert abs(evaluate_label(model, label)["electrons_off"]) < 0.05
     assert as_kind(field, "valence").values.sum() * label.grid.voxel_volume == pytest.approx(7.0, abs=0.05)
+
+
+def test_it_is_not_streamed(label, tmp_path):
+    save_model(tmp_path / "m.safetensors", make("density"))
+    with pytest.raises(InputError, match="target"):
+        stream(Model(str(tmp_path / "m.safetensors")), label.structure)
 
 
 def test_error_bars_are_for_deformations(label):

@@ -11,6 +11,7 @@ from rhotem.models.checkpoint import load_model, load_tensors
 from rhotem.models.config import Config, read_config
 from rhotem.models.dataset import read_label, read_labels
 from rhotem.models.encoders.sevennet import SHIPPED
+from rhotem.models.evaluate import evaluate_label
 from rhotem.models.split import split
 from rhotem.models.train import Trainer
 
@@ -69,6 +70,21 @@ def test_it_learns_and_writes_everything(labels, tmp_path):
     assert {"config.json", "log.csv", "model.safetensors", "model.json", "results.json", "learning-curve.png"} <= names
     assert info["accuracy"]["family"]["structures"] == 1
     assert load_model(tmp_path / "run")[0].settings.elements == [3, 8]
+
+
+def test_it_learns_the_whole_density(labels, tmp_path):
+    """n instead of Δn: at first it misses many times what the atoms exchange."""
+    settings = config(labels, tmp_path / "run", steps=60)
+    settings.model.target = "density"
+    trainer = Trainer(settings)
+    first = trainer.train_step()[1]
+    trainer.run()
+    last = np.mean([trainer.train_step()[1] for _ in range(3)])
+    assert first > 1.5 and last < 0.5 * first
+    model = load_model(tmp_path / "run")[0]
+    assert model.settings.target == "density"
+    row = evaluate_label(model, read_label(labels / "0.npz"))
+    assert row["deformation_error"] < 0.6 * first and abs(row["electrons_off"]) < 0.1
 
 
 def test_stopped_and_continued_is_the_same_bit_for_bit(labels, tmp_path):
