@@ -6,7 +6,9 @@ finds the surroundings that repeat. Density: wide part on a grid of 0.2 Å, shar
 Seconds of CPU time are those of all threads; on a quiet machine wall time is that over the number of threads.
 
 Run: OMP_NUM_THREADS=2 python benchmarks/scaling.py [--sizes 96 768 6144 49152 131072] [--perfect] [--memory 4GB]
-     [--json FILE] [--figure docs/images/scaling.png]
+     [--model NAME] [--json FILE] [--figure docs/images/scaling.png]
+
+Every size is written to FILE as soon as it is done; sizes found there are not run again.
 """
 
 import argparse
@@ -66,6 +68,9 @@ def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[
     from rhotem.models.source import Model, _room, atom_coefficients
     from rhotem.structure.model import Structure
 
+    def tell(plan: str) -> None:
+        print(plan, file=sys.stderr, flush=True)
+
     model = Model(name).model
     small = Structure(licoo2(24, perfect=True))
     grid = PeriodicGrid.from_spacing(small.cell, 0.3)
@@ -74,7 +79,7 @@ def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[
     grid = PeriodicGrid.from_spacing(structure.cell, SPACING)
     result = {"atoms": len(structure), "voxels": grid.size, "start_GB": peak()}
     marks = [(time.perf_counter(), time.process_time())]
-    coefficients = atom_coefficients(model, structure, memory=_room(model, structure, grid, memory))
+    coefficients = atom_coefficients(model, structure, memory=_room(model, structure, grid, memory), announce=tell)
     marks.append((time.perf_counter(), time.process_time()))
     result["encoder_GB"] = peak()
     values, moved = counted_on_grid(model, coefficients, structure.positions, grid)
@@ -123,12 +128,32 @@ def draw(rows: list[dict[str, float]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def run(size: int, options: argparse.Namespace) -> dict[str, float]:
+    """One size in a process of its own."""
+    command = [sys.executable, __file__, "--one", str(size), "--model", options.model]
+    command += ["--perfect"] if options.perfect else []
+    command += ["--memory", f"{options.memory / 1e9}GB"] if options.memory else []
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def show(r: dict[str, float]) -> None:
+    """A line of the table."""
+    off = abs(r["electrons_off"]) / r["valence_electrons"]
+    wall = r["encoder_wall_s"] + r["grid_wall_s"]
+    print(f"{r['atoms']:8d} {r['voxels']:11d} {r['encoder_cpu_s']:10.2f} {r['atoms'] / r['encoder_cpu_s']:8.0f} "
+          f"{r['grid_cpu_s']:8.2f} {r['voxels'] / r['grid_cpu_s']:10.3g} {wall:7.1f} {r['grid_GB']:8.2f} "
+          f"{off:24.1e}", flush=True)  # fmt: skip
+    if "all_functions_cpu_s" in r:
+        print(f"{'':8s} all functions on that grid: {r['voxels'] / r['all_functions_cpu_s']:.3g} voxels/s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[96, 768, 6144, 49152, 131072])
     parser.add_argument("--perfect", action="store_true")
     parser.add_argument("--memory", type=parse_memory, default=None)
-    parser.add_argument("--model", default="default", help="weights; compiled and tiled if their encoder is nequip")
+    parser.add_argument("--model", default="default", help="weights: shipped ones, a run folder or a file")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -136,33 +161,17 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one, options.perfect, options.memory, options.model)))
         return
-    rows = []
+    rows = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
     print(f"{'atoms':>8s} {'voxels':>11s} {'encoder s':>10s} {'atoms/s':>8s} {'grid s':>8s} {'voxels/s':>10s} "
           f"{'wall s':>7s} {'peak GB':>8s} {'electrons off / valence':>24s}")  # fmt: skip
+    done = {r["asked"] for r in rows}
     for size in options.sizes:
-        command = [
-            sys.executable,
-            __file__,
-            "--one",
-            str(size),
-            "--model",
-            options.model,
-            *(["--perfect"] if options.perfect else []),
-        ]
-        if options.memory:
-            command += ["--memory", f"{options.memory / 1e9}GB"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        r = json.loads(done.stdout.splitlines()[-1])
-        rows.append(r)
-        off = abs(r["electrons_off"]) / r["valence_electrons"]
-        wall = r["encoder_wall_s"] + r["grid_wall_s"]
-        print(f"{r['atoms']:8d} {r['voxels']:11d} {r['encoder_cpu_s']:10.2f} {r['atoms'] / r['encoder_cpu_s']:8.0f} "
-              f"{r['grid_cpu_s']:8.2f} {r['voxels'] / r['grid_cpu_s']:10.3g} {wall:7.1f} {r['grid_GB']:8.2f} "
-              f"{off:24.1e}", flush=True)  # fmt: skip
-        if "all_functions_cpu_s" in r:
-            print(f"{'':8s} all functions on that grid: {r['voxels'] / r['all_functions_cpu_s']:.3g} voxels/s")
-        if options.json:
-            options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        if size not in done:
+            rows.append(run(size, options) | {"asked": size})
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        show(next(r for r in rows if r["asked"] == size))
+    rows.sort(key=lambda r: r["atoms"])
     print(f"exponent: encoder {exponent(rows, 'encoder_cpu_s'):.2f}, grid {exponent(rows, 'grid_cpu_s'):.2f}")
     if options.figure:
         draw(rows, options.figure)

@@ -62,7 +62,7 @@ def test_tiles_are_the_whole_and_threads_change_nothing(monkeypatch):
     whole = atom_coefficients(model, structure)
     encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
     monkeypatch.setattr(fast_encoder, "LEAST", 100)
-    assert encoder._needed(np.arange(len(structure))) > 110 * encoder.bytes_per_atom
+    assert encoder.needed(np.arange(len(structure))) > 110 * encoder.bytes_per_atom
     tiled = atom_coefficients(model, structure, memory=137 * encoder.bytes_per_atom)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     threads = atom_coefficients(model, structure)

@@ -75,6 +75,13 @@ def test_little_memory_changes_nothing_and_too_little_is_refused(path):
         Model(path, memory=5.0e8)(structure, grid)
 
 
+def test_the_plan_is_said_before(path):
+    said: list[str] = []
+    structure = salt((2, 2, 2))
+    Model(path, positive="off", memory=2e9, announce=said.append)(structure, PeriodicGrid(structure.cell, (9, 9, 9)))
+    assert len(said) == 1 and "16 atoms, 2 kinds of surroundings, 1 tile," in said[0]
+
+
 def test_the_count_is_exact_in_a_cell_of_two_thousand_atoms(model):
     atoms = ase.build.bulk("LiF", "rocksalt", a=4.03, cubic=True).repeat((6, 6, 7))
     del atoms[[5, 100, 321, 322]]

@@ -30,6 +30,7 @@ from rhotem.cli.options import (
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
+    memory_options,
     ordering,
     remarks,
     source_options,
@@ -91,6 +92,8 @@ def compare(
     sources = ["free-atoms", *dict.fromkeys(s for s in source if s != "free-atoms")]
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = density_options(sources, described, charge=charge, gpaw_cache=gpaw_cache)
+    for name in sources:
+        options[name] |= memory_options(name, memory, None if quiet else typer.echo)
     kelvin = vibration_temperature(phonons, temperature)
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)

@@ -33,6 +33,7 @@ from rhotem.cli.options import (
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
+    memory_options,
     ordering,
     parse_tilt,
     remarks,
@@ -184,6 +185,7 @@ def image(
     }
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
+    options |= memory_options(source, memory, None if quiet else typer.echo)
     bars = ensemble(source, **options) if uncertainty else None
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)

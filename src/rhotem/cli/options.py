@@ -1,5 +1,6 @@
 """Options of the commands that simulate, each defined once and in its group of `--help`."""
 
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -167,7 +168,7 @@ MemoryOption = Annotated[
     typer.Option(
         parser=parse_memory,
         metavar="4GB",
-        help="Memory that building the potential and the simulation stay below; without it 80 % of what is free.",
+        help="Memory that learned density, potential and simulation stay below; without it 80 % of what is free.",
         rich_help_panel=COMPUTING,
     ),
 ]
@@ -208,6 +209,14 @@ def is_density_file(source: str) -> bool:
 
     path = Path(source)
     return source not in source_names() and path.exists() and path.suffix != ".safetensors"
+
+
+def memory_options(source: str, memory: int | None, announce: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """What --memory means for the learned density; ``announce`` is told the plan. Nothing for other sources."""
+    from rhotem.density.source import is_peer, source_names
+
+    learned = source == "model" or not (source in source_names() or is_density_file(source) or is_peer(source))
+    return {"memory": memory, "announce": announce} if learned and memory is not None else {}
 
 
 def source_options(

@@ -21,6 +21,7 @@ from rhotem.cli.options import (
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
+    memory_options,
     ordering,
     source_options,
 )
@@ -102,7 +103,7 @@ def potential(
             v0 = streamed.write(block.structure, grid, target, (source, options), (memory, scheduler))
             typer.echo(f"potential of {formula} from {source}: mean inner potential {v0:.2f} V\nwritten: {output}")
             return
-        field = run.density(cell, source, **options)
+        field = run.density(cell, source, **options, **memory_options(source, memory, typer.echo))
         for warning in field.record.get("warnings", ()):
             typer.echo(f"warning: {warning}", err=True)
         slices = build_potential(block, grid, field, memory_limit=memory)

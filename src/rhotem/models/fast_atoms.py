@@ -1,5 +1,7 @@
 """Coefficients of the spherical readout from the fast encoder: what `rhotem.models.source` uses on a CPU."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -17,7 +19,11 @@ def is_fast(model: DensityModel) -> bool:
 
 
 def fast_coefficients(
-    model: DensityModel, structure: Structure, memory: float | None = None, progress: Progress = silent
+    model: DensityModel,
+    structure: Structure,
+    memory: float | None = None,
+    progress: Progress = silent,
+    announce: Callable[[str], None] | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """Coefficients of every atom in float64, the mean of the members; same numbers as ``model(graph)``.
 
@@ -27,8 +33,10 @@ def fast_coefficients(
         One that `is_fast`.
     structure : Structure
     memory : float or None
-        Bytes to stay below; None: no limit. The result itself takes 2.3 kB per atom.
+        Bytes to stay below; None: no limit. The result itself takes some 3 kB per atom.
     progress : Progress
+    announce : callable, optional
+        Told what will be done.
 
     Raises
     ------
@@ -51,7 +59,15 @@ def fast_coefficients(
             for total, c in zip(parts, own, strict=True):
                 total[where] += c / len(members)
 
-    encoder.run(read, memory, progress)
+    tiles = encoder.tiles(memory)
+    if announce is not None:
+        held = max(encoder.needed(tile) for tile in tiles)
+        announce(
+            f"learned density: {len(structure)} atoms, {kinds} kinds of surroundings, {len(tiles)} tile"
+            f"{'s'[: len(tiles) > 1]}, at most {held / 1e9:.2f} GB between layers and "
+            f"{sum(8.0 * p[0].numel() for p in parts) * len(structure) / 1e9:.2f} GB of coefficients"
+        )
+    encoder.run(read, tiles, progress)
     count = torch.from_numpy(np.bincount(encoder.classes, minlength=kinds)).double()
     # as `Spherical.forward`: what the cell misses goes to every atom's widest function by the network's shares
     missing = (model.readout.electrons_of(structure) - held @ count) / (share @ count)

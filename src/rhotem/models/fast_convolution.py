@@ -14,7 +14,7 @@ from numba import njit
 from rhotem.models.fast_products import FAST
 
 #: Spacing of the knots of radial weights in Å, and knots beyond both ends, where an end condition is forgotten.
-SPACING, BEYOND = 0.02, 16
+SPACING, BEYOND = 0.01, 16
 
 
 def spline_coefficients(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -27,9 +27,7 @@ def spline_coefficients(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float
     return solve_banded((1, 1), bands, values)
 
 
-def spline_places(
-    r: npt.NDArray[np.float64], start: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def spline_places(r: npt.NDArray[np.float64], start: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """First of the four coefficients that matter at every r, and their factors (E, 4); knots start at ``start``."""
     u = (r - start) / SPACING
     cell = np.floor(u).astype(np.int64)

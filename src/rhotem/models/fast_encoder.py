@@ -102,26 +102,32 @@ class FastEncoder:
         """Memory of what one atom knows, at most, where classes do not split up from layer to layer."""
         return max(self._numbers(level, 1, 1, True) for level in range(1, len(self.kinds))) * self.dtype.itemsize
 
-    def run(self, consume: Consumer, memory: float | None = None, progress: Progress = silent) -> None:
-        """Call ``consume(rows, features)`` for all classes, a few at a time and from several threads.
+    def tiles(self, memory: float | None = None) -> list[npt.NDArray[np.int64]]:
+        """Classes in groups that lie together, of each of which all is held at once; within ``memory`` bytes.
 
-        ``memory`` (bytes) bounds what is held at once: the classes are then done in tiles of atoms that lie together,
-        each with the surroundings that it needs.
+        Every group needs its surroundings as well: with more than one, atoms are evaluated several times.
         """
-        room = np.inf if memory is None else max(LEAST * self.bytes_per_atom, SHARE * memory)
-        rows = np.arange(len(self.representatives))
-        tiles = [rows]
-        while max(self._needed(tile) for tile in tiles) > room and max(map(len, tiles)) > 1:
+        tiles = [np.arange(len(self.representatives))]
+        if memory is None:
+            return tiles
+        room = max(LEAST * self.bytes_per_atom, SHARE * memory)
+        while max(self.needed(tile) for tile in tiles) > room and max(map(len, tiles)) > 1:
             tiles = [half for tile in tiles for half in np.array_split(tile, 2) if len(half)]
+        return tiles
+
+    def run(
+        self, consume: Consumer, tiles: list[npt.NDArray[np.int64]] | None = None, progress: Progress = silent
+    ) -> None:
+        """Call ``consume(rows, features)`` for all classes, a few at a time and from several threads."""
         done = 0
         with _single_threaded() as threads, ThreadPoolExecutor(threads) as pool:
-            for tile in tiles:
+            for tile in self.tiles() if tiles is None else tiles:
                 self._tile(tile, consume, pool)
                 done += len(tile)
-                progress("atoms", done, len(rows))
+                progress("atoms", done, len(self.representatives))
 
-    def _needed(self, rows: npt.NDArray[np.int64]) -> float:
-        """Most bytes of states held at once for a tile of classes."""
+    def needed(self, rows: npt.NDArray[np.int64]) -> float:
+        """Most bytes held at once between layers for a tile of classes."""
         wanted = self._wanted(rows)
         numbers = [
             self._numbers(level, len(wanted[level - 1]), len(wanted[level]), self._in_place(level, wanted))
@@ -159,21 +165,26 @@ class FastEncoder:
 
     def _tile(self, rows: npt.NDArray[np.int64], consume: Consumer, pool: ThreadPoolExecutor) -> None:
         wanted = self._wanted(rows)
-        before = self._start(wanted[0])
-        for level, stage in enumerate(self.stages, start=1):
-            place = np.full(len(self.firsts[level - 1]), -1)
-            place[wanted[level - 1]] = np.arange(len(wanted[level - 1]))
-            work = _Level(self, stage, before, place[self.kinds[level - 1]])
-            chunks = list(self._chunks(self.firsts[level][wanted[level]]))
-            if level == len(self.stages):
-                groups = [chunks[i : i + READ_AT_ONCE] for i in range(0, len(chunks), READ_AT_ONCE)]
-                jobs = [pool.submit(work.consume, group, wanted[level], consume) for group in groups]
-            else:
-                after = work.room(chunks, len(wanted[level]), self._in_place(level, wanted))
-                jobs = [pool.submit(work.store, atoms, part, after) for part, atoms in chunks[1:]]
-                before = after
-            for job in jobs:
-                job.result()
+        states = self._start(wanted[0])
+        for level in range(1, len(wanted)):
+            states = self._layer(level, wanted, states, consume, pool)
+
+    def _layer(self, level: int, wanted: Wanted, before: States, consume: Consumer, pool: ThreadPoolExecutor) -> States:
+        """States after a layer; of the last one none, its features are consumed."""
+        place = np.full(len(self.firsts[level - 1]), -1)
+        place[wanted[level - 1]] = np.arange(len(wanted[level - 1]))
+        work = _Level(self, self.stages[level - 1], before, place[self.kinds[level - 1]])
+        chunks = list(self._chunks(self.firsts[level][wanted[level]]))
+        after: States = {}
+        if level == len(self.stages):
+            groups = [chunks[i : i + READ_AT_ONCE] for i in range(0, len(chunks), READ_AT_ONCE)]
+            jobs = [pool.submit(work.consume, group, wanted[level], consume) for group in groups]
+        else:
+            after = work.room(chunks, len(wanted[level]), self._in_place(level, wanted))
+            jobs = [pool.submit(work.store, atoms, part, after) for part, atoms in chunks[1:]]
+        for job in jobs:
+            job.result()
+        return after
 
     def _start(self, rows: npt.NDArray[np.int64]) -> States:
         """States before the first layer."""
@@ -216,9 +227,7 @@ def _numbered(
 class _Level:
     """One layer with the states before it, in which atoms have the rows ``place``."""
 
-    def __init__(
-        self, parent: FastEncoder, stage: Stage, before: States, place: npt.NDArray[np.int64]
-    ) -> None:
+    def __init__(self, parent: FastEncoder, stage: Stage, before: States, place: npt.NDArray[np.int64]) -> None:
         self.parent, self.stage, self.before, self.place = parent, stage, before, place
         with torch.no_grad():
             self.sent = stage.send(before)
@@ -250,13 +259,11 @@ class _Level:
         return after
 
     def store(self, atoms: npt.NDArray[np.int64], part: slice, after: States) -> None:
-        """Evaluate some atoms into ``after``; atoms read the states before of themselves, of others only what is sent."""
+        """Evaluate some atoms into ``after``, maybe the states before: those are read by the atoms themselves only."""
         for name, values in self.evaluate(atoms).items():
             after[name][part] = values
 
-    def consume(
-        self, group: list[Chunk], rows: npt.NDArray[np.int64], consumer: Consumer
-    ) -> None:
+    def consume(self, group: list[Chunk], rows: npt.NDArray[np.int64], consumer: Consumer) -> None:
         """Evaluate some chunks of atoms and hand their features on together."""
         found = [self.evaluate(atoms) for _, atoms in group]
         own = np.concatenate([rows[part] for part, _ in group])

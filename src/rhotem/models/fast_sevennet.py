@@ -181,7 +181,9 @@ class SevenNetStage:
             at += group.matrix.shape[1]
             column += (2 * l1 + 1) * self.copies * self.before[l1]
         blocks = out.split(sizes)
-        return [p.view(n, 2 * (b // 2) + 1, len(w)) @ w for b, (p, w) in enumerate(zip(blocks, self.second, strict=True))]
+        return [
+            p.view(n, 2 * (b // 2) + 1, len(w)) @ w for b, (p, w) in enumerate(zip(blocks, self.second, strict=True))
+        ]
 
     def _gated(self, y: list[torch.Tensor], x: torch.Tensor) -> list[torch.Tensor]:
         """Self-connection and gate: by l (n, 2l+1, even and odd, K); no odd ones after the first layer."""

@@ -1,7 +1,7 @@
 """The learned density as a density source."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -55,6 +55,8 @@ class Model:
         Bytes to stay below, on a CPU; slower if it is little. None: no limit.
     spin : bool
         Give the spin density, too (docs/spin.md).
+    announce : callable, optional
+        Told in one line how much is evaluated, and in which memory, before it is.
 
     Raises
     ------
@@ -69,10 +71,11 @@ class Model:
         positive: Positive = "auto",
         memory: float | None = None,
         spin: bool = False,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
         if positive not in ("auto", "project", "report", "off"):
             raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
-        self.positive, self.memory, self.spin = positive, memory, spin
+        self.positive, self.memory, self.spin, self.announce = positive, memory, spin, announce
         self.path = find_model(name)
         self.model, self.header = load_model(name, device)
         self.name = str(self.header["info"].get("name", name))
@@ -101,7 +104,7 @@ class Model:
         readout = self.model.readout
         if readout.linear:
             room = _room(self.model, structure, grid, self.memory)
-            given = atom_coefficients(self.model, structure, memory=room)
+            given = atom_coefficients(self.model, structure, memory=room, announce=self.announce)
         else:
             given = prepared(self.model, structure)
         encoded = time.perf_counter()
@@ -224,6 +227,7 @@ def atom_coefficients(
     kernel: Kernel = "auto",
     memory: float | None = None,
     progress: Progress = silent,
+    announce: Callable[[str], None] | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """Coefficients of every atom in float64 on the CPU, their electrons exactly −q (N_valence − q where n is drawn).
 
@@ -237,7 +241,7 @@ def atom_coefficients(
         If it does not fit into memory.
     """
     if kernel == "auto" and is_fast(model):
-        result = fast_coefficients(model, structure, memory, progress)
+        result = fast_coefficients(model, structure, memory, progress, announce)
     else:
         result = tuple(c.double().cpu() for c in prepared(model, structure))
     electrons = model.readout.blocks[-1].electrons
