@@ -61,10 +61,10 @@ def fast_coefficients(
 
     tiles = encoder.tiles(memory)
     if announce is not None:
-        held = max(encoder.needed(tile) for tile in tiles)
+        states = max(encoder.needed(tile) for tile in tiles)
         announce(
             f"learned density: {len(structure)} atoms, {kinds} kinds of surroundings, {len(tiles)} tile"
-            f"{'s'[: len(tiles) > 1]}, at most {held / 1e9:.2f} GB between layers and "
+            f"{'s'[: len(tiles) > 1]}, at most {states / 1e9:.2f} GB between layers and "
             f"{sum(8.0 * p[0].numel() for p in parts) * len(structure) / 1e9:.2f} GB of coefficients"
         )
     encoder.run(read, tiles, progress)
