@@ -1,7 +1,7 @@
 """Our readouts and the published networks at equal budgets of CPU time: the race of docs/peers.md.
 
     OMP_NUM_THREADS=1 python benchmarks/race.py tune  [--labels FOLDER ...] [--results data/training/race.jsonl]
-    OMP_NUM_THREADS=1 python benchmarks/race.py run   [--seeds 3] [--minutes 85] [--scratch runs/race]
+    OMP_NUM_THREADS=1 python benchmarks/race.py run   [--seeds 3] [--minutes 85] [--scratch runs/race] [--only NAME ...]
     python benchmarks/race.py table [--image docs/images/race.png]
 
 One process, one thread. The clock is the CPU time of the process: everything from structures to weights counts (graphs,
@@ -267,11 +267,11 @@ def runs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [r for r in rows if r["kind"] == "run" and r["way"] == chosen(rows, r["contestant"])]
 
 
-def run(course: Course, path: Path, scratch: Path, seeds: int, minutes: float) -> None:
+def run(course: Course, path: Path, scratch: Path, seeds: int, minutes: float, names: Sequence[str]) -> None:
     """All looks that are not in the results yet, until the CPU time is used up."""
     for seed in range(seeds):
         for budget in BUDGETS:
-            for name in CONTESTANTS:
+            for name in names:
                 if time.process_time() > 60.0 * minutes - budget:
                     print("CPU time used up; run again to go on")
                     return
@@ -401,6 +401,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "data/training/race.jsonl")
     parser.add_argument("--scratch", type=Path, default=ROOT / "runs/race")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME")
     parser.add_argument("--minutes", type=float, default=85.0)
     parser.add_argument("--image", type=Path)
     options = parser.parse_args()
@@ -416,7 +417,7 @@ def main() -> None:
     if options.what == "tune":
         tune(course, options.results)
     else:
-        run(course, options.results, options.scratch, options.seeds, options.minutes)
+        run(course, options.results, options.scratch, options.seeds, options.minutes, options.only)
 
 
 def warm_up(course: Course) -> None:
