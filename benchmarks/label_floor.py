@@ -5,14 +5,15 @@
 
 ``symmetry``: an equivariant model gives a symmetric crystal a symmetric density. The best symmetric density is, point
 by point, the median of a label over the points that operations of the space group bring there; what then remains is a
-lower bound of the deformation error. Operations are those spglib finds within 0.01 Å ("exact") and within 0.1 Å
+lower bound of the deformation error. Operations are those spglib finds within 0.001 Å ("exact") and within 0.1 Å
 ("near": true of a crystal that is a little strained, so the remainder holds what the strain does, too), as far as they
 bring grid points to grid points.
 
 ``states``: the label's structure and settings again from another start, compared with the label. Starts: ``again``,
 ``half`` (half the moments), ``low`` (no moments to speak of), ``antiferro``, and ``distorted-N``: ten steps of the
 self-consistency with all atoms displaced by 0.1 Å (seed N), which leaves no symmetry in the d shells, then the
-structure itself.
+structure itself. ``shifted`` moves the crystal by one step of the label's grid, half a step of GPAW's own, along all
+axes, and the density back: no model can know where the atoms are on the grid.
 """
 
 import sys
@@ -24,12 +25,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import deformation_error, potential_error_ratio, treat_near_nuclei
 from rhotem.labels.record import LabelRecord, read_record
 
 Floats = npt.NDArray[np.float64]
 
-TOLERANCES = {"exact": 0.01, "near": 0.1}
+TOLERANCES = {"exact": 0.001, "near": 0.1}
 #: Self-consistency steps on the displaced atoms, and their displacement (Å).
 STEPS, DISPLACEMENT = 10, 0.1
 
@@ -68,7 +70,7 @@ def floor(field: Floats, record: LabelRecord, tolerance: float) -> tuple[int, in
     flat = field.ravel()
     images = []
     for rotation, translation in zip(rotations, translations, strict=True):
-        index = grid_map(rotation, translation, field.shape)
+        index = grid_map(rotation, translation, record.grid, tolerance)
         if index is not None:
             images.append(flat[index])
     if len(images) < 2:
@@ -92,19 +94,17 @@ def operations(cell: Floats, atoms: Any, tolerance: float) -> tuple[npt.NDArray,
     )
 
 
-def grid_map(rotation: npt.NDArray, translation: Floats, shape: tuple[int, ...]) -> npt.NDArray | None:
-    """Flat index of the image of every grid point, or None where points fall between points.
-
-    A translation may miss the grid by a tenth of a step: that is within the tolerance of the operations.
-    """
-    n = np.array(shape)
+def grid_map(rotation: npt.NDArray, translation: Floats, grid: PeriodicGrid, tolerance: float) -> npt.NDArray | None:
+    """Flat index of the image of every grid point, or None where images miss the grid by more than ``tolerance`` Å."""
+    n = np.array(grid.shape)
     scaled = rotation * n[:, None] / n[None, :]
     steps = translation * n
-    if np.abs(scaled - np.rint(scaled)).max() > 1e-9 or np.abs(steps - np.rint(steps)).max() > 0.1:
+    missed = (translation - np.rint(steps) / n) @ grid.cell
+    if np.abs(scaled - np.rint(scaled)).max() > 1e-9 or np.linalg.norm(missed) > tolerance:
         return None
-    points = np.indices(shape).reshape(3, -1)
+    points = np.indices(grid.shape).reshape(3, -1)
     moved = (np.rint(scaled).astype(int) @ points + np.rint(steps).astype(int)[:, None]) % n[:, None]
-    return np.ravel_multi_index(tuple(moved), shape)
+    return np.ravel_multi_index(tuple(moved), grid.shape)
 
 
 def states(out: Path, label: Path, starts: list[str]) -> None:
@@ -125,23 +125,21 @@ def states(out: Path, label: Path, starts: list[str]) -> None:
     for name, r in known.items():
         energy = 1000 * (r.meta["energy_eV"] - reference.meta["energy_eV"]) / len(atoms)
         errors = [f(fields[name], fields["label"], grid) for f in (deformation_error, potential_error_ratio)]
-        print(
-            f"| {name} | {energy:+.1f} | {r.meta['magmom']:.2f} | {r.meta['iters']} | {r.meta.get('cpu_s', 0):.0f} |"
-            f" {errors[0]:.3f} | {errors[1]:.3f} |"
-        )
+        told = f"{r.meta.get('magmom', 0.0):.2f} | {r.meta['iters']} | {r.meta.get('cpu_s', 0):.0f}"
+        print(f"| {name} | {energy:+.1f} | {told} | {errors[0]:.3f} | {errors[1]:.3f} |")
 
 
 def calculated(label: LabelRecord, start: str, path: Path) -> None:
     """The label's structure from another start, written to ``path``."""
     from rhotem.labels.deformation import deformation_density
-    from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, make_calculator
+    from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, is_spin_polarised, make_calculator
 
     settings = DftSettings(**(label.meta.get("settings") or {}))
     atoms = dft_atoms(label.structure, settings)
     moments = atoms.get_initial_magnetic_moments()
     scale: Any = {"half": 0.5, "low": 0.05, "antiferro": alternating(moments)}.get(start, 1.0)
     atoms.set_initial_magnetic_moments(moments * scale)
-    begun = time.process_time()
+    spin, begun = is_spin_polarised(label.structure, settings), time.process_time()
     calculator = make_calculator(label.structure, settings, str(path.with_suffix(".txt")))
     if start.startswith("distorted-"):
         positions = atoms.positions.copy()
@@ -150,17 +148,22 @@ def calculated(label: LabelRecord, start: str, path: Path) -> None:
             if step == STEPS:
                 break
         atoms.positions = positions
+    elif start == "shifted":
+        atoms.positions += (1 / np.array(label.grid.shape)) @ label.grid.cell
     atoms.calc = calculator
     energy = float(atoms.get_potential_energy())
-    deformation, magnetization, _ = deformation_density(calculator, atoms, True)
+    deformation, magnetization, _ = deformation_density(calculator, atoms, spin)
+    if start == "shifted":
+        deformation = np.roll(deformation, (-1, -1, -1), (0, 1, 2))
+        magnetization = None if magnetization is None else np.roll(magnetization, (-1, -1, -1), (0, 1, 2))
     meta = {
         "energy_eV": energy,
-        "magmom": float(calculator.get_magnetic_moment()),
+        "magmom": float(calculator.get_magnetic_moment()) if spin else 0.0,
         "iters": int(calculator.get_number_of_iterations()),
         "cpu_s": time.process_time() - begun,
         "start": start,
     }
-    local = np.asarray(atoms.get_magnetic_moments(), dtype=np.float32)
+    local = atoms.get_magnetic_moments() if spin else np.zeros(len(atoms))
     LabelRecord(label.structure, deformation, magnetization, label.forces, local, meta).write(path)
 
 
