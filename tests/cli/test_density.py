@@ -75,3 +75,9 @@ def test_spin_of_a_network(weights: Path, tmp_path: Path) -> None:
     assert abs(PeriodicGrid(cell, values.shape).integrate(values)) > 1e-3
     code, err = invoke(*arguments, "--source", weights / "without.safetensors")
     assert code == 2 and "no spin density" in err and err.count("\n") == 1
+
+
+def test_weights_say_that_they_have_spin(weights: Path) -> None:
+    for name, expected in (("with", True), ("without", False)):
+        result = CliRunner().invoke(main.app, ["model", "info", str(weights / f"{name}.safetensors")])
+        assert ("spin density, moments of Ni" in result.stdout) == expected

@@ -71,6 +71,8 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
     if functions:
         typer.echo(f"  radial functions {functions}")
     typer.echo(f"  elements {' '.join(header['elements'])}")
+    if settings.spin:
+        typer.echo(f"  spin density, moments of {' '.join(chemical_symbols[z] for z in settings.spin_elements)}")
     typer.echo(f"  {_accuracy(header['info'])}")
 
 
