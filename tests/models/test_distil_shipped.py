@@ -1,0 +1,73 @@
+"""The fast weights that come with the package: small, compiled, better than weights that saw labels only, and right."""
+
+import ase
+import ase.build
+import numpy as np
+import pytest
+
+from rhotem.core import PeriodicGrid
+from rhotem.density.charges import hirshfeld_charges
+from rhotem.density.fourier import coefficients
+from rhotem.density.source import get_source
+from rhotem.models.checkpoint import SHIPPED, load_model, read_header, shipped_models
+from rhotem.models.fast_atoms import is_fast
+from rhotem.models.source import Model, atom_coefficients
+from rhotem.structure.model import Structure
+
+
+@pytest.fixture(scope="module")
+def fast() -> Model:
+    return Model("fast")
+
+
+def test_small_listed_and_found_by_name():
+    assert (SHIPPED / "fast.safetensors").stat().st_size <= 3e6
+    assert {"default", "fast"} <= set(shipped_models())
+    assert get_source("model:fast").name == "fast"
+
+
+def test_accuracy_beside_the_teacher():
+    """The first weights that were trained on labels alone had 0.263 in family."""
+    own, teacher = (read_header(SHIPPED / f"{name}.safetensors")["info"]["accuracy"] for name in ("fast", "default"))
+    for part in ("family", "validation"):
+        assert own[part]["structures"] == teacher[part]["structures"]
+    assert own["family"]["deformation_error"] < 0.6 * 0.263
+
+
+def test_its_functions_and_elements_are_those_of_the_default(fast):
+    teacher, _ = load_model("default")
+    assert fast.model.readout.blocks == teacher.readout.blocks
+    assert fast.model.settings.elements == teacher.settings.elements
+    assert fast.model.settings.members == teacher.settings.members
+    assert is_fast(fast.model)
+
+
+def test_compiled_and_plain_coefficients_agree(fast):
+    structure = Structure(_li2o())
+    plain = atom_coefficients(fast.model, structure, kernel="plain")
+    for a, b in zip(atom_coefficients(fast.model, structure), plain, strict=True):
+        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+
+
+def test_the_bond_charge_of_silicon(fast):
+    """(222) is forbidden for spherical atoms; VASP's all-electron density gives |F| = 0.355 e per two atoms."""
+    structure = Structure(ase.build.bulk("Si", "diamond", a=5.431, cubic=True))
+    field = fast(structure, PeriodicGrid.from_spacing(structure.cell, 0.2))
+    factor = coefficients(field, np.array([[2, 2, 2]]))[0] * structure.volume / 4.0
+    assert abs(factor) == pytest.approx(0.355, abs=0.12)
+
+
+def test_lithium_gives_its_electron_to_oxygen(fast):
+    """In Li2O the density around Li falls and that around O rises."""
+    atoms = _li2o()
+    field = fast(Structure(atoms), PeriodicGrid.from_spacing(atoms.cell, 0.15))
+    charges = hirshfeld_charges(field)
+    assert charges[atoms.numbers == 3].min() > 0.1
+    assert charges[atoms.numbers == 8].max() < -0.2
+    assert charges.sum() == pytest.approx(0.0, abs=1e-3)
+
+
+def _li2o() -> ase.Atoms:
+    a = 4.62
+    cell = 0.5 * a * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    return ase.Atoms("OLi2", scaled_positions=[[0, 0, 0], [0.25] * 3, [0.75] * 3], cell=cell, pbc=True)
