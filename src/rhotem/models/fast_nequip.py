@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from rhotem.models.encoders.nequip import Nequip
-from rhotem.models.fast_products import atom_kernel, atom_tables, edge_kernel, edge_tables
+from rhotem.models.fast_products import atom_kernel, atom_tables, directions, edge_kernel, edge_tables
 from rhotem.models.fast_stage import States, Surroundings
 from rhotem.models.radial import bessel, end_function
-from rhotem.models.tensor import directions, invariants, size
+from rhotem.models.tensor import invariants, size
 
 
 def nequip_start(encoder: Nequip, numbers: torch.Tensor, charge: float) -> States:
@@ -80,7 +80,7 @@ class NequipStage:
         radial = layer.radial(bessel(length, encoder.settings.bessel, encoder.cutoff))
         weights = layer.weights(nn.functional.silu(radial + own + self.element_sent[around.others]))
         weights *= end_function(length / encoder.cutoff)[:, None]
-        matrices = directions(v, layer.lmax) @ self.edges.matrix
+        matrices = directions(around.vectors, layer.lmax, v.dtype) @ self.edges.matrix
         a = torch.empty(len(around.own), size(layer.lmax), layer.channels, dtype=v.dtype)
         self.messages(
             around.starts,

@@ -3,6 +3,7 @@
 `rhotem.models.tensor.EdgeProduct` and `AtomProduct` are the plain form of the same sums.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -68,6 +69,37 @@ def atom_tables(product: AtomProduct) -> AtomTables:
                 entries.append((len(rows) - 1, l2 * l2 + m2, l3 * l3 + m3))
                 values.append(table[m2, m1, m3])
     return AtomTables(np.array(rows), np.array(entries), np.array(values))
+
+
+def directions(vectors: npt.NDArray[np.float64], lmax: int, dtype: torch.dtype) -> torch.Tensor:
+    """√(4π) Y_lm of directions of edges, (E, (lmax+1)²), as `rhotem.models.tensor.directions`."""
+    norms = [
+        math.sqrt((2 - (m == 0)) * (2 * l + 1) * math.factorial(l - abs(m)) / math.factorial(l + abs(m)))
+        for l in range(lmax + 1)
+        for m in range(-l, l + 1)
+    ]
+    result = torch.empty(len(vectors), size(lmax), dtype=dtype)
+    _harmonics(vectors, lmax, np.array(norms), result.numpy())
+    return result
+
+
+@njit(fastmath=FAST, nogil=True, cache=True)
+def _harmonics(vectors, lmax, norms, out):  # type: ignore[no-untyped-def]  # compiled
+    for e in range(len(vectors)):
+        x, y, z = vectors[e]
+        inverse = 1.0 / np.sqrt(x * x + y * y + z * z)
+        x, y, z = x * inverse, y * inverse, z * inverse
+        cosine, sine, start = 1.0, 0.0, 1.0
+        for m in range(lmax + 1):
+            if m:
+                cosine, sine = x * cosine - y * sine, x * sine + y * cosine
+                start *= 2 * m - 1
+            before, legendre = 0.0, start
+            for l in range(m, lmax + 1):
+                if l > m:
+                    before, legendre = legendre, ((2 * l - 1) * z * legendre - (l + m - 1) * before) / (l - m)
+                out[e, l * l + l - m] = norms[l * l + l - m] * legendre * sine
+                out[e, l * l + l + m] = norms[l * l + l + m] * legendre * cosine
 
 
 @lru_cache(maxsize=8)

@@ -18,9 +18,10 @@ import torch
 
 from rhotem.models.encoders.sevennet import CUTOFF, SILU, SPECIES, Pretrained, radial_functions, radial_network
 from rhotem.models.fast_convolution import BEYOND, SPACING, convolution_kernel, spline_coefficients, spline_places
+from rhotem.models.fast_products import directions
 from rhotem.models.fast_stage import States, Surroundings
 from rhotem.models.graph import CLOSEST
-from rhotem.models.tensor import directions, part, size
+from rhotem.models.tensor import part, size
 
 #: Rows that a linear map is applied to at once.
 ROWS = 4096
@@ -166,7 +167,7 @@ class SevenNetStage:
         """Summed messages after the second linear map: by l3 and even or odd, (n, 2l3+1, K)."""
         n = len(around.own)
         length = np.linalg.norm(around.vectors, axis=1)
-        harmonics = directions(torch.from_numpy(around.vectors).to(self.dtype), len(self.after) - 1)
+        harmonics = directions(around.vectors, len(self.after) - 1, self.dtype)
         matrices = (harmonics @ self.matrix).numpy()
         tables, cells, factors = self._radial(length)
         sizes = [n * (2 * (b // 2) + 1) * len(w) for b, w in enumerate(self.second)]
