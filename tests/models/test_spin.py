@@ -22,7 +22,7 @@ from rhotem.models.source import Model, prepared
 from rhotem.models.spin_field import magnetisation, spin_coefficients
 from rhotem.models.spin_training import treated_magnetisation
 from rhotem.models.train import Trainer
-from rhotem.models.uncertainty import Calibration, load_calibration, save_calibration
+from rhotem.models.uncertainty import Calibration, fingerprint, load_calibration, save_calibration
 from rhotem.structure.model import Structure
 
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -260,6 +260,9 @@ def test_a_head_is_added_to_weights_that_stay_bit_for_bit(labels, tmp_path):
     assert all((whole[name] == parts[name]).all() for name in whole)
     assert info["steps"] == 5 and info["name"] == "tiny"
     # error bars belong to the density, which is the same
+    assert fingerprint(tmp_path / "whole" / "model.safetensors") == fingerprint(
+        tmp_path / "plain" / "model.safetensors"
+    )
     assert load_calibration(tmp_path / "whole" / "model.safetensors").potential_factor == 3.0
     header = "".join((tmp_path / "whole" / "log.csv").read_text().splitlines()[:1])
     assert "family_spin_error" in header

@@ -227,8 +227,17 @@ def save_calibration(weights: Path, calibration: Calibration) -> Path:
 
 
 def fingerprint(weights: Path) -> str:
-    """SHA-256 of a file of weights: error bars of others are worth nothing."""
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
+    """SHA-256 of a file of weights: error bars of others are worth nothing. A spin head changes no density and not this.
+
+    Without one it is that of the file, with one that of the file without it.
+    """
+    content = weights.read_bytes()
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    if b'"spin.' in header:
+        from safetensors.torch import load, save
+
+        content = save({name: tensor for name, tensor in load(content).items() if not name.startswith("spin.")})
+    return hashlib.sha256(content).hexdigest()
 
 
 def load_calibration(weights: Path) -> Calibration:
