@@ -227,10 +227,7 @@ def save_calibration(weights: Path, calibration: Calibration) -> Path:
 
 
 def fingerprint(weights: Path) -> str:
-    """SHA-256 of a file of weights: error bars of others are worth nothing. A spin head changes no density and not this.
-
-    Without one it is that of the file, with one that of the file without it.
-    """
+    """SHA-256 of a file of weights, as it is without a spin head: error bars of another density are worth nothing."""
     content = weights.read_bytes()
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]
     if b'"spin.' in header:
