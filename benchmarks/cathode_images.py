@@ -29,7 +29,7 @@ from rhotem.structure.orient import orient
 LABELS, SPLIT = Path("data/labels/raw/first"), Path("data/training/split.json")
 #: Label, zone axis in its own cell, name.
 CASES = (
-    ("00050", (1, 0, 0), "Na(Mn,Ti)$_2$O$_4$"),
+    ("00050", (1, 0, 0), "NaMnTiO$_4$"),
     ("00100", (1, 0, 0), "Na$_2$MnNiO$_4$"),
     ("00103", (1, 0, 0), "Li$_2$AlTiO$_4$"),
     ("00112", (1, -1, 0), "FeO"),
@@ -130,8 +130,8 @@ def draw(shown: list[tuple[str, Specimen, dict[str, Images]]], path: str) -> Non
 
     drawn = ("ABF", "iDPC", "CoMy", "HAADF")
     units = {"ABF": "% of beam", "HAADF": "% of beam", "iDPC": "rad", "CoMy": "mrad"}
-    figure = Figure(figsize=(12.4, 6.6), dpi=100)
-    outer = figure.add_gridspec(1, len(drawn), left=0.035, right=0.995, top=0.90, bottom=0.12, wspace=0.07)
+    figure = Figure(figsize=(12.4, 6.3), dpi=100)
+    outer = figure.add_gridspec(1, len(drawn), left=0.035, right=0.995, top=0.895, bottom=0.085, wspace=0.07)
     for place, name in zip(outer, drawn, strict=True):
         grid = place.subgridspec(len(shown), 3, wspace=0.04, hspace=0.04)
         scale = 100.0 if units[name] == "% of beam" else 1.0
@@ -154,14 +154,15 @@ def draw(shown: list[tuple[str, Specimen, dict[str, Images]]], path: str) -> Non
                     place_.set_title(words, fontsize=8)
             if name == drawn[0]:
                 axes[0].set_ylabel(title, fontsize=10)
-                _columns(axes[0], cut)
                 _scale_bar(axes[0])
+            if name == "HAADF":
+                _columns(axes[0], cut)
         bottom = rows[-1]
         for places, mappable in ((bottom[:1], first), (bottom[1:], second)):
             left, right = places[0].get_position().x0, places[-1].get_position().x1
-            bar = figure.add_axes((left, 0.085, right - left, 0.016))
+            bar = figure.add_axes((left, 0.055, right - left, 0.016))
             figure.colorbar(mappable, cax=bar, orientation="horizontal").ax.tick_params(labelsize=7)
-            bar.locator_params(nbins=3 if len(places) == 1 else 5)
+            bar.locator_params(nbins=2 if len(places) == 1 else 4)
         middle = rows[0][1].get_position()
         figure.text(middle.x0 + middle.width / 2, 0.965, f"{SHOWN[name]} ({units[name]})", ha="center", fontsize=11)
     figure.savefig(path)
@@ -191,23 +192,26 @@ def _columns(axes: Any, cut: Specimen) -> None:
     width, height = axes.get_xlim()[1], axes.get_ylim()[1]
     for column in columns(cut.cell):
         x, y = column.position
-        if 0.2 < x < width - 0.2 and 0.3 < y < height - 0.3:
-            axes.text(x, y, column.label, color="tab:orange", fontsize=6, ha="center", va="center")
+        if 0.4 < x < width - 0.4 and 0.4 < y < height - 0.4:
+            axes.text(x, y, column.label, color="tab:orange", fontsize=7, ha="center", va="center")
 
 
 def _scale_bar(axes: Any) -> None:
-    """2 Å."""
+    """2 Å, with a white edge."""
+    from matplotlib.patheffects import withStroke
+
     height = axes.get_ylim()[1]
-    axes.plot([0.4, 2.4], [0.03 * height] * 2, color="white", lw=2.5, solid_capstyle="butt")
-    axes.text(1.4, 0.05 * height, "2 Å", color="white", fontsize=7, ha="center", va="bottom")
+    edge = {"color": "black", "path_effects": [withStroke(linewidth=2.2, foreground="white")], "zorder": 5}
+    axes.plot([0.3, 2.3], [0.03 * height] * 2, lw=2.5, solid_capstyle="butt", **edge)
+    axes.text(1.3, 0.05 * height, "2 Å", fontsize=7, ha="center", va="bottom", **edge)
 
 
 def _fewer_colours(path: str) -> None:
-    """128 colours: a third of the file."""
+    """A palette: a third of the file."""
     from PIL import Image
 
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main() -> None:

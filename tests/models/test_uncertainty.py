@@ -10,12 +10,22 @@ from scipy.stats import mannwhitneyu
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import as_kind
-from rhotem.models.calibrate import assess, by_quintile, calibrate_run, covered, left_out_one_by_one, log_score
+from rhotem.models.calibrate import (
+    actual_error,
+    assess,
+    by_quintile,
+    calibrate_run,
+    covered,
+    expected_error,
+    left_out_one_by_one,
+    log_score,
+    new_parents,
+)
 from rhotem.models.checkpoint import save_model
-from rhotem.models.dataset import read_labels
+from rhotem.models.dataset import Label, read_labels
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
-from rhotem.models.novelty import UNKNOWN, auroc, learn
+from rhotem.models.novelty import UNKNOWN, auroc, learn, learn_from_features, of_structure
 from rhotem.models.source import Model
 from rhotem.models.uncertainty import (
     HALF_WIDTH,
@@ -126,6 +136,65 @@ def test_what_is_new_is_found(model, bank):
     assert bank.novelty(model, lithium_oxide(5.5)).mean() > usual.mean() + 0.5
     sodium = bank.novelty(model, lithium_oxide(5.5, z=11))
     assert (sodium[1:] == UNKNOWN).all() and sodium[0] > usual.max()
+
+
+def atoms_of_parents(rng: np.random.Generator, count: int) -> list[np.ndarray]:
+    """Features of eight atoms per parent: what the parent is, and where the atom is in it, in units far apart."""
+    units = np.logspace(-2, 2, 12)
+    return [units * (rng.normal(size=12) + 0.5 * rng.normal(size=(8, 12))) for _ in range(count)]
+
+
+def test_new_parents_of_the_same_kind_are_as_usual():
+    """Parents that were not there when the distances were made comparable, not those that were."""
+    rng = np.random.default_rng(5)
+    features = atoms_of_parents(rng, 80)
+    numbers = [np.full(8, 8)] * 40
+    bank = learn_from_features(features[:40], numbers, [f"{i}" for i in range(40)], rng)
+    novelty = np.concatenate([bank.of_features(f, numbers[0]) for f in features[40:]])
+    assert abs(np.median(novelty)) < 0.1
+    far = np.concatenate([bank.of_features(4.0 * f, numbers[0]) for f in features[40:]])
+    assert auroc(novelty, far) > 0.95
+
+
+def test_novelty_does_not_depend_on_the_units_of_features():
+    rng = np.random.default_rng(6)
+    features = atoms_of_parents(rng, 30)
+    numbers, names = [np.full(8, 8)] * 29, [f"{i}" for i in range(29)]
+    scales = np.logspace(1, -1, 12)
+    bank = learn_from_features(features[:29], numbers, names, np.random.default_rng(0))
+    other = learn_from_features([f * scales for f in features[:29]], numbers, names, np.random.default_rng(0))
+    expected = bank.of_features(features[29], numbers[0])
+    np.testing.assert_allclose(other.of_features(features[29] * scales, numbers[0]), expected, atol=0.02)
+
+
+def test_one_unknown_element_makes_a_structure_unknown():
+    assert of_structure(np.array([0.0] * 20 + [UNKNOWN])) == UNKNOWN
+    assert of_structure(np.array([0.0, 0.0, 1.0, 1.0])) == pytest.approx(1.0)
+
+
+def test_expected_error_is_the_actual_one_where_the_size_of_errors_is_known():
+    group = made_up(np.random.default_rng(4), "a", 20000)
+    assert expected_error(group, TRUE) == pytest.approx(actual_error(group), rel=0.05)
+
+
+def test_copies_of_training_structures_do_not_calibrate():
+    """Whatever they are called; another phase of the same elements does."""
+
+    def label(name: str, structure: Structure, family: str) -> Label:
+        grid = PeriodicGrid(structure.cell, (2, 2, 2))
+        formula = structure.atoms.get_chemical_formula(mode="hill", empirical=True)
+        return Label(name, structure, grid, np.zeros(grid.shape), family, formula, suspect=False)
+
+    train = [label("a", lithium_oxide(4.62), "antifluorite")]
+    double = Structure(lithium_oxide(4.65).atoms.repeat((1, 1, 2)))
+    hexagonal = Structure(ase.Atoms([8, 3, 3], [[0, 0, 0], [0, 0, 2], [1.6, 0, 1]], cell=[3.2, 3.2, 4.0], pbc=True))
+    others = [
+        label("same parent", lithium_oxide(4.7), "antifluorite"),
+        label("copy", double, "Li2O"),
+        label("new phase", hexagonal, "another"),
+        label("unknown element", lithium_oxide(4.6, z=19), "another"),
+    ]
+    assert [x.name for x in new_parents(others, train, [3, 8])] == ["new phase"]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,16 +12,19 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, Progress, silent
+from rhotem.labels.fingerprint import described, leaks
 from rhotem.models.checkpoint import find_model, load_model
 from rhotem.models.dataset import Label, make_probes, read_labels
 from rhotem.models.loss import plane_indices
 from rhotem.models.model import DensityModel
-from rhotem.models.novelty import NoveltyBank, auroc, learn
+from rhotem.models.novelty import NoveltyBank, auroc, learn, of_structure
 from rhotem.models.readouts.fourier import fourier, make_tables
 from rhotem.models.source import prepared
 from rhotem.models.uncertainty import (
+    COLUMNS,
     CONSTANT,
     DISTANCE,
+    FLOOR,
     HALF_WIDTH,
     LEVEL,
     Calibration,
@@ -36,8 +40,36 @@ from rhotem.models.uncertainty import (
 
 #: Voxels drawn from a label, and points of its projected potential.
 POINTS, PIXELS = 3000, 400
+#: Deformation error above which a structure counts as badly predicted: twice the mean in family.
+BAD = 0.3
 
 Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a model makes of one held-out label.
+
+    Parameters
+    ----------
+    label : Label
+    voxels : Voxels
+    potential : two arrays
+        Error and spread of the members of the projected potential; empty for a single member.
+    novelty : (N,) array
+        Of its atoms.
+    """
+
+    label: Label
+    voxels: Voxels
+    potential: tuple[Array, Array]
+    novelty: Array
+
+
+def measure(model: DensityModel, bank: NoveltyBank, label: Label, rng: np.random.Generator) -> HeldOut:
+    """Errors of a model on a held-out label, beside what foretells them."""
+    novelty = bank.novelty(model, label.structure)
+    return HeldOut(label, draw(model, label, novelty, rng), projected_potential_errors(model, label, rng), novelty)
 
 
 def calibrate(
@@ -76,27 +108,44 @@ def calibrate(
         )
     rng = np.random.default_rng(seed)
     bank = learn(model, [label.structure for label in train], [label.parent for label in train], rng)
-    groups, pixels, novelty = [], [], {}
+    found = []
     for done, label in enumerate(held_out):
-        novelty[label.name] = bank.novelty(model, label.structure)
-        groups.append(draw(model, bank, label, rng))
-        pixels.append(projected_potential_errors(model, label, rng))
+        found.append(measure(model, bank, label, rng))
         progress("calibrating", done + 1, len(held_out))
+    groups = [f.voxels for f in found]
     weights = fit(groups)
-    labels = [label.family for label in held_out]
     report = left_out_one_by_one(groups)
-    report["novelty"] = _novelty_report(held_out, novelty, set(unseen), bank)
-    report["potential"], potential_factor = _potential_report(labels, pixels)
+    report["novelty"] = novelty_report(found, {label.family for label in train}, set(unseen), bank)
+    report["foretold"] = foretold(found)
+    report["potential"], potential_factor = _potential_report([g.family for g in groups], [f.potential for f in found])
     return Calibration(weights, conformal_factor(groups, weights), potential_factor, bank, report)
 
 
 def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, Calibration]:
-    """Calibrate the model of a run folder on what its training held out, and store that beside its weights.
+    """Calibrate the model of a run folder on what it was not trained on, and store that beside its weights.
 
     Raises
     ------
     InputError
         If it is no run folder, or its labels are not where they were.
+    """
+    model, train, held_out, unseen = run_labels(run, progress)
+    calibration = calibrate(model, train, held_out, unseen, progress=progress)
+    return save_calibration(find_model(run), calibration), calibration
+
+
+def run_labels(
+    run: str | Path, progress: Progress = silent
+) -> tuple[DensityModel, list[Label], list[Label], list[str]]:
+    """Model of a run folder, labels trained on, labels to calibrate with, and names of those of unseen chemistry.
+
+    To calibrate with: what training held out, and labels made since, as far as they are new parents. Rattled copies of
+    training structures are left out: they would make the error bars too small.
+
+    Raises
+    ------
+    InputError
+        As `calibrate_run`.
     """
     folder = Path(run)
     try:
@@ -106,21 +155,30 @@ def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, C
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"run {folder}: no config.json of a training run there; give the folder `out`") from error
     labels = read_labels(folders, progress)
-    # rattled copies of training structures would make the error bars too small
     held_out = names["family"] | names["validation"] | names["unseen"]
     missing = (names["train"] | held_out) - {label.name for label in labels}
     if missing:
         raise InputError(f"run {folder}: labels {', '.join(sorted(missing)[:3])} are no longer in {', '.join(folders)}")
-    weights = find_model(folder)
-    model, _ = load_model(folder)
-    calibration = calibrate(
-        model,
-        [label for label in labels if label.name in names["train"]],
-        [label for label in labels if label.name in held_out],
-        sorted(names["unseen"]),
-        progress=progress,
-    )
-    return save_calibration(weights, calibration), calibration
+    model, _ = load_model(find_model(folder))
+    train = [label for label in labels if label.name in names["train"]]
+    others = [label for label in labels if label.name not in set().union(*names.values())]
+    chosen = [label for label in labels if label.name in held_out]
+    return model, train, chosen + new_parents(others, train, model.settings.elements), sorted(names["unseen"])
+
+
+def new_parents(labels: Sequence[Label], train: Sequence[Label], elements: Sequence[int]) -> list[Label]:
+    """Labels that are no copies of training structures, of elements that were trained on and trusted spin."""
+    parents, formulas = {label.parent for label in train}, {label.formula for label in train}
+    possible = [
+        label
+        for label in labels
+        if not label.suspect and label.parent not in parents and set(label.structure.numbers.tolist()) <= set(elements)
+    ]
+    shared = {label.formula for label in possible} & formulas
+    seen = {label.name: described(label.structure.atoms) for label in train if label.formula in shared}
+    asked = {label.name: described(label.structure.atoms) for label in possible if label.formula in shared}
+    copies = {name for name, _, _ in leaks(seen, asked)}
+    return [label for label in possible if label.name not in copies]
 
 
 def assess(model: DensityModel, calibration: Calibration, labels: Sequence[Label], seed: int = 0) -> dict[str, Any]:
@@ -129,7 +187,8 @@ def assess(model: DensityModel, calibration: Calibration, labels: Sequence[Label
     Labels that it was trained or calibrated on flatter it; the ``report`` of the calibration has families left out.
     """
     rng = np.random.default_rng(seed)
-    groups = [draw(model, calibration.bank, label, rng) for label in labels]
+    novelty = [calibration.bank.novelty(model, label.structure) for label in labels]
+    groups = [draw(model, label, own, rng) for label, own in zip(labels, novelty, strict=True)]
     w, f = calibration.weights, calibration.factor
     structures: list[dict[str, Any]] = [
         {
@@ -139,9 +198,10 @@ def assess(model: DensityModel, calibration: Calibration, labels: Sequence[Label
             "coverage_by_quintile": by_quintile(group, w, f),
             "log_score": log_score(group, w),
             "rank_correlation": rank_correlation(group, w),
-            "novelty": float(calibration.bank.novelty(model, label.structure).mean()),
+            "expected_error": expected_error(group, w),
+            "novelty": of_structure(own),
         }
-        for group, label in zip(groups, labels, strict=True)
+        for group, own in zip(groups, novelty, strict=True)
     ]
     families = {
         name: {"coverage": fmean(row["coverage"] for row in structures if row["family"] == name)}
@@ -158,16 +218,16 @@ def assess(model: DensityModel, calibration: Calibration, labels: Sequence[Label
     }
 
 
-def draw(model: DensityModel, bank: NoveltyBank, label: Label, rng: np.random.Generator) -> Voxels:
-    """Voxels of a label drawn evenly, with the error of the model there."""
+def draw(model: DensityModel, label: Label, novelty: Array, rng: np.random.Generator) -> Voxels:
+    """Voxels of a label drawn evenly, with the error of the model there; ``novelty`` of its atoms."""
     index = rng.integers(0, label.grid.size, POINTS)
     fractional = np.stack(np.unravel_index(index, label.grid.shape), -1) / np.array(label.grid.shape)
     points = fractional @ label.grid.cell
     mean, spread = at_points(model, label, points)
     distance, nearest = nearest_atoms(label.structure, points)
     target = label.deformation.ravel()[index]
-    novelty = bank.novelty(model, label.structure)[nearest]
-    return Voxels(label.name, label.family, mean - target, target, make_inputs(mean, spread, distance, novelty))
+    inputs = make_inputs(mean, spread, distance, novelty[nearest])
+    return Voxels(label.name, label.family, mean - target, target, inputs)
 
 
 def at_points(model: DensityModel, label: Label, points: Array) -> tuple[Array, Array]:
@@ -207,20 +267,25 @@ def projected_potential_errors(model: DensityModel, label: Label, rng: np.random
     return np.concatenate(errors), np.concatenate(spreads)
 
 
+def left_out_weights(groups: Sequence[Voxels]) -> dict[str, Array]:
+    """By family, the weights fitted to all other families."""
+    return {name: fit([g for g in groups if g.family != name]) for name in sorted({g.family for g in groups})}
+
+
 def left_out_one_by_one(groups: Sequence[Voxels]) -> dict[str, Any]:
     """Coverage, log score and rank correlation of every family with error bars calibrated on the other families."""
     families: dict[str, Any] = {}
-    for name in sorted({g.family for g in groups}):
+    for name, weights in left_out_weights(groups).items():
         others, own = [g for g in groups if g.family != name], [g for g in groups if g.family == name]
-        weights = fit(others)
         factor = conformal_factor(others, weights)
+        constant, distance = fit(others, CONSTANT), fit(others, DISTANCE)
         families[name] = {
             "structures": len(own),
             "coverage": fmean(float(covered(g, weights, factor).mean()) for g in own),
             "coverage_by_quintile": np.mean([by_quintile(g, weights, factor) for g in own], axis=0).tolist(),
             "log_score": fmean(log_score(g, weights) for g in own),
-            "log_score_constant": fmean(log_score(g, fit(others, CONSTANT)) for g in own),
-            "log_score_distance": fmean(log_score(g, fit(others, DISTANCE)) for g in own),
+            "log_score_constant": fmean(log_score(g, constant) for g in own),
+            "log_score_distance": fmean(log_score(g, distance) for g in own),
             "rank_correlation": fmean(rank_correlation(g, weights) for g in own),
         }
     rows = list(families.values())
@@ -251,27 +316,53 @@ def log_score(group: Voxels, weights: Array) -> float:
 
 def rank_correlation(group: Voxels, weights: Array) -> float:
     """Spearman's correlation of |error| and error bar within one structure."""
+    return spearman(np.abs(group.error), group.inputs @ weights)
+
+
+def spearman(a: Array, b: Array) -> float:
+    """Correlation of ranks; 0 where one of them is constant and says nothing."""
     from scipy.stats import spearmanr
 
-    return float(spearmanr(np.abs(group.error), group.inputs @ weights).statistic)
+    return float(spearmanr(a, b).statistic) if np.ptp(a) > 0.0 and np.ptp(b) > 0.0 else 0.0
 
 
-def _novelty_report(
-    held_out: Sequence[Label], novelty: dict[str, Array], unseen: set[str], bank: NoveltyBank
-) -> dict[str, Any]:
-    """AUROC of the mean novelty of a structure: other chemistries against new parents of known ones."""
-    known = [label for label in held_out if label.name not in unseen]
-    strange = [label for label in held_out if label.name in unseen]
-    trained = set(np.flatnonzero(bank.scale > 0.0).tolist())
-    no_new_element = [label for label in strange if set(label.structure.numbers.tolist()) <= trained]
+def actual_error(group: Voxels) -> float:
+    """Deformation error of the drawn voxels, Σ|error| / Σ|Δn|."""
+    return float(np.abs(group.error).sum() / np.abs(group.target).sum())
 
-    def scores(labels: Sequence[Label]) -> list[float]:
-        return [float(novelty[label.name].mean()) for label in labels]
 
+def expected_error(group: Voxels, weights: Array) -> float:
+    """The deformation error that the typical errors of its voxels amount to, without knowing the label."""
+    size = np.exp(group.inputs[:, COLUMNS.index("size")]) - FLOOR
+    return float(np.exp(group.inputs @ weights).sum() / size.sum())
+
+
+def foretold(found: Sequence[HeldOut]) -> dict[str, Any]:
+    """How well the error of whole structures is known beforehand, families left out one by one."""
+    rows = []
+    weights = left_out_weights([f.voxels for f in found])
+    for f in found:
+        row = {"name": f.label.name, "family": f.label.family, "novelty": of_structure(f.novelty)}
+        expected = expected_error(f.voxels, weights[f.label.family])
+        rows.append({**row, "error": actual_error(f.voxels), "expected": expected})
+    errors = np.array([row["error"] for row in rows])
+    result: dict[str, Any] = {"structures": rows, "bad_above": BAD, "bad": int((errors > BAD).sum())}
+    for key in ("expected", "novelty"):
+        values = np.array([row[key] for row in rows])
+        result[f"rank_correlation_{key}"] = spearman(errors, values)
+        result[f"auroc_bad_{key}"] = auroc(values[errors <= BAD], values[errors > BAD])
+    return result
+
+
+def novelty_report(found: Sequence[HeldOut], trained: set[str], unseen: set[str], bank: NoveltyBank) -> dict[str, Any]:
+    """AUROC of the novelty of structures: unseen chemistries against new parents of families that were trained on."""
+    usual = [of_structure(f.novelty) for f in found if f.label.name not in unseen and f.label.family in trained]
+    strange = [f for f in found if f.label.name in unseen]
+    no_new_element = [f for f in strange if set(f.label.structure.numbers.tolist()) <= bank.elements]
     return {
-        "auroc": auroc(scores(known), scores(strange)),
-        "auroc_without_new_elements": auroc(scores(known), scores(no_new_element)),
-        "known": len(known),
+        "auroc": auroc(usual, [of_structure(f.novelty) for f in strange]),
+        "auroc_without_new_elements": auroc(usual, [of_structure(f.novelty) for f in no_new_element]),
+        "known": len(usual),
         "unseen": len(strange),
         "unseen_without_new_elements": len(no_new_element),
     }

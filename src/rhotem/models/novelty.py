@@ -8,20 +8,28 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError
+from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.graph import build_graph
 from rhotem.models.model import DensityModel
 from rhotem.models.tensor import part
 from rhotem.structure.model import Structure
 
-#: Whitened directions kept, training atoms of an element kept. Many directions: what is new shows in those that hardly
-#: vary among the training atoms (with 24 the AUROC falls from 0.96 to 0.7).
-DIRECTIONS, KEPT = 64, 300
+#: Interaction layers of a pretrained encoder whose scalars are looked at. The first two see 10 Å and tell chemistries
+#: apart; the deeper ones, trained to predict energies, make unlike surroundings alike (docs/uncertainty.md).
+LAYERS = 2
+#: Training atoms of an element kept.
+KEPT = 300
 #: Share of the mean variance added to every variance before whitening.
-SHRINKAGE = 0.01
-#: Novelty of an element without training atoms: far beyond what distances reach.
-UNKNOWN = 10.0
+SHRINKAGE = 0.001
+#: Parts of the training parents, each measured against the others: what distance is usual for a new parent.
+FOLDS = 5
+#: Share of the atoms of a structure that are less novel than the structure.
+SHARE = 0.75
+#: Novelty of an element without training atoms, and the largest and smallest that a distance gives.
+UNKNOWN, LARGEST, SMALLEST = 10.0, 9.0, -2.0
 
 Array = npt.NDArray[np.float64]
+Names = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +40,21 @@ class NoveltyBank:
     ----------
     centre : (F,) array
         Mean feature.
-    directions : (F, D) array
-        Whitened principal directions.
+    directions : (F, F) array
+        Whitened principal directions: distances are those of Mahalanobis, with the covariance around the mean of the
+        element.
     numbers : (M,) int array
         Atomic numbers of the atoms kept.
-    features : (M, D) array
-    scale : (119,) array
-        By atomic number, the usual distance (median over training atoms, their own parent left out); 0: unknown.
+    features : (M, F) array
+    usual : float
+        Median distance of atoms of parents that were left out of all this.
     """
 
     centre: Array
     directions: Array
-    numbers: npt.NDArray[np.int64]
+    numbers: Names
     features: Array
-    scale: Array
+    usual: float
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """As stored beside weights."""
@@ -54,45 +63,64 @@ class NoveltyBank:
             "novelty.directions": torch.from_numpy(self.directions).float(),
             "novelty.numbers": torch.from_numpy(self.numbers),
             "novelty.features": torch.from_numpy(self.features).float(),
-            "novelty.scale": torch.from_numpy(self.scale).float(),
+            "novelty.usual": torch.tensor([self.usual]).double(),
         }
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> "NoveltyBank":
         """Back from `tensors`; missing ones raise KeyError."""
-        names = ("centre", "directions", "numbers", "features", "scale")
-        values = {name: tensors[f"novelty.{name}"].numpy() for name in names}
-        return cls(**{k: v if k == "numbers" else v.astype(float) for k, v in values.items()})
+        centre, directions, features = (
+            tensors[f"novelty.{name}"].numpy().astype(float) for name in ("centre", "directions", "features")
+        )
+        numbers = tensors["novelty.numbers"].numpy()
+        return cls(centre, directions, numbers, features, float(tensors["novelty.usual"][0]))
+
+    @property
+    def elements(self) -> set[int]:
+        """Atomic numbers that there are training atoms of."""
+        return set(np.unique(self.numbers).tolist())
 
     def novelty(self, model: DensityModel, structure: Structure) -> Array:
         """Logarithm of the distance to the nearest training atom of the element, over the usual one; (N,).
 
         0 is as usual, 1 is e times farther; 10 for elements that were never trained on.
         """
-        points = (atom_features(model, structure) - self.centre) @ self.directions
-        result = np.full(len(structure), UNKNOWN)
-        for z in np.unique(structure.numbers):
-            bank = self.features[self.numbers == z]
-            if len(bank) and self.scale[z] > 0.0:
-                own = structure.numbers == z
-                result[own] = np.log(np.maximum(_distance(points[own], bank), 1e-12) / self.scale[z])
-        return np.clip(result, -2.0, UNKNOWN)
+        return self.of_features(atom_features(model, structure), structure.numbers)
+
+    def of_features(self, features: Array, numbers: Names) -> Array:
+        """`novelty` of atoms whose features (N, F) and atomic numbers (N,) are known."""
+        distance = nearest_distance((features - self.centre) @ self.directions, numbers, self.features, self.numbers)
+        result = np.clip(np.log(np.maximum(distance, 1e-12) / self.usual), SMALLEST, LARGEST)
+        return np.where(np.isin(numbers, self.numbers), result, UNKNOWN)
+
+
+def of_structure(novelty: Array) -> float:
+    """Novelty of a structure from that of its atoms: the upper quartile; `UNKNOWN` if one element is unknown."""
+    return UNKNOWN if novelty.max() >= UNKNOWN else float(np.quantile(novelty, SHARE))
 
 
 def atom_features(model: DensityModel, structure: Structure) -> Array:
-    """Invariants of an atom's surroundings: the encoder's scalars and the lengths of its tensors by l; (N, F)."""
-    parameter = next(model.parameters())
-    graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff, structure.charge)
+    """Invariants of an atom's surroundings, (N, F).
+
+    Of a pretrained encoder the scalars of its first layers: what they say of a chemistry does not depend on whether it
+    was trained on. Of others their scalars and the lengths of their tensors by l.
+    """
+    parameter, encoder = next(model.parameters()), model.encoder
+    graph = build_graph(structure.numbers, structure.positions, structure.cell, encoder.cutoff, structure.charge)
+    graph = graph.to(parameter.device, parameter.dtype)
     with torch.no_grad():
-        features = model.encoder(graph.to(parameter.device, parameter.dtype))
-        lengths = [features.tensors[:, part(l)].norm(dim=1) for l in range(model.encoder.lmax + 1)]
+        if isinstance(encoder, Pretrained):
+            width = encoder.body.channels[0] * min(LAYERS, len(encoder.body.layers))
+            return encoder.body(graph)[:, :width].double().cpu().numpy()
+        features = encoder(graph)
+        lengths = [features.tensors[:, part(l)].norm(dim=1) for l in range(encoder.lmax + 1)]
         return torch.cat([features.scalars, *lengths], dim=1).double().cpu().numpy()
 
 
 def learn(
     model: DensityModel, structures: Sequence[Structure], parents: Sequence[str], rng: np.random.Generator
 ) -> NoveltyBank:
-    """A bank from training structures; copies of one parent do not count as each other's neighbours.
+    """A bank from training structures.
 
     Raises
     ------
@@ -101,39 +129,58 @@ def learn(
     """
     if not structures:
         raise InputError("novelty: no training structures; give the labels that the model was trained on")
-    features = np.concatenate([atom_features(model, s) for s in structures])
-    numbers = np.concatenate([s.numbers for s in structures])
-    owner = np.concatenate([np.full(len(s), i) for i, s in enumerate(structures)])
-    names = np.unique(np.array(parents), return_inverse=True)[1][owner]
-    centre = features.mean(0)
+    features = [atom_features(model, s) for s in structures]
+    return learn_from_features(features, [s.numbers for s in structures], parents, rng)
+
+
+def learn_from_features(
+    features: Sequence[Array], numbers: Sequence[Names], parents: Sequence[str], rng: np.random.Generator
+) -> NoveltyBank:
+    """`learn` from features of the atoms of every structure, (N, F) each, and their atomic numbers."""
+    names = np.unique(np.array(parents), return_inverse=True)[1]
+    owner = np.concatenate([np.full(len(z), name) for z, name in zip(numbers, names, strict=True)])
+    x, z = np.concatenate(features), np.concatenate(numbers)
+    fold = rng.permutation(np.arange(names.max() + 1) % FOLDS)[owner]
+    left_out = [np.zeros(0)]
+    for k in range(min(FOLDS, names.max() + 1)):
+        others, own = fold != k, fold == k
+        if others.any() and own.any():
+            directions = _whitened(x[others], z[others])
+            left_out.append(nearest_distance(x[own] @ directions, z[own], x[others] @ directions, z[others]))
+    distances = np.concatenate(left_out)
+    distances = distances[np.isfinite(distances)]
+    centre, directions = x.mean(0), _whitened(x, z)
+    kept = np.concatenate([rng.permutation(np.flatnonzero(z == element))[:KEPT] for element in np.unique(z)])
+    usual = float(np.median(distances)) if len(distances) else 1.0  # one parent: whitened distances are of order 1
+    return NoveltyBank(centre, directions, z[kept].astype(np.int64), (x[kept] - centre) @ directions, max(usual, 1e-9))
+
+
+def _whitened(features: Array, numbers: Names) -> Array:
+    """Directions (F, F) along which the spread of features (N, F) around the mean of their element is 1."""
     inside = features.copy()
     for z in np.unique(numbers):
         inside[numbers == z] -= features[numbers == z].mean(0)
     spread = inside.std(0)
     # features of very different size: each on its own scale before directions are sought
     size = np.sqrt(spread**2 + SHRINKAGE * np.median(spread) ** 2 + 1e-24)
-    covariance = (inside / size).T @ (inside / size) / len(inside)
-    values, vectors = np.linalg.eigh(covariance)
-    largest = np.argsort(-values)[:DIRECTIONS]
-    directions = vectors[:, largest] / np.sqrt(values[largest] + SHRINKAGE * values.mean()) / size[:, None]
-    points = (features - centre) @ directions
-    scale = np.zeros(119)
-    kept: list[npt.NDArray[np.int64]] = []
+    values, vectors = np.linalg.eigh((inside / size).T @ (inside / size) / len(inside))
+    # without any spread (one atom per element) every direction counts alike
+    variance = np.maximum(values, 0.0) + max(SHRINKAGE * float(values.mean()), 1e-12)
+    directions: Array = vectors / np.sqrt(variance) / size[:, None]
+    return directions
+
+
+def nearest_distance(points: Array, numbers: Names, bank: Array, known: Names) -> Array:
+    """Distance of points (P, D) to the nearest of the bank (M, D) of the same element; inf where there is none."""
+    result = np.full(len(points), np.inf)
     for z in np.unique(numbers):
-        own = np.flatnonzero(numbers == z)
-        chosen = rng.permutation(own)[:KEPT]
-        kept.append(chosen)
-        others = [_distance(points[[i]], points[own[names[own] != names[i]]])[0] for i in chosen[:100]]
-        finite = np.array([d for d in others if np.isfinite(d)])
-        scale[z] = np.median(finite) if len(finite) else 1.0  # one parent only: whitened distances are of order 1
-    index = np.concatenate(kept)
-    return NoveltyBank(centre, directions, numbers[index].astype(np.int64), points[index], scale)
+        if (known == z).any():
+            result[numbers == z] = _distance(points[numbers == z], bank[known == z])
+    return result
 
 
 def _distance(points: Array, bank: Array) -> Array:
-    """Distance of points (P, D) to the nearest of the bank; inf for an empty one."""
-    if not len(bank):
-        return np.full(len(points), np.inf)
+    """Distance of points (P, D) to the nearest of the bank (M, D)."""
     from scipy.spatial.distance import cdist
 
     nearest: Array = cdist(points, bank).min(axis=1)
