@@ -45,6 +45,7 @@ BUDGETS, TRIAL = (60.0, 180.0), 15.0
 #: Voxels of every held-out cell, drawn once for all; the smallest cells are evaluated on their whole grids, too.
 VOXELS, TUNING_VOXELS, WHOLE = 150, 60, 3
 
+TICKS = (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 HEAD = "contestant, parameters, steps, deformation error, NMAE %, potential error, voxels per CPU second, MB, seeds"
 
 OURS = {
@@ -365,6 +366,8 @@ def draw(rows: list[dict[str, Any]], image: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    looks = {(r["contestant"], r["budget"]) for r in rows}
+    common = max(b for b in BUDGETS if all((name, b) in looks for name, _ in looks))
     for name, contestant in CONTESTANTS.items():
         points = [
             (b, [r["deformation_error"] for r in rows if r["contestant"] == name and r["budget"] == b]) for b in BUDGETS
@@ -372,19 +375,29 @@ def draw(rows: list[dict[str, Any]], image: Path) -> None:
         points = [(b, e) for b, e in points if e]
         if not points:
             continue
-        filled = "none" if len(contestant.ways) == 1 else contestant.colour
-        style = {"color": contestant.colour, "marker": "o", "markerfacecolor": filled, "capsize": 3}
+        style = {
+            "color": contestant.colour,
+            "marker": "s" if name.startswith("RhoTEM") else "o",
+            "markerfacecolor": contestant.colour if "," in name or name.startswith("RhoTEM") else "white",
+            "capsize": 3,
+        }
         errors = [stdev(e) if len(e) > 1 else 0.0 for _, e in points]
         left.errorbar([b for b, _ in points], [fmean(e) for _, e in points], errors, label=name, **style)
         speed = [r["voxels_per_cpu_s"] for r in rows if r["contestant"] == name and "voxels_per_cpu_s" in r]
         if speed:
-            right.errorbar(median(speed), fmean(points[-1][1]), errors[-1], **style)
-    for axes, label in ((left, "CPU seconds of training"), (right, "voxels per CPU second")):
+            which = [b for b, _ in points].index(common)
+            right.errorbar(median(speed), fmean(points[which][1]), errors[which], **style)
+    for axes, label in (
+        (left, "CPU seconds of training"),
+        (right, f"voxels per CPU second (error after {common:g} s)"),
+    ):
         axes.axhline(1.0, color="grey", linestyle=":", linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel=label)
         axes.grid(alpha=0.3, which="both")
+    left.set_xlim(0.8 * BUDGETS[0], 1.25 * BUDGETS[-1])
     left.set_xticks(BUDGETS, [f"{b:g}" for b in BUDGETS])
     left.minorticks_off()
+    left.set_yticks(TICKS, [f"{t:g}" for t in TICKS])
     left.set_ylabel("deformation error (free atoms: 1)")
     figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     figure.savefig(image, dpi=150)
