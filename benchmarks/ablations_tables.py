@@ -26,7 +26,7 @@ D_ELEMENTS = range(21, 30)
 
 #: Rows of the ablation tables: title, the run to compare with, runs and what they are called.
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
-    "angular momentum of features and of the near functions": (
+    "angular momentum": (
         "baseline",
         {"lmax-2": "l ≤ 2", "lmax-3": "l ≤ 3", "lmax-6": "l ≤ 6"},
     ),
@@ -44,16 +44,16 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "encoder": ("baseline", {"sevennet-0": "SevenNet-0, frozen", "scratch": "from scratch, two layers"}),
     "target": ("baseline", {"target-density": "valence density"}),
-    "pretrained layers, 100 steps on from the baseline": ("frozen-on", {"tuned-on": "trained, a tenth of the rate"}),
+    "pretrained layers, 100 steps more": ("frozen-on", {"tuned-on": "trained, a tenth of the rate"}),
     "readout, 200 steps": (
         "spherical-200",
         {"gate-full": "gated, w_geo and vacuum channel", "gate-softmax": "plain softmax", "gate-sum": "Σ w_geo s"},
     ),
 }
 BASES = {
-    "baseline": "l ≤ 4, near functions from 0.05 Å, potential 0.3, SevenNet-l3i5 frozen, Δn",
-    "frozen-on": "frozen",
-    "spherical-200": "spherical",
+    "baseline": "base: l ≤ 4, near functions from 0.05 Å, potential 0.3, SevenNet-l3i5 frozen, Δn",
+    "frozen-on": "base, 100 steps more",
+    "spherical-200": "base, spherical readout, 200 steps of 200 voxels",
 }
 
 
@@ -94,7 +94,7 @@ def ablations(lines: list[Line]) -> None:
     known = {(line["run"], line["seed"]): line for line in lines if "run" in line}
     kinds = groups(lines)
     head = [f"{kind} ({mask.sum()})" for kind, mask in kinds.items()]
-    head = ["", "seed", "deformation error, mean (median)", *head, "cell by cell, %", "potential error", "CPU s/step"]
+    head = ["", "deformation error, mean (median)", *head, "cell by cell, %", "potential error", "s/step"]
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     seen: set[str] = set()
     for title, (base, members) in GROUPS.items():
@@ -108,7 +108,8 @@ def ablations(lines: list[Line]) -> None:
                 continue
             other = known[base, seed if name != base else 0]
             e = errors(line)
-            row = [f"{title}: {text}" if name != base else f"**{text}**", str(seed), shown(e)]
+            what = f"{title}: {text}" if name != base else f"**{text}**"
+            row = [what + (f", seed {seed}" if seed else ""), shown(e)]
             row += [f"{e[mask].mean():.3f}" for mask in kinds.values()]
             row += [against(line, other) if line is not other else "", shown(errors(line, POTENTIAL))]
             print("| " + " | ".join([*row, f"{line['seconds_per_step']:.3f}"]) + " |")
@@ -173,7 +174,9 @@ def learning_curve(lines: list[Line]) -> None:
 
 
 def left_out(lines: list[Line]) -> None:
-    """One row per chemistry that was left out; beside it the same cells where they were trained on or held out."""
+    """One row per chemistry that was left out, and its prototypes below the table."""
+    described = next(line["cells"] for line in lines if "cells" in line)
+    below = []
     print("| left out | cells | deformation error | potential error | NMAE % | free atoms % | new element |")
     print("|---|---|---|---|---|---|---|")
     for line in lines:
@@ -185,7 +188,13 @@ def left_out(lines: list[Line]) -> None:
         nmae = fmean(e * f for e, f in zip(each[0], each[2], strict=True))
         new = "" if all(row[KNOWN] for row in rows) else f"in {sum(not row[KNOWN] for row in rows)} cells"
         name = line["run"].removeprefix("without-")
+        kinds: dict[str, list[float]] = {}
+        for cell, row in line["parts"]["unseen"].items():
+            kinds.setdefault(described[cell][1], []).append(row[ERROR])
+        each_kind = sorted(kinds.items(), key=lambda item: fmean(item[1]))
+        below.append(f"{name}: " + ", ".join(f"{kind} ({len(v)}) {fmean(v):.2f}" for kind, v in each_kind))
         print(f"| {name} | {len(rows)} | {both} | {nmae:.2f} | {fmean(each[2]):.2f} | {new} |")
+    print("\n".join(below))
 
 
 def costs(lines: list[Line]) -> None:
