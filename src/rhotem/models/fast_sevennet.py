@@ -9,6 +9,7 @@ In single precision radial weights come from cubic splines (`SPACING`), else fro
 """
 
 import math
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
@@ -16,7 +17,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rhotem.models.encoders.sevennet import CUTOFF, SILU, SPECIES, Pretrained, radial_functions, radial_network
+from rhotem.models.encoders.sevennet import (
+    BESSEL,
+    CUTOFF,
+    SILU,
+    SPECIES,
+    WIDTH,
+    Pretrained,
+    radial_functions,
+    radial_network,
+)
 from rhotem.models.fast_convolution import BEYOND, SPACING, convolution_kernel, spline_coefficients, spline_places
 from rhotem.models.fast_products import directions
 from rhotem.models.fast_stage import States, Surroundings
@@ -126,15 +136,14 @@ class SevenNetStage:
 
     def _weights(self, r: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The radial network in double precision, (E, paths·K)."""
-        frequencies = self.encoder.body.frequencies.double()
-        radial = radial_functions(torch.from_numpy(r), frequencies, len(self.after) - 1)
-        return radial_network([w.double() for w in self.layer.radial], radial).numpy()
+        matrices = [self.encoder.body.frequencies, *self.layer.radial]
+        return _radial_weights(r, [w.double() for w in matrices], len(self.after) - 1)
 
     def _splines(self) -> list[npt.NDArray]:
         """Tables of spline coefficients by l1."""
-        knots = np.arange(-BEYOND, round((CUTOFF - CLOSEST) / SPACING) + BEYOND + 1) * SPACING + CLOSEST
-        coefficients = spline_coefficients(self._weights(knots))
-        return [np.ascontiguousarray(coefficients[:, g.weights], dtype=np.float32) for g in self.groups]
+        content = tuple(w.numpy().tobytes() for w in (self.encoder.body.frequencies, *self.layer.radial))
+        coefficients = _spline_table(content, len(self.after) - 1)
+        return [np.ascontiguousarray(coefficients[:, g.weights]) for g in self.groups]
 
     def send(self, before: States) -> npt.NDArray:
         """What neighbours read: the first linear map of the features."""
@@ -230,3 +239,17 @@ class SevenNetStage:
 
 def _width(channels: Any) -> int:
     return sum((2 * l + 1) * k for l, k in enumerate(channels))
+
+
+def _radial_weights(r: npt.NDArray[np.float64], matrices: list[torch.Tensor], lmax: int) -> npt.NDArray[np.float64]:
+    """Weights (E, paths·K) at distances r (E,); matrices: frequencies, then those of the radial network."""
+    return radial_network(matrices[1:], radial_functions(torch.from_numpy(r), matrices[0], lmax)).numpy()
+
+
+@lru_cache(maxsize=8)
+def _spline_table(content: tuple[bytes, ...], lmax: int) -> npt.NDArray[np.float32]:
+    """Spline coefficients of `_radial_weights`; by content, for a structure takes less time than making them."""
+    frequencies, *matrices = (torch.from_numpy(np.frombuffer(c, dtype=np.float32).astype(float)) for c in content)
+    shaped = [w.view(rows, -1) for w, rows in zip(matrices, (BESSEL, WIDTH, WIDTH), strict=True)]
+    knots = np.arange(-BEYOND, round((CUTOFF - CLOSEST) / SPACING) + BEYOND + 1) * SPACING + CLOSEST
+    return spline_coefficients(_radial_weights(knots, [frequencies, *shaped], lmax)).astype(np.float32)
