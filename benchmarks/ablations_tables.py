@@ -45,10 +45,8 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "encoder": ("baseline", {"sevennet-0": "SevenNet-0, frozen", "scratch": "from scratch, two layers"}),
     "target": ("baseline", {"target-density": "valence density"}),
     "pretrained layers, 100 steps more": ("frozen-on", {"tuned-on": "trained, a tenth of the rate"}),
-    "readout, 200 steps": (
-        "spherical-200",
-        {"gate-full": "gated, w_geo and vacuum channel", "gate-softmax": "plain softmax", "gate-sum": "Σ w_geo s"},
-    ),
+    "readout, 200 steps": ("spherical-200", {"gate-full": "gated, w_geo in the softmax, vacuum channel"}),
+    "gate, 200 steps": ("gate-full", {"gate-softmax": "plain softmax", "gate-sum": "none, Σ w_geo s"}),
 }
 BASES = {
     "baseline": "base: l ≤ 4, near functions from 0.05 Å, potential 0.3, SevenNet-l3i5 frozen, Δn",
@@ -99,7 +97,7 @@ def ablations(lines: list[Line]) -> None:
     seen: set[str] = set()
     for title, (base, members) in GROUPS.items():
         seeds = sorted(seed for name, seed in known if name == base)
-        rows = [] if base in seen else [(base, f"{BASES[base]}", seed) for seed in seeds]
+        rows = [] if base in seen else [(base, BASES[base], seed) for seed in seeds]
         seen.add(base)
         rows += [(name, text, seed) for name, text in members.items() for seed in seeds]
         for name, text, seed in rows:
@@ -108,6 +106,7 @@ def ablations(lines: list[Line]) -> None:
                 continue
             other = known[base, seed if name != base else 0]
             e = errors(line)
+            seen.add(name)
             what = f"{title}: {text}" if name != base else f"**{text}**"
             row = [what + (f", seed {seed}" if seed else ""), shown(e)]
             row += [f"{e[mask].mean():.3f}" for mask in kinds.values()]
@@ -213,8 +212,8 @@ def draw(lines: list[Line], path: Path) -> None:
     """Learning curve, and every ablation beside what it is compared with."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.6), layout="constrained", dpi=90)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
+    figure = Figure(figsize=(11, 4.8), layout="constrained", dpi=90)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
     _draw_curves(left, curves(lines))
     _draw_bars(right, lines)
     figure.savefig(path)
@@ -231,7 +230,10 @@ def _draw_curves(axes: Any, found: list[Curve]) -> None:
     axes.set(xlabel="training parents N", ylabel="deformation error", xscale="log", yscale="log", ylim=(0.03, 0.5))
     axes.set_title("held-out cells whose elements all shares know", fontsize=9)
     axes.minorticks_off()
-    for axis, ticks in ((axes.xaxis, [*best.parents, 4 * best.parents[-1]]), (axes.yaxis, [0.06, 0.1, 0.2, 0.3, 0.4])):
+    for axis, ticks in (
+        (axes.xaxis, [*found[0].parents, 4 * best.parents[-1]]),
+        (axes.yaxis, [0.06, 0.1, 0.2, 0.3, 0.4]),
+    ):
         axis.set_ticks(ticks, [f"{t:g}" for t in ticks])
     axes.legend(fontsize=7, loc="lower left", ncols=2)
 
@@ -242,11 +244,11 @@ def _draw_bars(axes: Any, lines: list[Line]) -> None:
     masks = {"all held-out cells": np.ones_like(d), "cells with d elements": d}
     names: list[str] = []
     logs: list[np.ndarray] = []
-    for base, members in GROUPS.values():
+    for title, (base, members) in GROUPS.items():
         for name, text in members.items():
             pairs = [(x, known[base, s]) for (run, s), x in known.items() if run == name and (base, s) in known]
             if pairs:
-                names.append(text)
+                names.append(f"{title}: {text}")
                 logs.append(np.mean([np.log(errors(x) / errors(y)) for x, y in pairs], axis=0))
     at = np.arange(len(names))[::-1]
     for offset, (kind, mask) in zip((0.19, -0.19), masks.items(), strict=True):
@@ -254,16 +256,17 @@ def _draw_bars(axes: Any, lines: list[Line]) -> None:
         spread = np.array([log[mask].std(ddof=1) / np.sqrt(mask.sum()) for log in logs])
         bars = (np.exp(mean) - np.exp(mean - spread), np.exp(mean + spread) - np.exp(mean))
         axes.barh(at + offset, np.expm1(mean), left=1.0, xerr=bars, ecolor="0.3", height=0.36, label=kind)
-    axes.set_yticks(at, names, fontsize=8)
+    axes.set_yticks(at, names, fontsize=7)
     first = errors(known["baseline", 0])
     for (run, seed), line in known.items():
         if run == "baseline" and seed:
             axes.axvline(np.exp(np.log(errors(line) / first).mean()), color="0.6", lw=1.0, ls=":")
     axes.axvline(1.0, color="k", lw=0.8)
-    axes.set(xscale="log", xlabel="error over that of what it is compared with (dotted: another seed)")
+    axes.set(xscale="log", xlabel="ratio to the base (dotted: another seed)")
     axes.set_xticks(ticks := [0.8, 1.0, 1.25, 1.6, 2.0, 2.5], [f"{t:g}" for t in ticks])
     axes.minorticks_off()
-    axes.legend(fontsize=8)
+    axes.set_title("deformation error, cell by cell", fontsize=9)
+    axes.legend(fontsize=7, loc="lower right")
 
 
 def main() -> None:
