@@ -95,12 +95,12 @@ def operations(cell: Floats, atoms: Any, tolerance: float) -> tuple[npt.NDArray,
 
 
 def grid_map(rotation: npt.NDArray, translation: Floats, grid: PeriodicGrid, tolerance: float) -> npt.NDArray | None:
-    """Flat index of the image of every grid point, or None where images miss the grid by more than ``tolerance`` Å."""
+    """Flat index of every grid point's image, or None where images miss the grid by a tenth of ``tolerance`` (Å)."""
     n = np.array(grid.shape)
     scaled = rotation * n[:, None] / n[None, :]
     steps = translation * n
     missed = (translation - np.rint(steps) / n) @ grid.cell
-    if np.abs(scaled - np.rint(scaled)).max() > 1e-9 or np.linalg.norm(missed) > tolerance:
+    if np.abs(scaled - np.rint(scaled)).max() > 1e-9 or np.linalg.norm(missed) > tolerance / 10:
         return None
     points = np.indices(grid.shape).reshape(3, -1)
     moved = (np.rint(scaled).astype(int) @ points + np.rint(steps).astype(int)[:, None]) % n[:, None]
