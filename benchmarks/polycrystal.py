@@ -38,7 +38,7 @@ VACUUM, STEP, SPACING = 30.0, 0.08, 0.2
 BALL, POINTS, ATOMS = 2.0, 400, 40
 DISTANCES = (0.0, 3.0, 6.0, 10.0, 15.0, 20.0, 40.0)
 #: Window and scan across the boundary, Å.
-WINDOW, SCAN, SCAN_STEP = (28.0, 23.0), (14.0, 9.0), 0.5
+WINDOW, SCAN, SCAN_STEP = (28.0, 23.0), (14.0, 9.0), 0.6
 
 
 class Stages:
@@ -188,6 +188,16 @@ def around(positions, cell, atom, coefficients, ball, model):
     return at_points(given, blocks, ball.astype(np.float32), images.astype(np.float32), owner).numpy().astype(float)
 
 
+def vacuum_level(path: Path) -> tuple[float, float]:
+    """Potential averaged over planes across x, in the vacuum near both sides: their difference is that of a dipole."""
+    from rhotem.potential.stream_read import open_potential
+
+    potential = open_potential(path)
+    mean = potential.projected().mean(axis=1) / potential.grid.cell[2, 2]
+    n = int(VACUUM / 6 / potential.sampling[0])
+    return float(mean[n]), float(mean[-n])
+
+
 def plane_wave(path: Path):
     """HRTEM image at negative spherical aberration, and the diffraction pattern."""
     from rhotem.microscope.parallel import parallel_images
@@ -313,6 +323,7 @@ def main() -> None:
     path = given.work / "potential.zarr"
     how = {"memory_limit": given.memory, "scheduler": given.scheduler}
     stage("slices", lambda: stream_potential(density, grid, path, **how))
+    print("mean potential where the middle third of the vacuum ends: {:.2f} and {:.2f} V".format(*vacuum_level(path)))
     pictures = stage("plane wave", lambda: plane_wave(path))
     scanned = stage("probes", lambda: probes(path, made))
     total = sum(row["cpu_s"] for row in stage.rows.values())

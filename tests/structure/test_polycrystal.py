@@ -72,7 +72,8 @@ def test_no_atoms_are_too_close_and_the_composition_stays():
     assert made.structure.formula == "LiCoO2"
     assert made.removed["overlap"] and "in excess" in " ".join(made.structure.info["notes"])
     as_cut = polycrystal(LCO, (34.0, 30.0, 28.0), 4, generator(1), vacuum=(0.0, 0.0, 15.0), stoichiometric=False)
-    assert len(as_cut.structure) - len(made.structure) == sum(made.removed["stoichiometry"].values())
+    taken = sum(sum(made.removed[name].values()) for name in ("stoichiometry", "polarity"))
+    assert len(as_cut.structure) - len(made.structure) == taken
     z = made.structure.positions[:, 2]
     assert z.min() > 7.4 and z.max() < 28.0 + 7.6  # vacuum stays empty
 
@@ -111,7 +112,7 @@ def test_a_twist_about_the_normal():
 
 def test_without_misorientation_it_is_the_perfect_crystal():
     made = bicrystal(LIF, (5 * 4.03, 3 * 4.03, 2 * 4.03), 0.0)
-    assert made.removed == {"overlap": {}, "stoichiometry": {}}
+    assert made.removed == {"overlap": {}, "stoichiometry": {}, "polarity": {}}
     assert len(made.structure) == 5 * 3 * 2 * 8
     apart = neighbor_list("d", made.structure.atoms, 2.1)
     assert len(apart) == 6 * len(made.structure)

@@ -1,9 +1,8 @@
-"""Atoms of different grains that overlap, and elements left in excess where a crystal was cut."""
+"""Atoms of different grains that overlap, and how well atoms near faces are bound."""
 
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError
 from rhotem.structure.model import Structure
 
 Floats = npt.NDArray[np.float64]
@@ -13,8 +12,6 @@ Ints = npt.NDArray[np.int64]
 LONGEST = 4.0
 #: Unlike atoms nearer than this times the shortest distance of their elements are bound.
 BOUND = 1.25
-#: Elements below this share of the atoms do not decide how much of the others is kept.
-RARE = 0.05
 
 
 def shortest_distances(crystal: Structure) -> Floats:
@@ -69,37 +66,14 @@ def without_overlaps(
     return np.flatnonzero(alive)
 
 
-def balanced(crystal: Structure, numbers: Ints, positions: Floats, depth: Floats, box: Floats) -> Ints:
-    """Indices of the atoms that stay when elements in excess lose their least bound atoms.
-
-    How much there is of the scarcest element (of those above 5 % of the atoms) decides. Least bound: fewest unlike
-    neighbours compared with the crystal, then nearest to a face; only atoms near faces are taken out.
-
-    Raises
-    ------
-    InputError
-        If an element of the crystal is missing in the block, which is too small.
-    """
-    share = np.bincount(crystal.numbers, minlength=int(numbers.max(initial=0)) + 1) / len(crystal)
-    count = np.bincount(numbers, minlength=len(share))
-    deciding = share >= min(RARE, share.max())
-    if (count[deciding] == 0).any():
-        raise InputError(f"polycrystal: {len(numbers)} atoms do not hold every element of the crystal; make it larger")
-    target = np.floor((count[deciding] / share[deciding]).min() * share + 1e-6).astype(int)
-    excess = np.maximum(count - target, 0)
-    if not excess.any():
-        return np.arange(len(numbers))
+def saturation(
+    crystal: Structure, numbers: Ints, positions: Floats, depth: Floats, box: Floats, within: float
+) -> Floats:
+    """Bound unlike neighbours of atoms less than ``within`` Å below faces, as a share of those in the crystal."""
     bound = BOUND * shortest_distances(crystal)
-    near = depth < 2.0 * LONGEST
-    neighbours = _unlike(numbers, *_pairs(positions, depth, box, float(bound.max()), 2.0 * LONGEST), bound)
+    neighbours = _unlike(numbers, *_pairs(positions, depth, box, float(bound.max()), within), bound)
     whole = _coordination(crystal, bound)
-    saturation = np.round(neighbours / np.maximum(whole[numbers], 1e-12), 6)
-    keep = np.ones(len(numbers), dtype=bool)
-    for z in np.flatnonzero(excess):
-        own = np.flatnonzero((numbers == z) & near)
-        order = np.lexsort((own, depth[own].round(6), saturation[own]))
-        keep[own[order[: excess[z]]]] = False
-    return np.flatnonzero(keep)
+    return np.minimum(neighbours / np.maximum(whole[numbers], 1e-12), 1.0)
 
 
 def _pairs(

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.structure.check import check
+from rhotem.structure.faces import Block, balance, neutralise
 from rhotem.structure.indices import primitive_cell, standard_cell, three_indices
 from rhotem.structure.model import Structure
-from rhotem.structure.overlaps import balanced, without_overlaps
+from rhotem.structure.overlaps import without_overlaps
 from rhotem.structure.tilts import tilt_periods
 from rhotem.structure.voronoi import Cell, voronoi_cells
 
@@ -53,7 +54,7 @@ class Polycrystal:
     volumes : (G,) array
         Å³.
     removed : dict
-        Atoms taken out: ``overlap`` and ``stoichiometry``, each element -> number.
+        Atoms taken out: ``overlap``, ``stoichiometry`` and ``polarity``, each element -> number.
     """
 
     structure: Structure
@@ -115,7 +116,8 @@ def polycrystal(
         Atoms of two grains nearer than this fraction of the shortest distance that their elements have in the crystal:
         one is taken out.
     stoichiometric : bool
-        Take out the least bound atoms of elements that are left in excess at faces (`rhotem.structure.overlaps`).
+        Take out the least bound atoms of elements that are left in excess at faces, then formula units where faces are
+        charged (`rhotem.structure.faces`).
 
     Raises
     ------
@@ -247,9 +249,12 @@ def cut_grains(
     keep = without_overlaps(crystal, numbers, positions, depth, box, closest)
     removed = {"overlap": _counted(numbers, keep)}
     if stoichiometric:
-        chosen = balanced(crystal, numbers[keep], positions[keep], depth[keep], box)
-        removed["stoichiometry"] = _counted(numbers[keep], chosen)
-        keep = keep[chosen]
+        block = Block(crystal, numbers[keep], positions[keep], depth[keep], box, sides + vacuum)
+        for name, work in (("stoichiometry", balance), ("polarity", neutralise)):
+            before = keep[block.alive]
+            work(block)
+            removed[name] = _counted(numbers[before], np.flatnonzero(np.isin(before, keep[block.alive])))
+        keep = keep[block.alive]
     grain, site, depth, numbers = grain[keep], site[keep], depth[keep], numbers[keep]
     half = np.array(vacuum) / 2
     atoms = ase.Atoms(numbers, positions[keep] + half, cell=np.diag(sides + 2 * half), pbc=True)
@@ -377,7 +382,11 @@ def _counted(numbers: Ints, keep: Ints) -> dict[str, int]:
 def _remarks(crystal: Structure, made: Polycrystal) -> list[str]:
     """What was taken out and what composition is left, in words."""
     notes = []
-    why = {"overlap": "overlapping at boundaries", "stoichiometry": "in excess at boundaries and surfaces"}
+    why = {
+        "overlap": "overlapping at boundaries",
+        "stoichiometry": "in excess at boundaries and surfaces",
+        "polarity": "whole formula units from charged boundaries and surfaces",
+    }
     for key, counts in made.removed.items():
         if counts:
             notes.append(f"taken out, {why[key]}: " + ", ".join(f"{n} {e}" for e, n in counts.items()))
