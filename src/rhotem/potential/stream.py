@@ -30,7 +30,7 @@ from rhotem.potential.stream_sharp import AT_ONCE
 #: Bytes for a block of planes or rows where nothing else is asked for.
 BLOCK = 2.56e8
 #: Bytes of an atom's Gaussians, short and wide.
-SHARP = 8.0 * 29 * 35
+SHARP = 8.0 * 31 * 35
 #: A smooth density is refused on a coarser grid than this (Å): its compensating charges would be too wide.
 COARSEST = 0.5
 
