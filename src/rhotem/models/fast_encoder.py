@@ -107,12 +107,16 @@ class FastEncoder:
 
         Every group needs its surroundings as well: with more than one, atoms are evaluated several times.
         """
-        tiles = [np.arange(len(self.representatives))]
+        left = [np.arange(len(self.representatives))]
         if memory is None:
-            return tiles
-        room = max(LEAST * self.bytes_per_atom, SHARE * memory)
-        while max(self.needed(tile) for tile in tiles) > room and max(map(len, tiles)) > 1:
-            tiles = [half for tile in tiles for half in np.array_split(tile, 2) if len(half)]
+            return left
+        room, tiles = max(LEAST * self.bytes_per_atom, SHARE * memory), []
+        while left:
+            tile = left.pop()
+            if len(tile) > 1 and self.needed(tile) > room:
+                left += np.array_split(tile, 2)[::-1]
+            else:
+                tiles.append(tile)
         return tiles
 
     def run(
