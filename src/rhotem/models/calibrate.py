@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.labels.fingerprint import described, leaks
 from rhotem.models.checkpoint import find_model, load_model
-from rhotem.models.dataset import Label, make_probes, read_labels
+from rhotem.models.dataset import Label, read_labels
 from rhotem.models.loss import plane_indices
 from rhotem.models.model import DensityModel
 from rhotem.models.novelty import NoveltyBank, auroc, learn, of_structure
@@ -29,7 +28,9 @@ from rhotem.models.uncertainty import (
     LEVEL,
     Calibration,
     Voxels,
+    at_points,
     conformal_factor,
+    error_over_spread,
     family_shares,
     fit,
     make_inputs,
@@ -117,7 +118,7 @@ def calibrate(
     report = left_out_one_by_one(groups)
     report["novelty"] = novelty_report(found, {label.family for label in train}, set(unseen), bank)
     report["foretold"] = foretold(found)
-    report["potential"], potential_factor = _potential_report([g.family for g in groups], [f.potential for f in found])
+    report["potential"], potential_factor = potential_report(found)
     return Calibration(weights, conformal_factor(groups, weights), potential_factor, bank, report)
 
 
@@ -223,25 +224,11 @@ def draw(model: DensityModel, label: Label, novelty: Array, rng: np.random.Gener
     index = rng.integers(0, label.grid.size, POINTS)
     fractional = np.stack(np.unravel_index(index, label.grid.shape), -1) / np.array(label.grid.shape)
     points = fractional @ label.grid.cell
-    mean, spread = at_points(model, label, points)
+    mean, spread = at_points(model, label.structure, points)
     distance, nearest = nearest_atoms(label.structure, points)
     target = label.deformation.ravel()[index]
     inputs = make_inputs(mean, spread, distance, novelty[nearest])
     return Voxels(label.name, label.family, mean - target, target, inputs)
-
-
-def at_points(model: DensityModel, label: Label, points: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of the members at points (P, 3), e/Å³."""
-    parameter = next(model.parameters())
-    probes = make_probes(points, label.structure, *model.cutoffs[1:]).to(parameter.device, parameter.dtype)
-    with torch.no_grad():
-        if model.settings.members == 1:
-            mean = model.readout.at_points(prepared(model, label.structure), probes).double().cpu().numpy()
-            return mean, np.zeros_like(mean)
-        given = prepared(model, label.structure, members=True)
-        each = [model.readout.at_points(tuple(c[k] for c in given), probes) for k in range(model.settings.members)]
-        values = torch.stack(each).double().cpu().numpy()
-    return values.mean(0), values.std(0, ddof=1)
 
 
 def projected_potential_errors(model: DensityModel, label: Label, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -368,18 +355,24 @@ def novelty_report(found: Sequence[HeldOut], trained: set[str], unseen: set[str]
     }
 
 
-def _potential_report(families: Sequence[str], pixels: Sequence[tuple[Array, Array]]) -> tuple[dict[str, Any], float]:
-    """Coverage of the projected potential with families left out, and the widening for all."""
-    if not len(pixels[0][0]):
+def potential_report(found: Sequence[HeldOut]) -> tuple[dict[str, Any], float]:
+    """Coverage of the projected potential with families left out, and the factor for all."""
+    if not len(found[0].potential[0]):
         return {}, 1.0
+    weights = left_out_weights([f.voxels for f in found])
+    ratios: dict[str, list[Array]] = {name: [] for name in weights}
+    for f in found:
+        error, spread = f.potential
+        allowed = HALF_WIDTH * spread * error_over_spread(f.voxels.inputs, weights[f.label.family])
+        ratios[f.label.family].append(np.abs(error) / (allowed + 1e-12))
 
-    def widening(chosen: list[int]) -> float:
-        ratio = [np.abs(pixels[i][0]) / (HALF_WIDTH * pixels[i][1] + 1e-12) for i in chosen]
-        return weighted_quantile(np.concatenate(ratio), family_shares([families[i] for i in chosen], ratio), LEVEL)
+    def factor(names: Sequence[str]) -> float:
+        chosen = [(name, ratio) for name in names for ratio in ratios[name]]
+        shares = family_shares([name for name, _ in chosen], [ratio for _, ratio in chosen])
+        return weighted_quantile(np.concatenate([ratio for _, ratio in chosen]), shares, LEVEL)
 
     result = {}
-    for name in sorted(set(families)):
-        own = [i for i, f in enumerate(families) if f == name]
-        factor = widening([i for i, f in enumerate(families) if f != name])
-        result[name] = fmean(float((np.abs(pixels[i][0]) <= factor * HALF_WIDTH * pixels[i][1]).mean()) for i in own)
-    return {"coverage": fmean(result.values()), "families": result}, widening(list(range(len(families))))
+    for name, own in ratios.items():
+        others = factor([other for other in ratios if other != name])
+        result[name] = fmean(float((ratio <= others).mean()) for ratio in own)
+    return {"coverage": fmean(result.values()), "families": result}, factor(list(ratios))

@@ -11,14 +11,13 @@ from rhotem.core import InputError
 from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.graph import build_graph
 from rhotem.models.model import DensityModel
-from rhotem.models.tensor import part
 from rhotem.structure.model import Structure
 
 #: Interaction layers of a pretrained encoder whose scalars are looked at. The first two see 10 Å and tell chemistries
 #: apart; the deeper ones, trained to predict energies, make unlike surroundings alike (docs/uncertainty.md).
 LAYERS = 2
 #: Training atoms of an element kept.
-KEPT = 300
+KEPT = 200
 #: Share of the mean variance added to every variance before whitening.
 SHRINKAGE = 0.001
 #: Parts of the training parents, each measured against the others: what distance is usual for a new parent.
@@ -38,47 +37,52 @@ class NoveltyBank:
 
     Parameters
     ----------
-    centre : (F,) array
-        Mean feature.
+    known : (E,) int array
+        Atomic numbers of the elements trained on.
+    centres : (E, F) array
+        Their mean features.
     directions : (F, F) array
         Whitened principal directions: distances are those of Mahalanobis, with the covariance around the mean of the
         element.
     numbers : (M,) int array
         Atomic numbers of the atoms kept.
     features : (M, F) array
+        From the centre of the element, along the directions.
     usual : float
         Median distance of atoms of parents that were left out of all this.
     """
 
-    centre: Array
+    known: Names
+    centres: Array
     directions: Array
     numbers: Names
     features: Array
     usual: float
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """As stored beside weights."""
+        """As stored beside weights; features, the most of it, in 16 bits: they are small, distances change by 1e-3."""
         return {
-            "novelty.centre": torch.from_numpy(self.centre).float(),
+            "novelty.known": torch.from_numpy(self.known),
+            "novelty.centres": torch.from_numpy(self.centres).float(),
             "novelty.directions": torch.from_numpy(self.directions).float(),
             "novelty.numbers": torch.from_numpy(self.numbers),
-            "novelty.features": torch.from_numpy(self.features).float(),
+            "novelty.features": torch.from_numpy(self.features).half(),
             "novelty.usual": torch.tensor([self.usual]).double(),
         }
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> "NoveltyBank":
         """Back from `tensors`; missing ones raise KeyError."""
-        centre, directions, features = (
-            tensors[f"novelty.{name}"].numpy().astype(float) for name in ("centre", "directions", "features")
+        centres, directions, features = (
+            tensors[f"novelty.{name}"].numpy().astype(float) for name in ("centres", "directions", "features")
         )
-        numbers = tensors["novelty.numbers"].numpy()
-        return cls(centre, directions, numbers, features, float(tensors["novelty.usual"][0]))
+        known, numbers = tensors["novelty.known"].numpy(), tensors["novelty.numbers"].numpy()
+        return cls(known, centres, directions, numbers, features, float(tensors["novelty.usual"][0]))
 
     @property
     def elements(self) -> set[int]:
         """Atomic numbers that there are training atoms of."""
-        return set(np.unique(self.numbers).tolist())
+        return set(self.known.tolist())
 
     def novelty(self, model: DensityModel, structure: Structure) -> Array:
         """Logarithm of the distance to the nearest training atom of the element, over the usual one; (N,).
@@ -89,9 +93,13 @@ class NoveltyBank:
 
     def of_features(self, features: Array, numbers: Names) -> Array:
         """`novelty` of atoms whose features (N, F) and atomic numbers (N,) are known."""
-        distance = nearest_distance((features - self.centre) @ self.directions, numbers, self.features, self.numbers)
-        result = np.clip(np.log(np.maximum(distance, 1e-12) / self.usual), SMALLEST, LARGEST)
-        return np.where(np.isin(numbers, self.numbers), result, UNKNOWN)
+        result = np.full(len(numbers), UNKNOWN)
+        for z, centre in zip(self.known, self.centres, strict=True):
+            own = numbers == z
+            if own.any():
+                distance = _distance((features[own] - centre) @ self.directions, self.features[self.numbers == z])
+                result[own] = np.clip(np.log(np.maximum(distance, 1e-12) / self.usual), SMALLEST, LARGEST)
+        return result
 
 
 def of_structure(novelty: Array) -> float:
@@ -103,7 +111,7 @@ def atom_features(model: DensityModel, structure: Structure) -> Array:
     """Invariants of an atom's surroundings, (N, F).
 
     Of a pretrained encoder the scalars of its first layers: what they say of a chemistry does not depend on whether it
-    was trained on. Of others their scalars and the lengths of their tensors by l.
+    was trained on. Of others their scalars, which know the lengths of their tensors.
     """
     parameter, encoder = next(model.parameters()), model.encoder
     graph = build_graph(structure.numbers, structure.positions, structure.cell, encoder.cutoff, structure.charge)
@@ -112,9 +120,7 @@ def atom_features(model: DensityModel, structure: Structure) -> Array:
         if isinstance(encoder, Pretrained):
             width = encoder.body.channels[0] * min(LAYERS, len(encoder.body.layers))
             return encoder.body(graph)[:, :width].double().cpu().numpy()
-        features = encoder(graph)
-        lengths = [features.tensors[:, part(l)].norm(dim=1) for l in range(encoder.lmax + 1)]
-        return torch.cat([features.scalars, *lengths], dim=1).double().cpu().numpy()
+        return encoder(graph).scalars.double().cpu().numpy()
 
 
 def learn(
@@ -149,10 +155,12 @@ def learn_from_features(
             left_out.append(nearest_distance(x[own] @ directions, z[own], x[others] @ directions, z[others]))
     distances = np.concatenate(left_out)
     distances = distances[np.isfinite(distances)]
-    centre, directions = x.mean(0), _whitened(x, z)
-    kept = np.concatenate([rng.permutation(np.flatnonzero(z == element))[:KEPT] for element in np.unique(z)])
+    directions, known = _whitened(x, z), np.unique(z).astype(np.int64)
+    kept = np.concatenate([rng.permutation(np.flatnonzero(z == element))[:KEPT] for element in known])
+    centres = np.stack([x[z == element].mean(0) for element in known])
+    points = (x[kept] - centres[np.searchsorted(known, z[kept])]) @ directions
     usual = float(np.median(distances)) if len(distances) else 1.0  # one parent: whitened distances are of order 1
-    return NoveltyBank(centre, directions, z[kept].astype(np.int64), (x[kept] - centre) @ directions, max(usual, 1e-9))
+    return NoveltyBank(known, centres, directions, z[kept].astype(np.int64), points, max(usual, 1e-9))
 
 
 def _whitened(features: Array, numbers: Names) -> Array:

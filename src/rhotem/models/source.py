@@ -147,11 +147,11 @@ class Model:
             If there is a single member, no calibration, or an element was never trained on.
         """
         from rhotem.models.members import member_fields
-        from rhotem.models.uncertainty import load_calibration
+        from rhotem.models.uncertainty import load_calibration, widening
 
         _check_charge(structure)
-        widening = load_calibration(self.path).potential_factor
-        return member_fields(self, structure, grid, widening)
+        spread = widening(self.model, load_calibration(self.path), structure)
+        return member_fields(self, structure, grid, spread)
 
     def evaluate(
         self, given: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid

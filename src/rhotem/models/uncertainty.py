@@ -13,6 +13,7 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.models.checkpoint import load_tensors, save_tensors, write_json
+from rhotem.models.dataset import make_probes
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.novelty import NoveltyBank
@@ -23,6 +24,10 @@ from rhotem.structure.model import Structure
 LEVEL, HALF_WIDTH = 0.9, 1.6449
 #: Added to densities (e/Å³) before logarithms.
 FLOOR = 1e-4
+#: Points of a structure that tell how far its members are apart.
+SAMPLED = 2000
+#: Version of the stored calibration.
+FORMAT = 2
 #: What the scale of an error is read from, in this order.
 COLUMNS = ("constant", "spread", "size", "size squared", "distance", "distance squared", "novelty")
 #: The two baselines of the log score.
@@ -62,7 +67,7 @@ class Calibration:
     factor : float
         Half-width of the interval over the typical error: 90 % of held-out errors are inside.
     potential_factor : float
-        By how much the spread of the members must be widened for the projected potential.
+        By how much the members must be spread more than their typical errors, for the projected potential (`widening`).
     bank : NoveltyBank
     report : dict
         What was measured, families left out one by one.
@@ -128,6 +133,42 @@ def member_statistics(model: DensityModel, structure: Structure, grid: PeriodicG
         squares += values**2
     mean = total / members
     return mean, np.sqrt(np.maximum(squares / members - mean**2, 0.0) * members / (members - 1))
+
+
+def at_points(model: DensityModel, structure: Structure, points: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of the members at points (P, 3) in Å, e/Å³."""
+    parameter = next(model.parameters())
+    probes = make_probes(points, structure, *model.cutoffs[1:]).to(parameter.device, parameter.dtype)
+    with torch.no_grad():
+        if model.settings.members == 1:
+            mean = model.readout.at_points(prepared(model, structure), probes).double().cpu().numpy()
+            return mean, np.zeros_like(mean)
+        given = prepared(model, structure, members=True)
+        each = [model.readout.at_points(tuple(c[k] for c in given), probes) for k in range(model.settings.members)]
+        values = torch.stack(each).double().cpu().numpy()
+    return values.mean(0), values.std(0, ddof=1)
+
+
+def widening(model: DensityModel, calibration: Calibration, structure: Structure) -> float:
+    """By how much the members of a structure are spread so that error bars of its potential hold.
+
+    First their spread is brought to the size of the errors that they typically leave in such a structure, then it is
+    widened by the factor that the projected potential of held-out labels needs. Without a spread, or of elements that
+    the model does not know, there is nothing to compare: the factor alone.
+    """
+    if model.settings.members == 1 or not set(structure.numbers.tolist()) <= set(model.settings.elements):
+        return calibration.potential_factor
+    points = np.random.default_rng(0).random((SAMPLED, 3)) @ structure.cell
+    mean, spread = at_points(model, structure, points)
+    distance, nearest = nearest_atoms(structure, points)
+    inputs = make_inputs(mean, spread, distance, calibration.bank.novelty(model, structure)[nearest])
+    return calibration.potential_factor * error_over_spread(inputs, calibration.weights)
+
+
+def error_over_spread(inputs: Array, weights: Array) -> float:
+    """Mean typical error of voxels over the mean spread of the members there."""
+    spread = np.exp(inputs[:, COLUMNS.index("spread")]) - FLOOR
+    return float(np.exp(inputs @ weights).mean() / max(spread.mean(), FLOOR))
 
 
 def nearest_atoms(structure: Structure, points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -221,7 +262,13 @@ def save_calibration(weights: Path, calibration: Calibration) -> Path:
     path.parent.mkdir(exist_ok=True)
     numbers = torch.tensor([*calibration.weights, calibration.factor, calibration.potential_factor])
     save_tensors(path, {"scale": numbers.double(), **calibration.bank.tensors()})
-    content = {"columns": list(COLUMNS), "level": LEVEL, "weights": fingerprint(weights), "report": calibration.report}
+    content = {
+        "format_version": FORMAT,
+        "columns": list(COLUMNS),
+        "level": LEVEL,
+        "weights": fingerprint(weights),
+        "report": calibration.report,
+    }
     write_json(path.with_suffix(".json"), content)
     return path
 
@@ -255,7 +302,7 @@ def load_calibration(weights: Path) -> Calibration:
     try:
         side = json.loads(path.with_suffix(".json").read_text())
         numbers = tensors["scale"].double().numpy()
-        if side["columns"] != list(COLUMNS) or len(numbers) != len(COLUMNS) + 2:
+        if side["format_version"] != FORMAT or side["columns"] != list(COLUMNS) or len(numbers) != len(COLUMNS) + 2:
             raise KeyError("columns")
         if side["weights"] != fingerprint(weights):
             raise InputError(f"calibration {path}: made for other weights than {weights.name}; calibrate again")
