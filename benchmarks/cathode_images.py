@@ -4,7 +4,7 @@
 
 The crystals are in the test part of data/training/split.json: the weights never saw them. The DFT density is the label
 itself. All three densities get the same atoms, displacements and microscope. Images are kept in FOLDER
-(cathode-images) and not made again; those of the network are named by its weights.
+(runs/cathode-images) and not made again; those of the network are named by its weights.
 """
 
 import json
@@ -217,7 +217,7 @@ def _fewer_colours(path: str) -> None:
 def main() -> None:
     """Print the tables and draw the figure of the first three crystals."""
     source = Model(sys.argv[1] if len(sys.argv) > 1 else "default", positive="off")
-    folder = Path(sys.argv[2] if len(sys.argv) > 2 else "cathode-images")
+    folder = Path(sys.argv[2] if len(sys.argv) > 2 else "runs/cathode-images")
     path = sys.argv[3] if len(sys.argv) > 3 else "cathodes-learned.png"
     draw(list(measure(source, folder))[:3], path)
 

@@ -6,7 +6,7 @@ RUN is the folder of a calibrated training run (`rhotem model calibrate RUN`). F
 the smallest imaging cells first, images from the DFT label and from the model's members are simulated with atoms at
 rest, along the cell vector that gives the smallest picture. Counted are pixels whose difference from DFT is within
 1.645 σ (90 % intended). Below a hundredth of a per cent of the range of the image two grids differ as much; such
-pixels count as covered. Every structure's result is kept in FOLDER (image-coverage) and not made again.
+pixels count as covered. Every structure's result is kept in FOLDER (runs/image-coverage) and not made again.
 """
 
 import json
@@ -95,7 +95,7 @@ def needed(kept: list[Pixels], families: list[str], name: str) -> float:
 def main() -> None:
     """Print tables."""
     folder = Path(sys.argv[1])
-    keep = Path(sys.argv[2] if len(sys.argv) > 2 else "image-coverage")
+    keep = Path(sys.argv[2] if len(sys.argv) > 2 else "runs/image-coverage")
     most = int(sys.argv[3]) if len(sys.argv) > 3 else 100
     keep.mkdir(parents=True, exist_ok=True)
     source = Model(str(folder), positive="off")

@@ -219,10 +219,12 @@ def calibrate(
             f"{name:32s} {row.get('structures', ''):>4}   {100 * row['coverage']:10.1f}   {quintiles}   "
             f"{row['log_score']:9.2f} ({row['log_score_constant']:.2f}, {row['log_score_distance']:.2f})"
         )
-    novelty = calibration.report["novelty"]
-    typer.echo(
-        f"novelty: AUROC {novelty['auroc']:.2f}, without new elements {novelty['auroc_without_new_elements']:.2f}"
-    )
+    foretold, novelty = calibration.report["foretold"], calibration.report["novelty"]
+    typer.echo(f"error of whole structures against what σ amounts to: {foretold['rank_correlation_expected']:.2f}")
+    if novelty["unseen"]:
+        typer.echo(
+            f"novelty: AUROC {novelty['auroc']:.2f}, without new elements {novelty['auroc_without_new_elements']:.2f}"
+        )
     typer.echo(f"written: {path}")
 
 
