@@ -23,7 +23,7 @@ from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.models.dataset import Label, read_label
 from rhotem.models.source import Model
-from rhotem.models.uncertainty import HALF_WIDTH, LEVEL, family_shares, fingerprint, weighted_quantile
+from rhotem.models.uncertainty import HALF_WIDTH, LEVEL, family_shares, fingerprint, uncertainty_path, weighted_quantile
 
 DETECTORS = ("HAADF=68-120", "ABF=11-22", "DPC=6-22", "CoM=22")
 SHOWN = ("HAADF", "ABF", "iDPC", "DPCx", "DPCy", "CoMx", "CoMy")
@@ -99,12 +99,13 @@ def main() -> None:
     most = int(sys.argv[3]) if len(sys.argv) > 3 else 100
     keep.mkdir(parents=True, exist_ok=True)
     source = Model(str(folder), positive="off")
-    weights = fingerprint(source.path)[:12]
-    print(f"weights {weights}, {source.header['info'].get('labels', '?')} labels; {THICKNESS:g} nm, atoms at rest")
+    weights, calibration = fingerprint(source.path)[:12], fingerprint(uncertainty_path(source.path))[:12]
+    trained = source.header["info"].get("labels", "?")
+    print(f"weights {weights}, {trained} labels, calibration {calibration}; {THICKNESS:g} nm, atoms at rest")
     print(f"{'part, family, formula':40s} cell Å      " + "".join(f"{name:>8s}" for name in SHOWN))
     rows: list[tuple[str, str, Pixels]] = []
     for part, label, cut in cases(folder)[:most]:
-        path = keep / f"{label.name}-{weights}.npz"
+        path = keep / f"{label.name}-{weights}-{calibration}.npz"
         if not path.exists():
             np.savez(path, **pixels(source, label, cut))
         with np.load(path) as data:
@@ -113,11 +114,11 @@ def main() -> None:
         words = "".join(f"{100 * covered(rows[-1][2], name):7.0f}%" for name in SHOWN)
         print(f"{f'{part} {label.family} {label.formula}':40s} {lengths:11s} {words}", flush=True)
     print(f"{'mean':52s} " + "".join(f"{100 * fmean(covered(r[2], n) for r in rows):7.0f}%" for n in SHOWN))
-    calibration = [r for r in rows if r[0] == "validation"]
+    watched = [r for r in rows if r[0] == "validation"]
     test = [r for r in rows if r[0] != "validation"]
-    if len(calibration) < 3 or not test:
+    if len(watched) < 3 or not test:
         return
-    factors = {n: needed([r[2] for r in calibration], [r[1] for r in calibration], n) for n in SHOWN}
+    factors = {n: needed([r[2] for r in watched], [r[1] for r in watched], n) for n in SHOWN}
     print(f"{'factor on σ from the validation part':52s} " + "".join(f"{factors[n]:8.2f}" for n in SHOWN))
     after = {n: fmean(covered(r[2], n, factors[n]) for r in test) for n in SHOWN}
     print(f"{'with it, mean over the others':52s} " + "".join(f"{100 * after[n]:7.0f}%" for n in SHOWN))
