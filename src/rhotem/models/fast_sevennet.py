@@ -141,7 +141,7 @@ class SevenNetStage:
 
     def _splines(self) -> list[npt.NDArray]:
         """Tables of spline coefficients by l1."""
-        content = tuple(w.numpy().tobytes() for w in (self.encoder.body.frequencies, *self.layer.radial))
+        content = tuple(w.detach().numpy().tobytes() for w in (self.encoder.body.frequencies, *self.layer.radial))
         coefficients = _spline_table(content, len(self.after) - 1)
         return [np.ascontiguousarray(coefficients[:, g.weights]) for g in self.groups]
 
@@ -248,8 +248,8 @@ def _radial_weights(r: npt.NDArray[np.float64], matrices: list[torch.Tensor], lm
 
 @lru_cache(maxsize=8)
 def _spline_table(content: tuple[bytes, ...], lmax: int) -> npt.NDArray[np.float32]:
-    """Spline coefficients of `_radial_weights`; by content, for a structure takes less time than making them."""
+    """Spline coefficients of `_radial_weights`, kept by content: making them takes longer than a small cell."""
     frequencies, *matrices = (torch.from_numpy(np.frombuffer(c, dtype=np.float32).astype(float)) for c in content)
     shaped = [w.view(rows, -1) for w, rows in zip(matrices, (BESSEL, WIDTH, WIDTH), strict=True)]
-    knots = np.arange(-BEYOND, round((CUTOFF - CLOSEST) / SPACING) + BEYOND + 1) * SPACING + CLOSEST
+    knots = np.arange(-BEYOND, round((CUTOFF - CLOSEST) / SPACING) + BEYOND + 1, dtype=np.float64) * SPACING + CLOSEST
     return spline_coefficients(_radial_weights(knots, [frequencies, *shaped], lmax)).astype(np.float32)
