@@ -249,6 +249,7 @@ def draw(made, path, pictures, scanned, figure: Path) -> None:
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     from rhotem.potential.stream_read import open_potential
 
@@ -280,7 +281,8 @@ def draw(made, path, pictures, scanned, figure: Path) -> None:
         axes[name].set_title(f"{name} across the boundary")
     for name in ("V", "H", "ABF", "ADF"):
         axes[name].set_xlabel("Å")
-    panels.savefig(figure, dpi=110)
+    panels.savefig(figure, dpi=100)
+    Image.open(figure).convert("L").save(figure, optimize=True)
 
 
 def main() -> None:
