@@ -18,10 +18,10 @@ from rhotem.core import PeriodicGrid
 from rhotem.models.peers import evaluate
 from rhotem.models.peers.charge3net import ChargE3NetSettings
 from rhotem.models.peers.deepdft import DeepDFTSettings
-from rhotem.models.peers.networks import make_peer
+from rhotem.models.peers.networks import PeerSettings, make_peer
 from rhotem.structure.phases import phase
 
-PUBLISHED = {
+PUBLISHED: dict[str, PeerSettings] = {
     "DeepDFT SchNet": DeepDFTSettings(architecture="deepdft-schnet", interactions=6),
     "DeepDFT PaiNN": DeepDFTSettings(architecture="deepdft-painn", interactions=3),
     "ChargE3Net": ChargE3NetSettings(),
