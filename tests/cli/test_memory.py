@@ -41,4 +41,4 @@ def test_the_plan_is_printed_before_and_too_little_is_refused(weights: Path, tmp
     assert done.exit_code == 0
     assert "learned density: 8 atoms, 2 kinds" in done.stderr and "learned density" not in done.stdout
     refused = CliRunner().invoke(main.app, [*command, "--memory", "10MB"])
-    assert refused.exit_code != 0 and "0.0 GB allowed" in refused.stderr
+    assert refused.exit_code != 0 and "0.01 GB allowed" in refused.stderr

@@ -134,9 +134,9 @@ def test_files_of_one_name_keep_their_images_apart() -> None:
 def test_memory_reaches_the_potential(tmp_path: Path) -> None:
     """Too little for the slices themselves: said by whatever needs them first."""
     for command in (
-        ["image", "LiF", "--thickness", "2", "--out", tmp_path / "o"],
+        ["image", "LiF", "--source", "free-atoms", "--thickness", "2", "--out", tmp_path / "o"],
         ["compare", "LiF", "--source", tmp_path / "rho.npz", "--thickness", "2", "--out", tmp_path / "o"],
-        ["potential", "LiF", "-o", tmp_path / "v.h5"],
+        ["potential", "LiF", "--source", "free-atoms", "-o", tmp_path / "v.h5"],
     ):
         crystal = phase("LiF")
         grid = PeriodicGrid.from_spacing(crystal.cell, 0.5)

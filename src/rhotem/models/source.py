@@ -324,8 +324,8 @@ def _room(model: DensityModel, structure: Structure, grid: PeriodicGrid, memory:
     needed = PROGRAM + 8.0 * grid.size + 2.0 * coefficients
     if needed > memory:
         raise MemoryLimitError(
-            f"model: the density of {len(structure)} atoms on {grid.size} grid points takes {needed / 1e9:.1f} GB, "
-            f"{memory / 1e9:.1f} GB allowed; use a coarser grid or a smaller cell"
+            f"model: the density of {len(structure)} atoms on {grid.size} grid points takes {needed / 1e9:.2f} GB, "
+            f"{PROGRAM / 1e9:.1f} of them the program, {memory / 1e9:.2f} GB allowed; allow more, or use a coarser grid"
         )
     return memory - PROGRAM - coefficients
 
