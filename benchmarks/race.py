@@ -317,8 +317,7 @@ def look(course: Course, path: Path, scratch: Path, what: tuple[str, int, float]
         cells = sorted(course.test, key=lambda label: label.grid.size)[:WHOLE]
         row |= whole(trainer.average, cells)
     write(path, row)
-    if budget < BUDGETS[-1]:
-        trainer.run(until=trainer.step)  # no step more: saves its state
+    trainer.run(until=trainer.step)  # no step more: saves its state
 
 
 def spread(rows: list[dict[str, Any]], column: str, digits: int = 3) -> str:
