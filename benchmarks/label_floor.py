@@ -2,6 +2,7 @@
 
     python benchmarks/label_floor.py symmetry SPLIT.json FOLDER ...
     python benchmarks/label_floor.py states OUT LABEL.npz START ...     (needs GPAW; what is in OUT is not done again)
+    python benchmarks/label_floor.py grid LABEL.npz FACTOR              (needs GPAW)
 
 ``symmetry``: an equivariant model gives a symmetric crystal a symmetric density. The best symmetric density is, point
 by point, the median of a label over the points that operations of the space group bring there; what then remains is a
@@ -13,7 +14,8 @@ bring grid points to grid points.
 ``half`` (half the moments), ``low`` (no moments to speak of), ``antiferro``, and ``distorted-N``: ten steps of the
 self-consistency with all atoms displaced by 0.1 Å (seed N), which leaves no symmetry in the d shells, then the
 structure itself. ``shifted`` moves the crystal by one step of the label's grid, half a step of GPAW's own, along all
-axes, and the density back: no model can know where the atoms are on the grid.
+axes, and the density back: no model can know where the atoms are on the grid. ``grid``: the same difference, both
+calculated with a grid of FACTOR times as many points along every axis.
 """
 
 import sys
@@ -167,6 +169,29 @@ def calculated(label: LabelRecord, start: str, path: Path) -> None:
     LabelRecord(label.structure, deformation, magnetization, label.forces, local, meta).write(path)
 
 
+def grid(label: LabelRecord, factor: float) -> None:
+    """Print how much a crystal's density depends on where it is on a finer grid of GPAW."""
+    from rhotem.labels.deformation import deformation_density
+    from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, is_spin_polarised, parameters, require_gpaw
+
+    settings = DftSettings(**(label.meta.get("settings") or {}))
+    points = [2 * round(factor * n / 4) for n in label.grid.shape]  # labels are on a grid twice as fine
+    spin, begun = is_spin_polarised(label.structure, settings), time.process_time()
+    fields = []
+    for step in (0, 1):
+        atoms = dft_atoms(label.structure, settings)
+        atoms.positions += step * (0.5 / np.array(points)) @ label.grid.cell
+        atoms.calc = require_gpaw().GPAW(txt=None, gpts=tuple(points), **parameters(label.structure, settings))
+        atoms.get_potential_energy()
+        deformation = np.roll(deformation_density(atoms.calc, atoms, spin)[0], (-step,) * 3, (0, 1, 2))
+        finer = PeriodicGrid(label.grid.cell, deformation.shape)
+        fields.append(treat_near_nuclei(deformation, label.structure, finer)[0])
+    errors = [f(fields[1], fields[0], finer) for f in (deformation_error, potential_error_ratio)]
+    print(
+        f"{points} points, {time.process_time() - begun:.0f} CPU s: deformation {errors[0]:.2g}, potential {errors[1]:.2g}"
+    )
+
+
 def alternating(moments: Floats) -> Floats:
     """Signs that turn every second of the magnetic atoms around."""
     signs = np.ones(len(moments))
@@ -183,8 +208,10 @@ def main(what: str, *arguments: str) -> None:
         symmetry(Path(arguments[0]), [Path(a) for a in arguments[1:]])
     elif what == "states":
         states(Path(arguments[0]), Path(arguments[1]), list(arguments[2:]))
+    elif what == "grid":
+        grid(read_record(arguments[0]), float(arguments[1]))
     else:
-        sys.exit(f"{what}: expected symmetry or states")
+        sys.exit(f"{what}: expected symmetry, states or grid")
 
 
 if __name__ == "__main__":
