@@ -249,8 +249,8 @@ def test_a_head_is_added_to_weights_that_stay_bit_for_bit(labels, tmp_path):
     plain.model.spin = False
     Trainer(plain).run()
     added = {"start": str(tmp_path / "plain"), "only": "spin", "steps": 12}
-    numbers, features = np.array([25]), np.zeros((1, 2))
-    bank = NoveltyBank(numbers, features, directions=np.eye(2), numbers=numbers, features=features, usual=1.0)
+    manganese, none = np.array([25]), np.zeros((1, 2))
+    bank = NoveltyBank(manganese, none, np.eye(2), manganese.copy(), none.copy(), usual=1.0)
     save_calibration(tmp_path / "plain" / "model.safetensors", Calibration(np.arange(7.0), 2.0, 3.0, bank))
     info = Trainer(config(labels, tmp_path / "whole", **added)).run()
     Trainer(config(labels, tmp_path / "parts", **added)).run(until=5)
