@@ -62,10 +62,10 @@ class NoveltyBank:
     def tensors(self) -> dict[str, torch.Tensor]:
         """As stored beside weights; features, the most of it, in 16 bits: they are small, distances change by 1e-3."""
         return {
-            "novelty.known": torch.from_numpy(self.known),
+            "novelty.known": torch.from_numpy(self.known).to(torch.uint8),
             "novelty.centres": torch.from_numpy(self.centres).float(),
             "novelty.directions": torch.from_numpy(self.directions).float(),
-            "novelty.numbers": torch.from_numpy(self.numbers),
+            "novelty.numbers": torch.from_numpy(self.numbers).to(torch.uint8),
             "novelty.features": torch.from_numpy(self.features).half(),
             "novelty.usual": torch.tensor([self.usual]).double(),
         }
@@ -76,7 +76,7 @@ class NoveltyBank:
         centres, directions, features = (
             tensors[f"novelty.{name}"].numpy().astype(float) for name in ("centres", "directions", "features")
         )
-        known, numbers = tensors["novelty.known"].numpy(), tensors["novelty.numbers"].numpy()
+        known, numbers = (tensors[f"novelty.{name}"].long().numpy() for name in ("known", "numbers"))
         return cls(known, centres, directions, numbers, features, float(tensors["novelty.usual"][0]))
 
     @property
