@@ -187,9 +187,8 @@ def grid(label: LabelRecord, factor: float) -> None:
         finer = PeriodicGrid(label.grid.cell, deformation.shape)
         fields.append(treat_near_nuclei(deformation, label.structure, finer)[0])
     errors = [f(fields[1], fields[0], finer) for f in (deformation_error, potential_error_ratio)]
-    print(
-        f"{points} points, {time.process_time() - begun:.0f} CPU s: deformation {errors[0]:.2g}, potential {errors[1]:.2g}"
-    )
+    seconds = time.process_time() - begun
+    print(f"{points} points, {seconds:.0f} CPU s: deformation {errors[0]:.2g}, potential {errors[1]:.2g}")
 
 
 def alternating(moments: Floats) -> Floats:
