@@ -12,7 +12,6 @@ times the ratio of probe positions to beams. This is the scattering matrix of Op
 2017) without its interpolation, for a periodic potential.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from rhotem.microscope.optics import aberration_phase, aperture, band_limit, foc
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import fourier_resample
 from rhotem.microscope.settings import Microscope
+from rhotem.microscope.transforms import available_threads, fast_length
 
 Complex = npt.NDArray[np.complex64]
 
@@ -391,24 +391,3 @@ class _Rim:
         here = waves[:, self.pixels]
         cross = 2 * (here.real * own.real + here.imag * own.imag)
         return (cross + (1 - 2 * self.part) * (own.real**2 + own.imag**2)) @ self.excess
-
-
-def fast_length(length: int) -> int:
-    """Length from ``length`` to 1.1 times that which transforms fastest.
-
-    FFTW with vector instructions wants factors 2: 128 × 360 takes half the time of 125 × 350.
-    """
-
-    def cost(n: int) -> float:
-        rest, weight = n, 1.0 if n % 8 == 0 else 1.6
-        for prime, penalty in ((2, 0.0), (3, 0.08), (5, 0.1), (7, 0.15)):
-            while rest % prime == 0:
-                rest, weight = rest // prime, weight + penalty
-        return n * weight if rest == 1 else np.inf
-
-    return min(range(length, int(1.1 * length) + 1), key=lambda n: (cost(n), n), default=length)
-
-
-def available_threads() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rhotem.core import InputError, MemoryLimitError
-from rhotem.microscope.bloch import available_threads, fast_length
 from rhotem.microscope.optics import cutoff_angle, focal_nodes, needed_sampling
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector, Microscope, Pixelated, largest_angle
+from rhotem.microscope.transforms import available_threads, fast_length
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
