@@ -29,7 +29,7 @@ SPACING, VACANCIES, RATTLE = 0.2, 0.02, 0.02
 A, C, Z_O = 2.816, 14.05, 0.26
 
 
-def licoo2(atoms: int, perfect: bool = False, seed: int = 0) -> ase.Atoms:
+def licoo2(atoms: int, perfect: bool = False, seed: int = 0, vacancies: float = VACANCIES) -> ase.Atoms:
     """About ``atoms`` atoms in a block as cubic as can be."""
     sites, symbols = [], []
     for shift in np.array([[0, 0, 0], [2 / 3, 1 / 3, 1 / 3], [1 / 3, 2 / 3, 2 / 3]]):
@@ -50,7 +50,7 @@ def licoo2(atoms: int, perfect: bool = False, seed: int = 0) -> ase.Atoms:
     block = both.repeat(tuple(int(n) for n in best))
     rng = np.random.default_rng(seed)
     lithium = np.flatnonzero(block.numbers == 3)
-    del block[rng.choice(lithium, round(VACANCIES * len(lithium)), replace=False)]
+    del block[rng.choice(lithium, round(vacancies * len(lithium)), replace=False)]
     if not perfect:
         block.positions += rng.normal(0.0, RATTLE, block.positions.shape)
     return block

@@ -131,3 +131,25 @@ def test_absurd_structures_are_refused():
         atom_coefficients(model, close)
     with pytest.raises(InputError, match="no atoms"):
         atom_coefficients(model, Structure(ase.Atoms(cell=np.eye(3) * 4.0, pbc=True)))
+
+
+def test_a_defect_reaches_as_far_as_asked():
+    """Beyond ``reach`` of a vacancy atoms have the features of the crystal; within it, what far atoms do not change."""
+    model = small(sevennet={}, nequip={"layers": 2}).double()
+    structure = crystal(repeat=(6, 2, 2))
+    del structure.atoms[0]
+    bulk = atom_coefficients(model, crystal(), kernel="plain")
+    exact, short = atom_coefficients(model, structure), atom_coefficients(model, structure, reach=4.0)
+    cutoff = model.encoder.cutoff
+    away = structure.atoms.copy()
+    away.append(ase.Atom("Co", SITES[0] @ CELL))
+    distance = away.get_distances(-1, np.arange(len(structure)), mic=True)
+    site = np.arange(1, len(structure) + 1) % 4
+    far, near = distance > cutoff, distance < cutoff
+    assert (far & (distance < 2 * cutoff)).sum() > 5
+    sharp = [c[0].numpy() for c in (bulk, exact, short)]  # the wide block also carries the count of the cell
+    scale = np.abs(sharp[0]).max()
+    assert np.abs(sharp[2][far] - sharp[0][site[far]]).max() < 1e-9 * scale
+    assert np.abs(sharp[1][far] - sharp[0][site[far]]).max() > 1e-6 * scale
+    assert np.abs(sharp[2][near] - sharp[0][site[near]]).max() > 1e-6 * scale
+    np.testing.assert_allclose(sharp[2][near], sharp[1][near], atol=0.05 * scale)

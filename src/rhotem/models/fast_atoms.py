@@ -1,5 +1,6 @@
 """Coefficients of the spherical readout from the fast encoder: what `rhotem.models.source` uses on a CPU."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -24,6 +25,8 @@ def fast_coefficients(
     memory: float | None = None,
     progress: Progress = silent,
     announce: Callable[[str], None] | None = None,
+    *,
+    reach: float = math.inf,
 ) -> tuple[torch.Tensor, ...]:
     """Coefficients of every atom in float64, the mean of the members; same numbers as ``model(graph)``.
 
@@ -37,13 +40,16 @@ def fast_coefficients(
     progress : Progress
     announce : callable, optional
         Told what will be done.
+    reach : float
+        Å; see `FastEncoder`.
 
     Raises
     ------
     InputError
         If there are no atoms, or two are closer than 0.5 Å.
     """
-    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell, structure.charge)
+    s = structure
+    encoder = FastEncoder(model.encoder, s.numbers, s.positions, s.cell, s.charge, reach=reach)
     members: list[Spherical] = [model.readout, *model.others]
     blocks = model.readout.blocks
     kinds = len(encoder.representatives)

@@ -5,6 +5,7 @@ by atom: edges exist for a few atoms at a time. A layer is evaluated for one ato
 (`same_surroundings`), so a repeated cell costs one cell and a defect only what it changed; this is exact.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,6 +49,9 @@ class FastEncoder:
         Atomic numbers, Å, rows in Å.
     charge : float
         Of the cell, e.
+    reach : float
+        Å within which surroundings must be equal for atoms to share their features, in whole cutoffs, at least one.
+        inf: as far as the encoder sees, which is exact.
 
     Attributes
     ----------
@@ -69,6 +73,8 @@ class FastEncoder:
         positions: npt.NDArray[np.float64],
         cell: npt.NDArray[np.float64],
         charge: float = 0.0,
+        *,
+        reach: float = math.inf,
     ) -> None:
         self.encoder = encoder
         self.numbers = np.asarray(numbers, dtype=np.int64)
@@ -78,14 +84,16 @@ class FastEncoder:
         self.stages = _stages(encoder)
         bins = self.neighbours.bin_of
         place = np.lexsort((*bins.T[::-1], *(bins // 4).T[::-1]))
-        kind = self.numbers
+        kinds = [self.numbers]
+        for _ in self.stages:
+            kinds.append(same_surroundings(self.neighbours, kinds[-1]))
+        told_apart = len(self.stages) if math.isinf(reach) else max(1, math.ceil(reach / encoder.cutoff))
         #: class of every atom before the first and after every layer, and one atom of every class
         self.kinds, self.firsts = [], []
-        for level in range(len(self.stages) + 1):
-            kind = kind if level == 0 else same_surroundings(self.neighbours, kind)
-            own, first = _numbered(kind, place)
+        for level in range(len(kinds)):
+            own, first = _numbered(kinds[min(level, told_apart)], place)
             self.kinds.append(own)
-            self.firsts.append(first)
+            self.firsts.append(first if level <= told_apart else _commonest(own, kinds[-1]))
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
@@ -213,6 +221,13 @@ def _stages(encoder: Nequip | Pretrained) -> list[Stage]:
         given = [SevenNetStage(encoder, n) for n in range(len(encoder.body.layers))]
         return [*given, *_stages(encoder.top)]
     return [NequipStage(encoder, n) for n in range(len(encoder.layers))]
+
+
+def _commonest(kinds: npt.NDArray[np.int64], finer: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The atom of every class of which most others are like: that of the crystal, not of a defect far away."""
+    like = np.unique(finer, return_inverse=True, return_counts=True)
+    order = np.lexsort((-like[2][like[1]], kinds))
+    return order[np.unique(kinds[order], return_index=True)[1]]
 
 
 def _numbered(

@@ -64,7 +64,7 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     unknown = sorted(set(structure.numbers.tolist()) - set(model.model.settings.elements))
     if unknown:
         raise InputError(f"model {model.name}: not trained on atomic numbers {unknown}; use free atoms")
-    near, far = (c.numpy() for c in atom_coefficients(model.model, structure, memory=model.memory))
+    near, far = (c.numpy() for c in atom_coefficients(model.model, structure, memory=model.memory, reach=model.reach))
     grid = PeriodicGrid.from_spacing(structure.cell, spacing)
     n1, n2, n3 = grid.shape
     turned = PeriodicGrid(grid.cell[ORDER], (n3, n1, n2))

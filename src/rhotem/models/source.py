@@ -1,5 +1,6 @@
 """The learned density as a density source."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -57,6 +58,9 @@ class Model:
         Give the spin density, too (docs/spin.md).
     announce : callable, optional
         Told in one line how much is evaluated, and in which memory, before it is.
+    reach : float
+        Å within which surroundings must be equal for atoms to share what the encoder makes of them. inf: exact. 10 or
+        15 make cells with dilute defects cheaper; errors are in docs/scale.md.
 
     Raises
     ------
@@ -72,6 +76,8 @@ class Model:
         memory: float | None = None,
         spin: bool = False,
         announce: Callable[[str], None] | None = None,
+        *,
+        reach: float = math.inf,
     ) -> None:
         if positive not in ("auto", "project", "report", "off"):
             raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
@@ -80,6 +86,11 @@ class Model:
         self.model, self.header = load_model(name, device)
         self.name = str(self.header["info"].get("name", name))
         self.device = device
+        if not reach > 0 or (reach < math.inf and not is_fast(self.model)):
+            raise InputError(
+                f"model {self.name}: reach {reach:g} Å, expected a length > 0 and a compiled encoder (CPU)"
+            )
+        self.reach = reach
         if spin:
             spin_head(self.model, self.name)
 
@@ -104,7 +115,7 @@ class Model:
         readout = self.model.readout
         if readout.linear:
             room = _room(self.model, structure, grid, self.memory)
-            given = atom_coefficients(self.model, structure, memory=room, announce=self.announce)
+            given = atom_coefficients(self.model, structure, memory=room, announce=self.announce, reach=self.reach)
         else:
             given = prepared(self.model, structure)
         encoded = time.perf_counter()
@@ -228,10 +239,13 @@ def atom_coefficients(
     memory: float | None = None,
     progress: Progress = silent,
     announce: Callable[[str], None] | None = None,
+    *,
+    reach: float = math.inf,
 ) -> tuple[torch.Tensor, ...]:
     """Coefficients of every atom in float64 on the CPU, their electrons exactly −q (N_valence − q where n is drawn).
 
-    ``kernel="plain"`` computes as in training; otherwise compiled where that is possible, within ``memory`` bytes.
+    ``kernel="plain"`` computes as in training; otherwise compiled where that is possible, within ``memory`` bytes and
+    with features shared by atoms whose surroundings are equal within ``reach`` (Å).
 
     Raises
     ------
@@ -241,7 +255,7 @@ def atom_coefficients(
         If it does not fit into memory.
     """
     if kernel == "auto" and is_fast(model):
-        result = fast_coefficients(model, structure, memory, progress, announce)
+        result = fast_coefficients(model, structure, memory, progress, announce, reach=reach)
     else:
         result = tuple(c.double().cpu() for c in prepared(model, structure))
     electrons = model.readout.blocks[-1].electrons
