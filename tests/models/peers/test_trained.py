@@ -73,8 +73,8 @@ class PeerSuite(suite.PropertySuite):
         assert added[60:90, 50, 50].max() == 0.0 and added[0, 0, 0] > 0.5
         assert added[0, 15, 0] < 0.03 and added[0, 16, 0] == 0.0  # 3.75 and 4 Å away
 
-    def test_an_ideal_octahedron_gets_its_l4_lobes(self):
-        """Shown by training below; three hundred steps from random weights are a test of RhoTEM's readouts."""
+    #: not promised: three hundred steps of a readout from random weights are a test of RhoTEM's own
+    test_an_ideal_octahedron_gets_its_l4_lobes = None
 
     def test_it_is_the_published_network(self, model, points):
         """Both halves with the weights of the whole network: its values, in our unit."""
