@@ -11,7 +11,6 @@ do not depend on what was trained on.
 
 import sys
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,11 @@ import numpy as np
 from rhotem.labels.splits import CHEMISTRIES
 from rhotem.models.calibrate import (
     HeldOut,
-    by_quintile,
-    covered,
     foretold,
     left_out_one_by_one,
-    log_score,
     measure,
     novelty_report,
-    rank_correlation,
+    quality,
     run_labels,
 )
 from rhotem.models.checkpoint import find_model
@@ -38,19 +34,11 @@ from rhotem.models.uncertainty import CONSTANT, DISTANCE, conformal_factor, fing
 def rows_of_unseen(found: Sequence[HeldOut], unseen: set[str]) -> dict[str, dict[str, Any]]:
     """Families of chemistries that were left out, with error bars calibrated on all others."""
     others = [f.voxels for f in found if f.label.name not in unseen]
-    weights, constant, distance = fit(others), fit(others, CONSTANT), fit(others, DISTANCE)
-    factor, result = conformal_factor(others, weights), {}
+    fitted = fit(others), fit(others, CONSTANT), fit(others, DISTANCE)
+    factor, result = conformal_factor(others, fitted[0]), {}
     for family in sorted({f.label.family for f in found if f.label.name in unseen}):
         own = [f.voxels for f in found if f.label.name in unseen and f.label.family == family]
-        result[family] = {
-            "structures": len(own),
-            "coverage": fmean(float(covered(g, weights, factor).mean()) for g in own),
-            "coverage_by_quintile": np.mean([by_quintile(g, weights, factor) for g in own], axis=0).tolist(),
-            "log_score": fmean(log_score(g, weights) for g in own),
-            "log_score_constant": fmean(log_score(g, constant) for g in own),
-            "log_score_distance": fmean(log_score(g, distance) for g in own),
-            "rank_correlation": fmean(rank_correlation(g, weights) for g in own),
-        }
+        result[family] = quality(own, fitted, factor)
     return result
 
 

@@ -14,9 +14,9 @@ from rhotem.models.source import Model
 from rhotem.structure.model import Structure
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return Model()
+@pytest.fixture(scope="module", params=["default", "fast"])
+def model(request) -> Model:
+    return Model(request.param)
 
 
 def test_small_and_with_measured_accuracy():

@@ -265,22 +265,30 @@ def left_out_one_by_one(groups: Sequence[Voxels]) -> dict[str, Any]:
     for name, weights in left_out_weights(groups).items():
         others, own = [g for g in groups if g.family != name], [g for g in groups if g.family == name]
         factor = conformal_factor(others, weights)
-        constant, distance = fit(others, CONSTANT), fit(others, DISTANCE)
-        families[name] = {
-            "structures": len(own),
-            "coverage": fmean(float(covered(g, weights, factor).mean()) for g in own),
-            "coverage_by_quintile": np.mean([by_quintile(g, weights, factor) for g in own], axis=0).tolist(),
-            "log_score": fmean(log_score(g, weights) for g in own),
-            "log_score_constant": fmean(log_score(g, constant) for g in own),
-            "log_score_distance": fmean(log_score(g, distance) for g in own),
-            "rank_correlation": fmean(rank_correlation(g, weights) for g in own),
-        }
+        families[name] = quality(own, (weights, fit(others, CONSTANT), fit(others, DISTANCE)), factor)
     rows = list(families.values())
     overall = {
         key: fmean(row[key] for row in rows) for key in rows[0] if key not in ("structures", "coverage_by_quintile")
     }
     overall["coverage_by_quintile"] = np.mean([row["coverage_by_quintile"] for row in rows], axis=0).tolist()
     return {"level": LEVEL, "overall": overall, "families": families}
+
+
+def quality(groups: Sequence[Voxels], fitted: tuple[Array, Array, Array], factor: float) -> dict[str, Any]:
+    """Mean over structures of coverage, log scores and rank correlation.
+
+    ``fitted``: weights of the error bars, and of the two baselines, a constant and the distance to the nearest atom.
+    """
+    weights, constant, distance = fitted
+    return {
+        "structures": len(groups),
+        "coverage": fmean(float(covered(g, weights, factor).mean()) for g in groups),
+        "coverage_by_quintile": np.mean([by_quintile(g, weights, factor) for g in groups], axis=0).tolist(),
+        "log_score": fmean(log_score(g, weights) for g in groups),
+        "log_score_constant": fmean(log_score(g, constant) for g in groups),
+        "log_score_distance": fmean(log_score(g, distance) for g in groups),
+        "rank_correlation": fmean(rank_correlation(g, weights) for g in groups),
+    }
 
 
 def covered(group: Voxels, weights: Array, factor: float) -> npt.NDArray[np.bool_]:

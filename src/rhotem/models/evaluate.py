@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
 
-import torch
-
 from rhotem.core import Progress, silent
 from rhotem.density.metrics import Scores, score
 from rhotem.models.dataset import Label
-from rhotem.models.graph import build_graph
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
+from rhotem.models.source import prepared
 from rhotem.models.spin_training import spin_accuracy
 from rhotem.models.target import as_deformation
 
@@ -24,10 +22,7 @@ def evaluate_label(model: DensityModel, label: Label) -> dict[str, Any]:
     """Metrics of one structure on the grid of its label, and the time from atoms to array."""
     s = label.structure
     began = time.perf_counter()
-    parameter = next(model.parameters())
-    with torch.no_grad():
-        graph = build_graph(s.numbers, s.positions, s.cell, model.encoder.cutoff, s.charge)
-        coefficients = model(graph.to(parameter.device, parameter.dtype))
+    coefficients = prepared(model, s)
     encoded = time.perf_counter()
     values = on_grid(model, coefficients, s.positions, label.grid)
     done = time.perf_counter()

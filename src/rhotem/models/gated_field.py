@@ -83,11 +83,7 @@ def on_gated_grid(
         sampled = evaluate_one_centre(alone)
         values = values - sampled
         held[term.atom] += one_centre_electrons(term) - grid.integrate(sampled)
-    if not share.sum() > 0.0:
-        raise InputError(
-            f"model: none of the {grid.shape} grid points is within reach of an atom; use a finer grid than "
-            f"{grid.spacing.max():.1f} Å"
-        )
+    check_reached(share, grid)
     elsewhere = sum(map(one_centre_electrons, terms))
     shift = (-structure.charge - grid.integrate(values) - elsewhere) / grid.integrate(filled)
     correction = shift * share
@@ -98,9 +94,22 @@ def gated_values(
     model: DensityModel, given: Given, positions: Array, grid: PeriodicGrid, progress: Progress = silent
 ) -> Array:
     """Δn of atoms at ``positions`` (N, 3) on a grid, everything on it; the charge is what the encoder was given."""
+    return on_gated_grid(model, given, nameless(positions, given[-1], grid), grid, progress=progress).values
+
+
+def nameless(positions: Array, charges: torch.Tensor, grid: PeriodicGrid) -> Structure:
+    """Atoms without elements in the cell of a grid; ``charges``: what of its charge the encoder was given, by atom."""
     atoms = ase.Atoms(np.zeros(len(positions), dtype=int), positions, cell=grid.cell, pbc=True)
-    structure = Structure(atoms, charge=float(given[-1].double().sum()))
-    return on_gated_grid(model, given, structure, grid, progress=progress).values
+    return Structure(atoms, charge=float(charges.double().sum()))
+
+
+def check_reached(weight: Array, grid: PeriodicGrid) -> None:
+    """Refuse a grid none of whose points has a weight: the count could be put right nowhere."""
+    if not weight.sum() > 0.0:
+        raise InputError(
+            f"model: none of the {grid.shape} grid points is within reach of an atom; use a finer grid than "
+            f"{grid.spacing.max():.1f} Å"
+        )
 
 
 def at(model: DensityModel, given: Given, structure: Structure, points: Array) -> tuple[Array, Array]:

@@ -6,11 +6,14 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.field import DensityField
 from rhotem.models.source import Model, prepared
+from rhotem.models.uncertainty import Calibration, widening
 from rhotem.structure.model import Structure
 
 
-def member_fields(source: Model, structure: Structure, grid: PeriodicGrid, widening: float) -> Iterator[DensityField]:
-    """One density per member, mean + widening · (member − mean); the encoder runs once.
+def member_fields(
+    source: Model, structure: Structure, grid: PeriodicGrid, calibration: Calibration
+) -> Iterator[DensityField]:
+    """One density per member, mean + widening · (member − mean) as calibrated; the members are evaluated once.
 
     Raises
     ------
@@ -23,9 +26,11 @@ def member_fields(source: Model, structure: Structure, grid: PeriodicGrid, widen
     if count == 1 or unknown:
         why = "has a single member" if count == 1 else "does not know every element of this structure"
         raise InputError(f"model {source.name}: {why}, so there is no spread to carry on; leave out --uncertainty")
-    each = tuple(c.double().cpu() for c in prepared(model, structure, members=True))
+    coefficients = prepared(model, structure, members=True)
+    spread = widening(model, calibration, structure, coefficients)
+    each = tuple(c.double().cpu() for c in coefficients)
     for k in range(count):
-        given = tuple(c.mean(0) + widening * (c[k] - c.mean(0)) for c in each)
+        given = tuple(c.mean(0) + spread * (c[k] - c.mean(0)) for c in each)
         values, terms, record = source.evaluate(given, structure, grid)
         yield DensityField(
             kind="deformation",
@@ -35,5 +40,5 @@ def member_fields(source: Model, structure: Structure, grid: PeriodicGrid, widen
             one_centre=terms,
             reference=free_atoms.load().identifier,
             source=f"model {source.name}, member {k + 1} of {count}",
-            record={"model": source.name, "member": k, "widening": widening, **record},
+            record={"model": source.name, "member": k, "widening": spread, **record},
         )

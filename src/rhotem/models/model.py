@@ -8,13 +8,14 @@ from torch import nn
 
 from rhotem.models.encoders.nequip import ELEMENTS, Nequip, NequipSettings
 from rhotem.models.encoders.sevennet import Pretrained, SevenNetSettings
-from rhotem.models.graph import Graph
+from rhotem.models.graph import Graph, build_graph
 from rhotem.models.peers.halves import PeerEncoder, PeerReadout
 from rhotem.models.peers.networks import PeerSettings
 from rhotem.models.readouts.gated import Gated, GatedSettings
 from rhotem.models.readouts.spherical import Spherical, SphericalSettings
 from rhotem.models.spin import SpinHead
 from rhotem.models.target import Target, start_from_free_atoms, valence_table
+from rhotem.structure.model import Structure
 
 
 class ModelSettings(BaseModel):
@@ -104,6 +105,18 @@ class DensityModel(nn.Module):
         for other in self.others:  # summed up one by one: memory does not grow with the members
             total = tuple(a + b for a, b in zip(total, other(features, graph), strict=True))
         return tuple(c / self.settings.members for c in total)
+
+    def graph(self, structure: Structure) -> Graph:
+        """Edges of a structure as far as the encoder sees, on the device and in the precision of the weights.
+
+        Raises
+        ------
+        InputError
+            If the structure has no atoms, or atoms closer than 0.5 Å.
+        """
+        s, parameter = structure, next(self.parameters())
+        graph = build_graph(s.numbers, s.positions, s.cell, self.encoder.cutoff, s.charge)
+        return graph.to(parameter.device, parameter.dtype)
 
     def member_coefficients(self, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of every member, one tensor (members, N, functions, (lmax+1)²) per block."""

@@ -9,7 +9,6 @@ import torch
 
 from rhotem.core import InputError
 from rhotem.models.encoders.sevennet import Pretrained
-from rhotem.models.graph import build_graph
 from rhotem.models.model import DensityModel
 from rhotem.structure.model import Structure
 
@@ -113,9 +112,7 @@ def atom_features(model: DensityModel, structure: Structure) -> Array:
     Of a pretrained encoder the scalars of its first layers: what they say of a chemistry does not depend on whether it
     was trained on. Of others their scalars, which know the lengths of their tensors.
     """
-    parameter, encoder = next(model.parameters()), model.encoder
-    graph = build_graph(structure.numbers, structure.positions, structure.cell, encoder.cutoff, structure.charge)
-    graph = graph.to(parameter.device, parameter.dtype)
+    encoder, graph = model.encoder, model.graph(structure)
     with torch.no_grad():
         if isinstance(encoder, Pretrained):
             width = encoder.body.channels[0] * min(LAYERS, len(encoder.body.layers))

@@ -19,7 +19,6 @@ from rhotem.models.checkpoint import find_model, load_model
 from rhotem.models.fast_atoms import fast_coefficients, is_fast
 from rhotem.models.fast_repeats import find_repetition
 from rhotem.models.gated_field import on_gated_grid
-from rhotem.models.graph import build_graph
 from rhotem.models.grid import Kernel, counted_on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.peers.field import on_peer_grid
@@ -158,11 +157,10 @@ class Model:
             If there is a single member, no calibration, or an element was never trained on.
         """
         from rhotem.models.members import member_fields
-        from rhotem.models.uncertainty import load_calibration, widening
+        from rhotem.models.uncertainty import load_calibration
 
         _check_charge(structure)
-        spread = widening(self.model, load_calibration(self.path), structure)
-        return member_fields(self, structure, grid, spread)
+        return member_fields(self, structure, grid, load_calibration(self.path))
 
     def evaluate(
         self, given: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
@@ -292,11 +290,9 @@ def prepared(model: DensityModel, structure: Structure, members: bool = False) -
     MemoryLimitError
         If it does not fit into memory.
     """
-    parameter = next(model.parameters())
-    graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff, structure.charge)
     try:
         with torch.no_grad():
-            return (model.member_coefficients if members else model)(graph.to(parameter.device, parameter.dtype))
+            return (model.member_coefficients if members else model)(model.graph(structure))
     except RuntimeError as error:  # torch's word for it
         if "memory" not in str(error):
             raise

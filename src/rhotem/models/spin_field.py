@@ -9,7 +9,6 @@ import torch
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.labels.gpaw_settings import DftSettings, moments
 from rhotem.models.fast_grid import BlockOnGrid, add_block
-from rhotem.models.graph import build_graph
 from rhotem.models.grid import count_correction
 from rhotem.models.model import DensityModel
 from rhotem.models.spin import SpinHead
@@ -88,9 +87,7 @@ def spin_coefficients(
     model: DensityModel, structure: Structure, signs: npt.NDArray[np.float64]
 ) -> tuple[torch.Tensor, ...]:
     """Coefficients of m in float64 on the CPU, one tensor per block."""
-    parameter = next(model.parameters())
-    graph = build_graph(structure.numbers, structure.positions, structure.cell, model.encoder.cutoff, structure.charge)
-    graph = graph.to(parameter.device, parameter.dtype)
+    graph = model.graph(structure)
     with torch.no_grad():
-        found = spin_head(model, "")(model.encoder(graph), graph, torch.from_numpy(signs).to(parameter))
+        found = spin_head(model, "")(model.encoder(graph), graph, torch.from_numpy(signs).to(graph.vectors))
     return tuple(c.double().cpu() for c in found)

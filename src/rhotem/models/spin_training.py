@@ -14,11 +14,11 @@ from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.field import DensityField
 from rhotem.density.metrics import treat_near_nuclei
 from rhotem.models.dataset import Drawn, Label, Sample
-from rhotem.models.fast_points import LMAX, at_points
 from rhotem.models.graph import Graph, join
 from rhotem.models.loss import voxel_error
 from rhotem.models.model import DensityModel
 from rhotem.models.spin_field import magnetisation, moment_signs, spin_head
+from rhotem.models.watch import values_at
 
 #: Added to ∫|m| (µB) where an error is divided by it: cells whose moments vanish are to be learned, too.
 SMALLEST = 0.5
@@ -44,12 +44,8 @@ class SpinGoal:
 
     def error(self, coefficients: tuple[torch.Tensor, ...], model: DensityModel, drawn: Drawn) -> torch.Tensor:
         """Estimate of Σ|m̂ − m| / (Σ|m| + SMALLEST)."""
-        head = spin_head(model, "")
-        device, blocks = coefficients[0].device, head.blocks
-        if device.type == "cpu" and max(b.lmax for b in blocks) <= LMAX:
-            predicted = at_points(coefficients, blocks, drawn.points, self.sample.images, self.sample.owner)
-        else:
-            predicted = head.at_points(coefficients, self.sample.probes(drawn.points).to(device))
+        device = coefficients[0].device
+        predicted = values_at(spin_head(model, ""), coefficients, self.sample, drawn.points)
         return voxel_error(predicted, drawn.target.to(device), drawn.weight.to(device), self.scale)
 
 

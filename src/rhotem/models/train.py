@@ -226,7 +226,7 @@ class Trainer:
         given = self._read(features, graph, samples, members)
         voxel, potential = features.scalars.new_zeros(()), features.scalars.new_zeros(())
         for i, sample, own_given, d in zip(chosen, samples, given, drawn, strict=True):
-            predicted = values_at(self.model, own_given, sample, d.points)
+            predicted = values_at(self.model.readout, own_given, sample, d.points)
             error = voxel_error(predicted, d.target.to(self.device), d.weight.to(self.device), sample.scale)
             voxel = voxel + error / count
             potential_goal = self.targets[i]

@@ -135,31 +135,42 @@ def member_statistics(model: DensityModel, structure: Structure, grid: PeriodicG
     return mean, np.sqrt(np.maximum(squares / members - mean**2, 0.0) * members / (members - 1))
 
 
-def at_points(model: DensityModel, structure: Structure, points: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of the members at points (P, 3) in Å, e/Å³."""
+def at_points(
+    model: DensityModel, structure: Structure, points: Array, given: tuple[torch.Tensor, ...] | None = None
+) -> tuple[Array, Array]:
+    """Mean and standard deviation of the members at points (P, 3) in Å, e/Å³.
+
+    ``given``: coefficients of the members where they are known already (`prepared`).
+    """
     parameter = next(model.parameters())
     probes = make_probes(points, structure, *model.cutoffs[1:]).to(parameter.device, parameter.dtype)
     with torch.no_grad():
         if model.settings.members == 1:
             mean = model.readout.at_points(prepared(model, structure), probes).double().cpu().numpy()
             return mean, np.zeros_like(mean)
-        given = prepared(model, structure, members=True)
+        if given is None:
+            given = prepared(model, structure, members=True)
         each = [model.readout.at_points(tuple(c[k] for c in given), probes) for k in range(model.settings.members)]
         values = torch.stack(each).double().cpu().numpy()
     return values.mean(0), values.std(0, ddof=1)
 
 
-def widening(model: DensityModel, calibration: Calibration, structure: Structure) -> float:
+def widening(
+    model: DensityModel,
+    calibration: Calibration,
+    structure: Structure,
+    given: tuple[torch.Tensor, ...] | None = None,
+) -> float:
     """By how much the members of a structure are spread so that error bars of its potential hold.
 
     First their spread is brought to the size of the errors that they typically leave in such a structure, then it is
     widened by the factor that the projected potential of held-out labels needs. Without a spread, or of elements that
-    the model does not know, there is nothing to compare: the factor alone.
+    the model does not know, there is nothing to compare: the factor alone. ``given``: as `at_points`.
     """
     if model.settings.members == 1 or not set(structure.numbers.tolist()) <= set(model.settings.elements):
         return calibration.potential_factor
     points = np.random.default_rng(0).random((SAMPLED, 3)) @ structure.cell
-    mean, spread = at_points(model, structure, points)
+    mean, spread = at_points(model, structure, points, given)
     distance, nearest = nearest_atoms(structure, points)
     inputs = make_inputs(mean, spread, distance, calibration.bank.novelty(model, structure)[nearest])
     return calibration.potential_factor * error_over_spread(inputs, calibration.weights)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ class Watched:
         """Estimates of the columns `rhotem.models.log.MEASURED`."""
         with torch.no_grad():
             given = model(self.sample.graph.to(device))
-            predicted = values_at(model, given, self.sample, self.drawn.points).cpu()
+            predicted = values_at(model.readout, given, self.sample, self.drawn.points).cpu()
             error = float(voxel_error(predicted, self.drawn.target, self.drawn.weight, self.sample.scale))
             goal = self.potential
             potential = math.nan if goal is None else float(potential_error(given, goal.to(device)))
@@ -34,10 +35,10 @@ class Watched:
 
 
 def values_at(
-    model: DensityModel, given: tuple[torch.Tensor, ...], sample: Sample, points: npt.NDArray[np.float32]
+    readout: Any, given: tuple[torch.Tensor, ...], sample: Sample, points: npt.NDArray[np.float32]
 ) -> torch.Tensor:
-    """Δn at points of a structure, (P,) in e/Å³, from what a readout made of its atoms."""
+    """What a readout gives at points of a structure, (P,), from what it made of its atoms; compiled where it can be."""
     device = given[0].device
-    if model.readout.linear and device.type == "cpu" and max(b.lmax for b in model.readout.blocks) <= LMAX:
-        return at_points(given, model.readout.blocks, points, sample.images, sample.owner)
-    return model.readout.at_points(given, sample.probes(points).to(device))
+    if readout.linear and device.type == "cpu" and max(b.lmax for b in readout.blocks) <= LMAX:
+        return at_points(given, readout.blocks, points, sample.images, sample.owner)
+    return readout.at_points(given, sample.probes(points).to(device))

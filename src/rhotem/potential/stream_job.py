@@ -5,6 +5,7 @@ columns of Fourier coefficients along the beam meet Poisson's equation, a few ro
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,7 +138,7 @@ class StreamJob:
         return HalfPlane(self.grid)
 
     @cached_property
-    def _free(self):  # type: ignore[no-untyped-def]  # the function that free_atom_slices returns
+    def _free(self) -> Callable[[range], npt.NDArray]:
         atoms = self.density.structure
         return free_atom_slices(
             self.grid, atoms.numbers, atoms.positions, form_factor(self.parametrization), self.dtype

@@ -93,6 +93,12 @@ class PeerSuite(suite.PropertySuite):
         assert float(charged[-1].sum()) == pytest.approx(0.5)
 
 
+def pair(model: DensityModel, distance: float) -> float:
+    """Δn at a point beside Co, with O at a distance (Å) from it."""
+    atoms = ase.Atoms([27, 8], [[0, 0, 0], [distance, 0, 0]], cell=np.eye(3) * 30.0, pbc=True)
+    return float(suite.density(model, Structure(atoms), np.array([[0.5, 0.4, 0.3]]))[0])
+
+
 class TestSchnet(PeerSuite):
     name = "schnet"
 
@@ -104,13 +110,7 @@ class TestSchnet(PeerSuite):
         assert np.abs(np.diff(values)).max() < 0.6 * np.abs(np.diff(values[::2])).max()
 
     def test_atoms_crossing_the_encoder_cutoff(self, model):
-        point = np.array([[0.5, 0.4, 0.3]])
-
-        def at(distance: float) -> float:
-            atoms = ase.Atoms([27, 8], [[0, 0, 0], [distance, 0, 0]], cell=np.eye(3) * 30.0, pbc=True)
-            return float(suite.density(model, Structure(atoms), point)[0])
-
-        jump, whole = abs(at(3.9999) - at(4.0001)), abs(at(2.0) - at(4.0001))
+        jump, whole = abs(pair(model, 3.9999) - pair(model, 4.0001)), abs(pair(model, 2.0) - pair(model, 4.0001))
         assert jump < 2e-3 * whole
 
 
@@ -141,13 +141,8 @@ class TestChargE3Net(PeerSuite):
 
     def test_atoms_crossing_the_encoder_cutoff(self, model):
         """The jump that RhoTEM inherits: where this fails, docs/peers.md has to change."""
-        point = np.array([[0.5, 0.4, 0.3]])
-
-        def at(distance: float) -> float:
-            atoms = ase.Atoms([27, 8], [[0, 0, 0], [distance, 0, 0]], cell=np.eye(3) * 30.0, pbc=True)
-            return float(suite.density(model, Structure(atoms), point)[0])
-
-        assert abs(at(3.9999) - at(4.0001)) > 100 * abs(at(3.9997) - at(3.9999))
+        at = [pair(model, distance) for distance in (3.9997, 3.9999, 4.0001)]
+        assert abs(at[1] - at[2]) > 100 * abs(at[0] - at[1])
 
 
 def config(folder: Path, name: str, steps: int = 12) -> Config:

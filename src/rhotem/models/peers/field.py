@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import ase
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.core import PeriodicGrid, Progress, silent
 from rhotem.density.convert import evaluate_one_centre, one_centre_electrons
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.superpose import near_points
-from rhotem.models.gated_field import one_centre_parts
+from rhotem.models.gated_field import check_reached, nameless, one_centre_parts
 from rhotem.models.peers.evaluate import from_states
 from rhotem.models.peers.halves import TYPICAL, States, rounds
 from rhotem.models.radial import geometric_weight
@@ -87,11 +86,7 @@ def on_peer_grid(
     if terms:
         values = values - evaluate_one_centre(DensityField("deformation", structure, grid, values, one_centre=terms))
     weight = near_atoms(positions, grid, model.readout.cutoff)
-    if not weight.sum() > 0.0:
-        raise InputError(
-            f"model: none of the {grid.shape} grid points is within reach of an atom; use a finer grid than "
-            f"{grid.spacing.max():.1f} Å"
-        )
+    check_reached(weight, grid)
     missing = -structure.charge - grid.integrate(values) - sum(map(one_centre_electrons, terms))
     shift = missing / grid.integrate(weight)
     return PeerGrid(values + shift * weight, terms, missing, shift)
@@ -101,9 +96,7 @@ def peer_values(
     model: "DensityModel", given: States, positions: Array, grid: PeriodicGrid, progress: Progress = silent
 ) -> Array:
     """Δn of atoms at ``positions`` (N, 3) on a grid, everything on it; the charge is what the encoder was given."""
-    atoms = ase.Atoms(np.zeros(len(positions), dtype=int), positions, cell=grid.cell, pbc=True)
-    structure = Structure(atoms, charge=float(given[-1].double().sum()))
-    return on_peer_grid(model, given, structure, grid, progress=progress).values
+    return on_peer_grid(model, given, nameless(positions, given[-1], grid), grid, progress=progress).values
 
 
 def near_atoms(positions: Array, grid: PeriodicGrid, reach: float) -> Array:
