@@ -21,8 +21,8 @@ from rhotem.analysis.factors import factor_table
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
-from rhotem.models.dataset import Label, read_label
 from rhotem.models.source import Model
+from rhotem.models.training.dataset import Label, read_label
 from rhotem.models.uncertainty import fingerprint
 from rhotem.structure.orient import orient
 

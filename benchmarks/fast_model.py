@@ -14,10 +14,10 @@ from statistics import fmean, median
 from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import deformation_error, potential_error_ratio
 from rhotem.models.checkpoint import load_model
-from rhotem.models.config import DistilSettings
-from rhotem.models.distil import draw_structures
 from rhotem.models.grid import on_grid
 from rhotem.models.source import atom_coefficients
+from rhotem.models.training.config import DistilSettings
+from rhotem.models.training.distil import draw_structures
 from rhotem.structure.model import Structure
 from scaling import licoo2
 

@@ -10,10 +10,10 @@ import sys
 from statistics import fmean, median
 
 from rhotem.models.checkpoint import load_model
-from rhotem.models.config import read_config
-from rhotem.models.dataset import read_labels
 from rhotem.models.evaluate import evaluate
-from rhotem.models.split import split
+from rhotem.models.training.config import read_config
+from rhotem.models.training.dataset import read_labels
+from rhotem.models.training.split import split
 
 TITLES = {
     "family": "in family: prototype trained on, composition or ordering not",

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from rhotem.models.checkpoint import load_model
-from rhotem.models.dataset import Label, make_probes, read_label
 from rhotem.models.radial import Block
 from rhotem.models.tensor import part, solid_harmonics
+from rhotem.models.training.dataset import Label, make_probes, read_label
 
 VOXELS = 4000
 #: Ridge relative to the mean square of a column.

@@ -168,7 +168,7 @@ def around(positions, cell, atom, coefficients, ball, model):
     """Δn at points around an atom."""
     import torch
 
-    from rhotem.models.fast_points import at_points
+    from rhotem.models.fast.points import at_points
 
     blocks = model.model.readout.blocks
     reach = BALL + max(b.cutoff for b in blocks)
@@ -299,7 +299,7 @@ def main() -> None:
     parser.add_argument("--scheduler", help="Dask cluster for the slices")
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
-    from rhotem.models.fast_stream import stream
+    from rhotem.models.fast.stream import stream
     from rhotem.models.source import Model
     from rhotem.potential.stream import stream_potential
 

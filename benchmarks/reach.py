@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from rhotem.core import PeriodicGrid
-from rhotem.models.fast_encoder import FastEncoder
+from rhotem.models.fast.encoder import FastEncoder
 from rhotem.models.grid import on_grid
 from rhotem.models.source import Model, atom_coefficients
 from rhotem.structure.model import Structure

@@ -26,8 +26,8 @@ from rhotem.models.calibrate import (
     run_labels,
 )
 from rhotem.models.checkpoint import find_model
-from rhotem.models.dataset import Label
 from rhotem.models.novelty import atom_features, auroc, learn_from_features, of_structure
+from rhotem.models.training.dataset import Label
 from rhotem.models.uncertainty import CONSTANT, DISTANCE, conformal_factor, fingerprint, fit
 
 

@@ -11,13 +11,13 @@ import torch
 
 from rhotem.core import InputError
 from rhotem.density.harmonics import real_harmonics
-from rhotem.models import distil
 from rhotem.models.checkpoint import load_model, load_tensors, save_model
-from rhotem.models.config import Config, DistilSettings, read_config
-from rhotem.models.distil import Distillation, Metric, _radii, ask, draw_structures
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.radial import Block
-from rhotem.models.train import Trainer
+from rhotem.models.training import distil
+from rhotem.models.training.config import Config, DistilSettings, read_config
+from rhotem.models.training.distil import Distillation, Metric, _radii, ask, draw_structures
+from rhotem.models.training.trainer import Trainer
 from rhotem.structure.model import Structure
 
 BLOCKS = (Block(0.05, 0.8, 12, 4, 2.2), Block(0.6, 1.5, 4, 3, 4.0))

@@ -1,4 +1,4 @@
-"""The fast weights that come with the package: small, compiled, better than weights that saw labels only. test_shipped.py: right."""
+"""The fast weights that come with the package: small, compiled, better than weights that saw labels only."""
 
 import ase
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from rhotem.density.source import get_source
 from rhotem.models.checkpoint import SHIPPED, load_model, read_header, shipped_models
-from rhotem.models.fast_atoms import is_fast
+from rhotem.models.fast.atoms import is_fast
 from rhotem.models.source import Model, atom_coefficients
 from rhotem.structure.model import Structure
 

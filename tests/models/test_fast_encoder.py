@@ -8,9 +8,8 @@ import torch
 from ase.neighborlist import primitive_neighbor_list
 
 from rhotem.core import InputError
-from rhotem.models import fast_encoder
-from rhotem.models.fast_encoder import FastEncoder
-from rhotem.models.fast_neighbours import Neighbours, same_surroundings
+from rhotem.models.fast.encoder import FastEncoder
+from rhotem.models.fast.neighbours import Neighbours, same_surroundings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.source import atom_coefficients
 from rhotem.structure.model import Structure
@@ -61,7 +60,7 @@ def test_tiles_are_the_whole_and_threads_change_nothing(monkeypatch):
     model = small().double()
     whole = atom_coefficients(model, structure)
     encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
-    monkeypatch.setattr(fast_encoder, "LEAST", 100)
+    monkeypatch.setattr("rhotem.models.fast.encoder.LEAST", 100)
     assert encoder.needed(np.arange(len(structure))) > 110 * encoder.bytes_per_atom
     tiled = atom_coefficients(model, structure, memory=137 * encoder.bytes_per_atom)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)

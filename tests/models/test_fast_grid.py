@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rhotem.core import PeriodicGrid
-from rhotem.models.fast_grid import BlockOnGrid, add_block
+from rhotem.models.fast.grid import BlockOnGrid, add_block
 from rhotem.models.grid import counted_on_grid, on_grid
 from rhotem.models.model import ModelSettings, make_model
 from rhotem.models.radial import Block

@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from rhotem.core import InputError
-from rhotem.models import fast_encoder
 from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.encoders.sevennet import SHIPPED, Pretrained, SevenNetSettings, radial_functions
-from rhotem.models.fast_convolution import SPACING, spline_coefficients, spline_places
-from rhotem.models.fast_encoder import FastEncoder
-from rhotem.models.fast_sevennet import SevenNetStage
+from rhotem.models.fast.convolution import SPACING, spline_coefficients, spline_places
+from rhotem.models.fast.encoder import FastEncoder
+from rhotem.models.fast.sevennet import SevenNetStage
 from rhotem.models.graph import build_graph
 
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -113,7 +112,7 @@ def test_tiles_are_the_whole_and_equal_atoms_are_evaluated_once(monkeypatch):
     encoder = made(layers=1, dtype=torch.float32)
     structure = atoms((4, 4, 4), moved=0.03)
     fast = FastEncoder(encoder, structure.numbers, structure.positions, structure.cell.array)
-    monkeypatch.setattr(fast_encoder, "LEAST", 100)
+    monkeypatch.setattr("rhotem.models.fast.encoder.LEAST", 100)
     little = 150 * fast.bytes_per_atom
     assert fast.needed(np.arange(len(structure))) > little
     for a, b in zip(features(encoder, structure), features(encoder, structure, little), strict=True):

@@ -8,7 +8,7 @@ import pytest
 from rhotem.core import MemoryLimitError, PeriodicGrid
 from rhotem.density.convert import as_kind
 from rhotem.models.checkpoint import save_model
-from rhotem.models.fast_repeats import find_repetition
+from rhotem.models.fast.repeats import find_repetition
 from rhotem.models.model import ModelSettings, make_model
 from rhotem.models.source import Model
 from rhotem.structure.model import Structure

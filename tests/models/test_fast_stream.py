@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rhotem.core import InputError
-from rhotem.models.fast_stream import stream
+from rhotem.models.fast.stream import stream
 from rhotem.models.source import Model
 from rhotem.structure.model import Structure
 

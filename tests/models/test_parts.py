@@ -11,12 +11,12 @@ from rhotem.core import PeriodicGrid
 from rhotem.density.harmonics import real_harmonics
 from rhotem.models.graph import atom_pairs, probe_pairs
 from rhotem.models.grid import on_grid
-from rhotem.models.loss import plane_indices
 from rhotem.models.model import ModelSettings, make_model
 from rhotem.models.radial import Block, geometric_weight
 from rhotem.models.readouts.fourier import fourier, make_tables
 from rhotem.models.source import atom_coefficients
 from rhotem.models.tensor import coupling, couplings, part, solid_harmonics
+from rhotem.models.training.loss import plane_indices
 from rhotem.structure.model import Structure
 
 BLOCK = Block(0.07, 0.8, 9, 4, 2.2)

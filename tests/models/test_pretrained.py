@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from rhotem.models.dataset import make_probes
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.encoders.sevennet import SHIPPED, SevenNet
-from rhotem.models.fast_points import at_points
+from rhotem.models.fast.points import at_points
 from rhotem.models.graph import build_graph
 from rhotem.models.model import ModelSettings, make_model
+from rhotem.models.training.dataset import make_probes
 from rhotem.structure.model import Structure
 
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -140,9 +140,9 @@ def test_messages_of_scalars_are_the_same_by_atom_and_by_edge(atoms):
 
 def test_potential_error_is_that_of_the_analytic_coefficients(atoms):
     from rhotem.core import PeriodicGrid
-    from rhotem.models.dataset import Label
-    from rhotem.models.loss import plane_indices, potential_error, potential_target
     from rhotem.models.readouts.fourier import fourier, make_tables
+    from rhotem.models.training.dataset import Label
+    from rhotem.models.training.loss import plane_indices, potential_error, potential_target
 
     small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)
     model = make_model(ModelSettings(nequip=small))
@@ -161,7 +161,7 @@ def test_potential_error_is_that_of_the_analytic_coefficients(atoms):
 
 
 def test_compiled_points_agree_with_torch_in_value_and_gradient(atoms):
-    from rhotem.models.dataset import images_near_cell
+    from rhotem.models.training.dataset import images_near_cell
 
     small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)
     model = make_model(ModelSettings(nequip=small))

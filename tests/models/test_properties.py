@@ -10,7 +10,6 @@ import torch
 
 from rhotem.density.field import DensityField
 from rhotem.density.superpose import superpose
-from rhotem.models.dataset import make_probes
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
 from rhotem.models.encoders.sevennet import SevenNetSettings
@@ -20,6 +19,7 @@ from rhotem.models.interpret import populations
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.readouts.gated import GatedSettings, Gates
 from rhotem.models.source import atom_coefficients, prepared
+from rhotem.models.training.dataset import make_probes
 from rhotem.structure.model import Structure
 
 ELEMENTS = [3, 8, 27]

@@ -12,16 +12,16 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.field import DensityField
 from rhotem.models.checkpoint import load_model, load_tensors, save_model
-from rhotem.models.config import Config
-from rhotem.models.dataset import make_probes, read_label
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.evaluate import evaluate
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.novelty import NoveltyBank
 from rhotem.models.source import Model, prepared
 from rhotem.models.spin_field import magnetisation, spin_coefficients
-from rhotem.models.spin_training import treated_magnetisation
-from rhotem.models.train import Trainer
+from rhotem.models.training.config import Config
+from rhotem.models.training.dataset import make_probes, read_label
+from rhotem.models.training.spin import treated_magnetisation
+from rhotem.models.training.trainer import Trainer
 from rhotem.models.uncertainty import Calibration, fingerprint, load_calibration, save_calibration
 from rhotem.structure.model import Structure
 

@@ -10,13 +10,13 @@ from rhotem.density.convert import as_kind
 from rhotem.density.fourier import coefficients, free_atom_coefficients
 from rhotem.models.calibrate import calibrate
 from rhotem.models.checkpoint import save_model
-from rhotem.models.dataset import Label, make_sample
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.evaluate import evaluate_label
-from rhotem.models.fast_stream import stream
-from rhotem.models.loss import plane_indices, potential_target
+from rhotem.models.fast.stream import stream
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.source import Model
+from rhotem.models.training.dataset import Label, make_sample
+from rhotem.models.training.loss import plane_indices, potential_target
 from rhotem.structure.model import Structure
 
 CELL = np.array([[4.1, 0.0, 0.2], [0.3, 4.4, 0.0], [0.0, -0.2, 4.7]])

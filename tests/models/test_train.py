@@ -8,12 +8,12 @@ import pytest
 
 from rhotem.core import InputError
 from rhotem.models.checkpoint import load_model, load_tensors
-from rhotem.models.config import Config, read_config
-from rhotem.models.dataset import read_label, read_labels
 from rhotem.models.encoders.sevennet import SHIPPED
 from rhotem.models.evaluate import evaluate_label
-from rhotem.models.split import split
-from rhotem.models.train import Trainer
+from rhotem.models.training.config import Config, read_config
+from rhotem.models.training.dataset import read_label, read_labels
+from rhotem.models.training.split import split
+from rhotem.models.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")

@@ -22,11 +22,11 @@ from rhotem.models.calibrate import (
     new_parents,
 )
 from rhotem.models.checkpoint import save_model
-from rhotem.models.dataset import Label, read_labels
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.novelty import UNKNOWN, auroc, learn, learn_from_features, of_structure
 from rhotem.models.source import Model
+from rhotem.models.training.dataset import Label, read_labels
 from rhotem.models.uncertainty import (
     HALF_WIDTH,
     Calibration,

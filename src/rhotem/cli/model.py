@@ -154,9 +154,9 @@ def evaluate(
     check()
     from rhotem.models.calibrate import assess
     from rhotem.models.checkpoint import find_model, load_model
-    from rhotem.models.dataset import read_labels
     from rhotem.models.evaluate import evaluate as run
-    from rhotem.models.train import pick_device
+    from rhotem.models.training.dataset import read_labels
+    from rhotem.models.training.trainer import pick_device
     from rhotem.models.uncertainty import load_calibration, uncertainty_path
 
     loaded, _ = load_model(model, str(pick_device(device)))

@@ -66,7 +66,7 @@ def streamed_density(source: str, structure: "Structure", memory: float | None, 
             f"--source {source}: a potential larger than memory, or one made by a cluster, needs --source model or "
             "free-atoms; allow more --memory or use fewer repeats"
         )
-    from rhotem.models.fast_stream import stream
+    from rhotem.models.fast.stream import stream
     from rhotem.models.source import Model
 
     model = get_source(source, memory=memory, **options)

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from rhotem.core import InputError, Progress, silent
 from rhotem.labels.fingerprint import described, leaks
 from rhotem.models.checkpoint import find_model, load_model
-from rhotem.models.dataset import Label, read_labels
-from rhotem.models.loss import plane_indices
 from rhotem.models.model import DensityModel
 from rhotem.models.novelty import NoveltyBank, auroc, learn, of_structure
 from rhotem.models.readouts.fourier import fourier, make_tables
 from rhotem.models.source import prepared
+from rhotem.models.training.dataset import Label, read_labels
+from rhotem.models.training.loss import plane_indices
 from rhotem.models.uncertainty import (
     COLUMNS,
     CONSTANT,

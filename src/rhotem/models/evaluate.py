@@ -7,12 +7,12 @@ from typing import Any
 
 from rhotem.core import Progress, silent
 from rhotem.density.metrics import Scores, score
-from rhotem.models.dataset import Label
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.source import prepared
-from rhotem.models.spin_training import spin_accuracy
 from rhotem.models.target import as_deformation
+from rhotem.models.training.dataset import Label
+from rhotem.models.training.spin import spin_accuracy
 
 #: Numbers that are averaged over structures.
 AVERAGED = ("nmae_valence_percent", "deformation_error", "potential_error_ratio", "free_atom_nmae_percent")

@@ -1,6 +1,6 @@
 """Coefficients of atoms into values on a periodic grid, atom by atom: memory does not grow with the structure.
 
-On a CPU by the compiled kernel of `rhotem.models.fast_grid`; elsewhere, and as its reference, in plain PyTorch.
+On a CPU by the compiled kernel of `rhotem.models.fast.grid`; elsewhere, and as its reference, in plain PyTorch.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 
 from rhotem.core import PeriodicGrid, Progress, silent
 from rhotem.density.superpose import near_points
-from rhotem.models.fast_grid import LMAX, BlockOnGrid, add_block
+from rhotem.models.fast.grid import LMAX, BlockOnGrid, add_block
 from rhotem.models.gated_field import gated_values
 from rhotem.models.model import DensityModel
 from rhotem.models.peers.field import peer_values
@@ -85,7 +85,7 @@ def count_correction(
     block : Block
     coefficients : (N, functions, (lmax+1)²) array
     sampled : (N, 2) array
-        Grid integrals of every atom's density and of its widest function G (`rhotem.models.fast_grid.add_block`).
+        Grid integrals of every atom's density and of its widest function G (`rhotem.models.fast.grid.add_block`).
     """
     missing = coefficients[:, :, 0] @ block.electrons - sampled[:, 0]
     seen = sampled[:, 1] > 0.0  # else the grid is too coarse to see the atom

@@ -16,8 +16,8 @@ from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.positive import make_positive, negative_part
 from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import find_model, load_model
-from rhotem.models.fast_atoms import fast_coefficients, is_fast
-from rhotem.models.fast_repeats import find_repetition
+from rhotem.models.fast.atoms import fast_coefficients, is_fast
+from rhotem.models.fast.repeats import find_repetition
 from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.grid import Kernel, counted_on_grid
 from rhotem.models.model import DensityModel

@@ -8,7 +8,7 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.labels.gpaw_settings import DftSettings, moments
-from rhotem.models.fast_grid import BlockOnGrid, add_block
+from rhotem.models.fast.grid import BlockOnGrid, add_block
 from rhotem.models.grid import count_correction
 from rhotem.models.model import DensityModel
 from rhotem.models.spin import SpinHead

@@ -13,11 +13,11 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.models.checkpoint import load_tensors, save_tensors, write_json
-from rhotem.models.dataset import make_probes
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.novelty import NoveltyBank
 from rhotem.models.source import prepared
+from rhotem.models.training.dataset import make_probes
 from rhotem.structure.model import Structure
 
 #: Share of errors that an interval shall cover, and half-width of a Gaussian's interval of that share over its σ.

@@ -15,14 +15,14 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.models.checkpoint import load_model
-from rhotem.models.config import Config
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.peers.evaluate import at_points
 from rhotem.models.peers.field import near_atoms
 from rhotem.models.peers.halves import TYPICAL
 from rhotem.models.peers.networks import make_peer
 from rhotem.models.source import Model, prepared
-from rhotem.models.train import Trainer
+from rhotem.models.training.config import Config
+from rhotem.models.training.trainer import Trainer
 from rhotem.structure.model import Structure
 
 _spec = importlib.util.spec_from_file_location("models_suite", Path(__file__).parents[1] / "suite.py")
@@ -160,7 +160,7 @@ def config(folder: Path, name: str, steps: int = 12) -> Config:
 
 @pytest.fixture(scope="module")
 def labels():
-    from rhotem.models.dataset import read_label
+    from rhotem.models.training.dataset import read_label
 
     return [read_label(path) for path in sorted(DEMO.glob("*.npz"), key=lambda p: p.stat().st_size)[:4]]
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from rhotem.models.encoders.nequip import Nequip
-from rhotem.models.fast_products import atom_kernel, atom_tables, directions, edge_kernel, edge_tables
-from rhotem.models.fast_stage import States, Surroundings
+from rhotem.models.fast.products import atom_kernel, atom_tables, directions, edge_kernel, edge_tables
+from rhotem.models.fast.stage import States, Surroundings
 from rhotem.models.radial import bessel, end_function
 from rhotem.models.tensor import invariants, size
 
@@ -21,7 +21,7 @@ def nequip_start(encoder: Nequip, numbers: torch.Tensor, charge: float) -> State
 
 
 class NequipStage:
-    """One layer; see `rhotem.models.fast_stage.Stage`.
+    """One layer; see `rhotem.models.fast.stage.Stage`.
 
     States: "scalars", "hidden" (what is sent on; not after the last layer) and "kept", the tensors of all layers so
     far. Before the first layer "hidden" is "kept", the given tensors, or there is neither.

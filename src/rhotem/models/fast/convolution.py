@@ -1,6 +1,6 @@
 """Convolution of SevenNet, compiled: radial weights from a table, messages summed atom by atom.
 
-Even and odd parts (`rhotem.models.fast_sevennet`) lie side by side, K channels each; a path whose l1 + l2 + l3 is odd
+Even and odd parts (`rhotem.models.fast.sevennet`) lie side by side, K channels each; a path whose l1 + l2 + l3 is odd
 makes odd features of even ones, and even ones of odd ones.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from rhotem.models.fast_products import FAST
+from rhotem.models.fast.products import FAST
 
 #: Spacing of the knots of radial weights in Å, and knots beyond both ends, where an end condition is forgotten.
 SPACING, BEYOND = 0.01, 16
@@ -48,7 +48,7 @@ def convolution_kernel(l1: int, channels: int, copies: int) -> Callable[..., Non
         ``edges``: starts (n + 1,) and rows (E,) of ``sent`` (M, …), where l1 starts at ``column``, [m1, copy, K];
         ``table`` (M, paths·K), ``cells`` (E,), ``factors`` (E, 4): radial weights; ``matrices`` (E, …), from column
         ``at`` on: harmonics coupled, [path, m3, m1]; ``paths`` (P,): their l3; ``places`` (P, copies, 3): see
-        `rhotem.models.fast_sevennet`.
+        `rhotem.models.fast.sevennet`.
         """
         starts, source = edges
         atoms = len(starts) - 1

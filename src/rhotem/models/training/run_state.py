@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from rhotem.core import InputError
 from rhotem.models.checkpoint import load_tensors, save_tensors, write_json
-from rhotem.models.log import trim
+from rhotem.models.training.log import trim
 
 if TYPE_CHECKING:
-    from rhotem.models.train import Trainer
+    from rhotem.models.training.trainer import Trainer
 
 
 def save_state(run: "Trainer") -> None:

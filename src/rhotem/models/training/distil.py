@@ -21,12 +21,12 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import G_MAX
 from rhotem.labels.sampler import draw
 from rhotem.models.checkpoint import find_model, load_model, load_tensors, save_tensors
-from rhotem.models.config import DistilSettings
 from rhotem.models.graph import Graph, build_graph, join
 from rhotem.models.model import DensityModel
 from rhotem.models.radial import Block
 from rhotem.models.source import prepared
-from rhotem.models.split import Split
+from rhotem.models.training.config import DistilSettings
+from rhotem.models.training.split import Split
 from rhotem.models.uncertainty import fingerprint
 from rhotem.structure.model import Structure
 

@@ -18,10 +18,10 @@ from rhotem.core import Progress, silent
 from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.encoders.nequip import Nequip
 from rhotem.models.encoders.sevennet import Pretrained
-from rhotem.models.fast_neighbours import Neighbours, same_surroundings
-from rhotem.models.fast_nequip import NequipStage, nequip_start
-from rhotem.models.fast_sevennet import SevenNetStage, pretrained_start
-from rhotem.models.fast_stage import Stage, States, Surroundings
+from rhotem.models.fast.neighbours import Neighbours, same_surroundings
+from rhotem.models.fast.nequip import NequipStage, nequip_start
+from rhotem.models.fast.sevennet import SevenNetStage, pretrained_start
+from rhotem.models.fast.stage import Stage, States, Surroundings
 
 #: Edges a thread works on at once: what they need should stay in its cache.
 EDGES_AT_ONCE = 1000

@@ -1,4 +1,4 @@
-"""What one layer of an encoder is to `rhotem.models.fast_encoder`: from what atoms know to what they know after it."""
+"""What one layer of an encoder is to `rhotem.models.fast.encoder`: from what atoms know to what they know after it."""
 
 from dataclasses import dataclass
 from typing import Protocol

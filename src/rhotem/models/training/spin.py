@@ -13,12 +13,12 @@ from rhotem.core import InputError
 from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.field import DensityField
 from rhotem.density.metrics import treat_near_nuclei
-from rhotem.models.dataset import Drawn, Label, Sample
 from rhotem.models.graph import Graph, join
-from rhotem.models.loss import voxel_error
 from rhotem.models.model import DensityModel
 from rhotem.models.spin_field import magnetisation, moment_signs, spin_head
-from rhotem.models.watch import values_at
+from rhotem.models.training.dataset import Drawn, Label, Sample
+from rhotem.models.training.loss import voxel_error
+from rhotem.models.training.watch import values_at
 
 #: Added to ∫|m| (µB) where an error is divided by it: cells whose moments vanish are to be learned, too.
 SMALLEST = 0.5

@@ -16,22 +16,22 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import valence_electrons
 from rhotem.labels.splits import unit_hash
 from rhotem.models.checkpoint import find_model, halved, load_model, save_model, write_json
-from rhotem.models.config import Config
-from rhotem.models.dataset import Label, Sample, make_sample, read_labels
-from rhotem.models.distil import Distillation
 from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.encoders.sevennet import SHIPPED as PRETRAINED
 from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.evaluate import evaluate_label, overall
 from rhotem.models.graph import Graph, join
-from rhotem.models.log import LOSSES, MEASURED, append, learning_curve
-from rhotem.models.loss import PotentialTarget, potential_error, potential_target, voxel_error
 from rhotem.models.model import DensityModel, make_model
-from rhotem.models.run_state import load_state, save_state
-from rhotem.models.spin_training import SpinTraining
-from rhotem.models.split import Split, split
+from rhotem.models.training.config import Config
+from rhotem.models.training.dataset import Label, Sample, make_sample, read_labels
+from rhotem.models.training.distil import Distillation
+from rhotem.models.training.log import LOSSES, MEASURED, append, learning_curve
+from rhotem.models.training.loss import PotentialTarget, potential_error, potential_target, voxel_error
+from rhotem.models.training.run_state import load_state, save_state
+from rhotem.models.training.spin import SpinTraining
+from rhotem.models.training.split import Split, split
+from rhotem.models.training.watch import Watched, values_at
 from rhotem.models.uncertainty import load_calibration, save_calibration, uncertainty_path
-from rhotem.models.watch import Watched, values_at
 
 
 class Trainer:

@@ -27,9 +27,9 @@ from rhotem.models.encoders.sevennet import (
     radial_functions,
     radial_network,
 )
-from rhotem.models.fast_convolution import BEYOND, SPACING, convolution_kernel, spline_coefficients, spline_places
-from rhotem.models.fast_products import directions
-from rhotem.models.fast_stage import States, Surroundings
+from rhotem.models.fast.convolution import BEYOND, SPACING, convolution_kernel, spline_coefficients, spline_places
+from rhotem.models.fast.products import directions
+from rhotem.models.fast.stage import States, Surroundings
 from rhotem.models.graph import CLOSEST
 from rhotem.models.tensor import part, size
 
@@ -61,7 +61,7 @@ class _Group(NamedTuple):
 
 
 class SevenNetStage:
-    """One layer of SevenNet; see `rhotem.models.fast_stage.Stage`.
+    """One layer of SevenNet; see `rhotem.models.fast.stage.Stage`.
 
     States: "x", features (N, …), l by l [m, even and odd, K], without odd ones after the first layer; "scalars", of the
     trained layers; after the last layer instead of x "kept", the tensors given to the trained layers.

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rhotem.models.dataset import Drawn, Sample
-from rhotem.models.fast_points import LMAX, at_points
-from rhotem.models.loss import PotentialTarget, potential_error, voxel_error
+from rhotem.models.fast.points import LMAX, at_points
 from rhotem.models.model import DensityModel
+from rhotem.models.training.dataset import Drawn, Sample
+from rhotem.models.training.loss import PotentialTarget, potential_error, voxel_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Watched:
     free_atom_nmae_percent: float
 
     def measure(self, model: DensityModel, device: torch.device) -> tuple[float, float, float, float]:
-        """Estimates of the columns `rhotem.models.log.MEASURED`."""
+        """Estimates of the columns `rhotem.models.training.log.MEASURED`."""
         with torch.no_grad():
             given = model(self.sample.graph.to(device))
             predicted = values_at(model.readout, given, self.sample, self.drawn.points).cpu()

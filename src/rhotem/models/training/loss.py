@@ -9,9 +9,9 @@ from rhotem.core import PeriodicGrid
 from rhotem.density.fourier import free_atom_coefficients
 from rhotem.density.harmonics import real_harmonics
 from rhotem.density.metrics import G_MAX
-from rhotem.models.dataset import Label
 from rhotem.models.radial import Block
 from rhotem.models.target import Target
+from rhotem.models.training.dataset import Label
 
 
 @dataclass(frozen=True, eq=False)

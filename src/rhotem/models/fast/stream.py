@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.stream import StreamedDensity
-from rhotem.models.fast_grid import BlockOnGrid, add_block
+from rhotem.models.fast.grid import BlockOnGrid, add_block
 from rhotem.models.source import Model, SharpTerms, atom_coefficients
 from rhotem.structure.model import Structure
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.labels.splits import read_split
-from rhotem.models.config import DataSettings
-from rhotem.models.dataset import Label
+from rhotem.models.training.config import DataSettings
+from rhotem.models.training.dataset import Label
 
 
 @dataclass(frozen=True)

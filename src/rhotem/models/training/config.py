@@ -97,7 +97,7 @@ class TrainSettings(BaseModel):
 
 
 class DistilSettings(BaseModel):
-    """A model to learn from, on structures without labels (`rhotem.models.distil`).
+    """A model to learn from, on structures without labels (`rhotem.models.training.distil`).
 
     Parameters
     ----------

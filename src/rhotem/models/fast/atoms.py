@@ -8,7 +8,7 @@ import torch
 
 from rhotem.core import Progress, silent
 from rhotem.models.encoders.base import AtomFeatures
-from rhotem.models.fast_encoder import FastEncoder
+from rhotem.models.fast.encoder import FastEncoder
 from rhotem.models.model import DensityModel
 from rhotem.models.readouts.spherical import Spherical
 from rhotem.structure.model import Structure
