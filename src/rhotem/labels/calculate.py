@@ -14,6 +14,7 @@ from rhotem.labels.deformation import deformation_density
 from rhotem.labels.gpaw_settings import dft_atoms, is_spin_polarised, parameters, require_gpaw, setups
 from rhotem.labels.job import Job
 from rhotem.labels.record import LabelRecord
+from rhotem.labels.start import begin
 
 #: What is changed when self-consistency fails, in this order: careful mixing; a wider Fermi function on top; and
 #: for magnetic cells a start from half the moments, which lets low-spin solutions be found.
@@ -91,6 +92,7 @@ def run_once(
     spin = is_spin_polarised(structure, settings)
     start = time.time()
     calculator = require_gpaw().GPAW(txt=log, **(parameters(structure, settings) | changes))
+    begin(calculator, atoms, settings)
     atoms.calc = calculator
     energy = atoms.get_potential_energy()
     local = atoms.get_magnetic_moments() if spin else np.zeros(len(atoms))

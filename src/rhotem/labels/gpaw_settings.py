@@ -16,6 +16,9 @@ HUBBARD_U = {"Co": 3.32, "Fe": 5.3, "Mn": 3.9, "Ni": 6.2, "V": 3.25}
 #: Ferromagnetic starting moments in Bohr magnetons; cells without any of these elements are run spin-paired.
 START_MOMENTS = {"Co": 0.6, "Fe": 4.0, "Mn": 3.8, "Ni": 1.5, "V": 2.0, "Ti": 0.3}
 
+#: Å; a larger rms displacement of a start brings atoms on top of each other.
+LARGEST_DISPLACEMENT = 0.3
+
 #: The one sentence that repairs a missing GPAW.
 INSTALL_HINT = "install it with  CC=g++ CXX=g++ pip install 'rhotem[gpaw]'  (needs a C compiler and the libxc headers)"
 
@@ -48,6 +51,12 @@ class DftSettings:
         Total charge in e added to that of the structure.
     setups : dict
         PAW data sets by element other than the default (e.g. ``{"Mn": "7"}``); combined with U.
+    start_displacement : float
+        Å rms along every axis by which atoms are displaced in the first ten self-consistency steps
+        (`rhotem.labels.start`); 0 starts from the structure itself. Open d shells converge to lower states from 0.1.
+        The point group is then not used, in k-points or density: the state may have less symmetry than the atoms.
+    start_seed : int
+        Which displacements.
 
     Raises
     ------
@@ -67,6 +76,8 @@ class DftSettings:
     max_iterations: int = 120
     charge: float = 0.0
     setups: dict[str, str] = field(default_factory=dict)
+    start_displacement: float = 0.0
+    start_seed: int = 1
 
     def __post_init__(self) -> None:
         positive = ("ecut", "kpt_density", "fermi_width", "density_convergence", "eigenstate_convergence")
@@ -75,6 +86,12 @@ class DftSettings:
                 raise InputError(f"DFT settings: {name} must be positive, got {getattr(self, name)}")
         if self.kpts is not None and (len(self.kpts) != 3 or min(self.kpts) < 1):
             raise InputError(f"DFT settings: kpts must be three positive integers, got {self.kpts}")
+        if not 0 <= self.start_displacement <= LARGEST_DISPLACEMENT:
+            raise InputError(
+                f"DFT settings: start_displacement must be 0 to {LARGEST_DISPLACEMENT} Å, got {self.start_displacement}"
+            )
+        if not isinstance(self.start_seed, int) or self.start_seed < 0:
+            raise InputError(f"DFT settings: start_seed must be a whole number from 0 on, got {self.start_seed}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionary for records and hashes."""
@@ -127,7 +144,7 @@ def parameters(structure: Structure, settings: DftSettings) -> dict[str, Any]:
         },
         "setups": setups(structure, settings),
         "spinpol": is_spin_polarised(structure, settings),
-        "symmetry": {"point_group": True},
+        "symmetry": {"point_group": not settings.start_displacement},
         "maxiter": settings.max_iterations,
     }
     charge = structure.charge + settings.charge

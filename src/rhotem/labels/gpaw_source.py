@@ -16,6 +16,7 @@ from rhotem.core import ConvergenceError, InputError, PeriodicGrid, Progress, si
 from rhotem.core.provenance import file_sha256, versions
 from rhotem.density.field import DensityField
 from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, make_calculator, moments, parameters, require_gpaw
+from rhotem.labels.start import begin
 from rhotem.structure.model import Structure
 
 #: Plane-wave cutoff in eV of densities that go straight into a picture. Labels are made with 400, which misses up to
@@ -118,6 +119,7 @@ def run(structure: Structure, settings: DftSettings, log: str | None = None, pro
             warnings.filterwarnings(
                 "ignore", message=r"\s*(Initial realspace grid|Using symmetrized grid|Using OMP_NUM)"
             )
+            begin(calculation, atoms, settings)
             calculation.calculate(atoms, ["energy"])
     except gpaw.KohnShamConvergenceError as error:
         raise ConvergenceError(
@@ -184,6 +186,8 @@ def structure_key(structure: Structure, settings: DftSettings) -> str:
         "parameters": parameters(structure, settings),
         "gpaw": require_gpaw().__version__,
     }
+    if settings.start_displacement:
+        content["start"] = [settings.start_displacement, settings.start_seed]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -65,8 +65,8 @@ class Plan(BaseModel):
     """What `rhotem labels run` does.
 
     ``output`` is the directory of records; relative paths are relative to the plan. Recipes come first, then files,
-    then ``records`` (directories of labels, calculated again), then trajectories, then the sampler; jobs run in that
-    order.
+    then ``records`` (label files or directories, calculated again), then trajectories, then the sampler; jobs run in
+    that order.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -179,12 +179,13 @@ def _listed(output: Path) -> list[Job]:
 
 
 def _structures_in(folder: Path) -> Iterator[Structure]:
-    """Structures of the label files of a directory, named as they were."""
+    """Structures of a label file, or those of a directory, named as they were."""
     from rhotem.labels.record import read_record
+    from rhotem.labels.store import named
 
     names = ("name", "prototype", "composition", "ordering", "family", "recipe", "phases")
-    for path in sorted(folder.glob("[!.]*.npz")):
-        record = read_record(path)
+    for path in sorted(folder.glob("[!.]*.npz")) if folder.is_dir() else [folder]:
+        record = named(read_record(path), path)
         info = {key: record.meta[key] for key in names if key in record.meta}
         yield Structure(record.structure.atoms, charge=record.structure.charge, info=info)
 

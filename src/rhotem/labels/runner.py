@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rhotem.core import InputError, RhoTEMError
+from rhotem.core import RhoTEMError
 from rhotem.core.progress import Progress, silent
+from rhotem.core.tasks import connect
 from rhotem.labels.claims import is_held
 from rhotem.labels.job import Job
 from rhotem.labels.worker import DONE, FAILED, TAKEN, fail
@@ -154,10 +155,6 @@ def wanted(directory: Path, job: Job, retry_failed: bool = False) -> Outcome | N
 def _run_on_cluster(
     directory: Path, jobs: list[Job], scheduler: str, limits: tuple[float, int, bool], progress: Progress
 ) -> dict[Outcome, int]:
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise InputError("--scheduler needs Dask: pip install distributed, or leave it out to run here") from error
     time_limit, attempts, retry_failed = limits
     counts: dict[Outcome, int] = {}
     todo = []
@@ -167,12 +164,14 @@ def _run_on_cluster(
             todo.append(job)
         else:
             counts[outcome] = counts.get(outcome, 0) + 1
-    with Client(scheduler) as client:
+    with connect(scheduler, directory) as client:
+        from distributed import as_completed
+
         futures = [
             client.submit(run_job, directory, job.to_json(), time_limit, attempts, key=f"label-{job.id}", priority=-i)
             for i, job in enumerate(todo)
         ]
-        for number, (_, outcome) in enumerate(as_completed(futures, with_results=True)):
+        for number, (_, outcome) in enumerate(as_completed(futures, loop=client.loop, with_results=True)):
             counts[outcome] = counts.get(outcome, 0) + 1
             progress(outcome, number + 1, len(todo))
     return counts
