@@ -7,6 +7,7 @@ import typer
 
 from rhotem.cli.options import COMPUTING
 from rhotem.core import InputError, PeriodicGrid
+from rhotem.core.tasks import PROGRAM
 
 if TYPE_CHECKING:
     from rhotem.density.stream import StreamedDensity
@@ -23,8 +24,8 @@ SchedulerOption = Annotated[
 
 #: Largest step in Å of the grid of the smooth part of a streamed density.
 SPACING = 0.2
-#: Bytes that Python with its libraries takes, and planes that building slices in memory holds besides them.
-PROGRAM, PLANES = 5e8, 40
+#: Planes that building slices in memory holds besides them.
+PLANES = 40
 
 
 def is_streamed(grid: PeriodicGrid, output: Path, memory: float | None, scheduler: str | None) -> bool:

@@ -15,6 +15,8 @@ from rhotem.core.progress import Progress, silent
 Run = Callable[[str, int, str], list[Any]]
 #: Seconds to wait for the scheduler.
 PATIENCE = 20
+#: Bytes that Python with its libraries and the weights of a model take, beside what any of this holds.
+PROGRAM = 5e8
 
 
 @contextmanager
@@ -55,14 +57,23 @@ def pieces(job: object, folder: Path, scheduler: str | None = None, progress: Pr
     path = folder / f"job-{uuid4().hex}.pickle"
     with open(path, "wb") as stream:
         pickle.dump(job, stream, protocol=pickle.HIGHEST_PROTOCOL)
-    client = _connect(scheduler, path)
-    try:
+    with connect(scheduler, path) as client:
         yield lambda method, number, label: _spread(client, path, (method, number, label), progress)
-    finally:
-        client.close()
 
 
-def _connect(scheduler: str, path: Path) -> Any:
+@contextmanager
+def connect(scheduler: str, path: Path) -> Iterator[Any]:
+    """A `distributed.Client` of an existing cluster whose workers see ``path``; closed at the end.
+
+    Loops of its futures need ``loop=client.loop``: it is not made the default client.
+
+    Raises
+    ------
+    InputError
+        If nothing answers there, it has no workers, or workers do not see ``path``.
+    MissingDependencyError
+        If Dask is not installed.
+    """
     try:
         from distributed import Client
     except ImportError:
@@ -73,13 +84,17 @@ def _connect(scheduler: str, path: Path) -> Any:
         client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
-    seen = client.run(path.exists)
-    if not all(seen.values()) or not seen:
+    try:
+        seen = client.run(path.exists)
+        if not seen:
+            raise InputError(f"--scheduler {scheduler}: it has no workers; start some, or leave it out to run here")
+        if blind := ", ".join(worker for worker, sees in seen.items() if not sees):
+            raise InputError(
+                f"--scheduler {scheduler}: workers {blind} do not see {path}; write to a folder shared by all"
+            )
+        yield client
+    finally:
         client.close()
-        blind = ", ".join(worker for worker, sees in seen.items() if not sees)
-        what = f"workers {blind} do not see {path.parent}; write to a folder shared by all" if seen else "no workers"
-        raise InputError(f"--scheduler {scheduler}: {what}")
-    return client
 
 
 def _spread(client: Any, path: Path, stage: tuple[str, int, str], progress: Progress) -> list[Any]:

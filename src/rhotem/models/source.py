@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
+from rhotem.core.tasks import PROGRAM
 from rhotem.density import free_atoms
 from rhotem.density.convert import evaluate_one_centre
 from rhotem.density.field import DensityField, OneCentre
@@ -30,8 +31,6 @@ from rhotem.structure.vacuum import widest_gap
 
 #: Radii of one-centre parts, and the empty gap (Å) from which a cell counts as a slab.
 RADII, VACUUM = 160, 6.0
-#: Bytes that Python with its libraries and the weights take.
-PROGRAM = 5e8
 #: Atoms up to which an analytic density is checked for negative values unasked.
 REPORTED = 200
 
