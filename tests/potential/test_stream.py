@@ -12,7 +12,8 @@ from rhotem.density.stream import streamed
 from rhotem.potential import build_potential
 from rhotem.potential import stream as module
 from rhotem.potential.files import read_potential
-from rhotem.potential.stream import stream_potential
+from rhotem.potential.stream import potential_stream, stream_potential
+from rhotem.potential.stream_read import open_potential
 from rhotem.potential.stream_sharp import Gaussians, Splitter, add_to_plane
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
@@ -65,6 +66,27 @@ def test_sharp_parts_stream_to_the_same_slices(tmp_path):
     # coefficients that the multislice uses
     difference, own = (np.fft.fft2(a)[:, :10, :10] for a in (got - memory, share))
     assert np.abs(difference).max() < 1e-4 * np.abs(own).max()
+
+
+@pytest.mark.parametrize("one_centre", [False, True])
+def test_displaced_atoms_and_a_smeared_density_stream_to_the_same_slices(tmp_path, one_centre):
+    """Frozen phonons: two configurations from one preparation, against those made in memory."""
+    density, grid = field(one_centre), PeriodicGrid(CELL, (60, 60, 6))
+    cell, msd = ImagingCell.from_orthogonal(density.structure), 0.012
+    rng = np.random.default_rng(5)
+    limit = 1e-3 if one_centre else 1e-9
+    how = {"precision": "double", "deformation_msd": msd, "oversampling": 2}
+    with potential_stream(streamed(density), grid, tmp_path / "v.zarr", **how) as write:
+        for number in range(2):
+            moved = rng.normal(0.0, np.sqrt(msd), (2, 3))
+            got = open_potential(write(tmp_path / f"{number}.zarr", moved))
+            options = {"displacements": moved, "precision": "double"}
+            memory = build_potential(cell, grid, density, deformation_msd=msd, **options)
+            share = memory.array - build_potential(cell, grid, **options).array
+            assert np.abs(np.asarray(got.array) - memory.array).max() < limit * np.abs(share).max()
+            assert got.record["displaced"] and got.wave_grid == (30, 30)
+            assert got.record["deformation_msd_A2"] == memory.record["deformation_msd_A2"]
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["0.zarr", "1.zarr"]
 
 
 def test_small_blocks_change_nothing(tmp_path, monkeypatch):

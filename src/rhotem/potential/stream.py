@@ -11,7 +11,7 @@ part is therefore exact; no boundary condition and no cut-off enters.
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,10 +29,16 @@ from rhotem.potential.stream_sharp import AT_ONCE
 
 #: Bytes for a block of planes or rows where nothing else is asked for.
 BLOCK = 2.56e8
+#: Pixels of a chunk and axis: windows of a slice are read without all of it.
+CHUNK = 1024
 #: Bytes of an atom's Gaussians, short and wide.
 SHARP = 8.0 * 31 * 35
 #: A smooth density is refused on a coarser grid than this (Å): its compensating charges would be too wide.
 COARSEST = 0.5
+
+
+#: Writes the slices of atoms at rest (None) or displaced by (N, 3) Å to a path, and returns it.
+Writer = Callable[[Path, npt.NDArray[np.float64] | None], Path]
 
 
 def stream_potential(
@@ -77,12 +83,58 @@ def stream_potential(
     MemoryLimitError
         If not even a few planes fit.
     """
-    _check(density, grid)
     target = Path(path)
-    atoms = density.structure
+    with potential_stream(
+        density,
+        grid,
+        target,
+        parametrization=parametrization,
+        memory_limit=memory_limit,
+        precision=precision,
+        scheduler=scheduler,
+        progress=progress,
+    ) as write:
+        return write(target, None)
+
+
+@contextmanager
+def potential_stream(
+    density: StreamedDensity,
+    grid: PeriodicGrid,
+    beside: Path,
+    *,
+    parametrization: str | FormFactor = "pbe",
+    deformation_msd: float = 0.0,
+    oversampling: int = 1,
+    memory_limit: float | None = None,
+    precision: Precision = "single",
+    scheduler: str | None = None,
+    progress: Progress = silent,
+) -> Iterator[Writer]:
+    """A writer of potentials of one density, for frozen phonons: what the displacements do not change is made once.
+
+    Parameters
+    ----------
+    density, grid, parametrization, memory_limit, precision, scheduler, progress
+        As `stream_potential`.
+    beside : Path
+        Scratch files lie beside it until the block ends.
+    deformation_msd : float
+        ⟨u²⟩ in Å² along one axis: the deformation density is smeared by exp(−2π²g²⟨u²⟩), the free atoms are displaced
+        exactly, as `rhotem.potential.slices.build_potential` does with deformation_phonons="averaged".
+    oversampling : int
+        How many times finer ``grid`` is, across the beam, than that of the waves.
+
+    Yields
+    ------
+    Writer
+    """
+    _check(density, grid)
+    if oversampling < 1 or any(n % oversampling for n in grid.shape[:2]):
+        raise InputError(f"oversampling {oversampling}: expected a divisor of the pixels {grid.shape[:2]}")
     room = _room(density, grid, memory_limit)
     dtype = np.dtype(np.complex64 if precision == "single" else np.complex128)
-    v0 = mean_inner_potential(parametrization, atoms.numbers, grid.volume)
+    v0 = mean_inner_potential(parametrization, density.structure.numbers, grid.volume)
     record = {
         "free_atoms": parametrization if isinstance(parametrization, str) else "given function",
         "mean_inner_potential_V": v0,
@@ -90,20 +142,29 @@ def stream_potential(
         "source": density.source,
         "reference": density.reference,
         "displaced": False,
+        "oversampling": oversampling,
         "streamed": True,
     }
-    with _scratch(target) as folder:
-        job = StreamJob(density, grid, parametrization, dtype, folder, room)
-        _open(folder / "result", grid, np.float32 if precision == "single" else np.float64)
+    with _scratch(beside) as folder:
+        job = StreamJob(density, grid, parametrization, dtype, folder, room, deformation_msd)
         with pieces(job, folder, scheduler, progress) as run:
             split = run("split", len(job.atoms), "sharp parts")
             np.save(folder / "level.npy", sum(integral for integral, _ in split) / grid.volume)
             record["short_range_fit_V"] = max((error for _, error in split), default=0.0)
             run("transform", len(job.planes), "density by planes")
             run("poisson", len(job.rows), "Poisson")
-            run("assemble", len(job.slices), "potential")
-        _finish(folder / "result", target, grid, v0, record)
-    return target
+
+        def write(path: Path, displacements: npt.NDArray[np.float64] | None = None) -> Path:
+            last = job.at(displacements)
+            _open(folder / "result", grid, np.float32 if precision == "single" else np.float64)
+            with pieces(last, folder, scheduler, progress) as run:
+                run("assemble", len(last.slices), "potential")
+            moved = {} if displacements is None else {"displaced": True, "deformation_phonons": "averaged"}
+            smeared = {"deformation_msd_A2": deformation_msd} if deformation_msd else {}
+            _finish(folder / "result", path, grid, v0, {**record, **moved, **smeared})
+            return path
+
+        yield write
 
 
 def _check(density: StreamedDensity, grid: PeriodicGrid) -> None:
@@ -154,7 +215,8 @@ def _open(path: Path, grid: PeriodicGrid, dtype: npt.DTypeLike) -> None:
 
     zarr.open_group(str(path), mode="w")
     n_x, n_y, slices = grid.shape
-    zarr.open_array(str(path / "potential"), mode="w", shape=(slices, n_x, n_y), chunks=(1, n_x, n_y), dtype=dtype)
+    chunks = (1, min(n_x, CHUNK), min(n_y, CHUNK))
+    zarr.open_array(str(path / "potential"), mode="w", shape=(slices, n_x, n_y), chunks=chunks, dtype=dtype)
 
 
 def _finish(path: Path, target: Path, grid: PeriodicGrid, v0: float, record: dict) -> None:

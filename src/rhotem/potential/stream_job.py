@@ -6,7 +6,7 @@ columns of Fourier coefficients along the beam meet Poisson's equation, a few ro
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rhotem.core import PeriodicGrid
 from rhotem.core.units import EPS0
-from rhotem.density.stream import StreamedDensity
+from rhotem.density.stream import HeldPlanes, StreamedDensity
 from rhotem.potential.free_atoms import free_atom_slices
 from rhotem.potential.parametrizations import FormFactor, form_factor
 from rhotem.potential.plane_waves import HalfPlane
@@ -41,6 +41,10 @@ class StreamJob:
         Scratch; ``result/potential`` in it is the Zarr array of the slices.
     room : float
         Bytes for a block of planes or rows.
+    msd : float
+        ⟨u²⟩ in Å² along one axis that smears the deformation density.
+    displacements : (N, 3) array or None
+        Of the free atoms, Å.
     """
 
     density: StreamedDensity
@@ -49,6 +53,13 @@ class StreamJob:
     dtype: np.dtype
     folder: Path
     room: float
+    msd: float = 0.0
+    displacements: npt.NDArray[np.float64] | None = None
+
+    def at(self, displacements: npt.NDArray[np.float64] | None) -> "StreamJob":
+        """The last stage for displaced atoms; what it does not need of the density is left out."""
+        bare = replace(self.density, planes=HeldPlanes(np.zeros((0, 0, 0))), one_centre=())
+        return replace(self, density=bare, displacements=displacements)
 
     # -- how the work is divided --
 
@@ -86,7 +97,9 @@ class StreamJob:
         density = self.density
         step = float(density.grid.spacing.max())
         parts = split_one_centre(density.one_centre, density.structure.positions, self.atoms[piece], step)
-        for kind, own in zip(("short", "wide"), parts[:2], strict=True):
+        # what is on the grid is smeared with it
+        short = [gaussians.smeared(self.msd) for gaussians in parts[0]]
+        for kind, own in (("short", short), ("wide", parts[1])):
             for number, gaussians in enumerate(own):
                 name = f"{kind}-{piece}-{number}"
                 _save(self.folder / f"{name}.polynomials.npy", gaussians.polynomials)
@@ -116,7 +129,7 @@ class StreamJob:
         rows = slice(self.rows[piece].start, self.rows[piece].stop)
         files = (self.folder / f"planes-{i}.npy" for i in range(len(self.planes)))
         block = np.concatenate([np.load(file, mmap_mode="r")[:, rows] for file in files])
-        _save(self.folder / f"rows-{piece}.npy", along_beam(block, self.density.grid, self.grid, rows))
+        _save(self.folder / f"rows-{piece}.npy", along_beam(block, self.density.grid, self.grid, rows, self.msd))
 
     def assemble(self, piece: int) -> None:
         """Slices of the whole potential, written to their chunks."""
@@ -140,9 +153,8 @@ class StreamJob:
     @cached_property
     def _free(self) -> Callable[[range], npt.NDArray]:
         atoms = self.density.structure
-        return free_atom_slices(
-            self.grid, atoms.numbers, atoms.positions, form_factor(self.parametrization), self.dtype
-        )
+        positions = atoms.positions + (0.0 if self.displacements is None else self.displacements)
+        return free_atom_slices(self.grid, atoms.numbers, positions, form_factor(self.parametrization), self.dtype)
 
     def _gaussians(self, kind: str) -> list[Gaussians]:
         """Those of all atoms; polynomials stay in their files until they are needed."""
@@ -172,8 +184,13 @@ class StreamJob:
         return out
 
 
-def along_beam(block: npt.NDArray, dense: PeriodicGrid, grid: PeriodicGrid, rows: slice) -> npt.NDArray:
-    """From planes of Δn (n_z, rows, columns) to slices of V: Fourier series along z, Poisson, integrals over slices."""
+def along_beam(
+    block: npt.NDArray, dense: PeriodicGrid, grid: PeriodicGrid, rows: slice, msd: float = 0.0
+) -> npt.NDArray:
+    """From planes of Δn (n_z, rows, columns) to slices of V: Fourier series along z, Poisson, integrals over slices.
+
+    ``msd``: ⟨u²⟩ in Å² that Δn is smeared by.
+    """
     from scipy.fft import fft, ifft
 
     _, n_y, n_z = dense.shape
@@ -185,6 +202,8 @@ def along_beam(block: npt.NDArray, dense: PeriodicGrid, grid: PeriodicGrid, rows
     for h, share in embedding(n_z, n_z + 1):
         g2 = across + (h / dense.cell[2, 2]) ** 2
         inverse = np.divide(1.0, 4.0 * np.pi**2 * EPS0 * g2, out=np.zeros_like(g2), where=g2 > 0)
+        if msd:
+            inverse *= np.exp(-2.0 * np.pi**2 * msd * g2)
         along = share * thickness * np.sinc(h / slices) * np.exp(1j * np.pi * h / slices)
         table[h % slices] -= (along * inverse).astype(block.dtype) * block[h % n_z]
     return np.asarray(ifft(table, axis=0, norm="forward"))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class SlicesOnDisk:
     Parameters
     ----------
     stored : zarr array
-        In chunks of whole slices.
+        In chunks of slices or of parts of them.
     """
 
     stored: Any
@@ -126,12 +127,25 @@ def window(
         extent = " x ".join(f"{e:.2f}" for e in potential.extent)
         raise InputError(f"window of {size[0]:g} x {size[1]:g} Å: expected one within the cell of {extent} Å")
     fine = potential.oversampling
-    rows, columns = (np.arange(a * fine, (a + c) * fine) % (m * fine) for a, c, m in zip(first, count, n, strict=True))
-    array = np.empty((len(potential.array), len(rows), len(columns)), dtype=potential.array.dtype)
+    rows, columns = (_wrapped(a * fine, c * fine, m * fine) for a, c, m in zip(first, count, n, strict=True))
+    shape = (len(potential.array), count[0] * fine, count[1] * fine)
+    array = np.empty(shape, dtype=potential.array.dtype)
     for s in range(len(array)):
-        array[s] = potential.array[s][rows[:, None], columns]
+        for (into_x, from_x), (into_y, from_y) in product(rows, columns):
+            array[s, into_x, into_y] = potential.array[s, from_x, from_y]
     sides = np.diag([count[0] * step[0], count[1] * step[1], potential.grid.cell[2, 2]])
-    grid = PeriodicGrid(sides, (len(rows), len(columns), len(array)))
+    grid = PeriodicGrid(sides, (shape[1], shape[2], shape[0]))
     corner = (first[0] * step[0], first[1] * step[1])
     record = {**potential.record, "window_start_A": list(corner)}
     return PotentialSlices(array, grid, potential.mean_inner_potential, record, fine), corner
+
+
+def _wrapped(first: int, count: int, period: int) -> list[tuple[slice, slice]]:
+    """Where ``count`` of ``period`` pixels from ``first`` on go to, and where they are, as pieces without a seam."""
+    pieces, done = [], 0
+    while done < count:
+        start = (first + done) % period
+        step = min(count - done, period - start)
+        pieces.append((slice(done, done + step), slice(start, start + step)))
+        done += step
+    return pieces

@@ -71,6 +71,14 @@ class Gaussians:
         volumes = (2.0 * np.pi) ** 1.5 * self.sigma**3
         return float(((self.polynomials.sum(0) * means).sum(axis=1) * volumes).sum())
 
+    def smeared(self, msd: float) -> "Gaussians":
+        """Folded with a Gaussian of variance ``msd`` (Å²), for solid harmonics: σ² + msd, amplitude (σ/σ')^(2l+3)."""
+        if msd == 0.0:
+            return self
+        sigma = np.sqrt(self.sigma**2 + msd)
+        share = (self.sigma / sigma)[:, None] ** (2 * np.sum(POWERS, axis=1) + 3)
+        return Gaussians(self.positions, sigma, self.polynomials * share)
+
 
 class Splitter:
     """Linear maps from tables of one-centre densities to Gaussians.
