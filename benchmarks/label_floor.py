@@ -2,6 +2,7 @@
 
     python benchmarks/label_floor.py symmetry SPLIT.json FOLDER ...
     python benchmarks/label_floor.py states OUT LABEL.npz START ...     (needs GPAW; what is in OUT is not done again)
+    python benchmarks/label_floor.py rivals FOLDER ...                  (records that differ only in the start)
     python benchmarks/label_floor.py grid LABEL.npz FACTOR              (needs GPAW)
 
 ``symmetry``: an equivariant model gives a symmetric crystal a symmetric density. The best symmetric density is, point
@@ -11,15 +12,16 @@ lower bound of the deformation error. Operations are those spglib finds within 0
 bring grid points to grid points.
 
 ``states``: the label's structure and settings again from another start, compared with the label. Starts: ``again``,
-``half`` (half the moments), ``low`` (no moments to speak of), ``antiferro``, and ``distorted-N``: ten steps of the
-self-consistency with all atoms displaced by 0.1 Å (seed N), which leaves no symmetry in the d shells, then the
-structure itself. ``shifted`` moves the crystal by one step of the label's grid, half a step of GPAW's own, along all
-axes, and the density back: no model can know where the atoms are on the grid. ``grid``: the same difference, both
-calculated with a grid of FACTOR times as many points along every axis.
+``half`` (half the moments), ``low`` (no moments to speak of), ``antiferro``, and ``distorted-N``: from atoms displaced
+by 0.1 Å (seed N), as the setting ``start_displacement`` does it. ``shifted`` moves the crystal by one step of
+the label's grid, half a step of GPAW's own, along all axes, and the density back: no model can know where the atoms are
+on the grid. ``rivals``: whole labels that are there, of every structure with several starts. ``grid``: the difference
+that ``shifted`` makes, both calculated with a grid of FACTOR times as many points along every axis.
 """
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,8 +36,8 @@ from rhotem.labels.record import LabelRecord, read_record
 Floats = npt.NDArray[np.float64]
 
 TOLERANCES = {"exact": 0.001, "near": 0.1}
-#: Self-consistency steps on the displaced atoms, and their displacement (Å).
-STEPS, DISPLACEMENT = 10, 0.1
+#: Displacement of atoms at the start, Å.
+DISPLACEMENT = 0.1
 
 
 def symmetry(split: Path, folders: list[Path]) -> None:
@@ -135,23 +137,20 @@ def calculated(label: LabelRecord, start: str, path: Path) -> None:
     """The label's structure from another start, written to ``path``."""
     from rhotem.labels.deformation import deformation_density
     from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, is_spin_polarised, make_calculator
+    from rhotem.labels.start import begin
 
     settings = DftSettings(**(label.meta.get("settings") or {}))
+    if start.startswith("distorted-"):
+        settings = replace(settings, start_displacement=DISPLACEMENT, start_seed=int(start[10:]))
     atoms = dft_atoms(label.structure, settings)
     moments = atoms.get_initial_magnetic_moments()
     scale: Any = {"half": 0.5, "low": 0.05, "antiferro": alternating(moments)}.get(start, 1.0)
     atoms.set_initial_magnetic_moments(moments * scale)
     spin, begun = is_spin_polarised(label.structure, settings), time.process_time()
     calculator = make_calculator(label.structure, settings, str(path.with_suffix(".txt")))
-    if start.startswith("distorted-"):
-        positions = atoms.positions.copy()
-        atoms.positions += np.random.default_rng(int(start[10:])).normal(0.0, DISPLACEMENT, positions.shape)
-        for step, _ in enumerate(calculator.iconverge(atoms), 1):
-            if step == STEPS:
-                break
-        atoms.positions = positions
-    elif start == "shifted":
+    if start == "shifted":
         atoms.positions += (1 / np.array(label.grid.shape)) @ label.grid.cell
+    begin(calculator, atoms, settings)
     atoms.calc = calculator
     energy = float(atoms.get_potential_energy())
     deformation, magnetization, _ = deformation_density(calculator, atoms, spin)
@@ -167,6 +166,31 @@ def calculated(label: LabelRecord, start: str, path: Path) -> None:
     }
     local = atoms.get_magnetic_moments() if spin else np.zeros(len(atoms))
     LabelRecord(label.structure, deformation, magnetization, label.forces, local, meta).write(path)
+
+
+def rivals(folders: list[Path]) -> None:
+    """Print how the other states of every structure that has several differ from the one from the structure itself."""
+    from rhotem.labels.quality import judge
+    from rhotem.labels.states import State
+
+    known = [(State.of(r, p.stem), r) for f in folders for p in sorted(f.glob("[!.]*.npz")) for r in [read_record(p)]]
+    plain = [k for k in known if not _displaced(k[0]) and k[1].voxels is None]
+    print("| structure | label | displaced start | judged | meV per atom | moment, µB | gap, eV | deformation error |")
+    print("|---|---|---|---|---|---|---|---|")
+    for state, other in known:
+        for first, label in plain:
+            if not _displaced(state) or not state.rivals(first):
+                continue
+            energy = 1000 * (state.energy - first.energy) / len(state.numbers)
+            error = deformation_error(treated(other), treated(label), label.grid)
+            told = " -> ".join(f"{r.meta.get('magmom', 0.0):.2f}" for r in (label, other))
+            gaps = " -> ".join("?" if (g := r.meta.get("gap_eV")) is None else f"{g:.2f}" for r in (label, other))
+            names = f"{label.structure.atoms.get_chemical_formula()} | {first.name} | {state.name}"
+            print(f"| {names} | {judge(other).state} | {energy:+.1f} | {told} | {gaps} | {error:.3f} |", flush=True)
+
+
+def _displaced(state: Any) -> bool:
+    return bool((state.meta.get("settings") or {}).get("start_displacement"))
 
 
 def grid(label: LabelRecord, factor: float) -> None:
@@ -207,10 +231,12 @@ def main(what: str, *arguments: str) -> None:
         symmetry(Path(arguments[0]), [Path(a) for a in arguments[1:]])
     elif what == "states":
         states(Path(arguments[0]), Path(arguments[1]), list(arguments[2:]))
+    elif what == "rivals":
+        rivals([Path(a) for a in arguments])
     elif what == "grid":
         grid(read_record(arguments[0]), float(arguments[1]))
     else:
-        sys.exit(f"{what}: expected symmetry, states or grid")
+        sys.exit(f"{what}: expected symmetry, states, rivals or grid")
 
 
 if __name__ == "__main__":

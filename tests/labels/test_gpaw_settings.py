@@ -59,11 +59,29 @@ def test_parameters_are_plain_data_and_charges_add():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"ecut": 0}, {"kpts": (1, 0, 1)}, {"kpt_density": -2}, {"fermi_width": float("nan")}]
+    "wrong",
+    [
+        {"ecut": 0},
+        {"kpts": (1, 0, 1)},
+        {"kpt_density": -2},
+        {"fermi_width": float("nan")},
+        {"start_displacement": -0.1},
+        {"start_displacement": float("nan")},
+        {"start_displacement": 5},
+        {"start_displacement": "far"},
+        {"start_seed": -1},
+        {"start_seed": 1.5},
+    ],
 )
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=next(iter(wrong))) as error:
         DftSettings(**wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_symmetry_is_not_imposed_on_a_displaced_start():
+    assert parameters(structure("FeO"), DftSettings())["symmetry"] == {"point_group": True}
+    assert parameters(structure("FeO"), DftSettings(start_displacement=0.1))["symmetry"] == {"point_group": False}
 
 
 def test_a_missing_gpaw_says_how_to_install_it(monkeypatch):

@@ -1,5 +1,7 @@
 """The source ``gpaw``: running, caching, reading back, and refusing what does not fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -44,8 +46,10 @@ def test_the_cache_key_sees_what_changes_the_result(lif):
     moved = lif.atoms.copy()
     moved.positions[0, 0] += 1e-3
     others = [Structure(moved), Structure(lif.atoms, charge=1.0), Structure(lif.atoms, moments=np.ones(2))]
-    keys = {structure_key(s, CHEAP) for s in [lif, *others]} | {structure_key(lif, DftSettings(ecut=310))}
-    assert len(keys) == 5
+    starts = [replace(CHEAP, start_displacement=0.1), replace(CHEAP, start_displacement=0.1, start_seed=2)]
+    keys = {structure_key(s, CHEAP) for s in [lif, *others]}
+    keys |= {structure_key(lif, settings) for settings in [DftSettings(ecut=310), *starts]}
+    assert len(keys) == 7
     assert structure_key(lif, CHEAP) == structure_key(Structure(lif.atoms.copy()), CHEAP)
 
 

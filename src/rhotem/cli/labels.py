@@ -84,7 +84,7 @@ def pack(
         float | None, typer.Option(help="Only the smallest labels, one per parent, up to so many MB.")
     ] = None,
 ) -> None:
-    """Keep test labels whole and chosen voxels of all others, compactly; drop what quality rejects."""
+    """Keep test labels whole and chosen voxels of all others; of several states of a structure, the lowest."""
     from rhotem.labels.pack import pack as do
     from rhotem.labels.pack import small_selection
 
@@ -93,7 +93,9 @@ def pack(
         return
     outcome = do(source, target)
     for name, what in outcome.items():
-        if what not in ("kept", "whole", "voxels"):
+        if what.startswith(("higher: ", "same: ")):
+            typer.echo(f"not kept: {name}: {what}")
+        elif what not in ("kept", "whole", "voxels"):
             typer.echo(f"rejected: {name}: {what}")
     counts = {what: list(outcome.values()).count(what) for what in ("kept", "whole", "voxels")}
     typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
@@ -113,6 +115,8 @@ def store(
     for name, entry in built.entries.items():
         if entry.state != "accepted":
             typer.echo(f"{entry.state}: {name}: {'; '.join(entry.reasons)}")
+    for name, (lowest, gap) in built.superseded().items():
+        typer.echo(f"not used: {name}: {gap:.3f} eV per cell above {lowest}")
     typer.echo(f"{len(built.ids)} labels in {path} may be used")
 
 
@@ -150,7 +154,8 @@ def add(
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"{record.meta['job']}.npz"
     record.write(path)
-    typer.echo(f"{path}: {verdict.state}" + (f" ({'; '.join(verdict.reasons)})" if verdict.reasons else ""))
+    told = "; ".join((*verdict.reasons, *verdict.warnings))
+    typer.echo(f"{path}: {verdict.state}" + (f" ({told})" if told else ""))
 
 
 @app.command()

@@ -81,9 +81,12 @@ class DftSettings:
 
     def __post_init__(self) -> None:
         positive = ("ecut", "kpt_density", "fermi_width", "density_convergence", "eigenstate_convergence")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise InputError(f"DFT settings: {name} must be positive, got {getattr(self, name)}")
+        for name in (*positive, "start_displacement"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float):
+                raise InputError(f"DFT settings: {name} must be a number, got {value!r}")
+            if name in positive and not value > 0:
+                raise InputError(f"DFT settings: {name} must be positive, got {value}")
         if self.kpts is not None and (len(self.kpts) != 3 or min(self.kpts) < 1):
             raise InputError(f"DFT settings: kpts must be three positive integers, got {self.kpts}")
         if not 0 <= self.start_displacement <= LARGEST_DISPLACEMENT:

@@ -10,10 +10,13 @@ import numpy as np
 
 from rhotem.density.metrics import treat_near_nuclei
 from rhotem.labels.quality import judge_file, suspect_spin
-from rhotem.labels.record import LabelRecord
+from rhotem.labels.record import LabelRecord, read_record
 from rhotem.labels.splits import chemistries_of, is_test_parent, parent_of, unit_hash
+from rhotem.labels.states import State
 from rhotem.labels.voxels import choose
 
+#: Folders of labels that are tested against, and of labels that are only trained on.
+PARTS = ("whole", "voxels")
 #: Voxels kept of a label that is only trained on: per atom, at least, at most. The grid has about 10,000 per atom.
 PER_ATOM, LEAST, MOST = 2000, 10000, 40000
 #: Share of the parents of a left-out chemistry kept whole, to be tested on.
@@ -24,26 +27,63 @@ def pack(source: Path, target: Path, whole: bool | None = None) -> dict[str, str
     """Write accepted and quarantined labels of ``source`` to ``target/whole`` and ``target/voxels``.
 
     Those that are there are left as they are. ``whole`` keeps all (True) or none (False) of the full grids; by default
-    those of test parents are kept. Returns what happened to each label: "kept", "whole", "voxels", or the reason why it
-    was rejected.
+    those of test parents are kept. Of accepted labels that differ only in the start of their self-consistency the
+    lowest in energy is kept: a higher one is not written, or taken away if it is there, and the kept one says how far
+    the others are above (``higher_states_eV`` in its meta, eV per cell). Returns what happened to each label: "kept",
+    "whole", "voxels", "higher: …" or "same: …" with the label that is kept, or the reason why it was rejected.
     """
-    for part in ("whole", "voxels"):
+    for part in PARTS:
         (target / part).mkdir(parents=True, exist_ok=True)
-    found = {}
-    for path in sorted(source.glob("[!.]*.npz")):
-        if any((target / part / path.name).exists() for part in ("whole", "voxels")):
-            found[path.stem] = "kept"
-            continue
+    packed = {path.stem: path for part in PARTS for path in sorted((target / part).glob("[!.]*.npz"))}
+    files = sorted(source.glob("[!.]*.npz"))
+    found = {path.stem: "kept" for path in files if path.stem in packed}
+    fresh = [path for path in files if path.stem not in packed]
+    states = {name: State.of(read_record(path), name) for name, path in packed.items()} if fresh else {}
+    for path in fresh:
         record, verdict = judge_file(path)
         if record is None or verdict.state == "rejected":
             found[path.stem] = "; ".join(verdict.reasons)
             continue
+        mine = State.of(record, path.stem)
+        rivals = (s for s in states.values() if s.rivals(mine) and judge_file(packed[s.name])[1].state == "accepted")
+        rival = next(rivals, None) if verdict.state == "accepted" else None
+        if rival and not mine.below(rival):
+            found[path.stem] = _above(mine, rival)
+            if rival.below(mine):
+                _note(packed[rival.name], rival.higher(mine))
+            continue
+        if rival:
+            record.meta["higher_states_eV"] = mine.higher(rival)
         keep = wanted_whole(record.meta, record.structure.atoms.get_chemical_symbols()) if whole is None else whole
         found[path.stem] = "whole" if keep else "voxels"
         record.meta["suspect_spin"] = bool(suspect_spin(record))
-        # Whole grids stay in the plain form that anything can read; voxels are for the store only.
-        (record if keep else sampled(record)).write(target / found[path.stem] / path.name, compact=not keep)
+        packed[path.stem], states[path.stem] = target / found[path.stem] / path.name, mine
+        _write(record if keep else sampled(record), packed[path.stem])
+        if rival:
+            packed.pop(rival.name).unlink()
+            states.pop(rival.name)
+            found[rival.name] = _above(rival, mine)
     return found
+
+
+def _above(one: State, lower: State) -> str:
+    """Why ``one`` is not kept."""
+    if not lower.below(one):
+        return f"same: the state of {lower.name}"
+    return f"higher: {one.energy - lower.energy:.3f} eV per cell above {lower.name}"
+
+
+def _note(path: Path, higher: dict[str, float]) -> None:
+    """Write into a packed label which states are above it, unless it says so."""
+    record = read_record(path)
+    if not set(higher) <= set(record.meta.get("higher_states_eV", {})):
+        record.meta["higher_states_eV"] = higher
+        _write(record, path)
+
+
+def _write(record: LabelRecord, path: Path) -> None:
+    """Whole grids in the plain form that anything can read; voxels, for the store only, compactly."""
+    record.write(path, compact=record.voxels is not None)
 
 
 def wanted_whole(meta: dict[str, Any], symbols: list[str]) -> bool:

@@ -28,15 +28,23 @@ LARGEST_FORCE = 60.0
 #: that atoms are in wrong places.
 LARGEST_DEFORMATION = 0.35
 
+#: Gap in eV below which, and moment in Bohr magnetons of an atom with U above which, a state is looked at again.
+SMALL_GAP, OPEN_SHELL = 0.2, 0.5
+METASTABLE = "may be metastable: repeat with start_displacement 0.1"
+
 _ANIONS = {"O", "F", "Cl", "S", "N"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``state``: "accepted", "quarantined" (kept, shown, never used) or "rejected" (no label); ``reasons`` in words."""
+    """``state``: "accepted", "quarantined" (kept, shown, never used) or "rejected" (no label); ``reasons`` in words.
+
+    ``warnings``: what to look at in a label that is used.
+    """
 
     state: str
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def judge(record: LabelRecord) -> Verdict:
@@ -45,7 +53,8 @@ def judge(record: LabelRecord) -> Verdict:
     if wrong:
         return Verdict("rejected", tuple(wrong))
     doubtful = list(_doubts(record))
-    return Verdict("quarantined", tuple(doubtful)) if doubtful else Verdict("accepted")
+    state = "quarantined" if doubtful else "accepted"
+    return Verdict(state, tuple(doubtful), (METASTABLE,) if may_be_metastable(record) else ())
 
 
 def judge_file(path: str | Path) -> tuple[LabelRecord | None, Verdict]:
@@ -100,6 +109,21 @@ def _doubts(record: LabelRecord) -> list[str]:
     if np.isfinite(force) and force > LARGEST_FORCE:
         found.append(f"force of {force:.0f} eV/Å: atoms too close")
     return found
+
+
+def may_be_metastable(record: LabelRecord) -> bool:
+    """Whether a d shell that carries U is open, hardly a gap is open, and the start was the structure itself.
+
+    Such a shell shared its electrons evenly among orbitals that a lower state fills one by one; four of the first five
+    that were repeated from displaced atoms are lower by 150 meV per atom and more. A gap that is not known says
+    nothing.
+    """
+    gap, with_u = record.meta.get("gap_eV"), record.meta.get("U") or {}
+    displaced = (record.meta.get("settings") or {}).get("start_displacement", 0.0)
+    if gap is None or gap >= SMALL_GAP or displaced:
+        return False
+    symbols = record.structure.atoms.symbols
+    return any(s in with_u and abs(m) > OPEN_SHELL for s, m in zip(symbols, record.magmoms, strict=True))
 
 
 def suspect_spin(record: LabelRecord) -> str:

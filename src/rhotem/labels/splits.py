@@ -41,13 +41,14 @@ CHEMISTRIES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Label:
-    """What a split needs to know of a label."""
+    """What a split needs to know of a label; ``higher`` are labels of the same structure in higher states."""
 
     id: str
     meta: dict[str, Any]
     symbols: tuple[str, ...]
     complete: bool
     atoms: ase.Atoms | None = None
+    higher: tuple[str, ...] = ()
 
     @property
     def parent(self) -> str:
@@ -159,7 +160,8 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
     """Write all splits as files; what a file says already stays, new labels are added. Returns the counts.
 
     A test structure that looks like one of the training set (`rhotem.labels.fingerprint.leaks`) does not count, and a
-    new label that looks like a test structure is not trained on: both go to the part "excluded".
+    new label that looks like a test structure is not trained on: both go to the part "excluded". So does a label of
+    whose structure a lower state is among ``labels``: that one takes its place, whatever its own name says.
     """
     directory.mkdir(parents=True, exist_ok=True)
     counts = {}
@@ -167,6 +169,7 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
     for name, fresh in all_splits(labels).items():
         path = directory / f"{name}.json"
         parts = read_split(path) if path.exists() else {}
+        _replace(parts, labels)
         placed = {label for ids in parts.values() for label in ids}
         old_test = [i for i in parts.get("test", []) if i in prints]
         for part, ids in fresh.items():
@@ -180,6 +183,20 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
         path.write_text(json.dumps({"schema": 1, "name": name, "parts": parts}, indent=0) + "\n")
         counts[name] = {part: len(ids) for part, ids in parts.items()}
     return counts
+
+
+def _replace(parts: dict[str, list[str]], labels: Iterable[Label]) -> None:
+    """Put new labels where those of the same structure in higher states are, and these among the excluded."""
+    part_of = {name: part for part, ids in parts.items() for name in ids}
+    for label in (x for x in labels if x.higher):
+        before = {part_of[name] for name in label.higher if name in part_of}
+        used = sorted(before - {"excluded"}) or sorted(before)
+        if used and label.id not in part_of:
+            parts[used[0]].append(label.id)
+        for name in label.higher:
+            if part_of.get(name, "excluded") != "excluded":
+                parts[part_of[name]].remove(name)
+                parts.setdefault("excluded", []).append(name)
 
 
 def _leaking(

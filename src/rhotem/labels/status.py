@@ -15,7 +15,8 @@ class Status:
     """Counts of a directory of runs.
 
     ``rate`` is labels per hour over the last twenty runs, ``hours_left`` what that means for the jobs to do (None
-    before anything was done). ``failed``, ``quarantined`` and ``rejected`` map job identifiers to reasons.
+    before anything was done). ``failed``, ``quarantined`` and ``rejected`` map job identifiers to reasons, ``warnings``
+    identifiers of labels that are used to what is to be looked at.
     """
 
     listed: int = 0
@@ -24,6 +25,7 @@ class Status:
     failed: dict[str, str] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
     retries: int = 0
     rate: float | None = None
     hours_left: float | None = None
@@ -39,7 +41,8 @@ class Status:
         ]
         if self.rate is not None:
             out.append(f"{self.rate:.1f} labels per hour, {self.hours_left:.1f} h to go")
-        for title, group in (("failed", self.failed), ("quarantined", self.quarantined), ("rejected", self.rejected)):
+        groups = ("failed", "quarantined", "rejected", "warnings")
+        for title, group in ((name.removesuffix("s"), getattr(self, name)) for name in groups):
             out += [f"{title}: {key} {names.get(key, '')}: {reason}" for key, reason in sorted(group.items())]
         return out
 
@@ -54,6 +57,8 @@ def status(directory: Path) -> Status:
             found.accepted.append(path.stem)
         else:
             getattr(found, verdict.state)[path.stem] = "; ".join(verdict.reasons)
+        if verdict.warnings:
+            found.warnings[path.stem] = "; ".join(verdict.warnings)
     for path in sorted((directory / "failed").glob("[!.]*.json")):
         found.failed[path.stem] = json.loads(path.read_text())["reason"]
     found.running = [p.stem for p in sorted((directory / "claims").glob("[!.]*.json")) if is_held(p)]

@@ -22,6 +22,7 @@ from rhotem.density.metrics import treat_near_nuclei
 from rhotem.labels.quality import judge
 from rhotem.labels.record import LabelRecord, read_record
 from rhotem.labels.splits import Label, parent_of
+from rhotem.labels.states import State, superseded
 from rhotem.structure.model import Structure
 
 SCHEMA = 1
@@ -66,6 +67,13 @@ class Entry:
     def parent(self) -> str:
         """Prototype, composition and ordering; all strained, displaced and charged copies share it."""
         return parent_of(self.meta)
+
+    @property
+    def electronic_state(self) -> State:
+        """What was calculated, to be compared with other states of the structure."""
+        s = self.structure
+        numbers, positions, cell = (np.array(s[key]) for key in ("numbers", "positions", "cell"))
+        return State(self.id, numbers, positions, cell, s["charge"], self.meta)
 
 
 class LabelStore:
@@ -118,16 +126,32 @@ class LabelStore:
 
     @property
     def ids(self) -> list[str]:
-        """Identifiers of the accepted records: those that may be trained on or tested against."""
-        return [key for key, entry in self.entries.items() if entry.state == "accepted"]
+        """Identifiers of the records that may be trained on or tested against: accepted, and no lower state known."""
+        higher = self.superseded()
+        return [key for key, entry in self.entries.items() if entry.state == "accepted" and key not in higher]
+
+    def superseded(self) -> dict[str, tuple[str, float]]:
+        """Accepted records of which a lower state is in the store: its identifier, and how far it is below in eV."""
+        accepted = [e.electronic_state for e in self.entries.values() if e.state == "accepted"]
+        return {name: (lowest.name, gap) for name, (lowest, gap) in superseded(accepted).items()}
 
     def labels(self) -> list[Label]:
-        """What `rhotem.labels.splits` needs to know of every accepted record."""
+        """What `rhotem.labels.splits` needs to know of every record that may be used."""
         from ase.data import chemical_symbols
 
+        higher: dict[str, list[str]] = {}
+        for name, (lowest, _) in self.superseded().items():
+            higher.setdefault(lowest, []).append(name)
         return [
-            Label(e.id, e.meta, tuple(chemical_symbols[z] for z in e.structure["numbers"]), e.complete, atoms)
-            for e, atoms in ((self.entries[name], self.structure(name).atoms) for name in self.ids)
+            Label(
+                e.id,
+                e.meta,
+                tuple(chemical_symbols[z] for z in e.structure["numbers"]),
+                e.complete,
+                self.structure(e.id).atoms,
+                tuple(sorted({*higher.get(e.id, ()), *e.meta.get("higher_states_eV", ())})),
+            )
+            for e in (self.entries[name] for name in self.ids)
         ]
 
     def add(self, record: LabelRecord, name: str) -> Entry:
