@@ -74,3 +74,25 @@ def test_failed_self_consistency_is_tried_again_and_told(tmp_path, monkeypatch):
         module.calculate(job, tmp_path / "log", 3, told.append)
     # The third attempt changes moments: pointless without spin, left out.
     assert [t.split(":")[0] for t in told] == ["first", "second"]
+
+
+def test_a_displaced_start_ends_in_the_structure_itself(tmp_path):
+    """LiH has one state: energy and density of both starts are equal, and forces vanish by its inversion centres."""
+    from ase.build import bulk
+
+    from rhotem.labels.calculate import run_once
+    from rhotem.labels.gpaw_settings import DftSettings
+
+    crystal = Structure(bulk("LiH", "rocksalt", a=4.08))
+    cheap = {"ecut": 250, "kpts": (2, 2, 2), "density_convergence": 1e-6, "eigenstate_convergence": 1e-9}
+    plain = run_once(Job.of(crystal, DftSettings(**cheap)), str(tmp_path / "plain"))
+    job = Job.of(crystal, DftSettings(**cheap, start_displacement=0.1, start_seed=3))
+    moved = run_once(job, str(tmp_path / "moved"))
+    assert moved.structure.positions == pytest.approx(crystal.positions, abs=1e-8)
+    assert moved.meta["energy_eV"] == pytest.approx(plain.meta["energy_eV"], abs=1e-4)
+    assert relative_difference(moved, plain) < 1e-3
+    assert np.abs(moved.forces).max() < 0.02
+    assert plain.meta["nk"] < moved.meta["nk"]  # no symmetry but that of time
+    positions = [line for line in (tmp_path / "moved").read_text().splitlines() if line.startswith("| 1 |      H |")]
+    assert len(positions) == 2
+    assert positions[0] != positions[1]  # the log names displaced atoms, then those of the structure
