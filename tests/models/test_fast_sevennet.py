@@ -18,14 +18,15 @@ CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
 SITES = np.array([[0.02, 0.05, 0.03], [0.45, 0.52, 0.1], [0.1, 0.48, 0.55], [-1.48, 0.07, 2.46]])
 
 
-def made(name="sevennet-l3i5", layers=3, dtype=torch.float64) -> Pretrained:
+def made(name="sevennet-l3i5", layers=3, dtype=torch.float64, tensors="last") -> Pretrained:
     """Shipped weights of the frozen layers, random ones and a random standardisation on top."""
     torch.manual_seed(0)
     settings = NequipSettings(channels=6, scalars=12, embedding=4, radial_width=8, layers=1, lmax_sent=1)
-    encoder = Pretrained(SevenNetSettings(name=name, layers=layers), settings)
+    encoder = Pretrained(SevenNetSettings(name=name, layers=layers, tensors=tensors), settings)
     encoder.load_pretrained(SHIPPED / f"{name}.safetensors")
     with torch.no_grad():
         encoder.mean[: encoder.body.widths[0]].uniform_(-1.0, 1.0)
+        encoder.scale.uniform_(0.5, 2.0)
         encoder.top.charge.weight.normal_()
     return encoder.to(dtype)
 
@@ -67,8 +68,10 @@ def test_compiled_is_plain_to_double_precision(layers):
 
 
 @pytest.mark.slow
-def test_compiled_is_plain_for_the_smaller_set():
-    encoder = made("sevennet-0", layers=2)
+@pytest.mark.parametrize("tensors", ["last", "all"])
+def test_compiled_is_plain_for_the_smaller_set(tensors):
+    """With the tensors of the last layer, and with those of all layers."""
+    encoder = made("sevennet-0", layers=3, tensors=tensors)
     assert difference(encoder, encoder, atoms()) < 1e-9
 
 

@@ -45,11 +45,12 @@ SHIPPED = Path(__file__).parent / "pretrained"
 
 
 class SevenNetSettings(BaseModel):
-    """Which SevenNet, and how many of its interaction layers."""
+    """Which SevenNet, how many of its interaction layers, and whether tensors are taken of the last or of all of them."""
 
     model_config = ConfigDict(extra="forbid")
     name: Name = "sevennet-l3i5"
     layers: int = Field(4, ge=1, le=4)
+    tensors: Literal["last", "all"] = "last"
 
 
 class Pretrained(nn.Module):
@@ -65,8 +66,9 @@ class Pretrained(nn.Module):
     def __init__(self, settings: SevenNetSettings, nequip: NequipSettings) -> None:
         super().__init__()
         channels = CHANNELS[settings.name]
-        self.body = SevenNet(channels, settings.layers)
-        given = {"extra": self.body.widths[0], "extra_tensors": channels[1 : nequip.lmax + 1], "cutoff": CUTOFF}
+        self.body = SevenNet(channels, settings.layers, settings.tensors == "all")
+        tensors = self.body.given[: nequip.lmax]
+        given = {"extra": self.body.widths[0], "extra_tensors": tensors, "cutoff": CUTOFF}
         self.top = Nequip(nequip.model_copy(update=given))
         self.settings = self.top.settings
         self.cutoff = CUTOFF
@@ -105,7 +107,7 @@ class Pretrained(nn.Module):
         scalars = features[:, :start]
         self.mean[:start] = scalars.mean(0)
         self.scale[:start] = scalars.std(0) + SMALLEST
-        for l, channels in enumerate(self.body.channels[1:], start=1):
+        for l, channels in enumerate(self.body.given, start=1):
             stop = start + (2 * l + 1) * channels
             tensor = features[:, start:stop].view(-1, 2 * l + 1, channels)
             size = tensor.square().mean((0, 1)).sqrt() + SMALLEST
@@ -126,14 +128,16 @@ class SevenNet(nn.Module):
         Channels of l = 0, 1, …: (128, 64, 32) of SevenNet-0, (128, 64, 32, 32) of SevenNet-l3i5.
     layers : int
         1–4; a fifth makes energies only.
+    all_tensors : bool
+        Whether the tensors of all layers are given, or those of the last.
     """
 
     cutoff = CUTOFF
     species: torch.Tensor
 
-    def __init__(self, channels: tuple[int, ...], layers: int) -> None:
+    def __init__(self, channels: tuple[int, ...], layers: int, all_tensors: bool = False) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.all_tensors = channels, all_tensors
         self.lmax = len(channels) - 1
         self.receptive_field = layers * CUTOFF
         self.register_buffer("species", torch.full((119,), -1, dtype=torch.long))
@@ -142,7 +146,7 @@ class SevenNet(nn.Module):
         self.layers = nn.ModuleList(_Layer(channels[:1] if n == 0 else channels, channels) for n in range(layers))
 
     def forward(self, graph: Graph) -> torch.Tensor:
-        """Features (N, width): the scalars of every layer, then the tensors of the last, l by l, rows l² + l + m first.
+        """Features (N, width): scalars of every layer, then tensors, l by l: component, layer (if of all), channel.
 
         Raises
         ------
@@ -158,12 +162,13 @@ class SevenNet(nn.Module):
         start = self.embedding[species] / math.sqrt(SPECIES)
         # the structure and its image under inversion side by side: they share distances, and Y changes by (−1)^l
         x = [start[:, None, None].expand(-1, 1, 2, -1)]
-        scalars = []
+        scalars, polar = [], []
         for layer in self.layers:
             x = layer(x, graph, radial, harmonics)
             scalars.append(x[0].mean(2)[:, 0])
-        polar = [0.5 * (t[:, :, 0] + (-1.0) ** l * t[:, :, 1]) for l, t in enumerate(x)][1:]
-        return torch.cat(scalars + [t.flatten(1) for t in polar], dim=1)
+            polar.append([0.5 * (t[:, :, 0] + (-1.0) ** l * t[:, :, 1]) for l, t in enumerate(x)][1:])
+        chosen = zip(*(polar if self.all_tensors else polar[-1:]), strict=True)
+        return torch.cat(scalars + [torch.cat(t, dim=2).flatten(1) for t in chosen], dim=1)
 
     def species_of(self, numbers: torch.Tensor) -> torch.Tensor:
         """Its own numbers of elements.
@@ -182,8 +187,13 @@ class SevenNet(nn.Module):
     @property
     def widths(self) -> tuple[int, ...]:
         """Columns of `forward`: all scalars, then l = 1, 2, …"""
-        tensors = [(2 * l + 1) * k for l, k in enumerate(self.channels)][1:]
+        tensors = ((2 * l + 1) * k for l, k in enumerate(self.given, start=1))
         return (self.channels[0] * len(self.layers), *tensors)
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Channels of the tensors that `forward` gives, l = 1, 2, …"""
+        return tuple(k * (len(self.layers) if self.all_tensors else 1) for k in self.channels[1:])
 
 
 class _Layer(nn.Module):

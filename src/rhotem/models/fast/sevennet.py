@@ -64,7 +64,8 @@ class SevenNetStage:
     """One layer of SevenNet; see `rhotem.models.fast.stage.Stage`.
 
     States: "x", features (N, …), l by l [m, even and odd, K], without odd ones after the first layer; "scalars", of the
-    trained layers; after the last layer instead of x "kept", the tensors given to the trained layers.
+    trained layers; after the last layer instead of x "kept", the tensors given to the trained layers, or what those of
+    the layers so far add up to ("given", up to the l of SevenNet).
     """
 
     def __init__(self, encoder: Pretrained, index: int) -> None:
@@ -76,8 +77,11 @@ class SevenNetStage:
         self.dtype = self.layer.denominator.dtype
         self.sent = self.copies * _width(self.before)
         top = encoder.top
-        given, features = size(top.lmax) * top.settings.channels, (1 + bool(index)) * _width(self.after)
-        self.held = {"scalars": top.scalars, **({"kept": given} if self.last else {"x": features})}
+        given, features = top.settings.channels, (1 + bool(index)) * _width(self.after)
+        self.held = {"scalars": top.scalars, **({"kept": size(top.lmax) * given} if self.last else {"x": features})}
+        self.adds = encoder.body.all_tensors or self.last
+        if self.adds and not self.last:
+            self.held["given"] = size(encoder.body.lmax) * given
         with torch.no_grad():
             self.groups = [self._group(l1) for l1 in range(len(self.before))]
             self.matrix = torch.cat([g.matrix for g in self.groups], dim=1)
@@ -168,9 +172,11 @@ class SevenNetStage:
         own = torch.from_numpy(around.own)
         x = self._gated(self._summed(sent, around), before["x"][own])
         scalars = before["scalars"][own] + self._given_scalars(x[0][:, 0, 0])
-        if self.last:
-            return {"scalars": scalars, "kept": self._given_tensors(x)}
-        return {"scalars": scalars, "x": torch.cat([t.flatten(1) for t in x], dim=1)}
+        states = {"scalars": scalars}
+        if self.adds:
+            known = before["given"][own] if "given" in before else None
+            states["kept" if self.last else "given"] = self._given_tensors(x, known)
+        return states if self.last else {**states, "x": torch.cat([t.flatten(1) for t in x], dim=1)}
 
     def _summed(self, sent: npt.NDArray, around: Surroundings) -> list[torch.Tensor]:
         """Summed messages after the second linear map: by l3 and even or odd, (n, 2l3+1, K)."""
@@ -224,16 +230,19 @@ class SevenNetStage:
         weight = e.top.start.weight[:, e.top.settings.embedding :][:, own]
         return ((x - e.mean[own]) / e.scale[own]) @ weight.T
 
-    def _given_tensors(self, x: list[torch.Tensor]) -> torch.Tensor:
-        """The even tensors, standardised, in the channels of the trained layers."""
-        e = self.encoder
+    def _given_tensors(self, x: list[torch.Tensor], known: torch.Tensor | None) -> torch.Tensor:
+        """The even tensors, standardised, in the channels of the trained layers, added to those of layers before."""
+        e, lmax = self.encoder, self.encoder.top.lmax if self.last else self.encoder.body.lmax
         start = e.body.widths[0]
-        result = torch.zeros(len(x[0]), size(e.top.lmax), e.top.settings.channels, dtype=self.dtype)
+        result = torch.zeros(len(x[0]), size(lmax), e.top.settings.channels, dtype=self.dtype)
+        if known is not None:
+            result[:, : known.shape[1]] = known
         for l, mix in enumerate(e.top.given, start=1):
-            own = slice(start, start + (2 * l + 1) * len(mix))
-            flat = (x[l][:, :, 0].flatten(1) - e.mean[own]) / e.scale[own]
-            result[:, part(l)] = flat.view(-1, 2 * l + 1, len(mix)) @ mix
-            start = own.stop
+            stop = start + (2 * l + 1) * len(mix)
+            own = slice(self.index * self.after[l], (self.index + 1) * self.after[l]) if e.body.all_tensors else slice(None)
+            mean, scale = (t[start:stop].view(2 * l + 1, len(mix))[:, own] for t in (e.mean, e.scale))
+            result[:, part(l)] += (x[l][:, :, 0] - mean) / scale @ mix[own]
+            start = stop
         return result
 
 
