@@ -60,9 +60,30 @@ def test_a_plan_means_the_same_runs_every_time(tmp_path):
         ("output: out\nlimits: {time: -1}", "limits.time"),
         ("output: out\nsettings: {cutoff: 3}", "settings"),
         ("output: [", "not valid YAML"),
+        ("output: out\nsettings: {start_displacement: -1}", "start_displacement must be 0 to"),
+        ("output: out\nrecords: [absent.npz]", "absent.npz: not a readable label file"),
     ],
 )
 def test_wrong_plans_say_what_is_wrong(tmp_path, text, message):
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         jobs_of(load_plan(tmp_path / "p.yaml"), tmp_path)
+
+
+def test_a_label_is_calculated_again_from_another_start(label, tmp_path):
+    """A file or its directory; a label of the first set has a family, which is then its prototype."""
+    del label.meta["prototype"], label.meta["ordering"]
+    label.meta["family"] = "rocksalt"
+    (tmp_path / "given").mkdir()
+    label.write(tmp_path / "given" / "00185.npz")
+    found = []
+    for number, records in enumerate(("given", "given/00185.npz")):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(f"output: out{number}\nsettings: {{start_displacement: 0.1}}\nrecords: [{records}]")
+        found.append(jobs_of(load_plan(path), tmp_path))
+    (job,) = found[0]
+    assert found[1] == [job]
+    assert (job.info["prototype"], job.info["composition"]) == ("rocksalt", "FLi")
+    assert job.dft == DftSettings(start_displacement=0.1)
+    assert job.structure.positions == pytest.approx(label.structure.positions, abs=1e-8)
+    assert job.id != Job.of(label.structure).id

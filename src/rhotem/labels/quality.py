@@ -114,9 +114,8 @@ def _doubts(record: LabelRecord) -> list[str]:
 def may_be_metastable(record: LabelRecord) -> bool:
     """Whether a d shell that carries U is open, hardly a gap is open, and the start was the structure itself.
 
-    Such a shell shared its electrons evenly among orbitals that a lower state fills one by one; four of the first five
-    that were repeated from displaced atoms are lower by 150 meV per atom and more. A gap that is not known says
-    nothing.
+    Such a shell may share an electron evenly among orbitals of which a lower state fills one (docs/labels.md, "Which
+    state"). A gap that is not known says nothing.
     """
     gap, with_u = record.meta.get("gap_eV"), record.meta.get("U") or {}
     displaced = (record.meta.get("settings") or {}).get("start_displacement", 0.0)
