@@ -113,8 +113,9 @@ def test_members_grow_from_a_model_to_start_from(labels, tmp_path):
     assert all((a == b).all() for a, b in zip(before, trainer.model.readout.parameters(), strict=True))
     assert trainer.train_step()[1] < 0.8
     trainer.run()
-    known = load_model(tmp_path / "second")[0]
+    known, header = load_model(tmp_path / "second")
     assert known.settings.members == 3
+    assert header["info"]["steps"] == 50  # of both
     own = [m.scalar.weight for m in (known.readout, *known.others)]
     assert not (own[0] == own[1]).all()
 

@@ -318,14 +318,18 @@ class Trainer:
         for name, part in self.split.held_out.items():
             each = [evaluate_label(self.average, label) for label in part]
             results[name] = {"overall": overall(each), "structures": each}
+        earlier = self.header.get("info", {})
+        accuracy = {name: r["overall"] for name, r in results.items()}
+        if "unseen" in earlier.get("accuracy", {}):  # measured before what was left out was trained on, too
+            accuracy.setdefault("unseen", earlier["accuracy"]["unseen"])
         info = {
             "name": self.config.name,
             "labels": len(self.split.train),
-            "steps": self.step,
-            "minutes": self.spent / 60.0,
-            "accuracy": {name: r["overall"] for name, r in results.items()},
+            "steps": earlier.get("steps", 0) + self.step,
+            "minutes": earlier.get("minutes", 0.0) + self.spent / 60.0,
+            "accuracy": accuracy,
             "test_parents": self.split.test_parents,
-            "unseen": self.config.data.unseen,
+            "unseen": self.config.data.unseen or earlier.get("unseen", []),
         }
         if self.distil is not None:
             info["distilled"] = self.distil.summary(self.average)
@@ -342,7 +346,7 @@ class Trainer:
         found = self.spin.summary(self.average) if self.spin else {}
         spin = {name: r["overall"] for name, r in found.items()}
         info = {**self.header.get("info", {}), "name": self.config.name, "spin": spin}
-        save_model(self.folder / "model.safetensors", self.average, info)
+        save_model(self.folder / "model.safetensors", self.average, info, self.config.train.half)
         write_json(self.folder / "results.json", {"spin": found})
         learning_curve(self.folder)
         start = self.config.train.start
