@@ -45,7 +45,7 @@ SHIPPED = Path(__file__).parent / "pretrained"
 
 
 class SevenNetSettings(BaseModel):
-    """Which SevenNet, how many of its interaction layers, and whether tensors are taken of the last or of all of them."""
+    """Which SevenNet, how many of its interaction layers, and whether tensors of the last or of all are taken."""
 
     model_config = ConfigDict(extra="forbid")
     name: Name = "sevennet-l3i5"

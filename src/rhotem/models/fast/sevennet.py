@@ -239,7 +239,8 @@ class SevenNetStage:
             result[:, : known.shape[1]] = known
         for l, mix in enumerate(e.top.given, start=1):
             stop = start + (2 * l + 1) * len(mix)
-            own = slice(self.index * self.after[l], (self.index + 1) * self.after[l]) if e.body.all_tensors else slice(None)
+            first = self.index * self.after[l] if e.body.all_tensors else 0
+            own = slice(first, first + self.after[l])
             mean, scale = (t[start:stop].view(2 * l + 1, len(mix))[:, own] for t in (e.mean, e.scale))
             result[:, part(l)] += (x[l][:, :, 0] - mean) / scale @ mix[own]
             start = stop
