@@ -81,18 +81,24 @@ ONE_CENTRE = [
 ]
 OTHERS = [
     Run("sevennet-0", {"model.sevennet.name": "sevennet-0"}),
+    Run("sevennet-0-all", {"model.sevennet.name": "sevennet-0", "model.sevennet.tensors": "all"}),
     Run("target-density", {"model.target": "density"}),
     Run("scratch", {"model.encoder": "nequip", "model.nequip.layers": 2, "model.nequip.lmax_sent": 2}),
 ]
 GATES = [
     Run("spherical-200", GATED),
-    *(Run(f"gate-{g}", {"model.readout": "gated", "model.gated.gate": g, **GATED}) for g in ("full", "softmax", "sum")),
+    *(
+        Run(f"gate-{g}", {"model.readout": "gated", "model.gated.gate": g, **GATED})
+        for g in ("full", "no-vacuum", "softmax", "sum")
+    ),
 ]
 TUNING = [Run("frozen-on", TUNED), Run("tuned-on", {"train.encoder_rate": 0.1, **TUNED})]
 
+REPEATED = ("sevennet-0", "sevennet-0-all", "lmax-3", "voxels-only")
+
 RUNS = [
     BASELINE, *repeated([BASELINE], 1), *CURVE, *UNSEEN, *LMAX, *LOSS, *ONE_CENTRE, *OTHERS, *LONG, *GATES,
-    *repeated([r for r in [*OTHERS, *LMAX, *LOSS] if r.name in ("sevennet-0", "lmax-3", "voxels-only")], 1),
+    *repeated([r for r in [*OTHERS, *LMAX, *LOSS] if r.name in REPEATED], 1),
     *REGULARISATION, *TUNING, *repeated([*CURVE], 1),
 ]  # fmt: skip
 #: Only their cost is measured: the other runs differ in labels or loss.

@@ -42,11 +42,25 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "no-regularisation": "no decay, nothing forgotten",
         },
     ),
-    "encoder": ("baseline", {"sevennet-0": "SevenNet-0, frozen", "scratch": "from scratch, two layers"}),
+    "encoder": (
+        "baseline",
+        {
+            "sevennet-0": "SevenNet-0, frozen",
+            "sevennet-0-all": "SevenNet-0, tensors of all layers",
+            "scratch": "from scratch, two layers",
+        },
+    ),
     "target": ("baseline", {"target-density": "valence density"}),
     "pretrained layers, 100 steps more": ("frozen-on", {"tuned-on": "trained, a tenth of the rate"}),
     "readout, 200 steps": ("spherical-200", {"gate-full": "gated, w_geo in the softmax, vacuum channel"}),
-    "gate, 200 steps": ("gate-full", {"gate-softmax": "plain softmax", "gate-sum": "none, Σ w_geo s"}),
+    "gate, 200 steps": (
+        "gate-full",
+        {
+            "gate-no-vacuum": "without the vacuum channel",
+            "gate-softmax": "plain softmax",
+            "gate-sum": "none, Σ w_geo s",
+        },
+    ),
 }
 BASES = {
     "baseline": "base: l ≤ 4, near functions from 0.05 Å, potential 0.3, SevenNet-l3i5 frozen, Δn",

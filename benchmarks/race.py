@@ -39,7 +39,7 @@ from rhotem.models.training.loss import voxel_error
 from rhotem.models.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
-SPLIT = ROOT / "data/training/split.json"
+SPLIT = ROOT / "data/training/split-218.json"
 #: CPU seconds of training at which a run is looked at, and of a tuning trial.
 BUDGETS, TRIAL = (60.0, 180.0), 15.0
 #: Voxels of every held-out cell, drawn once for all; the smallest cells are evaluated on their whole grids, too.
