@@ -23,7 +23,7 @@ import torch
 
 from rhotem.labels.splits import read_split, unit_hash
 from rhotem.models.checkpoint import load_tensors, save_model, save_tensors
-from rhotem.models.encoders.sevennet import SHIPPED, SevenNet
+from rhotem.models.encoders.sevennet import SHIPPED, SevenNet, SevenNetSettings
 from rhotem.models.graph import Graph, build_graph
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel, make_model
@@ -135,8 +135,9 @@ class Shared:
         kept = set(parents[: round(run.share * len(parents))])
         return [x for x in self.labels if x.name not in train or x.parent in kept]
 
-    def remember(self, body: SevenNet, name: str) -> None:
+    def remember(self, body: SevenNet, settings: SevenNetSettings) -> None:
         """Let frozen layers calculate every structure once."""
+        name = settings.name if settings.tensors == "last" else f"{settings.name}-all"
         path = self.scratch / f"{name}.safetensors"
         if name not in self._features:
             self._features[name] = load_tensors(path) if path.exists() else {}
@@ -180,12 +181,12 @@ class Short(Trainer):
         if settings.encoder != "sevennet" or t.start:
             model = super()._started(elements)
             if not t.encoder_rate and t.start:
-                self.shared.remember(model.encoder.body, settings.sevennet.name)
+                self.shared.remember(model.encoder.body, settings.sevennet)
             return model
         settings.elements = elements
         model = make_model(settings, self.config.train.seed)
         model.encoder.load_pretrained(SHIPPED / f"{settings.sevennet.name}.safetensors")
-        self.shared.remember(model.encoder.body, settings.sevennet.name)
+        self.shared.remember(model.encoder.body, settings.sevennet)
         model.encoder.standardise([graph_of(label, model).to("cpu") for label in self.split.train])
         return model
 
