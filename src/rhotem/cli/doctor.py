@@ -160,7 +160,8 @@ def _cost(cut: "Specimen", rate: float, operations: float) -> dict[str, float]:
 
     from rhotem.analysis.run import oversampling
     from rhotem.core import PeriodicGrid
-    from rhotem.microscope.plan import FFT_LARGE, make_plan
+    from rhotem.microscope.cost import FFT_LARGE
+    from rhotem.microscope.plan import make_plan
     from rhotem.microscope.scan import Scan
     from rhotem.potential.slices import PotentialSlices
 

@@ -96,6 +96,21 @@ class Recorder:
         one.pacbed = self.pacbed / (passes * len(self.sums))
         return one
 
+    def part(self, positions: int) -> "Recorder":
+        """An empty one of the same detectors for fewer positions."""
+        one = copy.copy(self)
+        one.sums = np.zeros((positions, len(self.channels)))
+        one.pacbed = np.zeros_like(self.pacbed)
+        one.patterns = {k: np.zeros((positions, *v.shape[1:]), dtype=v.dtype) for k, v in self.patterns.items()}
+        return one
+
+    def put(self, rows: IntArray, part: "Recorder") -> None:
+        """Add what a part saw at positions ``rows``."""
+        self.sums[rows] += part.sums
+        self.pacbed += part.pacbed
+        for name, patterns in part.patterns.items():
+            self.patterns[name][rows] += patterns
+
     @staticmethod
     def _window(beams: IntArray, half: tuple[int, int]) -> tuple[npt.NDArray, tuple[npt.NDArray, npt.NDArray]]:
         inside = (np.abs(beams[:, 0]) <= half[0]) & (np.abs(beams[:, 1]) <= half[1])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
 from rhotem.microscope.signals import count, divergence, field_of_view, phase_image, segments_to_moment, source_blur
+from rhotem.microscope.windows import WindowEngine
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
 
 Array = npt.NDArray[Any]
+Engine = BlochEngine | AbtemEngine | WindowEngine
 Detectors = Sequence[Detector]
 
 
@@ -165,7 +168,7 @@ def simulate_series(
 
 
 def _propagate(
-    engine: BlochEngine | AbtemEngine,
+    engine: Engine,
     plan: Plan,
     potentials: "Iterator[PotentialSlices]",
     scan: Scan,
@@ -176,8 +179,7 @@ def _propagate(
 ) -> None:
     """Every wave through every configuration, into the recorders; one potential in memory at a time."""
     shares = iter(_shares(engine, plan, configurations))
-    waves = engine.beams if isinstance(engine, BlochEngine) else plan.probes * len(recorders)
-    total = waves * (1 if plan.shared else configurations)
+    total = _waves(engine, plan, len(recorders)) * (1 if plan.shared else configurations)
     done = 0
 
     def advance(waves: int) -> None:
@@ -186,11 +188,34 @@ def _propagate(
         progress("image", min(done, total), total)
 
     for slices in potentials:  # not enumerate, which keeps what it gave last
-        if isinstance(engine, BlochEngine):
-            engine.run(slices.array, scan.positions, recorders, advance, next(shares))
+        if isinstance(engine, WindowEngine):
+            engine.run(slices, scan.positions, recorders, advance)
         else:
-            engine.run(_on_wave_grid(slices), scan.positions, recorders, advance)
+            _send(engine, slices, scan.positions, recorders, advance, groups=next(shares, None))
         del slices
+
+
+def _send(
+    engine: BlochEngine | AbtemEngine,
+    slices: "PotentialSlices",
+    positions: npt.NDArray[np.float64],
+    recorders: dict[int, Recorder],
+    advance: Callable[[int], None],
+    *,
+    groups: list[BeamGroup] | None = None,
+) -> None:
+    """Probes through one potential, which is read if it lies on disk."""
+    if isinstance(engine, BlochEngine):
+        engine.run(np.asarray(slices.array), positions, recorders, advance, groups)
+    else:
+        engine.run(_on_wave_grid(slices), positions, recorders, advance)
+
+
+def _waves(engine: Engine, plan: Plan, exits: int) -> int:
+    """How many waves of one configuration are told of."""
+    if isinstance(engine, BlochEngine):
+        return engine.beams
+    return plan.waves if plan.algorithm == "bloch" else plan.probes * exits
 
 
 def _as_announced(
@@ -214,7 +239,7 @@ def _as_announced(
         raise InputError(f"{number} potentials, but {configurations} configurations were announced")
 
 
-def _shares(engine: BlochEngine | AbtemEngine, plan: Plan, configurations: int) -> list[list[BeamGroup]]:
+def _shares(engine: Engine, plan: Plan, configurations: int) -> list[list[BeamGroup]]:
     """The κ of a Bloch engine dealt out to the configurations, neighbours to different ones; empty for abTEM."""
     if not isinstance(engine, BlochEngine):
         return []
@@ -249,18 +274,24 @@ def _exits(slices: "PotentialSlices", thicknesses: Sequence[float] | None) -> li
 def _on_wave_grid(slices: "PotentialSlices") -> Array:
     """The slices band-limited to the grid of the waves: abTEM makes its transmission functions there."""
     if slices.oversampling == 1:
-        return slices.array
+        return np.asarray(slices.array)
     coarse = np.empty((len(slices.array), *slices.wave_grid), dtype=slices.array.dtype)
     for values, fine in zip(coarse, slices.array, strict=True):
         values[:] = fourier_resample(fine, slices.wave_grid)
     return coarse
 
 
-def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> BlochEngine | AbtemEngine:
+def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> Engine:
     if plan.algorithm == "bloch":
-        return BlochEngine(microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads)
-    interpolation = plan.interpolation if plan.algorithm == "prism" else None
-    return AbtemEngine(microscope, plan.extent, plan.slice_thickness, plan.tiling, interpolation)
+        one: BlochEngine | AbtemEngine = BlochEngine(
+            microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads
+        )
+    else:
+        interpolation = plan.interpolation if plan.algorithm == "prism" else None
+        one = AbtemEngine(microscope, plan.extent, plan.slice_thickness, plan.tiling, interpolation)
+    if plan.windows is None:
+        return one
+    return WindowEngine(plan.windows, partial(_send, one), one.supercell)
 
 
 def _images(
