@@ -22,17 +22,17 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.models.source import Model
-from rhotem.models.training.dataset import Label, read_label
+from rhotem.models.training.dataset import Label, label_files, read_label
 from rhotem.models.uncertainty import fingerprint
 from rhotem.structure.orient import orient
 
-LABELS, SPLIT = Path("data/labels/raw/first"), Path("data/training/split.json")
+LABELS, SPLIT = ("data/labels/raw/first", "data/labels/raw/records"), Path("data/training/split.json")
 #: Label, zone axis in its own cell, name.
 CASES = (
     ("00050", (1, 0, 0), "NaMnTiO$_4$"),
     ("00100", (1, 0, 0), "Na$_2$MnNiO$_4$"),
     ("00103", (1, 0, 0), "Li$_2$AlTiO$_4$"),
-    ("00112", (1, -1, 0), "FeO"),
+    ("1affe70f5469bc7b", (1, -1, 0), "FeO"),
 )
 DETECTORS = ("HAADF=68-160", "ABF=11-22", "DPC=6-22", "CoM=22")
 SHOWN = {"ABF": "ABF", "iDPC": "iDPC", "DPCy": "DPC$_y$", "CoMy": "CoM$_y$", "HAADF": "HAADF"}
@@ -100,7 +100,7 @@ def measure(source: Model, folder: Path) -> Iterator[tuple[str, Specimen, dict[s
     for name, zone, title in CASES:
         if name not in tested:
             raise InputError(f"label {name}: not in the test part of {SPLIT}; choose one that is")
-        label = read_label(LABELS / f"{name}.npz")
+        label = read_label(next(p for p, _ in label_files(LABELS) if p.stem == name))
         cut = specimen(label, zone)
         found = {}
         fields = densities(label, source)
