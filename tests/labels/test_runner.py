@@ -82,6 +82,13 @@ def test_a_broken_installation_stops_the_campaign_and_blames_no_structure(stand_
     assert not list((tmp_path / "failed").glob("*.json"))
 
 
+def test_a_worker_whose_runner_died_before_it_began_ends_at_once(tmp_path):
+    (tmp_path / "job.json").write_text(job(0).to_json())
+    command = [sys.executable, "-m", "rhotem.labels.worker", str(tmp_path), str(tmp_path / "job.json"), "1", "60", "0"]
+    assert subprocess.run(command, check=False).returncode == 5
+    assert not list(tmp_path.glob("records/*"))
+
+
 CAMPAIGN = """
 import sys; from pathlib import Path
 from rhotem.labels import runner; from rhotem.labels.job import read_jobs

@@ -43,6 +43,7 @@ def run_job(directory: Path, line: str, time_limit: float, attempts: int) -> Out
         str(job_file),
         str(attempts),
         f"{time_limit:.0f}",
+        str(os.getpid()),
     ]
     # Its own process group: everything it started ends with it.
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The process that does one run: ``python -m rhotem.labels.worker DIRECTORY JOB ATTEMPTS SECONDS``."""
+"""The process that does one run: ``python -m rhotem.labels.worker DIRECTORY JOB ATTEMPTS SECONDS [RUNNER]``."""
 
 import json
 import os
@@ -75,12 +75,11 @@ def note(directory: Path, job: Job, event: str, text: str = "") -> None:
         stream.write(json.dumps(line) + "\n")
 
 
-def _end_with_parent() -> None:
-    """Stop when the runner is gone, however it went: an orphan would go on using the machine unseen."""
-    parent = os.getppid()
+def _end_with(runner: int) -> None:
+    """Stop when the runner is gone, however it went and be it before this: an orphan would use the machine unseen."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == runner:
             time.sleep(1.0)
         os._exit(5)
 
@@ -88,6 +87,6 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    _end_with_parent()
+    _end_with(int(sys.argv[5]) if len(sys.argv) > 5 else os.getppid())
     resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[4]), int(sys.argv[4]) + 10))
     sys.exit(work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
