@@ -65,7 +65,7 @@ def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[
     """One size, stage by stage."""
     from rhotem.core import PeriodicGrid
     from rhotem.models.grid import counted_on_grid, on_grid
-    from rhotem.models.source import Model, _room, atom_coefficients
+    from rhotem.models.source import Model, atom_coefficients, encoder_room
     from rhotem.structure.model import Structure
 
     def tell(plan: str) -> None:
@@ -79,7 +79,9 @@ def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[
     grid = PeriodicGrid.from_spacing(structure.cell, SPACING)
     result = {"atoms": len(structure), "voxels": grid.size, "start_GB": peak()}
     marks = [(time.perf_counter(), time.process_time())]
-    coefficients = atom_coefficients(model, structure, memory=_room(model, structure, grid, memory), announce=tell)
+    coefficients = atom_coefficients(
+        model, structure, memory=encoder_room(model, structure, grid.size, memory), announce=tell
+    )
     marks.append((time.perf_counter(), time.process_time()))
     result["encoder_GB"] = peak()
     values, moved = counted_on_grid(model, coefficients, structure.positions, grid)

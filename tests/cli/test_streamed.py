@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from rhotem.cli import streamed
 from rhotem.cli.main import app
 from rhotem.cli.streamed import is_streamed
 from rhotem.core import InputError, PeriodicGrid
@@ -39,4 +40,74 @@ def test_what_does_not_fit_goes_to_disk(tmp_path):
 def test_sources_that_have_no_planes_are_refused(tmp_path):
     done = invoke("potential", "LiF", "--source", "gpaw", "-o", tmp_path / "v.zarr", "--memory", "400MB")
     assert done.exit_code == 2 and "needs --source model" in " ".join(done.output.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+IMAGE = ("image", "LiF", "--keep-cell", "--thickness", 1.2, "--detector", "HAADF=40-70", "--detector", "ABF=11-22")
+
+
+@pytest.fixture
+def too_large(monkeypatch):
+    """As if nothing fitted into memory."""
+    monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [("--phonons", 2), ("--preset", "saed", "--phonons", 0)])
+def test_images_through_slices_on_disk_are_those_in_memory(tmp_path, monkeypatch, more):
+    pytest.importorskip("torch")
+    import zarr
+
+    given = IMAGE if "saed" not in more else IMAGE[:5]
+    common = (*given, *more, "--source", "model:fast")
+    assert invoke(*common, "--out", tmp_path / "whole").exit_code == 0
+    monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+    done = invoke(*common, "--out", tmp_path / "disk")
+    assert done.exit_code == 0, done.output
+    assert "to disk one by one here" in done.output
+    assert done.output.index("seen along") < done.output.index("potential ") < done.output.index("density ")
+    whole, disk = (zarr.open_group(str(tmp_path / name / "images.zarr"), mode="r") for name in ("whole", "disk"))
+    assert sorted(whole.array_keys()) == sorted(disk.array_keys())
+    for name in whole.array_keys():
+        expected = np.asarray(whole[name])
+        np.testing.assert_allclose(np.asarray(disk[name]), expected, atol=1e-4 * np.abs(expected).max())
+    assert "on disk" in (tmp_path / "disk" / "record.json").read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["disk", "whole"]
+
+
+@pytest.mark.slow
+def test_images_with_slices_made_by_a_cluster(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    common = (*IMAGE, "--source", "free-atoms", "--phonons", 1, "--quiet")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": "ERROR"}
+    with distributed.LocalCluster(**options) as cluster:
+        done = invoke(*common, "--scheduler", cluster.scheduler_address, "--out", tmp_path / "there")
+    assert done.exit_code == 0, done.output
+    assert invoke(*common, "--out", tmp_path / "here").exit_code == 0
+    there, here = ((tmp_path / name / "HAADF.tif").read_bytes()[-4000:] for name in ("there", "here"))
+    values = [np.frombuffer(content, dtype=np.float32) for content in (there, here)]
+    np.testing.assert_allclose(*values, rtol=1e-4)
+
+
+def test_an_interrupted_image_leaves_nothing(tmp_path, too_large, monkeypatch):
+    from rhotem.microscope import simulate
+
+    seen = []
+
+    def interrupted(*arguments, **options):
+        seen.extend(p.name for p in tmp_path.rglob("potential-0.zarr"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulate, "_engine", interrupted)
+    done = invoke(*IMAGE, "--source", "free-atoms", "--phonons", 0, "--out", tmp_path / "out")
+    assert done.exit_code == 130 and seen == ["potential-0.zarr"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_go_through_the_disk_is_said_before(tmp_path, too_large):
+    out = ("--out", tmp_path / "out")
+    bars = invoke(*IMAGE, "--source", "model", "--uncertainty", *out)
+    assert bars.exit_code == 2 and "error bars are made in memory" in " ".join(bars.output.split())
+    source = invoke(*IMAGE, "--source", "gpaw", "--scheduler", "tcp://somewhere:8786", *out)
+    assert source.exit_code == 2 and "needs --source model or free-atoms" in " ".join(source.output.split())
     assert list(tmp_path.iterdir()) == []

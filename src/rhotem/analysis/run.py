@@ -20,6 +20,8 @@ from rhotem.analysis.specimen import Specimen, direction, finest_sampling, orien
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import DensityField
 from rhotem.density.source import default_source, get_source
+from rhotem.density.stream import StreamedDensity
+from rhotem.microscope.cost import Sizes
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.presets import Preset, get_preset
 from rhotem.microscope.scan import Scan
@@ -147,13 +149,16 @@ class Potentials:
     """Potentials of a specimen's block, one for each frozen-phonon configuration, built one at a time as asked for.
 
     Going through them again builds the same ones again. ``len`` is their number, ``phonons`` that of configurations: 0
-    for atoms at rest.
+    for atoms at rest. ``progress`` is told of stages on the way to one.
     """
+
+    #: Whether slices are read from there when they are needed.
+    on_disk = False
 
     def __init__(
         self,
         cut: Specimen,
-        field: DensityField,
+        field: DensityField | StreamedDensity,
         phonons: int,
         *,
         temperature: float,
@@ -165,6 +170,7 @@ class Potentials:
         check_phonons(phonons)
         self.field, self.phonons, self.temperature, self.seed = field, phonons, temperature, seed
         self._cut, self._memory = cut, memory
+        self.progress: Progress = silent
         self._msd, self._words = mean_square_displacements(cut.block.structure, temperature)
 
     def record(self) -> dict[str, Any]:
@@ -172,22 +178,32 @@ class Potentials:
         moving = {"temperature_K": self.temperature, "seed": self.seed, "displacements": self._words}
         return {"configurations": self.phonons, **(moving if self.phonons else {"displacements": "at rest"})}
 
+    @property
+    def sizes(self) -> Sizes:
+        """What one will be, so that the simulation can be planned before it is made."""
+        cut, (n_x, n_y, slices) = self._cut, self._cut.grid.shape
+        extent = (float(cut.grid.cell[0, 0]), float(cut.grid.cell[1, 1]))
+        held = 4.0 * cut.grid.size * oversampling(cut.preset) ** 2
+        return Sizes(extent, (n_x, n_y), slices, float(cut.grid.cell[2, 2]) / slices, held, self.on_disk)
+
     def __len__(self) -> int:
         return max(1, self.phonons)
 
     def __iter__(self) -> Iterator[PotentialSlices]:
         from rhotem.microscope.phonons import displacements
 
-        cut = self._cut
+        cut, field = self._cut, self.field
+        if not isinstance(field, DensityField):
+            raise InputError("a density given plane by plane: take rhotem.analysis.streamed.StreamedPotentials")
         common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": oversampling(cut.preset)}
         if not self.phonons:
-            yield build_potential(cut.block, cut.grid, self.field, **common)
+            yield build_potential(cut.block, cut.grid, field, **common)
             return
         for moved in displacements(self._msd, self.phonons, np.random.default_rng(self.seed)):
             yield build_potential(
                 cut.block,
                 cut.grid,
-                self.field,
+                field,
                 displacements=moved,
                 deformation_msd=self._msd,
                 **common,

@@ -1,12 +1,14 @@
 """`rhotem image`: a structure in, calibrated STEM images out."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rhotem.analysis import PHONONS
+from rhotem.cli import streamed
 from rhotem.cli.common import ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
 from rhotem.cli.options import (
     COMPUTING,
@@ -40,9 +42,12 @@ from rhotem.cli.options import (
     source_options,
     vibration_temperature,
 )
+from rhotem.cli.streamed import SchedulerOption
+from rhotem.core import InputError
 
 if TYPE_CHECKING:
     from rhotem.analysis.run import Potentials, Specimen
+    from rhotem.analysis.streamed import StreamedPotentials
     from rhotem.analysis.uncertainty import EnsembleSource
     from rhotem.microscope.images import ImageSet
 
@@ -149,6 +154,7 @@ def image(
     sampling: SamplingOption = None,
     slice_thickness: SliceOption = None,
     memory: MemoryOption = None,
+    scheduler: SchedulerOption = None,
     seed: SimulationSeedOption = 0,
     uncertainty: UncertaintyOption = False,
     out: OutOption = Path("rhotem-output"),
@@ -159,11 +165,14 @@ def image(
     Without --zone it is [100] of hexagonal and trigonal crystals, where the
     Li, O and metal columns of layered oxides lie apart, [110] of cubic ones,
     [001] otherwise. Options of the microscope change the preset.
+
+    A potential larger than memory goes to disk slice by slice (--source model
+    or free-atoms) and is read window by window; it vanishes at the end.
     """
     from rhotem.analysis import run
     from rhotem.analysis.uncertainty import ensemble
 
-    started = time.perf_counter()
+    started, tell = time.perf_counter(), _teller(quiet)
     chosen = run.adjusted_preset(
         preset,
         energy=energy,
@@ -185,8 +194,8 @@ def image(
     }
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
-    options |= memory_options(source, memory, None if quiet else typer.echo)
-    bars = ensemble(source, **options) if uncertainty else None
+    bounded = options | memory_options(source, memory, tell)
+    bars = ensemble(source, **bounded) if uncertainty else None
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
@@ -202,7 +211,17 @@ def image(
             slice_thickness=slice_thickness,
             primitive=not is_density_file(source),
         )
-        potentials = run.potential(cut, run.density(cut, source, **options), memory=memory, **motion)
+        _introduce(cut, tell)
+        if streamed.is_image_streamed(cut, source, memory, scheduler):
+            if uncertainty:
+                raise InputError(
+                    "--uncertainty: the potential is larger than memory or made by a cluster; error bars are made in "
+                    "memory: allow more --memory, use a smaller cell, or leave it out"
+                )
+            made = (source, options), (memory, scheduler)
+            potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion)
+        else:
+            potentials = run.potential(cut, run.density(cut, source, **bounded), memory=memory, **motion)
         images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, **recording)
         errors = _error_bars(cut, bars, folder, quiet, memory=memory, **motion) if bars else {}
         written = _write(folder, cut, potentials, images, started, errors)
@@ -210,23 +229,47 @@ def image(
         typer.echo(f"{images}\n{len(images.images)} images in {out}: {', '.join(written)}")
 
 
-def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options: Any) -> "ImageSet":
-    """Say what will be done, and do it."""
-    from rhotem.analysis import run
+def _teller(quiet: bool) -> Callable[[str], None]:
+    return (lambda text: None) if quiet else typer.echo
 
-    def tell(text: str) -> None:
-        if not quiet:
-            typer.echo(text)
 
+def _introduce(cut: "Specimen", tell: Callable[[str], None]) -> None:
     tell(str(cut))
     for note in remarks(cut):
         tell(f"note: {note}")
+
+
+def _streamed(
+    cut: "Specimen",
+    folder: Path,
+    source: tuple[str, dict[str, Any]],
+    how: tuple[float | None, str | None],
+    *,
+    tell: Callable[[str], None],
+    **motion: Any,
+) -> "StreamedPotentials":
+    """Potentials by way of ``folder``, which vanishes; arguments as `rhotem.cli.streamed.announced`."""
+    from rhotem.analysis.streamed import StreamedPotentials
+
+    density = streamed.announced(cut.block.structure, streamed.fine_grid(cut), source, how, tell)
+    if motion["phonons"] > 1:
+        tell(f"phonons     {motion['phonons']} configurations, written and read one after another")
+    return StreamedPotentials(cut, density, folder, memory=streamed.room(how[0]), scheduler=how[1], **motion)
+
+
+def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options: Any) -> "ImageSet":
+    """Say how the beam will be propagated, and do it."""
+    from rhotem.analysis import run
+
+    tell = _teller(quiet)
     for warning in potentials.field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)
     plural = "s" if potentials.phonons > 1 else ""
     moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
     tell(f"density: {potentials.field.source}; {moving}")
     with ProgressBar(quiet) as progress:
+        if potentials.on_disk:
+            potentials.progress = progress
         return run.image(cut, potentials, announce=lambda plan: tell(str(plan)), progress=progress, **options)
 
 

@@ -211,12 +211,17 @@ def is_density_file(source: str) -> bool:
     return source not in source_names() and path.exists() and path.suffix != ".safetensors"
 
 
-def memory_options(source: str, memory: int | None, announce: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """What --memory means for the learned density; ``announce`` is told the plan. Nothing for other sources."""
+def is_learned(source: str) -> bool:
+    """Whether a source is the learned density: by name, or weights of it."""
     from rhotem.density.source import is_peer, source_names
 
-    learned = source == "model" or not (source in source_names() or is_density_file(source) or is_peer(source))
-    return {"memory": memory, "announce": announce} if learned and memory is not None else {}
+    own = source.partition(":")[0] == "model"
+    return own or not (source in source_names() or is_density_file(source) or is_peer(source))
+
+
+def memory_options(source: str, memory: int | None, announce: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """What --memory means for the learned density; ``announce`` is told the plan. Nothing for other sources."""
+    return {"memory": memory, "announce": announce} if memory is not None and is_learned(source) else {}
 
 
 def source_options(

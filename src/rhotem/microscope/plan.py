@@ -90,11 +90,13 @@ class Plan:
         step = max(e / n for e, n in zip(self.extent, self.shape, strict=True))
         depth = self.slices * self.slice_thickness
         configurations = "?" if self.configurations is None else str(self.configurations)
+        pieces = (
+            f"{self.windows.counts[0]} × {self.windows.counts[1]} of the cell" if self.windows else "the whole cell"
+        )
         source = ", read from disk" if self.on_disk else ""
-        counts = self.windows.counts if self.windows else (1, 1)
         return "\n".join(
             [
-                *([f"windows     {counts[0]} × {counts[1]} of the cell{source}"] if self.windows or source else []),
+                *([f"windows     {pieces}{source}"] if self.windows or source else []),
                 f"grid        {self.shape[0]} × {self.shape[1]} points on {self.extent[0]:.2f} × {self.extent[1]:.2f} Å"
                 f" ({step:.3f} Å, to {self.maximum_angle:.0f} mrad)",
                 f"slices      {self.slices} of {self.slice_thickness:.2f} Å, {0.1 * depth:.1f} nm",
@@ -169,8 +171,8 @@ def make_plan(
     if not fitting:
         least = min(plans, key=lambda plan: plan.memory)
         raise MemoryLimitError(
-            f"{least.algorithm} needs {least.memory / 1e9:.1f} GB, there are {limit / 1e9:.1f} GB: "
-            "scan a smaller region, use a coarser grid, PRISM, or tiles of the specimen"
+            f"{least.algorithm} needs {least.memory / 1e9:.1f} GB, {limit / 1e9:.1f} GB allowed: "
+            "allow more, scan a smaller region, or use a coarser grid or smaller angles"
         )
     if any(isinstance(d, Pixelated) for d in detectors):
         # the pixels of patterns are as fine as the cell is large

@@ -14,6 +14,7 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.microscope.abtem_engine import AbtemEngine
 from rhotem.microscope.bloch import BeamGroup, BlochEngine
+from rhotem.microscope.cost import Sizes
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
@@ -50,7 +51,8 @@ def simulate(
     Parameters
     ----------
     potentials : iterable of PotentialSlices
-        One per configuration, all on the same grid, whole thickness; consumed one at a time.
+        One per configuration, all on the same grid, whole thickness; consumed one at a time. If they say their
+        ``sizes`` (`rhotem.microscope.cost.Sizes`) before, the plan is made before the first is built.
     microscope : Microscope
     scan : Scan or None
         Probe positions; None: the whole lateral cell with the fewest positions that lose nothing.
@@ -122,17 +124,19 @@ def simulate_series(
     ``thicknesses`` are in Å, rounded to whole slices; None: the exit surface only. One ImageSet per thickness, in
     increasing order; each record says the thickness in Å.
     """
-    iterator = iter(potentials)
-    first = next(iterator, None)
-    if first is None:
-        raise InputError("no potential: give at least one configuration")
     if microscope.dose is not None and rng is None:
         raise InputError("a dose needs a random generator: pass rng=numpy.random.default_rng(seed)")
     if configurations is None and isinstance(potentials, Sized):
         configurations = len(potentials)
-    scan = scan or Scan.cell(first.extent, microscope)
+    iterator = iter(potentials)
+    first = None
+    sizes = getattr(potentials, "sizes", None)
+    if sizes is None:
+        first = _first(iterator)
+        sizes = Sizes.of(first)
+    scan = scan or Scan.cell(sizes.extent, microscope)
     plan = plan or make_plan(
-        first,
+        sizes,
         microscope,
         scan,
         tuple(detectors),
@@ -141,6 +145,7 @@ def simulate_series(
         memory_limit=memory,
     )
     announce(plan)
+    first = first or _first(iterator)
     exits = _exits(first, thicknesses)
     engine = _engine(plan, microscope, first)
     recorders = {
@@ -165,6 +170,13 @@ def simulate_series(
         )
         for n in exits
     ]
+
+
+def _first(potentials: "Iterator[PotentialSlices]") -> "PotentialSlices":
+    first = next(potentials, None)
+    if first is None:
+        raise InputError("no potential: give at least one configuration")
+    return first
 
 
 def _propagate(

@@ -108,11 +108,11 @@ class Model:
         unknown = sorted(set(structure.numbers.tolist()) - set(self.model.settings.elements))
         if unknown:
             return self._free_atoms(structure, grid, unknown)
-        _check_charge(structure)
+        check_charge(structure)
         began = time.perf_counter()
         readout = self.model.readout
         if readout.linear:
-            room = _room(self.model, structure, grid, self.memory)
+            room = encoder_room(self.model, structure, grid.size, self.memory)
             given = atom_coefficients(self.model, structure, memory=room, announce=self.announce, reach=self.reach)
         else:
             given = prepared(self.model, structure)
@@ -158,7 +158,7 @@ class Model:
         from rhotem.models.members import member_fields
         from rhotem.models.uncertainty import load_calibration
 
-        _check_charge(structure)
+        check_charge(structure)
         return member_fields(self, structure, grid, load_calibration(self.path))
 
     def evaluate(
@@ -325,21 +325,28 @@ class SharpTerms(Sequence[OneCentre]):
         return OneCentre(atom, self.radii, (self.coefficients[atom].T @ self._functions) * self._powers)
 
 
-def _room(model: DensityModel, structure: Structure, grid: PeriodicGrid, memory: float | None) -> float | None:
-    """Bytes left for the encoder beside the program and the coefficients; values on the grid come after it."""
+def encoder_room(model: DensityModel, structure: Structure, points: int, memory: float | None) -> float | None:
+    """Bytes left for the encoder beside the program and the coefficients; values at grid points come after it.
+
+    Raises
+    ------
+    MemoryLimitError
+        If the result alone does not fit.
+    """
     if memory is None:
         return None
     coefficients = 8.0 * sum(b.coefficients for b in model.readout.blocks) * len(structure)
-    needed = PROGRAM + 8.0 * grid.size + 2.0 * coefficients
+    needed = PROGRAM + 8.0 * points + 2.0 * coefficients
     if needed > memory:
+        at = f" on {points} grid points" if points else ""
         raise MemoryLimitError(
-            f"model: the density of {len(structure)} atoms on {grid.size} grid points takes {needed / 1e9:.2f} GB, "
+            f"model: the density of {len(structure)} atoms{at} takes {needed / 1e9:.2f} GB, "
             f"{PROGRAM / 1e9:.1f} of them the program, {memory / 1e9:.2f} GB allowed; allow more, or use a coarser grid"
         )
     return memory - PROGRAM - coefficients
 
 
-def _check_charge(structure: Structure) -> None:
+def check_charge(structure: Structure) -> None:
     """Refuse charged slabs: their background would fill the vacuum."""
     if not structure.charge:
         return

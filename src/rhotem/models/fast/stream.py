@@ -9,7 +9,7 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.stream import StreamedDensity
 from rhotem.models.fast.grid import BlockOnGrid, add_block
-from rhotem.models.source import Model, SharpTerms, atom_coefficients
+from rhotem.models.source import Model, SharpTerms, atom_coefficients, check_charge, encoder_room
 from rhotem.structure.model import Structure
 
 #: The third axis first: planes across it lie together.
@@ -54,7 +54,9 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     Raises
     ------
     InputError
-        If the readout is another one, or elements were never trained on.
+        If the readout is another one, elements were never trained on, or a slab is charged.
+    MemoryLimitError
+        If the coefficients do not fit into the model's ``memory``.
     """
     readout = model.model.readout
     if not readout.linear:
@@ -64,7 +66,10 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     unknown = sorted(set(structure.numbers.tolist()) - set(model.model.settings.elements))
     if unknown:
         raise InputError(f"model {model.name}: not trained on atomic numbers {unknown}; use free atoms")
-    near, far = (c.numpy() for c in atom_coefficients(model.model, structure, memory=model.memory, reach=model.reach))
+    check_charge(structure)
+    memory = encoder_room(model.model, structure, 0, model.memory)
+    given = atom_coefficients(model.model, structure, memory=memory, announce=model.announce, reach=model.reach)
+    near, far = (c.numpy() for c in given)
     grid = PeriodicGrid.from_spacing(structure.cell, spacing)
     n1, n2, n3 = grid.shape
     turned = PeriodicGrid(grid.cell[ORDER], (n3, n1, n2))
