@@ -215,7 +215,7 @@ def test_errors_are_one_clear_line(crystal):
         simulate([], MICROSCOPE, scan, haadf)
     with pytest.raises(InputError, match="rng"):
         simulate(crystal, Microscope(dose=10), scan, [Annular(name="BF", outer=10)])
-    with pytest.raises(MemoryLimitError, match=r"needs .* GB, there are .* GB"):
+    with pytest.raises(MemoryLimitError, match=r"needs .* GB, .* GB allowed"):
         make_plan(crystal[0], MICROSCOPE, scan, [Annular(name="BF", outer=10)], memory_limit=1e6)
     with pytest.raises(InputError, match="algorithm 'magic'"):
         make_plan(crystal[0], MICROSCOPE, scan, [Annular(name="BF", outer=10)], algorithm="magic")
