@@ -7,11 +7,13 @@ import pytest
 import torch
 from ase.neighborlist import primitive_neighbor_list
 
-from rhotem.core import InputError
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
+from rhotem.models import spin_field
 from rhotem.models.fast.encoder import FastEncoder
 from rhotem.models.fast.neighbours import Neighbours, same_surroundings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
-from rhotem.models.source import atom_coefficients
+from rhotem.models.source import Model, atom_coefficients, prepared
+from rhotem.models.spin_field import spin_coefficients
 from rhotem.structure.model import Structure
 
 SITES = np.array([[0.02, 0.05, 0.03], [0.45, 0.52, 0.1], [0.1, 0.48, 0.55], [-1.48, 0.07, 2.46]])
@@ -152,3 +154,60 @@ def test_a_defect_reaches_as_far_as_asked():
     assert np.abs(sharp[1][far] - sharp[0][site[far]]).max() > 1e-6 * scale
     assert np.abs(sharp[2][near] - sharp[0][site[near]]).max() > 1e-6 * scale
     np.testing.assert_allclose(sharp[2][near], sharp[1][near], atol=0.05 * scale)
+
+
+@pytest.mark.parametrize("charge", [0.0, 0.5])
+def test_every_member_is_that_of_the_plain_form(charge, monkeypatch):
+    """Float32 to 1e-5, float64 to 1e-9, in tiles and whole; atoms of equal surroundings share their features."""
+    monkeypatch.setattr("rhotem.models.fast.encoder.LEAST", 1)
+    structure = crystal(charge, (2, 1, 1))
+    for model, limit in ((small(members=3), 1e-5), (small(members=3).double(), 1e-9)):
+        with torch.no_grad():
+            plain = model.member_coefficients(model.graph(structure))
+        for memory in (None, 1e3):
+            found = prepared(model, structure, members=True, memory=memory)
+            for a, b in zip(plain, found, strict=True):
+                assert b.shape == a.shape and b.dtype == a.dtype
+                assert float((a - b).abs().max()) < limit * float(a.abs().max())
+                assert float((a[0] - a[1]).abs().max()) > 0.01 * float(a.abs().max())  # members differ
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_the_magnetisation_is_that_of_the_plain_form(double, monkeypatch):
+    """Signs differ among atoms of equal surroundings; some atoms at a time."""
+    model = small(spin=True, spin_elements=[27, 8])
+    model = model.double() if double else model
+    structure = crystal(repeat=(2, 2, 1))
+    signs = np.random.default_rng(2).choice([-1.0, 0.0, 1.0], len(structure))
+    plain = spin_coefficients(model, structure, signs, kernel="plain")
+    monkeypatch.setattr(spin_field, "AT_ONCE", 5)
+    found = spin_coefficients(model, structure, signs, memory=1e6)
+    assert len(FastEncoder(model.encoder, *described(structure)).representatives) == 4 < len(structure)
+    for a, b in zip(plain, found, strict=True):
+        assert float((a - b).abs().max()) < (1e-9 if double else 1e-5) * float(a.abs().max())
+
+
+def described(s: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return s.numbers, s.positions, s.cell
+
+
+def test_members_obey_the_memory(tmp_path):
+    """Little memory is refused by name; with enough the encoder is told how much, and the densities are the same."""
+    from rhotem.models.checkpoint import save_model
+    from rhotem.models.members import member_fields
+    from rhotem.models.novelty import NoveltyBank
+    from rhotem.models.uncertainty import COLUMNS, Calibration
+
+    save_model(tmp_path / "m.safetensors", small(members=3), {"name": "m"})
+    structure, told = crystal(repeat=(2, 1, 1)), []
+    grid = PeriodicGrid.from_spacing(structure.cell, 0.6)
+    bank = NoveltyBank(*(np.zeros(n) for n in ((0,), (0, 1), (1, 1), (0,), (0, 1))), 1.0)
+    calibration = Calibration(np.zeros(len(COLUMNS)), 1.0, 1.0, bank)
+    fields = []
+    for memory in (None, 6e8):
+        source = Model(str(tmp_path / "m.safetensors"), memory=memory, announce=told.append)
+        fields.append([f.values for f in member_fields(source, structure, grid, calibration)])
+    np.testing.assert_allclose(fields[1], fields[0], atol=1e-9 * np.abs(fields[0]).max())
+    assert len(told) == 2 and all("8 atoms, 4 kinds" in line for line in told)
+    with pytest.raises(MemoryLimitError, match="allowed"):
+        list(member_fields(Model(str(tmp_path / "m.safetensors"), memory=4e8), structure, grid, calibration))

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.field import DensityField
-from rhotem.models.source import Model, prepared
+from rhotem.models.source import Model, count_exactly, encoder_room, prepared
 from rhotem.models.uncertainty import Calibration, widening
 from rhotem.structure.model import Structure
 
@@ -26,11 +28,16 @@ def member_fields(
     if count == 1 or unknown:
         why = "has a single member" if count == 1 else "does not know every element of this structure"
         raise InputError(f"model {source.name}: {why}, so there is no spread to carry on; leave out --uncertainty")
-    coefficients = prepared(model, structure, members=True)
-    spread = widening(model, calibration, structure, coefficients)
-    each = tuple(c.double().cpu() for c in coefficients)
+    # members in single precision, their mean and one of them in double; values of one and on the way to it
+    room = None
+    if source.memory is not None and model.readout.linear:
+        room = encoder_room(model, structure, 2 * grid.size, source.memory, sets=0.5 * count + 2.0)
+    each = prepared(model, structure, members=True, memory=room, announce=source.announce)
+    spread = widening(model, calibration, structure, each)
+    mean = tuple(c.mean(0, dtype=torch.float64).cpu() for c in each)
     for k in range(count):
-        given = tuple(c.mean(0) + spread * (c[k] - c.mean(0)) for c in each)
+        given = tuple(m + spread * (c[k].double().cpu() - m) for c, m in zip(each, mean, strict=True))
+        count_exactly(model, structure, given)
         values, terms, record = source.evaluate(given, structure, grid)
         yield DensityField(
             kind="deformation",

@@ -17,7 +17,7 @@ from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.positive import make_positive, negative_part
 from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import find_model, load_model
-from rhotem.models.fast.atoms import fast_coefficients, is_fast
+from rhotem.models.fast.atoms import fast_coefficients, fast_members, is_fast
 from rhotem.models.fast.repeats import find_repetition
 from rhotem.models.gated_field import on_gated_grid
 from rhotem.models.grid import Kernel, counted_on_grid
@@ -120,7 +120,7 @@ class Model:
         values, terms, count = self.evaluate(given, structure, grid)
         evaluated = time.perf_counter()
         values, negative = self._checked(values, terms, structure, grid)
-        spin, of_spin = magnetisation(self.model, structure, grid, self.name) if self.spin else (None, {})
+        spin, of_spin = self._spin(structure, grid) if self.spin else (None, {})
         return DensityField(
             kind="deformation",
             structure=structure,
@@ -141,6 +141,11 @@ class Model:
                 "seconds": {"encoder": encoded - began, "readout": evaluated - encoded},
             },
         )
+
+    def _spin(self, structure: Structure, grid: PeriodicGrid) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+        # the density and its coefficients are there already
+        room = encoder_room(self.model, structure, 3 * grid.size, self.memory) if self.model.readout.linear else None
+        return magnetisation(self.model, structure, grid, self.name, room)
 
     @property
     def member_count(self) -> int:
@@ -255,13 +260,18 @@ def atom_coefficients(
         result = fast_coefficients(model, structure, memory, progress, announce, reach=reach)
     else:
         result = tuple(c.double().cpu() for c in prepared(model, structure))
-    electrons = model.readout.blocks[-1].electrons
-    held = sum(
-        float((c[..., 0] @ torch.from_numpy(b.electrons)).sum())
-        for c, b in zip(result, model.readout.blocks, strict=True)
-    )
-    result[-1][:, -1, 0] += (model.readout.electrons_of(structure) - held) / (len(structure) * electrons[-1])
+    count_exactly(model, structure, result)
     return result
+
+
+def count_exactly(model: DensityModel, structure: Structure, coefficients: tuple[torch.Tensor, ...]) -> None:
+    """Put right what rounding made of the electrons of coefficients in float64, alike in all atoms."""
+    blocks = model.readout.blocks
+    held = sum(
+        float((c[..., 0] @ torch.from_numpy(b.electrons)).sum()) for c, b in zip(coefficients, blocks, strict=True)
+    )
+    missing = model.readout.electrons_of(structure) - held
+    coefficients[-1][:, -1, 0] += missing / (len(structure) * blocks[-1].electrons[-1])
 
 
 def _repeated(
@@ -279,8 +289,17 @@ def _repeated(
     return np.tile(values, repetition.counts), moved * float(counts.prod())
 
 
-def prepared(model: DensityModel, structure: Structure, members: bool = False) -> tuple[torch.Tensor, ...]:
-    """What the readout needs of every atom, on the model's device; of every member with ``members``.
+def prepared(
+    model: DensityModel,
+    structure: Structure,
+    members: bool = False,
+    memory: float | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> tuple[torch.Tensor, ...]:
+    """What the readout needs of every atom, on the model's device, computed as in training.
+
+    Of every member with ``members``: compiled where that is possible, within ``memory`` bytes; see
+    `rhotem.models.fast.atoms.fast_members`.
 
     Raises
     ------
@@ -289,6 +308,8 @@ def prepared(model: DensityModel, structure: Structure, members: bool = False) -
     MemoryLimitError
         If it does not fit into memory.
     """
+    if members and is_fast(model):
+        return fast_members(model, structure, memory, announce=announce)
     try:
         with torch.no_grad():
             return (model.member_coefficients if members else model)(model.graph(structure))
@@ -325,8 +346,10 @@ class SharpTerms(Sequence[OneCentre]):
         return OneCentre(atom, self.radii, (self.coefficients[atom].T @ self._functions) * self._powers)
 
 
-def encoder_room(model: DensityModel, structure: Structure, points: int, memory: float | None) -> float | None:
-    """Bytes left for the encoder beside the program and the coefficients; values at grid points come after it.
+def encoder_room(
+    model: DensityModel, structure: Structure, points: int, memory: float | None, sets: float = 1.0
+) -> float | None:
+    """Bytes left for the encoder beside the program and ``sets`` of coefficients; values at grid points come after it.
 
     Raises
     ------
@@ -336,14 +359,14 @@ def encoder_room(model: DensityModel, structure: Structure, points: int, memory:
     if memory is None:
         return None
     coefficients = 8.0 * sum(b.coefficients for b in model.readout.blocks) * len(structure)
-    needed = PROGRAM + 8.0 * points + 2.0 * coefficients
+    needed = PROGRAM + 8.0 * points + (sets + 1.0) * coefficients
     if needed > memory:
         at = f" on {points} grid points" if points else ""
         raise MemoryLimitError(
             f"model: the density of {len(structure)} atoms{at} takes {needed / 1e9:.2f} GB, "
             f"{PROGRAM / 1e9:.1f} of them the program, {memory / 1e9:.2f} GB allowed; allow more, or use a coarser grid"
         )
-    return memory - PROGRAM - coefficients
+    return memory - PROGRAM - sets * coefficients
 
 
 def check_charge(structure: Structure) -> None:

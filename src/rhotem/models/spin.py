@@ -48,14 +48,19 @@ class SpinHead(Spherical):
         self, features: AtomFeatures, graph: Graph, signs: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """Coefficients of the plain functions, per block (N, functions, (lmax+1)²), µB/Å^(3+l); signs (N,)."""
+        return self.from_around(features, self.around(features.scalars, graph, signs), graph.numbers, signs)
+
+    def from_around(
+        self, features: AtomFeatures, around: torch.Tensor, numbers: torch.Tensor, signs: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Coefficients of atoms from their features and `around`."""
         h = self.hidden(features.scalars)
-        around = self._around(features.scalars, graph, signs)
         odd = torch.cat([features.tensors * signs[:, None, None], around], dim=2)
         gate = 2.0 * torch.sigmoid(self.near_gate(h))
         zero = signs[:, None] * self.scalar(h) + (around[:, 0] * gate) @ self.near
-        return tuple(self._coefficients(zero, odd, h, graph.numbers))
+        return tuple(self._coefficients(zero, odd, h, numbers))
 
-    def _around(self, scalars: torch.Tensor, graph: Graph, signs: torch.Tensor) -> torch.Tensor:
+    def around(self, scalars: torch.Tensor, graph: Graph, signs: torch.Tensor) -> torch.Tensor:
         """Σ_j σ_j w(r_ij) Y_lm over neighbours with a moment, (N, (lmax+1)², CHANNELS)."""
         with_moment = torch.nonzero(signs[graph.neighbour])[:, 0]
         centre, neighbour = graph.centre[with_moment], graph.neighbour[with_moment]
