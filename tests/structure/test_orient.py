@@ -7,7 +7,8 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 
 from rhotem.core import InputError
-from rhotem.structure.indices import standard_cell
+from rhotem.structure import indices
+from rhotem.structure.indices import primitive_cell, standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 
@@ -259,3 +260,32 @@ def test_an_orthogonal_cell_is_taken_as_it_is():
     assert np.allclose(cell.structure.positions, atoms.positions)
     with pytest.raises(InputError, match="not orthogonal"):
         ImagingCell.from_orthogonal(lco())
+
+
+def test_symmetry_of_many_atoms_is_looked_for_where_they_repeat(monkeypatch):
+    """Crystals keep their names; a defect cell has those of the given cell, with a remark, at once."""
+    monkeypatch.setattr(indices, "LARGE", 50)
+    block = lco().atoms.repeat((3, 2, 1))  # 72 atoms
+    vacancy, swapped = block.copy(), block.copy()
+    del vacancy[0]
+    swapped.numbers[[0, 5]] = swapped.numbers[[5, 0]]  # as many of every kind as before
+    assert swapped.numbers[0] != swapped.numbers[5]
+    tilted = swapped.copy()
+    tilted.set_cell(np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1]]) @ tilted.cell.array)  # the same lattice
+    for atoms, repeats in [
+        (block, True),
+        (vacancy, False),
+        (swapped, False),
+        (tilted, False),
+        (swapped.repeat((1, 1, 2)), True),
+        (vacancy.repeat((3, 1, 1)), True),
+        (tilted.repeat((1, 2, 1)), True),
+    ]:
+        shifted = atoms.copy()
+        shifted.positions += [0.3, -7.1, 2.0]
+        assert indices.is_too_large(Structure(shifted)) is not repeats
+    assert standard_cell(Structure(block)).number == 166
+    assert primitive_cell(Structure(swapped.repeat((1, 1, 2))))[0].atoms.get_chemical_formula() == "Co18Li18O36"
+    made = orient(Structure(vacancy), (0, 0, 1))
+    assert "symmetry was not looked for" in made.notes[-1] and made.space_group == "P1"
+    np.testing.assert_array_equal(made.axes_conventional, made.axes_input)

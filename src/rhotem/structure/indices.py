@@ -14,6 +14,8 @@ from rhotem.structure.model import Structure
 
 #: Distance in Å within which atoms count as symmetry-equivalent; CIF coordinates rounded to three decimals pass.
 SYMPREC = 0.01
+#: Atoms from which on symmetry is looked for only where translations repeat them; atoms they are tried on at once.
+LARGE, AT_ONCE = 5000, 500
 
 Ints = npt.NDArray[np.int64]
 Indices = Sequence[int] | npt.NDArray[np.int64]
@@ -171,15 +173,76 @@ def primitive_cell(structure: Structure, symprec: float = SYMPREC) -> tuple[Stru
 
 
 def symmetry(structure: Structure, symprec: float = SYMPREC) -> Any:
-    """Spglib's dataset of ``structure``, or None if it finds no symmetry at all."""
+    """Spglib's dataset of ``structure``, or None if it finds no symmetry at all.
+
+    Nor is any looked for in more than `LARGE` atoms without a translation that repeats them (`is_too_large`).
+    """
     import spglib
 
+    if is_too_large(structure, symprec):
+        return None
     try:
         return spglib.get_symmetry_dataset(spglib_cell(structure), symprec=symprec)
     except Exception as error:  # newer spglib raises its own error class where older ones returned None
         if type(error).__module__.startswith("spglib"):
             return None
         raise
+
+
+def is_too_large(structure: Structure, symprec: float = SYMPREC) -> bool:
+    """Whether there are more than `LARGE` atoms and no translation repeats them: a search for symmetry would go on.
+
+    Spglib tries N/k translations on N atoms: a crystal is found at once, 12,000 atoms with vacancies take it half a
+    minute, ten times as many an hour. If translations repeat a cell, one of prime order p does: p divides the number of
+    atoms of every kind, and the vector is a p-th of a lattice vector. So few are left to be tried.
+    """
+    if len(structure) <= LARGE:
+        return False
+    lattice, fractional, types = spglib_cell(structure)
+    kinds = np.array(types)
+    number = np.bincount(kinds)
+    rarest = fractional[kinds == np.argmin(number)]
+    for prime in _primes(int(np.gcd.reduce(number))):
+        steps = (rarest[1:] - rarest[0]) * prime
+        near = np.linalg.norm((steps - np.rint(steps)) @ lattice / prime, axis=1) < 2.0 * symprec
+        for shift in np.unique(np.rint(steps[near]) % prime, axis=0) / prime:
+            if _repeats(lattice, fractional, kinds, shift, 2.0 * symprec):
+                return False
+    return True
+
+
+def _repeats(
+    lattice: npt.NDArray[np.float64],
+    fractional: npt.NDArray[np.float64],
+    kinds: npt.NDArray[np.int64],
+    shift: npt.NDArray[np.float64],
+    tolerance: float,
+) -> bool:
+    """Whether a translation (fractional) takes every atom to one of its kind, within ``tolerance`` (Å)."""
+    from scipy.spatial import cKDTree
+
+    sides = np.linalg.norm(lattice, axis=1)
+    for kind in np.unique(kinds):
+        own = fractional[kinds == kind] % 1.0 % 1.0
+        tree = cKDTree(own * sides, boxsize=sides)
+        for start in range(0, len(own), AT_ONCE):
+            moved = (own[start : start + AT_ONCE] + shift) % 1.0 % 1.0
+            apart = own[tree.query(moved * sides)[1]] - moved
+            if np.linalg.norm((apart - np.rint(apart)) @ lattice, axis=1).max() > tolerance:
+                return False
+    return True
+
+
+def _primes(number: int) -> list[int]:
+    """Prime factors."""
+    found, p = [], 2
+    while number > 1:
+        if number % p == 0:
+            found.append(p)
+        while number % p == 0:
+            number //= p
+        p = p + 1 if p * p <= number else max(number, 2)
+    return found
 
 
 def coprime(values: Sequence[Fraction | int]) -> Ints:

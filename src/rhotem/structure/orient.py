@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.structure.indices import IDENTITY, NamedCell, label, primitive_cell, standard_cell, three_indices
+from rhotem.structure.indices import (
+    IDENTITY,
+    NamedCell,
+    is_too_large,
+    label,
+    primitive_cell,
+    standard_cell,
+    three_indices,
+)
 from rhotem.structure.lattice import coset_representatives, search, stretch
 from rhotem.structure.model import Structure
 
@@ -218,7 +226,7 @@ def orient(
     names = conventional if basis == "conventional" else own
     indices, notes = three_indices(zone, plane, names.hexagonal)
     if basis == "conventional" and conventional.number == 1:
-        notes += ("no symmetry found: the conventional cell is the Niggli cell; --zone-basis input may be meant",)
+        notes += (_no_symmetry(structure),)
     axis = names.plane_to_structure(indices) if plane else names.direction_to_structure(indices)
     normal: Floats = np.linalg.solve(structure.cell, axis.astype(float)) if plane else axis @ structure.cell
     upward = None if up is None else _upward(up, names, normal)
@@ -243,6 +251,15 @@ def orient(
     cell = _build(made, structure, transform, lengths)
     hkl = conventional.plane_from_structure(axis) if plane else None
     return replace(cell, plane_conventional=hkl, notes=notes)
+
+
+def _no_symmetry(structure: Structure) -> str:
+    if is_too_large(structure):
+        return (
+            f"{len(structure)} atoms that do not repeat: symmetry was not looked for, the conventional cell is the "
+            "given one"
+        )
+    return "no symmetry found: the conventional cell is the Niggli cell; --zone-basis input may be meant"
 
 
 @dataclass(frozen=True, eq=False)
