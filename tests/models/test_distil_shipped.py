@@ -23,11 +23,11 @@ def test_small_listed_and_found_by_name():
 
 
 def test_accuracy_beside_the_teacher():
-    """The first weights that were trained on labels alone had 0.263 in family."""
+    """A quarter more error than the teacher at most. (The cells held out grow with the labels, so no number of old ones.)"""
     own, teacher = (read_header(SHIPPED / f"{name}.safetensors")["info"]["accuracy"] for name in ("fast", "default"))
     for part in ("family", "validation"):
         assert own[part]["structures"] == teacher[part]["structures"]
-    assert own["family"]["deformation_error"] < 0.6 * 0.263
+        assert own[part]["deformation_error"] < 1.25 * teacher[part]["deformation_error"]
 
 
 def test_its_functions_and_elements_are_those_of_the_default(fast):
