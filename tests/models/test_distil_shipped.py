@@ -23,7 +23,7 @@ def test_small_listed_and_found_by_name():
 
 
 def test_accuracy_beside_the_teacher():
-    """A quarter more error than the teacher at most. (The cells held out grow with the labels, so no number of old ones.)"""
+    """A quarter more error than the teacher at most. (No number of old: the cells held out grow with the labels.)"""
     own, teacher = (read_header(SHIPPED / f"{name}.safetensors")["info"]["accuracy"] for name in ("fast", "default"))
     for part in ("family", "validation"):
         assert own[part]["structures"] == teacher[part]["structures"]
