@@ -111,3 +111,20 @@ def test_what_cannot_go_through_the_disk_is_said_before(tmp_path, too_large):
     source = invoke(*IMAGE, "--source", "gpaw", "--scheduler", "tcp://somewhere:8786", *out)
     assert source.exit_code == 2 and "needs --source model or free-atoms" in " ".join(source.output.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_density_goes_to_disk_plane_by_plane(tmp_path, monkeypatch):
+    """Where it does not fit; the same numbers as in memory."""
+    from rhotem.density.files import read_density
+
+    common = ("density", "LiF", "--source", "free-atoms", "--spacing", 0.2)
+    assert invoke(*common, "-o", tmp_path / "whole.zarr").exit_code == 0
+    monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+    done = invoke(*common, "-o", tmp_path / "planes.zarr")
+    assert done.exit_code == 0, done.output
+    assert "to disk plane by plane here" in done.stderr and "total density of LiF from free atoms" in done.stdout
+    whole, planes = (read_density(tmp_path / f"{name}.zarr").values for name in ("whole", "planes"))
+    np.testing.assert_allclose(planes, whole, atol=1e-9 * whole.max())
+    assert invoke(*common, "-o", tmp_path / "c.cube").exit_code == 0  # other formats: in memory
+    refused = invoke(*common, "-o", tmp_path / "v.zarr", "--charges", "--scheduler", "tcp://somewhere:8786")
+    assert refused.exit_code == 2 and "no --charges" in " ".join(refused.output.split())

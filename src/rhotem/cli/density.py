@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rhotem.cli import streamed
 from rhotem.cli.common import JsonOption, OutFileOption, StructureArgument, ValenceOption, output_file, to_json
 from rhotem.cli.options import (
     CorrectCountOption,
@@ -19,8 +20,11 @@ from rhotem.cli.options import (
     ordering,
     source_options,
 )
+from rhotem.cli.streamed import SchedulerOption
 
 if TYPE_CHECKING:
+    from rhotem.density.field import DensityField
+    from rhotem.density.stream import StreamedDensity
     from rhotem.structure.model import Structure
 
 app = typer.Typer()
@@ -47,21 +51,35 @@ def density(
     correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
     memory: MemoryOption = None,
+    scheduler: SchedulerOption = None,
     charges: ChargesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compute or convert the electron density of a structure: .cube, CHGCAR, .xsf, .npz, .zarr."""
+    """Compute or convert the electron density of a structure: .cube, CHGCAR, .xsf, .npz, .zarr.
+
+    A .zarr larger than memory goes to disk plane by plane (--source model or
+    free-atoms), with --scheduler by the workers of a Dask cluster.
+    """
     from rhotem.analysis import run
     from rhotem.analysis.charges import charge_table
-    from rhotem.core import PeriodicGrid
+    from rhotem.core import InputError, PeriodicGrid
     from rhotem.density.files import check_writable, write_density
     from rhotem.density.source import get_source
 
     check_writable(output)
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
-    options |= memory_options(source, memory, partial(typer.echo, err=True))
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
+    large = streamed.is_density_streamed(crystal, spacing, Path(output), memory, scheduler)
+    if scheduler is not None or (large and kind != "spin" and not charges and streamed.has_planes(source)):
+        if kind == "spin" or charges:
+            raise InputError("--scheduler: gives no spin density and no --charges; leave one of them out")
+        with output_file(Path(output)) as target:
+            how = spacing, memory, scheduler
+            made = streamed.write_density_in_pieces(crystal, target, kind, (source, options), how)
+        _tell(made, kind, output, as_json, {})
+        return
+    options |= memory_options(source, memory, partial(typer.echo, err=True))
     if kind == "spin":
         options |= check_spin(source, crystal)
     field = get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
@@ -69,20 +87,26 @@ def density(
         typer.echo(f"warning: {warning}", err=True)
     with output_file(Path(output)) as target:
         write_density(field, target, kind=kind)
+    _tell(field, kind, output, as_json, {"charges": charge_table(field)} if charges else {})
+
+
+def _tell(
+    field: "DensityField | StreamedDensity", kind: str, output: Path, as_json: bool, more: dict[str, Any]
+) -> None:
+    """What was made: a few lines, or JSON."""
     summary = {
         "source": field.source,
         "kind": kind,
         "grid": list(field.grid.shape),
         "file": str(output),
         "record": field.record,
+        **more,
     }
-    if charges:
-        summary["charges"] = charge_table(field)
     if as_json:
         typer.echo(to_json(summary))
         return
-    typer.echo(f"{kind} density of {crystal.formula} from {field.source}, grid {field.grid.shape}")
-    for row in summary.get("charges", ()):
+    typer.echo(f"{kind} density of {field.structure.formula} from {field.source}, grid {field.grid.shape}")
+    for row in more.get("charges", ()):
         own = f"  model {row['model']:+.3f}" if "model" in row else ""
         typer.echo(
             f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}{own}"

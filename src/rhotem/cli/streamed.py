@@ -1,6 +1,7 @@
-"""When slices go to disk one by one, and from which density: `rhotem potential`, `rhotem image`."""
+"""When densities and slices go to disk piece by piece: `rhotem density`, `rhotem potential`, `rhotem image`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ SchedulerOption = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Dask scheduler whose workers make the slices on disk (docs/clusters.md); without it this machine.",
+        help="Dask scheduler whose workers do the work, by way of the disk (docs/clusters.md).",
         rich_help_panel=COMPUTING,
     ),
 ]
@@ -55,7 +56,7 @@ def is_image_streamed(cut: "Specimen", source: str, memory: float | None, schedu
     if scheduler is not None:
         check_source(source)
         return True
-    if source != "free-atoms" and not is_learned(source):
+    if not has_planes(source):
         return False
     from rhotem.analysis.run import DENSITY_SPACING
 
@@ -63,6 +64,54 @@ def is_image_streamed(cut: "Specimen", source: str, memory: float | None, schedu
     # values and their Fourier coefficients
     density = 0.0 if source == "free-atoms" else 24.0 * PeriodicGrid.from_spacing(crystal, DENSITY_SPACING).size
     return not _fits(fine_grid(cut), memory, density)
+
+
+def is_density_streamed(
+    structure: "Structure", spacing: float, output: Path, memory: float | None, scheduler: str | None
+) -> bool:
+    """Whether a density goes straight into its .zarr: asked for by --scheduler, or too large for memory.
+
+    Raises
+    ------
+    InputError
+        If a cluster is to write another format than .zarr.
+    """
+    own = Path(output).suffix.lower() == ".zarr"
+    if scheduler is not None and not own:
+        raise InputError(f"--scheduler: workers write .zarr, not {Path(output).suffix or output}; name it so")
+    # values, free atoms and what becomes of them
+    grid = PeriodicGrid.from_spacing(structure.cell, spacing)
+    return own and (scheduler is not None or not _fits(PeriodicGrid(grid.cell, (1, 1, 1)), memory, 32.0 * grid.size))
+
+
+def write_density_in_pieces(
+    structure: "Structure",
+    target: Path,
+    kind: Any,
+    source: tuple[str, dict[str, Any]],
+    how: tuple[float, float | None, str | None],
+) -> "StreamedDensity":
+    """Print the plan to stderr and write the density; ``how``: spacing in Å, memory, scheduler. As `announced`."""
+    from rhotem.cli.common import ProgressBar
+    from rhotem.density.stream_write import write_streamed
+
+    spacing, memory, scheduler = how
+    check_source(source[0])
+    shape = PeriodicGrid.from_spacing(structure.cell, spacing).shape
+    where = "here" if scheduler is None else f"by the workers of {scheduler}"
+    bound = "" if memory is None else f", {memory / 1e9:.2f} GB of memory allowed"
+    points = " × ".join(str(n) for n in shape)
+    typer.echo(f"density     {len(structure)} atoms, {points} points, to disk plane by plane {where}{bound}", err=True)
+
+    def tell(text: str) -> None:
+        typer.echo(text, err=True)
+
+    density = streamed_density(source[0], structure, memory, tell, spacing, **source[1])
+    with ProgressBar() as progress:
+        record = write_streamed(
+            density, target, kind, memory_limit=room(memory), scheduler=scheduler, progress=progress
+        )
+    return replace(density, record=record)
 
 
 def fine_grid(cut: "Specimen") -> PeriodicGrid:
@@ -81,6 +130,11 @@ def _fits(grid: PeriodicGrid, memory: float | None, beside: float = 0.0) -> bool
     return 4.0 * grid.size + PLANES * 12.0 * grid.shape[0] * grid.shape[1] + beside <= allowed
 
 
+def has_planes(source: str) -> bool:
+    """Whether a source may give a density plane by plane."""
+    return source == "free-atoms" or is_learned(source)
+
+
 def check_source(source: str) -> None:
     """Refuse a source that cannot give a density plane by plane.
 
@@ -89,10 +143,10 @@ def check_source(source: str) -> None:
     InputError
         If it is a file, a DFT run or a published network.
     """
-    if source != "free-atoms" and not is_learned(source):
+    if not has_planes(source):
         raise InputError(
-            f"--source {source}: a potential larger than memory, or one made by a cluster, needs --source model or "
-            "free-atoms; allow more --memory or use a smaller cell"
+            f"--source {source}: what is larger than memory, or made by a cluster, needs --source model or free-atoms; "
+            "allow more --memory or use a smaller cell"
         )
 
 
@@ -101,9 +155,10 @@ def streamed_density(
     structure: "Structure",
     memory: float | None,
     announce: Callable[[str], None] | None = None,
+    spacing: float = SPACING,
     **options: Any,
 ) -> "StreamedDensity":
-    """The density of an imaging cell from a source that can give it plane by plane.
+    """The density of a cell from a source that can give it plane by plane, on a grid of at most ``spacing`` (Å).
 
     Raises
     ------
@@ -114,7 +169,7 @@ def streamed_density(
     from rhotem.density.stream import streamed
 
     check_source(source)
-    grid = PeriodicGrid.from_spacing(structure.cell, SPACING)
+    grid = PeriodicGrid.from_spacing(structure.cell, spacing)
     if source == "free-atoms":
         return streamed(get_source(source, **options)(structure, grid))
     from rhotem.models.fast.stream import stream
@@ -123,7 +178,7 @@ def streamed_density(
     model = get_source(source, memory=memory, announce=announce, **options)
     if not isinstance(model, Model):
         raise InputError(f"--source {source}: not a learned density that can be streamed; use --source model")
-    return stream(model, structure, SPACING)
+    return stream(model, structure, spacing)
 
 
 def announced(

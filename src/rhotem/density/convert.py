@@ -88,13 +88,15 @@ def evaluate_one_centre(
     grid = grid or field.grid
     total = np.zeros(grid.shape)
     for term in field.one_centre:
-        _add_one_centre(total, grid, field.structure.positions[term.atom], term, counted)
+        points, values = one_centre_values(grid, field.structure.positions[term.atom], term, counted)
+        np.add.at(total, tuple(points.T), values)
     return total
 
 
-def _add_one_centre(
-    total: npt.NDArray[np.float64], grid: PeriodicGrid, centre: npt.NDArray[np.float64], term: OneCentre, counted: bool
-) -> None:
+def one_centre_values(
+    grid: PeriodicGrid, centre: npt.NDArray[np.float64], term: OneCentre, counted: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Indices (M, 3) of the points that one part reaches and its values there, as `evaluate_one_centre`; add them."""
     from scipy.interpolate import CubicSpline
 
     reach = float(term.radii[-1])
@@ -105,7 +107,7 @@ def _add_one_centre(
     if counted and weight.sum() > 0.0:
         missing = one_centre_electrons(term) / grid.voxel_volume - values.sum()
         values += weight * (missing / weight.sum())
-    np.add.at(total, tuple(points.T), values)
+    return points, values
 
 
 def one_centre_electrons(term: OneCentre) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+import ase
 import numpy as np
 import numpy.typing as npt
 
@@ -67,11 +68,66 @@ def add_atom(
         return
     centre = structure.positions[atom]
     if voxel_average:
-        _add_average(total, grid, centre, z, count)
+        # on a grid of the atom's own size: work does not grow with the cell
+        small, moved, corner = _around(grid, centre, _cutoff(z, count))
+        part = np.zeros(small.shape)
+        _add_average(part, small, moved, z, count)
+        total[_wrapped(corner, small, grid)] += part
         return
     radial, cutoff = radial_lookup(z, count)
     for index, r_squared in blocks(grid, centre, cutoff):
         total[index] += radial(r_squared)
+
+
+def add_atom_to_planes(
+    planes: npt.NDArray[np.float64],
+    wanted: range,
+    structure: Structure,
+    grid: PeriodicGrid,
+    atom: int,
+    electrons: Electrons = None,
+    voxel_average: bool = False,
+) -> None:
+    """`add_atom` for some planes (n1, n2, len(wanted)) across the third axis; an atom that is far costs nothing."""
+    z = int(structure.numbers[atom])
+    count = electron_count(z, electrons)
+    if count == 0:
+        return
+    small, moved, corner = _around(grid, structure.positions[atom], _cutoff(z, count))
+    height = (corner[2] + np.arange(small.shape[2])) % grid.shape[2]
+    inside = (height >= wanted.start) & (height < wanted.stop)
+    if not inside.any():
+        return
+    part = np.zeros(small.shape)
+    one = ase.Atoms([z], [moved], cell=small.cell, pbc=True)
+    if voxel_average:
+        _add_average(part, small, moved, z, count)
+    else:
+        add_atom(part, Structure(one), small, 0, electrons)
+    i, j, _ = _wrapped(corner, small, grid)
+    planes[np.ix_(i.ravel(), j.ravel(), height[inside] - wanted.start)] += part[:, :, inside]
+
+
+def _around(
+    grid: PeriodicGrid, centre: npt.NDArray[np.float64], cutoff: float
+) -> tuple[PeriodicGrid, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The points of ``grid`` around a sphere as a grid of their own, the centre in it, and the first point's index.
+
+    Along an axis that the sphere fills it is the grid itself, periodic as it is.
+    """
+    n = np.array(grid.shape)
+    reach = np.ceil(cutoff * np.linalg.norm(grid.reciprocal, axis=1) * n).astype(np.int64)
+    size = np.minimum(n, 2 * reach + 6)
+    index = np.floor(np.linalg.solve(grid.cell.T, centre) * n + 1e-9).astype(np.int64)
+    corner = np.where(size < n, index - size // 2, 0)
+    steps = grid.cell / n[:, None]
+    a, b, c = (int(x) for x in size)
+    return PeriodicGrid(steps * size[:, None], (a, b, c)), centre - corner @ steps, corner
+
+
+def _wrapped(corner: npt.NDArray[np.int64], small: PeriodicGrid, grid: PeriodicGrid) -> tuple[npt.NDArray, ...]:
+    """Indices of the points of `_around` in the grid."""
+    return np.ix_(*((c + np.arange(m)) % n for c, m, n in zip(corner, small.shape, grid.shape, strict=True)))
 
 
 def blocks(

@@ -37,20 +37,30 @@ def read_zarr(path: Path) -> RawDensity:
 
 def write_zarr(field: DensityField, path: Path) -> None:
     """Write everything a field holds to a new zarr group (format 2) at ``path``."""
+    group = open_group(path)
+    _create(group, "values", np.ascontiguousarray(field.values))
+    write_small(group, field)
+
+
+def open_group(path: Path) -> Any:
+    """A new group (format 2)."""
     import zarr
 
-    v3 = hasattr(zarr.Group, "create_array")
-    version: dict[str, Any] = {"zarr_format": 2} if v3 else {}
-    group = zarr.open_group(str(path), mode="w", **version)
+    version: dict[str, Any] = {"zarr_format": 2} if hasattr(zarr.Group, "create_array") else {}
+    return zarr.open_group(str(path), mode="w", **version)
+
+
+def write_small(group: Any, field: DensityField) -> None:
+    """Everything a field holds but its values."""
     for name, value in to_mapping(field).items():
         if name == "meta":
             group.attrs["meta"] = value
-            continue
-        _create(group, name, np.ascontiguousarray(value), v3)
+        elif name != "values":
+            _create(group, name, np.ascontiguousarray(value))
 
 
-def _create(group: Any, name: str, array: npt.NDArray, v3: bool) -> None:
+def _create(group: Any, name: str, array: npt.NDArray) -> None:
     chunks = tuple(max(1, min(CHUNK, n)) for n in array.shape)
-    create = group.create_array if v3 else group.create_dataset
+    create = group.create_array if hasattr(group, "create_array") else group.create_dataset
     target = create(name, shape=array.shape, chunks=chunks, dtype=array.dtype)
     target[...] = array
