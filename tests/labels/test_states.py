@@ -78,6 +78,21 @@ def test_a_higher_state_is_told_and_not_packed(label, raw, tmp_path, whole):
     assert "not kept: b: higher: 0.200 eV per cell above a" in output
 
 
+def test_labels_elsewhere_are_compared_with_and_left_alone(label, raw, tmp_path):
+    given = tmp_path / "given"
+    given.mkdir()
+    state(label, -10.0).write(given / "00112.npz")
+    content = (given / "00112.npz").read_bytes()
+    state(label, -9.8, DISPLACED).write(raw / "a.npz")
+    assert pack(raw, tmp_path / "out", known=[given]) == {"a": "higher: 0.200 eV per cell above 00112"}
+    state(label, -10.3, DftSettings(start_displacement=0.1, start_seed=2)).write(raw / "b.npz")
+    arguments = ["pack", str(raw), str(tmp_path / "out"), "--known", str(given)]
+    assert "00112: higher: 0.300 eV per cell above b" in CliRunner().invoke(app, arguments).output
+    assert kept(tmp_path / "out") == ["b"]
+    assert read_record(tmp_path / "out" / "voxels" / "b.npz").meta["higher_states_eV"] == pytest.approx({"00112": 0.3})
+    assert (given / "00112.npz").read_bytes() == content
+
+
 def test_one_state_found_twice_is_kept_once(label, raw, tmp_path):
     """Two atoms: 1 meV per atom is 2 meV per cell."""
     state(label, -10.0).write(raw / "a.npz")

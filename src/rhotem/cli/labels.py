@@ -83,6 +83,9 @@ def pack(
     small: Annotated[
         float | None, typer.Option(help="Only the smallest labels, one per parent, up to so many MB.")
     ] = None,
+    known: Annotated[
+        list[Path] | None, typer.Option(help="Labels elsewhere: a higher state of one of them is not kept.")
+    ] = None,
 ) -> None:
     """Keep test labels whole and chosen voxels of all others; of several states of a structure, the lowest."""
     from rhotem.labels.pack import pack as do
@@ -91,7 +94,7 @@ def pack(
     if small is not None:
         typer.echo(f"{len(small_selection([source], target, int(small * 1e6)))} labels in {target}")
         return
-    outcome = do(source, target)
+    outcome = do(source, target, known=known or ())
     for name, what in outcome.items():
         if what.startswith(("higher: ", "same: ")):
             typer.echo(f"not kept: {name}: {what}")

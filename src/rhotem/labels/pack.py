@@ -23,13 +23,14 @@ PER_ATOM, LEAST, MOST = 2000, 10000, 40000
 WHOLE_OF_CHEMISTRY = 0.5
 
 
-def pack(source: Path, target: Path, whole: bool | None = None) -> dict[str, str]:
+def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[Path] = ()) -> dict[str, str]:
     """Write accepted and quarantined labels of ``source`` to ``target/whole`` and ``target/voxels``.
 
     Those that are there are left as they are. ``whole`` keeps all (True) or none (False) of the full grids; by default
     those of test parents are kept. Of accepted labels that differ only in the start of their self-consistency the
     lowest in energy is kept: a higher one is not written, or taken away if it is there, and the kept one says how far
-    the others are above (``higher_states_eV`` in its meta, eV per cell). Returns what happened to each label: "kept",
+    the others are above (``higher_states_eV`` in its meta, eV per cell). Labels in the directories ``known`` are
+    compared with, too, and left as they are. Returns what happened to each label: "kept",
     "whole", "voxels", "higher: …" or "same: …" with the label that is kept, or the reason why it was rejected.
     """
     for part in PARTS:
@@ -38,18 +39,19 @@ def pack(source: Path, target: Path, whole: bool | None = None) -> dict[str, str
     files = sorted(source.glob("[!.]*.npz"))
     found = {path.stem: "kept" for path in files if path.stem in packed}
     fresh = [path for path in files if path.stem not in packed]
-    states = {name: State.of(read_record(path), name) for name, path in packed.items()} if fresh else {}
+    places = {path.stem: path for folder in known for path in sorted(folder.glob("[!.]*.npz"))} | packed
+    states = {name: State.of(read_record(path), name) for name, path in places.items()} if fresh else {}
     for path in fresh:
         record, verdict = judge_file(path)
         if record is None or verdict.state == "rejected":
             found[path.stem] = "; ".join(verdict.reasons)
             continue
         mine = State.of(record, path.stem)
-        rivals = (s for s in states.values() if s.rivals(mine) and judge_file(packed[s.name])[1].state == "accepted")
+        rivals = (s for s in states.values() if s.rivals(mine) and judge_file(places[s.name])[1].state == "accepted")
         rival = next(rivals, None) if verdict.state == "accepted" else None
         if rival and not mine.below(rival):
             found[path.stem] = _above(mine, rival)
-            if rival.below(mine):
+            if rival.below(mine) and rival.name in packed:
                 _note(packed[rival.name], rival.higher(mine))
             continue
         if rival:
@@ -57,12 +59,14 @@ def pack(source: Path, target: Path, whole: bool | None = None) -> dict[str, str
         keep = wanted_whole(record.meta, record.structure.atoms.get_chemical_symbols()) if whole is None else whole
         found[path.stem] = "whole" if keep else "voxels"
         record.meta["suspect_spin"] = bool(suspect_spin(record))
-        packed[path.stem], states[path.stem] = target / found[path.stem] / path.name, mine
+        packed[path.stem] = places[path.stem] = target / found[path.stem] / path.name
+        states[path.stem] = mine
         _write(record if keep else sampled(record), packed[path.stem])
         if rival:
-            packed.pop(rival.name).unlink()
-            states.pop(rival.name)
+            del states[rival.name]
             found[rival.name] = _above(rival, mine)
+            if rival.name in packed:
+                packed.pop(rival.name).unlink()
     return found
 
 
