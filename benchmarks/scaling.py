@@ -8,7 +8,8 @@ Seconds of CPU time are those of all threads; on a quiet machine wall time is th
 Run: OMP_NUM_THREADS=2 python benchmarks/scaling.py [--sizes 96 768 6144 49152 131072] [--perfect] [--memory 4GB]
      [--model NAME] [--json FILE] [--figure docs/images/scaling.png]
 
-Every size is written to FILE as soon as it is done; sizes found there are not run again.
+Every size is written to FILE as soon as it is done; sizes found there are not run again. The rows of the table in
+docs/scale.md are printed at the end.
 """
 
 import argparse
@@ -127,6 +128,7 @@ def draw(rows: list[dict[str, float]], path: Path) -> None:
     for axes in (left, right):
         axes.set_xticks(atoms, [f"{n:,.0f}" for n in atoms])
         axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+        axes.tick_params(axis="x", rotation=30)
     figure.savefig(path, dpi=110)
 
 
@@ -148,6 +150,16 @@ def show(r: dict[str, float]) -> None:
           f"{off:24.1e}", flush=True)  # fmt: skip
     if "all_functions_cpu_s" in r:
         print(f"{'':8s} all functions on that grid: {r['voxels'] / r['all_functions_cpu_s']:.3g} voxels/s")
+
+
+def markdown(r: dict[str, float]) -> str:
+    """A row of the table in docs/scale.md."""
+    encoder, grid = r["atoms"] / r["encoder_cpu_s"], r["voxels"] / r["grid_cpu_s"] / 1e6
+    off = abs(r["electrons_off"]) / r["valence_electrons"]
+    return (
+        f"| {r['atoms']:,} | {r['voxels']:,} | {r['encoder_cpu_s']:.3g} ({encoder:,.0f}) | {r['grid_cpu_s']:.3g} "
+        f"({grid:.1f} M) | {r['grid_GB']:.2f} GB | {off:.0e} |"
+    )
 
 
 def main() -> None:
@@ -175,6 +187,7 @@ def main() -> None:
         show(next(r for r in rows if r["asked"] == size))
     rows.sort(key=lambda r: r["atoms"])
     print(f"exponent: encoder {exponent(rows, 'encoder_cpu_s'):.2f}, grid {exponent(rows, 'grid_cpu_s'):.2f}")
+    print("\n".join(["", "Rows of docs/scale.md:", *(markdown(r) for r in rows)]))
     if options.figure:
         draw(rows, options.figure)
 
