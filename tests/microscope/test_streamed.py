@@ -1,6 +1,5 @@
 """Images of slices that lie on disk, and of probes in a window of a large potential."""
 
-
 import numpy as np
 import pytest
 
