@@ -253,6 +253,14 @@ def test_impossible_limits_say_so():
         orient(triclinic(), (3, 2, 1), basis="input", max_atoms=10, max_strain=0.001)
 
 
+def test_an_orthogonal_cell_larger_than_the_limit_is_taken():
+    """A supercell of many atoms is its own imaging cell, whatever the limit of the search."""
+    large = Structure(bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat((3, 2, 2)))
+    large.atoms.rattle(0.1, seed=1)
+    cell = orient(large, (0, 0, 1), "input", max_atoms=len(large) // 2)
+    assert len(cell.crystal) == len(large)
+
+
 def test_an_orthogonal_cell_is_taken_as_it_is():
     atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
     cell = ImagingCell.from_orthogonal(Structure(atoms))

@@ -200,7 +200,7 @@ def orient(
     max_strain : float
         Largest principal strain that may be applied to close the cell.
     max_atoms : int
-        Largest imaging cell that is looked for.
+        Largest imaging cell that is looked for; never less than the structure itself has.
     primitive : bool
         Reduce the input to its primitive cell first: smaller pictures, but ``crystal`` then has other vectors and fewer
         atoms than ``origin``. Right whenever the density is computed afterwards, wrong for a density read from a file.
@@ -235,12 +235,12 @@ def orient(
         axis,
         plane=plane,
         max_strain=max_strain,
-        max_volume=max_atoms / len(structure) * structure.volume,
+        max_volume=max(max_atoms / len(structure), 1.0 + 1e-6) * structure.volume,
         up=upward,
     )
     if found is None:
         what = f"{'plane' if plane else 'zone axis'} {','.join(map(str, zone))}"
-        limits = f"{max_atoms} atoms and {100 * max_strain:g} % strain"
+        limits = f"{max(max_atoms, len(structure))} atoms and {100 * max_strain:g} % strain"
         raise InputError(
             f"{what}: no orthogonal cell with at most {limits}; allow more strain or atoms"
             + ("" if up is None else ", or leave the upward direction free")
