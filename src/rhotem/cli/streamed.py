@@ -41,10 +41,7 @@ def is_streamed(grid: PeriodicGrid, output: Path, memory: float | None, schedule
     InputError
         If a cluster is to write another format than .zarr.
     """
-    own = Path(output).suffix.lower() == ".zarr"
-    if scheduler is not None and not own:
-        raise InputError(f"--scheduler: workers write .zarr, not {Path(output).suffix or output}; name it so")
-    return own and (scheduler is not None or not _fits(grid, memory))
+    return _is_zarr(output, scheduler) and (scheduler is not None or not _fits(grid, memory))
 
 
 def is_image_streamed(cut: "Specimen", source: str, memory: float | None, scheduler: str | None) -> bool:
@@ -83,11 +80,8 @@ def is_density_streamed(
     InputError
         If a cluster is to write another format than .zarr.
     """
-    own = Path(output).suffix.lower() == ".zarr"
-    if scheduler is not None and not own:
-        raise InputError(f"--scheduler: workers write .zarr, not {Path(output).suffix or output}; name it so")
+    own, grid = _is_zarr(output, scheduler), PeriodicGrid.from_spacing(structure.cell, spacing)
     # values, free atoms and what becomes of them
-    grid = PeriodicGrid.from_spacing(structure.cell, spacing)
     return own and (scheduler is not None or not _fits(PeriodicGrid(grid.cell, (1, 1, 1)), memory, 32.0 * grid.size))
 
 
@@ -105,10 +99,9 @@ def write_density_in_pieces(
     spacing, memory, scheduler = how
     check_source(source[0])
     shape = PeriodicGrid.from_spacing(structure.cell, spacing).shape
-    where = "here" if scheduler is None else f"by the workers of {scheduler}"
-    bound = "" if memory is None else f", {memory / 1e9:.2f} GB of memory allowed"
     points = " × ".join(str(n) for n in shape)
-    typer.echo(f"density     {len(structure)} atoms, {points} points, to disk plane by plane {where}{bound}", err=True)
+    plan = f"density     {len(structure)} atoms, {points} points, to disk plane by plane {_where(memory, scheduler)}"
+    typer.echo(plan, err=True)
 
     def tell(text: str) -> None:
         typer.echo(text, err=True)
@@ -127,6 +120,20 @@ def fine_grid(cut: "Specimen") -> PeriodicGrid:
 
     (n_x, n_y, slices), finer = cut.grid.shape, oversampling(cut.preset)
     return PeriodicGrid(cut.grid.cell, (finer * n_x, finer * n_y, slices))
+
+
+def _is_zarr(output: Path, scheduler: str | None) -> bool:
+    """Whether a file can be written in pieces; refuses another one where a cluster is to write it."""
+    own = Path(output).suffix.lower() == ".zarr"
+    if scheduler is not None and not own:
+        raise InputError(f"--scheduler: workers write .zarr, not {Path(output).suffix or output}; name it so")
+    return own
+
+
+def _where(memory: float | None, scheduler: str | None) -> str:
+    """Who does the work, and with how much memory, for a line of the plan."""
+    bound = "" if memory is None else f", {memory / 1e9:.2f} GB of memory allowed"
+    return ("here" if scheduler is None else f"by the workers of {scheduler}") + bound
 
 
 def _fits(grid: PeriodicGrid, memory: float | None, beside: float = 0.0) -> bool:
@@ -212,10 +219,8 @@ def announced(
     memory, scheduler = how
     check_source(source[0])
     n_x, n_y, slices = grid.shape
-    bound = "" if memory is None else f", {memory / 1e9:.2f} GB of memory allowed"
-    where = "here" if scheduler is None else f"by the workers of {scheduler}"
     held = f"{slices} slices of {n_x} × {n_y}, {4.0 * grid.size / 1e9:.2f} GB"
-    tell(f"potential   {held}, to disk one by one {where}{bound}")
+    tell(f"potential   {held}, to disk one by one {_where(memory, scheduler)}")
     density = streamed_density(source[0], structure, memory, announce=tell, **source[1])
     points = " × ".join(str(n) for n in density.grid.shape)
     tell(f"density     {len(structure)} atoms, {points} points, plane by plane")
