@@ -33,7 +33,7 @@ def member_fields(
     if source.memory is not None and model.readout.linear:
         room = encoder_room(model, structure, 2 * grid.size, source.memory, sets=0.5 * count + 2.0)
     each = prepared(model, structure, members=True, memory=room, announce=source.announce)
-    spread = widening(model, calibration, structure, each)
+    spread = widening(model, calibration, structure, each, room)
     mean = tuple(c.mean(0, dtype=torch.float64).cpu() for c in each)
     for k in range(count):
         given = tuple(m + spread * (c[k].double().cpu() - m) for c, m in zip(each, mean, strict=True))

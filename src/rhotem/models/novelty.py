@@ -9,6 +9,8 @@ import torch
 
 from rhotem.core import InputError
 from rhotem.models.encoders.sevennet import Pretrained
+from rhotem.models.fast.atoms import fast_features, is_fast
+from rhotem.models.fast.scalars import layer_scalars
 from rhotem.models.model import DensityModel
 from rhotem.structure.model import Structure
 
@@ -83,12 +85,15 @@ class NoveltyBank:
         """Atomic numbers that there are training atoms of."""
         return set(self.known.tolist())
 
-    def novelty(self, model: DensityModel, structure: Structure) -> Array:
+    def novelty(self, model: DensityModel, structure: Structure, memory: float | None = None) -> Array:
         """Logarithm of the distance to the nearest training atom of the element, over the usual one; (N,).
 
-        0 is as usual, 1 is e times farther; 10 for elements that were never trained on.
+        0 is as usual, 1 is e times farther; 10 for elements that were never trained on. ``memory``: bytes that the
+        encoder may take.
         """
-        return self.of_features(atom_features(model, structure), structure.numbers)
+        features, classes = class_features(model, structure, memory)
+        first = np.unique(classes, return_index=True)[1]
+        return self.of_features(features, structure.numbers[first])[classes]
 
     def of_features(self, features: Array, numbers: Names) -> Array:
         """`novelty` of atoms whose features (N, F) and atomic numbers (N,) are known."""
@@ -106,18 +111,35 @@ def of_structure(novelty: Array) -> float:
     return UNKNOWN if novelty.max() >= UNKNOWN else float(np.quantile(novelty, SHARE))
 
 
-def atom_features(model: DensityModel, structure: Structure) -> Array:
-    """Invariants of an atom's surroundings, (N, F).
+def class_features(model: DensityModel, structure: Structure, memory: float | None = None) -> tuple[Array, Names]:
+    """Invariants of an atom's surroundings, (C, F), for every class of equal surroundings; and the classes, (N,).
 
     Of a pretrained encoder the scalars of its first layers: what they say of a chemistry does not depend on whether it
-    was trained on. Of others their scalars, which know the lengths of their tensors.
+    was trained on. Of others their scalars, which know the lengths of their tensors. Compiled where that is possible,
+    then within ``memory`` bytes.
     """
-    encoder, graph = model.encoder, model.graph(structure)
+    encoder = model.encoder
+    if isinstance(encoder, Pretrained):
+        layers = min(LAYERS, len(encoder.body.layers))
+        if next(model.parameters()).device.type == "cpu":
+            scalars, classes = layer_scalars(encoder, structure, layers, memory)
+            return scalars.double().numpy(), classes
+    elif is_fast(model):
+        fast, features = fast_features(model, structure, memory)
+        return features.scalars.double().numpy(), fast.classes
     with torch.no_grad():
+        graph = model.graph(structure)
         if isinstance(encoder, Pretrained):
-            width = encoder.body.channels[0] * min(LAYERS, len(encoder.body.layers))
-            return encoder.body(graph)[:, :width].double().cpu().numpy()
-        return encoder(graph).scalars.double().cpu().numpy()
+            found = encoder.body(graph)[:, : encoder.body.channels[0] * layers]
+        else:
+            found = encoder(graph).scalars
+    return found.double().cpu().numpy(), np.arange(len(structure))
+
+
+def atom_features(model: DensityModel, structure: Structure) -> Array:
+    """`class_features` of every atom, (N, F)."""
+    features, classes = class_features(model, structure)
+    return features[classes]
 
 
 def learn(

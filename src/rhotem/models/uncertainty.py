@@ -160,19 +160,21 @@ def widening(
     calibration: Calibration,
     structure: Structure,
     given: tuple[torch.Tensor, ...] | None = None,
+    memory: float | None = None,
 ) -> float:
     """By how much the members of a structure are spread so that error bars of its potential hold.
 
     First their spread is brought to the size of the errors that they typically leave in such a structure, then it is
     widened by the factor that the projected potential of held-out labels needs. Without a spread, or of elements that
-    the model does not know, there is nothing to compare: the factor alone. ``given``: as `at_points`.
+    the model does not know, there is nothing to compare: the factor alone. ``given``: as `at_points`; ``memory``:
+    bytes that the encoder may take.
     """
     if model.settings.members == 1 or not set(structure.numbers.tolist()) <= set(model.settings.elements):
         return calibration.potential_factor
     points = np.random.default_rng(0).random((SAMPLED, 3)) @ structure.cell
     mean, spread = at_points(model, structure, points, given)
     distance, nearest = nearest_atoms(structure, points)
-    inputs = make_inputs(mean, spread, distance, calibration.bank.novelty(model, structure)[nearest])
+    inputs = make_inputs(mean, spread, distance, calibration.bank.novelty(model, structure, memory)[nearest])
     return calibration.potential_factor * error_over_spread(inputs, calibration.weights)
 
 
@@ -187,11 +189,18 @@ def nearest_atoms(structure: Structure, points: Array) -> tuple[Array, npt.NDArr
     from scipy.spatial import cKDTree
 
     inverse = np.linalg.inv(structure.cell)
-    shifts = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
-    atoms = (structure.positions @ inverse) % 1.0
-    images = (atoms[None] + shifts[:, None]).reshape(-1, 3) @ structure.cell
-    distance, index = cKDTree(images).query(((points @ inverse) % 1.0) @ structure.cell)
-    return distance, index % len(structure)
+    atoms, places = (structure.positions @ inverse) % 1.0, ((points @ inverse) % 1.0) @ structure.cell
+    # no image farther outside the cell than the farthest of the nearest atoms inside it matters
+    farthest = cKDTree(atoms @ structure.cell).query(places)[0].max()
+    margin = farthest * np.linalg.norm(inverse, axis=0) + 1e-9
+    index = np.arange(len(structure))
+    for axis, outside in enumerate(margin):
+        steps = np.arange(-np.ceil(outside), np.ceil(outside) + 1)
+        images = (atoms[None] + steps[:, None, None] * np.eye(3)[axis]).reshape(-1, 3)
+        near = (images[:, axis] > -outside) & (images[:, axis] < 1.0 + outside)
+        atoms, index = images[near], np.tile(index, len(steps))[near]
+    distance, found = cKDTree(atoms @ structure.cell).query(places)
+    return distance, index[found]
 
 
 def make_inputs(mean: Array, spread: Array, distance: Array, novelty: Array) -> Array:

@@ -6,7 +6,7 @@ by atom: edges exist for a few atoms at a time. A layer is evaluated for one ato
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -52,6 +52,8 @@ class FastEncoder:
     reach : float
         Å within which surroundings must be equal for atoms to share their features, in whole cutoffs, at least one.
         inf: as far as the encoder sees, which is exact.
+    stages : sequence of Stage, optional
+        What is evaluated instead of all of its layers.
 
     Attributes
     ----------
@@ -75,13 +77,14 @@ class FastEncoder:
         charge: float = 0.0,
         *,
         reach: float = math.inf,
+        stages: Sequence[Stage] | None = None,
     ) -> None:
         self.encoder = encoder
         self.numbers = np.asarray(numbers, dtype=np.int64)
         self.neighbours = Neighbours(positions, cell, encoder.cutoff)
         self.dtype = next(encoder.parameters()).dtype
         self.charge_per_atom = charge / len(self.numbers)
-        self.stages = _stages(encoder)
+        self.stages = _stages(encoder) if stages is None else list(stages)
         bins = self.neighbours.bin_of
         place = np.lexsort((*bins.T[::-1], *(bins // 4).T[::-1]))
         kinds = [self.numbers]
