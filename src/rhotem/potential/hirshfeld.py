@@ -124,7 +124,7 @@ def _sharp_piece(
     """f_a of a one-centre part in electrons: its transform about the origin of the unrotated imaging lattice."""
     import ase
 
-    from rhotem.density.fourier import one_centre_coefficients
+    from rhotem.density.one_centre import one_centre_coefficients
 
     lattice = PeriodicGrid(np.asarray(cell.transform, dtype=float) @ field.grid.cell, (1, 1, 1))
     alone = Structure(ase.Atoms("X", positions=[[0.0, 0.0, 0.0]], cell=lattice.cell, pbc=True))
