@@ -14,6 +14,7 @@ from rhotem.potential.free_atoms import free_atom_slices
 from rhotem.potential.hirshfeld import moving_coefficients
 from rhotem.potential.parametrizations import FormFactor, form_factor, mean_inner_potential
 from rhotem.potential.plane_waves import HalfPlane
+from rhotem.potential.sharp import in_closed_form, is_in_closed_form
 
 if TYPE_CHECKING:
     from rhotem.structure.orient import ImagingCell
@@ -142,11 +143,13 @@ def build_potential(
     block = _block(grid, dtype, memory_limit)
     free = free_atom_slices(grid, cell.structure.numbers, positions, form_factor(parametrization), dtype)
     damping = _damping(deformation_phonons, deformation_msd, displacements)
-    waves = None
+    waves, sharp = None, None
     if field is not None and deformation_phonons == "hirshfeld" and displacements is not None:
         waves = wave_slices(grid, *moving_coefficients(cell, field, grid, displacements, memory_limit))
     elif field is not None:
         reach = float(np.hypot(plane.g.max(), STEEPEST))
+        if is_in_closed_form(field):
+            field, sharp = in_closed_form(cell, field, grid.shape[2], damping)
         waves = wave_slices(grid, *deformation_coefficients(cell, field, reach, damping, grid))
     array = np.empty((grid.shape[2], *grid.shape[:2]), dtype=real)
     for start in range(0, grid.shape[2], block):
@@ -155,6 +158,8 @@ def build_potential(
         if waves is not None:
             waves(wanted, coefficients)
         array[wanted.start : wanted.stop] = plane.to_real(coefficients)
+        if sharp is not None:
+            sharp.add(wanted, array[wanted.start : wanted.stop])
         progress("potential", wanted.stop, grid.shape[2])
     v0 = mean_inner_potential(parametrization, cell.structure.numbers, grid.volume)
     moved = None if displacements is None else deformation_phonons

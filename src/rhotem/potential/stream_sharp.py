@@ -71,6 +71,15 @@ class Gaussians:
         volumes = (2.0 * np.pi) ** 1.5 * self.sigma**3
         return float(((self.polynomials.sum(0) * means).sum(axis=1) * volumes).sum())
 
+    def turned(self, rotation: npt.NDArray[np.float64]) -> "Gaussians":
+        """Each about its own centre by R, r' = R r."""
+        if np.allclose(rotation, np.eye(3), rtol=0, atol=1e-12):
+            return self
+        points = np.array(list(product((-2.0, -1.0, 0.0, 1.0, 2.0), repeat=3)))
+        before, after = (np.prod(v[:, None] ** np.array(POWERS), axis=2) for v in (points @ rotation, points))
+        change = np.linalg.lstsq(after, before, rcond=None)[0].T
+        return Gaussians(self.positions, self.sigma, self.polynomials @ change)
+
     def smeared(self, msd: float) -> "Gaussians":
         """Folded with a Gaussian of variance ``msd`` (Å²), for solid harmonics: σ² + msd, amplitude (σ/σ')^(2l+3)."""
         if msd == 0.0:
