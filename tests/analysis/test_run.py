@@ -141,3 +141,20 @@ def test_every_ready_phase_is_found_by_name():
     assert run.structure("LiNi0.5Mn1.5O4").formula == run.structure("LNMO").formula
     with pytest.raises(InputError, match="no such file"):
         run.structure("missing.cif")
+
+
+def test_a_learned_density_needs_no_fine_grid() -> None:
+    """Every coefficient of its smooth part is on the grid that it asks for, to 1e-6."""
+    pytest.importorskip("torch")
+    from rhotem.density.fourier import coefficients
+    from rhotem.models.source import Model
+    from rhotem.potential.crystal import reflections
+
+    crystal, model = run.structure("LiCoO2"), Model("fast", positive="off")
+    h = reflections(crystal, 2.4)
+    own = run.density_grid(model, crystal)
+    assert own.spacing.max() <= 0.2 and run.density_grid(object(), crystal).spacing.max() <= 0.12
+    coarse, fine = (
+        coefficients(model(crystal, grid), h) for grid in (own, PeriodicGrid.from_spacing(crystal.cell, 0.08))
+    )
+    assert np.abs(coarse - fine).max() < 1e-6 * np.abs(fine).max()

@@ -128,15 +128,3 @@ def test_a_density_goes_to_disk_plane_by_plane(tmp_path, monkeypatch):
     assert invoke(*common, "-o", tmp_path / "c.cube").exit_code == 0  # other formats: in memory
     refused = invoke(*common, "-o", tmp_path / "v.zarr", "--charges", "--scheduler", "tcp://somewhere:8786")
     assert refused.exit_code == 2 and "no --charges" in " ".join(refused.output.split())
-
-
-def test_a_learned_cell_of_many_atoms_goes_through_the_disk(monkeypatch):
-    """Sharp parts one by one in memory take minutes for thousands of atoms; crystals and free atoms stay in memory."""
-    from rhotem.analysis import run
-    from rhotem.cli import streamed
-
-    cut = run.specimen(run.structure("LiF"), (0, 0, 1), thickness=1.0)
-    assert not streamed.is_quicker_streamed(cut, "model")
-    monkeypatch.setattr(streamed, "MANY", 1)
-    assert streamed.is_quicker_streamed(cut, "model")
-    assert not streamed.is_quicker_streamed(cut, "free-atoms")

@@ -57,7 +57,7 @@ def test_skew_grids_and_few_atoms_stay_with_fourier_coefficients(density, monkey
     assert not sharp.is_in_closed_form(density)
     monkeypatch.setattr(sharp, "PAIRS", 0.0)
     assert sharp.is_in_closed_form(density)
-    skew = PeriodicGrid(CELL + [[0, 0, 0], [0.5, 0, 0], [0, 0, 0]], density.grid.shape)
+    skew = PeriodicGrid(CELL + 0.5 * np.eye(3, k=-1), density.grid.shape)
     coarse = PeriodicGrid(CELL, (8, 8, 8))
     for grid in (skew, coarse):
         field = DensityField("deformation", density.structure, grid, np.zeros(grid.shape), density.one_centre)

@@ -53,7 +53,7 @@ __all__ = [
     "structure",
 ]
 
-#: Largest step in Å of the grid that smooth parts of a deformation density are sampled on.
+#: Largest step in Å of the grid that smooth parts of a deformation density are sampled on, for sources without one.
 DENSITY_SPACING = 0.12
 #: How many times finer than the waves of STEM the potential is sampled across the beam.
 OVERSAMPLING = 2
@@ -120,14 +120,19 @@ def density(cut: Specimen | ImagingCell | Structure, source: str | None = None, 
     """
     cell = cut.cell if isinstance(cut, Specimen) else cut
     crystal = cell.unrotated if isinstance(cell, ImagingCell) else cell
-    grid = PeriodicGrid.from_spacing(crystal.cell, DENSITY_SPACING)
-    field = get_source(source or default_source(), **options)(crystal, grid)
+    made = get_source(source or default_source(), **options)
+    field = made(crystal, density_grid(made, crystal))
     said = _slab_warnings(field)
     return (
         replace(field, record=field.record | {"warnings": [*field.record.get("warnings", ()), *said]})
         if said
         else field
     )
+
+
+def density_grid(source: object, crystal: Structure) -> PeriodicGrid:
+    """The grid for the smooth part of a source's density: at its own largest step, ``spacing`` in Å, if it has one."""
+    return PeriodicGrid.from_spacing(crystal.cell, getattr(source, "spacing", DENSITY_SPACING))
 
 
 def _slab_warnings(field: DensityField) -> list[str]:

@@ -112,7 +112,7 @@ def image_uncertainty(
     if cut.preset.mode == "diffraction":
         raise InputError(f"--uncertainty: preset {cut.preset.name} makes no images; choose another or leave it out")
     crystal = cut.cell.unrotated
-    grid = PeriodicGrid.from_spacing(crystal.cell, run.DENSITY_SPACING)
+    grid = run.density_grid(source, crystal)
     quiet = cut.preset.model_copy(update={"microscope": cut.preset.microscope.model_copy(update={"dose": None})})
     still = replace(cut, preset=quiet)
     configurations = min(phonons, CONFIGURATIONS)

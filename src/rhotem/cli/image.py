@@ -212,8 +212,7 @@ def image(
             primitive=not is_density_file(source),
         )
         _introduce(cut, tell)
-        quicker = not uncertainty and streamed.is_quicker_streamed(cut, source)
-        if quicker or streamed.is_image_streamed(cut, source, memory, scheduler):
+        if streamed.is_image_streamed(cut, source, memory, scheduler):
             if uncertainty:
                 raise InputError(
                     "--uncertainty: the potential is larger than memory or made by a cluster; error bars are made in "

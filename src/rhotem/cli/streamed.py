@@ -29,8 +29,6 @@ SchedulerOption = Annotated[
 SPACING = 0.2
 #: Planes that building slices in memory holds besides them.
 PLANES = 40
-#: Atoms of a cell above which the sharp parts of a learned density are quicker by way of the disk (docs/scale.md).
-MANY = 1000
 
 
 def is_streamed(grid: PeriodicGrid, output: Path, memory: float | None, scheduler: str | None) -> bool:
@@ -57,17 +55,10 @@ def is_image_streamed(cut: "Specimen", source: str, memory: float | None, schedu
         return True
     if not has_planes(source):
         return False
-    from rhotem.analysis.run import DENSITY_SPACING
-
-    crystal = cut.cell.unrotated.cell
     # values and their Fourier coefficients
-    density = 0.0 if source == "free-atoms" else 24.0 * PeriodicGrid.from_spacing(crystal, DENSITY_SPACING).size
+    crystal = PeriodicGrid.from_spacing(cut.cell.unrotated.cell, SPACING)
+    density = 0.0 if source == "free-atoms" else 24.0 * crystal.size
     return not _fits(fine_grid(cut), memory, density)
-
-
-def is_quicker_streamed(cut: "Specimen", source: str) -> bool:
-    """Whether slices on disk are made sooner than in memory, where every atom's sharp part is transformed by itself."""
-    return source != "free-atoms" and has_planes(source) and len(cut.cell.unrotated) > MANY
 
 
 def is_density_streamed(

@@ -142,6 +142,15 @@ class Model:
             },
         )
 
+    @property
+    def spacing(self) -> float:
+        """Largest step in Å of a grid that holds the smooth part.
+
+        Functions of 0.6 Å and wider, those of a spherical readout, have nothing beyond 2.5 1/Å: 3e-7 of the largest
+        coefficient of LiCoO2.
+        """
+        return 0.2 if self.model.readout.linear else 0.12
+
     def _spin(self, structure: Structure, grid: PeriodicGrid) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
         # the density and its coefficients are there already
         room = encoder_room(self.model, structure, 3 * grid.size, self.memory) if self.model.readout.linear else None

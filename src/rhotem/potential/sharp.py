@@ -94,10 +94,10 @@ def in_closed_form(
     grid, atoms, index = field.grid, field.structure, np.asarray(cell.atom_index)
     every, step = np.arange(len(field.one_centre)), float(grid.spacing.max())
     # placed below: until then indices of atoms stand for positions
-    short, wide, _ = split_one_centre(field.one_centre, np.arange(len(atoms))[:, None], every, step)
+    short, wide, _ = split_one_centre(field.one_centre, np.arange(float(len(atoms)))[:, None], every, step)
     values = np.array(np.moveaxis(field.values, 2, 0), dtype=float)
     for part in wide:
-        own = replace(part, positions=atoms.positions[part.positions[:, 0]])
+        own = replace(part, positions=atoms.positions[part.positions[:, 0].astype(int)])
         for k, plane in enumerate(values):
             z = k * grid.cell[2, 2] / grid.shape[2]
             add_to_plane(plane, own, np.diag(grid.cell), (z, z))
