@@ -232,6 +232,25 @@ def test_a_supercell_without_defects_is_reduced_unless_kept(tmp_path: Path) -> N
     assert kept.cell.lengths[:2] == pytest.approx([8.05, 8.05], abs=0.02)
 
 
+@pytest.mark.parametrize("basis", ["conventional", "input"])
+def test_a_kept_cell_without_symmetry_has_its_own_axes(basis: str) -> None:
+    """[001] is the third vector of the file although it is not that of the Niggli cell; b is up."""
+    import ase
+
+    from rhotem.structure.model import Structure
+
+    places = np.random.default_rng(0).uniform(size=(6, 3))
+    given = Structure(ase.Atoms("LiCoOFNaMn", cell=[9.0, 5.0, 7.0], scaled_positions=places, pbc=True))
+    cut = run.specimen(given, (0, 0, 1), basis=basis, keep_cell=True, preset="pacbed")
+    assert cut.cell.lengths == pytest.approx([9.0, 5.0, 7.0])
+    assert cut.cell.labels == {"x": "[-100]", "y": "[010]", "zone": "[001]"}
+    moved = cut.cell.structure.positions[0] - cut.cell.structure.positions
+    expected = (places[0] - places) * [-9.0, 5.0, -7.0]
+    assert (moved - expected) / [9.0, 5.0, 7.0] == pytest.approx(
+        np.rint((moved - expected) / [9.0, 5.0, 7.0]), abs=1e-6
+    )
+
+
 def test_convergence_without_detectors_is_remarked() -> None:
     said = run.remarks(run.adjusted_preset("layered-oxide", convergence=30.0))
     assert len(said) == 1 and "ABF 11–22 mrad" in said[0]

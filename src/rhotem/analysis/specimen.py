@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import largest_angle
 from rhotem.microscope.slicing import centre_layers, slice_number
 from rhotem.potential.slab import VACUUM
-from rhotem.structure.indices import standard_cell
+from rhotem.structure.indices import IDENTITY, standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.supercell import imaging_grid, lateral_repeats, repeated_grid, thickness_repeats
@@ -149,7 +149,7 @@ def specimen(
         Reduce to the primitive cell first. False where the density is tied to the crystal's own cell (a file).
     keep_cell : bool
         Take the given cell as it is, with the defects that it holds: never reduced, and repeated along the beam only if
-        a thickness is given.
+        a thickness is given. Seen along its third vector a rectangular one keeps its second vector upwards.
 
     Raises
     ------
@@ -158,7 +158,8 @@ def specimen(
         ends in vacuum.
     """
     chosen = get_preset(preset) if isinstance(preset, str) else preset
-    cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive and not keep_cell)
+    up = (0, 1, 0) if keep_cell and not plane and _is_own_axis(crystal, zone, basis) else None
+    cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive and not keep_cell, up=up)
     cell, vacuum = _entrance_first(cell)
     nz, notes = _repeats_along(cell, chosen, thickness, vacuum, keep_cell)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
@@ -205,13 +206,29 @@ def _repeats_along(
     return number, ()
 
 
-def oriented(crystal: Structure, zone: Sequence[int], basis: str, *, plane: bool, primitive: bool) -> ImagingCell:
+def _is_own_axis(crystal: Structure, zone: Sequence[int], basis: str) -> bool:
+    """Whether a zone axis is the third vector of a rectangular cell, in that cell's own indices."""
+    along = len(zone) == 3 and zone[0] == zone[1] == 0
+    rectangular = np.allclose(crystal.cell, np.diag(np.diag(crystal.cell)), rtol=0, atol=1e-6)
+    return bool(along and rectangular and (basis == "input" or standard_cell(crystal).rows == IDENTITY))
+
+
+def oriented(
+    crystal: Structure,
+    zone: Sequence[int],
+    basis: str,
+    *,
+    plane: bool,
+    primitive: bool,
+    up: Sequence[int] | None = None,
+) -> ImagingCell:
     """`orient` for what a command line gives: the basis is any text and checked."""
     if basis != "conventional" and basis != "input":
         raise InputError(
             f"zone basis {basis!r}: choose 'conventional' (standard cell) or 'input' (the file's own cell)"
         )
-    return orient(crystal, zone, "input" if basis == "input" else "conventional", plane=plane, primitive=primitive)
+    named: Literal["input", "conventional"] = "input" if basis == "input" else "conventional"
+    return orient(crystal, zone, named, plane=plane, up=up, primitive=primitive)
 
 
 def direction(

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     Detectors = list[Detector] | tuple[Detector, ...]
 
 #: Seconds per floating-point operation of one core in a transform that stays in its level-2 cache, and beyond it;
-#: of a complex matrix product; of slices set up. Measured on one 2.1 GHz server core, good to a factor of two.
-FFT_CACHED, FFT_LARGE, PRODUCT = 1 / 25e9, 1 / 8e9, 1 / 40e9
+#: of a complex matrix product. Measured on one 2.7 GHz server core that others shared (docs/scale.md).
+FFT_CACHED, FFT_LARGE, PRODUCT = 1 / 25e9, 1 / 8e9, 1 / 60e9
+#: Bytes of a wave below which its transforms stay in that cache, and beyond which they do not at all.
+CACHED, LARGE = 2**19, 2**21
 #: Seconds to read a byte of slices from disk and unpack it.
 READ = 1 / 0.3e9
 
@@ -132,9 +134,13 @@ class Cost:
             4.0 * self.probes * self._disc(d.outer) * 4 / np.pi for d in self.detectors if isinstance(d, Pixelated)
         )
 
-    def _transforms(self, waves: float, points: float) -> float:
-        """Seconds of one core for multislice of ``waves`` on ``points``: transform there and back, two products."""
-        rate = FFT_CACHED if points * 8 < 2**20 else FFT_LARGE
+    def _transforms(self, waves: float, points: float, alone: bool = True) -> float:
+        """Seconds of one core for multislice of ``waves`` on ``points``: transform there and back, two products.
+
+        abTEM transforms a batch of waves together, which leaves the cache: they are not ``alone``.
+        """
+        beyond = np.clip(np.log(8 * points / CACHED) / np.log(LARGE / CACHED), 0.0, 1.0) if alone else 1.0
+        rate = FFT_CACHED * (FFT_LARGE / FFT_CACHED) ** beyond
         return float(waves * self.sizes.slices * points * (10 * np.log2(points) + 24) * rate)
 
     def bloch(self, configurations: int) -> Estimate:
@@ -159,7 +165,7 @@ class Cost:
     def multislice(self, configurations: int) -> Estimate:
         """Every probe by itself."""
         points = self._points * float(np.prod(self.tiling))
-        seconds = self._transforms(self.probes * self._nodes, points)
+        seconds = self._transforms(self.probes * self._nodes, points, alone=False)
         memory = 16.0 * self.sizes.slices * points + 64.0 * points * min(self.probes, 16)
         return Estimate("multislice", self.probes, seconds, memory, self.tiling)
 
@@ -172,7 +178,7 @@ class Cost:
         beams = self._disc(self.microscope.convergence) / float(np.prod(factors))
         window = points / float(np.prod(factors))
         reduction = (8.0 * beams * window + 5 * window * np.log2(window)) * self.probes * self._nodes
-        seconds = self._transforms(beams, points) + float(reduction) * FFT_LARGE
+        seconds = self._transforms(beams, points, alone=False) + float(reduction) * FFT_LARGE
         memory = 16.0 * self.sizes.slices * points + 8.0 * beams * points * 0.5
         return Estimate("prism", beams, seconds, memory, self.tiling, (factors[0], factors[1]))
 

@@ -22,5 +22,7 @@ def fast_length(length: int) -> int:
 
 
 def available_threads() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors this process may use, no more than OMP_NUM_THREADS where that is set."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(own, int(asked)) if asked.isdigit() and int(asked) > 0 else own

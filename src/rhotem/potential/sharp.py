@@ -102,10 +102,12 @@ def in_closed_form(
             z = k * grid.cell[2, 2] / grid.shape[2]
             add_to_plane(plane, own, np.diag(grid.cell), (z, z))
     turn = _rotation(grid.cell, cell.crystal.cell)
-    placed = []
+    order, placed = np.argsort(index, kind="stable"), []
     for part in short:
-        rows, copies = np.nonzero(part.positions == index)
-        moved = Gaussians(cell.structure.positions[copies], part.sigma, part.polynomials[rows])
+        first, last = (np.searchsorted(index[order], part.positions[:, 0], side) for side in ("left", "right"))
+        copies = np.concatenate([order[a:b] for a, b in zip(first, last, strict=True)])
+        polynomials = np.repeat(part.polynomials, last - first, axis=0)
+        moved = Gaussians(cell.structure.positions[copies], part.sigma, polynomials)
         placed.append(moved.turned(turn).smeared(damping))
     level = sum(part.integral() for part in placed) / cell.structure.volume
     smooth = replace(field, values=np.ascontiguousarray(np.moveaxis(values, 0, 2)), one_centre=())

@@ -96,14 +96,14 @@ def standard_cell(structure: Structure, symprec: float = SYMPREC) -> NamedCell:
     """The conventional standard cell of ``structure`` in the structure's own Cartesian frame.
 
     spglib idealises and rotates its standard cell; here only its *choice of vectors* is used, so that a direction keeps
-    its Cartesian meaning. If spglib finds nothing (strongly distorted input) the input cell itself is the standard one.
+    its Cartesian meaning. If spglib finds nothing, or no symmetry (P1), the input cell itself is the standard one.
     A structure made from another by ordering, substitution or defects keeps the names of its parent (`with_parent`).
     """
     parent = _parent_cell(structure)
     if parent is not None:
         return parent
     dataset = symmetry(structure, symprec)
-    if dataset is None:
+    if dataset is None or dataset.number == 1:
         return NamedCell(structure.cell.copy(), IDENTITY, 1, "P1")
     # spglib: (a_s b_s c_s) = (a b c) P^-1 with vectors as columns, so rows of (P^-1)^T.
     values = np.linalg.inv(np.asarray(dataset.transformation_matrix)).T

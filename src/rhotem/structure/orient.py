@@ -259,7 +259,7 @@ def _no_symmetry(structure: Structure) -> str:
             f"{len(structure)} atoms that do not repeat: symmetry was not looked for, the conventional cell is the "
             "given one"
         )
-    return "no symmetry found: the conventional cell is the Niggli cell; --zone-basis input may be meant"
+    return "no symmetry found: the conventional cell is the given one"
 
 
 @dataclass(frozen=True, eq=False)
