@@ -1,39 +1,66 @@
 """How good are the error bars? Coverage, log score, rank correlation and novelty, on labels a model was not trained on.
 
     python benchmarks/uncertainty.py RUN
+    python benchmarks/uncertainty.py RUN groups
 
 RUN is the folder of a training run; its held-out labels are measured, and labels made since that are new parents of
 known elements. Every family is measured with error bars calibrated on the other families, chemistries that the run left
 out (`data.unseen`) with error bars calibrated on everything else: training, calibration and test are disjoint.
-A chemistry can be left out of the novelty alone, without training anew, where the encoder is pretrained: its features
-do not depend on what was trained on.
+A chemistry can be left out of the out-of-distribution score alone, without training anew, where the encoder is
+pretrained: its features do not depend on what was trained on. ``groups`` leaves out thirteen others, by which the score
+was chosen.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from rhotem.labels.splits import CHEMISTRIES
-from rhotem.models.calibrate import (
+from rhotem.models.arrangement import arrangement
+from rhotem.models.calibrate import RunLabels, borrow, measure, run_labels, study
+from rhotem.models.checkpoint import find_model
+from rhotem.models.coverage import (
     HeldOut,
+    crystal_of,
     foretold,
     left_out_one_by_one,
-    measure,
+    left_out_weights,
     novelty_report,
     quality,
-    run_labels,
 )
-from rhotem.models.checkpoint import find_model
-from rhotem.models.novelty import atom_features, auroc, learn_from_features, of_structure
+from rhotem.models.novelty import atom_features, auroc, of_structure
 from rhotem.models.training.dataset import Label
-from rhotem.models.uncertainty import CONSTANT, DISTANCE, conformal_factor, fingerprint, fit
+from rhotem.models.uncertainty import CONSTANT, DISTANCE, Voxels, conformal_factor, fingerprint, fit
+
+#: Prototypes that are left out together by ``groups``: none of olivine, spinel and graphite, which test the score.
+GROUPS = {
+    "metals": ("bcc", "fcc", "hcp", "Al", "Li", "Na"),
+    "tetrahedral": ("Si", "diamond", "zintl-b32"),
+    "silicates": ("li2msio4", "quartz", "SiO2"),
+    "phosphates": ("Li3PO4", "li3po4-beta", "AlPO4", "berlinite"),
+    "carbonates": ("Li2CO3", "li2co3"),
+    "peroxides": ("li2o2", "na2o2"),
+    "fluorides": ("perovskite", "vf3", "rutile", "lipf6"),
+    "antifluorites": ("Li2O", "antifluorite"),
+    "pnictides": ("na3as",),
+    "binary oxides": ("V2O5", "TiO2", "MnO2", "corundum"),
+    "aluminates": ("LiAlO2g", "gamma-lialo2"),
+    "layered oxides": ("layered", "layeredO1", "o3", "p2", "rocksalt-dis", "antisite", "li2mo3"),
+    "rocksalts": ("rocksalt", "LiF", "NaF", "cscl"),
+}
+#: What is looked at, of novelty and arrangement of the atoms.
+SCORES: dict[str, Callable[[Any, Any], float]] = {
+    "both": of_structure,
+    "novelty": lambda novelty, _: of_structure(novelty),
+    "arrangement": lambda _, arranged: float(np.median(arranged)),
+}
 
 
-def rows_of_unseen(found: Sequence[HeldOut], unseen: set[str]) -> dict[str, dict[str, Any]]:
+def rows_of_unseen(found: Sequence[HeldOut], borrowed: Sequence[Voxels], unseen: set[str]) -> dict[str, dict[str, Any]]:
     """Families of chemistries that were left out, with error bars calibrated on all others."""
-    others = [f.voxels for f in found if f.label.name not in unseen]
+    others = [*(f.voxels for f in found if f.label.name not in unseen), *borrowed]
     fitted = fit(others), fit(others, CONSTANT), fit(others, DISTANCE)
     factor, result = conformal_factor(others, fitted[0]), {}
     for family in sorted({f.label.family for f in found if f.label.name in unseen}):
@@ -62,61 +89,116 @@ def show(title: str, families: dict[str, dict[str, Any]]) -> None:
     print(f"log score above that of a constant in {constant}, of the distance to the nearest atom in {distance}")
 
 
-def chemistries(
-    train: Sequence[Label], held_out: Sequence[Label], features: dict[str, np.ndarray]
-) -> list[tuple[str, float, int, int]]:
-    """AUROC of each chemistry left out of the training atoms, structures without new elements; and how many."""
-    result = []
-    for name in (*CHEMISTRIES, "Na"):
-        rest = [label for label in train if name not in label.chemistries]
-        rng = np.random.default_rng(0)
-        parents = [label.parent for label in rest]
-        bank = learn_from_features([features[x.name] for x in rest], [x.structure.numbers for x in rest], parents, rng)
+class Scores:
+    """Out-of-distribution scores with some of the labels left out of what is known."""
 
-        def score(label: Label, bank: Any = bank) -> float:
-            return of_structure(bank.of_features(features[label.name], label.structure.numbers))
+    def __init__(self, own: RunLabels) -> None:
+        self.own, self.labels = own, [*own.train, *own.held_out]
+        self.features = {label.name: atom_features(own.model, label.structure) for label in self.labels}
+        self.fingerprints = {label.name: arrangement(label.structure) for label in self.labels}
 
-        families = {label.family for label in rest}
-        usual = [score(x) for x in held_out if name not in x.chemistries and x.family in families]
-        strange = [x for x in (*train, *held_out) if name in x.chemistries]
-        if name != "Na":  # sodium is the new element
-            strange = [x for x in strange if set(x.structure.numbers.tolist()) <= bank.elements]
-        result.append((name, auroc(usual, [score(x) for x in strange]), len(strange), len(usual)))
-    return result
+    def without(self, left_out: Callable[[Label], bool], new_elements: bool = False) -> tuple[list[float], int, int]:
+        """AUROC by `SCORES` of labels left out against other new parents of known families; how many of both.
+
+        Labels with elements that only they have are left out of the comparison unless they are its subject.
+        """
+        rest = [label for label in self.own.train if not left_out(label)]
+        features, prints = ([given[x.name] for x in rest] for given in (self.features, self.fingerprints))
+        known = study(rest, features, np.random.default_rng(0), prints)
+        families = {crystal_of(label.family) for label in rest}
+        usual = [x for x in self.own.held_out if not left_out(x) and crystal_of(x.family) in families]
+        strange = [x for x in self.labels if left_out(x)]
+        if not new_elements:
+            strange = [x for x in strange if set(x.structure.numbers.tolist()) <= known.bank.elements]
+
+        def told(label: Label) -> tuple[Any, Any]:
+            novelty = known.bank.of_features(self.features[label.name], label.structure.numbers)
+            return novelty, known.arrangements.of_fingerprints(self.fingerprints[label.name])
+
+        a, b = ([told(label) for label in labels] for labels in (usual, strange))
+        return [auroc([f(*x) for x in a], [f(*x) for x in b]) for f in SCORES.values()], len(b), len(a)
+
+    def show(self, title: str, rows: dict[str, Callable[[Label], bool]], new: str = "") -> None:
+        """A table with the mean of its rows, but for the one with a new element."""
+        print(f"\n{title}\n\n| left out | structures | against | AUROC | novelty alone | arrangement alone |")
+        print("|---|---|---|---|---|---|")
+        values = []
+        for name, left_out in rows.items():
+            row, strange, usual = self.without(left_out, name == new)
+            if strange:
+                print(f"| {name} | {strange} | {usual} | " + " | ".join(f"{v:.2f}" for v in row) + " |", flush=True)
+                values += [row] if name != new else []
+        print("| mean | | | " + " | ".join(f"{v:.2f}" for v in np.mean(values, axis=0)) + " |")
 
 
-def main() -> None:
-    """Print everything."""
-    run = sys.argv[1]
-    model, train, held_out, names = run_labels(run)
-    unseen = set(names)
-    features = {label.name: atom_features(model, label.structure) for label in (*train, *held_out)}
-    rng = np.random.default_rng(0)
-    numbers = [label.structure.numbers for label in train]
-    bank = learn_from_features([features[x.name] for x in train], numbers, [x.parent for x in train], rng)
-    found = [measure(model, bank, label, rng) for label in held_out]
-    known = [f for f in found if f.label.name not in unseen]
-    print(f"weights {fingerprint(find_model(run))[:12]}, {len(train)} labels; held out: {len(found)} labels")
-    show("Every family, calibrated on the others", left_out_one_by_one([f.voxels for f in known])["families"])
+def of_families(families: Sequence[str]) -> Callable[[Label], bool]:
+    """Whether a label is of one of these families, slabs included."""
+    return lambda label: crystal_of(label.family) in families
+
+
+def of_chemistry(name: str) -> Callable[[Label], bool]:
+    """Whether a label belongs to a chemistry."""
+    return lambda label: name in label.chemistries
+
+
+def groups(own: RunLabels) -> None:
+    """The table by which the score was chosen: olivine, spinel and graphite take no part in it."""
+    tested = {"olivine", "spinel", "graphite"}
+    train, held_out = (
+        [label for label in labels if not tested & set(label.chemistries)] for labels in (own.train, own.held_out)
+    )
+    scores = Scores(RunLabels(own.model, train, held_out, own.unseen, own.members))
+    rows = {name: of_families(families) for name, families in GROUPS.items()}
+    scores.show("Groups left out of the score, to choose it by", rows)
+
+
+def everything(own: RunLabels, run: str) -> None:
+    """Error bars, and chemistries left out."""
+    unseen, rng = set(own.unseen), np.random.default_rng(0)
+    known = study(own.train, [atom_features(own.model, label.structure) for label in own.train], rng)
+    found = [measure(own.model, known, label, rng) for label in own.held_out]
+    borrowed = borrow(own.model, known, own.train, own.members, rng)
+    seen = [f.voxels for f in found if f.label.name not in unseen]
+    print(
+        f"weights {fingerprint(find_model(run))[:12]}, {len(own.train)} labels; held out: {len(found)} labels; "
+        f"{len(borrowed)} that some members were not trained on"
+    )
+    show("Every family, calibrated on the others", left_out_one_by_one(seen, borrowed)["families"])
+    alone = left_out_one_by_one(seen)
+    inside = sum(0.85 <= row["coverage"] <= 0.95 for row in alone["families"].values())
+    print(
+        f"held-out labels alone, nothing borrowed: {inside} of {len(alone['families'])} families, "
+        f"mean coverage {100 * alone['overall']['coverage']:.0f} %, log score {alone['overall']['log_score']:.2f}"
+    )
     if unseen:
-        show("Chemistries never trained on, calibrated on all others", rows_of_unseen(found, unseen))
-        row = novelty_report(found, {label.family for label in train}, unseen, bank)
+        show("Chemistries never trained on, calibrated on all others", rows_of_unseen(found, borrowed, unseen))
+        row = novelty_report(found, {label.family for label in own.train}, unseen, known.bank)
         print(
-            f"\nnovelty, {row['unseen']} structures of unseen chemistries against {row['known']} new parents of known "
-            f"families: AUROC {row['auroc']:.2f}, {row['unseen_without_new_elements']} without new elements "
-            f"{row['auroc_without_new_elements']:.2f}"
+            f"\nout-of-distribution score, {row['unseen']} structures of unseen chemistries against {row['known']} new "
+            f"parents of known families: AUROC {row['auroc']:.2f}, {row['unseen_without_new_elements']} without new "
+            f"elements {row['auroc_without_new_elements']:.2f}"
         )
-    row = foretold(found)
+    row = foretold(found, left_out_weights([f.voxels for f in found], borrowed))
     print(f"\nerror of whole structures ({len(found)}, {row['bad']} above {row['bad_above']:g})")
-    for key, words in (("expected", "error expected from σ"), ("novelty", "novelty")):
+    for key, words in {
+        "expected": "error expected from σ", "novelty": "novelty", "score": "out-of-distribution score"
+    }.items():  # fmt: skip
         print(
             f"  {words}: rank correlation {row[f'rank_correlation_{key}']:.2f}, AUROC of a large error "
             f"{row[f'auroc_bad_{key}']:.2f}"
         )
-    if model.settings.encoder == "sevennet":
-        print("\nchemistry left out of the novelty: AUROC (structures, new parents of known families)")
-        for name, value, strange, usual in chemistries(train, held_out, features):
-            print(f"  {name:10s} {value:.2f} ({strange}, {usual}){' new element' * (name == 'Na')}")
+    if own.model.settings.encoder == "sevennet":
+        rows = {name: of_chemistry(name) for name in (*CHEMISTRIES, "Na")}
+        Scores(own).show("Chemistries left out of the score (Na: a new element)", rows, "Na")
+
+
+def main() -> None:
+    """Print what is asked for."""
+    own = run_labels(sys.argv[1])
+    if sys.argv[2:] == ["groups"]:
+        groups(own)
+    else:
+        everything(own, sys.argv[1])
 
 
 if __name__ == "__main__":

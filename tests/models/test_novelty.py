@@ -8,10 +8,10 @@ import torch
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.encoders.sevennet import SHIPPED, Pretrained, SevenNetSettings
 from rhotem.models.fast.encoder import FastEncoder
-from rhotem.models.fast.scalars import layer_scalars
+from rhotem.models.fast.scalars import scalar_stages
 from rhotem.models.graph import Graph, build_graph
 from rhotem.models.model import DensityModel, ModelSettings, make_model
-from rhotem.models.novelty import atom_features, class_features
+from rhotem.models.novelty import atom_features, visit_features
 from rhotem.models.uncertainty import nearest_atoms
 from rhotem.structure.model import Structure
 
@@ -30,6 +30,19 @@ def crystal(repeat=(1, 1, 1), moved=0.0, charge=0.0) -> Structure:
     made = ase.Atoms([27, 8, 3, 8], SITES @ CELL, cell=CELL, pbc=True).repeat(repeat)
     made.positions += np.random.default_rng(0).normal(0.0, moved, made.positions.shape)
     return Structure(made, charge=charge)
+
+
+def layer_scalars(encoder: Pretrained, s: Structure, layers: int, memory=None):
+    """Scalars of the classes, and the classes."""
+    stages = scalar_stages(encoder, layers)
+    fast = FastEncoder(encoder, s.numbers, s.positions, s.cell, s.charge, stages=stages)
+    result = torch.zeros(len(fast.representatives), stages[-1].held["scalars"], dtype=fast.dtype)
+
+    def keep(rows, features):
+        result[torch.from_numpy(rows)] = features.scalars
+
+    fast.run(keep, fast.tiles(memory))
+    return result, fast.classes
 
 
 def graph_of(encoder: Pretrained, s: Structure) -> Graph:
@@ -82,8 +95,9 @@ def test_other_encoders_are_asked_for_their_scalars(settings):
     with torch.no_grad():
         expected = model.encoder(model.graph(structure)).scalars.numpy()
     np.testing.assert_allclose(atom_features(model, structure), expected, atol=1e-9)
-    features, classes = class_features(model, structure, memory=1e5)
-    np.testing.assert_allclose(features[classes], expected, atol=1e-9)
+    found = np.zeros_like(expected)
+    classes, first = visit_features(model, structure, found.__setitem__, memory=1e5)
+    np.testing.assert_allclose(found[first][classes], expected, atol=1e-9)
 
 
 def test_nearest_atom_in_cells_of_any_shape():

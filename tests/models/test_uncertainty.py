@@ -1,6 +1,7 @@
 """Error bars: coverage where the truth is known, novelty of what is new, members whose mean is the density."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import ase.build
@@ -10,24 +11,25 @@ from scipy.stats import mannwhitneyu
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import as_kind
-from rhotem.models.calibrate import (
+from rhotem.models.calibrate import Known, assess, borrow, calibrate_run, new_parents, run_labels
+from rhotem.models.checkpoint import save_model
+from rhotem.models.coverage import (
     actual_error,
-    assess,
     by_quintile,
-    calibrate_run,
     covered,
     expected_error,
     left_out_one_by_one,
+    left_out_weights,
     log_score,
-    new_parents,
 )
-from rhotem.models.checkpoint import save_model
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
-from rhotem.models.novelty import UNKNOWN, auroc, learn, learn_from_features, of_structure
+from rhotem.models.novelty import LARGEST, UNKNOWN, auroc, learn, learn_from_features, of_structure
 from rhotem.models.source import Model
 from rhotem.models.training.dataset import Label, read_labels
+from rhotem.models.training.trainer import deal
 from rhotem.models.uncertainty import (
+    FLOOR,
     HALF_WIDTH,
     Calibration,
     Voxels,
@@ -37,6 +39,7 @@ from rhotem.models.uncertainty import (
     load_calibration,
     make_inputs,
     member_statistics,
+    members_at_points,
     nearest_atoms,
     save_calibration,
     uncertain_density,
@@ -90,6 +93,59 @@ def test_intervals_cover_what_they_say_on_families_never_seen(groups):
     overall = report["overall"]
     assert overall["log_score"] > overall["log_score_distance"] + 0.1 > overall["log_score_constant"] + 0.1
     assert overall["rank_correlation"] > 0.3
+
+
+def borrowed_from(rng: np.random.Generator, family: str, smaller: float) -> Voxels:
+    """As `made_up`, of a label that some members were trained on: its errors are smaller."""
+    own = made_up(rng, family, 1000)
+    return replace(own, error=smaller * own.error, borrowed=True)
+
+
+def all_alike(group: Voxels) -> Voxels:
+    """The same with novelty 0."""
+    inputs = group.inputs.copy()
+    inputs[:, 6] = 0.0
+    return replace(group, inputs=inputs, error=group.error * np.exp((inputs - group.inputs) @ TRUE))
+
+
+def test_borrowed_errors_teach_how_errors_vary_and_not_how_large_they_are(groups):
+    rng = np.random.default_rng(7)
+    borrowed = [borrowed_from(rng, name, 0.4) for name in "ghijklmnopq"]
+    few = [all_alike(g) for g in groups[:4]]
+    assert fit(few)[6] == 0.0  # nothing is known of novelty
+    both = fit([*few, *borrowed])
+    np.testing.assert_allclose(both[[1, 2, 4, 6]], TRUE[[1, 2, 4, 6]], atol=0.05)
+    assert conformal_factor([*few, *borrowed], both) == conformal_factor(few, both)
+    cover = np.mean([covered(g, both, conformal_factor(few, both)).mean() for g in groups[4:]])
+    assert cover == pytest.approx(0.9, abs=0.03)
+    with pytest.raises(InputError, match="no held-out"):
+        fit(borrowed)
+
+
+def test_slabs_are_left_out_with_their_crystal(groups):
+    """Neither held-out nor borrowed labels of a crystal say anything of its surface."""
+    rng = np.random.default_rng(8)
+    slab = made_up(rng, "g-slab100")
+    loud = [borrowed_from(rng, "g", 50.0), made_up(rng, "g")]
+    weights = left_out_weights([*groups, slab, loud[1]], loud[:1])
+    np.testing.assert_array_equal(weights["g-slab100"], fit(groups))
+    assert np.abs(weights["a"] - fit(groups)).max() > 1e-3
+
+
+def test_members_that_were_not_trained_on_a_label_judge_it(model):
+    s = lithium_oxide()
+    grid = PeriodicGrid(s.cell, (8, 8, 8))
+    labels = [Label(name, s, grid, np.zeros(grid.shape), "antifluorite", "Li2O", suspect=False) for name in "abc"]
+    novelty = {"a": np.zeros(3), "b": np.zeros(3), "c": np.array([0.0, 0.0, LARGEST])}
+    known = Known(None, None, novelty)  # the banks are not asked
+    every = [0, 1, 2, 3, 4]
+    dealt = {"a": [0, 2, 4], "b": every, "c": [0]}
+    (only,) = borrow(model, known, labels, dealt, np.random.default_rng(1))
+    assert only.name == "a" and only.borrowed
+    index = np.random.default_rng(1).integers(0, grid.size, len(only.error))
+    each = members_at_points(model, s, grid.points().reshape(-1, 3)[index])
+    np.testing.assert_allclose(only.error, 0.5 * (each[1] + each[3]), atol=1e-12)
+    np.testing.assert_allclose(np.exp(only.inputs[:, 1]) - FLOOR, each.std(0, ddof=1), atol=1e-12)
 
 
 def test_too_small_error_bars_are_seen(groups):
@@ -150,7 +206,7 @@ def test_new_parents_of_the_same_kind_are_as_usual():
     rng = np.random.default_rng(5)
     features = atoms_of_parents(rng, 80)
     numbers = [np.full(8, 8)] * 40
-    bank = learn_from_features(features[:40], numbers, [f"{i}" for i in range(40)], rng)
+    bank = learn_from_features(features[:40], numbers, [f"{i}" for i in range(40)], rng)[0]
     novelty = np.concatenate([bank.of_features(f, numbers[0]) for f in features[40:]])
     assert abs(np.median(novelty)) < 0.1
     far = np.concatenate([bank.of_features(4.0 * f, numbers[0]) for f in features[40:]])
@@ -162,8 +218,8 @@ def test_novelty_does_not_depend_on_the_units_of_features():
     features = atoms_of_parents(rng, 30)
     numbers, names = [np.full(8, 8)] * 29, [f"{i}" for i in range(29)]
     scales = np.logspace(1, -1, 12)
-    bank = learn_from_features(features[:29], numbers, names, np.random.default_rng(0))
-    other = learn_from_features([f * scales for f in features[:29]], numbers, names, np.random.default_rng(0))
+    bank = learn_from_features(features[:29], numbers, names, np.random.default_rng(0))[0]
+    other = learn_from_features([f * scales for f in features[:29]], numbers, names, np.random.default_rng(0))[0]
     expected = bank.of_features(features[29], numbers[0])
     np.testing.assert_allclose(other.of_features(features[29] * scales, numbers[0]), expected, atol=0.02)
 
@@ -294,10 +350,14 @@ def test_a_run_is_calibrated_on_what_it_held_out(tmp_path):
         names["train" if index == 0 else "family" if index == 1 else "unseen"].append(str(index))
     run = tmp_path / "run"
     run.mkdir()
-    (run / "config.json").write_text(json.dumps({"config": {"data": {"labels": [str(tmp_path)]}}, **names}))
+    settings = {"data": {"labels": [str(tmp_path)]}, "train": {"member_share": 0.4, "seed": 1}}
+    (run / "config.json").write_text(json.dumps({"config": settings, **names}))
     model = make_model(ModelSettings(nequip=SMALL, elements=[3, 8], members=3), seed=2)
     save_model(run / "model.safetensors", model, {"name": "hardly"})
+    own = run_labels(run)
+    assert [own.members[label.name] for label in own.train] == deal(own.train, 3, 0.4, 1)  # as in training
     path, calibration = calibrate_run(run)
+    assert calibration.arrangements is not None
     assert path == run / "uncertainty" / "model.safetensors"
     found = assess(model.eval(), load_calibration(run / "model.safetensors"), read_labels([tmp_path])[1:])
     assert found["overall"]["coverage"] == pytest.approx(0.9, abs=0.03)

@@ -1,7 +1,7 @@
 """Calibrate the error bars of a model on structures it was not trained on, and measure how good they are."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,65 +12,131 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.labels.fingerprint import described, leaks
+from rhotem.models.arrangement import ArrangementBank, arrangement, learn_arrangements
 from rhotem.models.checkpoint import find_model, load_model
+from rhotem.models.coverage import (
+    HeldOut,
+    by_quintile,
+    covered,
+    expected_error,
+    foretold,
+    left_out_one_by_one,
+    left_out_weights,
+    log_score,
+    novelty_report,
+    potential_report,
+    rank_correlation,
+)
 from rhotem.models.model import DensityModel
-from rhotem.models.novelty import NoveltyBank, auroc, learn, of_structure
+from rhotem.models.novelty import LARGEST, NoveltyBank, atom_features, learn_from_features, parts
 from rhotem.models.readouts.fourier import fourier, make_tables
 from rhotem.models.source import prepared
 from rhotem.models.training.dataset import Label, read_labels
 from rhotem.models.training.loss import plane_indices
+from rhotem.models.training.trainer import deal
 from rhotem.models.uncertainty import (
-    COLUMNS,
-    CONSTANT,
-    DISTANCE,
-    FLOOR,
-    HALF_WIDTH,
     LEVEL,
     Calibration,
     Voxels,
-    at_points,
     conformal_factor,
-    error_over_spread,
-    family_shares,
     fit,
     make_inputs,
+    members_at_points,
     nearest_atoms,
     save_calibration,
-    weighted_quantile,
 )
 
 #: Voxels drawn from a label, and points of its projected potential.
 POINTS, PIXELS = 3000, 400
-#: Deformation error above which a structure counts as badly predicted: twice the mean in family.
-BAD = 0.3
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What a model makes of one held-out label.
+class Known:
+    """What was trained on, as novelty sees it.
 
     Parameters
     ----------
-    label : Label
-    voxels : Voxels
-    potential : two arrays
-        Error and spread of the members of the projected potential; empty for a single member.
-    novelty : (N,) array
-        Of its atoms.
+    bank : NoveltyBank
+    arrangements : ArrangementBank
+    novelty : dict
+        By name of a training label, the novelty of its atoms if its parent had not been trained on.
     """
 
-    label: Label
-    voxels: Voxels
-    potential: tuple[Array, Array]
-    novelty: Array
+    bank: NoveltyBank
+    arrangements: ArrangementBank
+    novelty: dict[str, Array]
 
 
-def measure(model: DensityModel, bank: NoveltyBank, label: Label, rng: np.random.Generator) -> HeldOut:
+@dataclass(frozen=True, eq=False)
+class RunLabels:
+    """A run folder.
+
+    Parameters
+    ----------
+    model : DensityModel
+    train : list of Label
+        Trained on.
+    held_out : list of Label
+        To calibrate with.
+    unseen : list of str
+        Names of those of chemistries that were left out.
+    members : dict
+        By name of a training label, the members that were trained on it.
+    """
+
+    model: DensityModel
+    train: list[Label]
+    held_out: list[Label]
+    unseen: list[str]
+    members: dict[str, list[int]]
+
+
+def study(
+    train: Sequence[Label],
+    features: Sequence[Array],
+    rng: np.random.Generator,
+    fingerprints: Sequence[Array] | None = None,
+) -> Known:
+    """Learn what is known from training labels and the features of their atoms (`atom_features`).
+
+    ``fingerprints``: how their neighbours are arranged, where known.
+    """
+    parents = [label.parent for label in train]
+    bank, left_out = learn_from_features(features, [label.structure.numbers for label in train], parents, rng)
+    given = [arrangement(label.structure) for label in train] if fingerprints is None else fingerprints
+    arrangements = learn_arrangements(given, parts(parents, rng).tolist())
+    return Known(bank, arrangements, {label.name: own for label, own in zip(train, left_out, strict=True)})
+
+
+def measure(model: DensityModel, known: Known, label: Label, rng: np.random.Generator) -> HeldOut:
     """Errors of a model on a held-out label, beside what foretells them."""
-    novelty = bank.novelty(model, label.structure)
-    return HeldOut(label, draw(model, label, novelty, rng), projected_potential_errors(model, label, rng), novelty)
+    novelty = known.bank.novelty(model, label.structure)
+    errors = projected_potential_errors(model, label, rng)
+    arranged = known.arrangements.novelty(label.structure)
+    return HeldOut(label, draw(model, label, novelty, rng), errors, novelty, arranged)
+
+
+def borrow(
+    model: DensityModel,
+    known: Known,
+    train: Sequence[Label],
+    members: Mapping[str, Sequence[int]],
+    rng: np.random.Generator,
+    progress: Progress = silent,
+) -> list[Voxels]:
+    """Training labels with the errors of those members that were not trained on them.
+
+    Left out are labels that every member saw, and those with an element that is in no other parent.
+    """
+    every, found = set(range(model.settings.members)), []
+    for done, label in enumerate(train):
+        others = sorted(every - set(members.get(label.name, every)))
+        if others and known.novelty[label.name].max() < LARGEST:
+            found.append(draw(model, label, known.novelty[label.name], rng, others))
+        progress("members not trained on it", done + 1, len(train))
+    return found
 
 
 def calibrate(
@@ -80,6 +146,8 @@ def calibrate(
     unseen: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
+    *,
+    members: Mapping[str, Sequence[int]] | None = None,
 ) -> Calibration:
     """Fit error bars to held-out labels; the report leaves families out one by one.
 
@@ -94,6 +162,9 @@ def calibrate(
         Names of those labels whose chemistry is new, for the AUROC of the novelty.
     seed : int
         Of the voxels drawn.
+    members : mapping, optional
+        By name of a training label, the members trained on it: errors of the others show how errors depend on the
+        inputs. How large they are is decided by held-out labels alone.
 
     Raises
     ------
@@ -108,18 +179,21 @@ def calibrate(
             f"calibration: held-out labels of {len(families)} families ({', '.join(families)}), expected at least 3"
         )
     rng = np.random.default_rng(seed)
-    bank = learn(model, [label.structure for label in train], [label.parent for label in train], rng)
+    known = study(train, [atom_features(model, label.structure) for label in train], rng)
     found = []
     for done, label in enumerate(held_out):
-        found.append(measure(model, bank, label, rng))
+        found.append(measure(model, known, label, rng))
         progress("calibrating", done + 1, len(held_out))
+    borrowed = borrow(model, known, train, members or {}, rng, progress)
     groups = [f.voxels for f in found]
-    weights = fit(groups)
-    report = left_out_one_by_one(groups)
-    report["novelty"] = novelty_report(found, {label.family for label in train}, set(unseen), bank)
-    report["foretold"] = foretold(found)
-    report["potential"], potential_factor = potential_report(found)
-    return Calibration(weights, conformal_factor(groups, weights), potential_factor, bank, report)
+    weights, left_out = fit([*groups, *borrowed]), left_out_weights(groups, borrowed)
+    report = left_out_one_by_one(groups, borrowed, left_out)
+    report["borrowed"] = len(borrowed)
+    report["novelty"] = novelty_report(found, {label.family for label in train}, set(unseen), known.bank)
+    report["foretold"] = foretold(found, left_out)
+    report["potential"], potential_factor = potential_report(found, left_out)
+    factor = conformal_factor(groups, weights)
+    return Calibration(weights, factor, potential_factor, known.bank, report, known.arrangements)
 
 
 def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, Calibration]:
@@ -130,15 +204,15 @@ def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, C
     InputError
         If it is no run folder, or its labels are not where they were.
     """
-    model, train, held_out, unseen = run_labels(run, progress)
-    calibration = calibrate(model, train, held_out, unseen, progress=progress)
+    own = run_labels(run, progress)
+    calibration = calibrate(
+        own.model, own.train, own.held_out, own.unseen, progress=progress, members=own.members
+    )  # fmt: skip
     return save_calibration(find_model(run), calibration), calibration
 
 
-def run_labels(
-    run: str | Path, progress: Progress = silent
-) -> tuple[DensityModel, list[Label], list[Label], list[str]]:
-    """Model of a run folder, labels trained on, labels to calibrate with, and names of those of unseen chemistry.
+def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
+    """Model of a run folder, labels trained on, and labels to calibrate with.
 
     To calibrate with: what training held out, and labels made since, as far as they are new parents. Rattled copies of
     training structures are left out: they would make the error bars too small.
@@ -164,7 +238,11 @@ def run_labels(
     train = [label for label in labels if label.name in names["train"]]
     others = [label for label in labels if label.name not in set().union(*names.values())]
     chosen = [label for label in labels if label.name in held_out]
-    return model, train, chosen + new_parents(others, train, model.settings.elements), sorted(names["unseen"])
+    settings = content["config"].get("train", {})
+    dealt = deal(train, model.settings.members, settings.get("member_share", 1.0), settings.get("seed", 0))
+    members = {label.name: own for label, own in zip(train, dealt, strict=True)}
+    calibrating = chosen + new_parents(others, train, model.settings.elements)
+    return RunLabels(model, train, calibrating, sorted(names["unseen"]), members)
 
 
 def new_parents(labels: Sequence[Label], train: Sequence[Label], elements: Sequence[int]) -> list[Label]:
@@ -200,9 +278,9 @@ def assess(model: DensityModel, calibration: Calibration, labels: Sequence[Label
             "log_score": log_score(group, w),
             "rank_correlation": rank_correlation(group, w),
             "expected_error": expected_error(group, w),
-            "novelty": of_structure(own),
+            "novelty": calibration.out_of_distribution(label.structure, own),
         }
-        for group, own in zip(groups, novelty, strict=True)
+        for label, group, own in zip(labels, groups, novelty, strict=True)
     ]
     families = {
         name: {"coverage": fmean(row["coverage"] for row in structures if row["family"] == name)}
@@ -219,16 +297,23 @@ def assess(model: DensityModel, calibration: Calibration, labels: Sequence[Label
     }
 
 
-def draw(model: DensityModel, label: Label, novelty: Array, rng: np.random.Generator) -> Voxels:
-    """Voxels of a label drawn evenly, with the error of the model there; ``novelty`` of its atoms."""
-    index = rng.integers(0, label.grid.size, POINTS)
+def draw(
+    model: DensityModel, label: Label, novelty: Array, rng: np.random.Generator, members: Sequence[int] | None = None
+) -> Voxels:
+    """Voxels of a label drawn evenly, with the error of the model there; ``novelty`` of its atoms.
+
+    ``members``: only their mean counts, as the others were trained on the label; a third of the voxels then.
+    """
+    index = rng.integers(0, label.grid.size, POINTS if members is None else POINTS // 3)
     fractional = np.stack(np.unravel_index(index, label.grid.shape), -1) / np.array(label.grid.shape)
     points = fractional @ label.grid.cell
-    mean, spread = at_points(model, label.structure, points)
+    each = members_at_points(model, label.structure, points)
+    mean = (each if members is None else each[list(members)]).mean(0)
+    spread = each.std(0, ddof=1) if len(each) > 1 else np.zeros_like(mean)
     distance, nearest = nearest_atoms(label.structure, points)
     target = label.deformation.ravel()[index]
     inputs = make_inputs(mean, spread, distance, novelty[nearest])
-    return Voxels(label.name, label.family, mean - target, target, inputs)
+    return Voxels(label.name, label.family, mean - target, target, inputs, borrowed=members is not None)
 
 
 def projected_potential_errors(model: DensityModel, label: Label, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -252,135 +337,3 @@ def projected_potential_errors(model: DensityModel, label: Label, rng: np.random
         errors.append((waves @ (each.mean(0) - reference)[own]).real)
         spreads.append((waves @ each[:, own].T).real.std(1, ddof=1))
     return np.concatenate(errors), np.concatenate(spreads)
-
-
-def left_out_weights(groups: Sequence[Voxels]) -> dict[str, Array]:
-    """By family, the weights fitted to all other families."""
-    return {name: fit([g for g in groups if g.family != name]) for name in sorted({g.family for g in groups})}
-
-
-def left_out_one_by_one(groups: Sequence[Voxels]) -> dict[str, Any]:
-    """Coverage, log score and rank correlation of every family with error bars calibrated on the other families."""
-    families: dict[str, Any] = {}
-    for name, weights in left_out_weights(groups).items():
-        others, own = [g for g in groups if g.family != name], [g for g in groups if g.family == name]
-        factor = conformal_factor(others, weights)
-        families[name] = quality(own, (weights, fit(others, CONSTANT), fit(others, DISTANCE)), factor)
-    rows = list(families.values())
-    overall = {
-        key: fmean(row[key] for row in rows) for key in rows[0] if key not in ("structures", "coverage_by_quintile")
-    }
-    overall["coverage_by_quintile"] = np.mean([row["coverage_by_quintile"] for row in rows], axis=0).tolist()
-    return {"level": LEVEL, "overall": overall, "families": families}
-
-
-def quality(groups: Sequence[Voxels], fitted: tuple[Array, Array, Array], factor: float) -> dict[str, Any]:
-    """Mean over structures of coverage, log scores and rank correlation.
-
-    ``fitted``: weights of the error bars, and of the two baselines, a constant and the distance to the nearest atom.
-    """
-    weights, constant, distance = fitted
-    return {
-        "structures": len(groups),
-        "coverage": fmean(float(covered(g, weights, factor).mean()) for g in groups),
-        "coverage_by_quintile": np.mean([by_quintile(g, weights, factor) for g in groups], axis=0).tolist(),
-        "log_score": fmean(log_score(g, weights) for g in groups),
-        "log_score_constant": fmean(log_score(g, constant) for g in groups),
-        "log_score_distance": fmean(log_score(g, distance) for g in groups),
-        "rank_correlation": fmean(rank_correlation(g, weights) for g in groups),
-    }
-
-
-def covered(group: Voxels, weights: Array, factor: float) -> npt.NDArray[np.bool_]:
-    """Which errors are inside their interval."""
-    return np.abs(group.error) <= factor * np.exp(group.inputs @ weights)
-
-
-def by_quintile(group: Voxels, weights: Array, factor: float) -> list[float]:
-    """Coverage by quintile of the DFT |Δn|, smallest first."""
-    order = np.argsort(np.abs(group.target))
-    inside = covered(group, weights, factor)[order]
-    return [float(part.mean()) for part in np.array_split(inside, 5)]
-
-
-def log_score(group: Voxels, weights: Array) -> float:
-    """Mean logarithm of the probability density of the errors (Laplace, e/Å³); larger is better."""
-    scale = group.inputs @ weights
-    return float(-np.mean(np.log(2.0) + scale + np.abs(group.error) * np.exp(-scale)))
-
-
-def rank_correlation(group: Voxels, weights: Array) -> float:
-    """Spearman's correlation of |error| and error bar within one structure."""
-    return spearman(np.abs(group.error), group.inputs @ weights)
-
-
-def spearman(a: Array, b: Array) -> float:
-    """Correlation of ranks; 0 where one of them is constant and says nothing."""
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(a, b).statistic) if np.ptp(a) > 0.0 and np.ptp(b) > 0.0 else 0.0
-
-
-def actual_error(group: Voxels) -> float:
-    """Deformation error of the drawn voxels, Σ|error| / Σ|Δn|."""
-    return float(np.abs(group.error).sum() / np.abs(group.target).sum())
-
-
-def expected_error(group: Voxels, weights: Array) -> float:
-    """The deformation error that the typical errors of its voxels amount to, without knowing the label."""
-    size = np.exp(group.inputs[:, COLUMNS.index("size")]) - FLOOR
-    return float(np.exp(group.inputs @ weights).sum() / size.sum())
-
-
-def foretold(found: Sequence[HeldOut]) -> dict[str, Any]:
-    """How well the error of whole structures is known beforehand, families left out one by one."""
-    rows = []
-    weights = left_out_weights([f.voxels for f in found])
-    for f in found:
-        row = {"name": f.label.name, "family": f.label.family, "novelty": of_structure(f.novelty)}
-        expected = expected_error(f.voxels, weights[f.label.family])
-        rows.append({**row, "error": actual_error(f.voxels), "expected": expected})
-    errors = np.array([row["error"] for row in rows])
-    result: dict[str, Any] = {"structures": rows, "bad_above": BAD, "bad": int((errors > BAD).sum())}
-    for key in ("expected", "novelty"):
-        values = np.array([row[key] for row in rows])
-        result[f"rank_correlation_{key}"] = spearman(errors, values)
-        result[f"auroc_bad_{key}"] = auroc(values[errors <= BAD], values[errors > BAD])
-    return result
-
-
-def novelty_report(found: Sequence[HeldOut], trained: set[str], unseen: set[str], bank: NoveltyBank) -> dict[str, Any]:
-    """AUROC of the novelty of structures: unseen chemistries against new parents of families that were trained on."""
-    usual = [of_structure(f.novelty) for f in found if f.label.name not in unseen and f.label.family in trained]
-    strange = [f for f in found if f.label.name in unseen]
-    no_new_element = [f for f in strange if set(f.label.structure.numbers.tolist()) <= bank.elements]
-    return {
-        "auroc": auroc(usual, [of_structure(f.novelty) for f in strange]),
-        "auroc_without_new_elements": auroc(usual, [of_structure(f.novelty) for f in no_new_element]),
-        "known": len(usual),
-        "unseen": len(strange),
-        "unseen_without_new_elements": len(no_new_element),
-    }
-
-
-def potential_report(found: Sequence[HeldOut]) -> tuple[dict[str, Any], float]:
-    """Coverage of the projected potential with families left out, and the factor for all."""
-    if not len(found[0].potential[0]):
-        return {}, 1.0
-    weights = left_out_weights([f.voxels for f in found])
-    ratios: dict[str, list[Array]] = {name: [] for name in weights}
-    for f in found:
-        error, spread = f.potential
-        allowed = HALF_WIDTH * spread * error_over_spread(f.voxels.inputs, weights[f.label.family])
-        ratios[f.label.family].append(np.abs(error) / (allowed + 1e-12))
-
-    def factor(names: Sequence[str]) -> float:
-        chosen = [(name, ratio) for name in names for ratio in ratios[name]]
-        shares = family_shares([name for name, _ in chosen], [ratio for _, ratio in chosen])
-        return weighted_quantile(np.concatenate([ratio for _, ratio in chosen]), shares, LEVEL)
-
-    result = {}
-    for name, own in ratios.items():
-        others = factor([other for other in ratios if other != name])
-        result[name] = fmean(float((ratio <= others).mean()) for ratio in own)
-    return {"coverage": fmean(result.values()), "families": result}, factor(list(ratios))

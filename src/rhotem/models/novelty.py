@@ -1,6 +1,6 @@
 """How unlike everything it was trained on an atom's surroundings are: distances between encoder features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 from rhotem.core import InputError
 from rhotem.models.encoders.sevennet import Pretrained
 from rhotem.models.fast.atoms import fast_features, is_fast
-from rhotem.models.fast.scalars import layer_scalars
+from rhotem.models.fast.encoder import FastEncoder
+from rhotem.models.fast.scalars import scalar_stages
 from rhotem.models.model import DensityModel
 from rhotem.structure.model import Structure
 
@@ -30,6 +31,7 @@ UNKNOWN, LARGEST, SMALLEST = 10.0, 9.0, -2.0
 
 Array = npt.NDArray[np.float64]
 Names = npt.NDArray[np.int64]
+Visitor = Callable[[Names, Array], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +93,14 @@ class NoveltyBank:
         0 is as usual, 1 is e times farther; 10 for elements that were never trained on. ``memory``: bytes that the
         encoder may take.
         """
-        features, classes = class_features(model, structure, memory)
-        first = np.unique(classes, return_index=True)[1]
-        return self.of_features(features, structure.numbers[first])[classes]
+        result = np.empty(len(structure))
+        classes, first = visit_features(
+            model,
+            structure,
+            lambda atoms, x: np.put(result, atoms, self.of_features(x, structure.numbers[atoms])),
+            memory,
+        )
+        return result[first][classes]
 
     def of_features(self, features: Array, numbers: Names) -> Array:
         """`novelty` of atoms whose features (N, F) and atomic numbers (N,) are known."""
@@ -102,44 +109,68 @@ class NoveltyBank:
             own = numbers == z
             if own.any():
                 distance = _distance((features[own] - centre) @ self.directions, self.features[self.numbers == z])
-                result[own] = np.clip(np.log(np.maximum(distance, 1e-12) / self.usual), SMALLEST, LARGEST)
+                result[own] = _logarithm(distance, self.usual)
         return result
 
 
-def of_structure(novelty: Array) -> float:
-    """Novelty of a structure from that of its atoms: the upper quartile; `UNKNOWN` if one element is unknown."""
-    return UNKNOWN if novelty.max() >= UNKNOWN else float(np.quantile(novelty, SHARE))
+def of_structure(novelty: Array, arrangement: Array | None = None) -> float:
+    """Out-of-distribution score of a structure from the novelty of its atoms, and from that of their arrangement.
+
+    The upper quartile, plus the median of the arrangement; `UNKNOWN` if one element is unknown.
+    """
+    if novelty.max() >= UNKNOWN:
+        return UNKNOWN
+    known = 0.0 if arrangement is None else float(np.median(arrangement))
+    return float(np.quantile(novelty, SHARE)) + known
 
 
-def class_features(model: DensityModel, structure: Structure, memory: float | None = None) -> tuple[Array, Names]:
-    """Invariants of an atom's surroundings, (C, F), for every class of equal surroundings; and the classes, (N,).
+def visit_features(
+    model: DensityModel, structure: Structure, visit: Visitor, memory: float | None = None
+) -> tuple[Names, Names]:
+    """Call ``visit(atoms, features)`` with invariants (n, F) of the surroundings of a few atoms at a time.
 
     Of a pretrained encoder the scalars of its first layers: what they say of a chemistry does not depend on whether it
     was trained on. Of others their scalars, which know the lengths of their tensors. Compiled where that is possible,
-    then within ``memory`` bytes.
+    then for one atom of every class of equal surroundings, within ``memory`` bytes and from several threads.
+
+    Returns
+    -------
+    classes : (N,) int array
+        Of every atom.
+    atoms : (C,) int array
+        The atom of every class that was visited.
     """
     encoder = model.encoder
-    if isinstance(encoder, Pretrained):
-        layers = min(LAYERS, len(encoder.body.layers))
-        if next(model.parameters()).device.type == "cpu":
-            scalars, classes = layer_scalars(encoder, structure, layers, memory)
-            return scalars.double().numpy(), classes
-    elif is_fast(model):
+    layers = min(LAYERS, len(encoder.body.layers)) if isinstance(encoder, Pretrained) else 0
+    if layers and next(model.parameters()).device.type == "cpu":
+        fast = FastEncoder(
+            encoder, structure.numbers, structure.positions, structure.cell, structure.charge,
+            stages=scalar_stages(encoder, layers),
+        )  # fmt: skip
+        fast.run(
+            lambda rows, found: visit(fast.representatives[rows], found.scalars.double().numpy()), fast.tiles(memory)
+        )
+        return fast.classes, fast.representatives
+    if is_fast(model):
         fast, features = fast_features(model, structure, memory)
-        return features.scalars.double().numpy(), fast.classes
+        visit(fast.representatives, features.scalars.double().numpy())
+        return fast.classes, fast.representatives
     with torch.no_grad():
         graph = model.graph(structure)
-        if isinstance(encoder, Pretrained):
-            found = encoder.body(graph)[:, : encoder.body.channels[0] * layers]
-        else:
-            found = encoder(graph).scalars
-    return found.double().cpu().numpy(), np.arange(len(structure))
+        found = encoder.body(graph)[:, : encoder.body.channels[0] * layers] if layers else encoder(graph).scalars
+    atoms = np.arange(len(structure))
+    visit(atoms, found.double().cpu().numpy())
+    return atoms, atoms
 
 
 def atom_features(model: DensityModel, structure: Structure) -> Array:
-    """`class_features` of every atom, (N, F)."""
-    features, classes = class_features(model, structure)
-    return features[classes]
+    """What `visit_features` tells of every atom, (N, F)."""
+    found: list[tuple[Names, Array]] = []
+    classes, first = visit_features(model, structure, lambda atoms, x: found.append((atoms, x)))
+    features = np.empty((len(structure), found[0][1].shape[1]))
+    for atoms, own in found:
+        features[atoms] = own
+    return features[first][classes]
 
 
 def learn(
@@ -152,34 +183,48 @@ def learn(
     InputError
         If there are no structures.
     """
-    if not structures:
-        raise InputError("novelty: no training structures; give the labels that the model was trained on")
     features = [atom_features(model, s) for s in structures]
-    return learn_from_features(features, [s.numbers for s in structures], parents, rng)
+    return learn_from_features(features, [s.numbers for s in structures], parents, rng)[0]
 
 
 def learn_from_features(
     features: Sequence[Array], numbers: Sequence[Names], parents: Sequence[str], rng: np.random.Generator
-) -> NoveltyBank:
-    """`learn` from features of the atoms of every structure, (N, F) each, and their atomic numbers."""
-    names = np.unique(np.array(parents), return_inverse=True)[1]
-    owner = np.concatenate([np.full(len(z), name) for z, name in zip(numbers, names, strict=True)])
+) -> tuple[NoveltyBank, list[Array]]:
+    """`learn` from features of the atoms of every structure, (N, F) each, and their atomic numbers.
+
+    Beside the bank the novelty of the atoms of every structure as if its parent, with others, were not known.
+    """
+    if not features:
+        raise InputError("novelty: no training structures; give the labels that the model was trained on")
+    folds = parts(parents, rng)
+    fold = np.concatenate([np.full(len(z), k) for z, k in zip(numbers, folds, strict=True)])
     x, z = np.concatenate(features), np.concatenate(numbers)
-    fold = rng.permutation(np.arange(names.max() + 1) % FOLDS)[owner]
-    left_out = [np.zeros(0)]
-    for k in range(min(FOLDS, names.max() + 1)):
+    left_out = np.full(len(x), np.inf)
+    for k in np.unique(fold):
         others, own = fold != k, fold == k
-        if others.any() and own.any():
+        if others.any():
             directions = _whitened(x[others], z[others])
-            left_out.append(nearest_distance(x[own] @ directions, z[own], x[others] @ directions, z[others]))
-    distances = np.concatenate(left_out)
-    distances = distances[np.isfinite(distances)]
+            left_out[own] = nearest_distance(x[own] @ directions, z[own], x[others] @ directions, z[others])
+    finite = left_out[np.isfinite(left_out)]
+    usual = max(float(np.median(finite)) if len(finite) else 1.0, 1e-9)  # one parent: whitened, of order 1
     directions, known = _whitened(x, z), np.unique(z).astype(np.int64)
     kept = np.concatenate([rng.permutation(np.flatnonzero(z == element))[:KEPT] for element in known])
     centres = np.stack([x[z == element].mean(0) for element in known])
     points = (x[kept] - centres[np.searchsorted(known, z[kept])]) @ directions
-    usual = float(np.median(distances)) if len(distances) else 1.0  # one parent: whitened distances are of order 1
-    return NoveltyBank(known, centres, directions, z[kept].astype(np.int64), points, max(usual, 1e-9))
+    bank = NoveltyBank(known, centres, directions, z[kept].astype(np.int64), points, usual)
+    return bank, np.split(_logarithm(left_out, usual), np.cumsum([len(own) for own in numbers])[:-1])
+
+
+def parts(parents: Sequence[str], rng: np.random.Generator) -> Names:
+    """A part of `FOLDS` for every structure; those of one parent are in one part."""
+    names = np.unique(np.array(parents), return_inverse=True)[1]
+    chosen: Names = rng.permutation(np.arange(names.max() + 1) % FOLDS)[names]
+    return chosen
+
+
+def _logarithm(distance: Array, usual: float) -> Array:
+    """Novelty of a distance."""
+    return np.clip(np.log(np.maximum(distance, 1e-12) / usual), SMALLEST, LARGEST)
 
 
 def _whitened(features: Array, numbers: Names) -> Array:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, PeriodicGrid
+from rhotem.models.arrangement import ArrangementBank
 from rhotem.models.checkpoint import load_tensors, save_tensors, write_json
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
-from rhotem.models.novelty import NoveltyBank
+from rhotem.models.novelty import UNKNOWN, NoveltyBank, of_structure
 from rhotem.models.source import prepared
 from rhotem.models.training.dataset import make_probes
 from rhotem.structure.model import Structure
@@ -47,6 +48,8 @@ class Voxels:
         Predicted minus DFT, and DFT deformation density, e/Å³.
     inputs : (P, 7) array
         `COLUMNS`.
+    borrowed : bool
+        Whether it is no held-out label, but one that some members were trained on, with the error of the others.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Voxels:
     error: Array
     target: Array
     inputs: Array
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,8 @@ class Calibration:
     bank : NoveltyBank
     report : dict
         What was measured, families left out one by one.
+    arrangements : ArrangementBank or None
+        For the out-of-distribution score.
     """
 
     weights: Array
@@ -78,10 +84,19 @@ class Calibration:
     potential_factor: float
     bank: NoveltyBank
     report: dict[str, Any] = field(default_factory=dict)
+    arrangements: ArrangementBank | None = None
 
     def sigma(self, inputs: Array) -> Array:
         """Standard deviation of a Gaussian with the same 90 % interval, e/Å³."""
         return np.exp(inputs @ self.weights) * (self.factor / HALF_WIDTH)
+
+    def out_of_distribution(self, structure: Structure, novelty: Array) -> float:
+        """Score of a structure, the novelty (N,) of whose atoms is known: how unlike everything trained on it is.
+
+        The median of structures of known prototypes is near 0; 10: an element was never trained on.
+        """
+        known = self.arrangements is not None and novelty.max() < UNKNOWN
+        return of_structure(novelty, self.arrangements.novelty(structure) if known and self.arrangements else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +109,15 @@ class UncertainDensity:
         Mean of the members, calibrated σ, and bare standard deviation of the members; e/Å³.
     novelty : (N,) array
         Of every atom; see `NoveltyBank.novelty`.
+    out_of_distribution : float
+        Of the structure; see `Calibration.out_of_distribution`.
     """
 
     mean: Array
     sigma: Array
     spread: Array
     novelty: Array
+    out_of_distribution: float
 
 
 def uncertain_density(
@@ -116,7 +134,8 @@ def uncertain_density(
     novelty = calibration.bank.novelty(model, structure)
     distance, nearest = nearest_atoms(structure, grid.points().reshape(-1, 3))
     inputs = make_inputs(mean.ravel(), spread.ravel(), distance, novelty[nearest])
-    return UncertainDensity(mean, calibration.sigma(inputs).reshape(grid.shape), spread, novelty)
+    sigma = calibration.sigma(inputs).reshape(grid.shape)
+    return UncertainDensity(mean, sigma, spread, novelty, calibration.out_of_distribution(structure, novelty))
 
 
 def member_statistics(model: DensityModel, structure: Structure, grid: PeriodicGrid) -> tuple[Array, Array]:
@@ -138,7 +157,15 @@ def member_statistics(model: DensityModel, structure: Structure, grid: PeriodicG
 def at_points(
     model: DensityModel, structure: Structure, points: Array, given: tuple[torch.Tensor, ...] | None = None
 ) -> tuple[Array, Array]:
-    """Mean and standard deviation of the members at points (P, 3) in Å, e/Å³.
+    """Mean and standard deviation of the members at points (P, 3) in Å, e/Å³; arguments as `members_at_points`."""
+    each = members_at_points(model, structure, points, given)
+    return each.mean(0), each.std(0, ddof=1) if len(each) > 1 else np.zeros(len(points))
+
+
+def members_at_points(
+    model: DensityModel, structure: Structure, points: Array, given: tuple[torch.Tensor, ...] | None = None
+) -> Array:
+    """What every member says at points (P, 3) in Å, (members, P) in e/Å³.
 
     ``given``: coefficients of the members where they are known already (`prepared`).
     """
@@ -146,13 +173,12 @@ def at_points(
     probes = make_probes(points, structure, *model.cutoffs[1:]).to(parameter.device, parameter.dtype)
     with torch.no_grad():
         if model.settings.members == 1:
-            mean = model.readout.at_points(prepared(model, structure), probes).double().cpu().numpy()
-            return mean, np.zeros_like(mean)
+            return model.readout.at_points(prepared(model, structure), probes).double().cpu().numpy()[None]
         if given is None:
             given = prepared(model, structure, members=True)
         each = [model.readout.at_points(tuple(c[k] for c in given), probes) for k in range(model.settings.members)]
-        values = torch.stack(each).double().cpu().numpy()
-    return values.mean(0), values.std(0, ddof=1)
+        values: Array = torch.stack(each).double().cpu().numpy()
+    return values
 
 
 def widening(
@@ -212,17 +238,18 @@ def make_inputs(mean: Array, spread: Array, distance: Array, novelty: Array) -> 
 def fit(groups: Sequence[Voxels], columns: Sequence[int] | None = None) -> Array:
     """Weights of the typical error: maximum likelihood of Laplace errors, every family counted alike.
 
-    The logarithm of the scale is linear in the inputs, so the problem is convex; Newton's method.
+    The logarithm of the scale is linear in the inputs, so the problem is convex; Newton's method. Errors of borrowed
+    labels are smaller by a common factor, as the members share an encoder that was trained on them: it is fitted, too.
 
     Raises
     ------
     InputError
         If there is nothing to fit to.
     """
-    if not groups:
+    if all(g.borrowed for g in groups):
         raise InputError("calibration: no held-out structures; hold some out of training")
-    chosen = list(range(len(COLUMNS))) if columns is None else list(columns)
-    x = np.concatenate([g.inputs for g in groups])
+    chosen = [*(range(len(COLUMNS)) if columns is None else columns), len(COLUMNS)]
+    x = np.concatenate([np.pad(g.inputs, ((0, 0), (0, 1)), constant_values=float(g.borrowed)) for g in groups])
     share = family_shares([g.family for g in groups], [g.error for g in groups])
     centre, size = share @ x, np.sqrt(share @ (x - share @ x) ** 2) + 1e-9
     centre[0], size[0] = 0.0, 1.0
@@ -239,10 +266,10 @@ def fit(groups: Sequence[Voxels], columns: Sequence[int] | None = None) -> Array
         w = w - step * min(1.0, 2.0 / max(1e-9, float(np.abs(step).max())))
         if np.abs(step).max() < 1e-8:
             break
-    result = np.zeros(len(COLUMNS))
+    result = np.zeros(len(centre))
     result[chosen] = w / size[chosen]
     result[0] -= float(centre @ result)
-    return result
+    return result[: len(COLUMNS)]
 
 
 def conformal_factor(groups: Sequence[Voxels], weights: Array) -> float:
@@ -250,9 +277,11 @@ def conformal_factor(groups: Sequence[Voxels], weights: Array) -> float:
 
     Voxels of a structure resemble each other, and structures of a family do: families are what a new one is exchanged
     with, so their distributions are averaged (R. Dunn, L. Wasserman, A. Ramdas, J. Am. Stat. Assoc. 118, 2491 (2023)).
+    Borrowed labels are not exchangeable with anything new and have no say.
     """
-    scores = [np.abs(g.error) / np.exp(g.inputs @ weights) for g in groups]
-    return weighted_quantile(np.concatenate(scores), family_shares([g.family for g in groups], scores), LEVEL)
+    own = [g for g in groups if not g.borrowed]
+    scores = [np.abs(g.error) / np.exp(g.inputs @ weights) for g in own]
+    return weighted_quantile(np.concatenate(scores), family_shares([g.family for g in own], scores), LEVEL)
 
 
 def family_shares(families: Sequence[str], values: Sequence[Array]) -> Array:
@@ -281,7 +310,8 @@ def save_calibration(weights: Path, calibration: Calibration) -> Path:
     path = uncertainty_path(weights)
     path.parent.mkdir(exist_ok=True)
     numbers = torch.tensor([*calibration.weights, calibration.factor, calibration.potential_factor])
-    save_tensors(path, {"scale": numbers.double(), **calibration.bank.tensors()})
+    arrangements = {} if calibration.arrangements is None else calibration.arrangements.tensors()
+    save_tensors(path, {"scale": numbers.double(), **calibration.bank.tensors(), **arrangements})
     content = {
         "format_version": FORMAT,
         "columns": list(COLUMNS),
@@ -327,6 +357,7 @@ def load_calibration(weights: Path) -> Calibration:
         if side["weights"] != fingerprint(weights):
             raise InputError(f"calibration {path}: made for other weights than {weights.name}; calibrate again")
         bank = NoveltyBank.from_tensors(tensors)
-        return Calibration(numbers[:-2], float(numbers[-2]), float(numbers[-1]), bank, side["report"])
+        arrangements = ArrangementBank.from_tensors(tensors)
+        return Calibration(numbers[:-2], float(numbers[-2]), float(numbers[-1]), bank, side["report"], arrangements)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"calibration {path}: damaged or of another version; calibrate again") from error

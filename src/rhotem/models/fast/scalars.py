@@ -1,15 +1,11 @@
 """Scalars of the first pretrained layers alone, by the compiled encoder: what novelty looks at."""
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
-from rhotem.models.encoders.base import AtomFeatures
 from rhotem.models.encoders.sevennet import Pretrained
-from rhotem.models.fast.encoder import FastEncoder
 from rhotem.models.fast.sevennet import SevenNetStage
 from rhotem.models.fast.stage import States, Surroundings
-from rhotem.structure.model import Structure
 
 
 class _ScalarsStage(SevenNetStage):
@@ -33,26 +29,9 @@ class _ScalarsStage(SevenNetStage):
         return {"scalars": scalars, "x": torch.cat([t.flatten(1) for t in x], dim=1)}
 
 
-def layer_scalars(
-    encoder: Pretrained, structure: Structure, layers: int, memory: float | None = None
-) -> tuple[torch.Tensor, npt.NDArray[np.int64]]:
-    """Scalars of the first ``layers`` layers, not standardised, for every class of equal surroundings.
+def scalar_stages(encoder: Pretrained, layers: int) -> list[SevenNetStage]:
+    """Stages of `FastEncoder` for the first ``layers`` layers; their features are the scalars, not standardised.
 
-    The first columns of ``encoder.body(graph)``, evaluated on the CPU within ``memory`` bytes.
-
-    Returns
-    -------
-    scalars : (C, layers · width) tensor
-    classes : (N,) int array
-        The class of every atom: ``scalars[classes]`` is what the atoms have.
+    These are the first columns of ``encoder.body(graph)``; tensors are none.
     """
-    s = structure
-    stages = [_ScalarsStage(encoder, n, n == layers - 1) for n in range(layers)]
-    fast = FastEncoder(encoder, s.numbers, s.positions, s.cell, s.charge, stages=stages)
-    result = torch.empty(len(fast.representatives), stages[-1].held["scalars"], dtype=fast.dtype)
-
-    def keep(rows: npt.NDArray[np.int64], features: AtomFeatures) -> None:
-        result[torch.from_numpy(rows)] = features.scalars
-
-    fast.run(keep, fast.tiles(memory))
-    return result, fast.classes
+    return [_ScalarsStage(encoder, n, n == layers - 1) for n in range(layers)]
