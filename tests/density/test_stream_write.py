@@ -47,6 +47,29 @@ def test_planes_hold_what_the_whole_holds(field, tmp_path, kind, monkeypatch):
         )
 
 
+@pytest.mark.parametrize("kind", ["valence", "total"])
+def test_atoms_that_do_not_reach_the_planes_are_left_out(field, tmp_path, kind, monkeypatch):
+    """Asking only atoms that are near gives what asking all gives, bit for bit; fewer are asked."""
+    from rhotem.density.superpose import add_atom_to_planes
+
+    monkeypatch.setattr(stream_write, "ATOM", 0.0)
+    asked = []
+
+    def counted(values, wanted, structure, grid, atom, *more):
+        asked.append(atom)
+        add_atom_to_planes(values, wanted, structure, grid, atom, *more)
+
+    monkeypatch.setattr(stream_write, "add_atom_to_planes", counted)
+    memory = 32.0 * 30 * 27 * 17
+    write_streamed(streamed(field), tmp_path / "near.zarr", kind, memory_limit=memory)
+    some = len(asked)
+    monkeypatch.setattr(stream_write, "near_planes", lambda grid, planes, positions, reach: np.arange(len(positions)))
+    write_streamed(streamed(field), tmp_path / "all.zarr", kind, memory_limit=memory)
+    assert some < len(asked) - some
+    near, every = (read_density(tmp_path / f"{name}.zarr").values for name in ("near", "all"))
+    np.testing.assert_array_equal(near, every)
+
+
 def test_what_cannot_be_is_said(field, tmp_path):
     with pytest.raises(MemoryLimitError, match="allowed"):
         write_streamed(streamed(field), tmp_path / "n.zarr", memory_limit=1e6)

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, MemoryLimitError, Progress, silent
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
 from rhotem.core.tasks import pieces
 from rhotem.density import free_atoms
 from rhotem.density.convert import VALENCE_RECORD, one_centre_values
 from rhotem.density.field import DensityField
 from rhotem.density.files.zarr_store import CHUNK, open_group, write_small
 from rhotem.density.stream import StreamedDensity
-from rhotem.density.superpose import add_atom_to_planes
+from rhotem.density.superpose import add_atom_to_planes, free_reach
 
 Kind = Literal["deformation", "valence", "total"]
 #: Bytes for every point of the planes in work: values, what is added, and what is written.
@@ -59,29 +59,31 @@ class DensityJob:
         start = piece * self.depth
         wanted = range(start, min(start + self.depth, grid.shape[2]))
         values = np.ascontiguousarray(np.moveaxis(np.asarray(density.planes(wanted), dtype=float), 0, 2))
-        positions = density.structure.positions
+        atoms = density.structure
         reach = max((float(term.radii[-1]) for term in density.one_centre[:1]), default=0.0)
-        for index in _near(self.density, wanted, reach):
+        every = len(density.one_centre) != len(atoms)  # parts that do not belong to the atoms one by one
+        for index in range(len(density.one_centre)) if every else near_planes(grid, wanted, atoms.positions, reach):
             term = density.one_centre[index]
-            points, own = one_centre_values(grid, positions[term.atom], term, counted=True)
+            points, own = one_centre_values(grid, atoms.positions[term.atom], term, counted=True)
             inside = (points[:, 2] >= wanted.start) & (points[:, 2] < wanted.stop)
             np.add.at(values, tuple((points[inside] - [0, 0, wanted.start]).T), own[inside])
         if self.electrons is None or self.electrons:
             average = self.electrons is None
-            for atom in range(len(density.structure)):
-                add_atom_to_planes(values, wanted, density.structure, grid, atom, self.electrons, average)
+            kinds, own_kind = np.unique(atoms.numbers, return_inverse=True)
+            reaches = np.array([free_reach(int(z), self.electrons) for z in kinds])[own_kind]
+            for atom in near_planes(grid, wanted, atoms.positions, reaches):
+                add_atom_to_planes(values, wanted, atoms, grid, int(atom), self.electrons, average)
         array: Any = zarr.open_array(str(self.path / "values"), mode="r+")
         array[:, :, wanted.start : wanted.stop] = values
         return float(values.sum())
 
 
-def _near(density: StreamedDensity, planes: range, reach: float) -> npt.NDArray[np.int64]:
-    """One-centre parts that may reach planes; all where they do not belong to the atoms one by one."""
-    number, grid = len(density.one_centre), density.grid
-    if number != len(density.structure):
-        return np.arange(number)
-    height = density.structure.positions @ np.linalg.inv(grid.cell)[:, 2] * grid.shape[2]
-    room = reach * np.linalg.norm(grid.reciprocal[2]) * grid.shape[2] + 1.0
+def near_planes(
+    grid: PeriodicGrid, planes: range, positions: npt.NDArray[np.float64], reach: npt.ArrayLike
+) -> npt.NDArray[np.int64]:
+    """Which of some spheres about (N, 3), of one ``reach`` in Å or each of its own, may touch planes of the third axis."""
+    height = positions @ np.linalg.inv(grid.cell)[:, 2] * grid.shape[2]
+    room = np.asarray(reach) * np.linalg.norm(grid.reciprocal[2]) * grid.shape[2] + 1.0
     middle, half = 0.5 * (planes.start + planes.stop - 1), 0.5 * len(planes)
     apart = height - middle
     apart -= np.rint(apart / grid.shape[2]) * grid.shape[2]

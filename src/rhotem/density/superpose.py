@@ -108,6 +108,12 @@ def add_atom_to_planes(
     planes[np.ix_(i.ravel(), j.ravel(), height[inside] - wanted.start)] += part[:, :, inside]
 
 
+def free_reach(Z: int, electrons: Electrons = None) -> float:
+    """Radius in Å where a free atom ends; 0 for one without electrons."""
+    count = electron_count(Z, electrons)
+    return 0.0 if count == 0 else _cutoff(Z, count)
+
+
 def _around(
     grid: PeriodicGrid, centre: npt.NDArray[np.float64], cutoff: float
 ) -> tuple[PeriodicGrid, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
