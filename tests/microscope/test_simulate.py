@@ -74,6 +74,19 @@ def test_vacuum_gives_the_detector_geometry():
         assert np.allclose(images["DPCx"], 0, atol=1e-4)
 
 
+def test_a_scan_that_is_too_coarse_for_its_images_is_said(crystal):
+    """λ/4α determines an image: the same plan at that step is silent, and says it in plan and record above it."""
+    detectors, extent = [Annular(name="ADF", inner=30, outer=60)], crystal[0].extent
+    enough = MICROSCOPE.wavelength / (4e-3 * MICROSCOPE.convergence)
+    fewest = [int(np.ceil(length / enough)) for length in extent]
+    fine, coarse = (
+        make_plan(crystal[0], MICROSCOPE, Scan((fewest[0] - less, fewest[1]), extent), detectors) for less in (0, 1)
+    )
+    assert fine.warnings == () and "warning" not in str(fine)
+    assert f"scan step {extent[0] / (fewest[0] - 1):.3f} Å" in str(coarse) and f"{enough:.3f} Å" in coarse.warnings[0]
+    assert coarse.record()["warnings"] == coarse.warnings
+
+
 def test_configurations_are_averaged_incoherently(crystal):
     """abTEM: plain mean. Bloch beams: each configuration gets half of the κ, so both orders together give it."""
     scan = Scan((5, 7), crystal[0].extent)

@@ -8,7 +8,7 @@ import numpy as np
 from rhotem.core import InputError, MemoryLimitError
 from rhotem.microscope.cost import READ, Cost, Estimate, Sizes
 from rhotem.microscope.optics import cutoff_angle, needed_sampling
-from rhotem.microscope.scan import Scan
+from rhotem.microscope.scan import Scan, nyquist_step
 from rhotem.microscope.settings import Detector, Microscope, Pixelated, largest_angle
 from rhotem.microscope.transforms import available_threads
 from rhotem.microscope.windows import Windows, choices
@@ -54,6 +54,8 @@ class Plan:
         How a large cell is divided; None: probes go through all of it.
     on_disk : bool
         Slices are read from there, window by window.
+    warnings : tuple of str
+        What the images will lack.
     """
 
     algorithm: str
@@ -75,6 +77,7 @@ class Plan:
     limit: float | None = None
     windows: Windows | None = None
     on_disk: bool = False
+    warnings: tuple[str, ...] = ()
 
     def record(self) -> dict:
         """As a JSON-ready dictionary."""
@@ -105,7 +108,8 @@ class Plan:
                 f"phonons     {configurations} configurations" + (", one for each κ" if self.shared else ""),
                 f"memory      {self.memory / 1e9:.2f} GB"
                 + ("" if self.limit is None else f" of {self.limit / 1e9:.2f} GB allowed"),
-                f"time        about {_duration(self.seconds)} on {self.threads} cores",
+                f"time        about {_duration(self.seconds)} on {self.threads} core{'s'[: self.threads > 1]}",
+                *(f"warning     {text}" for text in self.warnings),
             ]
         )
 
@@ -182,7 +186,18 @@ def make_plan(
     alternatives: dict[str, float] = {}
     for plan in sorted(plans, key=lambda plan: -plan.seconds):
         alternatives[plan.algorithm] = plan.seconds
-    return replace(chosen, alternatives=alternatives)
+    return replace(chosen, alternatives=alternatives, warnings=_coarse(scan, microscope))
+
+
+def _coarse(scan: Scan, microscope: Microscope) -> tuple[str, ...]:
+    """A warning if images are not determined between the probe positions."""
+    step, needed = max(scan.step), nyquist_step(microscope)
+    if step <= needed * (1 + 1e-6):
+        return ()
+    return (
+        f"scan step {step:.3f} Å, images hold detail down to {needed:.3f} Å: they are not determined between positions, "
+        "and interpolated pictures may show what is not there, negative values too",
+    )
 
 
 def _plan(sizes: Sizes, windows: Windows, cost: Cost, estimate: Estimate, given: tuple[int | None, int, float]) -> Plan:
