@@ -81,7 +81,7 @@ class DensityJob:
 def near_planes(
     grid: PeriodicGrid, planes: range, positions: npt.NDArray[np.float64], reach: npt.ArrayLike
 ) -> npt.NDArray[np.int64]:
-    """Which spheres about ``positions``, of one ``reach`` (Å) or each of its own, may touch planes of the third axis."""
+    """Which spheres about ``positions``, of one ``reach`` (Å) or each of its own, may touch planes of axis 3."""
     height = positions @ np.linalg.inv(grid.cell)[:, 2] * grid.shape[2]
     room = np.asarray(reach) * np.linalg.norm(grid.reciprocal[2]) * grid.shape[2] + 1.0
     middle, half = 0.5 * (planes.start + planes.stop - 1), 0.5 * len(planes)

@@ -195,7 +195,7 @@ def _coarse(scan: Scan, microscope: Microscope) -> tuple[str, ...]:
     if step <= needed * (1 + 1e-6):
         return ()
     return (
-        f"scan step {step:.3f} Å, images hold detail down to {needed:.3f} Å: they are not determined between positions, "
+        f"scan step {step:.3f} Å, images need {needed:.3f} Å: they are not determined between positions, "
         "and interpolated pictures may show what is not there, negative values too",
     )
 
