@@ -34,7 +34,7 @@ from rhotem.microscope.settings import (
     parse_detector,
 )
 from rhotem.microscope.simulate import simulate
-from rhotem.potential.slab import CHARGE, find_vacuum, slab_reference
+from rhotem.potential.slab import CHARGE, find_vacuum, potential_step
 from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
@@ -141,7 +141,7 @@ def _slab_warnings(field: DensityField) -> list[str]:
         return []
     if abs(field.structure.charge) > CHARGE:
         return [f"slab with a charge of {field.structure.charge:+g} e: its uniform background fills the vacuum"]
-    step = slab_reference(field.structure, field).step
+    step = potential_step(field.structure, field)
     if abs(step) < STEP:
         return []
     return [

@@ -67,7 +67,7 @@ def free_atom_coefficients(
     total: npt.NDArray[np.complex128] = np.zeros(len(indices), dtype=complex)
     for z in np.unique(structure.numbers):
         factor = table.x_ray_form_factor(int(z), g, electron_count(int(z), electrons))
-        total += factor * _phase_sum(indices, fractional[structure.numbers == z])
+        total += factor * phase_sum(indices, fractional[structure.numbers == z])
     return total / structure.volume
 
 
@@ -103,7 +103,7 @@ def _grid_part(grid: PeriodicGrid, values: npt.NDArray, h: npt.NDArray[np.int64]
     return result
 
 
-def _phase_sum(h: npt.NDArray[np.int64], fractional: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
+def phase_sum(h: npt.NDArray[np.int64], fractional: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
     """Σ exp(−2πi h·f) over positions, in pieces that fit into memory."""
     total = np.zeros(len(h), dtype=complex)
     step = max(1, 4_000_000 // max(1, len(h)))

@@ -7,7 +7,7 @@ the shell the inner sum is Σ_lm,p [(−i)^l Y_lm(ĝ) L_p(|g|)] [transform of R_
 atoms' functions are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,8 @@ from rhotem.structure.model import Structure
 SHELL, NODES = 0.7, 7
 #: Pairs of a coefficient and an atom handled at once.
 PAIRS = 200_000
+#: Atoms whose tables, of some 30 kB each, are held at once.
+TOGETHER = 2000
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,14 +34,11 @@ def one_centre_coefficients(
 ) -> npt.NDArray[np.complex128]:
     """Coefficients in e/Å³ of one-centre densities at Miller indices ``h`` (M, 3) of the grid's cell."""
     total: npt.NDArray[np.complex128] = np.zeros(len(h), dtype=complex)
-    groups: dict[tuple[bytes, int], list[OneCentre]] = {}
-    for term in terms:
-        groups.setdefault((np.asarray(term.radii, dtype=float).tobytes(), term.lmax), []).append(term)
     fractional = structure.atoms.get_scaled_positions(wrap=False)
     g = h @ grid.reciprocal
     length = np.linalg.norm(g, axis=1)
     order = np.argsort(length, kind="stable")
-    for members in groups.values():
+    for members in _groups(terms):
         transforms = RadialTransforms(members)
         phases = Phases(h, fractional[[term.atom for term in members]])
         width = SHELL / (2.0 * np.pi * transforms.reach)
@@ -52,6 +51,17 @@ def one_centre_coefficients(
                 part = shell[first : first + step]
                 total[part] += phases.sum(part, _shapes(g[part], length[part], nodes, tables))
     return total * (4.0 * np.pi / grid.volume)
+
+
+def _groups(terms: Sequence[OneCentre]) -> Iterator[list[OneCentre]]:
+    """Terms with the same radii and lmax, `TOGETHER` at most; they may be made as they are asked for."""
+    groups: dict[tuple[bytes, int], list[OneCentre]] = {}
+    for term in terms:
+        key = (np.asarray(term.radii, dtype=float).tobytes(), term.lmax)
+        groups.setdefault(key, []).append(term)
+        if len(groups[key]) == TOGETHER:
+            yield groups.pop(key)
+    yield from groups.values()
 
 
 class RadialTransforms:

@@ -42,13 +42,15 @@ def structure_factors(
     InputError
         If ``h`` is not a list of integer triples or the field belongs to other atoms.
     """
+    from rhotem.density.fourier import phase_sum
+
     indices = _indices(h)
     f_e = form_factor(parametrization)
     g = np.linalg.norm(g_vectors(structure, indices), axis=1)
-    phases = np.exp(-2j * np.pi * (indices @ structure.atoms.get_scaled_positions(wrap=False).T))
+    fractional = structure.atoms.get_scaled_positions(wrap=False)
     total = np.zeros(len(indices), dtype=complex)
     for z in np.unique(structure.numbers):
-        total += f_e(int(z), g) * phases[:, structure.numbers == z].sum(1)
+        total += f_e(int(z), g) * phase_sum(indices, fractional[structure.numbers == z])
     total *= VOLT_PER_FE / structure.volume
     if field is not None:
         from rhotem.density.fourier import coefficients

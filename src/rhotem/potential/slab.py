@@ -139,6 +139,14 @@ def slab_reference(
     return replace(plain, shift=-float(level), unevenness=float(uneven))
 
 
+def potential_step(structure: Structure, field: DensityField) -> float:
+    """Step in V across the vacuum of a slab, `SlabReference.step`; arguments as `slab_reference`."""
+    vacuum = find_vacuum(structure)
+    if vacuum is None:
+        raise InputError(f"slab: no gap of {VACUUM} Å between atomic planes; this is a bulk cell")
+    return _dipole(structure, field, vacuum[0], vacuum[1]) / EPS0
+
+
 def planar_average(
     structure: Structure,
     field: DensityField | None,
