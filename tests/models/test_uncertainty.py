@@ -338,8 +338,8 @@ def test_a_run_is_calibrated_on_what_it_held_out(tmp_path):
     """Labels of four families, errors of a model that was hardly trained: intervals are as wide as these."""
     rng = np.random.default_rng(3)
     names = {"train": [], "family": [], "unseen": []}
-    for index, family in enumerate(["one", "one", "two", "three", "four"]):
-        s = lithium_oxide(4.4 + 0.1 * index)
+    for index, family in enumerate(["one", "one", "two", "three", "four", "four"]):
+        s = lithium_oxide(4.4 + 0.1 * index) if index < 5 else Structure(ase.build.bulk("LiO", "rocksalt", a=4.1))
         s.atoms.rattle(0.05, rng=rng)
         grid = PeriodicGrid(s.cell, (16, 16, 16))
         _, nearest = nearest_atoms(s, grid.points().reshape(-1, 3))
@@ -347,14 +347,17 @@ def test_a_run_is_calibrated_on_what_it_held_out(tmp_path):
         meta = json.dumps({"family": family, "spinpol": False})
         fields = {"numbers": s.numbers, "positions": s.positions, "cell": s.cell, "meta": meta}
         np.savez(tmp_path / f"{index}.npz", deformation=(values - values.mean()).astype(np.float16), **fields)
-        names["train" if index == 0 else "family" if index == 1 else "unseen"].append(str(index))
+        if index < 5:  # the last is made since
+            names["train" if index == 0 else "family" if index == 1 else "unseen"].append(str(index))
     run = tmp_path / "run"
     run.mkdir()
-    settings = {"data": {"labels": [str(tmp_path)]}, "train": {"member_share": 0.4, "seed": 1}}
+    data = {"labels": [str(tmp_path)], "unseen": ["two", "three", "four"]}
+    settings = {"data": data, "train": {"member_share": 0.4, "seed": 1}}
     (run / "config.json").write_text(json.dumps({"config": settings, **names}))
     model = make_model(ModelSettings(nequip=SMALL, elements=[3, 8], members=3), seed=2)
     save_model(run / "model.safetensors", model, {"name": "hardly"})
     own = run_labels(run)
+    assert own.unseen == ["2", "3", "4", "5"]
     assert [own.members[label.name] for label in own.train] == deal(own.train, 3, 0.4, 1)  # as in training
     path, calibration = calibrate_run(run)
     assert calibration.arrangements is not None

@@ -81,7 +81,7 @@ class RunLabels:
     held_out : list of Label
         To calibrate with.
     unseen : list of str
-        Names of those of chemistries that were left out.
+        Names of those of chemistries that training left out, labels made since among them.
     members : dict
         By name of a training label, the members that were trained on it.
     """
@@ -242,7 +242,9 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
     dealt = deal(train, model.settings.members, settings.get("member_share", 1.0), settings.get("seed", 0))
     members = {label.name: own for label, own in zip(train, dealt, strict=True)}
     calibrating = chosen + new_parents(others, train, model.settings.elements)
-    return RunLabels(model, train, calibrating, sorted(names["unseen"]), members)
+    left_out = set(content["config"]["data"].get("unseen", ()))
+    unseen = {x.name for x in calibrating if left_out & {x.family, *x.chemistries}} | names["unseen"]
+    return RunLabels(model, train, calibrating, sorted(unseen), members)
 
 
 def new_parents(labels: Sequence[Label], train: Sequence[Label], elements: Sequence[int]) -> list[Label]:
