@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis import run
+from rhotem.analysis.streamed import StreamedPotentials
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.core.tasks import room
 from rhotem.density.field import DensityField
 from rhotem.density.source import get_source
+from rhotem.density.stream import streamed
 from rhotem.microscope.images import ImageSet
 from rhotem.structure.model import Structure
 
@@ -97,12 +101,17 @@ def image_uncertainty(
     temperature: float,
     seed: int = 0,
     memory: float | None = None,
+    scratch: Path | None = None,
+    scheduler: str | None = None,
     progress: Progress = silent,
 ) -> ImageUncertainty:
     """Images of every member, without counting noise and with the same displacements, and their standard deviation.
 
     Only the density differs between them: the spread is what the density's error does to a pixel. 90 % intervals are
     ±1.645 σ, as far as the images are linear in the potential.
+
+    With a folder ``scratch`` slices of one member and configuration at a time lie there (`StreamedPotentials`), made
+    here or by the workers of ``scheduler``; the density of that member is in memory.
 
     Raises
     ------
@@ -111,16 +120,19 @@ def image_uncertainty(
     """
     if cut.preset.mode == "diffraction":
         raise InputError(f"--uncertainty: preset {cut.preset.name} makes no images; choose another or leave it out")
-    crystal = cut.cell.unrotated
+    crystal = cut.cell.unrotated if scratch is None else cut.block.structure
     grid = run.density_grid(source, crystal)
     quiet = cut.preset.model_copy(update={"microscope": cut.preset.microscope.model_copy(update={"dose": None})})
     still = replace(cut, preset=quiet)
     configurations = min(phonons, CONFIGURATIONS)
     shown: list[ImageSet] = []
     for field in source.members(crystal, grid):
-        potentials = run.potential(
-            still, field, phonons=configurations, temperature=temperature, seed=seed, memory=memory
-        )
+        motion: dict[str, Any] = {"phonons": configurations, "temperature": temperature, "seed": seed}
+        if scratch is None:
+            potentials = run.potential(still, field, memory=memory, **motion)
+        else:
+            where: dict[str, Any] = {"memory": room(memory), "scheduler": scheduler}
+            potentials = StreamedPotentials(still, streamed(field), scratch, **where, **motion)
         images = run.image(still, potentials, seed=seed, memory=memory)
         shown.append(images.resampled(PIXEL))
         progress("error bars", len(shown), source.member_count)

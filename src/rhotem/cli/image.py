@@ -43,7 +43,6 @@ from rhotem.cli.options import (
     vibration_temperature,
 )
 from rhotem.cli.streamed import SchedulerOption
-from rhotem.core import InputError
 
 if TYPE_CHECKING:
     from rhotem.analysis.run import Potentials, Specimen
@@ -213,17 +212,13 @@ def image(
         )
         _introduce(cut, tell)
         if streamed.is_image_streamed(cut, source, memory, scheduler):
-            if uncertainty:
-                raise InputError(
-                    "--uncertainty: the potential is larger than memory or made by a cluster; error bars are made in "
-                    "memory: allow more --memory, use a smaller cell, or leave it out"
-                )
             made = (source, options), (memory, scheduler)
             potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion)
         else:
             potentials = run.potential(cut, run.density(cut, source, **bounded), memory=memory, **motion)
         images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, **recording)
-        errors = _error_bars(cut, bars, folder, quiet, memory=memory, **motion) if bars else {}
+        there = {"scratch": folder.parent, "scheduler": scheduler} if potentials.on_disk else {}
+        errors = _error_bars(cut, bars, folder, quiet, memory=memory, **there, **motion) if bars else {}
         written = _write(folder, cut, potentials, images, started, errors)
     if not quiet:
         typer.echo(f"{images}\n{len(images.images)} images in {out}: {', '.join(written)}")
@@ -279,7 +274,8 @@ def _error_bars(cut: "Specimen", source: "EnsembleSource", folder: Path, quiet: 
     from rhotem.microscope.outputs import write_images
 
     if not quiet:
-        typer.echo(plan(options["phonons"], source.member_count))
+        on_disk = ", their slices on disk one after another" if "scratch" in options else ""
+        typer.echo(plan(options["phonons"], source.member_count) + on_disk)
     with ProgressBar(quiet) as progress:
         result = image_uncertainty(cut, source, progress=progress, **options)
     phonons = result.configurations if options["phonons"] else 0

@@ -9,7 +9,7 @@ import typer
 
 from rhotem.cli.options import COMPUTING, is_learned
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.core.tasks import PROGRAM
+from rhotem.core.tasks import PROGRAM, room
 
 if TYPE_CHECKING:
     from rhotem.analysis.specimen import Specimen
@@ -216,11 +216,6 @@ def announced(
     points = " × ".join(str(n) for n in density.grid.shape)
     tell(f"density     {len(structure)} atoms, {points} points, plane by plane")
     return density
-
-
-def room(memory: float | None) -> float | None:
-    """Bytes for arrays within ``memory``."""
-    return None if memory is None else max(memory - PROGRAM, 0.1 * memory)
 
 
 def write(

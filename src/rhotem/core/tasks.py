@@ -19,6 +19,11 @@ PATIENCE = 20
 PROGRAM = 5e8
 
 
+def room(memory: float | None) -> float | None:
+    """Bytes for arrays within ``memory``."""
+    return None if memory is None else max(memory - PROGRAM, 0.1 * memory)
+
+
 @contextmanager
 def pieces(job: object, folder: Path, scheduler: str | None = None, progress: Progress = silent) -> Iterator[Run]:
     """Yield a function that does all pieces of a stage of ``job`` before it returns.
