@@ -80,7 +80,7 @@ def test_error_bars_through_slices_on_disk_are_those_in_memory(tmp_path, monkeyp
     pytest.importorskip("torch")
     import zarr
 
-    common = (*IMAGE, "--phonons", 1, "--source", "model", "--uncertainty")
+    common = (*IMAGE, "--phonons", 0, "--source", "model", "--uncertainty")
     assert invoke(*common, "--out", tmp_path / "whole").exit_code == 0
     monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
     done = invoke(*common, "--out", tmp_path / "disk")

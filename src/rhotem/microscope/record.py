@@ -104,6 +104,10 @@ class Recorder:
         one.patterns = {k: np.zeros((positions, *v.shape[1:]), dtype=v.dtype) for k, v in self.patterns.items()}
         return one
 
+    def signals(self) -> dict[str, npt.NDArray]:
+        """What is summed up, by name."""
+        return {"sums": self.sums, "pacbed": self.pacbed, **{f"4D {name}": p for name, p in self.patterns.items()}}
+
     def put(self, rows: IntArray, part: "Recorder") -> None:
         """Add what a part saw at positions ``rows``."""
         self.sums[rows] += part.sums

@@ -21,6 +21,7 @@ from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
 from rhotem.microscope.signals import count, divergence, field_of_view, phase_image, segments_to_moment, source_blur
+from rhotem.microscope.window_job import by_workers
 from rhotem.microscope.windows import WindowEngine
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def simulate(
     configurations: int | None = None,
     repeats: tuple[int, int] = (1, 1),
     memory: float | None = None,
+    scheduler: str | None = None,
     rng: np.random.Generator | None = None,
     announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
@@ -69,6 +71,9 @@ def simulate(
         one: each cell is a further sample of the motion.
     memory : float or None
         Bytes that may be used; None: 80 % of what is free.
+    scheduler : str or None
+        Address of a Dask scheduler. Where slices lie on disk and the cell is divided into windows, its workers do
+        those; the images are the same. None: all here.
     rng : numpy Generator or None
         Needed for counting noise, that is if the microscope has a dose.
     announce : callable
@@ -96,6 +101,7 @@ def simulate(
         configurations=configurations,
         repeats=repeats,
         memory=memory,
+        scheduler=scheduler,
         rng=rng,
         announce=announce,
         progress=progress,
@@ -115,6 +121,7 @@ def simulate_series(
     configurations: int | None = None,
     repeats: tuple[int, int] = (1, 1),
     memory: float | None = None,
+    scheduler: str | None = None,
     rng: np.random.Generator | None = None,
     announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
@@ -157,7 +164,9 @@ def simulate_series(
     thickness, made, waiting = first.thickness, first.record, [first]
     del first
     announced = _as_announced(waiting, iterator, configurations)
-    _propagate(engine, plan, announced, scan, recorders, configurations=configurations, progress=progress)
+    workers = None if scheduler is None else partial(by_workers, plan=plan, microscope=microscope, scheduler=scheduler)
+    given = (tuple(detectors), scan.positions, recorders)
+    _propagate(engine, plan, announced, given, configurations, (workers, progress))
     record = _record(plan, microscope, detectors, made, configurations, time.perf_counter() - start)
     return [
         _images(
@@ -183,13 +192,15 @@ def _propagate(
     engine: Engine,
     plan: Plan,
     potentials: "Iterator[PotentialSlices]",
-    scan: Scan,
-    recorders: dict[int, Recorder],
-    *,
+    given: tuple[tuple[Detector, ...], Array, dict[int, Recorder]],
     configurations: int,
-    progress: Progress,
+    how: tuple[Callable[..., None] | None, Progress],
 ) -> None:
-    """Every wave through every configuration, into the recorders; one potential in memory at a time."""
+    """Every wave through every configuration, into the recorders; one potential in memory at a time.
+
+    ``given``: detectors, positions, recorders; ``how``: windows of slices on disk elsewhere, and whom to tell.
+    """
+    (_, positions, recorders), (workers, progress) = given, how
     shares = iter(_shares(engine, plan, configurations))
     total = _waves(engine, plan, len(recorders)) * (1 if plan.shared else configurations)
     done = 0
@@ -200,10 +211,12 @@ def _propagate(
         progress("image", min(done, total), total)
 
     for slices in potentials:  # not enumerate, which keeps what it gave last
-        if isinstance(engine, WindowEngine):
-            engine.run(slices, scan.positions, recorders, advance)
+        if isinstance(engine, WindowEngine) and workers is not None and not isinstance(slices.array, np.ndarray):
+            workers(slices, given=given, progress=progress)
+        elif isinstance(engine, WindowEngine):
+            engine.run(slices, positions, recorders, advance)
         else:
-            _send(engine, slices, scan.positions, recorders, advance, groups=next(shares, None))
+            _send(engine, slices, positions, recorders, advance, groups=next(shares, None))
         del slices
 
 

@@ -23,9 +23,12 @@ class SlicesOnDisk:
     ----------
     stored : zarr array
         In chunks of slices or of parts of them.
+    path : Path
+        The file.
     """
 
     stored: Any
+    path: Path
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -88,7 +91,7 @@ def open_potential(path: str | Path) -> PotentialSlices:
         raise InputError(f"{path}: not a RhoTEM potential file ({error})") from error
     if form != FORMAT or version > VERSION:
         raise InputError(f"{path}: {form} version {version}, expected {FORMAT} up to {VERSION}")
-    lazy: Any = SlicesOnDisk(stored)
+    lazy: Any = SlicesOnDisk(stored, Path(path))
     n_z, n_x, n_y = lazy.shape
     return PotentialSlices(lazy, PeriodicGrid(cell, (n_x, n_y, n_z)), v0, record, record.get("oversampling", 1))
 
