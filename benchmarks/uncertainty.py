@@ -29,6 +29,7 @@ from rhotem.models.coverage import (
     left_out_weights,
     novelty_report,
     quality,
+    useful,
 )
 from rhotem.models.novelty import atom_features, auroc, of_structure
 from rhotem.models.training.dataset import Label
@@ -157,19 +158,14 @@ def everything(own: RunLabels, run: str) -> None:
     unseen, rng = set(own.unseen), np.random.default_rng(0)
     known = study(own.train, [atom_features(own.model, label.structure) for label in own.train], rng)
     found = [measure(own.model, known, label, rng) for label in own.held_out]
-    borrowed = borrow(own.model, known, own.train, own.members, rng)
     seen = [f.voxels for f in found if f.label.name not in unseen]
+    offered = borrow(own.model, known, own.train, own.members, rng)
+    borrowed, weights = useful(seen, offered)
     print(
         f"weights {fingerprint(find_model(run))[:12]}, {len(own.train)} labels; held out: {len(found)} labels; "
-        f"{len(borrowed)} that some members were not trained on"
+        f"{len(borrowed)} of {len(offered)} that some members were not trained on borrowed"
     )
-    show("Every family, calibrated on the others", left_out_one_by_one(seen, borrowed)["families"])
-    alone = left_out_one_by_one(seen)
-    inside = sum(0.85 <= row["coverage"] <= 0.95 for row in alone["families"].values())
-    print(
-        f"held-out labels alone, nothing borrowed: {inside} of {len(alone['families'])} families, "
-        f"mean coverage {100 * alone['overall']['coverage']:.0f} %, log score {alone['overall']['log_score']:.2f}"
-    )
+    show("Every family, calibrated on the others", left_out_one_by_one(seen, borrowed, weights)["families"])
     if unseen:
         show("Chemistries never trained on, calibrated on all others", rows_of_unseen(found, borrowed, unseen))
         row = novelty_report(found, {label.family for label in own.train}, unseen, known.bank)
@@ -178,7 +174,9 @@ def everything(own: RunLabels, run: str) -> None:
             f"parents of known families: AUROC {row['auroc']:.2f}, {row['unseen_without_new_elements']} without new "
             f"elements {row['auroc_without_new_elements']:.2f}"
         )
-    row = foretold(found, left_out_weights([f.voxels for f in found], borrowed))
+    if unseen:
+        weights = left_out_weights([f.voxels for f in found], borrowed)
+    row = foretold(found, weights)
     print(f"\nerror of whole structures ({len(found)}, {row['bad']} above {row['bad_above']:g})")
     for key, words in {
         "expected": "error expected from σ", "novelty": "novelty", "score": "out-of-distribution score"

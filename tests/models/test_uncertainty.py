@@ -21,6 +21,7 @@ from rhotem.models.coverage import (
     left_out_one_by_one,
     left_out_weights,
     log_score,
+    useful,
 )
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
@@ -120,6 +121,18 @@ def test_borrowed_errors_teach_how_errors_vary_and_not_how_large_they_are(groups
     assert cover == pytest.approx(0.9, abs=0.03)
     with pytest.raises(InputError, match="no held-out"):
         fit(borrowed)
+
+
+def test_labels_are_borrowed_where_they_help(groups):
+    """Where held-out labels say nothing of novelty; not where their errors follow another law."""
+    rng = np.random.default_rng(9)
+    borrowed = [borrowed_from(rng, name, 0.4) for name in "ghijk"]
+    few = [all_alike(groups[0]), all_alike(groups[3]), groups[-2]]
+    assert useful(few, borrowed)[0] == borrowed
+    other = [replace(b, inputs=b.inputs @ np.diag([1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0])) for b in borrowed]
+    chosen, weights = useful(groups, other)
+    assert not chosen
+    np.testing.assert_array_equal(weights["a"], left_out_weights(groups)["a"])
 
 
 def test_slabs_are_left_out_with_their_crystal(groups):

@@ -21,11 +21,11 @@ from rhotem.models.coverage import (
     expected_error,
     foretold,
     left_out_one_by_one,
-    left_out_weights,
     log_score,
     novelty_report,
     potential_report,
     rank_correlation,
+    useful,
 )
 from rhotem.models.model import DensityModel
 from rhotem.models.novelty import LARGEST, NoveltyBank, atom_features, learn_from_features, parts
@@ -164,7 +164,7 @@ def calibrate(
         Of the voxels drawn.
     members : mapping, optional
         By name of a training label, the members trained on it: errors of the others show how errors depend on the
-        inputs. How large they are is decided by held-out labels alone.
+        inputs, where that helps held-out families. How large they are is decided by held-out labels alone.
 
     Raises
     ------
@@ -184,9 +184,9 @@ def calibrate(
     for done, label in enumerate(held_out):
         found.append(measure(model, known, label, rng))
         progress("calibrating", done + 1, len(held_out))
-    borrowed = borrow(model, known, train, members or {}, rng, progress)
     groups = [f.voxels for f in found]
-    weights, left_out = fit([*groups, *borrowed]), left_out_weights(groups, borrowed)
+    borrowed, left_out = useful(groups, borrow(model, known, train, members or {}, rng, progress))
+    weights = fit([*groups, *borrowed])
     report = left_out_one_by_one(groups, borrowed, left_out)
     report["borrowed"] = len(borrowed)
     report["novelty"] = novelty_report(found, {label.family for label in train}, set(unseen), known.bank)

@@ -67,6 +67,20 @@ def left_out_weights(groups: Sequence[Voxels], borrowed: Sequence[Voxels] = ()) 
     return {name: fit(without(name, [*groups, *borrowed])) for name in sorted({g.family for g in groups})}
 
 
+def useful(groups: Sequence[Voxels], borrowed: Sequence[Voxels]) -> tuple[list[Voxels], dict[str, Array]]:
+    """Borrowed labels if they make error bars of held-out families better, else none; and `left_out_weights` with them.
+
+    With few held-out labels they do. With many they need not, as the members share what was trained on all labels.
+    Better is a larger mean log score of families left out.
+    """
+    alone = left_out_weights(groups)
+    if not borrowed:
+        return [], alone
+    both = left_out_weights(groups, borrowed)
+    gain = [fmean(log_score(g, both[n]) - log_score(g, alone[n]) for g in groups if g.family == n) for n in alone]
+    return (list(borrowed), both) if fmean(gain) > 0.0 else ([], alone)
+
+
 def without(family: str, groups: Sequence[Voxels]) -> list[Voxels]:
     """Groups of other families."""
     return [g for g in groups if crystal_of(g.family) != crystal_of(family)]
