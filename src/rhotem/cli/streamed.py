@@ -27,6 +27,8 @@ SchedulerOption = Annotated[
 
 #: Largest step in Å of the grid of the smooth part of a streamed density.
 SPACING = 0.2
+#: Bytes for every point of a density whose potential is made in memory: values, Fourier coefficients and their indices.
+POINT = 120.0
 #: Planes that building slices in memory holds besides them.
 PLANES = 40
 
@@ -55,9 +57,8 @@ def is_image_streamed(cut: "Specimen", source: str, memory: float | None, schedu
         return True
     if not has_planes(source):
         return False
-    # values and their Fourier coefficients
     crystal = PeriodicGrid.from_spacing(cut.cell.unrotated.cell, SPACING)
-    density = 0.0 if source == "free-atoms" else 24.0 * crystal.size
+    density = 0.0 if source == "free-atoms" else POINT * crystal.size
     return not _fits(fine_grid(cut), memory, density)
 
 
