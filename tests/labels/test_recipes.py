@@ -68,6 +68,15 @@ def test_ordering_is_that_of_the_arrangement():
     assert rattled.info["ordering"] == Recipe(prototype="o3").build().info["ordering"]
 
 
+def test_the_prototypes_own_cell_changes_nothing():
+    """Lattice parameters are of the conventional cell, also where they are those of the prototype."""
+    for name in ("zintl-b32", "diamond", "o3", "bcc"):
+        own = Recipe(prototype=name, cell=PROTOTYPES[name].cell).build().atoms
+        wider = Recipe(prototype=name, cell=(*(1.1 * a for a in PROTOTYPES[name].cell[:3]), *PROTOTYPES[name].cell[3:]))
+        assert own.get_volume() == pytest.approx(ideal(name).get_volume(), rel=1e-12)
+        assert wider.build().atoms.get_volume() == pytest.approx(1.331 * own.get_volume(), rel=1e-9)
+
+
 def test_decoration_vacancies_and_charge():
     recipe = Recipe(
         prototype="o3", supercell=(3, 1, 1), decorate={"Co": {"Ni": 1, "Mn": 1}}, remove={"Li": 2}, charge=1.0, seed=4

@@ -181,10 +181,10 @@ class Recipe(BaseModel):
             if element not in symbols:
                 raise InputError(f"recipe {self.prototype}: no {element} to replace, it has {sorted(set(symbols))}")
         if self.cell is not None:
-            if self.primitive and self.slab is None and PROTOTYPES[self.prototype].cell != self.cell:
-                atoms = _with_conventional_cell(self.prototype, atoms, self.cell)
-            else:
+            if not self.primitive or self.slab is not None:
                 atoms.set_cell(self.cell, scale_atoms=True)
+            elif PROTOTYPES[self.prototype].cell != self.cell:
+                atoms = _with_conventional_cell(self.prototype, atoms, self.cell)
         atoms.set_chemical_symbols([self.replace.get(s, s) for s in symbols])
         atoms = _repeat(atoms, self.supercell) if self.slab is None else _cut(atoms, self.slab, self.supercell)
         del atoms.arrays["site"]
