@@ -215,7 +215,8 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
     """Model of a run folder, labels trained on, and labels to calibrate with.
 
     To calibrate with: what training held out, and labels made since, as far as they are new parents. Rattled copies of
-    training structures are left out: they would make the error bars too small.
+    training structures are left out: they would make the error bars too small. Held-out labels that were withdrawn since
+    are not used.
 
     Raises
     ------
@@ -231,7 +232,7 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
         raise InputError(f"run {folder}: no config.json of a training run there; give the folder `out`") from error
     labels = read_labels(folders, progress)
     held_out = names["family"] | names["validation"] | names["unseen"]
-    missing = (names["train"] | held_out) - {label.name for label in labels}
+    missing = names["train"] - {label.name for label in labels}
     if missing:
         raise InputError(f"run {folder}: labels {', '.join(sorted(missing)[:3])} are no longer in {', '.join(folders)}")
     model, _ = load_model(find_model(folder))
