@@ -215,8 +215,8 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
     """Model of a run folder, labels trained on, and labels to calibrate with.
 
     To calibrate with: what training held out, and labels made since, as far as they are new parents. Rattled copies of
-    training structures are left out: they would make the error bars too small. Held-out labels that were withdrawn since
-    are not used.
+    training structures are left out: they would make the error bars too small. Held-out labels that were withdrawn
+    since are not used.
 
     Raises
     ------
