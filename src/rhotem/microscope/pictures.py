@@ -13,6 +13,8 @@ from rhotem.microscope.images import ImageSet, unit
 BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 #: Least width in Å that a periodic image is repeated to before it is drawn.
 LEAST_WIDTH = 12.0
+#: Width in inches of a panel, twice that of large scans, and its resolution.
+WIDTH, DPI = 4.2, 150
 #: Pixel in Å of noise-free pictures.
 PIXEL = 0.05
 #: Part of its maximum down to which the pattern of a probe is drawn: the disc outshines thermal scattering so much.
@@ -48,11 +50,13 @@ def draw_images(
     # Counting noise does not repeat with the cell.
     repeats = _repeats(images) if images.scan.periodic and not noisy else (1, 1)
     width, height = (s * r for s, r in zip(images.scan.size, repeats, strict=True))
-    scale = min(4.2 / width, 5.0 / height)
+    # a scan of many probes has more to show
+    widest = min(max(WIDTH, repeats[0] * images.scan.shape[0] / DPI), 2 * WIDTH)
+    scale = min(widest / width, 5.0 / height)
     panel = (max(3.0, scale * width + 0.9), max(2.0, scale * height + 1.0))
     columns = min(len(chosen), 4)
     rows = -(-len(chosen) // columns)
-    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + 0.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + 0.6), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(_headline(caption), fontsize=8 if columns > 1 else 6.5)
     for i, name in enumerate(chosen):
@@ -130,7 +134,8 @@ def _panel(
     axes.set_ylabel(f"y {labels['y']}" if labels.get("y") else "y", fontsize=7)
     seen = caption.get("angles", {}).get(name, "")
     axes.set_title(" ".join(x for x in (name, seen, f"({unit(name)})" if unit(name) else "") if x), fontsize=9)
-    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+    # as high as the image, whatever its shape
+    bar = figure.colorbar(drawn, cax=axes.inset_axes((1.02, 0.0, 0.035, 1.0)))
     bar.ax.tick_params(labelsize=6)
     _scale_bar(axes, size)
     if caption.get("no_tds"):
