@@ -21,6 +21,8 @@ Line = dict[str, Any]
 ERROR, POTENTIAL, FREE, KNOWN = range(4)
 HELD_OUT = ("family", "validation")
 BAR = 0.06
+#: Learning curves: encoder, and what the names of its runs begin with.
+CURVES = {"l3i5": ("baseline", "parents-"), "0, all": ("shipped-body-",)}
 #: Sc to Cu.
 D_ELEMENTS = range(21, 30)
 
@@ -50,6 +52,10 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "scratch": "from scratch, two layers",
         },
     ),
+    "size, SevenNet-0 of all layers": (
+        "sevennet-0-all",
+        {"channels-96": "twice the channels", "layers-2": "two trained layers"},
+    ),
     "target": ("baseline", {"target-density": "valence density"}),
     "pretrained layers, 100 steps more": ("frozen-on", {"tuned-on": "trained, a tenth of the rate"}),
     "readout, 200 steps": ("spherical-200", {"gate-full": "gated, w_geo in the softmax, vacuum channel"}),
@@ -64,6 +70,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
 }
 BASES = {
     "baseline": "base: l ≤ 4, near functions from 0.05 Å, potential 0.3, SevenNet-l3i5 frozen, Δn",
+    "sevennet-0-all": "SevenNet-0, tensors of all layers",
     "frozen-on": "base, 100 steps more",
     "spherical-200": "base, spherical readout, 200 steps of 200 voxels",
 }
@@ -130,8 +137,9 @@ def ablations(lines: list[Line]) -> None:
 
 @dataclass(frozen=True)
 class Curve:
-    """Error against training parents at one seed and number of steps, and the fit size · N^−power."""
+    """Error against training parents of one encoder, seed and number of steps, and the fit size · N^−power."""
 
+    encoder: str
     seed: int
     steps: int
     runs: list[Line]
@@ -156,34 +164,38 @@ def curves(lines: list[Line]) -> list[Curve]:
 
     A cell with an element that was not trained on counts as free atoms: that is what a model gives for it.
     """
-    runs = [x for x in lines if x.get("run", "").startswith(("baseline", "parents-"))]
+    sets: dict[tuple[str, int, int], list[Line]] = {}
+    for line in lines:
+        for encoder, names in CURVES.items():
+            if line.get("run", "").startswith(names):
+                sets.setdefault((encoder, line["steps"], line["seed"]), []).append(line)
     found = []
-    for seed, steps in sorted({(x["seed"], x["steps"]) for x in runs}):
-        own = sorted((x for x in runs if (x["seed"], x["steps"]) == (seed, steps)), key=lambda x: x["parents"])
+    for (encoder, steps, seed), members in sorted(sets.items()):
+        own = sorted(members, key=lambda x: x["parents"])
         if len(own) < 3:
             continue
         same = np.min([errors(x, KNOWN) for x in own], axis=0) > 0
         every = [float(np.where(errors(x, KNOWN) > 0, errors(x), 1.0).mean()) for x in own]
         common = [float(errors(x)[same].mean()) for x in own]
         slope, offset = np.polyfit(np.log([x["parents"] for x in own]), np.log(common), 1)
-        found.append(Curve(seed, steps, own, every, common, float(np.exp(offset)), float(-slope)))
+        found.append(Curve(encoder, seed, steps, own, every, common, float(np.exp(offset)), float(-slope)))
     return found
 
 
 def learning_curve(lines: list[Line]) -> None:
     """Table of `curves`, and how many parents the bar needs by the fits."""
-    print("| steps | seed | parents | labels | held out, all | held out, elements known | copies | trained on |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| encoder | steps | seed | parents | labels | held out, all | elements known | copies | trained on |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for c in curves(lines):
         for line, every, common in zip(c.runs, c.every, c.common, strict=True):
             copies = fmean(row[ERROR] for row in line["parts"]["rattled"].values())
             print(
-                f"| {c.steps} | {c.seed} | {line['parents']} | {line['labels']} | {every:.3f} | {common:.3f} "
+                f"| {c.encoder} | {c.steps} | {c.seed} | {line['parents']} | {line['labels']} | {every:.3f} | {common:.3f} "
                 f"| {copies:.3f} | {line['training_error']:.3f} |"
             )
     for c in curves(lines):
         fit = f"{c.size:.2f} · N^−{c.power:.2f}; {BAR} at N = {c.needed:.2g}, extrapolated"
-        print(f"{c.steps} steps, seed {c.seed}: {fit}")
+        print(f"{c.encoder}, {c.steps} steps, seed {c.seed}: {fit}")
 
 
 def left_out(lines: list[Line]) -> None:
@@ -234,8 +246,8 @@ def draw(lines: list[Line], path: Path) -> None:
 
 
 def _draw_curves(axes: Any, found: list[Curve]) -> None:
-    for c, colour in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:purple"), strict=False):
-        axes.plot(c.parents, c.common, "o-", color=colour, label=f"held out, {c.steps} steps, seed {c.seed}")
+    for c, colour in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown"), strict=False):
+        axes.plot(c.parents, c.common, "o-", color=colour, label=f"SevenNet-{c.encoder}: {c.steps} steps, seed {c.seed}")
         axes.plot(c.parents, [x["training_error"] for x in c.runs], "x:", color=colour, lw=0.8, label="trained on")
     best = max(found, key=lambda c: c.steps)
     n = np.geomspace(best.parents[0], 4 * best.parents[-1], 20)
