@@ -22,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.core.threads import available_threads
 from rhotem.microscope.optics import aberration_phase, aperture, band_limit, focal_nodes
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import fourier_resample
 from rhotem.microscope.settings import Microscope
-from rhotem.microscope.transforms import available_threads, fast_length
+from rhotem.microscope.transforms import fast_length
 
 Complex = npt.NDArray[np.complex64]
 

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
+from rhotem.core.threads import available_threads
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.optics import aberration_phase, cutoff_angle, focal_nodes, soft_disc
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.signals import count, field_of_view
-from rhotem.microscope.transforms import available_threads
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices

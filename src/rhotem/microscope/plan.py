@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rhotem.core import InputError, MemoryLimitError
+from rhotem.core.threads import available_threads
 from rhotem.microscope.cost import READ, Cost, Estimate, Sizes
 from rhotem.microscope.optics import cutoff_angle, needed_sampling
 from rhotem.microscope.scan import Scan, nyquist_step
 from rhotem.microscope.settings import Detector, Microscope, Pixelated, largest_angle
-from rhotem.microscope.transforms import available_threads
 from rhotem.microscope.windows import Windows, choices
 
 if TYPE_CHECKING:

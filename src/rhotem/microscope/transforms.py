@@ -1,6 +1,4 @@
-"""Fourier transforms on this machine: lengths that are fast, processors to run them on."""
-
-import os
+"""Fourier transforms on this machine: lengths that are fast."""
 
 import numpy as np
 
@@ -19,10 +17,3 @@ def fast_length(length: int) -> int:
         return n * weight if rest == 1 else np.inf
 
     return min(range(length, int(1.1 * length) + 1), key=lambda n: (cost(n), n), default=length)
-
-
-def available_threads() -> int:
-    """Processors this process may use, no more than OMP_NUM_THREADS where that is set."""
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(own, int(asked)) if asked.isdigit() and int(asked) > 0 else own

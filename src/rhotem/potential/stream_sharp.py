@@ -11,7 +11,6 @@ forms. Compensating charges are the idea of PAW (P. E. Blöchl, Phys. Rev. B 50,
 """
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from numba import njit
 
 from rhotem.core import InputError
+from rhotem.core.threads import available_threads
 from rhotem.core.units import EPS0
 from rhotem.density.field import OneCentre
 from rhotem.density.harmonics import real_harmonics
@@ -236,7 +236,7 @@ def add_to_plane(
 
     ``z``: heights in Å of a slice's two faces, over which is integrated; equal heights: the values at that height.
     """
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    threads = available_threads()
     reach = END * float(gaussians.sigma.max())
     depth = 0.5 * (z[0] + z[1]) - gaussians.positions[:, 2]
     thick = 0.5 * (z[1] - z[0])
