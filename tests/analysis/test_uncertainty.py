@@ -76,3 +76,19 @@ def test_what_it_costs_is_said():
 def test_free_atoms_have_no_doubt():
     with pytest.raises(InputError, match="no ensemble"):
         ensemble("free-atoms")
+
+
+def test_a_cluster_makes_slices_and_images_of_the_members(cut, tmp_path, monkeypatch):
+    """The address goes to both; slices of every member are those of the whole block, and vanish."""
+    asked, image = [], run.image
+
+    def seen(specimen, potentials, **options):
+        asked.append((options.pop("scheduler"), potentials._scheduler, potentials.on_disk))
+        potentials._scheduler = None
+        return image(specimen, potentials, **options)
+
+    monkeypatch.setattr(run, "image", seen)
+    here, address = {"phonons": 0, "temperature": 300.0}, "tcp://somewhere:8786"
+    got = image_uncertainty(cut, Doubt(0.2), **here, scratch=tmp_path, scheduler=address)
+    assert asked == 3 * [(address, address, True)] and got.members == 3
+    assert not list(tmp_path.iterdir())

@@ -111,7 +111,8 @@ def image_uncertainty(
     ±1.645 σ, as far as the images are linear in the potential.
 
     With a folder ``scratch`` slices of one member and configuration at a time lie there (`StreamedPotentials`), made
-    here or by the workers of ``scheduler``; the density of that member is in memory.
+    here or by the workers of ``scheduler``, who then also do the windows of the image (`rhotem.microscope.simulate`);
+    the density of that member is in memory.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def image_uncertainty(
         else:
             where: dict[str, Any] = {"memory": room(memory), "scheduler": scheduler}
             potentials = StreamedPotentials(still, streamed(field), scratch, **where, **motion)
-        images = run.image(still, potentials, seed=seed, memory=memory)
+        images = run.image(still, potentials, seed=seed, memory=memory, scheduler=scheduler)
         shown.append(images.resampled(PIXEL))
         progress("error bars", len(shown), source.member_count)
     stacks = {name: np.stack([s.images[name] for s in shown]) for name in shown[0].images}

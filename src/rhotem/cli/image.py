@@ -216,8 +216,7 @@ def image(
             potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion)
         else:
             potentials = run.potential(cut, run.density(cut, source, **bounded), memory=memory, **motion)
-        given = recording | {"scheduler": scheduler} if potentials.on_disk else recording
-        images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, **given)
+        images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, scheduler=scheduler, **recording)
         there = {"scratch": folder.parent, "scheduler": scheduler} if potentials.on_disk else {}
         errors = _error_bars(cut, bars, folder, quiet, memory=memory, **there, **motion) if bars else {}
         written = _write(folder, cut, potentials, images, started, errors)
