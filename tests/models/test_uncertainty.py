@@ -14,6 +14,7 @@ from rhotem.density.convert import as_kind
 from rhotem.models.calibrate import Known, assess, borrow, calibrate_run, new_parents, run_labels
 from rhotem.models.checkpoint import save_model
 from rhotem.models.coverage import (
+    HeldOut,
     actual_error,
     by_quintile,
     covered,
@@ -21,6 +22,7 @@ from rhotem.models.coverage import (
     left_out_one_by_one,
     left_out_weights,
     log_score,
+    potential_report,
     useful,
 )
 from rhotem.models.encoders.nequip import NequipSettings
@@ -143,6 +145,23 @@ def test_slabs_are_left_out_with_their_crystal(groups):
     weights = left_out_weights([*groups, slab, loud[1]], loud[:1])
     np.testing.assert_array_equal(weights["g-slab100"], fit(groups))
     assert np.abs(weights["a"] - fit(groups)).max() > 1e-3
+
+
+def test_potentials_of_slabs_are_judged_without_their_crystal():
+    """Errors of one spread cover themselves, but not with a crystal of large errors; its slab is not told of them."""
+    rng, s = np.random.default_rng(3), lithium_oxide()
+    grid = PeriodicGrid(s.cell, (2, 2, 2))
+    found = []
+    for family, size in (("a", 1.0), ("b", 1.0), ("g", 50.0), ("g-slab100", 50.0)):
+        label = Label(family, s, grid, np.zeros(grid.shape), family, family, suspect=False)
+        own = make_inputs(*np.full((3, 9), 0.1), np.zeros(9))
+        errors = size * rng.normal(size=4000), np.ones(4000)
+        found.append(HeldOut(label, Voxels(family, family, np.zeros(9), np.zeros(9), own), errors, np.zeros(3), None))
+    report, _ = potential_report(found, {f.label.family: np.zeros(7) for f in found})
+    # the 90 % quantile of |x| of families a and b is 1.645, that of errors 50 times larger covers 2.6 %
+    for family in ("g", "g-slab100"):
+        assert report["families"][family] == pytest.approx(0.026, abs=0.01)
+    assert report["families"]["a"] > 0.99
 
 
 def test_members_that_were_not_trained_on_a_label_judge_it(model):

@@ -205,9 +205,7 @@ def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, C
         If it is no run folder, or its labels are not where they were.
     """
     own = run_labels(run, progress)
-    calibration = calibrate(
-        own.model, own.train, own.held_out, own.unseen, progress=progress, members=own.members
-    )  # fmt: skip
+    calibration = calibrate(own.model, own.train, own.held_out, own.unseen, progress=progress, members=own.members)
     return save_calibration(find_model(run), calibration), calibration
 
 

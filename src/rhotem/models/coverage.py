@@ -215,6 +215,6 @@ def potential_report(found: Sequence[HeldOut], weights: dict[str, Array]) -> tup
 
     result = {}
     for name, own in ratios.items():
-        others = factor([other for other in ratios if other != name])
+        others = factor([other for other in ratios if crystal_of(other) != crystal_of(name)])
         result[name] = fmean(float((ratio <= others).mean()) for ratio in own)
     return {"coverage": fmean(result.values()), "families": result}, factor(list(ratios))
