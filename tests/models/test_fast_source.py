@@ -7,6 +7,7 @@ import pytest
 
 from rhotem.core import MemoryLimitError, PeriodicGrid
 from rhotem.density.convert import as_kind
+from rhotem.models import source
 from rhotem.models.checkpoint import save_model
 from rhotem.models.fast.repeats import find_repetition
 from rhotem.models.model import ModelSettings, make_model
@@ -99,3 +100,14 @@ def test_one_centre_parts_are_made_when_asked_for(model):
     with pytest.raises(IndexError):
         field.one_centre[2]
     assert np.isfinite(as_kind(field, "deformation").values).all()
+
+
+def test_only_small_cells_are_asked_whether_they_are_negative(path, monkeypatch):
+    """Superposing free atoms takes longer than the density itself; whoever wants to know says so."""
+    monkeypatch.setattr(source, "REPORTED", 2)
+    few, many = salt((1, 1, 1)), salt((2, 1, 1), moved=0.01)
+    said = []
+    for structure, asked in ((few, "auto"), (many, "auto"), (many, "report")):
+        grid = PeriodicGrid.from_spacing(structure.cell, 0.5)
+        said.append("negative_electrons" in Model(path, positive=asked)(structure, grid).record)
+    assert said == [True, False, True]
