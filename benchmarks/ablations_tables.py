@@ -238,8 +238,8 @@ def draw(lines: list[Line], path: Path) -> None:
     """Learning curve, and every ablation beside what it is compared with."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.8), layout="constrained", dpi=90)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
+    figure = Figure(figsize=(12, 5.2), layout="constrained", dpi=90)
+    left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
     _draw_curves(left, curves(lines))
     _draw_bars(right, lines)
     figure.savefig(path)
@@ -248,12 +248,12 @@ def draw(lines: list[Line], path: Path) -> None:
 def _draw_curves(axes: Any, found: list[Curve]) -> None:
     for c, colour in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown"), strict=False):
         axes.plot(c.parents, c.common, "o-", color=colour, label=f"SevenNet-{c.encoder}: {c.steps} steps, seed {c.seed}")
-        axes.plot(c.parents, [x["training_error"] for x in c.runs], "x:", color=colour, lw=0.8, label="trained on")
+        axes.plot(c.parents, [x["training_error"] for x in c.runs], "x:", color=colour, lw=0.8)
     best = max(found, key=lambda c: c.steps)
     n = np.geomspace(best.parents[0], 4 * best.parents[-1], 20)
     axes.plot(n, best.size * n**-best.power, "k--", lw=0.8, label=f"{best.size:.2f} N$^{{-{best.power:.2f}}}$")
     axes.axhline(BAR, color="tab:red", lw=0.8, ls="--", label=f"bar, {BAR}")
-    axes.set(xlabel="training parents N", ylabel="deformation error", xscale="log", yscale="log", ylim=(0.03, 0.5))
+    axes.set(xlabel="training parents N", ylabel="deformation error", xscale="log", yscale="log", ylim=(0.02, 0.5))
     axes.set_title("held-out cells whose elements all shares know", fontsize=9)
     axes.minorticks_off()
     for axis, ticks in (
@@ -261,7 +261,8 @@ def _draw_curves(axes: Any, found: list[Curve]) -> None:
         (axes.yaxis, [0.06, 0.1, 0.2, 0.3, 0.4]),
     ):
         axis.set_ticks(ticks, [f"{t:g}" for t in ticks])
-    axes.legend(fontsize=7, loc="lower left", ncols=2)
+    axes.plot([], [], "x:", color="0.4", lw=0.8, label="the same, error on what it was trained on")
+    axes.legend(fontsize=7, loc="lower left")
 
 
 def _draw_bars(axes: Any, lines: list[Line]) -> None:
