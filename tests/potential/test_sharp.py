@@ -7,7 +7,7 @@ import pytest
 from rhotem.core import PeriodicGrid
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.potential import build_potential, sharp
-from rhotem.potential.stream_sharp import POWERS, Gaussians
+from rhotem.potential.stream_sharp import POWERS, Gaussians, split_one_centre
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import orient
 
@@ -46,6 +46,7 @@ def test_slices_in_closed_form_are_those_of_fourier_coefficients(density, zone, 
     fourier = build_potential(cell, grid, density, deformation_msd=msd, **how).array
     monkeypatch.setattr(sharp, "PAIRS", 0.0)
     got = build_potential(cell, grid, density, deformation_msd=msd, **how)
+    assert 0.0 < got.record["short_range_fit_V"] < sharp.FIT
     share = fourier - build_potential(cell, grid, **how).array
     assert np.abs(got.array - fourier).max() < 1e-3 * np.abs(share).max()
     difference, own = (np.fft.fft2(a)[:, :10, :10] for a in (got.array - fourier, share))
@@ -62,6 +63,32 @@ def test_skew_grids_and_few_atoms_stay_with_fourier_coefficients(density, monkey
     for grid in (skew, coarse):
         field = DensityField("deformation", density.structure, grid, np.zeros(grid.shape), density.one_centre)
         assert not sharp.is_in_closed_form(field)
+
+
+def cusp(atom: int, charge: float) -> OneCentre:
+    """exp(-60 r/Å), which no Gaussian follows to the nucleus."""
+    radii = np.linspace(0.0, 1.5, 300) ** 2
+    return OneCentre(atom, radii, charge * np.exp(-60.0 * radii)[None])
+
+
+def test_what_gaussians_do_not_fit_stays_with_fourier_coefficients(density, monkeypatch):
+    """A cusp at a nucleus gives the same slices as if there were no closed form, bit for bit."""
+    cell = orient(density.structure, (0, 0, 1), "input")
+    grid = PeriodicGrid(cell.structure.cell, (40, 40, 3))
+    field = DensityField("deformation", density.structure, density.grid, density.values, one_centre=(cusp(1, 3e5),))
+    expected = build_potential(cell, grid, field).array
+    monkeypatch.setattr(sharp, "PAIRS", 0.0)
+    got = build_potential(cell, grid, field)
+    np.testing.assert_array_equal(got.array, expected)
+    assert "short_range_fit_V" not in got.record
+
+
+def test_the_fit_of_every_element_is_looked_at():
+    """The worst of all atoms, wherever it stands among them."""
+    terms = [cusp(atom, 3e5 if atom == 70 else 1.0) for atom in range(90)]
+    places, every = np.zeros((90, 3)), np.arange(90)
+    worst = split_one_centre([terms[70]], places, np.array([0]), 0.2)[2]
+    assert split_one_centre(terms, places, every, 0.2)[2] == pytest.approx(worst, rel=1e-9)
 
 
 def test_gaussians_turn_with_the_frame():

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PAIRS = 1e8
 #: Largest step in Å of a density's grid that can take the wide Gaussians, and largest angular momentum.
 COARSEST, LMAX = 0.5, 4
+#: Largest error in V of Gaussians; tables with a cusp, like those of free atoms, are worse.
+FIT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,15 @@ class SharpSlices:
     lengths : (3,) array
         Sides of the imaging cell in Å.
     slices : int
+    error : float
+        Largest error in V of the Gaussians before they are smeared.
     """
 
     gaussians: "list[Gaussians]"
     level: float
     lengths: npt.NDArray[np.float64]
     slices: int
+    error: float
 
     def add(self, wanted: range, out: npt.NDArray) -> None:
         """Add slices in V·Å to ``out`` (slices, n_x, n_y)."""
@@ -70,8 +75,10 @@ def is_in_closed_form(field: DensityField) -> bool:
 @lru_cache(maxsize=2)
 def in_closed_form(
     cell: "ImagingCell", field: DensityField, slices: int, damping: float = 0.0
-) -> tuple[DensityField, SharpSlices]:
+) -> tuple[DensityField, SharpSlices | None]:
     """A density without one-centre parts, on its own grid, and the slices that their rest makes.
+
+    The density as it is and None where Gaussians do not fit its parts within `FIT`.
 
     Parameters
     ----------
@@ -94,7 +101,9 @@ def in_closed_form(
     grid, atoms, index = field.grid, field.structure, np.asarray(cell.atom_index)
     every, step = np.arange(len(field.one_centre)), float(grid.spacing.max())
     # placed below: until then indices of atoms stand for positions
-    short, wide, _ = split_one_centre(field.one_centre, np.arange(float(len(atoms)))[:, None], every, step)
+    short, wide, error = split_one_centre(field.one_centre, np.arange(float(len(atoms)))[:, None], every, step)
+    if error > FIT:
+        return field, None
     values = np.array(np.moveaxis(field.values, 2, 0), dtype=float)
     for part in wide:
         own = replace(part, positions=atoms.positions[part.positions[:, 0].astype(int)])
@@ -111,7 +120,7 @@ def in_closed_form(
         placed.append(moved.turned(turn).smeared(damping))
     level = sum(part.integral() for part in placed) / cell.structure.volume
     smooth = replace(field, values=np.ascontiguousarray(np.moveaxis(values, 0, 2)), one_centre=())
-    return smooth, SharpSlices(placed, level, cell.lengths, slices)
+    return smooth, SharpSlices(placed, level, cell.lengths, slices, error)
 
 
 def _rotation(given: npt.NDArray[np.float64], turned: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

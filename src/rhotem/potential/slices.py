@@ -164,6 +164,8 @@ def build_potential(
     v0 = mean_inner_potential(parametrization, cell.structure.numbers, grid.volume)
     moved = None if displacements is None else deformation_phonons
     record = _record(parametrization, field, moved, damping, v0) | {"oversampling": oversampling}
+    if sharp is not None:
+        record["short_range_fit_V"] = sharp.error
     return PotentialSlices(array, grid, v0, record, oversampling)
 
 

@@ -36,6 +36,8 @@ NARROWEST, WIDEST, SHARP, WIDE = 0.06, 0.42, 12, 7
 POWERS = tuple((a, b, c) for b in range(LMAX + 1) for a in range(LMAX + 1 - b) for c in range(LMAX + 1 - a - b))
 #: Atoms split at once.
 AT_ONCE = 2000
+#: Of them, those whose fit is looked at.
+SAMPLED = 100
 #: Weight of the multipole moment against the potential within the fit.
 TAIL_WEIGHT = 1e2
 #: Points of the integral over t between neighbouring widths.
@@ -221,7 +223,9 @@ def split_one_centre(
         splitter = Splitter(np.asarray(first.radii, dtype=float), first.lmax, step)
         for start in range(0, len(members), AT_ONCE):
             own = [terms[i] for i in members[start : start + AT_ONCE]]
-            error = max(error, *(splitter.residual(term.values) for term in own[:4]))
+            # elements often follow one another: a sample from all of them
+            sample = own[:: -(-len(own) // SAMPLED)]
+            error = max(error, *(splitter.residual(term.values) for term in sample))
             place = positions[[term.atom for term in own]]
             sigmas = (splitter.short_sigma, splitter.wide_sigma)
             split = (c @ monomials for c in splitter.split([term.values for term in own]))
