@@ -189,10 +189,8 @@ def learning_curve(lines: list[Line]) -> None:
     for c in curves(lines):
         for line, every, common in zip(c.runs, c.every, c.common, strict=True):
             copies = fmean(row[ERROR] for row in line["parts"]["rattled"].values())
-            print(
-                f"| {c.encoder} | {c.steps} | {c.seed} | {line['parents']} | {line['labels']} | {every:.3f} | {common:.3f} "
-                f"| {copies:.3f} | {line['training_error']:.3f} |"
-            )
+            sizes = f"{c.encoder} | {c.steps} | {c.seed} | {line['parents']} | {line['labels']}"
+            print(f"| {sizes} | {every:.3f} | {common:.3f} | {copies:.3f} | {line['training_error']:.3f} |")
     for c in curves(lines):
         fit = f"{c.size:.2f} · N^−{c.power:.2f}; {BAR} at N = {c.needed:.2g}, extrapolated"
         print(f"{c.encoder}, {c.steps} steps, seed {c.seed}: {fit}")
@@ -247,7 +245,8 @@ def draw(lines: list[Line], path: Path) -> None:
 
 def _draw_curves(axes: Any, found: list[Curve]) -> None:
     for c, colour in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown"), strict=False):
-        axes.plot(c.parents, c.common, "o-", color=colour, label=f"SevenNet-{c.encoder}: {c.steps} steps, seed {c.seed}")
+        label = f"SevenNet-{c.encoder}: {c.steps} steps, seed {c.seed}"
+        axes.plot(c.parents, c.common, "o-", color=colour, label=label)
         axes.plot(c.parents, [x["training_error"] for x in c.runs], "x:", color=colour, lw=0.8)
     best = max(found, key=lambda c: c.steps)
     n = np.geomspace(best.parents[0], 4 * best.parents[-1], 20)
