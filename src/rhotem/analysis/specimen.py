@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import InputError, PeriodicGrid, is_rectangular
 from rhotem.microscope.optics import needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import largest_angle
@@ -209,8 +209,9 @@ def _repeats_along(
 def _is_own_axis(crystal: Structure, zone: Sequence[int], basis: str) -> bool:
     """Whether a zone axis is the third vector of a rectangular cell, in that cell's own indices."""
     along = len(zone) == 3 and zone[0] == zone[1] == 0
-    rectangular = np.allclose(crystal.cell, np.diag(np.diag(crystal.cell)), rtol=0, atol=1e-6)
-    return bool(along and rectangular and (basis == "input" or standard_cell(crystal).rows == IDENTITY))
+    return bool(
+        along and is_rectangular(crystal.cell) and (basis == "input" or standard_cell(crystal).rows == IDENTITY)
+    )
 
 
 def oriented(

@@ -7,7 +7,7 @@ from rhotem.core.errors import (
     MissingDependencyError,
     RhoTEMError,
 )
-from rhotem.core.grid import PeriodicGrid
+from rhotem.core.grid import PeriodicGrid, is_rectangular
 from rhotem.core.progress import Progress, silent
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "PeriodicGrid",
     "Progress",
     "RhoTEMError",
+    "is_rectangular",
     "silent",
 ]

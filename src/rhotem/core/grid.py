@@ -12,6 +12,11 @@ from rhotem.core.errors import InputError
 SMOOTH = 7
 
 
+def is_rectangular(cell: npt.NDArray[np.float64]) -> bool:
+    """Whether lattice vectors (rows, Å) lie along x, y, z within 1e-6 Å."""
+    return bool(np.allclose(cell, np.diag(np.diag(cell)), rtol=0, atol=1e-6))
+
+
 @dataclass(frozen=True, eq=False)
 class PeriodicGrid:
     """A grid of points filling a periodic cell, endpoint excluded (docs/conventions.md).

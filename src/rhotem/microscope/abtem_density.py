@@ -12,7 +12,7 @@ import ase
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, MissingDependencyError, PeriodicGrid
+from rhotem.core import InputError, MissingDependencyError, PeriodicGrid, is_rectangular
 from rhotem.core.provenance import versions
 from rhotem.core.units import EPS0
 from rhotem.density.field import DensityField
@@ -97,7 +97,7 @@ def charge_density_slices(field: DensityField, grid: PeriodicGrid, build: "Build
     from rhotem.density.convert import as_kind
 
     cell = field.grid.cell
-    if not np.allclose(cell, np.diag(np.diag(cell)), atol=1e-6) or not np.allclose(cell, grid.cell, atol=1e-6):
+    if not is_rectangular(cell) or not np.allclose(cell, grid.cell, atol=1e-6):
         raise InputError("ChargeDensityPotential: the density must lie on the orthogonal imaging cell itself")
     meaning = _installed_meaning() if build is _build else charge_density_meaning(build)
     if meaning != "all-electron":

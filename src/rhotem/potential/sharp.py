@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core import is_rectangular
 from rhotem.density.field import DensityField
 from rhotem.potential.deformation import SHARPEST, check_field
 
@@ -68,7 +69,7 @@ def is_in_closed_form(field: DensityField) -> bool:
     cell, terms = field.grid.cell, field.one_centre
     if len(terms) * 2.0 * np.pi / 3.0 * SHARPEST**3 * field.grid.volume < PAIRS or find_spec("numba") is None:
         return False
-    orthogonal = np.allclose(cell, np.diag(np.diag(cell)), rtol=0, atol=1e-6) and (np.diag(cell) > 0).all()
+    orthogonal = is_rectangular(cell) and (np.diag(cell) > 0).all()
     return bool(orthogonal and field.grid.spacing.max() <= COARSEST and max(term.lmax for term in terms) <= LMAX)
 
 

@@ -8,7 +8,7 @@ import ase
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError
+from rhotem.core import InputError, is_rectangular
 from rhotem.structure.indices import (
     IDENTITY,
     NamedCell,
@@ -158,7 +158,7 @@ class ImagingCell:
     def from_orthogonal(cls, structure: Structure) -> "ImagingCell":
         """Take a structure whose cell is already diag(lx, ly, lz) as it is, beam along its third vector."""
         cell = structure.cell
-        if np.abs(cell - np.diag(np.diag(cell))).max() > 1e-6 or np.diag(cell).min() <= 0:
+        if not is_rectangular(cell) or np.diag(cell).min() <= 0:
             raise InputError("the cell is not orthogonal along x, y, z; orient the structure along a zone axis first")
         identity = np.eye(3, dtype=np.int64)
         conventional = standard_cell(structure)

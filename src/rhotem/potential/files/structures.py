@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_masses, chemical_symbols
 
-from rhotem.core import InputError
+from rhotem.core import InputError, is_rectangular
 from rhotem.structure.model import Structure
 
 
@@ -57,7 +57,7 @@ def write_temsim(structure: Structure, path: str | Path, msd: npt.ArrayLike = 0.
     msd : float or (N,) array
         ⟨u²⟩ along one axis in Å².
     """
-    if not np.allclose(structure.cell, np.diag(np.diag(structure.cell)), rtol=0, atol=1e-6):
+    if not is_rectangular(structure.cell):
         raise InputError("TEMSIM file: the cell is not orthogonal along x, y, z; orient the crystal first")
     u2 = _per_atom(structure, msd)
     sides = np.diag(structure.cell)
