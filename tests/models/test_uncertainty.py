@@ -27,7 +27,7 @@ from rhotem.models.coverage import (
 )
 from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
-from rhotem.models.novelty import LARGEST, UNKNOWN, auroc, learn, learn_from_features, of_structure
+from rhotem.models.novelty import LARGEST, UNKNOWN, atom_features, auroc, learn_from_features, of_structure
 from rhotem.models.source import Model
 from rhotem.models.training.dataset import Label, read_labels
 from rhotem.models.training.trainer import deal
@@ -215,7 +215,8 @@ def bank(model):
         s.atoms.rattle(0.03, rng=rng)
         train.append(s)
         parents.append(f"{a}")
-    return learn(model, train, parents, rng)
+    features = [atom_features(model, s) for s in train]
+    return learn_from_features(features, [s.numbers for s in train], parents, rng)[0]
 
 
 def test_what_is_new_is_found(model, bank):

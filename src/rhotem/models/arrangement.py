@@ -15,6 +15,7 @@ import torch
 
 from rhotem.models.fast.neighbours import Neighbours
 from rhotem.models.fast.products import directions
+from rhotem.models.novelty import distance_to_nearest
 from rhotem.structure.model import Structure
 
 #: Reach in units of the distance of neighbours, radial functions, largest l.
@@ -79,7 +80,7 @@ class ArrangementBank:
 
     def of_fingerprints(self, fingerprints: Array) -> Array:
         """`novelty` of atoms whose fingerprints (N, F) are known."""
-        return np.log((_nearest(fingerprints, self.fingerprints) + SMALLEST) / (self.usual + SMALLEST))
+        return np.log((distance_to_nearest(fingerprints, self.fingerprints) + SMALLEST) / (self.usual + SMALLEST))
 
 
 def arrangement(structure: Structure, atoms: npt.NDArray[np.int64] | None = None) -> Array:
@@ -99,7 +100,7 @@ def learn_arrangements(fingerprints: Sequence[Array], folds: Sequence[int]) -> A
     fold = np.concatenate([np.full(len(f), k) for f, k in zip(fingerprints, folds, strict=True)])
     x = np.concatenate(fingerprints)
     parts = [k for k in np.unique(fold) if (fold != k).any()]
-    left_out = [_nearest(x[fold == k], x[fold != k]) for k in parts]
+    left_out = [distance_to_nearest(x[fold == k], x[fold != k]) for k in parts]
     usual = float(np.median(np.concatenate(left_out))) if left_out else 0.0
     return ArrangementBank(x[_unlike(x, ALIKE * usual)], usual)
 
@@ -114,13 +115,6 @@ def _unlike(points: Array, distance: float) -> npt.NDArray[np.bool_]:
         nearest = np.minimum(nearest, np.maximum(square + square[new] - 2.0 * points @ points[new], 0.0))
         nearest[new] = -1.0
     return kept
-
-
-def _nearest(points: Array, bank: Array) -> Array:
-    from scipy.spatial.distance import cdist
-
-    nearest: Array = cdist(points, bank).min(axis=1)
-    return nearest
 
 
 def _pieces(structure: Structure, atoms: npt.NDArray[np.int64] | None) -> Iterator[Array]:

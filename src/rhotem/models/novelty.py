@@ -108,7 +108,9 @@ class NoveltyBank:
         for z, centre in zip(self.known, self.centres, strict=True):
             own = numbers == z
             if own.any():
-                distance = _distance((features[own] - centre) @ self.directions, self.features[self.numbers == z])
+                distance = distance_to_nearest(
+                    (features[own] - centre) @ self.directions, self.features[self.numbers == z]
+                )
                 result[own] = _logarithm(distance, self.usual)
         return result
 
@@ -173,26 +175,17 @@ def atom_features(model: DensityModel, structure: Structure) -> Array:
     return features[first][classes]
 
 
-def learn(
-    model: DensityModel, structures: Sequence[Structure], parents: Sequence[str], rng: np.random.Generator
-) -> NoveltyBank:
-    """A bank from training structures.
+def learn_from_features(
+    features: Sequence[Array], numbers: Sequence[Names], parents: Sequence[str], rng: np.random.Generator
+) -> tuple[NoveltyBank, list[Array]]:
+    """A bank from features of the atoms of every training structure, (N, F) each, and their atomic numbers.
+
+    Beside the bank the novelty of the atoms of every structure as if its parent, with others, were not known.
 
     Raises
     ------
     InputError
         If there are no structures.
-    """
-    features = [atom_features(model, s) for s in structures]
-    return learn_from_features(features, [s.numbers for s in structures], parents, rng)[0]
-
-
-def learn_from_features(
-    features: Sequence[Array], numbers: Sequence[Names], parents: Sequence[str], rng: np.random.Generator
-) -> tuple[NoveltyBank, list[Array]]:
-    """`learn` from features of the atoms of every structure, (N, F) each, and their atomic numbers.
-
-    Beside the bank the novelty of the atoms of every structure as if its parent, with others, were not known.
     """
     if not features:
         raise InputError("novelty: no training structures; give the labels that the model was trained on")
@@ -247,11 +240,11 @@ def nearest_distance(points: Array, numbers: Names, bank: Array, known: Names) -
     result = np.full(len(points), np.inf)
     for z in np.unique(numbers):
         if (known == z).any():
-            result[numbers == z] = _distance(points[numbers == z], bank[known == z])
+            result[numbers == z] = distance_to_nearest(points[numbers == z], bank[known == z])
     return result
 
 
-def _distance(points: Array, bank: Array) -> Array:
+def distance_to_nearest(points: Array, bank: Array) -> Array:
     """Distance of points (P, D) to the nearest of the bank (M, D)."""
     from scipy.spatial.distance import cdist
 
