@@ -66,16 +66,12 @@ def add_atom(
     count = electron_count(z, electrons)
     if count == 0:
         return
-    centre = structure.positions[atom]
     if voxel_average:
         # on a grid of the atom's own size: work does not grow with the cell
-        small, moved, corner = _around(grid, centre, _cutoff(z, count))
-        part = np.zeros(small.shape)
-        _add_average(part, small, moved, z, count)
-        total[_wrapped(corner, small, grid)] += part
+        add_atom_to_planes(total, range(grid.shape[2]), structure, grid, atom, electrons, voxel_average)
         return
     radial, cutoff = radial_lookup(z, count)
-    for index, r_squared in blocks(grid, centre, cutoff):
+    for index, r_squared in blocks(grid, structure.positions[atom], cutoff):
         total[index] += radial(r_squared)
 
 
@@ -94,18 +90,17 @@ def add_atom_to_planes(
     if count == 0:
         return
     small, moved, corner = _around(grid, structure.positions[atom], _cutoff(z, count))
-    height = (corner[2] + np.arange(small.shape[2])) % grid.shape[2]
+    i, j, height = ((c + np.arange(m)) % n for c, m, n in zip(corner, small.shape, grid.shape, strict=True))
     inside = (height >= wanted.start) & (height < wanted.stop)
     if not inside.any():
         return
     part = np.zeros(small.shape)
-    one = ase.Atoms([z], [moved], cell=small.cell, pbc=True)
     if voxel_average:
         _add_average(part, small, moved, z, count)
     else:
+        one = ase.Atoms([z], [moved], cell=small.cell, pbc=True)
         add_atom(part, Structure(one), small, 0, electrons)
-    i, j, _ = _wrapped(corner, small, grid)
-    planes[np.ix_(i.ravel(), j.ravel(), height[inside] - wanted.start)] += part[:, :, inside]
+    planes[np.ix_(i, j, height[inside] - wanted.start)] += part[:, :, inside]
 
 
 def free_reach(Z: int, electrons: Electrons = None) -> float:
@@ -129,11 +124,6 @@ def _around(
     steps = grid.cell / n[:, None]
     a, b, c = (int(x) for x in size)
     return PeriodicGrid(steps * size[:, None], (a, b, c)), centre - corner @ steps, corner
-
-
-def _wrapped(corner: npt.NDArray[np.int64], small: PeriodicGrid, grid: PeriodicGrid) -> tuple[npt.NDArray, ...]:
-    """Indices of the points of `_around` in the grid."""
-    return np.ix_(*((c + np.arange(m)) % n for c, m, n in zip(corner, small.shape, grid.shape, strict=True)))
 
 
 def blocks(
