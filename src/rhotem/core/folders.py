@@ -1,6 +1,10 @@
-"""Where the user's own files are kept."""
+"""Where the user's own files are kept, and where work is done beside them."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -11,3 +15,14 @@ def models_folder() -> Path:
         return Path(own)
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "rhotem" / "models"
+
+
+@contextmanager
+def scratch(target: Path) -> Iterator[Path]:
+    """A folder beside a result, on its disk, that vanishes; the folder of the result is made where it is missing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,6 @@
 """A density straight into a Zarr group, some planes at a time: for grids that do not fit into memory."""
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
+from rhotem.core.folders import scratch
 from rhotem.core.tasks import pieces
 from rhotem.density import free_atoms
 from rhotem.density.convert import VALENCE_RECORD, one_centre_values
 from rhotem.density.field import DensityField
-from rhotem.density.files.zarr_store import CHUNK, open_group, write_small
+from rhotem.density.files.zarr_store import CHUNK, new_array, open_group, write_small
 from rhotem.density.stream import StreamedDensity
 from rhotem.density.superpose import add_atom_to_planes, free_reach
 
@@ -141,14 +141,11 @@ def write_streamed(
     if kind == "total":
         record["attenuation"] = "free atoms are voxel averages: F_h times sinc(h1/n1) sinc(h2/n2) sinc(h3/n3)"
     depth = _depth(grid.shape, 1e9 if memory_limit is None else memory_limit)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent))
-    try:
+    with scratch(target) as folder:
         made = folder / "result"
         group = open_group(made)
-        create = group.create_array if hasattr(group, "create_array") else group.create_dataset
         chunks = (min(CHUNK, grid.shape[0]), min(CHUNK, grid.shape[1]), min(CHUNK, depth))
-        create("values", shape=grid.shape, chunks=chunks, dtype="f8")
+        new_array(group, "values", grid.shape, chunks, "f8")
         job = DensityJob(density, electrons, made, depth)
         with pieces(job, folder, scheduler, progress) as run:
             sums = run("write", job.number, f"{kind} density by planes")
@@ -159,8 +156,6 @@ def write_streamed(
         if target.is_dir():
             shutil.rmtree(target)
         made.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return record
 
 

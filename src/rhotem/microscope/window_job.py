@@ -1,7 +1,5 @@
 """Windows of an image by the workers of a cluster: slices are read from the disk, signals go back by way of it."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import Progress, silent
+from rhotem.core.folders import scratch
 from rhotem.core.tasks import pieces
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.plan import Plan
@@ -116,11 +115,7 @@ def by_workers(
 
     detectors, positions, recorders = given
     on_disk: Any = slices.array
-    beside: Path = on_disk.path
-    folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}-", suffix=".tmp", dir=beside.parent))
-    try:
+    with scratch(on_disk.path) as folder:
         exits = sorted(recorders)
         job = WindowJob(slices, plan, microscope, detectors, positions, exits, folder, pyfftw.export_wisdom())
         send_windows(job, recorders, scheduler, progress)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,6 @@ part is therefore exact; no boundary condition and no cut-off enters.
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, is_rectangular, silent
+from rhotem.core.folders import scratch
 from rhotem.core.tasks import pieces
 from rhotem.density.stream import StreamedDensity
 from rhotem.potential.files.own import FORMAT, VERSION
@@ -145,7 +145,7 @@ def potential_stream(
         "oversampling": oversampling,
         "streamed": True,
     }
-    with _scratch(beside) as folder:
+    with scratch(beside) as folder:
         job = StreamJob(density, grid, parametrization, dtype, folder, room, deformation_msd)
         with pieces(job, folder, scheduler, progress) as run:
             split = run("split", len(job.atoms), "sharp parts")
@@ -169,7 +169,7 @@ def potential_stream(
 
 def _check(density: StreamedDensity, grid: PeriodicGrid) -> None:
     cell = density.grid.cell
-    if not np.allclose(cell, np.diag(np.diag(cell)), rtol=0, atol=1e-6) or (np.diag(cell) <= 0).any():
+    if not is_rectangular(cell) or (np.diag(cell) <= 0).any():
         raise InputError(f"streamed density: cell {cell.tolist()} is not diagonal; orient the crystal first")
     if not np.allclose(grid.cell, cell, rtol=0, atol=1e-6):
         raise InputError("potential grid: not the density's cell; make it with PeriodicGrid(density.grid.cell, ...)")
@@ -196,17 +196,6 @@ def _room(density: StreamedDensity, grid: PeriodicGrid, memory_limit: float | No
             f"takes at least {needed / 1e9:.2f} GB, {memory_limit / 1e9:.2f} GB allowed; use a smaller or coarser cell"
         )
     return float(min(BLOCK, memory_limit - needed + 32.0 * n_x * n_y))
-
-
-@contextmanager
-def _scratch(target: Path) -> Iterator[Path]:
-    """A folder beside the result that vanishes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open(path: Path, grid: PeriodicGrid, dtype: npt.DTypeLike) -> None:

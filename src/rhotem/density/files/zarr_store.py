@@ -61,6 +61,10 @@ def write_small(group: Any, field: DensityField) -> None:
 
 def _create(group: Any, name: str, array: npt.NDArray) -> None:
     chunks = tuple(max(1, min(CHUNK, n)) for n in array.shape)
+    new_array(group, name, array.shape, chunks, array.dtype)[...] = array
+
+
+def new_array(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+    """An empty array in a group, by either version of the library."""
     create = group.create_array if hasattr(group, "create_array") else group.create_dataset
-    target = create(name, shape=array.shape, chunks=chunks, dtype=array.dtype)
-    target[...] = array
+    return create(name, shape=shape, chunks=chunks, dtype=dtype)
