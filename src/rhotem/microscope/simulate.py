@@ -21,7 +21,7 @@ from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import Detector, Microscope
-from rhotem.microscope.window_job import by_workers
+from rhotem.microscope.window_job import ClusterWindows
 from rhotem.microscope.windows import WindowEngine
 
 if TYPE_CHECKING:
@@ -155,6 +155,8 @@ def simulate_series(
     first = first or _first(iterator)
     exits = _exits(first, thicknesses)
     engine = _engine(plan, microscope, first)
+    if scheduler is not None and isinstance(engine, WindowEngine):
+        engine = ClusterWindows(engine, plan, microscope, tuple(detectors), scheduler, progress)
     recorders = {
         n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
     }
@@ -164,9 +166,7 @@ def simulate_series(
     thickness, made, waiting = first.thickness, first.record, [first]
     del first
     announced = _as_announced(waiting, iterator, configurations)
-    workers = None if scheduler is None else partial(by_workers, plan=plan, microscope=microscope, scheduler=scheduler)
-    given = (tuple(detectors), scan.positions, recorders)
-    _propagate(engine, plan, announced, given, configurations, (workers, progress))
+    _propagate(engine, plan, announced, scan, recorders, configurations=configurations, progress=progress)
     record = _record(plan, microscope, detectors, made, configurations, time.perf_counter() - start)
     return [
         derive_images(
@@ -192,15 +192,13 @@ def _propagate(
     engine: Engine,
     plan: Plan,
     potentials: "Iterator[PotentialSlices]",
-    given: tuple[tuple[Detector, ...], Array, dict[int, Recorder]],
+    scan: Scan,
+    recorders: dict[int, Recorder],
+    *,
     configurations: int,
-    how: tuple[Callable[..., None] | None, Progress],
+    progress: Progress,
 ) -> None:
-    """Every wave through every configuration, into the recorders; one potential in memory at a time.
-
-    ``given``: detectors, positions, recorders; ``how``: windows of slices on disk elsewhere, and whom to tell.
-    """
-    (_, positions, recorders), (workers, progress) = given, how
+    """Every wave through every configuration, into the recorders; one potential in memory at a time."""
     shares = iter(_shares(engine, plan, configurations))
     total = _waves(engine, plan, len(recorders)) * (1 if plan.shared else configurations)
     done = 0
@@ -211,12 +209,10 @@ def _propagate(
         progress("image", min(done, total), total)
 
     for slices in potentials:  # not enumerate, which keeps what it gave last
-        if isinstance(engine, WindowEngine) and workers is not None and not isinstance(slices.array, np.ndarray):
-            workers(slices, given=given, progress=progress)
-        elif isinstance(engine, WindowEngine):
-            engine.run(slices, positions, recorders, advance)
+        if isinstance(engine, WindowEngine):
+            engine.run(slices, scan.positions, recorders, advance)
         else:
-            _send(engine, slices, positions, recorders, advance, groups=next(shares, None))
+            _send(engine, slices, scan.positions, recorders, advance, groups=next(shares, None))
         del slices
 
 

@@ -1,6 +1,6 @@
 """Windows of an image by the workers of a cluster: slices are read from the disk, signals go back by way of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.plan import Plan
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.settings import Detector, Microscope
+from rhotem.microscope.windows import WindowEngine
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
@@ -102,20 +103,48 @@ def send_windows(
                 recorder.put(rows, part)
 
 
-def by_workers(
-    slices: "PotentialSlices",
-    plan: Plan,
-    microscope: Microscope,
-    given: tuple[tuple[Detector, ...], npt.NDArray[np.float64], dict[int, Recorder]],
-    scheduler: str,
-    progress: Progress = silent,
-) -> None:
-    """One configuration whose slices lie on disk; ``given``: detectors, positions, and recorders by exit slice."""
-    import pyfftw
+class ClusterWindows(WindowEngine):
+    """Windows of slices that lie on disk are done by the workers of a cluster, those of slices in memory here.
 
-    detectors, positions, recorders = given
-    on_disk: Any = slices.array
-    with scratch(on_disk.path) as folder:
-        exits = sorted(recorders)
-        job = WindowJob(slices, plan, microscope, detectors, positions, exits, folder, pyfftw.export_wisdom())
-        send_windows(job, recorders, scheduler, progress)
+    Parameters
+    ----------
+    here : WindowEngine
+        What does the same in this process.
+    plan, microscope, detectors
+        As `WindowJob`.
+    scheduler : str
+        Address of a Dask scheduler.
+    progress : Progress
+    """
+
+    def __init__(
+        self,
+        here: WindowEngine,
+        plan: Plan,
+        microscope: Microscope,
+        detectors: tuple[Detector, ...],
+        scheduler: str,
+        progress: Progress = silent,
+    ) -> None:
+        super().__init__(here.windows, here.send, here.supercell)
+        self.plan, self.microscope, self.detectors = plan, microscope, detectors
+        self.scheduler, self.progress = scheduler, progress
+
+    def run(
+        self,
+        slices: "PotentialSlices",
+        positions: npt.NDArray[np.float64],
+        recorders: dict[int, Recorder],
+        advance: Callable[[int], None] = lambda waves: None,
+    ) -> None:
+        """Propagate one configuration; of slices on disk progress is told window by window."""
+        import pyfftw
+
+        on_disk: Any = slices.array
+        if isinstance(on_disk, np.ndarray):
+            super().run(slices, positions, recorders, advance)
+            return
+        given = self.plan, self.microscope, self.detectors, positions, sorted(recorders)
+        with scratch(on_disk.path) as folder:
+            job = WindowJob(slices, *given, folder, pyfftw.export_wisdom())
+            send_windows(job, recorders, self.scheduler, self.progress)
