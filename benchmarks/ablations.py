@@ -55,7 +55,7 @@ def repeated(runs: Sequence[Run], *seeds: int) -> list[Run]:
     return [replace(r, seed=s) for s in seeds for r in runs]
 
 
-NEAR = "model.spherical.near."
+NEAR, FAR = "model.spherical.near.", "model.spherical.far."
 #: The gated readout is ten times slower: it and what it is compared with are trained for less.
 GATED = {"train.steps": 200, "data.points": 200}
 #: Pretrained layers in the loop cost thirty times as much: they, and the same without, go on from a trained model.
@@ -79,7 +79,7 @@ CAPACITY = [
 ]
 UNSEEN = [Run(f"without-{c}", {"data.unseen": [c]}) for c in ("olivine", "spinel", "graphite", "Na", "SEI")]
 LMAX = [
-    Run(f"lmax-{l}", {"model.nequip.lmax": l, NEAR + "lmax": l, "model.spherical.far.lmax": min(l, 3)})
+    Run(f"lmax-{l}", {"model.nequip.lmax": l, NEAR + "lmax": l, FAR + "lmax": min(l, 3)})
     for l in (2, 3, 6)
 ]
 LOSS = [
@@ -91,9 +91,12 @@ ONE_CENTRE = [
     Run("near-from-0.3", {NEAR + "narrowest": 0.3, NEAR + "functions": 6}),
     Run("near-l3", {NEAR + "lmax": 3}),
 ]
+#: Wide functions that reach farther: the outer shells of alkali atoms do.
+WIDE = [Run("wide-to-6.5", {FAR + "widest": 2.2, FAR + "functions": 5, FAR + "cutoff": 6.5})]
 OTHERS = [
     Run("sevennet-0", {"model.sevennet.name": "sevennet-0"}),
     Run("sevennet-0-all", SHIPPED_BODY),
+    Run("sevennet-l3i5-all", {"model.sevennet.tensors": "all"}),
     Run("target-density", {"model.target": "density"}),
     Run("scratch", {"model.encoder": "nequip", "model.nequip.layers": 2, "model.nequip.lmax_sent": 2}),
 ]
@@ -109,7 +112,7 @@ TUNING = [Run("frozen-on", TUNED), Run("tuned-on", {"train.encoder_rate": 0.1, *
 REPEATED = ("sevennet-0", "sevennet-0-all", "lmax-3", "voxels-only")
 
 RUNS = [
-    BASELINE, *repeated([BASELINE], 1), *CURVE, *UNSEEN, *LMAX, *LOSS, *ONE_CENTRE, *OTHERS, *LONG, *GATES,
+    BASELINE, *repeated([BASELINE], 1), *CURVE, *UNSEEN, *LMAX, *LOSS, *ONE_CENTRE, *WIDE, *OTHERS, *LONG, *GATES,
     *repeated([r for r in [*OTHERS, *LMAX, *LOSS] if r.name in REPEATED], 1),
     *REGULARISATION, *TUNING, *CAPACITY, *SHIPPED_CURVE, *repeated([*CURVE], 1),
 ]  # fmt: skip

@@ -36,6 +36,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "baseline",
         {"near-from-0.3": "none narrower than 0.3 Å", "near-l3": "no l = 4 in them, features to l = 4"},
     ),
+    "wide functions": ("baseline", {"wide-to-6.5": "five up to 2.2 Å that end at 6.5 Å"}),
     "loss": (
         "baseline",
         {
@@ -49,6 +50,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "sevennet-0": "SevenNet-0, frozen",
             "sevennet-0-all": "SevenNet-0, tensors of all layers",
+            "sevennet-l3i5-all": "SevenNet-l3i5, tensors of all layers",
             "scratch": "from scratch, two layers",
         },
     ),

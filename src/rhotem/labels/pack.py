@@ -18,9 +18,9 @@ from rhotem.labels.voxels import choose
 #: Folders of labels that are tested against, and of labels that are only trained on.
 PARTS = ("whole", "voxels")
 #: Voxels kept of a label that is only trained on: per atom, at least, at most. The grid has about 10,000 per atom.
-PER_ATOM, LEAST, MOST = 2000, 10000, 40000
-#: Share of the parents of a left-out chemistry kept whole, to be tested on.
-WHOLE_OF_CHEMISTRY = 0.5
+PER_ATOM, LEAST, MOST = 1500, 4000, 12000
+#: Chemistries left out of a training as a whole to test on them, and the share of their parents kept whole for that.
+LEFT_OUT, WHOLE_OF_CHEMISTRY = {"olivine", "spinel", "graphite"}, 0.5
 
 
 def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[Path] = ()) -> dict[str, str]:
@@ -95,8 +95,7 @@ def wanted_whole(meta: dict[str, Any], symbols: list[str]) -> bool:
     parent = parent_of(meta)
     if is_test_parent(parent):
         return True
-    left_out = set(chemistries_of(meta, symbols)) - {"Na"}
-    return bool(left_out) and unit_hash(f"whole {parent}") < WHOLE_OF_CHEMISTRY
+    return bool(LEFT_OUT & set(chemistries_of(meta, symbols))) and unit_hash(f"whole {parent}") < WHOLE_OF_CHEMISTRY
 
 
 def sampled(record: LabelRecord, count: int | None = None) -> LabelRecord:
