@@ -51,6 +51,8 @@ GROUPS = {
     "layered oxides": ("layered", "layeredO1", "o3", "p2", "rocksalt-dis", "antisite", "li2mo3"),
     "rocksalts": ("rocksalt", "LiF", "NaF", "cscl"),
 }
+#: Structures of a family from which its coverage is more than that of one or two of them.
+SEVERAL = 5
 #: What is looked at, of novelty and arrangement of the atoms.
 SCORES: dict[str, Callable[[Any, Any], float]] = {
     "both": of_structure,
@@ -83,10 +85,13 @@ def show(title: str, families: dict[str, dict[str, Any]]) -> None:
         quintiles = " ".join(f"{100 * c:.0f}" for c in row["coverage_by_quintile"])
         scores = " | ".join(f"{row[key]:.2f}" for key in ("log_score", "log_score_constant", "log_score_distance"))
         print(f"| {name} | {row['structures']} | {cover} | {quintiles} | {scores} | {row['rank_correlation']:.2f} |")
-    inside = sum(0.85 <= row["coverage"] <= 0.95 for row in families.values())
+    inside = [0.85 <= row["coverage"] <= 0.95 for row in families.values()]
+    several = [row["structures"] >= SEVERAL for row in families.values()]
+    both = sum(a and b for a, b in zip(inside, several, strict=True))
     constant = sum(row["log_score"] > row["log_score_constant"] for row in families.values())
     distance = sum(row["log_score"] > row["log_score_distance"] for row in families.values())
-    print(f"\ncoverage of 85-95 % in {inside} of {len(families)} families")
+    print(f"\ncoverage of 85-95 % in {sum(inside)} of {len(families)} families, in {both} of the {sum(several)}", end=" ")
+    print(f"with {SEVERAL} and more structures")
     print(f"log score above that of a constant in {constant}, of the distance to the nearest atom in {distance}")
 
 
