@@ -78,10 +78,7 @@ CAPACITY = [
     Run("layers-2", {"model.nequip.layers": 2, "model.nequip.lmax_sent": 2, **SHIPPED_BODY}),
 ]
 UNSEEN = [Run(f"without-{c}", {"data.unseen": [c]}) for c in ("olivine", "spinel", "graphite", "Na", "SEI")]
-LMAX = [
-    Run(f"lmax-{l}", {"model.nequip.lmax": l, NEAR + "lmax": l, FAR + "lmax": min(l, 3)})
-    for l in (2, 3, 6)
-]
+LMAX = [Run(f"lmax-{l}", {"model.nequip.lmax": l, NEAR + "lmax": l, FAR + "lmax": min(l, 3)}) for l in (2, 3, 6)]
 LOSS = [
     Run("voxels-only", {"train.potential_weight": 0.0}),
     Run("potential-1", {"train.potential_weight": 1.0}),

@@ -90,8 +90,8 @@ def show(title: str, families: dict[str, dict[str, Any]]) -> None:
     both = sum(a and b for a, b in zip(inside, several, strict=True))
     constant = sum(row["log_score"] > row["log_score_constant"] for row in families.values())
     distance = sum(row["log_score"] > row["log_score_distance"] for row in families.values())
-    print(f"\ncoverage of 85-95 % in {sum(inside)} of {len(families)} families, in {both} of the {sum(several)}", end=" ")
-    print(f"with {SEVERAL} and more structures")
+    of_several = f"{both} of the {sum(several)} with {SEVERAL} and more structures"
+    print(f"\ncoverage of 85-95 % in {sum(inside)} of {len(families)} families, in {of_several}")
     print(f"log score above that of a constant in {constant}, of the distance to the nearest atom in {distance}")
 
 

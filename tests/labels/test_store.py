@@ -7,7 +7,8 @@ import pytest
 
 from rhotem.core import InputError
 from rhotem.density.metrics import treat_near_nuclei
-from rhotem.labels.pack import pack, sampled
+from rhotem.labels.pack import pack, sampled, wanted_whole
+from rhotem.labels.splits import is_test_parent, parent_of
 from rhotem.labels.store import LabelStore, build
 
 
@@ -107,3 +108,13 @@ def test_packing_twice_changes_nothing(label, tmp_path):
     assert first == {"a": "voxels"}
     assert pack(tmp_path / "raw", tmp_path / "out", whole=True) == {"a": "kept"}
     assert (tmp_path / "out" / "voxels" / "a.npz").read_bytes() == content
+
+
+def test_whole_grids_are_kept_of_what_is_tested_on():
+    def kept(prototype: str, symbols: list[str]) -> list[bool]:
+        metas = [{"prototype": prototype, "composition": f"X{n}", "ordering": ""} for n in range(200)]
+        assert all(wanted_whole(m, symbols) for m in metas if is_test_parent(parent_of(m)))
+        return [wanted_whole(m, symbols) for m in metas if not is_test_parent(parent_of(m))]
+
+    assert not any(kept("perovskite", ["Na", "Mg", "F"])) and not any(kept("li3n", ["Li", "N"]))
+    assert 0.4 < np.mean(kept("olivine", ["Li", "Fe", "P", "O"])) < 0.6
