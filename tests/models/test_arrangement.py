@@ -115,6 +115,17 @@ def test_every_training_atom_has_one_that_is_kept_nearby():
     assert len(bank.fingerprints) <= 6  # of copies one is kept
 
 
+def test_a_full_bank_is_spread_over_all(monkeypatch):
+    """However many labels there are, error bars stay small files."""
+    monkeypatch.setattr("rhotem.models.arrangement.MOST", 20)
+    angles = np.linspace(0.0, np.pi, 400)
+    prints = [np.stack([np.cos(angles), np.sin(angles)], axis=1)[k::4] for k in range(4)]
+    kept = learn_arrangements(prints, range(4)).fingerprints
+    assert len(kept) == 20
+    at = np.sort(np.arctan2(kept[:, 1], kept[:, 0]))
+    assert np.diff(at).max() < 2.5 * np.pi / 19 and at[0] < np.pi / 19 and at[-1] > np.pi * 18 / 19
+
+
 def test_stored_and_back(bank):
     again = ArrangementBank.from_tensors(bank.tensors())
     expected = bank.novelty(crystal("zincblende", "LiF", 4.4))

@@ -26,8 +26,8 @@ FIRST, LARGE = 0.8, 0.5
 NEAREST = 5.0
 #: Atoms at once: what their neighbours need is some 10 MB.
 ATOMS = 32
-#: Atoms nearer to one that is kept than this share of the usual distance are not kept.
-ALIKE = 0.25
+#: Atoms nearer to one that is kept than this share of the usual distance are not kept; at most so many are, 0.8 kB each
+ALIKE, MOST = 0.25, 2500
 #: Added to distances of fingerprints of length 1.
 SMALLEST = 1e-3
 
@@ -102,14 +102,14 @@ def learn_arrangements(fingerprints: Sequence[Array], folds: Sequence[int]) -> A
     parts = [k for k in np.unique(fold) if (fold != k).any()]
     left_out = [distance_to_nearest(x[fold == k], x[fold != k]) for k in parts]
     usual = float(np.median(np.concatenate(left_out))) if left_out else 0.0
-    return ArrangementBank(x[_unlike(x, ALIKE * usual)], usual)
+    return ArrangementBank(x[_unlike(x, ALIKE * usual, MOST)], usual)
 
 
-def _unlike(points: Array, distance: float) -> npt.NDArray[np.bool_]:
-    """Which of points (N, F) to keep so that every other one has one of these within a distance."""
+def _unlike(points: Array, distance: float, most: int) -> npt.NDArray[np.bool_]:
+    """Which of points (N, F) to keep, at most so many, so that every other one has one of these within a distance."""
     kept, square = np.zeros(len(points), dtype=bool), (points**2).sum(1)
     nearest = np.full(len(points), np.inf)
-    while nearest.max() > distance**2:  # the farthest from all that are kept
+    while nearest.max() > distance**2 and kept.sum() < most:  # the farthest from all that are kept
         new = int(nearest.argmax())
         kept[new] = True
         nearest = np.minimum(nearest, np.maximum(square + square[new] - 2.0 * points @ points[new], 0.0))
