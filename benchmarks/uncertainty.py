@@ -72,6 +72,11 @@ def rows_of_unseen(found: Sequence[HeldOut], borrowed: Sequence[Voxels], unseen:
     return result
 
 
+def is_inside(row: dict[str, Any]) -> bool:
+    """Whether 90 % intervals cover what they should, within 5 %."""
+    return bool(0.85 <= row["coverage"] <= 0.95)
+
+
 def show(title: str, families: dict[str, dict[str, Any]]) -> None:
     """A table in the form of the documentation."""
     print(f"\n{title}\n")
@@ -81,17 +86,16 @@ def show(title: str, families: dict[str, dict[str, Any]]) -> None:
     total = sum(row["structures"] for row in families.values())
     for name, row in [*families.items(), ("mean over families", {**mean, "structures": total})]:
         cover = f"{100 * row['coverage']:.0f}"
-        cover = cover if 0.85 <= row["coverage"] <= 0.95 else f"**{cover}**"
+        cover = cover if is_inside(row) else f"**{cover}**"
         quintiles = " ".join(f"{100 * c:.0f}" for c in row["coverage_by_quintile"])
         scores = " | ".join(f"{row[key]:.2f}" for key in ("log_score", "log_score_constant", "log_score_distance"))
         print(f"| {name} | {row['structures']} | {cover} | {quintiles} | {scores} | {row['rank_correlation']:.2f} |")
-    inside = [0.85 <= row["coverage"] <= 0.95 for row in families.values()]
-    several = [row["structures"] >= SEVERAL for row in families.values()]
-    both = sum(a and b for a, b in zip(inside, several, strict=True))
+    several = [row for row in families.values() if row["structures"] >= SEVERAL]
+    inside, of_several = (sum(map(is_inside, rows)) for rows in (families.values(), several))
     constant = sum(row["log_score"] > row["log_score_constant"] for row in families.values())
     distance = sum(row["log_score"] > row["log_score_distance"] for row in families.values())
-    of_several = f"{both} of the {sum(several)} with {SEVERAL} and more structures"
-    print(f"\ncoverage of 85-95 % in {sum(inside)} of {len(families)} families, in {of_several}")
+    with_several = f"{of_several} of the {len(several)} with {SEVERAL} and more structures"
+    print(f"\ncoverage of 85-95 % in {inside} of {len(families)} families, in {with_several}")
     print(f"log score above that of a constant in {constant}, of the distance to the nearest atom in {distance}")
 
 

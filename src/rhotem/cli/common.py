@@ -5,9 +5,8 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from rhotem.core import InputError, Progress, silent
+from rhotem.core.folders import scratch
 from rhotem.core.provenance import versions
 
 #: Name of the record in every output folder, and of its format.
@@ -148,21 +148,20 @@ def output_file(target: Path) -> Iterator[Path]:
 def _workplace(target: Path, option: str) -> Iterator[Path]:
     """A temporary folder on the same disk as ``target``, so that moving is renaming."""
     made = [folder for folder in target.parents if not folder.exists()]
-    work = None
+    held = ExitStack()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         for place in (target, target.parent):
             if place.is_dir() and not os.access(place, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent))
+        work = held.enter_context(scratch(target))
     except OSError as error:
         raise InputError(
             f"{option} {target}: cannot write there ({error.strerror}); choose a place you can write to"
         ) from error
     try:
-        yield work
+        with held:
+            yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
         if not target.exists():
             for folder in made:  # innermost first; those that hold anything stay
                 if folder.is_dir() and not any(folder.iterdir()):

@@ -14,6 +14,7 @@ import typer
 import rhotem
 from rhotem.analysis import PHONONS
 from rhotem.cli.common import JsonOption, to_json
+from rhotem.core.threads import available_cores
 
 if TYPE_CHECKING:
     from rhotem.analysis.run import Specimen
@@ -70,7 +71,7 @@ def doctor(
 
 def device() -> dict[str, Any]:
     """Cores this process may use, memory in bytes, and the names of NVIDIA GPUs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = available_cores()
     page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
     gpus: list[str] = []
     if shutil.which("nvidia-smi"):

@@ -109,8 +109,10 @@ def _unlike(points: Array, distance: float, most: int) -> npt.NDArray[np.bool_]:
     """Which of points (N, F) to keep, at most so many, so that every other one has one of these within a distance."""
     kept, square = np.zeros(len(points), dtype=bool), (points**2).sum(1)
     nearest = np.full(len(points), np.inf)
-    while nearest.max() > distance**2 and kept.sum() < most:  # the farthest from all that are kept
-        new = int(nearest.argmax())
+    for _ in range(most):
+        new = int(nearest.argmax())  # the farthest from all that are kept
+        if nearest[new] <= distance**2:
+            break
         kept[new] = True
         nearest = np.minimum(nearest, np.maximum(square + square[new] - 2.0 * points @ points[new], 0.0))
         nearest[new] = -1.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, silent
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid, Progress, is_rectangular, silent
 from rhotem.density.field import DensityField
 from rhotem.potential.deformation import deformation_coefficients, wave_slices
 from rhotem.potential.free_atoms import free_atom_slices
@@ -170,8 +170,7 @@ def build_potential(
 
 
 def _check(cell: "ImagingCell", grid: PeriodicGrid, displacements: npt.NDArray | None) -> None:
-    diagonal = np.diag(np.diag(grid.cell))
-    if not np.allclose(grid.cell, diagonal, rtol=0, atol=1e-6) or (np.diag(grid.cell) <= 0).any():
+    if not is_rectangular(grid.cell) or (np.diag(grid.cell) <= 0).any():
         raise InputError(f"potential grid: cell {grid.cell.tolist()} is not diagonal; orient the crystal first")
     if not np.allclose(grid.cell, cell.structure.cell, rtol=0, atol=1e-6):
         raise InputError("potential grid: not the imaging cell's; make it with PeriodicGrid(cell.structure.cell, ...)")

@@ -6,7 +6,6 @@ import gzip
 import io
 import lzma
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from rhotem.core import InputError
+from rhotem.core.folders import scratch
 from rhotem.density.field import DensityField, Kind
 from rhotem.density.files.arrays import write_npy, write_npz
 from rhotem.density.files.cube import write_cube
@@ -141,13 +141,10 @@ def _compressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
 
 def _write_folder(field: DensityField, path: Path) -> None:
     """A zarr folder, moved into place when complete; one that was there before is replaced."""
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        write_zarr(field, scratch / "new")
+    with scratch(path) as beside:
+        write_zarr(field, beside / "new")
         if path.is_dir():
-            os.replace(path, scratch / "old")
+            os.replace(path, beside / "old")
         elif path.exists():
             path.unlink()
-        os.replace(scratch / "new", path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        os.replace(beside / "new", path)
