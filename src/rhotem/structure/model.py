@@ -21,12 +21,16 @@ class Structure:
         Starting magnetic moments in Bohr magnetons; None means ferromagnetic high spin.
     info : dict
         Where it came from (name, reference, file), carried into records.
+    displacements : (N, 3, 3) array or None
+        Mean square displacements ⟨u_i u_j⟩ in Å², Cartesian, that the structure's source states; NaN for an atom of
+        which it says nothing. ``info["displacements_kelvin"]`` is their temperature where that is stated, too.
     """
 
     atoms: ase.Atoms
     charge: float = 0.0
     moments: npt.NDArray[np.float64] | None = None
     info: dict = field(default_factory=dict)
+    displacements: npt.NDArray[np.float64] | None = None
 
     @property
     def numbers(self) -> npt.NDArray[np.int64]:
