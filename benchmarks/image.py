@@ -16,7 +16,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from rhotem.analysis.run import OVERSAMPLING
 from rhotem.core import PeriodicGrid
 from rhotem.core.grid import smooth_length
 from rhotem.microscope.bloch import BlochEngine
@@ -38,6 +37,8 @@ DETECTORS = (
 )
 NAMES = ("HAADF", "ABF", "segment")
 SAMPLING = 0.0402
+#: How many times finer the potential is sampled.
+OVERSAMPLING = 2
 
 
 def specimen(thickness, rms=0.08):

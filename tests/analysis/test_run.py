@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.build import bulk
 
 from rhotem.analysis import run
 from rhotem.analysis.factors import factor_table, reflections
@@ -10,6 +11,7 @@ from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.files import write_density
 from rhotem.microscope.presets import get_preset
 from rhotem.potential.crystal import structure_factors
+from rhotem.structure.model import Structure
 from rhotem.structure.phases import phase
 
 
@@ -24,11 +26,37 @@ def test_zone_axis_follows_the_crystal_system():
 
 def test_grid_carries_the_detectors_and_too_coarse_a_one_is_refused_with_the_step_needed():
     preset = get_preset("layered-oxide")
-    finest = run.finest_sampling(preset)
     # λ/(2 · 2/3 pixel) must exceed 200 mrad at 200 kV: λ = 0.02508 Å.
-    assert finest == pytest.approx(0.0411, abs=0.001)
-    with pytest.raises(InputError, match=f"need {finest:.4f}"):
+    cut = run.specimen(phase("LiF"), (1, 0, 0), preset=preset)
+    assert cut.carried >= 200
+    assert cut.grid.spacing[:2].max() <= 0.0411
+    with pytest.raises(InputError, match="200 mrad need 0.040"):
         run.specimen(phase("LiF"), (1, 0, 0), sampling=0.1)
+
+
+def test_grid_does_not_depend_on_the_detectors_alone():
+    """Bright field to 22 mrad needs what scatters far beyond; a coarser grid is allowed and its error said."""
+    preset = run.adjusted_preset("layered-oxide", detectors=["ABF=11-22"])
+    cut = run.specimen(phase("SrTiO3"), (0, 0, 1), preset=preset, thickness=5.0)
+    assert cut.carried >= cut.reach > 130
+    coarse = run.specimen(phase("SrTiO3"), (0, 0, 1), preset=preset, thickness=5.0, sampling=0.2)
+    (note,) = coarse.notes
+    assert "sampling 0.2 Å carries 41 mrad" in note and "% of an image's range" in note
+    assert not run.specimen(phase("SrTiO3"), (0, 0, 1), preset=preset, thickness=5.0, sampling=0.03).notes
+
+
+def test_heavier_thicker_slower_and_still_need_more():
+    def need(name="SrTiO3", kv=200, thickness=10.0, **options):
+        preset = run.adjusted_preset("layered-oxide", energy=kv, detectors=["ABF=11-22"])
+        crystal = Structure(bulk("Au", cubic=True)) if name == "Au" else phase(name)
+        cut = run.specimen(crystal, (0, 0, 1), preset=preset, thickness=thickness, **options)
+        return cut.reach / cut.preset.microscope.wavelength, cut.oversampling / cut.grid.spacing[0], cut.grid.spacing[2]
+
+    usual = need(at_rest=False)
+    assert need(at_rest=True)[0] > usual[0]
+    assert need("Au", at_rest=False)[0] > usual[0] and need("Au")[1] > usual[1] and need("Au")[2] < usual[2]
+    assert need("Au", 60, at_rest=False)[0] > need("Au", at_rest=False)[0]
+    assert need("Au", thickness=30.0, at_rest=False)[0] > need("Au", at_rest=False)[0]
 
 
 def test_same_seed_moves_atoms_alike_whatever_the_density():

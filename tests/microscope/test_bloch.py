@@ -14,9 +14,10 @@ def abtem_patterns(slices, microscope, tiling, positions, outer, **kwargs):
     tiled = np.tile(slices.array, (1, *tiling))
     extent = tuple(l * m for l, m in zip(slices.extent, tiling, strict=True))
     potential = abtem.PotentialArray(tiled, slice_thickness=slices.thickness, extent=extent)
-    probe = abtem.Probe(
-        energy=microscope.energy, semiangle_cutoff=microscope.convergence, aberrations=microscope.coefficients
-    )
+    # abTEM's slices act where they begin, ours in their middle: its probe starts half a slice on
+    coefficients = microscope.coefficients
+    coefficients["C10"] = coefficients.get("C10", 0.0) + slices.thickness / 2
+    probe = abtem.Probe(energy=microscope.energy, semiangle_cutoff=microscope.convergence, aberrations=coefficients)
     probe.grid.match(potential)
     waves = probe.multislice(potential, scan=abtem.CustomScan(positions), lazy=False)
     pattern = np.abs(np.fft.fft2(waves.array)) ** 2

@@ -12,7 +12,7 @@ from rhotem.microscope.plan import make_plan
 from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import Annular, Microscope
 from rhotem.microscope.simulate import simulate
-from rhotem.microscope.slicing import centre_layers
+from rhotem.microscope.slicing import sliced
 from rhotem.potential.slices import build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import orient
@@ -26,7 +26,7 @@ HAADF = (Annular(name="HAADF", inner=68, outer=120),)
 @pytest.fixture(scope="module")
 def cell():
     """Gold, where what an atom scatters twice matters; its planes in the middle of slices, as specimens have them."""
-    return centre_layers(orient(Structure(bulk("Au", cubic=True)), (0, 0, 1), primitive=True), 2)
+    return sliced(orient(Structure(bulk("Au", cubic=True)), (0, 0, 1), primitive=True), 2.1, 2.1)[0]
 
 
 def grid(cell, factor=1):

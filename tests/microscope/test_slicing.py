@@ -9,10 +9,11 @@ from rhotem.microscope.plan import make_plan
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, Microscope
 from rhotem.microscope.simulate import simulate
-from rhotem.microscope.slicing import centre_layers, layer_offset, slice_number
+from rhotem.microscope.slicing import layer_offset, slice_number, sliced
 from rhotem.potential.slices import build_potential
 from rhotem.structure.model import Structure
-from rhotem.structure.orient import ImagingCell
+from rhotem.structure.orient import ImagingCell, orient
+from rhotem.structure.phases import phase
 
 
 def haadf(cell, slices, moved):
@@ -29,7 +30,8 @@ def test_haadf_with_one_slice_per_plane_is_that_of_thin_slices():
     atoms = ase.Atoms("Al4", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)], cell=[4.05] * 3)
     plain = ImagingCell.from_orthogonal(Structure(atoms)).repeated(1, 1, 10)
     moved = np.random.default_rng(1).normal(0, 0.08, (40, 3))
-    centred = centre_layers(plain, 20)
+    centred, number = sliced(plain, 2.1, 2.1)
+    assert number == 20
     reference = haadf(centred, 160, moved)
     assert np.abs(haadf(centred, 20, moved) - reference).max() < 0.02 * reference.max()
     assert haadf(plain, 20, moved).mean() < 0.85 * reference.mean()
@@ -52,3 +54,42 @@ def test_number_of_slices_fits_the_planes(planes, spacing, number):
     """Six planes in 8.4 Å take six slices, not the five that 2 Å would allow; 2.02 Å apart takes two for each."""
     atoms = ase.Atoms(f"Co{planes}", [(1, 1, i * spacing) for i in range(planes)], cell=[3, 3, planes * spacing])
     assert slice_number(ImagingCell.from_orthogonal(Structure(atoms)), 2.0) == number
+
+
+def test_thinner_slices_are_of_the_same_specimen():
+    """Both surfaces stay where they are, between planes: not ever nearer to the first plane as slices get thinner."""
+    silicon = orient(phase("Si"), (1, 1, 0), primitive=True)
+    usual, number = sliced(silicon, 2.0, 2.0)
+    for thickest in (1.9, 1.0, 0.5, 0.2):
+        finer, more = sliced(silicon, thickest, 2.0)
+        assert finer.lengths[2] / more <= thickest
+        assert (more // number) % 2 == 1 and more % number == 0
+        np.testing.assert_array_equal(finer.structure.positions, usual.structure.positions)
+    heights = np.sort(usual.structure.positions[:, 2] % silicon.lengths[2])
+    assert heights[0] == pytest.approx(silicon.lengths[2] - heights[-1], abs=0.05)
+
+
+def test_surfaces_lie_in_the_widest_gap():
+    """Two planes 0.9 Å apart and a gap of 3.1 Å: the cell ends in the gap."""
+    atoms = ase.Atoms("Co2", [(1, 1, 1.0), (1, 1, 1.9)], cell=[3, 3, 4.0])
+    cell, _ = sliced(ImagingCell.from_orthogonal(Structure(atoms)), 1.0, 1.0)
+    heights = cell.structure.positions[:, 2] % 4.0
+    assert 1.0 < heights.min() and heights.max() < 3.0
+
+
+def test_focus_does_not_move_with_the_slices():
+    """A probe focused on a plane of atoms that lie in mid-slice, at 1 nm: bright field with one, three and nine slices
+    per plane. Without travel to the middle of the first slice the probe is 0.65 to 0.9 Å off, 3 % of the range."""
+    plain = ImagingCell.from_orthogonal(Structure(ase.Atoms("Si", [(0, 0, 0)], cell=[3, 3, 1.95]))).repeated(1, 1, 5)
+    cell, _ = sliced(plain, 1.96, 1.96)
+    images = []
+    for parts in (1, 3, 9):
+        grid = PeriodicGrid(cell.structure.cell, (60, 60, 5 * parts))
+        potential = build_potential(cell, grid, parametrization="lobato", oversampling=2)
+        microscope, detectors = Microscope(convergence=22), [Annular(name="BF", outer=11)]
+        scan = Scan((8, 8), potential.extent)
+        plan = make_plan(potential, microscope, scan, detectors, algorithm="bloch", window=9.0)
+        images.append(simulate([potential], microscope, scan, detectors, plan=plan)["BF"])
+    coarse, finer = (np.abs(image - images[2]).max() / np.ptp(images[2]) for image in images[:2])
+    print(coarse, finer)
+    assert coarse < 0.01 and finer < 0.005

@@ -28,7 +28,7 @@ def smooth(n):
     return n == 1
 
 
-@given(width=st.floats(1.0, 300.0), sampling=st.floats(0.03, 0.3), slices=st.floats(0.3, 5.0))
+@given(width=st.floats(1.0, 300.0), sampling=st.floats(0.03, 0.3), slices=st.integers(1, 40))
 @settings(max_examples=40, deadline=None)
 def test_grids_of_supercells_repeat_the_grid_of_the_cell(width, sampling, slices):
     grid = imaging_grid(CELL, sampling, slices)
@@ -37,7 +37,7 @@ def test_grids_of_supercells_repeat_the_grid_of_the_cell(width, sampling, slices
     large = repeated_grid(grid, nx, ny, 2)
     assert all(smooth(n) for n in large.shape[:2])
     assert np.allclose(large.spacing, grid.spacing)
-    assert (grid.spacing[:2] <= sampling * (1 + 1e-9)).all() and grid.spacing[2] <= slices * (1 + 1e-9)
+    assert (grid.spacing[:2] <= sampling * (1 + 1e-9)).all() and grid.shape[2] == slices
 
 
 def test_supercell_holds_the_probe_and_the_thickness():
@@ -58,8 +58,7 @@ def test_bad_lengths(value):
     for call in (
         lambda: thickness_repeats(CELL, value),
         lambda: supercell_for_probe(CELL, value),
-        lambda: imaging_grid(CELL, value, 1.0),
-        lambda: imaging_grid(CELL, 0.1, value),
+        lambda: imaging_grid(CELL, value, 3),
     ):
         with pytest.raises(InputError):
             call()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rhotem.analysis import PHONONS, TEMPERATURE
-from rhotem.analysis.specimen import Specimen, direction, finest_sampling, oriented, specimen, structure
+from rhotem.analysis.specimen import Specimen, direction, oriented, specimen, structure
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import DensityField
 from rhotem.density.source import default_source, get_source
@@ -45,7 +45,6 @@ __all__ = [
     "adjusted_preset",
     "density",
     "direction",
-    "finest_sampling",
     "image",
     "oriented",
     "potential",
@@ -55,8 +54,6 @@ __all__ = [
 
 #: Largest step in Å of the grid that smooth parts of a deformation density are sampled on, for sources without one.
 DENSITY_SPACING = 0.12
-#: How many times finer than the waves of STEM the potential is sampled across the beam.
-OVERSAMPLING = 2
 #: Pixel in Å of noise-free images over a field of view, where none is asked for.
 PIXEL = 0.1
 #: Potential step in V across a slab's vacuum that is worth a warning.
@@ -188,7 +185,7 @@ class Potentials:
         """What one will be, so that the simulation can be planned before it is made."""
         cut, (n_x, n_y, slices) = self._cut, self._cut.grid.shape
         extent = (float(cut.grid.cell[0, 0]), float(cut.grid.cell[1, 1]))
-        held = 4.0 * cut.grid.size * oversampling(cut.preset) ** 2
+        held = 4.0 * cut.grid.size * cut.oversampling**2
         return Sizes(extent, (n_x, n_y), slices, float(cut.grid.cell[2, 2]) / slices, held, self.on_disk)
 
     def __len__(self) -> int:
@@ -200,7 +197,7 @@ class Potentials:
         cut, field = self._cut, self.field
         if not isinstance(field, DensityField):
             raise InputError("a density given plane by plane: take rhotem.analysis.streamed.StreamedPotentials")
-        common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": oversampling(cut.preset)}
+        common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": cut.oversampling}
         if not self.phonons:
             yield build_potential(cut.block, cut.grid, field, **common)
             return
@@ -237,11 +234,6 @@ def potential(
         If the number of configurations or the temperature is negative.
     """
     return Potentials(cut, field, phonons, temperature=temperature, seed=seed, memory=memory)
-
-
-def oversampling(preset: Preset) -> int:
-    """How many times finer than the waves `potential` samples; a parallel beam's grid carries more than it needs."""
-    return OVERSAMPLING if preset.mode == "stem" else 1
 
 
 def check_phonons(phonons: int) -> None:

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
-from rhotem.microscope.optics import needed_sampling
+from rhotem.microscope.fineness import THICKEST, Scatterers, coarse_error
+from rhotem.microscope.optics import cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import largest_angle
-from rhotem.microscope.slicing import centre_layers, slice_number
+from rhotem.microscope.slicing import sliced
 from rhotem.potential.slab import VACUUM
 from rhotem.structure.indices import IDENTITY, standard_cell
 from rhotem.structure.model import Structure
@@ -19,11 +20,9 @@ from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.supercell import imaging_grid, lateral_repeats, repeated_grid, thickness_repeats
 from rhotem.structure.vacuum import widest_gap
 
-#: Thickest slice in Å; thinner than the atomic layers of close-packed zone axes.
-SLICE_THICKNESS = 2.0
 #: Least width in Å of the block whose atoms move independently; the probe itself lives on a larger supercell.
 BLOCK_WIDTH = 4.5
-#: Largest scattering angle in mrad that matters in HRTEM images and electron diffraction patterns.
+#: Largest scattering angle in mrad that HRTEM images and electron diffraction patterns show.
 PARALLEL_REACH = 100.0
 #: Height in Å of the first atoms of a slab that the beam meets after vacuum: beyond their thermal motion.
 ENTRANCE = 1.0
@@ -49,6 +48,10 @@ class Specimen:
         Microscope and detectors that the grid was made for.
     vacuum : float
         Part of the block along the beam that is empty, in Å: a slab that the beam meets head on.
+    oversampling : int
+        How many times finer than ``grid`` the potential is sampled across the beam.
+    reach : float
+        Angle in mrad that the waves of this crystal must carry for images right within about one per cent.
     notes : tuple of str
         Remarks for the user.
     """
@@ -59,12 +62,19 @@ class Specimen:
     grid: PeriodicGrid
     preset: Preset
     vacuum: float = 0.0
+    oversampling: int = 1
+    reach: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
     def thickness(self) -> float:
         """Real thickness in nm, without vacuum."""
         return float(self.block.lengths[2] - self.vacuum) / 10.0
+
+    @property
+    def carried(self) -> float:
+        """Angle in mrad that the waves' grid carries."""
+        return cutoff_angle(self.preset.microscope.wavelength, (self.grid.spacing[0], self.grid.spacing[1]))
 
     def record(self) -> dict[str, Any]:
         """What a result should remember of it, JSON-ready."""
@@ -79,6 +89,9 @@ class Specimen:
             "grid": list(self.grid.shape),
             "pixel_angstrom": self.grid.spacing[:2].tolist(),
             "slice_angstrom": float(self.grid.spacing[2]),
+            "potential_oversampling": self.oversampling,
+            "carried_mrad": self.carried,
+            "needed_mrad": self.reach,
             "preset": self.preset.model_dump(),
         }
 
@@ -94,7 +107,7 @@ class Specimen:
         return (
             f"{formula} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å ({axes}){strain}, "
             f"{self.thickness:.2f} nm thick\n{len(self.block.structure)} atoms in a block of {blocks} cells, grid "
-            f"{nx} x {ny}, {slices} slices of {self.grid.spacing[2]:.2f} Å"
+            f"{nx} x {ny} (to {self.carried:.0f} mrad), {slices} slices of {self.grid.spacing[2]:.2f} Å"
         )
 
     @property
@@ -129,8 +142,9 @@ def specimen(
     slice_thickness: float | None = None,
     primitive: bool = True,
     keep_cell: bool = False,
+    at_rest: bool = True,
 ) -> Specimen:
-    """Cut a crystal along a zone axis to a thickness, on the grid that the detectors need.
+    """Cut a crystal along a zone axis to a thickness, on a grid fine enough for the detectors and for the crystal.
 
     Parameters
     ----------
@@ -142,14 +156,17 @@ def specimen(
     preset : str or Preset
         Microscope and detectors.
     sampling : float, optional
-        Largest pixel in Å. None: the coarsest that carries the outermost detector angle.
+        Largest pixel in Å. None: the coarsest that carries the outermost detector angle and what the crystal needs
+        whatever is detected (`rhotem.microscope.fineness`). A note says what a coarser one costs.
     slice_thickness : float, optional
-        Thickest slice in Å. None: `SLICE_THICKNESS`, and thinner where atoms would lie on boundaries.
+        Thickest slice in Å. None: what the crystal needs, and thinner where atoms would lie on boundaries.
     primitive : bool
         Reduce to the primitive cell first. False where the density is tied to the crystal's own cell (a file).
     keep_cell : bool
         Take the given cell as it is, with the defects that it holds: never reduced, and repeated along the beam only if
         a thickness is given. Seen along its third vector a rectangular one keeps its second vector upwards.
+    at_rest : bool
+        Whether potentials are made of atoms at rest, which need a finer grid. True serves both.
 
     Raises
     ------
@@ -163,16 +180,46 @@ def specimen(
     cell, vacuum = _entrance_first(cell)
     nz, notes = _repeats_along(cell, chosen, thickness, vacuum, keep_cell)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
-    finest = finest_sampling(chosen)
-    if sampling is not None and sampling > finest:
-        raise InputError(f"sampling {sampling} Å is too coarse: {reach(chosen):g} mrad need {finest:.4f} Å or less")
-    thickest = slice_thickness
-    if thickest is None:
-        thickest = float(cell.lengths[2]) / slice_number(cell, SLICE_THICKNESS)
-    grid = imaging_grid(cell, finest if sampling is None else sampling, thickest)
-    cell = centre_layers(cell, grid.shape[2])
+    depth = nz * float(cell.lengths[2]) - vacuum
+    atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
+    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest)
+    for name, value in (("sampling", sampling), ("slice thickness", slice_thickness)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise InputError(f"{name} {value} Å: expected a positive length")
+    finest = needed_sampling(chosen.microscope.wavelength, needed)
+    thickest = atoms.slice_thickness(chosen.microscope, depth)
+    coarse = _coarse(chosen, sampling, needed) + _thick(slice_thickness, thickest)
+    cell, slices = sliced(cell, slice_thickness or thickest, THICKEST, slab=vacuum > 0)
+    grid = imaging_grid(cell, sampling or finest, slices)
+    finer = 1 if chosen.mode != "stem" else atoms.oversampling(float(max(grid.spacing[:2])))
     block, fine = cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz)
-    return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, notes)
+    return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, finer, needed, notes + coarse)
+
+
+def _coarse(preset: Preset, sampling: float | None, needed: float) -> tuple[str, ...]:
+    """Refuse a pixel that the detectors see nothing with, and say what another one costs."""
+    wavelength = preset.microscope.wavelength
+    if sampling is None or sampling <= needed_sampling(wavelength, needed) * (1 + 1e-9):
+        return ()
+    finest = needed_sampling(wavelength, reach(preset))
+    if sampling > finest:
+        raise InputError(f"sampling {sampling} Å is too coarse: {reach(preset):g} mrad need {finest:.4f} Å or less")
+    carried = cutoff_angle(wavelength, (sampling, sampling))
+    error = coarse_error(carried, needed)
+    return (
+        f"sampling {sampling:g} Å carries {carried:.0f} mrad, this crystal needs {needed:.0f} mrad "
+        f"({needed_sampling(wavelength, needed):.4f} Å): expect errors of about {100 * error:.0f} % of an image's range",
+    )
+
+
+def _thick(asked: float | None, thickest: float) -> tuple[str, ...]:
+    if asked is None or asked <= thickest * (1 + 1e-9):
+        return ()
+    error = min(1.0, 0.01 * (asked / thickest) ** 2)
+    return (
+        f"slices of up to {asked:g} Å, this crystal needs {thickest:.2f} Å: expect errors of about "
+        f"{100 * error:.0f} % of an image's range",
+    )
 
 
 def _entrance_first(cell: ImagingCell) -> tuple[ImagingCell, float]:
@@ -252,13 +299,8 @@ def direction(
     return ((1, 0, 0) if number >= FIRST_TRIGONAL else (0, 0, 1)), False
 
 
-def finest_sampling(preset: Preset) -> float:
-    """Coarsest pixel in Å that carries every detector angle undamped."""
-    return needed_sampling(preset.microscope.wavelength, reach(preset))
-
-
 def reach(preset: Preset) -> float:
-    """Angle in mrad up to which a preset needs the scattering: the outermost detector's, or what lenses pass."""
+    """Outermost angle in mrad that a preset records: the largest detector's, or what lenses pass."""
     if preset.mode != "stem":
         return PARALLEL_REACH
     convergence = preset.microscope.convergence

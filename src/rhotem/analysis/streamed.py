@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rhotem.analysis.run import Potentials, Specimen, oversampling
+from rhotem.analysis.run import Potentials, Specimen
 from rhotem.core import PeriodicGrid
 from rhotem.density.stream import StreamedDensity
 from rhotem.microscope.phonons import displacements
@@ -57,7 +57,7 @@ class StreamedPotentials(Potentials):
         return {**super().record(), "slices": "on disk, one configuration at a time"}
 
     def __iter__(self) -> Iterator[PotentialSlices]:
-        cut, finer = self._cut, oversampling(self._cut.preset)
+        cut, finer = self._cut, self._cut.oversampling
         n_x, n_y, slices = cut.grid.shape
         with potential_stream(
             self._density,

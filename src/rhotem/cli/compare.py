@@ -107,6 +107,7 @@ def compare(
             keep_cell=keep_cell,
             preset=preset,
             primitive=not any(is_density_file(s) for s in sources),
+            at_rest=phonons == 0,
         )
         if not quiet:
             typer.echo("\n".join([str(cut), *(f"note: {note}" for note in remarks(cut))]))

@@ -136,7 +136,7 @@ def presets(operations: float) -> dict[str, dict[str, Any]]:
 
     crystal = run.structure("LiCoO2")
     zone, _ = run.direction(crystal, None, None)
-    cut = run.specimen(crystal, zone, preset=DEFAULT_PRESET, thickness=1.0)
+    cut = run.specimen(crystal, zone, preset=DEFAULT_PRESET, thickness=1.0, at_rest=False)
     field, spent = run.density(cut), []
     for _ in range(3):  # the first loads tables
         started = time.perf_counter()
@@ -147,7 +147,10 @@ def presets(operations: float) -> dict[str, dict[str, Any]]:
     for name, preset in PRESETS.items():
         found[name] = {"about": preset.about, "default": name == DEFAULT_PRESET}
         try:
-            found[name] |= {"runs": True, **_cost(run.specimen(crystal, zone, preset=preset), rate, operations)}
+            found[name] |= {
+                "runs": True,
+                **_cost(run.specimen(crystal, zone, preset=preset, at_rest=False), rate, operations),
+            }
         except RhoTEMError as error:
             found[name] |= {"runs": False, "why": str(error)}
         except Exception as error:  # a doctor must not fall ill: whatever is broken is the finding
@@ -159,14 +162,13 @@ def _cost(cut: "Specimen", rate: float, operations: float) -> dict[str, float]:
     """Seconds and bytes of the default number of configurations, ``rate`` seconds per point of their potentials."""
     import numpy as np
 
-    from rhotem.analysis.run import oversampling
     from rhotem.core import PeriodicGrid
     from rhotem.microscope.cost import FFT_LARGE
     from rhotem.microscope.plan import make_plan
     from rhotem.microscope.scan import Scan
     from rhotem.potential.slices import PotentialSlices
 
-    (nx, ny, slices), finer = cut.grid.shape, oversampling(cut.preset)
+    (nx, ny, slices), finer = cut.grid.shape, cut.oversampling
     building = PHONONS * rate * cut.grid.size * finer**2
     if cut.preset.mode != "stem":
         wave = PHONONS * slices * nx * ny * (10 * np.log2(nx * ny) + 24) / operations

@@ -209,6 +209,7 @@ def image(
             sampling=sampling,
             slice_thickness=slice_thickness,
             primitive=not is_density_file(source),
+            at_rest=phonons == 0,
         )
         _introduce(cut, tell)
         if streamed.is_image_streamed(cut, source, memory, scheduler):

@@ -74,7 +74,7 @@ def potential(
     """
     from rhotem.analysis import run
     from rhotem.cli import streamed
-    from rhotem.microscope.slicing import centre_layers, slice_number
+    from rhotem.microscope.slicing import sliced
     from rhotem.potential import files
     from rhotem.potential.slices import build_potential
     from rhotem.structure.debye_waller import mean_square_displacements
@@ -87,10 +87,9 @@ def potential(
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)
     cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not is_density_file(source))
-    if slice_thickness is None:
-        slice_thickness = float(cell.lengths[2]) / slice_number(cell, SLICE)
-    grid = imaging_grid(cell, sampling, slice_thickness)
-    block = centre_layers(cell, grid.shape[2]).repeated(*counts)
+    cell, number = sliced(cell, slice_thickness or SLICE, SLICE)
+    grid = imaging_grid(cell, sampling, number)
+    block = cell.repeated(*counts)
     formula = block.structure.formula
     with output_file(Path(output)) as target:
         structure_writer = files.STRUCTURE_WRITERS.get(target.suffix.lower())

@@ -108,9 +108,7 @@ def write_density_in_pieces(
 
 def fine_grid(cut: "Specimen") -> PeriodicGrid:
     """Pixels and slices of the potential of a specimen."""
-    from rhotem.analysis.run import oversampling
-
-    (n_x, n_y, slices), finer = cut.grid.shape, oversampling(cut.preset)
+    (n_x, n_y, slices), finer = cut.grid.shape, cut.oversampling
     return PeriodicGrid(cut.grid.cell, (finer * n_x, finer * n_y, slices))
 
 

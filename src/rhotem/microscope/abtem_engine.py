@@ -84,8 +84,9 @@ class AbtemEngine:
                 self._record(waves, positions, recorders[exit_slice], share, advance)
 
     def _aberrations(self, defocus: float) -> dict[str, float]:
+        """Those of the probe, half a slice on: a slice acts in its middle, and abTEM lets it act where it begins."""
         coefficients = self.microscope.coefficients
-        return {**coefficients, "C10": coefficients.get("C10", 0.0) - defocus}
+        return {**coefficients, "C10": coefficients.get("C10", 0.0) - defocus + self.thickness / 2}
 
     def _multislice(self, potential: Any, defocus: float) -> Callable[[Any], npt.NDArray]:
         abtem = _abtem()
@@ -122,6 +123,8 @@ class AbtemEngine:
         share: float,
         advance: Callable[[int], None],
     ) -> None:
+        # over that half slice a tilted probe moves
+        positions = positions + np.tan(1e-3 * np.array(self.microscope.tilt)) * self.thickness / 2
         weights: npt.NDArray | None = None
         keep = beams = np.zeros(0, dtype=np.int64)
         for start in range(0, len(positions), BATCH):

@@ -7,7 +7,7 @@ P, and the probe on a large supercell L = (m1, m2)·P, whose beams are ``k = h/L
     ψ(κ+G; r0) = Σ_H a(κ+H) exp(−2πi (κ+H)·r0) S_κ(G, H)
 
 with ``κ`` the part of ``k`` inside the first reciprocal cell of P and ``G, H`` reciprocal vectors of P. Beams of
-different κ never mix. The result equals multislice on L to rounding; the work is smaller by the number of cells in L
+different κ never mix. A slice acts in its middle: the beam travels half a slice before the first and after the last. The result equals multislice on L to rounding; the work is smaller by the number of cells in L
 times the ratio of probe positions to beams. This is the scattering matrix of Ophus (Adv. Struct. Chem. Imaging 3, 13,
 2017) without its interpolation, for a periodic potential.
 """
@@ -203,10 +203,14 @@ class BlochEngine:
         """Free propagation over one slice for components κ + G, band-limited, with the 1/N of the transform."""
         kx = (kappa[0] / self.supercell[0] + self._g[0] / self.extent[0])[:, None]
         ky = (kappa[1] / self.supercell[1] + self._g[1] / self.extent[1])[None]
+        limit = band_limit(kx**2 + ky**2, self.sampling) / (self.grid[0] * self.grid[1])
+        return (limit * np.exp(-1j * self._path(kx, ky, self.thickness))).astype(np.complex64)
+
+    def _path(self, kx: npt.NDArray, ky: npt.NDArray, length: float) -> npt.NDArray:
+        """Phase in rad that plane waves lose over ``length`` Å along the tilted crystal's axis."""
         tx, ty = np.tan(1e-3 * np.array(self.microscope.tilt))
         phase = np.pi * self.microscope.wavelength * (kx**2 + ky**2) + 2 * np.pi * (kx * tx + ky * ty)
-        limit = band_limit(kx**2 + ky**2, self.sampling) / (self.grid[0] * self.grid[1])
-        return (limit * np.exp(-1j * self.thickness * phase)).astype(np.complex64)
+        return np.asarray(length * phase)
 
     def run(
         self,
@@ -254,7 +258,9 @@ class BlochEngine:
             axis = np.zeros(2, dtype=np.int64)
             for _ in worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis)):
                 pass
-            return worker.waves[0].copy()
+            kx, ky = (g / length for g, length in zip(self._g, self.extent, strict=True))
+            behind = self._path(kx[:, None], ky[None], self.thickness / 2)
+            return np.asarray(worker.waves[0] * np.exp(1j * behind), dtype=np.complex64)
         finally:
             self._workers.put(worker)
 
@@ -328,7 +334,7 @@ class BlochEngine:
     def _plane_waves(self, group: BeamGroup, positions: npt.NDArray[np.float64], defocus: float) -> Complex:
         """Amplitudes (positions, beams) of normalised probes whose aperture were open everywhere."""
         kx, ky = self._beam_frequencies(self._members(group))
-        chi = aberration_phase(kx, ky, self.microscope, defocus)
+        chi = aberration_phase(kx, ky, self.microscope, defocus) + self._path(kx, ky, self.thickness / 2)
         phase = positions[:, :1] * kx + positions[:, 1:] * ky
         return (np.exp(-1j * (chi + 2 * np.pi * phase)) / self._norm).astype(np.complex64)
 

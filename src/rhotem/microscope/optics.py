@@ -56,6 +56,22 @@ def aberration_phase(kx: Array, ky: Array, microscope: Microscope, defocus: floa
     return 2 * np.pi / wavelength * chi
 
 
+def probe_radius(microscope: Microscope, thickness: float = 0.0) -> float:
+    """Largest distance in Å from the axis that a ray of the probe reaches on its way through ``thickness`` Å.
+
+    The ray at k arrives at ``∇χ(k)/2π`` on the entrance surface and travels by ``λk`` per length: every aberration
+    counts, as far as the aperture lets it.
+    """
+    edge = microscope.convergence * 1e-3 / microscope.wavelength
+    k, phi = np.meshgrid(edge * np.linspace(0.05, 1.0, 20), np.linspace(0, 2 * np.pi, 72, endpoint=False))
+    kx, ky = k * np.cos(phi), k * np.sin(phi)
+    h = 1e-4 * edge
+    x = (aberration_phase(kx + h, ky, microscope) - aberration_phase(kx - h, ky, microscope)) / (4 * np.pi * h)
+    y = (aberration_phase(kx, ky + h, microscope) - aberration_phase(kx, ky - h, microscope)) / (4 * np.pi * h)
+    ways = (0.0, microscope.wavelength * thickness)
+    return float(max(np.hypot(x + way * kx, y + way * ky).max() for way in ways))
+
+
 def aperture(kx: Array, ky: Array, microscope: Microscope, step: tuple[float, float]) -> Array:
     """Probe-forming aperture on a reciprocal grid with steps ``step`` (1/Å): amplitude with an edge one step wide.
 

@@ -8,7 +8,7 @@ import numpy as np
 from rhotem.core import InputError, MemoryLimitError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.cost import READ, Cost, Estimate, Sizes
-from rhotem.microscope.optics import cutoff_angle, needed_sampling
+from rhotem.microscope.optics import cutoff_angle, needed_sampling, probe_radius
 from rhotem.microscope.scan import Scan, nyquist_step
 from rhotem.microscope.settings import Detector, Microscope, Pixelated, largest_angle
 from rhotem.microscope.windows import Windows, choices
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
 
     Detectors = list[Detector] | tuple[Detector, ...]
+
+#: Least side in Å of the probe's supercell, room for tails beside its rays, and the widest radius that is computed.
+NARROWEST, TAILS, WIDEST = 14.0, 8.0, 30.0
+#: Room for what aberrations spread at 22 mrad, in radii.
+FRINGES = 1.25
 
 Algorithm = Literal["auto", "bloch", "multislice", "prism"]
 ALGORITHMS = ("auto", "bloch", "multislice", "prism")
@@ -243,12 +248,33 @@ def check_grid(sampling: tuple[float, float], microscope: Microscope, detectors:
 
 
 def probe_window(microscope: Microscope, thickness: float) -> float:
-    """Side in Å that the probe's supercell needs: room for the tails plus twice the spread of the cone.
+    """Side in Å that the probe's supercell needs: the width of all its rays, with room for the tails.
 
-    For LiCoO2 (10 nm, 200 kV, 22 mrad) 14 Å keeps every default image within 0.5 % of its limit of large supercells.
+    Beams that arrive far apart interfere with a phase that turns fast with κ; the κ of a supercell as wide as the
+    probe follow it. Where an aperture or detector ends, they cut fringes as fine as aberrations spread the probe, and
+    the fewer pixels the aperture has, the more that counts: hence the room for `FRINGES`. For LiCoO2 (10 nm, 200 kV,
+    22 mrad) 14 Å keeps every default image within 0.5 % of its limit of large supercells (benchmarks/probe_window.py).
+
+    Raises
+    ------
+    InputError
+        If the probe is wider than `WIDEST`.
     """
-    reach = thickness + abs(microscope.defocus)
-    return max(14.0, 8.0 + 2e-3 * microscope.convergence * reach)
+    radius = probe_radius(microscope, thickness)
+    if radius > WIDEST:
+        raise InputError(
+            f"the probe is {2 * radius:.0f} Å wide ({_causes(microscope, thickness)}), more than the {2 * WIDEST:.0f} Å "
+            f"that are computed: it needs a supercell of {TAILS + 2 * radius:.0f} Å; use smaller aberrations, aperture "
+            "or thickness"
+        )
+    fringes = FRINGES * probe_radius(microscope) * (22.0 / microscope.convergence) ** 2
+    return max(NARROWEST, TAILS + 2.0 * radius + fringes)
+
+
+def _causes(microscope: Microscope, thickness: float) -> str:
+    """What makes a probe wide, in words."""
+    names = [f"{name} {value / 10:.4g} nm" for name, value in microscope.coefficients.items() if name[0] == "C"]
+    return ", ".join([*names, f"{microscope.convergence:g} mrad through {thickness / 10:.3g} nm"])
 
 
 def free_memory() -> float:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 CUT = 0.25
 #: Share of the atoms on boundaries that is not worth more slices.
 TOLERATED = 0.03
+#: Distance in Å within which an atom's potential matters at a surface.
+SURFACE = 0.7
 
 
 def layer_offset(
@@ -55,26 +57,57 @@ def slice_number(cell: "ImagingCell", thickest: float) -> int:
     than half of ``thickest`` are not looked at.
     """
     length, heights = float(cell.lengths[2]), cell.structure.positions[:, 2]
-    weights = np.asarray(cell.structure.numbers, dtype=float) ** 1.7
+    weights = _weights(cell)
     fewest = max(1, int(np.ceil(length / thickest - 1e-9)))
     numbers = range(fewest, max(fewest, int(2 * length / thickest)) + 1)
     cut = [float(_cut(heights, weights, length / n).min() / weights.sum()) for n in numbers]
     return next(n for n, share in zip(numbers, cut, strict=True) if share <= min(cut) + TOLERATED)
 
 
-def _cut(heights: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float64]:
-    """How much of all atoms lies on boundaries ``step`` apart, for 64 shifts of the atoms within a slice."""
-    trial = np.arange(64) / 64 * step
-    from_boundary = np.abs((heights[:, None] + trial + step / 2) % step - step / 2)
-    return np.asarray(weights @ np.exp(-((from_boundary / CUT) ** 2)))
+def sliced(cell: "ImagingCell", thickest: float, usual: float, slab: bool = False) -> tuple["ImagingCell", int]:
+    """The imaging cell with its atoms placed for slices, and the number of slices, none thicker than ``thickest`` Å.
 
+    Where atoms lie between the entrance and the exit surface depends on the crystal alone: both surfaces are as far
+    from atoms as slices of ``usual`` Å allow, and thinner slices are odd parts of those, so that planes stay in their
+    middle. They then converge to one specimen. If their number decided, a plane in the middle of the first of ever
+    thinner slices would lose half of its potential to the other surface.
 
-def centre_layers(cell: "ImagingCell", slices: int) -> "ImagingCell":
-    """The imaging cell, all atoms moved along the beam by `layer_offset` for ``slices`` equal slices."""
-    structure = cell.structure
-    length = float(cell.lengths[2])
-    weights = np.asarray(structure.numbers, dtype=float) ** 1.7
-    offset = layer_offset(structure.positions[:, 2], weights, slices, length)
-    atoms = structure.atoms.copy()
+    Parameters
+    ----------
+    cell : ImagingCell
+    thickest, usual : float
+        Å.
+    slab : bool
+        The cell ends in vacuum, and atoms stay on the side where they are.
+    """
+    number = slice_number(cell, max(thickest, usual))
+    length, step = float(cell.lengths[2]), float(cell.lengths[2]) / number
+    heights, weights = cell.structure.positions[:, 2], _weights(cell)
+    offset = layer_offset(heights, weights, number, length)
+    if not slab:
+        starts = offset + step * np.arange(number)
+        near = [float(_cut(heights, weights, length, start, SURFACE)[0]) for start in starts]
+        offset = float(starts[next(i for i, value in enumerate(near) if value <= min(near) + 1e-2 * weights.max())])
+    parts = int(np.ceil(step / thickest - 1e-9))
+    number *= parts + 1 - parts % 2
+    atoms = cell.structure.atoms.copy()
     atoms.positions[:, 2] += offset
-    return replace(cell, structure=replace(structure, atoms=atoms))
+    return replace(cell, structure=replace(cell.structure, atoms=atoms)), number
+
+
+def _weights(cell: "ImagingCell") -> npt.NDArray[np.float64]:
+    """How much each atom scatters to high angles."""
+    return np.asarray(cell.structure.numbers, dtype=float) ** 1.7
+
+
+def _cut(
+    heights: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    step: float,
+    offset: float | None = None,
+    width: float = CUT,
+) -> npt.NDArray[np.float64]:
+    """How much of all atoms lies on boundaries ``step`` apart, shifted by ``offset``, or by each of 64 parts of a slice."""
+    trial = np.arange(64) / 64 * step if offset is None else np.array([offset])
+    from_boundary = np.abs((heights[:, None] + trial + step / 2) % step - step / 2)
+    return np.asarray(weights @ np.exp(-((from_boundary / width) ** 2)))

@@ -45,7 +45,7 @@ def thickness_repeats(cell: ImagingCell, thickness_nm: float) -> tuple[int, floa
     return repeats, repeats * period / 10.0
 
 
-def imaging_grid(cell: ImagingCell, sampling: float, slice_thickness: float) -> PeriodicGrid:
+def imaging_grid(cell: ImagingCell, sampling: float, slices: int) -> PeriodicGrid:
     """The slice grid of one imaging cell: x and y pixels, and as third axis the slices.
 
     Parameters
@@ -54,20 +54,19 @@ def imaging_grid(cell: ImagingCell, sampling: float, slice_thickness: float) -> 
     sampling : float
         Largest pixel in Å. The numbers of pixels have no prime factor above 7, and so have those of any supercell of
         `supercell_for_probe`, whose grid is `repeated_grid` of this one: pixels never straddle repeats.
-    slice_thickness : float
-        Largest slice in Å; slices are equal and divide the cell.
+    slices : int
+        Equal slices in the cell.
 
     Raises
     ------
     InputError
-        If sampling or slice thickness is not a positive number.
+        If the sampling is not a positive number.
     """
-    for name, value in (("sampling", sampling), ("slice thickness", slice_thickness)):
-        if not (np.isfinite(value) and value > 0):
-            raise InputError(f"{name} {value} Å: expected a positive length")
-    lx, ly, lz = cell.lengths
+    if not (np.isfinite(sampling) and sampling > 0):
+        raise InputError(f"sampling {sampling} Å: expected a positive length")
+    lx, ly = cell.lengths[:2]
     nx, ny = (smooth_length(int(np.ceil(length / sampling - 1e-9))) for length in (lx, ly))
-    return PeriodicGrid(cell.structure.cell, (nx, ny, max(1, int(np.ceil(lz / slice_thickness - 1e-9)))))
+    return PeriodicGrid(cell.structure.cell, (nx, ny, slices))
 
 
 def repeated_grid(grid: PeriodicGrid, nx: int, ny: int, nz: int) -> PeriodicGrid:

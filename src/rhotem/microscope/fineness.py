@@ -1,0 +1,116 @@
+"""How finely a crystal must be computed so that its images do not depend on the grid, whatever is detected.
+
+What scatters beyond the band limit of the waves is lost to the beam at every slice. A grid that carries the outermost
+detector and no more therefore breaks channelling. Four numbers bound the error of every image by about one per cent of
+its range; their constants come from convergence (benchmarks/wave_grid.py, docs/microscope.md), their form from physics:
+
+- a frequency that the bound states of atomic columns need, larger for atoms at rest, whose Laue zones are sharp;
+- one beyond which all atoms of the specimen together scatter a small share of the beam,
+  ``N t σ(>q)`` with ``σ(>q) = π (λγ Z / 2π² a₀)² / q²`` (the Born cross-section of a bare nucleus);
+- the frequency up to which a heavy atom's potential must be known before ``exp(iσV)`` is taken;
+- the thickness of a slice within which the wave may be taken as straight rays: the first correction to them grows as
+  λ (λγZ)².
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE
+from rhotem.microscope.settings import Microscope
+
+#: Frequency in 1/Å that bound states need, of atoms that vibrate.
+BOUND = 5.5
+#: The same for atoms at rest in 10 nm; it grows with the fourth root of the thickness.
+BOUND_AT_REST = 7.5
+#: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest.
+LOST, LOST_AT_REST = 0.02, 0.01
+#: Frequency in 1/Å of the potential per unit of atomic number, and the least.
+PER_CHARGE, LEAST = 0.4, 10.0
+#: Factor of the outermost detector's angle for the heaviest atoms, from `STRONG` on growing to this at Z = 79.
+MARGIN, STRONG = 0.35, 40
+#: Thickest slice in Å of anything, and the error (of range) that thinner ones are chosen for with its prefactor.
+THICKEST, RAY_ERROR, RAY_FACTOR = 2.0, 1e-2, 27.0
+#: Width in Å of the part of a cell that is looked at as a whole: a grain, a particle, a layer.
+PART = 8.0
+#: How fast an error grows with a grid coarser than it should be.
+GROWTH = 5
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scatterers:
+    """What of a crystal decides how finely it must be computed.
+
+    Parameters
+    ----------
+    charge2, charge52 : float
+        Σ Z² and Σ Z^2.5 per volume in 1/Å³, of the densest part.
+    heaviest : int
+        Largest atomic number.
+    """
+
+    charge2: float
+    charge52: float
+    heaviest: int
+
+    @classmethod
+    def of(
+        cls, numbers: npt.NDArray[np.int64], positions: Floats, lengths: Floats, vacuum: float = 0.0
+    ) -> "Scatterers":
+        """Those of atoms in an orthogonal cell with sides ``lengths`` (Å), ``vacuum`` Å of it empty along the beam."""
+        z, volume = np.asarray(numbers, dtype=float), float(np.prod(lengths))
+        filled = volume * (1.0 - vacuum / float(lengths[2]))
+        densest = [
+            max(_densest(z**power, positions[:, axis], float(lengths[axis])) for axis in (0, 1)) / filled
+            for power in (2.0, 2.5)
+        ]
+        return cls(densest[0], densest[1], int(np.max(numbers)))
+
+    def reach(self, microscope: Microscope, thickness: float, outer: float, at_rest: bool) -> float:
+        """Angle in mrad that the waves' grid must carry.
+
+        Parameters
+        ----------
+        microscope : Microscope
+        thickness : float
+            Å.
+        outer : float
+            The outermost angle that is detected, mrad.
+        at_rest : bool
+            Whether atoms are at rest.
+        """
+        lost, bound = (LOST_AT_REST, BOUND_AT_REST * (thickness / 100.0) ** 0.25) if at_rest else (LOST, BOUND)
+        bound = max(bound, BOUND)
+        far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
+        margin = 1.0 + MARGIN * max(0.0, self.heaviest - STRONG) / (79 - STRONG)
+        return float(max(1e3 * microscope.wavelength * max(bound, far), outer * margin))
+
+    def oversampling(self, step: float) -> int:
+        """How many times finer than waves with ``step`` (Å) the potential must be sampled."""
+        carried = 1.0 / (3.0 * step)
+        return max(2, int(np.ceil(max(LEAST, PER_CHARGE * self.heaviest) / carried - 0.1)))
+
+    def slice_thickness(self, microscope: Microscope, thickness: float) -> float:
+        """Thickest slice in Å of a specimen of ``thickness`` Å."""
+        rays = microscope.wavelength * _born(microscope) ** 2 * self.charge52 * np.sqrt(thickness / 100.0)
+        return float(min(THICKEST, np.sqrt(RAY_ERROR / (RAY_FACTOR * rays))))
+
+
+def coarse_error(reach: float, needed: float) -> float:
+    """About how far images of a grid that carries ``reach`` mrad are off, as a share of their range."""
+    return min(1.0, 0.01 * (needed / reach) ** GROWTH)
+
+
+def _born(microscope: Microscope) -> float:
+    """λγ/(2π²a₀): what a bare proton scatters to q is this over λ q², in the first Born approximation."""
+    return microscope.interaction * VOLT_PER_FE * MOTT_BETHE  # σ h²/2πm = λγ
+
+
+def _densest(weights: Floats, heights: Floats, length: float) -> float:
+    """Largest sum of ``weights`` in equal parts at least `PART` Å wide, times their number."""
+    parts = max(1, int(length / PART))
+    place = np.floor(np.mod(heights / length, 1.0) * parts).astype(np.int64) % parts
+    return float(np.bincount(place, weights, parts).max() * parts)
