@@ -30,7 +30,7 @@ def test_grid_carries_the_detectors_and_too_coarse_a_one_is_refused_with_the_ste
     cut = run.specimen(phase("LiF"), (1, 0, 0), preset=preset)
     assert cut.carried >= 200
     assert cut.grid.spacing[:2].max() <= 0.0411
-    with pytest.raises(InputError, match="200 mrad need 0.040"):
+    with pytest.raises(InputError, match=r"200 mrad need 0\.040"):
         run.specimen(phase("LiF"), (1, 0, 0), sampling=0.1)
 
 

@@ -207,8 +207,8 @@ def _coarse(preset: Preset, sampling: float | None, needed: float) -> tuple[str,
     carried = cutoff_angle(wavelength, (sampling, sampling))
     error = coarse_error(carried, needed)
     return (
-        f"sampling {sampling:g} Å carries {carried:.0f} mrad, this crystal needs {needed:.0f} mrad "
-        f"({needed_sampling(wavelength, needed):.4f} Å): expect errors of about {100 * error:.0f} % of an image's range",
+        f"sampling {sampling:g} Å carries {carried:.0f} mrad, this crystal needs {needed:.0f} mrad, "
+        f"{needed_sampling(wavelength, needed):.4f} Å: expect errors of about {100 * error:.0f} % of an image's range",
     )
 
 

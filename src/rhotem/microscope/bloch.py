@@ -7,9 +7,10 @@ P, and the probe on a large supercell L = (m1, m2)·P, whose beams are ``k = h/L
     ψ(κ+G; r0) = Σ_H a(κ+H) exp(−2πi (κ+H)·r0) S_κ(G, H)
 
 with ``κ`` the part of ``k`` inside the first reciprocal cell of P and ``G, H`` reciprocal vectors of P. Beams of
-different κ never mix. A slice acts in its middle: the beam travels half a slice before the first and after the last. The result equals multislice on L to rounding; the work is smaller by the number of cells in L
+different κ never mix. The result equals multislice on L to rounding; the work is smaller by the number of cells in L
 times the ratio of probe positions to beams. This is the scattering matrix of Ophus (Adv. Struct. Chem. Imaging 3, 13,
-2017) without its interpolation, for a periodic potential.
+2017) without its interpolation, for a periodic potential. A slice acts in its middle: the beam travels half a slice
+before the first and after the last, so that focus does not move with the thickness of slices.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence

@@ -107,7 +107,7 @@ def _cut(
     offset: float | None = None,
     width: float = CUT,
 ) -> npt.NDArray[np.float64]:
-    """How much of all atoms lies on boundaries ``step`` apart, shifted by ``offset``, or by each of 64 parts of a slice."""
+    """How much of all atoms lies on boundaries ``step`` apart, atoms moved by ``offset`` or each of 64 parts of it."""
     trial = np.arange(64) / 64 * step if offset is None else np.array([offset])
     from_boundary = np.abs((heights[:, None] + trial + step / 2) % step - step / 2)
     return np.asarray(weights @ np.exp(-((from_boundary / width) ** 2)))
