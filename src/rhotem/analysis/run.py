@@ -9,7 +9,7 @@ Five calls with the names of the command line do what `rhotem image` does::
     images  = image(cut, v)
 """
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -154,7 +154,7 @@ class Potentials:
     """Potentials of a specimen's block, one for each frozen-phonon configuration, built one at a time as asked for.
 
     Going through them again builds the same ones again. ``len`` is their number, ``phonons`` that of configurations: 0
-    for atoms at rest. ``progress`` is told of stages on the way to one.
+    for atoms at rest. ``motion`` says how far atoms move and why, ``progress`` is told of stages on the way to one.
     """
 
     #: Whether slices are read from there when they are needed.
@@ -169,18 +169,19 @@ class Potentials:
         temperature: float,
         seed: int,
         memory: float | None,
+        msd: Mapping[str, float] | None = None,
     ) -> None:
-        from rhotem.structure.debye_waller import mean_square_displacements
+        from rhotem.structure.debye_waller import thermal_motion
 
         check_phonons(phonons)
         self.field, self.phonons, self.temperature, self.seed = field, phonons, temperature, seed
         self._cut, self._memory = cut, memory
         self.progress: Progress = silent
-        self._msd, self._words = mean_square_displacements(cut.block.structure, temperature)
+        self.motion = thermal_motion(cut.block.structure, temperature, msd=msd)
 
     def record(self) -> dict[str, Any]:
         """How the atoms move, JSON-ready."""
-        moving = {"temperature_K": self.temperature, "seed": self.seed, "displacements": self._words}
+        moving = {"seed": self.seed, **self.motion.record()}
         return {"configurations": self.phonons, **(moving if self.phonons else {"displacements": "at rest"})}
 
     @property
@@ -204,13 +205,13 @@ class Potentials:
         if not self.phonons:
             yield build_potential(cut.block, cut.grid, field, **common)
             return
-        for moved in displacements(self._msd, self.phonons, np.random.default_rng(self.seed)):
+        for moved in displacements(self.motion.values, self.phonons, np.random.default_rng(self.seed)):
             yield build_potential(
                 cut.block,
                 cut.grid,
                 field,
                 displacements=moved,
-                deformation_msd=self._msd,
+                deformation_msd=self.motion.isotropic,
                 **common,
             )
 
@@ -223,20 +224,22 @@ def potential(
     temperature: float = TEMPERATURE,
     seed: int = 0,
     memory: float | None = None,
+    msd: Mapping[str, float] | None = None,
 ) -> Potentials:
     """Potentials of the block, one for each frozen-phonon configuration; one at rest if ``phonons`` is 0.
 
     Atoms move independently (Einstein model) with the mean square displacements of
-    `rhotem.structure.debye_waller` at ``temperature`` (K); the deformation density is smeared by their mean over the
-    atoms. The same ``seed`` gives the same displacements whatever the density, so sources are compared without thermal
-    noise. ``memory`` is what building one may use, in bytes.
+    `rhotem.structure.debye_waller.thermal_motion` at ``temperature`` (K): those of ``msd`` (⟨u²⟩ in Å² by element), of
+    the structure's source, or of the literature; tensors where the source states them. The deformation density is
+    smeared by their mean over directions and atoms. The same ``seed`` gives the same displacements whatever the
+    density, so sources are compared without thermal noise. ``memory`` is what building one may use, in bytes.
 
     Raises
     ------
     InputError
-        If the number of configurations or the temperature is negative.
+        If the number of configurations or the temperature is negative, or a given ⟨u²⟩ is none or of no atom.
     """
-    return Potentials(cut, field, phonons, temperature=temperature, seed=seed, memory=memory)
+    return Potentials(cut, field, phonons, temperature=temperature, seed=seed, memory=memory, msd=msd)
 
 
 def oversampling(preset: Preset) -> int:

@@ -1,6 +1,6 @@
 """Error bars of images: every member of an ensemble of densities through the potential and the microscope."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -101,6 +101,7 @@ def image_uncertainty(
     temperature: float,
     seed: int = 0,
     memory: float | None = None,
+    msd: Mapping[str, float] | None = None,
     scratch: Path | None = None,
     scheduler: str | None = None,
     progress: Progress = silent,
@@ -128,7 +129,7 @@ def image_uncertainty(
     configurations = min(phonons, CONFIGURATIONS)
     shown: list[ImageSet] = []
     for field in source.members(crystal, grid):
-        motion: dict[str, Any] = {"phonons": configurations, "temperature": temperature, "seed": seed}
+        motion: dict[str, Any] = {"phonons": configurations, "temperature": temperature, "seed": seed, "msd": msd}
         if scratch is None:
             potentials = run.potential(still, field, memory=memory, **motion)
         else:

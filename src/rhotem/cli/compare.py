@@ -18,6 +18,7 @@ from rhotem.cli.options import (
     GpawCacheOption,
     KeepCellOption,
     MemoryOption,
+    MsdOption,
     OrderOption,
     OutOption,
     PhononsOption,
@@ -31,10 +32,11 @@ from rhotem.cli.options import (
     ZoneOption,
     is_density_file,
     memory_options,
+    motion_lines,
     ordering,
     remarks,
     source_options,
-    vibration_temperature,
+    vibration,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def compare(
     keep_cell: KeepCellOption = False,
     phonons: PhononsOption = PHONONS,
     temperature: TemperatureOption = None,
+    msd: MsdOption = None,
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,
@@ -94,7 +97,7 @@ def compare(
     options = density_options(sources, described, charge=charge, gpaw_cache=gpaw_cache)
     for name in sources:
         options[name] |= memory_options(name, memory, None if quiet else typer.echo)
-    kelvin = vibration_temperature(phonons, temperature)
+    motion: dict[str, Any] = {"phonons": phonons, "seed": seed, **vibration(phonons, temperature, msd)}
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
@@ -109,20 +112,19 @@ def compare(
             primitive=not any(is_density_file(s) for s in sources),
         )
         if not quiet:
-            typer.echo("\n".join([str(cut), *(f"note: {note}" for note in remarks(cut))]))
+            notes = [f"note: {note}" for note in remarks(cut)]
+            typer.echo("\n".join([str(cut), *notes, *motion_lines(cut, motion)]))
         with ProgressBar(quiet) as progress:
             result = compare_sources(
                 cut,
                 sources,
                 g_max=g_max,
-                phonons=phonons,
-                temperature=kelvin,
-                seed=seed,
                 source_options=options,
                 algorithm=algorithm,
                 memory=memory,
                 progress=progress,
                 announce=_first_only(quiet),
+                **motion,
             )
         for field in result.fields.values():
             for warning in field.record.get("warnings", ()):
@@ -134,6 +136,7 @@ def compare(
                 labels=cut.cell.labels,
                 source=result.fields[name].source,
                 phonons=phonons,
+                motion=result.motion.get("displacement_sources", ""),
             )
         comparison_figure(result, folder / "comparison.png")
         tables = result.record()

@@ -21,6 +21,7 @@ from rhotem.cli.options import (
     GpawCacheOption,
     KeepCellOption,
     MemoryOption,
+    MsdOption,
     OrderOption,
     OutOption,
     PhononsOption,
@@ -36,11 +37,12 @@ from rhotem.cli.options import (
     ZoneOption,
     is_density_file,
     memory_options,
+    motion_lines,
     ordering,
     parse_tilt,
     remarks,
     source_options,
-    vibration_temperature,
+    vibration,
 )
 from rhotem.cli.streamed import SchedulerOption
 
@@ -131,6 +133,7 @@ def image(
     keep_cell: KeepCellOption = False,
     phonons: PhononsOption = PHONONS,
     temperature: TemperatureOption = None,
+    msd: MsdOption = None,
     source: SourceOption = "",
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
@@ -186,11 +189,7 @@ def image(
     )
     recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
     run.check_recording(chosen, **recording)
-    motion: dict[str, Any] = {
-        "phonons": phonons,
-        "temperature": vibration_temperature(phonons, temperature),
-        "seed": seed,
-    }
+    motion: dict[str, Any] = {"phonons": phonons, "seed": seed, **vibration(phonons, temperature, msd)}
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     bounded = options | memory_options(source, memory, tell)
@@ -211,6 +210,8 @@ def image(
             primitive=not is_density_file(source),
         )
         _introduce(cut, tell)
+        for line in motion_lines(cut, motion):
+            tell(line)
         if streamed.is_image_streamed(cut, source, memory, scheduler):
             made = (source, options), (memory, scheduler)
             potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion)
@@ -308,6 +309,7 @@ def _write(
         labels=cut.cell.labels,
         source=field.source,
         phonons=potentials.phonons,
+        motion=potentials.motion.short,
         pixel=None if "recorded" in images.record else PIXEL,
     )
     record = {

@@ -32,6 +32,24 @@ def parse_tilt(text: str) -> tuple[float, float]:
     return x, y
 
 
+def parse_msd(text: str) -> dict[str, float]:
+    """⟨u²⟩ in Å² by element from ``Au=0.0082,O=0.006``; what they may be is for `rhotem.structure` to say.
+
+    Raises
+    ------
+    InputError
+        If it is not written so, or an element stands there twice.
+    """
+    pairs = [piece.split("=") for piece in text.replace(";", ",").split(",") if piece.strip()]
+    try:
+        found = {symbol.strip(): float(value) for symbol, value in pairs}
+        if not found or len(found) < len(pairs) or not all(s.isalpha() and s == s.capitalize() for s in found):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"--msd {text}: expected elements and their ⟨u²⟩ in Å², such as Au=0.0082,O=0.006") from None
+    return found
+
+
 #: Groups of options in `--help`.
 PANELS = ("Specimen", DENSITY, "Microscope", "Detectors and scan", "Computation", "Results")
 SPECIMEN, _, OPTICS, RECORDING, COMPUTING, RESULTS = PANELS
@@ -114,6 +132,16 @@ TemperatureOption = Annotated[
         metavar="K", help=f"Temperature of the atoms' vibration; without it {TEMPERATURE:g}.", rich_help_panel=SPECIMEN
     ),
 ]
+MsdOption = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_msd,
+        metavar="Au=0.0082",
+        help="⟨u²⟩ along one axis in Å² by element, at that temperature (B is 79 times as much); without it the "
+        "structure file's, else the literature's.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
 #: None: what a density file says, else neutral.
 DensityChargeOption = Annotated[
     float | None,
@@ -189,11 +217,25 @@ def ordering(order: bool) -> Literal["auto"] | None:
     return "auto" if order else None
 
 
-def vibration_temperature(phonons: int, temperature: float | None) -> float:
-    """The temperature to use in K; one given for atoms at rest is warned about."""
-    if temperature is not None and phonons == 0:
-        typer.echo("warning: --temperature has no effect with --phonons 0: the atoms are at rest", err=True)
-    return TEMPERATURE if temperature is None else temperature
+def vibration(phonons: int, temperature: float | None, msd: dict[str, float] | None) -> dict[str, Any]:
+    """``temperature`` (K) and ``msd`` for `rhotem.analysis.run.potential`; warns of those given for atoms at rest."""
+    for name, value in (("--temperature", temperature), ("--msd", msd)):
+        if value is not None and phonons == 0:
+            typer.echo(f"warning: {name} has no effect with --phonons 0: the atoms are at rest", err=True)
+    return {"temperature": TEMPERATURE if temperature is None else temperature, "msd": msd}
+
+
+def motion_lines(cut: "Specimen", motion: dict[str, Any]) -> list[str]:
+    """How far the atoms of a specimen move, for the console; refuses what `rhotem.analysis.run.potential` would.
+
+    ``motion``: its phonons, temperature and msd, before a density is calculated.
+    """
+    from rhotem.structure.debye_waller import thermal_motion
+
+    found = thermal_motion(cut.block.structure, motion["temperature"], msd=motion["msd"])
+    if motion["phonons"] == 0:
+        return []
+    return [f"⟨u²⟩: {found.words}", *(f"note: {remark}" for remark in found.remarks)]
 
 
 def remarks(cut: "Specimen") -> tuple[str, ...]:

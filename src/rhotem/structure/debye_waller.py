@@ -72,6 +72,7 @@ class ThermalMotion:
         return {
             "temperature_K": self.temperature,
             "displacements": self.words,
+            "displacement_sources": self.short,
             "mean_square_displacements_A2": self.elements,
             "anisotropic": self.values.ndim == 3,
             "displacement_remarks": list(self.remarks),
@@ -129,7 +130,9 @@ def thermal_motion(
     for symbol in dict.fromkeys(symbols[left].tolist()):
         own = left & (symbols == symbol)
         scalar[own] = sources.tabulated(symbol, float(structure.atoms.get_masses()[own][0]))
-    values = scalar if np.isnan(tensors).all() else np.where(np.isnan(tensors), scalar[:, None, None] * np.eye(3), tensors)
+    values = (
+        scalar if np.isnan(tensors).all() else np.where(np.isnan(tensors), scalar[:, None, None] * np.eye(3), tensors)
+    )
     motion = ThermalMotion(values, temperature, sources.words(), sources.short(), (*remarks, *sources.remarks()))
     elements = {s: float(motion.isotropic[symbols == s].mean()) for s in dict.fromkeys(symbols.tolist())}
     motion.elements.update(elements)
@@ -145,7 +148,9 @@ def _check_given(structure: Structure, given: Mapping[str, float]) -> list[str]:
         if not (np.isfinite(value) and 0 <= value <= LARGEST):
             raise InputError(f"⟨u²⟩ of {symbol} {value:g}: expected 0 to {LARGEST:g} Å²; B is 8π² = 79 times as much")
     return [
-        f"⟨u²⟩ of {s} {v:g} Å² is large; B is 8π² = 79 times as much, was that meant?" for s, v in given.items() if v > LARGE
+        f"⟨u²⟩ of {s} {v:g} Å² is large; B is 8π² = 79 times as much, was that meant?"
+        for s, v in given.items()
+        if v > LARGE
     ]
 
 

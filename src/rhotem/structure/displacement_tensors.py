@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import ase
 import numpy as np
 import numpy.typing as npt
 
@@ -14,9 +15,11 @@ Floats = npt.NDArray[np.float64]
 #: Mean ⟨u²⟩ in Å² that an atom of a crystal has; what is stated outside is a placeholder, a misprint or disorder.
 LEAST, MOST = 0.001, 0.1
 #: Round numbers in Å² that stand in files where nothing was measured, also as B = 0.5, 1, 2, 3 Å².
-ROUND = (0.005, 0.01, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1) + tuple(b / (8 * np.pi**2) for b in (0.5, 1, 2, 3))
+ROUND = (0.005, 0.01, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, *(b / (8 * np.pi**2) for b in (0.5, 1, 2, 3)))
 #: Relative difference within which numbers are the same, as files print them.
 SAME = 5e-3
+#: Name of the array that carries tensors with ASE's atoms while they are put together.
+ARRAY = "displacements_A2"
 REFUSED = "displacements of the structure's source not used"
 
 
@@ -36,6 +39,50 @@ def picked(displacements: Floats | None, index: npt.ArrayLike) -> Floats | None:
 def repeated_tensors(displacements: Floats | None, copies: int) -> Floats | None:
     """Those of a cell repeated so many times, one copy after another."""
     return None if displacements is None else np.tile(displacements, (copies, 1, 1))
+
+
+def of_grains(
+    displacements: Floats | None, turns: Floats, grain: npt.NDArray[np.int64], site: npt.NDArray[np.int64]
+) -> Floats | None:
+    """Those of sites of a crystal, turned with the grain that every atom belongs to; ``turns`` (G, 3, 3)."""
+    result = picked(displacements, site)
+    if result is not None:
+        for number, turn in enumerate(turns):
+            result[grain == number] = transformed(result[grain == number], turn)
+    return result
+
+
+def known_at(*structures: Structure) -> dict[str, float]:
+    """``info`` on the temperature of displacements that came from structures, if they agree; else empty."""
+    stated = {s.info.get("displacements_kelvin") for s in structures if s.displacements is not None}
+    kelvin = stated.pop() if len(stated) == 1 else None
+    return {} if kelvin is None else {"displacements_kelvin": kelvin}
+
+
+def attached(atoms: ase.Atoms, displacements: Floats | None) -> ase.Atoms:
+    """``atoms`` with the tensors as an array of theirs, which ASE carries through repeats, selections and sums."""
+    if displacements is not None:
+        atoms.set_array(ARRAY, np.array(displacements, dtype=float))
+    return atoms
+
+
+def detached(atoms: ase.Atoms) -> Floats | None:
+    """The array of `attached`, taken off."""
+    return atoms.arrays.pop(ARRAY, None)
+
+
+def deformed(atoms: ase.Atoms, gradient: npt.ArrayLike) -> None:
+    """Turn or strain an attached array by r' = F r, where the atoms themselves were."""
+    if ARRAY in atoms.arrays:
+        attached(atoms, transformed(atoms.arrays[ARRAY], gradient))
+
+
+def alike(*parts: ase.Atoms) -> None:
+    """Before atoms are added: those without an attached array get one that says nothing, if others have it."""
+    if any(ARRAY in atoms.arrays for atoms in parts):
+        for atoms in parts:
+            if ARRAY not in atoms.arrays:
+                attached(atoms, np.full((len(atoms), 3, 3), np.nan))
 
 
 def class_means(displacements: Floats | None, classes: npt.NDArray, keep: npt.NDArray) -> Floats | None:
