@@ -161,8 +161,9 @@ def _stated(structure: Structure, sources: "_Sources", taken: npt.NDArray[np.boo
     believed[taken] = np.nan
     if np.isnan(believed).all():
         return believed
-    stated = structure.info.get("displacements_kelvin")
-    kelvin = ROOM if stated is None else float(stated)
+    given = structure.info.get("displacements_kelvin")
+    stated = None if given is None or not float(given) > 0 else float(given)
+    kelvin = ROOM if stated is None else stated
     symbols, masses = np.array(structure.atoms.get_chemical_symbols()), structure.atoms.get_masses()
     tensors = at_another_temperature(believed, masses, kelvin, sources.temperature, sources.zero_point)
     lost = np.isnan(tensors[:, 0, 0]) & ~np.isnan(believed[:, 0, 0])
@@ -193,7 +194,7 @@ class _Sources:
 
     def say(self, origin: str, kind: str, symbol: str, value: float) -> None:
         """An element, its mean ⟨u²⟩ and the origin of it."""
-        self._said.setdefault(origin, []).append(f"{symbol} {value:.4f}")
+        self._said.setdefault(origin, []).append(f"{symbol} {value:.3g}")
         self._kinds[kind] = None
 
     def tabulated(self, symbol: str, mass: float) -> float:
@@ -207,9 +208,9 @@ class _Sources:
         found = at_temperature(mass, known.displacement, known.kelvin, self.temperature, self.zero_point)
         self.say(known.origin, "value of the element" if known.published else "Debye model", symbol, found)
         if not known.published:
-            self._modelled.append(f"⟨u²⟩ of {symbol} {found:.4f} Å²: {known.origin}; --msd {symbol}=... gives another")
+            self._modelled.append(f"⟨u²⟩ of {symbol} {found:.3g} Å²: {known.origin}; --msd {symbol}=... gives another")
         elif "±" in known.origin:
-            self._doubtful.append(f"{symbol} {found:.4f}")
+            self._doubtful.append(f"{symbol} {found:.3g}")
         return found
 
     def remarks(self) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 LEAST, MOST = 0.001, 0.1
 #: Round numbers in Å² that stand in files where nothing was measured, also as B = 0.5, 1, 2, 3 Å².
 ROUND = (0.005, 0.01, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, *(b / (8 * np.pi**2) for b in (0.5, 1, 2, 3)))
+#: How many times hotter than it was measured a crystal may be.
+FURTHEST = 5.0
 #: Relative difference within which numbers are the same, as files print them.
 SAME = 5e-3
 #: Name of the array that carries tensors with ASE's atoms while they are put together.
@@ -174,12 +176,16 @@ def at_another_temperature(
 ) -> Floats:
     """Tensors (N, 3, 3) known at one temperature (K), at another: every principal axis by the Debye model.
 
-    An atom whose tensor no solid of its mass has at ``known``, or whose mean at room temperature leaves 0.001–0.1 Å²,
-    becomes NaN: zero-point motion and errors of a refinement near 0 K cannot be continued.
+    NaN for an atom whose tensor no solid of its mass has at ``known``, or whose mean would exceed 0.1 Å² (in proportion
+    more above room temperature); for all of them beyond five times ``known``: from zero-point motion and the errors of
+    a refinement near 0 K nothing follows.
     """
-    if zero_point and wanted == known == ROOM:
+    if wanted == known:
         return tensors
     result = np.full(tensors.shape, np.nan)
+    if wanted > FURTHEST * known:
+        return result
+    most = MOST * max(1.0, wanted / ROOM)
     finite = np.flatnonzero(np.isfinite(tensors).all(axis=(1, 2)))
     rows = np.concatenate([np.round(tensors[finite].reshape(-1, 9), 9), np.asarray(masses)[finite, None]], axis=1)
     kinds, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
@@ -188,12 +194,10 @@ def at_another_temperature(
         mass = float(np.asarray(masses)[atom])
         values, axes = np.linalg.eigh(tensors[atom])
         try:
-            room = [at_temperature(mass, float(v), known, ROOM, zero_point) for v in values]
             there = [at_temperature(mass, float(v), known, wanted, zero_point) for v in values]
         except InputError:
             made[number] = np.nan
             continue
-        believed = LEAST <= float(np.mean(room)) <= MOST
-        made[number] = (axes * there) @ axes.T if believed else np.nan
+        made[number] = (axes * there) @ axes.T if np.mean(there) <= most else np.nan
     result[finite] = made[inverse.reshape(-1)]
     return result
