@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.io import read, write
 from typer.testing import CliRunner
 
 from rhotem.analysis import run
@@ -15,6 +16,7 @@ from rhotem.cli.options import parse_msd
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.source import get_source
 from rhotem.density.stream import streamed
+from rhotem.structure.frames import read_frames
 from rhotem.structure.model import Structure
 
 
@@ -45,8 +47,8 @@ def test_streamed_potentials_move_atoms_alike(tmp_path: Path):
     motion = {"phonons": 2, "temperature": 250.0, "seed": 3}
     memory = run.potential(cut, run.density(cut, "free-atoms"), **motion)
     disk = StreamedPotentials(cut, density, tmp_path, memory=None, **motion)
-    for held, read in zip(memory, disk, strict=True):
-        np.testing.assert_allclose(np.asarray(read.array), held.array, atol=2e-4 * np.abs(held.array).max())
+    for held, stored in zip(memory, disk, strict=True):
+        np.testing.assert_allclose(np.asarray(stored.array), held.array, atol=2e-4 * np.abs(held.array).max())
     assert disk.record()["displacements"] == memory.record()["displacements"]
 
 
@@ -101,3 +103,50 @@ def test_check_and_exports_use_the_same_values(gold: Path, tmp_path: Path):
     assert f"{8 * np.pi**2 * 0.01:.6f}" in (tmp_path / "Au.cfg").read_text()
     refused = CliRunner().invoke(app, ["potential", str(gold), "-o", str(tmp_path / "Au.zarr"), "--msd", "Au=0.01"])
     assert refused.exit_code == 2 and not (tmp_path / "Au.zarr").exists()
+
+
+def md(tmp_path: Path, count: int = 3) -> Path:
+    """Gold in a box, in steps that drift."""
+    rng = np.random.default_rng(0)
+    snapshots = []
+    for number in range(count):
+        atoms = bulk("Au", cubic=True).repeat((2, 2, 1))
+        atoms.positions += rng.normal(0.0, 0.08, (len(atoms), 3)) + 0.5 * number
+        atoms.wrap()
+        snapshots.append(atoms)
+    write(tmp_path / "md.xyz", snapshots, format="extxyz")
+    return tmp_path / "md.xyz"
+
+
+def test_every_frame_is_a_configuration(tmp_path: Path):
+    """Atoms of the block lie as in the frames, but for drift and rotation of the whole."""
+    snapshots = read(md(tmp_path), ":")
+    frames = read_frames(tmp_path / "md.xyz")
+    cut = run.specimen(frames.structure, (0, 0, 1), preset="pacbed", keep_cell=True)
+    potentials = run.potential(cut, run.density(cut, "free-atoms"), frames=frames)
+    assert len(potentials) == potentials.phonons == len(list(potentials)) == 3
+    order = np.argsort(cut.block.atom_index)
+    for moved, snapshot in zip(potentials.displacements(), snapshots, strict=True):
+        atoms = cut.block.structure.atoms.copy()
+        atoms.positions += moved
+        found = atoms[order].get_all_distances(mic=True)
+        np.testing.assert_allclose(found, snapshot.get_all_distances(mic=True), atol=1e-6)
+    assert potentials.record()["displacement_sources"] == "3 frames of md.xyz"
+    assert potentials.motion.isotropic.mean() == pytest.approx(np.mean(frames.displacements**2))
+
+
+@pytest.mark.slow
+def test_frames_on_the_command_line(tmp_path: Path):
+    path = md(tmp_path)
+    image = ["image", str(path), "--frames", str(path), "--detector", "BF=8", "--source", "free-atoms"]
+    result = CliRunner().invoke(app, [*image, "--out", str(tmp_path / "a")])
+    assert result.exit_code == 0, result.output
+    assert "3 frames of md.xyz" in result.output and "3 frozen-phonon configurations" in result.output
+    record = json.loads((tmp_path / "a" / "record.json").read_text())
+    assert record["phonons"]["configurations"] == 3
+    assert record["specimen"]["thickness_nm"] == pytest.approx(0.408, abs=1e-3)
+    result = CliRunner().invoke(app, [*image, "--phonons", "2", "--out", str(tmp_path / "b")])
+    assert "2 frozen-phonon configurations" in result.output
+    for more in (["--phonons", "4"], ["--msd", "Au=0.01"], ["--temperature", "100"], ["--phonons", "0"]):
+        result = CliRunner().invoke(app, [*image, *more, "--out", str(tmp_path / "c")])
+        assert result.exit_code == 2 and not (tmp_path / "c").exists(), result.output

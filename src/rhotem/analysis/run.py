@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.analysis.specimen import Specimen, direction, finest_sampling, oriented, specimen, structure
@@ -36,6 +37,7 @@ from rhotem.microscope.settings import (
 from rhotem.microscope.simulate import simulate
 from rhotem.potential.slab import CHARGE, find_vacuum, potential_step
 from rhotem.potential.slices import PotentialSlices, build_potential
+from rhotem.structure.frames import Frames
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
 
@@ -170,6 +172,7 @@ class Potentials:
         seed: int,
         memory: float | None,
         msd: Mapping[str, float] | None = None,
+        frames: Frames | None = None,
     ) -> None:
         from rhotem.structure.debye_waller import thermal_motion
 
@@ -177,7 +180,11 @@ class Potentials:
         self.field, self.phonons, self.temperature, self.seed = field, phonons, temperature, seed
         self._cut, self._memory = cut, memory
         self.progress: Progress = silent
-        self.motion = thermal_motion(cut.block.structure, temperature, msd=msd)
+        self._frames = frames.picked(phonons) if frames and phonons else None
+        if self._frames is not None:
+            self.motion = self._frames.motion(cut.block)
+        else:
+            self.motion = thermal_motion(cut.block.structure, temperature, msd=msd)
 
     def record(self) -> dict[str, Any]:
         """How the atoms move, JSON-ready."""
@@ -195,38 +202,44 @@ class Potentials:
     def __len__(self) -> int:
         return max(1, self.phonons)
 
-    def __iter__(self) -> Iterator[PotentialSlices]:
+    def displacements(self) -> Iterator[npt.NDArray[np.float64] | None]:
+        """Displacements (N, 3) in Å of the block's atoms in every configuration; one None for atoms at rest."""
         from rhotem.microscope.phonons import displacements
 
+        if self._frames is not None:
+            yield from (self._frames.of_block(self._cut.block, number) for number in range(self.phonons))
+        elif self.phonons:
+            yield from displacements(self.motion.values, self.phonons, np.random.default_rng(self.seed))
+        else:
+            yield None
+
+    def __iter__(self) -> Iterator[PotentialSlices]:
         cut, field = self._cut, self.field
         if not isinstance(field, DensityField):
             raise InputError("a density given plane by plane: take rhotem.analysis.streamed.StreamedPotentials")
         common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": oversampling(cut.preset)}
-        if not self.phonons:
-            yield build_potential(cut.block, cut.grid, field, **common)
-            return
-        for moved in displacements(self.motion.values, self.phonons, np.random.default_rng(self.seed)):
-            yield build_potential(
-                cut.block,
-                cut.grid,
-                field,
-                displacements=moved,
-                deformation_msd=self.motion.isotropic,
-                **common,
-            )
+        if self.phonons:
+            common["deformation_msd"] = self.motion.isotropic
+        for moved in self.displacements():
+            yield build_potential(cut.block, cut.grid, field, displacements=moved, **common)
 
 
 def potential(
     cut: Specimen,
     field: DensityField,
     *,
-    phonons: int = PHONONS,
+    phonons: int | None = None,
     temperature: float = TEMPERATURE,
     seed: int = 0,
     memory: float | None = None,
     msd: Mapping[str, float] | None = None,
+    frames: Frames | None = None,
 ) -> Potentials:
     """Potentials of the block, one for each frozen-phonon configuration; one at rest if ``phonons`` is 0.
+
+    ``phonons=None``: `PHONONS` configurations, or all of ``frames``. With ``frames``
+    (`rhotem.structure.frames.read_frames`) of the specimen's crystal each of them is a configuration, and the other
+    arguments of motion count for nothing. Without:
 
     Atoms move independently (Einstein model) with the mean square displacements of
     `rhotem.structure.debye_waller.thermal_motion` at ``temperature`` (K): those of ``msd`` (⟨u²⟩ in Å² by element), of
@@ -239,7 +252,8 @@ def potential(
     InputError
         If the number of configurations or the temperature is negative, or a given ⟨u²⟩ is none or of no atom.
     """
-    return Potentials(cut, field, phonons, temperature=temperature, seed=seed, memory=memory, msd=msd)
+    number = phonons if phonons is not None else PHONONS if frames is None else len(frames)
+    return Potentials(cut, field, number, temperature=temperature, seed=seed, memory=memory, msd=msd, frames=frames)
 
 
 def oversampling(preset: Preset) -> int:

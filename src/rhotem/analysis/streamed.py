@@ -10,10 +10,10 @@ import numpy as np
 from rhotem.analysis.run import Potentials, Specimen, oversampling
 from rhotem.core import PeriodicGrid
 from rhotem.density.stream import StreamedDensity
-from rhotem.microscope.phonons import displacements
 from rhotem.potential.slices import PotentialSlices
 from rhotem.potential.stream import potential_stream
 from rhotem.potential.stream_read import open_potential
+from rhotem.structure.frames import Frames
 
 
 class StreamedPotentials(Potentials):
@@ -31,7 +31,7 @@ class StreamedPotentials(Potentials):
         atoms, as in memory.
     scheduler : str or None
         Address of a Dask scheduler whose workers make the slices; None: here.
-    temperature, seed, memory, msd
+    temperature, seed, memory, msd, frames
         As `rhotem.analysis.run.potential`; ``memory`` is what making slices may use here, or in every worker.
     """
 
@@ -47,8 +47,10 @@ class StreamedPotentials(Potentials):
         memory: float | None,
         scheduler: str | None = None,
         msd: Mapping[str, float] | None = None,
+        frames: Frames | None = None,
     ) -> None:
-        super().__init__(cut, density, phonons, temperature=temperature, seed=seed, memory=memory, msd=msd)
+        common: dict[str, Any] = {"temperature": temperature, "seed": seed, "msd": msd, "frames": frames}
+        super().__init__(cut, density, phonons, memory=memory, **common)
         self._density, self._folder, self._scheduler = density, folder, scheduler
 
     on_disk = True
@@ -70,9 +72,7 @@ class StreamedPotentials(Potentials):
             scheduler=self._scheduler,
             progress=self.progress,
         ) as write:
-            rng = np.random.default_rng(self.seed)
-            moves = displacements(self.motion.values, self.phonons, rng) if self.phonons else [None]
-            for number, moved in enumerate(moves):
+            for number, moved in enumerate(self.displacements()):
                 path = write(self._folder / f"potential-{number}.zarr", moved)
                 yield open_potential(path)
                 shutil.rmtree(path)

@@ -43,8 +43,8 @@ class ThermalMotion:
     ----------
     values : (N,) or (N, 3, 3) array
         ⟨u²⟩ along any axis in Å² where all atoms move alike in all directions, else tensors ⟨u_i u_j⟩, Cartesian.
-    temperature : float
-        K.
+    temperature : float or None
+        K; None where that of a trajectory is not known.
     words : str
         Where the values come from, element by element.
     short : str
@@ -56,7 +56,7 @@ class ThermalMotion:
     """
 
     values: Floats
-    temperature: float
+    temperature: float | None
     words: str
     short: str
     remarks: tuple[str, ...] = ()
