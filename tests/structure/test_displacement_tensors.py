@@ -15,6 +15,7 @@ from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.phases import phase
 from rhotem.structure.polycrystal import cut_grains
+from rhotem.structure.write import write_structure
 
 #: U_ij of a monoclinic crystal in the basis of a CIF, Å².
 ALPHA = np.array([[0.012, 0.001, 0.004], [0.001, 0.008, -0.002], [0.004, -0.002, 0.020]])
@@ -52,6 +53,24 @@ def test_cartesian_tensors_are_those_of_the_cif():
     scale = np.diag([cell.reciprocal().a, cell.reciprocal().b, cell.reciprocal().c])
     turned = np.array(cell.orth.mat.tolist()) @ scale @ cif @ scale @ np.array(cell.orth.mat.tolist()).T
     np.testing.assert_allclose(np.linalg.eigvalsh(structure.displacements), np.linalg.eigvalsh(turned), atol=1e-12)
+
+
+def test_a_written_cif_holds_them(tmp_path):
+    """Read by gemmi: U_ij in the CIF's basis, the mean, nothing for an atom without, the temperature."""
+    gemmi = pytest.importorskip("gemmi")
+    structure, cif = monoclinic()
+    tensors = np.concatenate([structure.displacements, np.full((1, 3, 3), np.nan)])
+    atoms = structure.atoms + Atoms("O", positions=[[1.0, 3.0, 4.0]])
+    write_structure(Structure(atoms, displacements=tensors, info=dict(structure.info)), tmp_path / "a.cif")
+    block = gemmi.cif.read(str(tmp_path / "a.cif")).sole_block()
+    read = gemmi.make_small_structure_from_block(block)
+    assert [site.label for site in read.sites] == ["Ti1", "O1", "O2"]
+    for site, u in zip(read.sites, cif, strict=False):
+        found = [site.aniso.u11, site.aniso.u22, site.aniso.u33, site.aniso.u12, site.aniso.u13, site.aniso.u23]
+        np.testing.assert_allclose(found, [u[0, 0], u[1, 1], u[2, 2], u[0, 1], u[0, 2], u[1, 2]], atol=1e-6)
+    assert not read.sites[2].aniso.nonzero()
+    assert read.sites[0].u_iso == pytest.approx(np.trace(structure.displacements[0]) / 3, abs=1e-6)
+    assert block.find_value("_diffrn_ambient_temperature") == "300"
 
 
 @pytest.mark.parametrize("zone", [(0, 0, 1), (1, 0, 0), (1, 1, 0), (1, 2, 3)])
