@@ -104,6 +104,14 @@ def test_a_soft_metal_says_nothing_of_its_ions():
     assert any("± 40 %" in remark for remark in alloy.remarks)
 
 
+def test_a_rare_earth_oxide_is_harder_than_the_metal():
+    """Yb metal has a Debye temperature of 120 K, ⟨u²⟩ = 0.018 Å²; cations of its oxide move by about 0.004 Å²."""
+    oxide = Structure(Atoms("YbO", cell=np.eye(3) * 4.9, scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]]))
+    motion = thermal_motion(oxide)
+    assert motion.elements["Yb"] == pytest.approx(0.005, rel=0.3)
+    assert any("too soft to stand for a compound" in remark for remark in motion.remarks)
+
+
 def test_diamond_is_no_graphite_and_molybdenum_no_sulphide():
     assert 8 * np.pi**2 * thermal_motion(Structure(bulk("C"))).values[0] == pytest.approx(0.14, rel=0.1)
     assert classify(Structure(bulk("Mo"))) == ""

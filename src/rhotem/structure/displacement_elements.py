@@ -43,8 +43,9 @@ COMPOUNDS = {
     **{"As": (0.0072, f"GaAs, {_BLENDE}"), "Cd": (0.0215, f"CdTe, {_BLENDE}"), "In": (0.0150, f"InSb, {_BLENDE}")},
     **{"Sb": (0.0123, f"InSb, {_BLENDE}"), "Te": (0.0122, f"ZnTe, {_BLENDE}")},
 }
-#: Above this (Å²) the crystal of an element says nothing of its compounds: it is soft for want of an anion.
-SOFT = 0.02
+#: Above this (Å²) the crystal of an element says nothing of its compounds: it is soft for want of an anion. Y, Sn, Tb
+#: and Yb, for instance, move by 0.011 to 0.018 Å² as metals, by about 0.005 Å² in their oxides.
+SOFT = 0.01
 #: The model where nothing is published: Debye temperature in K of an atom of 16 u bound as oxygen is in oxides; others
 #: are bound as firmly, so that Θ ∝ 1/√M.
 MODEL, MODEL_MASS = 700.0, 16.0
@@ -66,9 +67,9 @@ class ElementValue(NamedTuple):
 def element_value(symbol: str, mass: float, elements: Collection[str]) -> ElementValue:
     """What is known of an element's motion, in a crystal that consists of ``elements``.
 
-    Crystals of the element stand for it and its alloys. In a compound that is no better than ± 40 %, and what is said
-    of soft, molecular or much harder crystals would be worse: there a simple compound's value is taken. Elements of
-    which nothing is published get a Debye model, no better than a factor of two.
+    Crystals of the element stand for it and its alloys. In a compound that is no better than ± 40 %, and for soft,
+    molecular or much harder crystals worse: there a simple compound's value is taken. Elements of which nothing is
+    published that would do get a Debye model, no better than a factor of two.
     """
     alone, metallic = len(set(elements)) == 1, not set(elements) & _NONMETALS
     crystal = _crystal(symbol, mass)
@@ -79,7 +80,8 @@ def element_value(symbol: str, mass: float, elements: Collection[str]) -> Elemen
     if crystal and (alone or metallic or crystal.displacement < SOFT):
         return crystal._replace(origin=crystal.origin + doubt)
     theta = MODEL * float(np.sqrt(MODEL_MASS / mass))
-    origin = f"no published value, Debye model of its mass with {theta:.0f} K, no better than a factor of two"
+    why = "its own crystal is too soft to stand for a compound" if crystal else "no published value"
+    origin = f"{why}, Debye model of its mass with {theta:.0f} K, no better than a factor of two"
     return ElementValue(debye_displacement(mass, theta, ROOM), ROOM, origin, False)
 
 
