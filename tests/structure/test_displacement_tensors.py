@@ -236,6 +236,11 @@ def test_single_atoms_are_refused_alone():
     assert not motion.remarks and motion.short == "structure file + table of oxide"
 
 
+def test_b_written_as_u_is_recognised():
+    motion = thermal_motion(isotropic("TiO2", [0.38, 0.56, 0.50]))
+    assert motion.short == "table of oxide" and any("B by their size" in remark for remark in motion.remarks)
+
+
 def test_a_wrong_shape_is_refused():
     with pytest.raises(InputError, match="shape"):
         thermal_motion(Structure(bulk("Au"), displacements=np.ones((1, 6))))

@@ -138,7 +138,8 @@ def judged(structure: Structure) -> tuple[Floats, tuple[str, ...]]:
         new = bad & np.isfinite(tensors).all(axis=(1, 2))
         if new.any():
             listed = ", ".join(_counted(symbol, new, symbols, mean) for symbol in dict.fromkeys(symbols[new].tolist()))
-            remarks.append(f"{REFUSED} for {listed}: {why}")
+            as_b = (mean[new] / (8.0 * np.pi**2) >= LEAST).all()
+            remarks.append(f"{REFUSED} for {listed}: {why}{', B by their size' if as_b else ''}")
         tensors[new] = np.nan
     return tensors, tuple(remarks)
 
