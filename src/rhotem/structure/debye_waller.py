@@ -126,13 +126,13 @@ def thermal_motion(
         scalar[symbols == symbol] = value
         sources.say("given", "given", symbol, value)
     tensors = _stated(structure, sources, np.isfinite(scalar), remarks)
-    left = np.isnan(scalar) & np.isnan(tensors[:, 0, 0])
+    left = np.isnan(scalar) if tensors is None else np.isnan(scalar) & np.isnan(tensors[:, 0, 0])
     for symbol in dict.fromkeys(symbols[left].tolist()):
         own = left & (symbols == symbol)
         scalar[own] = sources.tabulated(symbol, float(structure.atoms.get_masses()[own][0]))
-    values = (
-        scalar if np.isnan(tensors).all() else np.where(np.isnan(tensors), scalar[:, None, None] * np.eye(3), tensors)
-    )
+    values = scalar
+    if tensors is not None:
+        values = np.where(np.isnan(tensors), scalar[:, None, None] * np.eye(3), tensors)
     motion = ThermalMotion(values, temperature, sources.words(), sources.short(), (*remarks, *sources.remarks()))
     elements = {s: float(motion.isotropic[symbols == s].mean()) for s in dict.fromkeys(symbols.tolist())}
     motion.elements.update(elements)
@@ -154,13 +154,20 @@ def _check_given(structure: Structure, given: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _stated(structure: Structure, sources: "_Sources", taken: npt.NDArray[np.bool_], remarks: list[str]) -> Floats:
-    """Tensors that the structure's source states, at the temperature of ``sources``, NaN where they are of no use."""
+def _stated(
+    structure: Structure, sources: "_Sources", taken: npt.NDArray[np.bool_], remarks: list[str]
+) -> Floats | None:
+    """Tensors that the structure's source states, at the temperature of ``sources``, NaN where they are of no use.
+
+    None if there are none at all.
+    """
     believed, refused = judged(structure)
     remarks.extend(refused)
+    if believed is None:
+        return None
     believed[taken] = np.nan
     if np.isnan(believed).all():
-        return believed
+        return None
     given = structure.info.get("displacements_kelvin")
     stated = None if given is None or not float(given) > 0 else float(given)
     kelvin = ROOM if stated is None else stated
@@ -177,7 +184,7 @@ def _stated(structure: Structure, sources: "_Sources", taken: npt.NDArray[np.boo
     for symbol in dict.fromkeys(symbols[used].tolist()):
         own = tensors[used & (symbols == symbol)]
         sources.say(origin, "structure file", symbol, float(np.trace(own, axis1=1, axis2=2).mean() / 3.0))
-    return tensors
+    return tensors if used.any() else None
 
 
 class _Sources:

@@ -19,7 +19,7 @@ ROUND = (0.005, 0.01, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, *(b / (8 *
 #: How many times hotter than it was measured a crystal may be.
 FURTHEST = 5.0
 #: Relative difference within which numbers are the same, as files print them.
-SAME = 5e-3
+SAME = 1e-3
 #: Name of the array that carries tensors with ASE's atoms while they are put together.
 ARRAY = "displacements_A2"
 REFUSED = "displacements of the structure's source not used"
@@ -99,8 +99,10 @@ def class_means(displacements: Floats | None, classes: npt.NDArray, keep: npt.ND
     return np.array(means)
 
 
-def judged(structure: Structure) -> tuple[Floats, tuple[str, ...]]:
+def judged(structure: Structure) -> tuple[Floats | None, tuple[str, ...]]:
     """The tensors (N, 3, 3) that the structure's source states and that can be believed, NaN elsewhere, and remarks.
+
+    None if there are none at all.
 
     Refused are all of them where they are a placeholder: equal on all sites though there are several elements, or, in
     a crystal of one element, equal and a round number (`ROUND`; one site with 0.0064 Å² is a measurement). Refused are
@@ -113,7 +115,7 @@ def judged(structure: Structure) -> tuple[Floats, tuple[str, ...]]:
     """
     count = len(structure)
     if structure.displacements is None:
-        return np.full((count, 3, 3), np.nan), ()
+        return None, ()
     tensors = np.array(structure.displacements, dtype=float)
     if tensors.shape != (count, 3, 3):
         raise InputError(f"displacements of the structure: shape {tensors.shape}, expected ({count}, 3, 3)")
@@ -121,14 +123,13 @@ def judged(structure: Structure) -> tuple[Floats, tuple[str, ...]]:
     stated = np.isfinite(tensors).all(axis=(1, 2))
     tensors[~stated] = np.nan
     if not stated.any():
-        return tensors, ()
+        return None, ()
     principal = np.full((count, 3), np.nan)
     principal[stated] = np.linalg.eigvalsh(tensors[stated])
     symbols = np.array(structure.atoms.get_chemical_symbols())
     placeholder = _placeholder(principal[stated], symbols[stated])
     if placeholder:
-        tensors[:] = np.nan
-        return tensors, (f"{REFUSED}: {placeholder}",)
+        return None, (f"{REFUSED}: {placeholder}",)
     mean = principal.mean(axis=1)
     remarks = []
     for bad, why in (

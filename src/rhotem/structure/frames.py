@@ -106,12 +106,10 @@ class Frames:
 
 def _order(block: "ImagingCell", own: int) -> npt.NDArray[np.int64]:
     """For every atom of a block its row in copies of the trajectory's atoms, one copy after another."""
-    index = np.asarray(block.atom_index)
-    seen = np.zeros(own, dtype=np.int64)
-    rows = np.empty(len(index), dtype=np.int64)
-    for i, atom in enumerate(index):
-        rows[i] = seen[atom] * own + atom
-        seen[atom] += 1
+    order = np.argsort(block.atom_index, kind="stable")
+    rows = np.empty(len(order), dtype=np.int64)
+    # sorted by atom, all copies of each in the order they come
+    rows[order] = np.tile(np.arange(len(order) // own) * own, own) + np.asarray(block.atom_index)[order]
     return rows
 
 
