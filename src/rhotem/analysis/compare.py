@@ -1,16 +1,17 @@
 """What bonding changes: structure factors, images and column contrast from several densities, all else the same."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rhotem.analysis import PHONONS, TEMPERATURE, run
+from rhotem.analysis import TEMPERATURE, run
 from rhotem.analysis.columns import Column, Contrast, columns, contrast
 from rhotem.analysis.factors import FactorTable, factor_table
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.field import DensityField
 from rhotem.microscope.images import ImageSet
+from rhotem.structure.frames import Frames
 
 #: Images without a meaningful mean; their contrast is the excess over it in the image's unit.
 ABSOLUTE = ("iDPC", "iCoM", "dDPC")
@@ -70,10 +71,12 @@ def compare(
     sources: Sequence[str],
     *,
     g_max: float = 1.0,
-    phonons: int = PHONONS,
+    phonons: int | None = None,
     temperature: float = TEMPERATURE,
     seed: int = 0,
     memory: float | None = None,
+    msd: Mapping[str, float] | None = None,
+    frames: Frames | None = None,
     source_options: dict[str, dict[str, Any]] | None = None,
     progress: Progress = silent,
     **options: Any,
@@ -87,7 +90,7 @@ def compare(
         Registered names or density files, at least two; the first is the reference.
     g_max : float
         Structure factors up to this |g| in 1/Å.
-    phonons, temperature, seed, memory
+    phonons, temperature, seed, memory, msd, frames
         As `run.potential`; the simulation stays below ``memory`` bytes, too.
     source_options : dict, optional
         Options of the density sources by name, e.g. ``{"gpaw": {"cache": "densities"}}``.
@@ -108,7 +111,8 @@ def compare(
         def named(stage: str, done: int, total: int, source: str = source) -> None:
             progress(f"{Path(source).name}: {stage}", done, total)
 
-        potentials = run.potential(cut, field, phonons=phonons, temperature=temperature, seed=seed, memory=memory)
+        moving: dict[str, Any] = {"phonons": phonons, "temperature": temperature, "seed": seed, "msd": msd}
+        potentials = run.potential(cut, field, memory=memory, frames=frames, **moving)
         motion = potentials.record()
         images[source] = run.image(cut, potentials, seed=seed, memory=memory, progress=named, **options)
     factors = {s: factor_table(f, g_max) for s, f in fields.items() if f.source != "free atoms"}

@@ -33,9 +33,11 @@ def comparison_figure(result: Comparison, path: str | Path) -> None:
     _draw_factors(figure.add_subplot(grid[rows - 1, :]), result)
     labels = result.specimen.cell.labels
     microscope = result.specimen.preset.microscope
+    motion = result.motion.get("displacement_sources")
     figure.suptitle(
         f"{result.specimen.crystal.formula} along {labels['zone']}, "
-        f"{result.specimen.thickness:.1f} nm, {microscope.energy / 1e3:.0f} kV, {microscope.convergence:g} mrad",
+        f"{result.specimen.thickness:.1f} nm, {microscope.energy / 1e3:.0f} kV, {microscope.convergence:g} mrad"
+        + (f"\n⟨u²⟩: {motion}" if motion else ""),
         fontsize=11,
     )
     figure.savefig(path)

@@ -9,11 +9,12 @@ Five calls with the names of the command line do what `rhotem image` does::
     images  = image(cut, v)
 """
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.analysis.specimen import Specimen, direction, oriented, specimen, structure
@@ -36,6 +37,7 @@ from rhotem.microscope.settings import (
 from rhotem.microscope.simulate import simulate
 from rhotem.potential.slab import CHARGE, find_vacuum, potential_step
 from rhotem.potential.slices import PotentialSlices, build_potential
+from rhotem.structure.frames import Frames
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
 
@@ -151,7 +153,7 @@ class Potentials:
     """Potentials of a specimen's block, one for each frozen-phonon configuration, built one at a time as asked for.
 
     Going through them again builds the same ones again. ``len`` is their number, ``phonons`` that of configurations: 0
-    for atoms at rest. ``progress`` is told of stages on the way to one.
+    for atoms at rest. ``motion`` says how far atoms move and why, ``progress`` is told of stages on the way to one.
     """
 
     #: Whether slices are read from there when they are needed.
@@ -166,18 +168,24 @@ class Potentials:
         temperature: float,
         seed: int,
         memory: float | None,
+        msd: Mapping[str, float] | None = None,
+        frames: Frames | None = None,
     ) -> None:
-        from rhotem.structure.debye_waller import mean_square_displacements
+        from rhotem.structure.debye_waller import thermal_motion
 
         check_phonons(phonons)
         self.field, self.phonons, self.temperature, self.seed = field, phonons, temperature, seed
         self._cut, self._memory = cut, memory
         self.progress: Progress = silent
-        self._msd, self._words = mean_square_displacements(cut.block.structure, temperature)
+        self._frames = frames.picked(phonons) if frames and phonons else None
+        if self._frames is not None:
+            self.motion = self._frames.motion(cut.block)
+        else:
+            self.motion = thermal_motion(cut.block.structure, temperature, msd=msd)
 
     def record(self) -> dict[str, Any]:
         """How the atoms move, JSON-ready."""
-        moving = {"temperature_K": self.temperature, "seed": self.seed, "displacements": self._words}
+        moving = {"seed": self.seed, **self.motion.record()}
         return {"configurations": self.phonons, **(moving if self.phonons else {"displacements": "at rest"})}
 
     @property
@@ -191,49 +199,58 @@ class Potentials:
     def __len__(self) -> int:
         return max(1, self.phonons)
 
-    def __iter__(self) -> Iterator[PotentialSlices]:
+    def displacements(self) -> Iterator[npt.NDArray[np.float64] | None]:
+        """Displacements (N, 3) in Å of the block's atoms in every configuration; one None for atoms at rest."""
         from rhotem.microscope.phonons import displacements
 
+        if self._frames is not None:
+            yield from (self._frames.of_block(self._cut.block, number) for number in range(self.phonons))
+        elif self.phonons:
+            yield from displacements(self.motion.values, self.phonons, np.random.default_rng(self.seed))
+        else:
+            yield None
+
+    def __iter__(self) -> Iterator[PotentialSlices]:
         cut, field = self._cut, self.field
         if not isinstance(field, DensityField):
             raise InputError("a density given plane by plane: take rhotem.analysis.streamed.StreamedPotentials")
         common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": cut.oversampling}
-        if not self.phonons:
-            yield build_potential(cut.block, cut.grid, field, **common)
-            return
-        for moved in displacements(self._msd, self.phonons, np.random.default_rng(self.seed)):
-            yield build_potential(
-                cut.block,
-                cut.grid,
-                field,
-                displacements=moved,
-                deformation_msd=self._msd,
-                **common,
-            )
+        if self.phonons:
+            common["deformation_msd"] = self.motion.isotropic
+        for moved in self.displacements():
+            yield build_potential(cut.block, cut.grid, field, displacements=moved, **common)
 
 
 def potential(
     cut: Specimen,
     field: DensityField,
     *,
-    phonons: int = PHONONS,
+    phonons: int | None = None,
     temperature: float = TEMPERATURE,
     seed: int = 0,
     memory: float | None = None,
+    msd: Mapping[str, float] | None = None,
+    frames: Frames | None = None,
 ) -> Potentials:
     """Potentials of the block, one for each frozen-phonon configuration; one at rest if ``phonons`` is 0.
 
+    ``phonons=None``: `PHONONS` configurations, or all of ``frames``. With ``frames``
+    (`rhotem.structure.frames.read_frames`) of the specimen's crystal each of them is a configuration, and the other
+    arguments of motion count for nothing. Without:
+
     Atoms move independently (Einstein model) with the mean square displacements of
-    `rhotem.structure.debye_waller` at ``temperature`` (K); the deformation density is smeared by their mean over the
-    atoms. The same ``seed`` gives the same displacements whatever the density, so sources are compared without thermal
-    noise. ``memory`` is what building one may use, in bytes.
+    `rhotem.structure.debye_waller.thermal_motion` at ``temperature`` (K): those of ``msd`` (⟨u²⟩ in Å² by element), of
+    the structure's source, or of the literature; tensors where the source states them. The deformation density is
+    smeared by their mean over directions and atoms. The same ``seed`` gives the same displacements whatever the
+    density, so sources are compared without thermal noise. ``memory`` is what building one may use, in bytes.
 
     Raises
     ------
     InputError
-        If the number of configurations or the temperature is negative.
+        If the number of configurations or the temperature is negative, or a given ⟨u²⟩ is none or of no atom.
     """
-    return Potentials(cut, field, phonons, temperature=temperature, seed=seed, memory=memory)
+    number = phonons if phonons is not None else PHONONS if frames is None else len(frames)
+    return Potentials(cut, field, number, temperature=temperature, seed=seed, memory=memory, msd=msd, frames=frames)
 
 
 def check_phonons(phonons: int) -> None:

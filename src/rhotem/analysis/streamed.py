@@ -1,7 +1,7 @@
 """Potentials of a specimen that are written to disk and read by the multislice, for cells larger than memory."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 from rhotem.analysis.run import Potentials, Specimen
 from rhotem.core import PeriodicGrid
 from rhotem.density.stream import StreamedDensity
-from rhotem.microscope.phonons import displacements
 from rhotem.potential.slices import PotentialSlices
 from rhotem.potential.stream import potential_stream
 from rhotem.potential.stream_read import open_potential
+from rhotem.structure.frames import Frames
 
 
 class StreamedPotentials(Potentials):
@@ -31,7 +31,7 @@ class StreamedPotentials(Potentials):
         atoms, as in memory.
     scheduler : str or None
         Address of a Dask scheduler whose workers make the slices; None: here.
-    temperature, seed, memory
+    temperature, seed, memory, msd, frames
         As `rhotem.analysis.run.potential`; ``memory`` is what making slices may use here, or in every worker.
     """
 
@@ -46,8 +46,11 @@ class StreamedPotentials(Potentials):
         seed: int,
         memory: float | None,
         scheduler: str | None = None,
+        msd: Mapping[str, float] | None = None,
+        frames: Frames | None = None,
     ) -> None:
-        super().__init__(cut, density, phonons, temperature=temperature, seed=seed, memory=memory)
+        common: dict[str, Any] = {"temperature": temperature, "seed": seed, "msd": msd, "frames": frames}
+        super().__init__(cut, density, phonons, memory=memory, **common)
         self._density, self._folder, self._scheduler = density, folder, scheduler
 
     on_disk = True
@@ -63,14 +66,13 @@ class StreamedPotentials(Potentials):
             self._density,
             PeriodicGrid(cut.grid.cell, (finer * n_x, finer * n_y, slices)),
             self._folder / "potential",
-            deformation_msd=float(np.mean(self._msd)) if self.phonons else 0.0,
+            deformation_msd=float(np.mean(self.motion.isotropic)) if self.phonons else 0.0,
             oversampling=finer,
             memory_limit=self._memory,
             scheduler=self._scheduler,
             progress=self.progress,
         ) as write:
-            moves = displacements(self._msd, self.phonons, np.random.default_rng(self.seed)) if self.phonons else [None]
-            for number, moved in enumerate(moves):
+            for number, moved in enumerate(self.displacements()):
                 path = write(self._folder / f"potential-{number}.zarr", moved)
                 yield open_potential(path)
                 shutil.rmtree(path)

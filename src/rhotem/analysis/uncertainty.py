@@ -1,6 +1,6 @@
 """Error bars of images: every member of an ensemble of densities through the potential and the microscope."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +16,7 @@ from rhotem.density.field import DensityField
 from rhotem.density.source import get_source
 from rhotem.density.stream import streamed
 from rhotem.microscope.images import ImageSet
+from rhotem.structure.frames import Frames
 from rhotem.structure.model import Structure
 
 #: Frozen-phonon configurations of every member: the spread between members hardly depends on them, as all members see
@@ -101,6 +102,8 @@ def image_uncertainty(
     temperature: float,
     seed: int = 0,
     memory: float | None = None,
+    msd: Mapping[str, float] | None = None,
+    frames: Frames | None = None,
     scratch: Path | None = None,
     scheduler: str | None = None,
     progress: Progress = silent,
@@ -129,6 +132,7 @@ def image_uncertainty(
     shown: list[ImageSet] = []
     for field in source.members(crystal, grid):
         motion: dict[str, Any] = {"phonons": configurations, "temperature": temperature, "seed": seed}
+        motion |= {"msd": msd, "frames": frames}
         if scratch is None:
             potentials = run.potential(still, field, memory=memory, **motion)
         else:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rhotem.analysis import PHONONS
 from rhotem.cli.common import DENSITY, ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
 from rhotem.cli.options import (
     COMPUTING,
@@ -15,9 +15,11 @@ from rhotem.cli.options import (
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
+    FramesOption,
     GpawCacheOption,
     KeepCellOption,
     MemoryOption,
+    MsdOption,
     OrderOption,
     OutOption,
     PhononsOption,
@@ -31,10 +33,12 @@ from rhotem.cli.options import (
     ZoneOption,
     is_density_file,
     memory_options,
+    motion_lines,
+    moving_structure,
     ordering,
     remarks,
     source_options,
-    vibration_temperature,
+    vibration,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +71,10 @@ def compare(
     order: OrderOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
-    phonons: PhononsOption = PHONONS,
+    phonons: PhononsOption = None,
     temperature: TemperatureOption = None,
+    msd: MsdOption = None,
+    frames: FramesOption = None,
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
     file_kind: FileKindOption = None,
@@ -88,14 +94,16 @@ def compare(
     from rhotem.analysis.figure import comparison_figure
     from rhotem.microscope.outputs import write_images
 
-    run.check_phonons(phonons)
+    run.check_phonons(phonons or 0)
     sources = ["free-atoms", *dict.fromkeys(s for s in source if s != "free-atoms")]
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = density_options(sources, described, charge=charge, gpaw_cache=gpaw_cache)
     for name in sources:
         options[name] |= memory_options(name, memory, None if quiet else typer.echo)
-    kelvin = vibration_temperature(phonons, temperature)
-    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
+    motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
+    load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order))
+    crystal, snapshots = moving_structure(structure, frames, phonons, load, charge or 0.0)
+    motion |= snapshots
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
         cut = run.specimen(
@@ -104,26 +112,25 @@ def compare(
             basis=zone_basis,
             plane=is_plane,
             thickness=thickness,
-            keep_cell=keep_cell,
+            keep_cell=keep_cell or frames is not None,
             preset=preset,
             primitive=not any(is_density_file(s) for s in sources),
             at_rest=phonons == 0,
         )
         if not quiet:
-            typer.echo("\n".join([str(cut), *(f"note: {note}" for note in remarks(cut))]))
+            notes = [f"note: {note}" for note in remarks(cut)]
+            typer.echo("\n".join([str(cut), *notes, *motion_lines(cut, motion)]))
         with ProgressBar(quiet) as progress:
             result = compare_sources(
                 cut,
                 sources,
                 g_max=g_max,
-                phonons=phonons,
-                temperature=kelvin,
-                seed=seed,
                 source_options=options,
                 algorithm=algorithm,
                 memory=memory,
                 progress=progress,
                 announce=_first_only(quiet),
+                **motion,
             )
         for field in result.fields.values():
             for warning in field.record.get("warnings", ()):
@@ -134,7 +141,8 @@ def compare(
                 folder / place,
                 labels=cut.cell.labels,
                 source=result.fields[name].source,
-                phonons=phonons,
+                phonons=motion["phonons"],
+                motion=result.motion.get("displacement_sources", ""),
             )
         comparison_figure(result, folder / "comparison.png")
         tables = result.record()

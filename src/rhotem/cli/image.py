@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rhotem.analysis import PHONONS
 from rhotem.cli import streamed
 from rhotem.cli.common import ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
 from rhotem.cli.options import (
@@ -18,9 +18,11 @@ from rhotem.cli.options import (
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
+    FramesOption,
     GpawCacheOption,
     KeepCellOption,
     MemoryOption,
+    MsdOption,
     OrderOption,
     OutOption,
     PhononsOption,
@@ -36,11 +38,13 @@ from rhotem.cli.options import (
     ZoneOption,
     is_density_file,
     memory_options,
+    motion_lines,
+    moving_structure,
     ordering,
     parse_tilt,
     remarks,
     source_options,
-    vibration_temperature,
+    vibration,
 )
 from rhotem.cli.streamed import SchedulerOption
 
@@ -129,8 +133,10 @@ def image(
     order: OrderOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
-    phonons: PhononsOption = PHONONS,
+    phonons: PhononsOption = None,
     temperature: TemperatureOption = None,
+    msd: MsdOption = None,
+    frames: FramesOption = None,
     source: SourceOption = "",
     charge: DensityChargeOption = None,
     valence: ValenceOption = None,
@@ -186,16 +192,14 @@ def image(
     )
     recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
     run.check_recording(chosen, **recording)
-    motion: dict[str, Any] = {
-        "phonons": phonons,
-        "temperature": vibration_temperature(phonons, temperature),
-        "seed": seed,
-    }
+    motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     bounded = options | memory_options(source, memory, tell)
     bars = ensemble(source, **bounded) if uncertainty else None
-    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
+    load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order))
+    crystal, snapshots = moving_structure(structure, frames, phonons, load, charge or 0.0)
+    motion |= snapshots
     indices, is_plane = run.direction(crystal, zone, plane)
     with output_folder(out) as folder:
         cut = run.specimen(
@@ -204,7 +208,7 @@ def image(
             basis=zone_basis,
             plane=is_plane,
             thickness=thickness,
-            keep_cell=keep_cell,
+            keep_cell=keep_cell or frames is not None,
             preset=chosen,
             sampling=sampling,
             slice_thickness=slice_thickness,
@@ -212,6 +216,8 @@ def image(
             at_rest=phonons == 0,
         )
         _introduce(cut, tell)
+        for line in motion_lines(cut, motion):
+            tell(line)
         if streamed.is_image_streamed(cut, source, memory, scheduler):
             made = (source, options), (memory, scheduler)
             potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion)
@@ -309,6 +315,7 @@ def _write(
         labels=cut.cell.labels,
         source=field.source,
         phonons=potentials.phonons,
+        motion=potentials.motion.short,
         pixel=None if "recorded" in images.record else PIXEL,
     )
     record = {

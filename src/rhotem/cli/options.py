@@ -1,18 +1,20 @@
 """Options of the commands that simulate, each defined once and in its group of `--help`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rhotem.analysis import TEMPERATURE
+from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.cli.common import DENSITY, parse_indices, parse_memory
 from rhotem.core import InputError
 
 if TYPE_CHECKING:
     from rhotem.analysis.specimen import Specimen
+    from rhotem.structure.model import Structure
 
 
 def parse_tilt(text: str) -> tuple[float, float]:
@@ -30,6 +32,24 @@ def parse_tilt(text: str) -> tuple[float, float]:
     except ValueError:
         raise InputError(f"--tilt {text}: expected two angles in mrad, such as 2,-1") from None
     return x, y
+
+
+def parse_msd(text: str) -> dict[str, float]:
+    """⟨u²⟩ in Å² by element from ``Au=0.0082,O=0.006``; what they may be is for `rhotem.structure` to say.
+
+    Raises
+    ------
+    InputError
+        If it is not written so, or an element stands there twice.
+    """
+    pairs = [piece.split("=") for piece in text.replace(";", ",").split(",") if piece.strip()]
+    try:
+        found = {symbol.strip(): float(value) for symbol, value in pairs}
+        if not found or len(found) < len(pairs) or not all(s.isalpha() and s == s.capitalize() for s in found):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"--msd {text}: expected elements and their ⟨u²⟩ in Å², such as Au=0.0082,O=0.006") from None
+    return found
 
 
 #: Groups of options in `--help`.
@@ -105,13 +125,37 @@ ThicknessOption = Annotated[
     ),
 ]
 PhononsOption = Annotated[
-    int,
-    typer.Option(metavar="N", help="Frozen-phonon configurations; 0: atoms at rest, no TDS.", rich_help_panel=SPECIMEN),
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Frozen-phonon configurations; 0: atoms at rest, no TDS.",
+        show_default=f"{PHONONS}; with --frames all of them",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+FramesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Trajectory of molecular dynamics that ASE reads; each frame is one configuration of STRUCTURE's atoms "
+        "(the same file: of their mean). Its cell is kept as with --keep-cell.",
+        rich_help_panel=SPECIMEN,
+    ),
 ]
 TemperatureOption = Annotated[
     float | None,
     typer.Option(
         metavar="K", help=f"Temperature of the atoms' vibration; without it {TEMPERATURE:g}.", rich_help_panel=SPECIMEN
+    ),
+]
+MsdOption = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_msd,
+        metavar="Au=0.0082",
+        help="⟨u²⟩ along one axis in Å² by element, at that temperature (B is 79 times as much); without it the "
+        "structure file's, else the literature's.",
+        rich_help_panel=SPECIMEN,
     ),
 ]
 #: None: what a density file says, else neutral.
@@ -189,11 +233,59 @@ def ordering(order: bool) -> Literal["auto"] | None:
     return "auto" if order else None
 
 
-def vibration_temperature(phonons: int, temperature: float | None) -> float:
-    """The temperature to use in K; one given for atoms at rest is warned about."""
-    if temperature is not None and phonons == 0:
-        typer.echo("warning: --temperature has no effect with --phonons 0: the atoms are at rest", err=True)
-    return TEMPERATURE if temperature is None else temperature
+def vibration(
+    phonons: int | None, temperature: float | None, msd: dict[str, float] | None, frames: Path | None
+) -> dict[str, Any]:
+    """``phonons``, ``temperature`` (K) and ``msd`` for `rhotem.analysis.run.potential`; warns of what has no effect.
+
+    Raises
+    ------
+    InputError
+        If frames of a trajectory are to move the atoms and something else as well.
+    """
+    others = {"--phonons 0": True if phonons == 0 else None, "--temperature": temperature, "--msd": msd}
+    if frames is not None and any(value is not None for value in others.values()):
+        given = ", ".join(name for name, value in others.items() if value is not None)
+        raise InputError(f"--frames {frames}: its frames say where the atoms are; leave {given} out")
+    for name in ("--temperature", "--msd"):
+        if others[name] is not None and phonons == 0:
+            typer.echo(f"warning: {name} has no effect with --phonons 0: the atoms are at rest", err=True)
+    number = PHONONS if phonons is None else phonons
+    return {"phonons": number, "temperature": TEMPERATURE if temperature is None else temperature, "msd": msd}
+
+
+def moving_structure(
+    structure: str, frames: Path | None, phonons: int | None, load: "Callable[[], Structure]", charge: float
+) -> tuple["Structure", dict[str, Any]]:
+    """The structure, and ``frames`` and their number for `rhotem.analysis.run.potential`; nothing without a trajectory.
+
+    ``load`` reads the structure; one file for both is read as a trajectory, and its mean taken.
+    """
+    if frames is None:
+        return load(), {}
+    from rhotem.structure.frames import read_frames
+
+    same = Path(structure).exists() and frames.exists() and Path(structure).samefile(frames)
+    found = read_frames(frames, None if same else load())
+    chosen = found if phonons is None else found.picked(phonons)
+    crystal = replace(found.structure, charge=charge) if same else found.structure
+    return crystal, {"frames": chosen, "phonons": len(chosen)}
+
+
+def motion_lines(cut: "Specimen", motion: dict[str, Any]) -> list[str]:
+    """How far the atoms of a specimen move, for the console; refuses what `rhotem.analysis.run.potential` would.
+
+    ``motion``: its phonons, temperature, msd and frames, before a density is calculated.
+    """
+    from rhotem.structure.debye_waller import thermal_motion
+
+    if motion.get("frames") is not None:
+        found = motion["frames"].motion(cut.block)
+    else:
+        found = thermal_motion(cut.block.structure, motion["temperature"], msd=motion["msd"])
+    if motion["phonons"] == 0:
+        return []
+    return [f"⟨u²⟩: {found.words}", *(f"note: {remark}" for remark in found.remarks)]
 
 
 def remarks(cut: "Specimen") -> tuple[str, ...]:

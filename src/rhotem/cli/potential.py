@@ -1,7 +1,8 @@
 """`rhotem potential`: the sliced electrostatic potential of an oriented structure, for abTEM and other programs."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from rhotem.cli.options import (
     FileKindOption,
     GpawCacheOption,
     MemoryOption,
+    MsdOption,
     OrderOption,
     PlaneOption,
     SliceOption,
@@ -26,6 +28,9 @@ from rhotem.cli.options import (
     source_options,
 )
 from rhotem.cli.streamed import SchedulerOption
+
+if TYPE_CHECKING:
+    from rhotem.structure.model import Structure
 
 app = typer.Typer()
 
@@ -60,6 +65,7 @@ def potential(
     sampling: SamplingOption = 0.05,
     slice_thickness: SliceOption = None,
     energy: EnergyOption = None,
+    msd: MsdOption = None,
     memory: MemoryOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
@@ -77,10 +83,10 @@ def potential(
     from rhotem.microscope.slicing import sliced
     from rhotem.potential import files
     from rhotem.potential.slices import build_potential
-    from rhotem.structure.debye_waller import mean_square_displacements
     from rhotem.structure.supercell import imaging_grid, repeated_grid
 
     check_energy(output, energy)
+    check_motion(output, msd)
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
@@ -94,8 +100,9 @@ def potential(
     with output_file(Path(output)) as target:
         structure_writer = files.STRUCTURE_WRITERS.get(target.suffix.lower())
         if structure_writer:
-            structure_writer(block.structure, target, mean_square_displacements(block.structure)[0])
-            typer.echo(f"oriented structure of {formula}: {len(block.structure)} atoms\nwritten: {output}")
+            said = write_oriented(structure_writer, block.structure, target, msd)
+            typer.echo("\n".join([f"oriented structure of {formula}: {len(block.structure)} atoms", *said]))
+            typer.echo(f"written: {output}")
             return
         grid = repeated_grid(grid, *counts)
         if streamed.is_streamed(grid, target, memory, scheduler):
@@ -127,6 +134,30 @@ def check_energy(output: Path, energy: float | None) -> None:
         raise InputError(f"--energy {energy:g}: {output} holds a potential, the same for every energy; leave it out")
     if energy is not None and not 10 <= energy <= 1300:
         raise InputError(f"--energy {energy:g}: expected 10 to 1300 kV")
+
+
+def check_motion(output: Path, msd: dict[str, float] | None) -> None:
+    """Refuse mean square displacements for a potential, whose atoms are at rest."""
+    from rhotem.core import InputError
+    from rhotem.potential import files
+
+    if msd is not None and Path(output).suffix.lower() not in files.STRUCTURE_WRITERS:
+        kinds = " and ".join(files.STRUCTURE_WRITERS)
+        raise InputError(
+            f"--msd: {output} holds a potential of atoms at rest; structures in {kinds} hold displacements"
+        )
+
+
+def write_oriented(
+    writer: Callable[..., None], structure: "Structure", target: Path, msd: dict[str, float] | None
+) -> list[str]:
+    """Write a structure with its mean square displacements; what to say of them."""
+    from rhotem.structure.debye_waller import thermal_motion
+
+    motion = thermal_motion(structure, msd=msd)
+    writer(structure, target, motion.isotropic)
+    means = ("note: the file takes the mean over directions of each atom's tensor",) if motion.values.ndim == 3 else ()
+    return [f"⟨u²⟩: {motion.words}", *(f"note: {remark}" for remark in motion.remarks), *means]
 
 
 def parse_repeats(text: str) -> tuple[int, int, int]:

@@ -345,11 +345,12 @@ def _whole(text: str) -> int:
 def _summary(structure: "Structure") -> dict[str, Any]:
     """What a structure is."""
     from rhotem.structure.check import check as checked
-    from rhotem.structure.debye_waller import mean_square_displacements
+    from rhotem.structure.debye_waller import thermal_motion
     from rhotem.structure.indices import symmetry
 
     found = symmetry(structure)
-    remarks = dict.fromkeys([*structure.info.get("notes", []), *checked(structure)])
+    motion = thermal_motion(structure)
+    remarks = dict.fromkeys([*structure.info.get("notes", []), *checked(structure), *motion.remarks])
     return {
         "name": structure.info.get("name", ""),
         "title": structure.info.get("title", ""),
@@ -362,7 +363,8 @@ def _summary(structure: "Structure") -> dict[str, Any]:
         "density_g_cm3": float(structure.atoms.get_masses().sum() / structure.volume * 1.66053907),
         "charge": structure.charge,
         "reference": structure.info.get("reference", ""),
-        "displacements": mean_square_displacements(structure)[1],
+        "displacements": motion.words,
+        "mean_square_displacements_A2": motion.elements,
         "notes": list(remarks),
     }
 
@@ -379,6 +381,7 @@ def _tell(structure: "Structure", as_json: bool, output: Path | None = None) -> 
     typer.echo(f"{summary['volume_angstrom3']:.2f} Å³, {summary['density_g_cm3']:.3f} g/cm³")
     if summary["reference"]:
         typer.echo(f"from: {summary['reference']}")
+    typer.echo(f"⟨u²⟩: {summary['displacements']}")
     for note in summary["notes"]:
         typer.echo(f"note: {note}")
     if output is not None:

@@ -33,6 +33,7 @@ def write_images(
     labels: Mapping[str, str] | None = None,
     source: str = "",
     phonons: int | None = None,
+    motion: str = "",
     pixel: float | None = PIXEL,
 ) -> list[str]:
     """Write every image as PNG, calibrated HyperSpy file and TIFF, and all of them with the PACBED into one Zarr group.
@@ -48,6 +49,8 @@ def write_images(
         Where the density came from; stands in the titles.
     phonons : int or None
         Frozen-phonon configurations; 0 stamps "no TDS" on the pictures. None: taken from the record.
+    motion : str
+        Where the mean square displacements came from; stands in the titles of images with thermal motion.
     pixel : float or None
         Largest pixel in Å of the files; None leaves the scan as it is. Images with counting noise always stay.
 
@@ -65,6 +68,7 @@ def write_images(
     noisy = images.record.get("microscope", {}).get("dose") is not None
     fine = images if noisy or pixel is None or not images.scan.periodic else images.resampled(pixel)
     caption = _caption(images, labels, source, phonons)
+    caption["motion"] = "" if caption["no_tds"] else motion
     written = ["PACBED.png"]
     with _whole(folder / "PACBED.png") as path:
         draw_pacbed(images, path, caption)

@@ -187,4 +187,6 @@ def _headline(caption: dict[str, Any]) -> str:
     first = ", ".join(part for part in parts if part)
     if caption.get("lens"):
         first += "\n" + caption["lens"]
-    return first + (f"\ndensity: {caption['source']}" if caption.get("source") else "")
+    origins = [f"density: {caption['source']}"] if caption.get("source") else []
+    origins += [f"⟨u²⟩: {caption['motion']}"] if caption.get("motion") else []
+    return "\n".join([first, *([", ".join(origins)] if origins else [])])

@@ -264,8 +264,8 @@ def probe_window(microscope: Microscope, thickness: float) -> float:
     if radius > WIDEST:
         raise InputError(
             f"the probe is {2 * radius:.0f} Å wide ({_causes(microscope, thickness)}), more than the "
-            f"{2 * WIDEST:.0f} Å that are computed: it needs a supercell of {TAILS + 2 * radius:.0f} Å; use smaller aberrations, aperture "
-            "or thickness"
+            f"{2 * WIDEST:.0f} Å that are computed: it needs a supercell of {TAILS + 2 * radius:.0f} Å; use smaller "
+            "aberrations, aperture or thickness"
         )
     fringes = FRINGES * probe_radius(microscope) * (22.0 / microscope.convergence) ** 2
     return max(NARROWEST, TAILS + 2.0 * radius + fringes)

@@ -111,8 +111,8 @@ def build_potential(
         split by Hirshfeld weights and moved with the atoms (`rhotem.potential.hirshfeld`; slower).
     deformation_msd : float, array or None
         ⟨u²⟩ in Å² for "averaged"; an array over the imaging cell's atoms is averaged, every atom counting once; None
-        takes the mean square of ``displacements``. One number smears all of Δn: bonding charge lies between atoms and
-        belongs to none of them ("hirshfeld" divides it).
+        takes the mean square of ``displacements``; of tensors (N, 3, 3) the mean over directions. One number smears all
+        of Δn: bonding charge lies between atoms and belongs to none of them ("hirshfeld" divides it).
     memory_limit : float or None
         Bytes this call may use; None for no limit. Less makes it work on fewer slices at once.
     precision : "single" or "double"
@@ -186,7 +186,8 @@ def _damping(how: str, msd: npt.ArrayLike | None, displacements: npt.NDArray | N
     if how != "averaged":
         return 0.0
     if msd is not None:
-        return float(np.mean(np.asarray(msd, dtype=float)))
+        given = np.asarray(msd, dtype=float)
+        return float(np.mean(np.trace(given, axis1=1, axis2=2) / 3.0 if given.ndim == 3 else given))
     return 0.0 if displacements is None else float(np.mean(np.square(displacements)))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.structure.displacement_tensors import alike, attached, deformed, detached, known_at, picked, transformed
 from rhotem.structure.indices import IDENTITY, NamedCell, primitive_cell, standard_cell, three_indices
 from rhotem.structure.lattice import complete, coset_representatives, integer_inverse
 from rhotem.structure.model import Structure
@@ -103,14 +104,15 @@ def slab(
     kept = {key: value for key, value in structure.info.items() if not key.startswith("parent_")}
     info = {**kept, "notes": [*structure.info.get("notes", []), note], "polar": polar}
     charge = structure.charge * len(atoms) / len(structure)
-    return Structure(atoms, charge, None, info)
+    return Structure(atoms, charge, None, info, detached(atoms))
 
 
 def layer(structure: Structure, plane: tuple[int, ...], basis: str = "conventional") -> tuple[ase.Atoms, float]:
     """The thinnest layer of a crystal between two cuts along a lattice plane, and its dipole of formal charges (e·Å).
 
     The plane is xy, the cut of `slab` is at z = 0, and the third vector spans one spacing with the slant of the
-    lattice: repeats along it are the crystal.
+    lattice: repeats along it are the crystal. Displacements of the crystal come as an array of the atoms
+    (`rhotem.structure.displacement_tensors.attached`).
     """
     names = standard_cell(structure) if basis == "conventional" else NamedCell(structure.cell, IDENTITY, 1, "")
     indices, _ = three_indices(plane, True, names.hexagonal)
@@ -167,10 +169,12 @@ def interface(
     nx, mx, ex = _matched(lower.lengths[0], upper.lengths[0], max_strain, "x")
     nz, mz, ez = _matched(lower.lengths[2], upper.lengths[2], max_strain, "z")
     rows = [max(1, int(np.ceil(w / c.lengths[1] - 1e-9))) for w, c in zip(widths, (lower, upper), strict=True)]
-    below = lower.repeated(nx, rows[0], nz).structure.atoms
-    above = upper.repeated(mx, rows[1], mz).structure.atoms
+    parts = lower.repeated(nx, rows[0], nz).structure, upper.repeated(mx, rows[1], mz).structure
+    below, above = (attached(part.atoms, part.displacements) for part in parts)
     lx, ly, lz = np.diag(below.cell.array)
+    deformed(above, np.diag([lx / above.cell.array[0, 0], 1.0, lz / above.cell.array[2, 2]]))
     above.set_cell(np.diag([lx, above.cell.array[1, 1], lz]), scale_atoms=True)
+    alike(below, above)
     above.positions[:, 1] += ly + gap
     atoms = below + above
     atoms.set_cell(np.diag([lx, ly + above.cell.array[1, 1] + 2 * gap, lz]))
@@ -181,9 +185,10 @@ def interface(
         f"{names[0]} below {names[1]}: {nx}:{mx} repeats along x, {nz}:{mz} along z, upper crystal strained by"
         f" {100 * ex:+.2f} % and {100 * ez:+.2f} %, {len(clash)} atoms merged, not relaxed"
     )
-    info = {"name": f"{names[0]}|{names[1]}", "notes": [note]}
+    info = {"name": f"{names[0]}|{names[1]}", "notes": [note], **known_at(*parts)}
     charge = lower.structure.charge * nx * rows[0] * nz + upper.structure.charge * mx * rows[1] * mz
-    return ImagingCell.from_orthogonal(Structure(atoms[keep], charge, None, info))
+    atoms = atoms[keep]
+    return ImagingCell.from_orthogonal(Structure(atoms, charge, None, info, detached(atoms)))
 
 
 def _layer(structure: Structure, plane: npt.NDArray[np.int64]) -> ase.Atoms:
@@ -211,8 +216,9 @@ def _layer(structure: Structure, plane: npt.NDArray[np.int64]) -> ase.Atoms:
     fractional = np.linalg.solve(structure.cell.T, structure.positions.T).T
     shifts = coset_representatives(transform)
     placed = (fractional[None] + shifts[:, None]).reshape(-1, 3) @ np.linalg.inv(transform.astype(float))
-    numbers = np.tile(structure.numbers, len(shifts))
-    return ase.Atoms(numbers, cell=rows @ frame.T, scaled_positions=placed % 1.0, pbc=True)
+    index = np.tile(np.arange(len(structure)), len(shifts))
+    unit = ase.Atoms(structure.numbers[index], cell=rows @ frame.T, scaled_positions=placed % 1.0, pbc=True)
+    return attached(unit, picked(transformed(structure.displacements, frame), index))
 
 
 def _cuts(unit: ase.Atoms) -> list[tuple[float, float, float]]:

@@ -1,27 +1,30 @@
 """Chemistry: states of charge, substitution, vacancies, antisites, strain, displacements."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import ase
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.structure.displacement_tensors import picked, repeated_tensors, transformed
 from rhotem.structure.indices import standard_cell, with_parent
 from rhotem.structure.model import Structure
-from rhotem.structure.ordering import Sites, order
+from rhotem.structure.ordering import Sites, order, sites_of
 
 Generator = np.random.Generator
 
 
 def repeated(structure: Structure, nx: int, ny: int, nz: int) -> Structure:
-    """The cell repeated along its vectors; charge and moments with it."""
+    """The cell repeated along its vectors; charge, moments and displacements with it."""
     if min(nx, ny, nz) < 1:
         raise InputError(f"repeats {nx} x {ny} x {nz}: expected three positive whole numbers")
     copies = nx * ny * nz
     moments = None if structure.moments is None else np.tile(structure.moments, copies)
     atoms = structure.atoms.repeat((nx, ny, nz))
-    return Structure(atoms, structure.charge * copies, moments, dict(structure.info))
+    motion = repeated_tensors(structure.displacements, copies)
+    return Structure(atoms, structure.charge * copies, moments, dict(structure.info), motion)
 
 
 def deintercalate(
@@ -79,16 +82,13 @@ def replace_element(
     occupants: list[dict[str, float]] = [{symbol: 1.0} for symbol in structure.atoms.get_chemical_symbols()]
     for index in sites:
         occupants[index] = {k: v for k, v in {element: 1.0 - fraction, **by}.items() if v > 1e-9}
-    atoms, note = order(
-        Sites(
-            structure.cell,
-            structure.atoms.get_scaled_positions(),
-            occupants,
-            standard_cell(structure).right_angles(),
-        )
-    )
+    fractional = structure.atoms.get_scaled_positions()
+    partial = Sites(structure.cell, fractional, occupants, standard_cell(structure).right_angles())
+    atoms, note = order(partial)
     note = note.replace("the cell of the file", "the given cell")
-    return _derived(structure, atoms, note, charge=structure.charge * atoms.get_volume() / structure.volume)
+    motion = _same_elements(structure, atoms.numbers, sites_of(atoms, partial))
+    charge = structure.charge * atoms.get_volume() / structure.volume
+    return _derived(structure, atoms, note, charge=charge, displacements=motion)
 
 
 def vacancy(structure: Structure, element: str, count: int = 1, rng: Generator | None = None) -> Structure:
@@ -122,7 +122,7 @@ def antisite(structure: Structure, first: str, second: str, pairs: int = 1, rng:
         if moments is not None:
             moments[[index, partner]] = moments[[partner, index]]
     made = _edited(structure, list(range(len(atoms))), symbols, f"{pairs} {first}-{second} antisite pairs")
-    return Structure(made.atoms, made.charge, moments, made.info)
+    return replace(made, moments=moments)
 
 
 def strained(structure: Structure, strain: npt.ArrayLike) -> Structure:
@@ -139,7 +139,8 @@ def strained(structure: Structure, strain: npt.ArrayLike) -> Structure:
     atoms = structure.atoms.copy()
     atoms.set_cell(structure.cell @ (np.eye(3) + tensor), scale_atoms=True)
     note = f"strained by {np.round(tensor, 6).tolist()}"
-    made = _derived(structure, atoms, note, moments=structure.moments)
+    motion = transformed(structure.displacements, np.eye(3) + tensor)
+    made = _derived(structure, atoms, note, moments=structure.moments, displacements=motion)
     made.info["parent_cell"] = (np.array(made.info["parent_cell"]) @ (np.eye(3) + tensor)).tolist()
     return made
 
@@ -159,7 +160,7 @@ def displaced(structure: Structure, mean_square: float | npt.NDArray[np.float64]
     atoms = structure.atoms.copy()
     atoms.positions += rng.standard_normal((len(atoms), 3)) * np.sqrt(variance)[:, None]
     note = f"displaced at random, rms {np.sqrt(variance.mean()):.4f} Å per axis"
-    return _derived(structure, atoms, note, moments=structure.moments)
+    return _derived(structure, atoms, note, moments=structure.moments, displacements=structure.displacements)
 
 
 def _known(elements: dict[str, float]) -> None:
@@ -195,7 +196,18 @@ def _chosen(
 def _edited(structure: Structure, keep: Sequence[int], symbols: Sequence[str], note: str) -> Structure:
     atoms = ase.Atoms(list(symbols), positions=structure.positions[list(keep)], cell=structure.cell, pbc=True)
     moments = None if structure.moments is None else np.asarray(structure.moments)[list(keep)]
-    return _derived(structure, atoms, note, moments=moments)
+    motion = _same_elements(structure, atoms.numbers, keep)
+    return _derived(structure, atoms, note, moments=moments, displacements=motion)
+
+
+def _same_elements(
+    structure: Structure, numbers: npt.NDArray[np.int64], sites: Sequence[int] | npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64] | None:
+    """Displacements of the sites that atoms sit on; nothing is known of an atom that took another element's place."""
+    motion = picked(structure.displacements, sites)
+    if motion is not None:
+        motion[structure.numbers[np.asarray(sites)] != numbers] = np.nan
+    return motion
 
 
 def _derived(
@@ -205,9 +217,10 @@ def _derived(
     *,
     charge: float | None = None,
     moments: npt.NDArray[np.float64] | None = None,
+    displacements: npt.NDArray[np.float64] | None = None,
 ) -> Structure:
     """``atoms`` with what is known of the structure they came from, and a note of what was done."""
     info = {key: value for key, value in structure.info.items() if key not in ("file", "sha256")}
     info["notes"] = [*info.get("notes", []), note]
     info = with_parent(info, structure)
-    return Structure(atoms, structure.charge if charge is None else charge, moments, info)
+    return Structure(atoms, structure.charge if charge is None else charge, moments, info, displacements)

@@ -11,6 +11,7 @@ from rhotem.core import InputError
 from rhotem.structure.assemble import layer, upright
 from rhotem.structure.check import check
 from rhotem.structure.coincidence import match_planes, principal, strain_between
+from rhotem.structure.displacement_tensors import alike, deformed, detached, known_at
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import formal_charge
 
@@ -100,7 +101,8 @@ def coherent_interface(
     )
     record = {"gap": between, "area": area}
     record |= {f"strain_{name}": e.tolist() for name, e in zip(("lower", "upper"), amounts, strict=True)}
-    made = Structure(atoms, info={"name": "|".join(names), "notes": [note], "interface": record})
+    info = {"name": "|".join(names), "notes": [note], "interface": record, **known_at(lower.crystal, upper.crystal)}
+    made = Structure(atoms, info=info, displacements=detached(atoms))
     close = check(made)
     if close:
         raise InputError(f"interface: {close[0]}; widen the gap")
@@ -118,6 +120,7 @@ def _strained(atoms: ase.Atoms, transform: Ints, rows: Floats, dilation: float) 
     cosine = float(rows[0] @ rows[1] / one / two)
     height = atoms.cell[2, 2] * (1 - POISSON / (1 - POISSON) * dilation)  # no stress along the normal
     cell = [[one, 0, 0], [two * cosine, two * np.sqrt(1 - cosine**2), 0], [0, 0, height]]
+    deformed(made, np.linalg.solve(made.cell.array, cell).T)
     made.set_cell(cell, scale_atoms=True)
     return made
 
@@ -221,6 +224,7 @@ def _stacked(lower: ase.Atoms, upper: ase.Atoms, gap: float | None, steps: Float
     above.positions[:, :2] += shifts[0]
     above.positions[:, 2] += atoms.positions[:, 2].max() + width - upper.positions[:, 2].min()
     height = float(above.positions[:, 2].max()) + width / 2
+    alike(atoms, above)
     plane = atoms.cell.array[:2]
     slant = (shifts[0] + shifts[1]) @ np.linalg.inv(plane[:, :2])
     slant -= np.rint(slant - 1e-6)

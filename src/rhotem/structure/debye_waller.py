@@ -1,176 +1,237 @@
-"""Mean square displacements of atoms by element, class of material and temperature, with their literature."""
+"""How far atoms move: mean square displacements of every atom and, in words, where they come from.
 
-from functools import lru_cache
+In this order: what the user gives, what the structure's source states (`rhotem.structure.displacement_tensors`), the
+table by class of compound (`rhotem.structure.displacement_classes`), published values of the element and at last a
+model of its mass (`rhotem.structure.displacement_elements`). Nothing is taken without being said.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.structure.debye import ROOM, at_temperature, debye_displacement, debye_temperature
+from rhotem.structure.displacement_classes import TABLE, classify
+from rhotem.structure.displacement_elements import element_value
+from rhotem.structure.displacement_tensors import REFUSED, at_another_temperature, judged
 from rhotem.structure.model import Structure
+
+__all__ = [
+    "TABLE",
+    "ThermalMotion",
+    "classify",
+    "debye_displacement",
+    "debye_temperature",
+    "mean_square_displacements",
+    "thermal_motion",
+]
 
 Floats = npt.NDArray[np.float64]
 
-#: Temperature in K at which the table holds.
-ROOM = 300.0
-#: Debye temperature in K behind the default for elements without an entry: typical of oxides.
-DEFAULT_DEBYE = 500.0
-#: 3 ħ² / (k_B · 1 u) in Å² K.
-DEBYE_FACTOR = 3 * 48.50875
+#: Given ⟨u²⟩ in Å² above which B = 8π²⟨u²⟩ is probably meant, and above which nothing is a crystal any more.
+LARGE, LARGEST = 0.1, 0.5
 
-#: ⟨u²⟩ in Å² along one axis near 300 K. Values marked "rounded" are typical of room-temperature refinements, to about
-#: 30 %: they differ that much between samples, radiations and authors.
-TABLE: dict[str, tuple[dict[str, float], str]] = {
-    "layered oxide": (
-        {"Li": 0.0130, "Na": 0.0150, "O": 0.0065, "Co": 0.0045, "Ni": 0.0045, "Mn": 0.0045, "Fe": 0.0045, "Al": 0.0050},
-        "rounded, layered R-3m oxides such as LiCoO2, J. Akimoto et al., J. Solid State Chem. 141, 298 (1998)",
-    ),
-    "spinel": (
-        {"Li": 0.0130, "O": 0.0100, "Mn": 0.0060, "Ni": 0.0055, "Ti": 0.0060},
-        "rounded, lithium spinels, P. Strobel et al., J. Mater. Chem. 10, 429 (2000)",
-    ),
-    "phosphate": (
-        {"Li": 0.0110, "P": 0.0039, "O": 0.0061, "Fe": 0.0055, "V": 0.0055, "Na": 0.0200},
-        "gamma-Li3PO4, B. Wang et al., J. Solid State Chem. 115, 313 (1995); Fe, V, Na rounded, LiFePO4,"
-        " V. A. Streltsov et al., Acta Cryst. B 49, 147 (1993) and Na3V2(PO4)3, I. V. Zatovsky, Acta Cryst. E 66, i12"
-        " (2010)",
-    ),
-    "carbonate": (
-        {"Li": 0.0160, "C": 0.0120, "O": 0.0155},
-        "rounded, Li2CO3, H. Effenberger, J. Zemann, Z. Kristallogr. 150, 133 (1979)",
-    ),
-    "oxide electrolyte": (
-        {"Li": 0.0150, "La": 0.0075, "Zr": 0.0055, "O": 0.0090},
-        "rounded, Li7La3Zr2O12, J. Awaka et al., J. Solid State Chem. 182, 2046 (2009)",
-    ),
-    "oxide": (
-        {"Li": 0.0155, "Ti": 0.0056, "O": 0.0065},
-        "rounded, rutile, C. J. Howard et al., Acta Cryst. B 47, 462 (1991); Li2O, T. W. D. Farley et al., J. Phys.:"
-        " Condens. Matter 3, 4761 (1991)",
-    ),
-    "halide": (
-        {"Li": 0.0125, "F": 0.0100, "Na": 0.0115},
-        "rounded, alkali fluorides, N. M. Butt, J. Bashir, M. N. Khan, Acta Cryst. A 49, 171 (1993)",
-    ),
-    "perovskite": (
-        {"Sr": 0.00787, "Ti": 0.00556, "O": 0.00927},
-        "SrTiO3, Y. A. Abramov et al., Acta Cryst. B 51, 942 (1995)",
-    ),
-    "semiconductor": ({"Si": 0.00587}, "Si, S. Cummings, M. Hart, Aust. J. Phys. 41, 423 (1988)"),
-    "graphite": (
-        {"C": 0.0070, "Li": 0.0200},
-        "rounded isotropic mean, graphite, P. Trucano, R. Chen, Nature 258, 136 (1975)",
-    ),
-    "layered semiconductor": (
-        {"Mo": 0.0045, "S": 0.0060, "B": 0.0075, "N": 0.0070},
-        "rounded isotropic means, MoS2, K. D. Bronsema et al., Z. Anorg. Allg. Chem. 540, 15 (1986); hBN, R. S. Pease,"
-        " Acta Cryst. 5, 356 (1952)",
-    ),
-    "metal": (
-        {"Li": 0.0551, "Na": 0.0767},
-        "Debye model, temperatures of C. Kittel, Introduction to Solid State Physics (Li 344 K, Na 158 K)",
-    ),
-}
 
-_METALS = {
-    *("Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Y", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag", "Hf"),
-    *("Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Al", "Ga", "In", "Mg", "Sn", "Sb"),
-}
+@dataclass(frozen=True, eq=False)
+class ThermalMotion:
+    """Mean square displacements of the atoms of a structure at one temperature.
+
+    Parameters
+    ----------
+    values : (N,) or (N, 3, 3) array
+        ⟨u²⟩ along any axis in Å² where all atoms move alike in all directions, else tensors ⟨u_i u_j⟩, Cartesian.
+    temperature : float or None
+        K; None where that of a trajectory is not known.
+    words : str
+        Where the values come from, element by element.
+    short : str
+        The kinds of sources, for captions.
+    remarks : tuple of str
+        What the user should know: values that were refused, assumed or modelled.
+    elements : dict
+        Mean ⟨u²⟩ along one axis by element.
+    """
+
+    values: Floats
+    temperature: float | None
+    words: str
+    short: str
+    remarks: tuple[str, ...] = ()
+    elements: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def isotropic(self) -> Floats:
+        """⟨u²⟩ along one axis of every atom, the mean over directions, in Å²; shape (N,)."""
+        return self.values if self.values.ndim == 1 else np.trace(self.values, axis1=1, axis2=2) / 3.0
+
+    def record(self) -> dict[str, Any]:
+        """What a result should remember of it, JSON-ready."""
+        return {
+            "temperature_K": self.temperature,
+            "displacements": self.words,
+            "displacement_sources": self.short,
+            "mean_square_displacements_A2": self.elements,
+            "anisotropic": self.values.ndim == 3,
+            "displacement_remarks": list(self.remarks),
+        }
 
 
 def mean_square_displacements(
     structure: Structure, temperature: float = ROOM, zero_point: bool = True
 ) -> tuple[Floats, str]:
-    """⟨u²⟩ of every atom along one axis in Å² and, in words, where the values come from.
+    """⟨u²⟩ of every atom along one axis in Å², the mean over directions, and the source in words: `thermal_motion`."""
+    motion = thermal_motion(structure, temperature, zero_point=zero_point)
+    return motion.isotropic, motion.words
 
-    The table gives ⟨u²⟩ near 300 K by class of material (`classify`) and element. An element without an entry gets the
-    Debye model with a Debye temperature of 500 K, and the text says so. Motion is taken as isotropic.
 
-    Other temperatures follow the Debye model of each atom, its Debye temperature such that 300 K agrees with the table;
-    at 0 K the zero-point motion is left. With ``zero_point=False`` motion is classical, ⟨u²⟩ ∝ T, and nothing moves at
-    0 K: the limit in which frozen phonons must give the static picture.
+def thermal_motion(
+    structure: Structure,
+    temperature: float = ROOM,
+    *,
+    msd: Mapping[str, float] | None = None,
+    zero_point: bool = True,
+) -> ThermalMotion:
+    """How far the atoms of a structure move at a temperature, from the best source there is for each of them.
+
+    Parameters
+    ----------
+    structure : Structure
+        Its ``displacements``, if it has them, are in its own frame.
+    temperature : float
+        K. Stated, tabulated and published values are brought there by the Debye model of each atom (each principal axis
+        of a tensor) that agrees with them; at 0 K the zero-point motion is left.
+    msd : mapping, optional
+        ⟨u²⟩ along one axis in Å² by element, at ``temperature``: used as they are, before any other source.
+    zero_point : bool
+        False: motion is classical, ⟨u²⟩ ∝ T, and nothing moves at 0 K: the limit in which frozen phonons must give the
+        static picture. Given values stay as they are.
 
     Raises
     ------
     InputError
-        If the temperature is negative or not a number.
+        If the temperature is negative or not a number, a given value is none or of an element that is not there, or
+        the structure's tensors have a wrong shape.
     """
     if not (np.isfinite(temperature) and temperature >= 0):
         raise InputError(f"temperature {temperature} K: expected a number from 0 upwards")
-    kind = classify(structure)
-    values, source = TABLE.get(kind, ({}, ""))
-    symbols = structure.atoms.get_chemical_symbols()
-    masses = dict(zip(symbols, structure.atoms.get_masses(), strict=True))
-    missing = sorted(set(symbols) - set(values))
-    each = {}
-    for symbol, mass in masses.items():
-        room = values.get(symbol) or debye_displacement(mass, DEFAULT_DEBYE, ROOM)
-        if not zero_point:
-            each[symbol] = room * temperature / ROOM
-        elif temperature == ROOM:
-            each[symbol] = room
-        else:
-            each[symbol] = debye_displacement(mass, debye_temperature(mass, room), temperature)
-    parts = [f"{kind}: {source}"] if len(missing) < len(masses) else []
-    if missing:
-        parts.append(f"{', '.join(missing)}: default, Debye model with {DEFAULT_DEBYE:g} K")
-    text = "; ".join(parts) + f" (300 K values, here at {temperature:g} K" + (")" if zero_point else ", classical)")
-    return np.array([each[symbol] for symbol in symbols]), text
+    given = dict(msd or {})
+    remarks = list(_check_given(structure, given))
+    sources = _Sources(structure, temperature, zero_point)
+    scalar = np.full(len(structure), np.nan)
+    symbols = np.array(structure.atoms.get_chemical_symbols())
+    for symbol, value in given.items():
+        scalar[symbols == symbol] = value
+        sources.say("given", "given", symbol, value)
+    tensors = _stated(structure, sources, np.isfinite(scalar), remarks)
+    left = np.isnan(scalar) if tensors is None else np.isnan(scalar) & np.isnan(tensors[:, 0, 0])
+    for symbol in dict.fromkeys(symbols[left].tolist()):
+        own = left & (symbols == symbol)
+        scalar[own] = sources.tabulated(symbol, float(structure.atoms.get_masses()[own][0]))
+    values = scalar
+    if tensors is not None:
+        values = np.where(np.isnan(tensors), scalar[:, None, None] * np.eye(3), tensors)
+    motion = ThermalMotion(values, temperature, sources.words(), sources.short(), (*remarks, *sources.remarks()))
+    elements = {s: float(motion.isotropic[symbols == s].mean()) for s in dict.fromkeys(symbols.tolist())}
+    motion.elements.update(elements)
+    return motion
 
 
-def classify(structure: Structure) -> str:
-    """Class of material: what a ready phase says of itself, else by its elements; "" if none fits."""
-    given = structure.info.get("class", "")
-    if given in TABLE:
-        return given
-    elements = set(structure.atoms.get_chemical_symbols())
-    metals, counts = elements & _METALS, structure.atoms.symbols.formula.count()
-    if {"P", "O"} <= elements or {"C", "O"} <= elements:
-        return "phosphate" if "P" in elements else "carbonate"
-    if elements <= {"Li", "Na"}:
-        return "metal"
-    if elements <= {"C", "Li"}:
-        return "graphite"
-    if elements == {"Si"}:
-        return "semiconductor"
-    if elements <= {"Li", "Na", "F"}:
-        return "halide"
-    if elements <= {"Mo", "S"} or elements == {"B", "N"}:
-        return "layered semiconductor"
-    if "La" in elements and "Zr" in elements:
-        return "oxide electrolyte"
-    if {"Sr", "Ti", "O"} == elements:
-        return "perovskite"
-    if "O" in elements and metals and elements <= _METALS | {"Li", "Na", "O"}:
-        if not elements & {"Li", "Na"}:
-            return "oxide"
-        cations = sum(counts[m] for m in elements - {"O"})
-        return "spinel" if 0.7 < cations / counts["O"] < 0.8 else "layered oxide"
-    return "oxide" if elements <= {"Li", "Na", "O"} else ""
+def _check_given(structure: Structure, given: Mapping[str, float]) -> list[str]:
+    """Refuse given values that cannot be meant; remarks on those that may not be."""
+    there = set(structure.atoms.get_chemical_symbols())
+    for symbol, value in given.items():
+        if symbol not in there:
+            raise InputError(f"⟨u²⟩ given for {symbol}: the structure has {', '.join(sorted(there))}")
+        if not (np.isfinite(value) and 0 <= value <= LARGEST):
+            raise InputError(f"⟨u²⟩ of {symbol} {value:g}: expected 0 to {LARGEST:g} Å²; B is 8π² = 79 times as much")
+    return [
+        f"⟨u²⟩ of {s} {v:g} Å² is large; B is 8π² = 79 times as much, was that meant?"
+        for s, v in given.items()
+        if v > LARGE
+    ]
 
 
-def debye_displacement(mass: float, debye: float, temperature: float) -> float:
-    """⟨u²⟩ along one axis in Å² of a Debye solid: mass in u, Debye and actual temperature in K.
+def _stated(
+    structure: Structure, sources: "_Sources", taken: npt.NDArray[np.bool_], remarks: list[str]
+) -> Floats | None:
+    """Tensors that the structure's source states, at the temperature of ``sources``, NaN where they are of no use.
 
-    ``⟨u²⟩ = 3ħ²/(M k Θ) [1/4 + (T/Θ)² ∫₀^{Θ/T} x/(eˣ − 1) dx]``: B. E. Warren, X-Ray Diffraction (1969), ch. 3.
+    None if there are none at all.
     """
-    ratio = temperature / debye
-    thermal = ratio**2 * _debye_integral(1.0 / ratio) if ratio > 0 else 0.0
-    return float(DEBYE_FACTOR / (mass * debye) * (0.25 + thermal))
+    believed, refused = judged(structure)
+    remarks.extend(refused)
+    if believed is None:
+        return None
+    believed[taken] = np.nan
+    if np.isnan(believed).all():
+        return None
+    given = structure.info.get("displacements_kelvin")
+    stated = None if given is None or not float(given) > 0 else float(given)
+    kelvin = ROOM if stated is None else stated
+    symbols, masses = np.array(structure.atoms.get_chemical_symbols()), structure.atoms.get_masses()
+    tensors = at_another_temperature(believed, masses, kelvin, sources.temperature, sources.zero_point)
+    lost = np.isnan(tensors[:, 0, 0]) & ~np.isnan(believed[:, 0, 0])
+    if lost.any():
+        listed = ", ".join(dict.fromkeys(symbols[lost].tolist()))
+        remarks.append(f"{REFUSED} for {listed}: known at {kelvin:g} K, they cannot be continued to other temperatures")
+    origin = f"the structure's source, {kelvin:g} K"
+    if stated is None:
+        origin = "the structure's source, which states no temperature: taken as room temperature"
+    used = ~np.isnan(tensors[:, 0, 0])
+    for symbol in dict.fromkeys(symbols[used].tolist()):
+        own = tensors[used & (symbols == symbol)]
+        sources.say(origin, "structure file", symbol, float(np.trace(own, axis1=1, axis2=2).mean() / 3.0))
+    return tensors if used.any() else None
 
 
-@lru_cache(maxsize=512)
-def debye_temperature(mass: float, room: float) -> float:
-    """Debye temperature in K at which an atom of ``mass`` (u) has ⟨u²⟩ = ``room`` (Å²) at 300 K."""
-    from scipy.optimize import brentq
+class _Sources:
+    """Keeps what is said of every source while values are collected."""
 
-    low, high = 10.0, 20000.0
-    if not debye_displacement(mass, high, ROOM) < room < debye_displacement(mass, low, ROOM):
-        raise InputError(f"mean square displacement {room} Å² at 300 K is out of range for a mass of {mass:.2f} u")
-    return float(brentq(lambda debye: debye_displacement(mass, debye, ROOM) - room, low, high))
+    def __init__(self, structure: Structure, temperature: float, zero_point: bool) -> None:
+        self.temperature, self.zero_point = temperature, zero_point
+        self._doubtful: list[str] = []
+        self._modelled: list[str] = []
+        self._kind = classify(structure)
+        self._elements = set(structure.atoms.get_chemical_symbols())
+        self._said: dict[str, list[str]] = {}
+        self._kinds: dict[str, None] = {}
 
+    def say(self, origin: str, kind: str, symbol: str, value: float) -> None:
+        """An element, its mean ⟨u²⟩ and the origin of it."""
+        self._said.setdefault(origin, []).append(f"{symbol} {value:.3g}")
+        self._kinds[kind] = None
 
-def _debye_integral(upper: float) -> float:
-    """∫₀^upper x/(eˣ − 1) dx."""
-    from scipy.integrate import quad
+    def tabulated(self, symbol: str, mass: float) -> float:
+        """⟨u²⟩ from the table by class of compound, else from what is known of the element."""
+        values, reference = TABLE.get(self._kind, ({}, ""))
+        if symbol in values:
+            found = at_temperature(mass, values[symbol], ROOM, self.temperature, self.zero_point)
+            self.say(f"table, {self._kind}: {reference}", f"table of {self._kind}", symbol, found)
+            return found
+        known = element_value(symbol, mass, self._elements)
+        found = at_temperature(mass, known.displacement, known.kelvin, self.temperature, self.zero_point)
+        self.say(known.origin, "value of the element" if known.published else "Debye model", symbol, found)
+        if not known.published:
+            self._modelled.append(f"⟨u²⟩ of {symbol} {found:.3g} Å²: {known.origin}; --msd {symbol}=... gives another")
+        elif "±" in known.origin:
+            self._doubtful.append(f"{symbol} {found:.3g}")
+        return found
 
-    return float(quad(lambda x: x / np.expm1(x) if x > 0 else 1.0, 0.0, min(upper, 60.0))[0])
+    def remarks(self) -> tuple[str, ...]:
+        """What to say of values that may be far off."""
+        if not self._doubtful:
+            return tuple(self._modelled)
+        elements = f"⟨u²⟩ of {', '.join(self._doubtful)} Å² is that of the element, ± 40 % in a compound"
+        return (f"{elements}; --msd gives another", *self._modelled)
+
+    def words(self) -> str:
+        """All of it in one line."""
+        parts = "; ".join(f"{', '.join(values)} Å² ({origin})" for origin, values in self._said.items())
+        return f"{parts}; at {self.temperature:g} K" + ("" if self.zero_point else ", classical")
+
+    def short(self) -> str:
+        """The kinds of sources."""
+        return " + ".join(self._kinds)

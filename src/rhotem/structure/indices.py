@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.structure.displacement_tensors import class_means
 from rhotem.structure.model import Structure
 
 #: Distance in Å within which atoms count as symmetry-equivalent; CIF coordinates rounded to three decimals pass.
@@ -141,7 +142,8 @@ def _parent_cell(structure: Structure) -> NamedCell | None:
 def primitive_cell(structure: Structure, symprec: float = SYMPREC) -> tuple[Structure, Rational]:
     """The smallest cell that repeats, in the input's Cartesian frame, and its vectors in units of the input's.
 
-    Charge is divided, moments are kept. The first atom of each class of translated copies stays where it is.
+    Charge is divided, moments are kept, displacements averaged over translated copies. The first atom of each class of
+    those stays where it is.
     """
     dataset = symmetry(structure, symprec)
     if dataset is None:
@@ -169,7 +171,8 @@ def primitive_cell(structure: Structure, symprec: float = SYMPREC) -> tuple[Stru
     atoms.set_cell(cell, scale_atoms=False)
     atoms.wrap(eps=1e-6)
     moments = None if structure.moments is None else structure.moments[keep]
-    return Structure(atoms, structure.charge / copies, moments, dict(structure.info)), exact
+    motion = class_means(structure.displacements, dataset.mapping_to_primitive, keep)
+    return Structure(atoms, structure.charge / copies, moments, dict(structure.info), motion), exact
 
 
 def symmetry(structure: Structure, symprec: float = SYMPREC) -> Any:

@@ -100,6 +100,16 @@ def order(sites: Sites, *, tolerance: float = 0.02, max_sites: int = 400) -> tup
     return atoms, f"ordered in {size} times the cell of the file by lowest electrostatic energy of formal charges"
 
 
+def sites_of(atoms: ase.Atoms, sites: Sites) -> npt.NDArray[np.int64]:
+    """Index of the site that each atom of an ordered crystal (`order`) sits on."""
+    fractional = np.linalg.solve(sites.cell.T, atoms.positions.T).T
+    index = np.empty(len(atoms), dtype=np.int64)
+    for i, place in enumerate(fractional):
+        apart = place - sites.positions
+        index[i] = np.linalg.norm((apart - np.rint(apart)) @ sites.cell, axis=1).argmin()
+    return index
+
+
 def arrange(
     cell: Floats, fractional: Floats, members: Sequence[npt.NDArray], species: Sequence[Sequence[str]]
 ) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, is_rectangular
+from rhotem.structure.displacement_tensors import picked, repeated_tensors, transformed
 from rhotem.structure.indices import (
     IDENTITY,
     NamedCell,
@@ -90,11 +91,13 @@ class ImagingCell:
 
         Fractional coordinates and order of atoms are those of ``crystal``, so Fourier indices carry over.
         """
-        cell = self.crystal.cell @ self.rotation @ np.linalg.inv(np.eye(3) + self.strain)
+        back = np.linalg.inv(np.eye(3) + self.strain)
+        cell = self.crystal.cell @ self.rotation @ back
         atoms = self.crystal.atoms.copy()
         atoms.set_cell(cell)
         atoms.set_positions(np.linalg.solve(self.crystal.cell.T, self.crystal.positions.T).T @ cell)
-        return replace(self.crystal, atoms=atoms, info=dict(self.origin.info))
+        motion = transformed(self.crystal.displacements, back @ self.rotation.T)
+        return replace(self.crystal, atoms=atoms, info=dict(self.origin.info), displacements=motion)
 
     @property
     def lengths(self) -> Floats:
@@ -129,6 +132,7 @@ class ImagingCell:
             self.structure.charge * copies,
             None if moments is None else np.tile(moments, copies),
             dict(self.structure.info),
+            repeated_tensors(self.structure.displacements, copies),
         )
         return replace(
             self,
@@ -318,7 +322,8 @@ def _build(made: _Making, structure: Structure, transform: Ints, lengths: Floats
     info = dict(structure.info)
     if "parent_cell" in info:
         info["parent_cell"] = (np.array(info["parent_cell"]) @ (np.eye(3) + made.strain) @ made.rotation.T).tolist()
-    crystal = Structure(atoms, structure.charge, structure.moments, info)
+    motion = transformed(structure.displacements, made.rotation @ (np.eye(3) + made.strain))
+    crystal = Structure(atoms, structure.charge, structure.moments, info, motion)
     shifts = coset_representatives(transform)
     index = np.tile(np.arange(len(structure)), len(shifts))
     placed = (fractional[None] + shifts[:, None]).reshape(-1, 3) @ np.linalg.inv(transform.astype(float))
@@ -328,7 +333,7 @@ def _build(made: _Making, structure: Structure, transform: Ints, lengths: Floats
     charge = structure.charge * len(shifts)
     axes = [[named.direction_from_structure(row) for row in transform] for named in (made.own, made.conventional)]
     return ImagingCell(
-        structure=Structure(image, charge, moments, dict(info)),
+        structure=Structure(image, charge, moments, dict(info), picked(motion, index)),
         transform=transform,
         crystal=crystal,
         origin=made.origin,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.structure.check import check
+from rhotem.structure.displacement_tensors import known_at, of_grains
 from rhotem.structure.faces import Block, balance, neutralise
 from rhotem.structure.indices import primitive_cell, standard_cell, three_indices
 from rhotem.structure.model import Structure
@@ -260,9 +261,9 @@ def cut_grains(
     atoms = ase.Atoms(numbers, positions[keep] + half, cell=np.diag(sides + 2 * half), pbc=True)
     atoms.set_array("grain", grain)
     moments = None if crystal.moments is None else np.asarray(crystal.moments)[site]
-    info = {"name": f"{crystal.info.get('name', crystal.formula)}-polycrystal"}
+    info = {"name": f"{crystal.info.get('name', crystal.formula)}-polycrystal", **known_at(crystal)}
     made = Polycrystal(
-        Structure(atoms, 0.0, moments, info),
+        Structure(atoms, 0.0, moments, info, of_grains(crystal.displacements, turns, grain, site)),
         grain,
         site,
         depth,
@@ -273,7 +274,7 @@ def cut_grains(
         removed,
     )
     notes = [text for text in (note, *_remarks(crystal, made)) if text]
-    return replace(made, structure=Structure(atoms, 0.0, moments, {**info, "notes": notes}))
+    return replace(made, structure=replace(made.structure, info={**info, "notes": notes}))
 
 
 def _atoms_in(crystal: Structure, turn: Floats, origin: Floats, cell: Cell) -> tuple[Floats, Ints, Floats]:

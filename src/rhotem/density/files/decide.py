@@ -172,7 +172,8 @@ class _TreatedSums:
     def _element(self, z: int, electrons: float, radius: float) -> float:
         key = (z, electrons, radius)
         if key not in self._free:
-            part = replace(self._structure, atoms=self._structure.atoms[self._structure.numbers == z], moments=None)
+            atoms = self._structure.atoms[self._structure.numbers == z]
+            part = replace(self._structure, atoms=atoms, moments=None, displacements=None)
             density = superpose(part, self._raw.grid, {z: electrons})
             self._free[key] = self._raw.grid.integrate(filled(self._raw.grid, density, self._structure, radius))
         return self._free[key]
