@@ -170,13 +170,18 @@ def parameters(structure: Structure, settings: DftSettings) -> dict[str, Any]:
         },
         "setups": setups(structure, settings),
         "spinpol": is_spin_polarised(structure, settings),
-        "symmetry": {"point_group": not settings.start_displacement},
+        "symmetry": _symmetry(settings),
         "maxiter": settings.max_iterations,
     }
     charge = structure.charge + settings.charge
     if charge:
         keywords["charge"] = charge
     return keywords
+
+
+def _symmetry(settings: DftSettings) -> dict[str, Any]:
+    """GPAW's ``symmetry``: positions and cells of jobs are rounded to 1e-8 Å, which GPAW's own 1e-7 Bohr misses."""
+    return {"point_group": False} if settings.start_displacement else {"point_group": True, "tolerance": 1e-6}
 
 
 def dft_atoms(structure: Structure, settings: DftSettings) -> ase.Atoms:

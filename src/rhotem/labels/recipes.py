@@ -253,7 +253,9 @@ def _repeat(atoms: ase.Atoms, supercell: tuple[int, int, int] | list[list[int]])
 def _cut(atoms: ase.Atoms, slab: Slab, supercell: Any) -> ase.Atoms:
     from ase.build import surface
 
-    cut = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum / 2, periodic=True)
+    # Periodic only after the cut: ASE would wrap atoms of the lowest plane, at −1e-17, to the top.
+    cut = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum / 2, periodic=False)
+    cut.pbc = True
     return _smallest_in_plane(cut).repeat(supercell)
 
 

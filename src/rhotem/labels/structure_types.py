@@ -12,9 +12,7 @@ BOX = (9.0, 9.4, 9.8)
 
 def _molecule(*atoms: tuple[str, float, float, float]) -> Prototype:
     """Atoms by symbol and Cartesian position in Å from the middle of a box."""
-    sites = tuple(
-        (symbol, 0.5 + x / BOX[0], 0.5 + y / BOX[1], 0.5 + z / BOX[2]) for symbol, x, y, z in atoms
-    )
+    sites = tuple((symbol, 0.5 + x / BOX[0], 0.5 + y / BOX[1], 0.5 + z / BOX[2]) for symbol, x, y, z in atoms)
     return Prototype(1, (*BOX, 90, 90, 90), sites, "molecule")
 
 
@@ -95,9 +93,7 @@ SOLIDS: dict[str, Prototype] = {
         2,
     ),
     # halides
-    "k2ptcl6": Prototype(
-        225, cubic(9.75), (("Pt", 0, 0, 0), ("K", 0.25, 0.25, 0.25), ("Cl", 0.240, 0, 0)), "halide"
-    ),
+    "k2ptcl6": Prototype(225, cubic(9.75), (("Pt", 0, 0, 0), ("K", 0.25, 0.25, 0.25), ("Cl", 0.240, 0, 0)), "halide"),
     "elpasolite": Prototype(
         225,
         cubic(10.53),
@@ -107,7 +103,13 @@ SOLIDS: dict[str, Prototype] = {
     "li3incl6": Prototype(
         12,
         box(6.41, 11.10, 6.39, 109.8),
-        (("In", 0, 0, 0), ("Li", 0, 1 / 3, 0), ("Li", 0, 0.5, 0.5), ("Cl", 0.243, 0, 0.765), ("Cl", 0.243, 0.161, 0.238)),
+        (
+            ("In", 0, 0, 0),
+            ("Li", 0, 1 / 3, 0),
+            ("Li", 0, 0.5, 0.5),
+            ("Cl", 0.243, 0, 0.765),
+            ("Cl", 0.243, 0.161, 0.238),
+        ),
         "halide",
     ),
     # sulfide electrolytes; lithium of the argyrodite on the middle of its double tetrahedra
@@ -135,11 +137,12 @@ SOLIDS: dict[str, Prototype] = {
     "indium": Prototype(139, (3.253, 3.253, 4.947, 90, 90, 90), (("In", 0, 0, 0),), "metal"),
     "tin": Prototype(141, (5.831, 5.831, 3.182, 90, 90, 90), (("Sn", 0, 0, 0),), "metal"),
     "boron": Prototype(
-        166, hexagonal(4.908, 12.567), (("B", 0.1188, -0.1188, -0.1088), ("B", 0.1965, -0.1965, 0.0245)), "semiconductor"
+        166,
+        hexagonal(4.908, 12.567),
+        (("B", 0.1188, -0.1188, -0.1088), ("B", 0.1965, -0.1965, 0.0245)),
+        "semiconductor",
     ),
-    "li3bi": Prototype(
-        225, cubic(6.722), (("Bi", 0, 0, 0), ("Li", 0.5, 0.5, 0.5), ("Li", 0.25, 0.25, 0.25)), "metal"
-    ),
+    "li3bi": Prototype(225, cubic(6.722), (("Bi", 0, 0, 0), ("Li", 0.5, 0.5, 0.5), ("Li", 0.25, 0.25, 0.25)), "metal"),
     "cu3au": Prototype(221, cubic(3.75), (("Au", 0, 0, 0), ("Cu", 0, 0.5, 0.5)), "metal"),
 }
 
