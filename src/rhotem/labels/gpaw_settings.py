@@ -116,10 +116,10 @@ def unusual(values: Mapping[str, Any], elements: Iterable[str]) -> dict[str, Any
     kinds, defaults = set(elements), DftSettings().as_dict()
 
     def usual(name: str, value: Any) -> bool:
-        default = defaults.get(name)
         if name in BY_ELEMENT and isinstance(value, Mapping):
-            return {k: v for k, v in value.items() if k in kinds} == {k: v for k, v in default.items() if k in kinds}
-        return bool(value == default)
+            mine, default = ({k: v for k, v in table.items() if k in kinds} for table in (value, defaults[name]))
+            return mine == default
+        return bool(value == defaults.get(name))
 
     return {name: value for name, value in values.items() if not usual(name, value)}
 

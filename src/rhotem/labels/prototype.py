@@ -32,12 +32,12 @@ class Prototype:
 
 
 def cubic(a: float) -> Cell:
-    """a = b = c."""
+    """A = b = c."""
     return (a, a, a, 90, 90, 90)
 
 
 def hexagonal(a: float, c: float) -> Cell:
-    """a = b, 120° between them."""
+    """A = b, 120° between them."""
     return (a, a, c, 90, 90, 120)
 
 
