@@ -27,6 +27,8 @@ from rhotem.structure.model import Structure
 #: Step of rounding as a share of the mean |value|, of labels that are tested against and of those that are only trained
 #: on. Rounding is then 0.25 and 1 % of Σ|Δn|, without a sign, at every voxel alike: far below the noise of the grid.
 FINE, COARSE = 0.01, 0.04
+#: Mean |value| in e/Å³ that steps are taken from at least: a molecule in its box has 0.001, a crystal 0.005 to 0.05.
+LEAST_MEAN = 2e-3
 _FIELDS = ("deformation", "magnetization")
 
 
@@ -95,7 +97,7 @@ def read_shard(path: Path, wanted: Iterable[str] | None = None) -> Iterator[tupl
 
 
 def encode(record: LabelRecord, share: float) -> bytes:
-    """A record as bytes, its fields rounded to ``share`` of their mean |value|."""
+    """A record as bytes, its fields rounded to ``share`` of their mean |value| or of `LEAST_MEAN`."""
     s = record.structure
     header: dict[str, Any] = {
         "numbers": s.numbers.tolist(),
@@ -114,7 +116,7 @@ def encode(record: LabelRecord, share: float) -> bytes:
         if field is None:
             continue
         values = field.astype(float)
-        step = max(share * float(np.abs(values).mean()), 1e-8)
+        step = share * max(float(np.abs(values).mean()), LEAST_MEAN)
         whole = np.rint(values / step).astype(np.int64)
         for axis in range(3):
             whole = np.diff(whole, axis=axis, prepend=0)
