@@ -32,6 +32,35 @@ def test_hubbard_u_only_with_oxygen_or_fluorine():
     assert setups(structure("TiO2"), DftSettings()) == {}
 
 
+def test_all_of_the_materials_projects_u_in_oxides_and_fluorides():
+    for formula, u in (("LiCrO2", {"Cr": ":d,3.7,0"}), ("MoF6", {"Mo": ":d,4.38,0"}), ("Na2WO4", {"W": ":d,6.2,0"})):
+        assert setups(structure(formula), DftSettings()) == u
+    for formula in ("NaCrS2", "MoS2", "WSe2", "W", "CrBr3", "HfO2"):
+        assert setups(structure(formula), DftSettings()) == {}
+
+
+def test_magnetic_ions_of_new_elements_start_with_spin():
+    assert moments(structure("LiCrO2"), DftSettings()).tolist() == [0, 3, 0, 0]
+    assert is_spin_polarised(structure("Nd2O3"), DftSettings())
+    assert not is_spin_polarised(structure("LaAlO3"), DftSettings())
+
+
+def test_gpaw_finds_the_symmetry_of_rounded_cells():
+    """Corundum has twelve operations, six without a translation; 1e-8 Å in the cell must not hide them."""
+    symmetry = pytest.importorskip("gpaw.new.symmetry")
+    from rhotem.labels.job import Job
+    from rhotem.labels.recipes import Recipe
+
+    for prototype, replace, cell, operations in (
+        ("corundum", {"Al": "In"}, (5.487, 5.487, 14.510, 90, 90, 120), 6),
+        ("la2o3", {}, (3.831, 3.831, 5.999, 90, 90, 120), 12),
+    ):
+        job = Job.of(Recipe(prototype=prototype, replace=replace, cell=cell).build())
+        asked = parameters(job.structure, job.dft)["symmetry"]
+        found = symmetry.create_symmetries_object(job.structure.atoms, **asked, _backwards_compatible=True)
+        assert len(found) == operations
+
+
 def test_a_chosen_paw_set_keeps_its_u():
     assert setups(structure("MnO"), DftSettings(setups={"Mn": "7"})) == {"Mn": "7:d,3.9,0"}
 
@@ -80,7 +109,7 @@ def test_impossible_settings_are_refused(wrong):
 
 
 def test_symmetry_is_not_imposed_on_a_displaced_start():
-    assert parameters(structure("FeO"), DftSettings())["symmetry"] == {"point_group": True}
+    assert parameters(structure("FeO"), DftSettings())["symmetry"]["point_group"]
     assert parameters(structure("FeO"), DftSettings(start_displacement=0.1))["symmetry"] == {"point_group": False}
 
 

@@ -22,6 +22,19 @@ def test_identifier_depends_on_what_is_calculated_and_on_nothing_else():
     assert Job.from_json(job.to_json()) == job
 
 
+def test_tables_that_grow_by_an_element_rename_no_run_without_it():
+    """Jobs and labels made when five elements had U keep their names; a U that matters makes another run."""
+    five = {"Co": 3.32, "Fe": 5.3, "Mn": 3.9, "Ni": 6.2, "V": 3.25}
+    old = DftSettings(hubbard_u=five, start_moments={"Co": 0.6, "Ti": 0.3})
+    assert Job.of(lif(), old).id == Job.of(lif()).id
+    assert Job.from_json(Job.of(lif(), old).to_json()).id == Job.of(lif()).id
+    chromium = Structure(bulk("CrO", "rocksalt", a=4.2))
+    assert Job.of(chromium, old).id != Job.of(chromium).id
+    cobalt = Structure(bulk("CoO", "rocksalt", a=4.2))
+    assert Job.of(cobalt, old).id == Job.of(cobalt).id
+    assert Job.of(cobalt, DftSettings(hubbard_u={"Co": 4.0})).id != Job.of(cobalt).id
+
+
 def test_edited_job_is_refused():
     line = Job.of(lif()).to_json().replace('"charge": 0.0, "id"', '"charge": 1.0, "id"')
     assert '"charge": 1.0' in line

@@ -35,10 +35,32 @@ BONDS = {
     "li3n": {"Li-N": (1.92, 1.96)},
     "gamma-lialo2": {"Al-O": (1.74, 1.79), "Li-O": (1.9, 2.1)},
     "li2mo3": {"Mn-O": (1.85, 1.95), "Li-O": (1.95, 2.2)},
+    # International Tables C 9.5 and 9.6, and the structure papers
+    "hbn": {"B-N": (1.44, 1.46)},
+    "mos2-2h": {"Mo-S": (2.40, 2.43)},
+    "mos2-1h": {"Mo-S": (2.39, 2.43)},
+    "cdi2": {"Cd-I": (2.97, 3.00)},
+    "litharge": {"Pb-O": (2.30, 2.33)},
+    "libo2": {"B-O": (1.46, 1.50), "Li-O": (1.94, 1.98)},
+    "scheelite": {"W-O": (1.77, 1.80), "Ca-O": (2.43, 2.48)},
+    "na2wo4": {"W-O": (1.76, 1.80)},
+    "k2ptcl6": {"Pt-Cl": (2.31, 2.36)},
+    "li3incl6": {"In-Cl": (2.48, 2.55), "Li-Cl": (2.5, 2.7)},
+    "na3sbs4": {"Sb-S": (2.30, 2.35)},
+    "argyrodite": {"P-S": (2.03, 2.08), "Li-S": (2.25, 2.5)},
+    "arsenic": {"As-As": (2.50, 2.53)},
+    "selenium": {"Se-Se": (2.35, 2.39)},
+    "tellurium": {"Te-Te": (2.82, 2.86)},
+    "iodine": {"I-I": (2.69, 2.74)},
+    "gallium": {"Ga-Ga": (2.44, 2.50)},
+    "boron": {"B-B": (1.65, 1.72)},
+    "h2o-molecule": {"O-H": (0.955, 0.96)},
+    "n2-molecule": {"N-N": (1.095, 1.10)},
+    "o2-molecule": {"O-O": (1.205, 1.21)},
 }
 
 
-@pytest.mark.parametrize("name", sorted(PROTOTYPES))
+@pytest.mark.parametrize("name", sorted(n for n, p in PROTOTYPES.items() if p.family != "molecule"))
 def test_prototypes_have_the_space_group_they_claim(name):
     atoms = ideal(name)
     text = spglib.get_spacegroup((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), 1e-3)
@@ -57,6 +79,18 @@ def test_prototypes_have_published_bond_lengths(name):
         a, b = pair.split("-")
         shortest = d[(symbols[i] == a) & (symbols[j] == b)].min()
         assert low < shortest < high, pair
+
+
+@pytest.mark.parametrize("a", [4.9, 5.08, 5.411, 6.058, 6.2, 6.482])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_planes_of_a_slab_are_full(a, layers):
+    """Every (110) plane of zincblende has one atom of each kind, whatever the lattice constant rounds to."""
+    slab = Recipe(prototype="zincblende", cell=(a, a, a, 90, 90, 90), slab={"miller": (1, 1, 0), "layers": layers})
+    atoms = slab.build().atoms
+    heights, counts = np.unique(atoms.positions[:, 2].round(3), return_counts=True)
+    assert counts.tolist() == [2] * (2 * layers)
+    assert np.ptp(heights) == pytest.approx((2 * layers - 1) * a / 8**0.5, abs=1e-2)
+    assert atoms.cell[2, 2] == pytest.approx(np.ptp(heights) + 8.0, abs=1e-2)
 
 
 def test_ordering_is_that_of_the_arrangement():

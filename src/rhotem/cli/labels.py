@@ -105,6 +105,25 @@ def pack(
 
 
 @app.command()
+def shard(
+    source: Annotated[Path, typer.Argument(help="Directory of label files.")],
+    folder: Annotated[Path, typer.Argument(help="Directory of shards; the new one is the next number.")],
+    known: Annotated[list[Path] | None, typer.Option(help="Directories of labels that are kept elsewhere.")] = None,
+) -> None:
+    """Write the accepted labels that no shard has into one new file, with full grids; other shards stay as they are."""
+    from rhotem.labels.shards import add_shard
+
+    made, outcome = add_shard(source, folder, known or ())
+    for name, what in outcome.items():
+        if what not in ("added", "kept"):
+            typer.echo(f"not taken: {name}: {what}")
+    count = list(outcome.values()).count("added")
+    typer.echo(
+        f"{count} labels in {made}, {made.stat().st_size / max(count, 1) / 1e3:.1f} kB each" if made else "nothing new"
+    )
+
+
+@app.command()
 def store(
     path: Annotated[Path, typer.Argument(help="Directory of the store.")],
     sources: Annotated[list[Path], typer.Argument(help="Label files or directories of them.")],

@@ -1,5 +1,6 @@
 """What every DFT run of RhoTEM uses: cutoff, k-points, Hubbard U, starting moments. Shared by source and labels."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,12 +10,17 @@ import numpy as np
 from rhotem.core import InputError, MissingDependencyError
 from rhotem.structure.model import Structure
 
-#: Hubbard U in eV on the d shell, Dudarev form, unscaled (Materials Project values, fitted to oxide formation energies:
-#: Wang, Maxisch, Ceder, Phys. Rev. B 73, 195107 (2006)). Applied only where O or F is present.
-HUBBARD_U = {"Co": 3.32, "Fe": 5.3, "Mn": 3.9, "Ni": 6.2, "V": 3.25}
+#: Hubbard U in eV on the d shell, Dudarev form, unscaled: all eight of the Materials Project, fitted to oxide formation
+#: energies (Wang, Maxisch, Ceder, Phys. Rev. B 73, 195107 (2006); Jain et al., Phys. Rev. B 84, 045115 (2011)).
+#: Applied only where O or F is present. No U on f shells.
+HUBBARD_U = {"Co": 3.32, "Cr": 3.7, "Fe": 5.3, "Mn": 3.9, "Mo": 4.38, "Ni": 6.2, "V": 3.25, "W": 6.2}
 
-#: Ferromagnetic starting moments in Bohr magnetons; cells without any of these elements are run spin-paired.
-START_MOMENTS = {"Co": 0.6, "Fe": 4.0, "Mn": 3.8, "Ni": 1.5, "V": 2.0, "Ti": 0.3}
+#: Ferromagnetic starting moments in Bohr magnetons (Cr³⁺, Ce³⁺ and Nd³⁺ high spin); cells without any of these elements
+#: are run spin-paired.
+START_MOMENTS = {"Co": 0.6, "Cr": 3.0, "Fe": 4.0, "Mn": 3.8, "Ni": 1.5, "V": 2.0, "Ti": 0.3, "Ce": 1.0, "Nd": 3.0}
+
+#: Settings given by element: of these only what a structure's elements have matters.
+BY_ELEMENT = ("hubbard_u", "start_moments", "setups")
 
 #: Å; a larger rms displacement of a start brings atoms on top of each other.
 LARGEST_DISPLACEMENT = 0.3
@@ -101,6 +107,23 @@ class DftSettings:
         return asdict(self)
 
 
+def unusual(values: Mapping[str, Any], elements: Iterable[str]) -> dict[str, Any]:
+    """Those of the settings ``values`` that are not the defaults for ``elements``.
+
+    A table by element is at its default if it is for the elements there are: one that grows changes nothing for
+    structures without the new elements.
+    """
+    kinds, defaults = set(elements), DftSettings().as_dict()
+
+    def usual(name: str, value: Any) -> bool:
+        if name in BY_ELEMENT and isinstance(value, Mapping):
+            mine, default = ({k: v for k, v in table.items() if k in kinds} for table in (value, defaults[name]))
+            return mine == default
+        return bool(value == defaults.get(name))
+
+    return {name: value for name, value in values.items() if not usual(name, value)}
+
+
 def moments(structure: Structure, settings: DftSettings) -> np.ndarray:
     """Starting moments (N,) in Bohr magnetons: the structure's own, or ferromagnetic from the table."""
     if structure.moments is not None:
@@ -147,13 +170,18 @@ def parameters(structure: Structure, settings: DftSettings) -> dict[str, Any]:
         },
         "setups": setups(structure, settings),
         "spinpol": is_spin_polarised(structure, settings),
-        "symmetry": {"point_group": not settings.start_displacement},
+        "symmetry": _symmetry(settings),
         "maxiter": settings.max_iterations,
     }
     charge = structure.charge + settings.charge
     if charge:
         keywords["charge"] = charge
     return keywords
+
+
+def _symmetry(settings: DftSettings) -> dict[str, Any]:
+    """GPAW's ``symmetry``: positions and cells of jobs are rounded to 1e-8 Å, which GPAW's own 1e-7 Bohr misses."""
+    return {"point_group": False} if settings.start_displacement else {"point_group": True, "tolerance": 1e-6}
 
 
 def dft_atoms(structure: Structure, settings: DftSettings) -> ase.Atoms:

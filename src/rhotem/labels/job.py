@@ -11,7 +11,7 @@ import ase
 import numpy as np
 
 from rhotem.core import InputError
-from rhotem.labels.gpaw_settings import DftSettings
+from rhotem.labels.gpaw_settings import DftSettings, unusual
 from rhotem.structure.model import Structure
 
 
@@ -49,11 +49,11 @@ class Job:
     def id(self) -> str:
         """Sixteen hexadecimal digits: SHA-256 of structure and settings.
 
-        Settings at their defaults take no part, so that a new setting does not rename old runs.
+        Settings at their defaults for the elements there are take no part, so that neither a new setting nor U for a
+        new element renames old runs.
         """
         content = {k: v for k, v in asdict(self).items() if k != "info"}
-        defaults = _plain(DftSettings().as_dict())
-        content["settings"] = {k: v for k, v in _plain(self.settings).items() if v != defaults.get(k)}
+        content["settings"] = unusual(_plain(self.settings), ase.Atoms(self.numbers).get_chemical_symbols())
         return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()[:16]
 
     @property

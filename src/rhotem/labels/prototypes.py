@@ -6,52 +6,12 @@ simple salts, oxides and intermetallics Wyckoff, *Crystal Structures*. They are 
 elements, scales the cell and displaces the atoms.
 """
 
-from dataclasses import dataclass
-
 import ase
 import numpy as np
 
 from rhotem.core import InputError
-
-Site = tuple[str, float, float, float]
-
-
-@dataclass(frozen=True)
-class Prototype:
-    """A crystal by its asymmetric unit.
-
-    Parameters
-    ----------
-    group : int
-        Space group number, first setting; hexagonal axes for rhombohedral groups; origin choice ``setting``.
-    cell : tuple
-        a, b, c (Å), α, β, γ (degrees).
-    sites : tuple of (label, x, y, z)
-        The label is the element of the reference compound.
-    family : str
-        Chemistry: olivine, phosphate, spinel, layered, rocksalt, graphite, metal, SEI, silicon, oxide, fluoride …
-    setting : int
-        Origin choice of the International Tables.
-    """
-
-    group: int
-    cell: tuple[float, float, float, float, float, float]
-    sites: tuple[Site, ...]
-    family: str
-    setting: int = 1
-
-
-def _cubic(a: float) -> tuple[float, float, float, float, float, float]:
-    return (a, a, a, 90, 90, 90)
-
-
-def _hexagonal(a: float, c: float) -> tuple[float, float, float, float, float, float]:
-    return (a, a, c, 90, 90, 120)
-
-
-def _box(a: float, b: float, c: float, beta: float = 90) -> tuple[float, float, float, float, float, float]:
-    return (a, b, c, 90, beta, 90)
-
+from rhotem.labels.prototype import Prototype, box, cubic, hexagonal
+from rhotem.labels.structure_types import STRUCTURE_TYPES
 
 _OLIVINE = (
     ("Fe", 0.2822, 0.25, 0.9747),
@@ -69,12 +29,13 @@ _HETEROSITE = (
 )
 
 PROTOTYPES: dict[str, Prototype] = {
+    **STRUCTURE_TYPES,
     # olivines, phosphates, silicates
-    "olivine": Prototype(62, _box(10.332, 6.010, 4.692), (("Li", 0, 0, 0), *_OLIVINE), "olivine"),
-    "heterosite": Prototype(62, _box(9.814, 5.789, 4.782), _HETEROSITE, "olivine"),
+    "olivine": Prototype(62, box(10.332, 6.010, 4.692), (("Li", 0, 0, 0), *_OLIVINE), "olivine"),
+    "heterosite": Prototype(62, box(9.814, 5.789, 4.782), _HETEROSITE, "olivine"),
     "li3po4-beta": Prototype(
         31,
-        _box(6.115, 5.239, 4.855),
+        box(6.115, 5.239, 4.855),
         (
             ("Li", 0.248, 0.328, 0.986),
             ("Li", 0.5, 0.843, 0.989),
@@ -87,7 +48,7 @@ PROTOTYPES: dict[str, Prototype] = {
     ),
     "li2msio4": Prototype(
         31,
-        _box(6.311, 5.380, 4.967),
+        box(6.311, 5.380, 4.967),
         (
             ("Li", 0.248, 0.332, 0.989),
             ("Mn", 0.5, 0.836, 0.991),
@@ -100,7 +61,7 @@ PROTOTYPES: dict[str, Prototype] = {
     ),
     "berlinite": Prototype(
         152,
-        _hexagonal(5.036, 11.255),
+        hexagonal(5.036, 11.255),
         (
             ("Fe", 0.456, 0.0, 1 / 3),
             ("P", 0.457, 0.0, 0.8333),
@@ -112,7 +73,7 @@ PROTOTYPES: dict[str, Prototype] = {
     # NaV2(PO4)3: the framework of Na3V2(PO4)3 with the first sodium site full and the second empty
     "nasicon": Prototype(
         167,
-        _hexagonal(8.729, 21.804),
+        hexagonal(8.729, 21.804),
         (
             ("Na", 0, 0, 0),
             ("V", 0, 0, 0.1470),
@@ -125,7 +86,7 @@ PROTOTYPES: dict[str, Prototype] = {
     # spinels and tunnel structures
     "spinel": Prototype(
         227,
-        _cubic(8.245),
+        cubic(8.245),
         (("Li", 1 / 8, 1 / 8, 1 / 8), ("Mn", 0.5, 0.5, 0.5), ("O", 0.263, 0.263, 0.263)),
         "spinel",
         2,
@@ -146,26 +107,26 @@ PROTOTYPES: dict[str, Prototype] = {
     ),
     # layered
     "o3": Prototype(
-        166, _hexagonal(2.816, 14.054), (("Li", 0, 0, 0.5), ("Co", 0, 0, 0), ("O", 0, 0, 0.2605)), "layered"
+        166, hexagonal(2.816, 14.054), (("Li", 0, 0, 0.5), ("Co", 0, 0, 0), ("O", 0, 0, 0.2605)), "layered"
     ),
     "p2": Prototype(
         194,
-        _hexagonal(2.89, 11.0),
+        hexagonal(2.89, 11.0),
         (("Na", 1 / 3, 2 / 3, 0.75), ("Co", 0, 0, 0), ("O", 1 / 3, 2 / 3, 0.091)),
         "layered",
     ),
     "p2-prismatic-f": Prototype(
-        194, _hexagonal(2.87, 11.1), (("Na", 0, 0, 0.25), ("Co", 0, 0, 0), ("O", 1 / 3, 2 / 3, 0.091)), "layered"
+        194, hexagonal(2.87, 11.1), (("Na", 0, 0, 0.25), ("Co", 0, 0, 0), ("O", 1 / 3, 2 / 3, 0.091)), "layered"
     ),
     "o2": Prototype(
         186,
-        _hexagonal(2.806, 9.525),
+        hexagonal(2.806, 9.525),
         (("Li", 1 / 3, 2 / 3, 0.75), ("Co", 1 / 3, 2 / 3, 0), ("O", 0, 0, 0.1), ("O", 1 / 3, 2 / 3, 0.4)),
         "layered",
     ),
     "li2mo3": Prototype(
         12,
-        _box(4.937, 8.532, 5.030, 109.46),
+        box(4.937, 8.532, 5.030, 109.46),
         (
             ("Li", 0, 0.5, 0),
             ("Li", 0, 0.6606, 0.5),
@@ -177,14 +138,14 @@ PROTOTYPES: dict[str, Prototype] = {
         "layered",
     ),
     # rocksalt and fluorite relatives, salts of the SEI
-    "rocksalt": Prototype(225, _cubic(4.026), (("Li", 0, 0, 0), ("F", 0.5, 0.5, 0.5)), "rocksalt"),
-    "antifluorite": Prototype(225, _cubic(4.619), (("Li", 0.25, 0.25, 0.25), ("O", 0, 0, 0)), "SEI"),
+    "rocksalt": Prototype(225, cubic(4.026), (("Li", 0, 0, 0), ("F", 0.5, 0.5, 0.5)), "rocksalt"),
+    "antifluorite": Prototype(225, cubic(4.619), (("Li", 0.25, 0.25, 0.25), ("O", 0, 0, 0)), "SEI"),
     "li2o2": Prototype(
-        194, _hexagonal(3.142, 7.650), (("Li", 0, 0, 0), ("Li", 1 / 3, 2 / 3, 0.25), ("O", 1 / 3, 2 / 3, 0.6488)), "SEI"
+        194, hexagonal(3.142, 7.650), (("Li", 0, 0, 0), ("Li", 1 / 3, 2 / 3, 0.25), ("O", 1 / 3, 2 / 3, 0.6488)), "SEI"
     ),
     "na2o2": Prototype(
         189,
-        _hexagonal(6.22, 4.47),
+        hexagonal(6.22, 4.47),
         (("Na", 0.632, 0, 0.5), ("Na", 0.295, 0, 0), ("O", 0, 0, 0.332), ("O", 1 / 3, 2 / 3, 0.168)),
         "SEI",
     ),
@@ -196,35 +157,35 @@ PROTOTYPES: dict[str, Prototype] = {
         2,
     ),
     "li3n": Prototype(
-        191, _hexagonal(3.648, 3.875), (("Li", 0, 0, 0.5), ("Li", 1 / 3, 2 / 3, 0), ("N", 0, 0, 0)), "SEI"
+        191, hexagonal(3.648, 3.875), (("Li", 0, 0, 0.5), ("Li", 1 / 3, 2 / 3, 0), ("N", 0, 0, 0)), "SEI"
     ),
     "na3as": Prototype(
         194,
-        _hexagonal(4.264, 7.579),
+        hexagonal(4.264, 7.579),
         (("Li", 0, 0, 0.25), ("Li", 1 / 3, 2 / 3, 0.583), ("P", 1 / 3, 2 / 3, 0.25)),
         "SEI",
     ),
     "li2co3": Prototype(
         15,
-        _box(8.359, 4.974, 6.194, 114.8),
+        box(8.359, 4.974, 6.194, 114.8),
         (("Li", 0.1966, 0.4487, 0.8346), ("C", 0, 0.0657, 0.25), ("O", 0, 0.3209, 0.25), ("O", 0.1458, 0.9337, 0.3127)),
         "SEI",
     ),
     "lipf6": Prototype(
-        148, _hexagonal(4.93, 12.66), (("Li", 0, 0, 0), ("P", 0, 0, 0.5), ("F", 0.115, -0.164, 0.4285)), "SEI"
+        148, hexagonal(4.93, 12.66), (("Li", 0, 0, 0), ("P", 0, 0, 0.5), ("F", 0.115, -0.164, 0.4285)), "SEI"
     ),
-    "cscl": Prototype(221, _cubic(3.2), (("Li", 0, 0, 0), ("Al", 0.5, 0.5, 0.5)), "metal"),
-    "zintl-b32": Prototype(227, _cubic(6.37), (("Li", 0, 0, 0), ("Al", 0.5, 0.5, 0.5)), "metal", 1),
+    "cscl": Prototype(221, cubic(3.2), (("Li", 0, 0, 0), ("Al", 0.5, 0.5, 0.5)), "metal"),
+    "zintl-b32": Prototype(227, cubic(6.37), (("Li", 0, 0, 0), ("Al", 0.5, 0.5, 0.5)), "metal", 1),
     # oxides and fluorides
-    "corundum": Prototype(167, _hexagonal(4.759, 12.991), (("Al", 0, 0, 0.3522), ("O", 0.3064, 0, 0.25)), "oxide"),
+    "corundum": Prototype(167, hexagonal(4.759, 12.991), (("Al", 0, 0, 0.3522), ("O", 0.3064, 0, 0.25)), "oxide"),
     "rutile": Prototype(136, (4.594, 4.594, 2.958, 90, 90, 90), (("Ti", 0, 0, 0), ("O", 0.305, 0.305, 0)), "oxide"),
     "anatase": Prototype(141, (3.785, 3.785, 9.514, 90, 90, 90), (("Ti", 0, 0, 0), ("O", 0, 0, 0.2081)), "oxide"),
     "perovskite": Prototype(
-        221, _cubic(3.905), (("Na", 0, 0, 0), ("Mg", 0.5, 0.5, 0.5), ("F", 0.5, 0.5, 0.0)), "fluoride"
+        221, cubic(3.905), (("Na", 0, 0, 0), ("Mg", 0.5, 0.5, 0.5), ("F", 0.5, 0.5, 0.0)), "fluoride"
     ),
-    "vf3": Prototype(167, _hexagonal(5.2, 13.3), (("Fe", 0, 0, 0), ("F", 0.41, 0, 0.25)), "fluoride"),
+    "vf3": Prototype(167, hexagonal(5.2, 13.3), (("Fe", 0, 0, 0), ("F", 0.41, 0, 0.25)), "fluoride"),
     "quartz": Prototype(
-        152, _hexagonal(4.913, 5.405), (("Si", 0.4697, 0, 1 / 3), ("O", 0.4135, 0.2669, 0.7857)), "oxide"
+        152, hexagonal(4.913, 5.405), (("Si", 0.4697, 0, 1 / 3), ("O", 0.4135, 0.2669, 0.7857)), "oxide"
     ),
     "gamma-lialo2": Prototype(
         92,
@@ -233,13 +194,13 @@ PROTOTYPES: dict[str, Prototype] = {
         "oxide",
     ),
     # anodes
-    "graphite": Prototype(194, _hexagonal(2.464, 6.711), (("C", 0, 0, 0.25), ("C", 1 / 3, 2 / 3, 0.25)), "graphite"),
-    "lic6": Prototype(191, _hexagonal(4.305, 3.706), (("Li", 0, 0, 0), ("C", 1 / 3, 0, 0.5)), "graphite"),
-    "lic12": Prototype(191, _hexagonal(4.290, 7.065), (("Li", 0, 0, 0), ("C", 1 / 3, 0, 0.25)), "graphite"),
-    "bcc": Prototype(229, _cubic(3.51), (("Li", 0, 0, 0),), "metal"),
-    "fcc": Prototype(225, _cubic(4.05), (("Al", 0, 0, 0),), "metal"),
-    "hcp": Prototype(194, _hexagonal(3.2, 5.2), (("Mg", 1 / 3, 2 / 3, 0.25),), "metal"),
-    "diamond": Prototype(227, _cubic(5.431), (("Si", 0, 0, 0),), "silicon", 1),
+    "graphite": Prototype(194, hexagonal(2.464, 6.711), (("C", 0, 0, 0.25), ("C", 1 / 3, 2 / 3, 0.25)), "graphite"),
+    "lic6": Prototype(191, hexagonal(4.305, 3.706), (("Li", 0, 0, 0), ("C", 1 / 3, 0, 0.5)), "graphite"),
+    "lic12": Prototype(191, hexagonal(4.290, 7.065), (("Li", 0, 0, 0), ("C", 1 / 3, 0, 0.25)), "graphite"),
+    "bcc": Prototype(229, cubic(3.51), (("Li", 0, 0, 0),), "metal"),
+    "fcc": Prototype(225, cubic(4.05), (("Al", 0, 0, 0),), "metal"),
+    "hcp": Prototype(194, hexagonal(3.2, 5.2), (("Mg", 1 / 3, 2 / 3, 0.25),), "metal"),
+    "diamond": Prototype(227, cubic(5.431), (("Si", 0, 0, 0),), "silicon", 1),
 }
 
 

@@ -32,7 +32,7 @@ LARGEST_DEFORMATION = 0.35
 SMALL_GAP, OPEN_SHELL = 0.2, 0.5
 METASTABLE = "may be metastable: repeat with start_displacement 0.1"
 
-_ANIONS = {"O", "F", "Cl", "S", "N"}
+_ANIONS = {"O", "F", "Cl", "S", "N", "Se", "Te", "Br", "I"}
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,13 @@ RADII = {
     "H": 0.3, "Li": 0.76, "Na": 1.02, "K": 1.38, "Mg": 0.72, "Ca": 1.0, "Al": 0.535, "Si": 0.26, "P": 0.17, "B": 0.11,
     "Ti": 0.605, "V": 0.62, "Cr": 0.615, "Mn": 0.645, "Fe": 0.645, "Co": 0.56, "Ni": 0.58, "Cu": 0.73, "Zn": 0.74,
     "Zr": 0.72, "Nb": 0.64, "O": 1.40, "F": 1.33, "N": 1.46, "S": 1.84, "Cl": 1.81, "P-": 2.1, "C": 0.16,
+    "Be": 0.27, "Rb": 1.52, "Cs": 1.67, "Sr": 1.18, "Ba": 1.35, "Sc": 0.745, "Y": 0.90, "La": 1.032, "Ce": 0.87,
+    "Nd": 0.983, "Hf": 0.71, "Ta": 0.64, "Mo": 0.65, "W": 0.60, "Ru": 0.62, "Rh": 0.665, "Pd": 0.86, "Ag": 1.15,
+    "Ir": 0.625, "Pt": 0.625, "Au": 1.37, "Cd": 0.95, "Ga": 0.62, "In": 0.80, "Ge": 0.53, "Sn": 0.69, "Pb": 1.19,
+    "As": 0.46, "Sb": 0.60, "Bi": 1.03, "Se": 1.98, "Te": 2.21, "Br": 1.96, "I": 2.20,
 }  # fmt: skip
 
-ANIONS = {"O", "F", "N", "S", "Cl"}
+ANIONS = {"O", "F", "N", "S", "Cl", "Se", "Te", "Br", "I"}
 
 #: The prototype of a recipe with two phases.
 INTERFACE = "interface"
@@ -249,7 +253,9 @@ def _repeat(atoms: ase.Atoms, supercell: tuple[int, int, int] | list[list[int]])
 def _cut(atoms: ase.Atoms, slab: Slab, supercell: Any) -> ase.Atoms:
     from ase.build import surface
 
-    cut = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum / 2, periodic=True)
+    # Periodic only after the cut: ASE would wrap atoms of the lowest plane, at −1e-17, to the top.
+    cut = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum / 2, periodic=False)
+    cut.pbc = True
     return _smallest_in_plane(cut).repeat(supercell)
 
 

@@ -24,8 +24,9 @@ Outcome = str
 #: So many processes dying one after another are the installation's fault, not that of the structures.
 CRASHES = 3
 
-#: Limit on the clock, in units of the limit on processor time.
-WALL = 5
+#: Limit on the clock, in units of the limit on processor time: for what hangs. A niced run beside two busy ones on two
+#: cores gets a thirtieth of a core at worst.
+WALL = 30
 
 
 def run_job(directory: Path, line: str, time_limit: float, attempts: int) -> Outcome:
@@ -91,8 +92,8 @@ def run(
     jobs : iterable of Job
         In the order in which they are wanted.
     time_limit : float
-        Seconds of processor time per run, all its attempts together (a busy machine fails nothing); five times that on
-        the clock.
+        Seconds of processor time per run, all its attempts together (a busy machine fails nothing); thirty times that
+        on the clock.
     attempts : int
         Self-consistency attempts per run (`rhotem.labels.calculate.ATTEMPTS`).
     retry_failed : bool

@@ -1,13 +1,14 @@
 """Several states of one structure: records that differ in how self-consistency was started. The lowest is the label."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
 
-from rhotem.labels.gpaw_settings import DftSettings
+from rhotem.labels.gpaw_settings import unusual
 from rhotem.labels.record import LabelRecord
 
 #: Settings that say where self-consistency begins and how long it may take, not what is calculated.
@@ -48,7 +49,7 @@ class State:
             and np.allclose(self.cell, other.cell, rtol=0, atol=SAME_PLACE)
             and np.allclose(self.positions, other.positions, rtol=0, atol=SAME_PLACE)
             and None not in (self.meta.get("energy_eV"), other.meta.get("energy_eV"))
-            and _calculated(self.meta) == _calculated(other.meta)
+            and _calculated(self) == _calculated(other)
         )
 
     def below(self, other: "State") -> bool:
@@ -83,12 +84,12 @@ def superseded(states: Iterable[State]) -> dict[str, tuple[State, float]]:
     return found
 
 
-def _calculated(meta: Mapping[str, Any]) -> dict[str, Any]:
+def _calculated(state: State) -> dict[str, Any]:
     """What was solved: settings that are not defaults, but for the start; U, functional, and what a retry changed."""
-    defaults = DftSettings().as_dict()
-    settings = meta.get("settings") or {}
+    meta = state.meta
+    settings = unusual(meta.get("settings") or {}, (chemical_symbols[z] for z in state.numbers))
     return {
-        "settings": {k: v for k, v in settings.items() if k not in START and v != defaults.get(k)},
+        "settings": {k: v for k, v in settings.items() if k not in START},
         "U": meta.get("U"),
         "xc": meta.get("xc"),
         "occupations": (meta.get("attempt_changes") or {}).get("occupations"),

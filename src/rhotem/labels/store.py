@@ -244,13 +244,19 @@ class LabelStore:
 
 
 def build(path: str | Path, sources: Iterable[str | Path]) -> tuple[LabelStore, dict[str, str]]:
-    """A store from label files and directories of them; also the files that could not be read, with the reason."""
+    """A store from label files, shards and directories of either; also the files that could not be read, and why.
+
+    Labels of shards that nothing is tested against are sampled as `rhotem.labels.pack.sampled` does.
+    """
     store = LabelStore.create(path)
-    unread = {}
+    unread: dict[str, str] = {}
     for source in sources:
         source = Path(source)
-        files = sorted(source.glob("[!.]*.npz")) if source.is_dir() else [source]
+        files = sorted(f for f in source.glob("[!.]*") if f.suffix in (".npz", ".zip")) if source.is_dir() else [source]
         for file in files:
+            if file.suffix == ".zip":
+                unread |= _add_shard(store, file)
+                continue
             if file.stem in store.entries:
                 continue
             try:
@@ -260,6 +266,20 @@ def build(path: str | Path, sources: Iterable[str | Path]) -> tuple[LabelStore, 
                 continue
             store.add(named(record, file), file.stem)
     return store, unread
+
+
+def _add_shard(store: LabelStore, shard: Path) -> dict[str, str]:
+    """Append the labels of a shard; a reason if it cannot be read to the end."""
+    from rhotem.labels.pack import sampled, wanted_whole
+    from rhotem.labels.shards import names, read_shard
+
+    try:
+        for name, record in read_shard(shard, set(names(shard)) - set(store.entries)):
+            tested = wanted_whole(record.meta, record.structure.atoms.get_chemical_symbols())
+            store.add(record if tested else sampled(record), name)
+    except InputError as error:
+        return {str(shard): str(error)}
+    return {}
 
 
 def _voxel_table(record: LabelRecord) -> npt.NDArray:
