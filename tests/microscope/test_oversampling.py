@@ -5,12 +5,11 @@ import pytest
 from ase.build import bulk
 
 from rhotem.core import PeriodicGrid
-from rhotem.microscope import bloch
-from rhotem.microscope.abtem_engine import AbtemEngine
+from rhotem.microscope import transmission
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.plan import make_plan
 from rhotem.microscope.scan import Scan, fourier_resample
-from rhotem.microscope.settings import Annular, Microscope
+from rhotem.microscope.settings import Annular, Microscope, Segmented
 from rhotem.microscope.simulate import simulate
 from rhotem.microscope.slicing import sliced
 from rhotem.potential.slices import build_potential
@@ -31,6 +30,10 @@ def cell():
 
 def grid(cell, factor=1):
     return PeriodicGrid(cell.structure.cell, (48 * factor, 48 * factor, 2))
+
+
+def grid_of(block):
+    return PeriodicGrid(block.structure.cell, (48, 48, round(block.lengths[2] / 2.04)))
 
 
 def coefficients(cell, factor, oversampling):
@@ -72,7 +75,7 @@ def test_transmission_in_pieces_is_the_same(monkeypatch):
     slices = gaussian_slices((4.2, 6.3), (96, 144), COLUMNS, number=5, seed=5).array
     engine = BlochEngine(MICROSCOPE, (4.2, 6.3), (48, 72), 2.0, (1, 1), 1)
     whole = engine.transmission(slices)
-    monkeypatch.setattr(bloch, "FINE_BYTES", 2 * 8 * 96 * 144)
+    monkeypatch.setattr(transmission, "FINE_BYTES", 2 * 8 * 96 * 144)
     np.testing.assert_array_equal(engine.transmission(slices), whole)
 
 
@@ -104,13 +107,20 @@ def test_plan_counts_the_potential_that_is_held(cell, algorithm):
     assert plans[1].memory - plans[0].memory == made[1].array.nbytes - made[0].array.nbytes
 
 
-def test_abtem_gets_the_potential_of_the_coarse_grid(cell, monkeypatch):
-    """Band-limited, so its values there are those of a potential built there."""
-    seen = []
-    run = AbtemEngine.run
-    monkeypatch.setattr(AbtemEngine, "run", lambda self, slices, *rest: (seen.append(slices), run(self, slices, *rest)))
-    plain, finer = (build_potential(cell, grid(cell), oversampling=o) for o in (1, 2))
-    for slices in (plain, finer):
-        simulate([slices], MICROSCOPE, Scan((2, 2), slices.extent), HAADF, algorithm="multislice", configurations=1)
-    low = [np.fft.fft2(s)[:, :16, :16] for s in seen]
-    assert np.abs(low[0] - low[1]).max() < 1e-4 * np.abs(low[0]).max()
+@pytest.mark.parametrize(
+    "algorithm, tilt", [("multislice", (0.0, 0.0)), ("multislice", (4.0, -7.0)), ("prism", (0.0, 0.0))]
+)
+def test_engines_of_abtem_give_the_images_of_bloch_beams(cell, algorithm, tilt):
+    """The same transmission functions, focus, tilt and averaged edges: gold, where any of them is worth per cents."""
+    microscope = MICROSCOPE.model_copy(update={"defocus": 30.0, "tilt": tilt})
+    slices = build_potential(cell.repeated(1, 1, 3), grid_of(cell.repeated(1, 1, 3)), oversampling=2)
+    detectors = (*HAADF, Annular(name="ABF", inner=10, outer=20), Segmented(inner=5, outer=20))
+    scan = Scan((3, 3), slices.extent, (0.2, 0.1))
+    images = {}
+    for name in ("bloch", algorithm):
+        plan = make_plan(slices, microscope, scan, detectors, algorithm=name, window=8.0)
+        images[name] = simulate([slices], microscope, scan, detectors, plan=plan).images
+    for name, reference in images["bloch"].items():
+        error = np.abs(images[algorithm][name] - reference).max() / np.abs(reference).max()
+        print(name, error)
+        assert error < 2e-5

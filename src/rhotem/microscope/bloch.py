@@ -26,9 +26,10 @@ from rhotem.core import InputError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.optics import aberration_phase, aperture, band_limit, focal_nodes
 from rhotem.microscope.record import Recorder
-from rhotem.microscope.scan import fourier_resample
+from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.transforms import fast_length
+from rhotem.microscope.transmission import FINE_BYTES, transmission
 
 Complex = npt.NDArray[np.complex64]
 
@@ -36,8 +37,6 @@ Complex = npt.NDArray[np.complex64]
 BATCH_BYTES = 512 * 1024
 #: Bytes of diffracted intensity held at a time while probes are assembled.
 PROBE_BYTES = 64 * 1024**2
-#: Bytes of transmission functions held at a time on the grid of a finer potential.
-FINE_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class BlochEngine:
     threads : int or None
         None: all processors available.
     edge_average : bool
-        Average over the pixels of aperture and detector edges (`_Rim`). False: the plain probe of the supercell.
+        Average over the pixels of aperture and detector edges (`rhotem.microscope.rim`). False: the plain probe of the supercell.
     refine : bool
         Continue the potential, which is band-limited, to a slightly finer grid where that makes transforms faster.
         False: transform on the potential's own grid.
@@ -176,29 +175,8 @@ class BlochEngine:
         return float(np.sqrt(sum((self._aperture(group) ** power).sum() for group in self.groups)))
 
     def transmission(self, slices: npt.NDArray) -> Complex:
-        """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å.
-
-        Slices on a grid finer than that of the waves are exponentiated there and cut off at the waves' band limit: what
-        a slice scatters to smaller angles by way of angles that the waves' grid does not carry is not lost.
-        """
-        import scipy.fft
-
-        gx, gy = self._g[0] / self.extent[0], self._g[1] / self.extent[1]
-        limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, self.sampling).astype(np.float32)
-        result = np.empty((len(slices), *self.grid), dtype=np.complex64)
-        size = max(1, FINE_BYTES // (8 * max(slices[0].size, result[0].size)))
-        for start in range(0, len(slices), size):
-            block = slice(start, start + size)
-            values = slices[block].astype(np.float32, copy=False)
-            if slices.shape[1] < self.grid[0] or slices.shape[2] < self.grid[1]:
-                values = fourier_resample(values, self.grid).astype(np.float32, copy=False)
-            waves = np.exp(1j * np.float32(self.microscope.interaction) * values)
-            waves = scipy.fft.fft2(waves, overwrite_x=True, workers=self.threads)
-            if waves.shape[1:] != self.grid:
-                share = np.float32(self.grid[0] * self.grid[1] / (waves.shape[1] * waves.shape[2]))
-                waves = waves[:, self._g[0][:, None], self._g[1][None]] * share
-            result[block] = scipy.fft.ifft2(waves * limit, overwrite_x=True, workers=self.threads)
-        return result
+        """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å."""
+        return transmission(slices, self.grid, self.extent, self.microscope.interaction, self.threads)
 
     def propagator(self, kappa: npt.NDArray[np.int64]) -> Complex:
         """Free propagation over one slice for components κ + G, band-limited, with the 1/N of the transform."""
@@ -317,7 +295,11 @@ class BlochEngine:
         weights = recorder.weights(beams)
         size = max(1, PROBE_BYTES // (8 * len(beams)))
         covered = self._aperture(group)
-        rim = _Rim(self, group, covered, matrix, beams, recorder) if self.edge_average else None
+        rim = None
+        if self.edge_average:
+            edge = np.flatnonzero(covered < 1)
+            there = Edge(self._members(group)[edge], covered[edge], matrix[edge], edge)
+            rim = Rim(there, self._norm, beams, recorder)
         for offset, share in zip(*focal_nodes(self.microscope.focal_spread), strict=True):
             for start in range(0, len(positions), size):
                 rows = slice(start, min(start + size, len(positions)))
@@ -357,45 +339,3 @@ class _InBlocks(Collection[Complex]):
         size = max(1, FINE_BYTES // (8 * self.slices.shape[1] * self.slices.shape[2]))
         for start in range(0, len(self), size):
             yield from self.engine.transmission(self.slices[start : start + size])
-
-
-class _Rim:
-    """What beams at the rim of the aperture add beyond their mean amplitude.
-
-    In an infinite crystal beams of different κ never interfere, so the beams of L are points of a quadrature over κ.
-    A beam at the rim stands for a pixel of which only the part f lies inside the aperture. The mean intensity over the
-    pixel is that of the mean amplitude, f, plus f(1 − f) times the beam's own: an incoherent background. Where a
-    detector ends inside the same pixel the two edges are correlated: with part o of the pixel inside both, w inside the
-    detector and ψ₁, ψ₀ the wave with and without the beam, the signal is o|ψ₁|² + (w − o)|ψ₀|². Both terms make
-    the error of the quadrature second order in 1/L; without them it is first order.
-    """
-
-    def __init__(
-        self,
-        engine: BlochEngine,
-        group: BeamGroup,
-        covered: npt.NDArray[np.float64],
-        matrix: Complex,
-        beams: npt.NDArray[np.int64],
-        recorder: Recorder,
-    ) -> None:
-        self.index = np.flatnonzero(covered < 1)
-        part = covered[self.index]
-        rows = matrix[self.index]
-        share = (part * (1 - part) / engine._norm**2).astype(np.float32)
-        self.background = share @ (rows.real**2 + rows.imag**2)
-        members = engine._members(group)[self.index]
-        place = {tuple(beam): i for i, beam in enumerate(beams.tolist())}
-        seen = [i for i, beam in enumerate(members.tolist()) if tuple(beam) in place]
-        self.index, self.part = self.index[seen], part[seen].astype(np.float32)
-        self.pixels = np.array([place[tuple(beam)] for beam in members[seen].tolist()], dtype=np.int64)
-        self.direct = matrix[self.index, self.pixels]
-        both = recorder.weights(members[seen], part[seen])
-        self.excess = both - self.part[:, None] * recorder.weights(members[seen])
-
-    def correction(self, plane_waves: Complex, waves: Complex) -> npt.NDArray[np.float32]:
-        """Signals (positions, channels) that the correlation of aperture and detector edges adds."""
-        own = plane_waves[:, self.index] * self.direct
-        here = waves[:, self.pixels]
-        cross = 2 * (here.real * own.real + here.imag * own.imag)
-        return (cross + (1 - 2 * self.part) * (own.real**2 + own.imag**2)) @ self.excess

@@ -19,7 +19,7 @@ from rhotem.microscope.derive import derive_images
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
-from rhotem.microscope.scan import Scan, fourier_resample
+from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector, Microscope
 from rhotem.microscope.window_job import ClusterWindows
 from rhotem.microscope.windows import WindowEngine
@@ -229,7 +229,7 @@ def _send(
     if isinstance(engine, BlochEngine):
         engine.run(np.asarray(slices.array), positions, recorders, advance, groups)
     else:
-        engine.run(_on_wave_grid(slices), positions, recorders, advance)
+        engine.run(np.asarray(slices.array), positions, recorders, advance)
 
 
 def _waves(engine: Engine, plan: Plan, exits: int) -> int:
@@ -292,16 +292,6 @@ def _exits(slices: "PotentialSlices", thicknesses: Sequence[float] | None) -> li
     return exits
 
 
-def _on_wave_grid(slices: "PotentialSlices") -> Array:
-    """The slices band-limited to the grid of the waves: abTEM makes its transmission functions there."""
-    if slices.oversampling == 1:
-        return np.asarray(slices.array)
-    coarse = np.empty((len(slices.array), *slices.wave_grid), dtype=slices.array.dtype)
-    for values, fine in zip(coarse, slices.array, strict=True):
-        values[:] = fourier_resample(fine, slices.wave_grid)
-    return coarse
-
-
 def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> Engine:
     if plan.algorithm == "bloch":
         one: BlochEngine | AbtemEngine = BlochEngine(
@@ -309,7 +299,7 @@ def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> En
         )
     else:
         interpolation = plan.interpolation if plan.algorithm == "prism" else None
-        one = AbtemEngine(microscope, plan.extent, plan.slice_thickness, plan.tiling, interpolation)
+        one = AbtemEngine(microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, interpolation)
     if plan.windows is None:
         return one
     return WindowEngine(plan.windows, partial(_send, one), one.supercell)

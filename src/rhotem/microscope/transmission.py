@@ -1,0 +1,60 @@
+"""What a slice does to the wave: exp(iσV), taken on the potential's own grid and cut off at the waves' band limit."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.microscope.optics import band_limit
+from rhotem.microscope.scan import fourier_resample
+
+Complex = npt.NDArray[np.complex64]
+
+#: Bytes of transmission functions held at a time on the grid of a finer potential.
+FINE_BYTES = 64 * 1024**2
+
+
+def transmission(
+    slices: npt.NDArray,
+    grid: tuple[int, int],
+    extent: tuple[float, float],
+    interaction: float,
+    threads: int,
+    limited: bool = True,
+) -> Complex:
+    """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å on ``grid``.
+
+    Slices on a grid finer than that of the waves are exponentiated there and cut off at the waves' band limit: what
+    a slice scatters to smaller angles by way of angles that the waves' grid does not carry is not lost.
+
+    Parameters
+    ----------
+    slices : (S, nx, ny) array
+    grid : (int, int)
+        Of the waves.
+    extent : (float, float)
+        Å.
+    interaction : float
+        σ in rad/(V·Å).
+    threads : int
+    limited : bool
+        False leaves the cutting off to whoever takes them (abTEM does it).
+    """
+    import scipy.fft
+
+    indices = tuple(np.rint(np.fft.fftfreq(n) * n).astype(np.int64) for n in grid)
+    gx, gy = indices[0] / extent[0], indices[1] / extent[1]
+    sampling = (extent[0] / grid[0], extent[1] / grid[1])
+    limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, sampling).astype(np.float32) if limited else np.float32(1)
+    result = np.empty((len(slices), *grid), dtype=np.complex64)
+    size = max(1, FINE_BYTES // (8 * max(slices[0].size, result[0].size)))
+    for start in range(0, len(slices), size):
+        block = slice(start, start + size)
+        values = slices[block].astype(np.float32, copy=False)
+        if slices.shape[1] < grid[0] or slices.shape[2] < grid[1]:
+            values = fourier_resample(values, grid).astype(np.float32, copy=False)
+        waves = np.exp(1j * np.float32(interaction) * values)
+        waves = scipy.fft.fft2(waves, overwrite_x=True, workers=threads)
+        if waves.shape[1:] != grid:
+            share = np.float32(grid[0] * grid[1] / (waves.shape[1] * waves.shape[2]))
+            waves = waves[:, indices[0][:, None], indices[1][None]] * share
+        result[block] = scipy.fft.ifft2(waves * limit, overwrite_x=True, workers=threads)
+    return result
