@@ -117,7 +117,8 @@ class BlochEngine:
     threads : int or None
         None: all processors available.
     edge_average : bool
-        Average over the pixels of aperture and detector edges (`rhotem.microscope.rim`). False: the plain probe of the supercell.
+        Average over the pixels of aperture and detector edges (`rhotem.microscope.rim`). False: the plain probe of
+        the supercell.
     refine : bool
         Continue the potential, which is band-limited, to a slightly finer grid where that makes transforms faster.
         False: transform on the potential's own grid.

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 #: Least side in Å of the probe's supercell, room for tails beside its rays, and the widest radius that is computed.
 NARROWEST, TAILS, WIDEST = 14.0, 8.0, 30.0
-#: Room for what aberrations spread at 22 mrad, in radii.
-FRINGES = 1.25
+#: Room for what aberrations spread, in radii, and the convergence in mrad that this and the least side hold for: an
+#: aperture should have as many pixels as that one, down to the smallest.
+FRINGES, USUAL, SMALLEST = 1.75, 22.0, 5.0
 
 Algorithm = Literal["auto", "bloch", "multislice", "prism"]
 ALGORITHMS = ("auto", "bloch", "multislice", "prism")
@@ -267,8 +268,9 @@ def probe_window(microscope: Microscope, thickness: float) -> float:
             f"{2 * WIDEST:.0f} Å that are computed: it needs a supercell of {TAILS + 2 * radius:.0f} Å; use smaller "
             "aberrations, aperture or thickness"
         )
-    fringes = FRINGES * probe_radius(microscope) * (22.0 / microscope.convergence) ** 2
-    return max(NARROWEST, TAILS + 2.0 * radius + fringes)
+    smaller = max(1.0, USUAL / max(microscope.convergence, SMALLEST))
+    fringes = FRINGES * probe_radius(microscope) * smaller**2
+    return max(NARROWEST * smaller, TAILS + 2.0 * radius + fringes)
 
 
 def _causes(microscope: Microscope, thickness: float) -> str:

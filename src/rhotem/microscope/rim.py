@@ -27,7 +27,7 @@ class Edge:
     """
 
     beams: npt.NDArray[np.int64]
-    covered: npt.NDArray[np.float64]
+    covered: npt.NDArray[np.floating]
     matrix: Complex
     index: npt.NDArray[np.int64]
 
