@@ -256,3 +256,15 @@ def test_pixelated_detectors_get_every_configuration_complete(crystal):
     mean = (single[0].patterns["4D"] + single[1].patterns["4D"]) / 2
     assert not plan.shared
     assert np.allclose(both.patterns["4D"], mean, rtol=1e-4, atol=1e-9)
+
+
+def test_patterns_do_not_depend_on_what_is_recorded_beside_them(crystal):
+    """Corners of the square pattern lie beyond its outer angle, and were filled only where another detector saw them."""
+    slices, microscope = crystal[0], Microscope(energy=200e3, convergence=20)
+    scan = Scan((2, 3), slices.extent)
+    shown = [
+        simulate([slices], microscope, scan, detectors, algorithm="bloch", configurations=1).patterns["4D"]
+        for detectors in ([Pixelated(outer=30)], [Pixelated(outer=30), Annular(name="ADF", inner=40, outer=60)])
+    ]
+    np.testing.assert_allclose(shown[0], shown[1], rtol=0, atol=1e-7)
+    assert shown[0][:, 0, 0].min() > 0

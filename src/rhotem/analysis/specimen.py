@@ -11,7 +11,7 @@ from rhotem.core import InputError, PeriodicGrid, is_rectangular
 from rhotem.microscope.fineness import THICKEST, Scatterers, coarse_error
 from rhotem.microscope.optics import cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
-from rhotem.microscope.settings import largest_angle
+from rhotem.microscope.settings import farthest_angle
 from rhotem.microscope.slicing import sliced
 from rhotem.potential.slab import VACUUM
 from rhotem.structure.indices import IDENTITY, standard_cell
@@ -304,4 +304,4 @@ def reach(preset: Preset) -> float:
     if preset.mode != "stem":
         return PARALLEL_REACH
     convergence = preset.microscope.convergence
-    return max(largest_angle(preset.detectors), convergence) if preset.detectors else 2.0 * convergence
+    return max(farthest_angle(preset.detectors), convergence) if preset.detectors else 2.0 * convergence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhotem.microscope.optics import focal_nodes
-from rhotem.microscope.settings import Detector, Microscope, Pixelated, largest_angle
+from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle
 from rhotem.microscope.transforms import fast_length
 from rhotem.microscope.windows import Windows
 
@@ -153,7 +153,7 @@ class Cost:
         shared = configurations > 1 and self.number == 1 and not pixelated
         tiling = spread(self.tiling, self.sizes.extent, configurations) if shared else self.tiling
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
-        outer = largest_angle(self.detectors)
+        outer = farthest_angle(self.detectors)
         beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
         assembly = 8.0 * self.probes * beams / kappas * self._disc(outer) * larger * self._nodes
         points = float(fast_length(self.sizes.shape[0]) * fast_length(self.sizes.shape[1]))

@@ -10,7 +10,7 @@ from rhotem.core.threads import available_threads
 from rhotem.microscope.cost import READ, Cost, Estimate, Sizes
 from rhotem.microscope.optics import cutoff_angle, needed_sampling, probe_radius
 from rhotem.microscope.scan import Scan, nyquist_step
-from rhotem.microscope.settings import Detector, Microscope, Pixelated, largest_angle
+from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle
 from rhotem.microscope.windows import Windows, choices
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _plan(sizes: Sizes, windows: Windows, cost: Cost, estimate: Estimate, given:
 
 def check_grid(sampling: tuple[float, float], microscope: Microscope, detectors: "Detectors") -> None:
     """Raise `InputError` unless grid steps ``sampling`` (Å) carry all that the detectors and the probe see."""
-    outer = max(largest_angle(detectors), microscope.convergence)
+    outer = max(farthest_angle(detectors), microscope.convergence)
     carried = cutoff_angle(microscope.wavelength, sampling)
     if carried < outer * (1 - 1e-6):
         needed = np.floor(1e4 * needed_sampling(microscope.wavelength, outer)) / 1e4

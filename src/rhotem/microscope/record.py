@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.microscope.detectors import channels, weight
-from rhotem.microscope.settings import Detector, Pixelated, largest_angle
+from rhotem.microscope.settings import Detector, Pixelated, farthest_angle, largest_angle
 
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
@@ -39,6 +39,7 @@ class Recorder:
         self.wavelength = wavelength
         self.step = (1 / supercell[0], 1 / supercell[1])
         self.outer = largest_angle(detectors)
+        self._farthest = farthest_angle(detectors)
         self.channels = channels(detectors)
         self.sums = np.zeros((positions, len(self.channels)))
         self.pacbed_half = self._half_width(self.outer)
@@ -55,8 +56,8 @@ class Recorder:
 
     @property
     def reach(self) -> float:
-        """Largest frequency (1/Å) that any detector sees, soft edge included."""
-        return self.outer * 1e-3 / self.wavelength + 0.5 * max(self.step)
+        """Largest frequency (1/Å) that any detector sees, soft edges and corners included."""
+        return self._farthest * 1e-3 / self.wavelength + 0.5 * max(self.step)
 
     def weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float32]:
         """Weights (beams, channels) of all channels at supercell beams ``h`` of shape (n, 2).

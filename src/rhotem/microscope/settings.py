@@ -206,6 +206,12 @@ def largest_angle(detectors: "list[Detector] | tuple[Detector, ...]") -> float:
     return max(d.outer for d in detectors)
 
 
+def farthest_angle(detectors: "list[Detector] | tuple[Detector, ...]") -> float:
+    """Largest angle in mrad that is recorded: the corners of a pixelated detector lie beyond its ``outer``."""
+    largest = largest_angle(detectors)
+    return max([largest, *(math.sqrt(2) * d.outer for d in detectors if isinstance(d, Pixelated))])
+
+
 #: Lengths in Å and angles in rad by the units that aberrations may be written in.
 LENGTHS = {"": 10.0, "Å": 1.0, "A": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "mm": 1e7}
 ANGLES = {"": math.pi / 180, "deg": math.pi / 180, "°": math.pi / 180, "rad": 1.0}
