@@ -3,14 +3,14 @@
     python benchmarks/wave_grid.py [--crystals Si,SrTiO3,...] [--energies 60,200,300] [--thicknesses 2,10,30] [--rest]
 
 Five crystals, sixteen probes on a diagonal of the cell, 22 mrad, the same displacements of the atoms for every grid
-(``--rest``: none). "together" is the grid that BF, ABF, DPC, CoM, 4D to 44 mrad and HAADF 68-200 mrad are given, "alone"
-that of all but HAADF. The reference has half the step of the finer of both and a third of its slices. Errors are the largest deviation over the range of the reference; PACBED is the mean
-of the patterns. The probe's supercell is one block of the specimen, alike in all: only the grid is tested here.
+(``--rest``: none). "together" is the grid that BF, ABF, DPC, CoM, 4D to 44 mrad and HAADF 68-200 mrad are given,
+"alone" that of all but HAADF. The reference has half the step of the finer of both and a third of its slices. Errors
+are the largest deviation over the range of the reference; PACBED is the mean of the patterns. The probe's supercell is
+one block of the specimen, alike in all: only the grid is tested here.
 """
 
 import argparse
 import time
-from dataclasses import replace
 
 import numpy as np
 from ase.build import bulk

@@ -259,7 +259,7 @@ def test_pixelated_detectors_get_every_configuration_complete(crystal):
 
 
 def test_patterns_do_not_depend_on_what_is_recorded_beside_them(crystal):
-    """Corners of the square pattern lie beyond its outer angle, and were filled only where another detector saw them."""
+    """Corners of the square pattern lie beyond its outer angle; they were filled only where another detector saw."""
     slices, microscope = crystal[0], Microscope(energy=200e3, convergence=20)
     scan = Scan((2, 3), slices.extent)
     shown = [
