@@ -178,8 +178,7 @@ def _panel(axes: Any, image: np.ndarray, cut: Specimen, limits: tuple[float, flo
     axes.set(xticks=[], yticks=[])
     return axes.imshow(
         part.T,
-        origin="lower",
-        extent=(0, lx * across, 0, up),
+        extent=(0, lx * across, up, 0),
         vmin=limits[0],
         vmax=limits[1],
         cmap=colours,

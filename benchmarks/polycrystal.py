@@ -263,20 +263,20 @@ def draw(made, path, pictures, scanned, figure: Path) -> None:
         layout, figsize=(9, 9 * (sum(heights)) + 1.2), layout="constrained", gridspec_kw={"height_ratios": heights}
     )
     share = potential.projected() / potential.grid.cell[2, 2]
-    axes["V"].imshow(share.T, origin="lower", extent=(0, lx, 0, ly), cmap="gray", vmax=np.quantile(share, 0.998))
+    axes["V"].imshow(share.T, extent=(0, lx, ly, 0), cmap="gray", vmax=np.quantile(share, 0.998))
     axes["V"].set_title(f"mean potential, {len(made.structure):,} atoms of LiCoO2, [100] towards the source")
-    axes["H"].imshow(hrtem.T, origin="lower", extent=(0, lx, 0, ly), cmap="gray")
+    axes["H"].imshow(hrtem.T, extent=(0, lx, ly, 0), cmap="gray")
     axes["H"].set_title("HRTEM, 200 kV, Cs = -15 µm, 6 nm overfocus")
     reach = [int(20.0 / s) for s in step]
     centre = [n // 2 for n in diffraction.shape]
     part = diffraction[centre[0] - reach[0] : centre[0] + reach[0] + 1, centre[1] - reach[1] : centre[1] + reach[1] + 1]
     r = 1e-1 * np.array([reach[0] * step[0], reach[1] * step[1]]) * 10
     shown = np.log10(np.maximum(part, 1e-7))
-    axes["D"].imshow(shown.T, origin="lower", extent=(-r[0], r[0], -r[1], r[1]), cmap="gray", vmin=-6, vmax=-2.5)
+    axes["D"].imshow(shown.T, extent=(-r[0], r[0], r[1], -r[1]), cmap="gray", vmin=-6, vmax=-2.5)
     axes["D"].set(title="diffraction, log", xlabel="mrad")
     for name in ("ABF", "ADF"):
         axes[name].imshow(
-            images[name].T, origin="lower", extent=(0, size[0], 0, size[1]), cmap="gray", interpolation="bicubic"
+            images[name].T, extent=(0, size[0], size[1], 0), cmap="gray", interpolation="bicubic"
         )
         axes[name].set_title(f"{name} across the boundary")
     for name in ("V", "H", "ABF", "ADF"):

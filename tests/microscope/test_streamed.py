@@ -102,7 +102,8 @@ def test_probes_in_a_window_see_what_they_see_in_the_whole():
     signals = []
     for potential, origin in ((whole, (11.0, 11.0)), (part, (11.0 - corner[0], 11.0 - corner[1]))):
         scan = Scan((4, 4), (2.0, 2.0), origin, periodic=False)
-        images = simulate([potential], microscope, scan, detectors, algorithm="bloch")
+        plan = make_plan(potential, microscope, scan, detectors, algorithm="bloch", window=14.0)
+        images = simulate([potential], microscope, scan, detectors, plan=plan)
         signals.append([images["ADF"], images["BF"]])
     for far, near in zip(*signals, strict=True):
         assert np.abs(far - near).max() < 5e-3 * far.max()

@@ -48,21 +48,21 @@ def _draw_images(figure: Any, places: list[Any], result: Comparison, sources: li
     shown = {s: result.images[s].resampled(0.08) for s in sources}
     size = shown[sources[0]].scan.size
     repeats = max(1, int(np.ceil(max(WIDTH, ASPECT * size[1]) / size[0] - 0.3)))
-    extent = (0, size[0] * repeats, 0, size[1])
+    extent = (0, size[0] * repeats, size[1], 0)
     pictures = {s: np.tile(shown[s][name], (repeats, 1)).T for s in sources}
     reference = pictures[sources[0]]
     low = min(float(p.min()) for p in pictures.values())
     high = max(float(p.max()) for p in pictures.values())
     for axes, source in zip(places, sources, strict=False):
-        axes.imshow(pictures[source], origin="lower", extent=extent, vmin=low, vmax=high, cmap="gray")
+        axes.imshow(pictures[source], extent=extent, vmin=low, vmax=high, cmap="gray")
         axes.set_title(f"{name}, {result.fields[source].source}", fontsize=8)
-        _scale_bar(axes, extent[1], extent[3])
+        _scale_bar(axes, extent[1], extent[2])
     for column in result.columns:
         places[0].text(*column.position, column.label, color="tab:orange", fontsize=6, ha="center", va="center")
     for axes, source in zip(places[len(sources) :], sources[1:], strict=True):
         difference = 100 * (pictures[source] - reference) / np.ptp(reference)
         most = float(np.abs(difference).max()) or 1.0
-        drawn = axes.imshow(difference, origin="lower", extent=extent, vmin=-most, vmax=most, cmap="RdBu_r")
+        drawn = axes.imshow(difference, extent=extent, vmin=-most, vmax=most, cmap="RdBu_r")
         figure.colorbar(drawn, ax=axes, shrink=0.8).ax.tick_params(labelsize=6)
         axes.set_title(f"{name}: {result.fields[source].source} minus first, % of range", fontsize=8)
     for axes in places:

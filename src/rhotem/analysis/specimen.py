@@ -104,7 +104,7 @@ class Specimen:
         strain = f", strained by {100 * self.cell.max_strain:.2f} %" if self.cell.max_strain > 1e-6 else ""
         facing = labels.get("plane", labels["zone"])
         formula = self.crystal.formula
-        axes = f"{labels['x']} right, {labels['y']} up"
+        axes = f"{labels['x']} right, {labels['up']} up"
         blocks = " x ".join(map(str, self.repeats))
         return (
             f"{formula} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å ({axes}){strain}, "

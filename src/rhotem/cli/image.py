@@ -77,7 +77,7 @@ AberrationOption = Annotated[
 TiltOption = Annotated[
     Any,
     typer.Option(
-        parser=parse_tilt, metavar="x,y", help="Mistilt of the crystal about x and y in mrad.", rich_help_panel=OPTICS
+        parser=parse_tilt, metavar="x,y", help="Mistilt: the beam leans to +x and +y, in mrad.", rich_help_panel=OPTICS
     ),
 ]
 SourceSizeOption = Annotated[

@@ -250,13 +250,13 @@ def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, An
 
 
 def _write_tiff(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:
-    """One image as 32-bit TIFF, y upwards as in the pictures, pixel size where ImageJ and HyperSpy look for it."""
+    """One image as 32-bit TIFF, its first row on top as in the pictures, pixel size where ImageJ and HyperSpy look."""
     import tifffile
 
     x, y = images.sampling
     tifffile.imwrite(
         path,
-        images[name].T[::-1].astype(np.float32),
+        images[name].T.astype(np.float32),
         imagej=True,
         resolution=(1 / x, 1 / y),
         metadata={"unit": "angstrom", "Labels": [name], "Info": json.dumps(caption, default=_plain)},

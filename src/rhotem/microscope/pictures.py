@@ -30,7 +30,7 @@ FAINTEST = 1e-6
 def draw_images(
     images: ImageSet, path: str | Path, caption: dict[str, Any], names: Sequence[str] | None = None
 ) -> None:
-    """Draw images side by side as PNG: x to the right, y upwards, one grey bar each.
+    """Draw images side by side as PNG, seen from the source: x to the right, y downwards, one grey bar each.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def draw_images(
 
 
 def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> None:
-    """Draw the diffraction pattern as PNG, grey by the logarithm: k_x to the right, k_y upwards, in mrad.
+    """Draw the diffraction pattern as PNG, grey by the logarithm: k_x to the right, k_y downwards, in mrad.
 
     Under parallel illumination elastic spots are drawn as discs over the density of diffuse scattering.
     """
@@ -88,7 +88,7 @@ def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> 
         x, y = (0.5 * n * step for n, step in zip(images.diffraction.shape, images.angular_step, strict=True))
         most = float(images.diffraction.max()) or 1.0
         norm = LogNorm(PATTERN_RANGE * most, most, clip=True)
-        drawn = axes.imshow(images.diffraction.T, origin="lower", extent=(-x, x, -y, y), cmap="gray", norm=norm)
+        drawn = axes.imshow(images.diffraction.T, extent=(-x, x, y, -y), cmap="gray", norm=norm)
         title = "PACBED (fraction of the beam per pixel, log scale)"
         if images.record.get("plan", {}).get("shared"):
             title += "\nevery pixel from one thermal configuration"
@@ -107,15 +107,15 @@ def _draw_spots(figure: Any, axes: Any, pattern: Diffraction) -> None:
     from matplotlib.colors import LogNorm
 
     axes.set_facecolor("black")
-    axes.set(aspect="equal", xlim=(-SPOT_ANGLE, SPOT_ANGLE), ylim=(-SPOT_ANGLE, SPOT_ANGLE))
+    axes.set(aspect="equal", xlim=(-SPOT_ANGLE, SPOT_ANGLE), ylim=(SPOT_ANGLE, -SPOT_ANGLE))
     density = pattern.smooth_density
     most = float(density.max())
     if most > LEAST_DENSITY:
         x, y = (0.5 * n * step for n, step in zip(density.shape, pattern.diffuse_step, strict=True))
         low, high = (most * limit for limit in DENSITY_RANGE)
-        norm, extent = LogNorm(low, high, clip=True), (-x, x, -y, y)
+        norm, extent = LogNorm(low, high, clip=True), (-x, x, y, -y)
         drawn = axes.imshow(
-            density.T, origin="lower", extent=extent, cmap="gray", norm=norm, interpolation="bilinear", zorder=0
+            density.T, extent=extent, cmap="gray", norm=norm, interpolation="bilinear", zorder=0
         )
         bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
         bar.set_label("diffuse, fraction of the beam per mrad²", fontsize=6)
@@ -146,12 +146,12 @@ def _repeats(images: ImageSet) -> tuple[int, int]:
 def _panel(
     figure: Any, axes: Any, image: npt.NDArray, size: tuple[float, float], name: str, caption: dict[str, Any]
 ) -> None:
-    drawn = axes.imshow(image.T, origin="lower", extent=(0, size[0], 0, size[1]), cmap="gray", interpolation="nearest")
+    drawn = axes.imshow(image.T, extent=(0, size[0], size[1], 0), cmap="gray", interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     labels = caption.get("labels", {})
-    axes.set_xlabel(f"x {labels['x']}" if labels.get("x") else "x", fontsize=7)
-    axes.set_ylabel(f"y {labels['y']}" if labels.get("y") else "y", fontsize=7)
+    axes.set_xlabel(f"{labels['x']} →" if labels.get("x") else "x →", fontsize=7)
+    axes.set_ylabel(f"{labels['up']} →" if labels.get("up") else "← y", fontsize=7)
     seen = caption.get("angles", {}).get(name, "")
     axes.set_title(" ".join(x for x in (name, seen, f"({unit(name)})" if unit(name) else "") if x), fontsize=9)
     # as high as the image, whatever its shape

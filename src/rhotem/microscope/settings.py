@@ -65,7 +65,7 @@ class Microscope(Settings):
         Least side in Å of the field of view of images with counting noise: the periodic image is continued, the noise
         is not.
     tilt : (float, float)
-        Mistilt of the crystal in mrad about x and y of the image, small-angle.
+        How far the beam leans towards +x and +y of the image, off the zone axis, in mrad; small-angle.
 
     Raises
     ------

@@ -106,11 +106,12 @@ class ImagingCell:
 
     @property
     def labels(self) -> dict[str, str]:
-        """How to label a picture: conventional directions of ``x``, ``y`` and of the ``zone`` (towards the source).
+        """How to label a picture: conventional directions of ``x``, ``y``, ``up`` (−y) and ``zone`` (to the source).
 
         With ``plane=True`` there is also ``plane``, the indices of the plane that the beam meets head on.
         """
         names = {"x": label(self.axes_conventional[0]), "y": label(self.axes_conventional[1])}
+        names["up"] = label(-self.axes_conventional[1])
         names["zone"] = label(self.zone_conventional)
         if self.plane_conventional is not None:
             names["plane"] = label(self.plane_conventional, "()")
@@ -200,7 +201,7 @@ def orient(
     plane : bool
         ``zone`` is a plane normal.
     up : three or four int, optional
-        Direction (same basis) that +y must follow in projection.
+        Direction (same basis) that −y must follow in projection: pictures have y downwards.
     max_strain : float
         Largest principal strain that may be applied to close the cell.
     max_atoms : int
@@ -278,7 +279,7 @@ class _Making:
 
 
 def _upward(up: Sequence[int], names: NamedCell, normal: Floats) -> Floats:
-    """Cartesian direction of +y."""
+    """Cartesian direction of −y, upwards in pictures."""
     indices, _ = three_indices(up, False, names.hexagonal)
     direction = indices @ names.cell
     unit = normal / np.linalg.norm(normal)
@@ -289,7 +290,7 @@ def _upward(up: Sequence[int], names: NamedCell, normal: Floats) -> Floats:
 
 
 def _ordered(vectors: Ints, cell: Floats, normal: Floats, standard: Floats, upward: Floats | None) -> Ints:
-    """Rows x, y, z: z against ``normal``, y the longer side (or the one along ``upward``), right-handed in space."""
+    """Rows x, y, z: z against ``normal``, y the longer side (or the one against ``upward``), right-handed in space."""
     a, b, c = vectors
     if (c @ cell) @ normal > 0:
         c = -c
@@ -304,7 +305,7 @@ def _ordered(vectors: Ints, cell: Floats, normal: Floats, standard: Floats, upwa
     for guide in guides:
         component = side @ guide / np.linalg.norm(side) / np.linalg.norm(guide)
         if abs(component) > 0.05:
-            y = y if component > 0 else -y
+            y = -y if component > 0 else y
             break
     if np.linalg.det(np.stack([x, y, c]) @ cell) < 0:
         x = -x

@@ -298,7 +298,7 @@ def _atoms_in(crystal: Structure, turn: Floats, origin: Floats, cell: Cell) -> t
 
 
 def _frame(crystal: Structure, zone: Sequence[int], up: Sequence[int] | None) -> tuple[Floats, float]:
-    """Rotation that brings the zone axis to −z and ``up`` towards +y, and the crystal's repeat along z in Å."""
+    """Rotation that brings the zone axis to −z and ``up`` towards −y, and the crystal's repeat along z in Å."""
     names = standard_cell(crystal)
     z = -_direction(crystal, zone)
     z /= np.linalg.norm(z)
@@ -309,7 +309,7 @@ def _frame(crystal: Structure, zone: Sequence[int], up: Sequence[int] | None) ->
             break
     else:
         raise InputError(f"upward direction {list(up or ())} is along the zone axis; give one across it")
-    y /= np.linalg.norm(y)
+    y /= -np.linalg.norm(y)
     small, reduced = primitive_cell(crystal)
     indices, _ = three_indices(zone, False, names.hexagonal)
     along = names.seen_from(reduced).direction_to_structure(indices)
