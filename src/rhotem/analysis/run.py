@@ -38,6 +38,7 @@ from rhotem.microscope.simulate import simulate
 from rhotem.potential.slab import CHARGE, find_vacuum, potential_step
 from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.frames import Frames
+from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
 
@@ -296,7 +297,8 @@ def image(
     InputError
         If the number of configurations is not known, a length is not positive, or an option has no meaning here.
     """
-    check_recording(cut.preset, scan_step, field_of_view, options.get("algorithm", "auto"))
+    moving = getattr(potentials, "phonons", phonons)
+    check_recording(cut.preset, scan_step, field_of_view, options.get("algorithm", "auto"), phonons=moving)
     if phonons is None and not isinstance(potentials, Sized):
         raise InputError("potentials without length: say how many there are, phonons=...")
     number = max(1, phonons) if phonons is not None else len(potentials)  # type: ignore[arg-type]  # Sized, see above
@@ -307,8 +309,11 @@ def image(
     if cut.preset.mode != "stem":
         from rhotem.microscope.parallel import parallel_images
 
-        shown = parallel_images(potentials, microscope, configurations=number, rng=rng, progress=progress)
-        shown = shown if cut.preset.mode == "hrtem" else replace(shown, images={})
+        shown = parallel_images(
+            potentials, microscope, repeats=cut.repeats[:2], configurations=number, rng=rng, progress=progress
+        )
+        pattern = replace(shown.plane_wave, hkl=spot_indices(cut.cell)) if shown.plane_wave else None
+        shown = replace(shown, plane_wave=pattern, images=shown.images if cut.preset.mode == "hrtem" else {})
     else:
         scan, repeats = _scan(cut, microscope, scan_step, field_of_view)
         shown = simulate(
@@ -331,15 +336,26 @@ def image(
 
 
 def check_recording(
-    preset: Preset, scan_step: float | None = None, field_of_view: float | None = None, algorithm: str = "auto"
+    preset: Preset,
+    scan_step: float | None = None,
+    field_of_view: float | None = None,
+    algorithm: str = "auto",
+    *,
+    phonons: int | None = None,
 ) -> None:
     """Refuse what `image` would refuse, before a density is calculated.
 
     Raises
     ------
     InputError
-        If a length is not positive, or the preset has no scan, no image or no choice of algorithm.
+        If a length is not positive, or the preset has no scan, no image or no choice of algorithm, or a diffraction
+        pattern is asked of one configuration of moving atoms.
     """
+    if preset.mode == "diffraction" and phonons == 1:
+        raise InputError(
+            f"phonons 1: preset {preset.name} tells spots from diffuse scattering by how the wave differs between "
+            "configurations; give 2 or more (8 is usual), or 0 for atoms at rest"
+        )
     for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} {value} Å: expected a positive length")
@@ -350,6 +366,15 @@ def check_recording(
             f"algorithm {algorithm!r}: the parallel beam of preset {preset.name} goes through one cell by multislice; "
             "leave it out"
         )
+
+
+def spot_indices(cell: ImagingCell) -> npt.NDArray[np.float64]:
+    """Indices (hkl) in the conventional cell, columns, of the three reciprocal vectors of the imaging cell.
+
+    The imaging cell is the crystal strained and turned, ``a' = a (1 + e) Rᵀ``, and ``a·g`` stays what it is.
+    """
+    standard = standard_cell(cell.origin).cell
+    return np.asarray(standard @ (np.eye(3) + cell.strain) @ cell.rotation.T / cell.lengths)
 
 
 def remarks(preset: Preset) -> tuple[str, ...]:

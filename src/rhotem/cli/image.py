@@ -191,8 +191,8 @@ def image(
         dose=dose,
     )
     recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
-    run.check_recording(chosen, **recording)
     motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
+    run.check_recording(chosen, **recording, phonons=motion.get("phonons"))
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     bounded = options | memory_options(source, memory, tell)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, MissingDependencyError
 from rhotem.core.threads import available_threads
-from rhotem.microscope.optics import aberration_phase, aperture, focal_nodes
+from rhotem.microscope.coherence import focal_nodes
+from rhotem.microscope.optics import aberration_phase, aperture
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
@@ -105,7 +106,7 @@ class AbtemEngine:
             tiled = np.tile(functions[:exit_slice], (1, *self.tiling))
             potential = transmitting(tiled, self.thickness, self.whole)
             seen = self._seen(recorders[exit_slice], potential)
-            for offset, share in zip(*focal_nodes(self.microscope.focal_spread), strict=True):
+            for offset, share in zip(*focal_nodes(self.microscope), strict=True):
                 waves = self._prism(potential, offset) if self.interpolation else self._multislice(potential, offset)
                 for start in range(0, len(positions), BATCH):
                     rows = slice(start, min(start + BATCH, len(positions)))

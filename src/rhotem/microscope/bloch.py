@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.core.threads import available_threads
-from rhotem.microscope.optics import aberration_phase, aperture, band_limit, focal_nodes
+from rhotem.microscope.coherence import focal_nodes
+from rhotem.microscope.optics import aberration_phase, aperture, band_limit
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
@@ -301,7 +302,7 @@ class BlochEngine:
             edge = np.flatnonzero(covered < 1)
             there = Edge(self._members(group)[edge], covered[edge], matrix[edge], edge)
             rim = Rim(there, self._norm, beams, recorder)
-        for offset, share in zip(*focal_nodes(self.microscope.focal_spread), strict=True):
+        for offset, share in zip(*focal_nodes(self.microscope), strict=True):
             for start in range(0, len(positions), size):
                 rows = slice(start, min(start + size, len(positions)))
                 plane_waves = self._plane_waves(group, positions[rows], offset)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rhotem.microscope.optics import focal_nodes
+from rhotem.microscope.coherence import focal_nodes
 from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle
 from rhotem.microscope.transforms import fast_length
 from rhotem.microscope.windows import Windows
@@ -121,7 +121,7 @@ class Cost:
 
     @property
     def _nodes(self) -> int:
-        return len(focal_nodes(self.microscope.focal_spread)[0])
+        return len(focal_nodes(self.microscope)[0])
 
     def _disc(self, angle: float) -> float:
         """Number of supercell beams within ``angle`` mrad."""

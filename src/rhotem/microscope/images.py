@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.microscope.diffraction import Diffraction
 from rhotem.microscope.scan import Scan, fourier_resample, translation_average
 from rhotem.microscope.signals import field_of_view
 
@@ -24,13 +25,16 @@ class ImageSet:
     scan : Scan
         Positions; axis 0 is x, axis 1 is y of the imaging cell.
     diffraction : (2Nx+1, 2Ny+1) array
-        Position-averaged diffraction pattern (PACBED), fraction of the beam per pixel, zero angle in the middle.
+        Position-averaged diffraction pattern (PACBED), fraction of the beam per pixel, zero angle in the middle. Of
+        parallel illumination: elastic intensity at the reciprocal vectors of the imaging cell.
     angular_step : (float, float)
         Pixel of the diffraction patterns in mrad.
     patterns : dict of (nx, ny, Kx, Ky) arrays
         Diffraction patterns of pixelated detectors.
     record : dict
         Microscope, detectors, algorithm, plan, times.
+    plane_wave : Diffraction or None
+        Spots and diffuse scattering, of parallel illumination.
     """
 
     images: dict[str, npt.NDArray]
@@ -39,6 +43,7 @@ class ImageSet:
     angular_step: tuple[float, float]
     patterns: dict[str, npt.NDArray] = field(default_factory=dict)
     record: dict = field(default_factory=dict)
+    plane_wave: Diffraction | None = None
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float64]:
         if name not in self.images:
@@ -61,7 +66,8 @@ class ImageSet:
             f"{self.scan.shape[0]} x {self.scan.shape[1]} positions, {step[0]:.3g} x {step[1]:.3g} Å apart, "
             f"on {size[0]:.2f} x {size[1]:.2f} Å"
         )
-        return "\n".join([head, *(line.rstrip() for line in table)])
+        lines = [head, *(line.rstrip() for line in table)] if len(rows) > 1 else []
+        return "\n".join([*lines, *([str(self.plane_wave)] if self.plane_wave else [])])
 
     @property
     def sampling(self) -> tuple[float, float]:

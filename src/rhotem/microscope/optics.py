@@ -85,14 +85,3 @@ def soft_disc(kx: Array, ky: Array, radius: float, step: tuple[float, float]) ->
     k, phi = np.hypot(kx, ky), np.arctan2(ky, kx)
     width = np.hypot(np.cos(phi) * step[0], np.sin(phi) * step[1])
     return np.where(k == 0, 1.0, np.clip((radius - k) / width + 0.5, 0.0, 1.0))
-
-
-def focal_nodes(spread: float) -> tuple[Array, Array]:
-    """Defocus offsets (Å) and weights of an incoherent Gaussian focal spread of standard deviation ``spread``.
-
-    Seven-point Gauss–Hermite quadrature; one point when there is no spread.
-    """
-    if spread == 0:
-        return np.zeros(1), np.ones(1)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(7)
-    return spread * nodes, weights / weights.sum()

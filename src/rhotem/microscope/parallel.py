@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,9 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.core.threads import available_threads
 from rhotem.microscope.bloch import BlochEngine
+from rhotem.microscope.coherence import Lens
+from rhotem.microscope.diffraction import Waves
 from rhotem.microscope.images import ImageSet
-from rhotem.microscope.optics import aberration_phase, cutoff_angle, focal_nodes, soft_disc
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.signals import count, field_of_view
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
+#: Bytes of exit waves that are kept before their images are added up; a pair of beams is then looked at once for all.
+WAVE_BYTES = 128 * 1024**2
+
 
 def parallel_images(
     potentials: "Iterable[PotentialSlices]",
     microscope: Microscope,
     *,
     objective: float | None = None,
+    repeats: tuple[int, int] = (1, 1),
     rng: np.random.Generator | None = None,
     progress: Progress = silent,
     configurations: int | None = None,
@@ -35,18 +40,21 @@ def parallel_images(
     """HRTEM image and diffraction pattern of a plane wave, averaged over frozen-phonon configurations.
 
     The exit wave of one lateral cell is exact multislice. The objective lens multiplies it with ``exp(−iχ)``; focal
-    spread is summed incoherently, the spread of illumination angles enters as the envelope
-    ``exp(−(s/λ)² |∇χ|²/2)`` (quasi-coherent approximation: Kirkland, Advanced Computing in Electron Microscopy, section
-    3.2), with s the microscope's ``convergence`` as standard deviation.
+    spread and illumination angles, the latter with the microscope's ``convergence`` as standard deviation, are averaged
+    exactly for every pair of beams (`rhotem.microscope.coherence`). Elastic spots are told apart from thermal diffuse
+    scattering (`rhotem.microscope.diffraction`).
 
     Parameters
     ----------
     potentials : iterable of PotentialSlices
-        One per configuration, all on the same grid.
+        One per configuration, all on the same grid. A single one counts as at rest unless its record says otherwise.
     microscope : Microscope
         ``dose`` is per Å² of the specimen; aberrations are those of the objective lens.
     objective : float or None
         Semi-angle of the objective aperture in mrad; None: open.
+    repeats : (int, int)
+        Cells in the potential that are equal but for thermal motion. The image is the mean of them and shows one; only
+        reciprocal vectors of that one have elastic intensity.
     rng : numpy Generator or None
         Needed with a dose.
     progress : Progress
@@ -56,112 +64,91 @@ def parallel_images(
     Returns
     -------
     ImageSet
-        ``HRTEM`` in units of the incident intensity on the pixels of the potential; ``diffraction`` holds the intensity
-        of each Fourier component (a spot of a crystal), ``angular_step`` apart.
+        ``HRTEM`` in units of the incident intensity on the pixels of the potential. ``diffraction`` holds the elastic
+        intensity at every reciprocal vector of the cell, ``angular_step`` apart; ``plane_wave`` that, its error and
+        the diffuse intensity.
 
     Raises
     ------
     InputError
-        If there are no potentials, their grids differ, or a dose has no generator.
+        If there are no potentials, their grids differ or do not divide into the equal cells, or a dose has no
+        generator.
     """
     if microscope.dose is not None and rng is None:
         raise InputError("a dose needs a random generator: pass rng=numpy.random.default_rng(seed)")
-    start, engine, first, number = time.perf_counter(), None, None, 0
-    image: Array = np.zeros(1)
-    pattern: Array = np.zeros(1)
-    lenses: list[tuple[npt.NDArray, float]] = []
+    start, first, number, moving = time.perf_counter(), None, 0, False
     for slices in potentials:
-        if engine is None or first is None:
+        if first is None:
             first, engine = slices, _engine(microscope, slices)
-            lenses = _lenses(microscope, slices, objective)
-            image, pattern = np.zeros(slices.array.shape[1:]), np.zeros(slices.array.shape[1:])
+            lens = Lens(microscope, slices.extent, engine.shape, repeats, objective=objective)
+            waves, camera = Waves(engine.shape, repeats), _Camera(lens)
+        elif slices.array.shape != first.array.shape:
+            raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
         wave = engine.exit_wave(slices.array)
-        pattern += np.abs(wave) ** 2
-        for lens, share in lenses:
-            image += share * np.abs(np.fft.ifft2(wave * lens) * wave.size) ** 2
+        waves.add(wave)
+        camera.add(wave)
         number += 1
+        moving = number > 1 or bool(slices.record.get("displaced"))
         progress("exit waves", number, configurations or number)
     if first is None:
         raise InputError("no potential: give at least one configuration")
-    scan = Scan(first.array.shape[1:], first.extent)
-    image, pattern = image / number, pattern / number
+    scan = Scan(lens.cell, (first.extent[0] / repeats[0], first.extent[1] / repeats[1]))
+    image = camera.image()
     if microscope.dose is not None and rng is not None:
         clean, scan = field_of_view(image, scan, microscope.pixel, microscope.field)
         image = np.asarray(count(clean, scan, microscope.dose, rng), dtype=np.float64)
-    step = tuple(1e3 * microscope.wavelength / length for length in first.extent)
+    turn = 1e3 * microscope.wavelength
+    pattern = waves.result((turn / first.extent[0], turn / first.extent[1]), moving)
     record = {
         "microscope": microscope.model_dump(),
         "mode": "parallel illumination",
         "objective_mrad": objective,
         "configurations": number,
+        "equal_cells": list(repeats),
+        "coherence": lens.record,
+        "diffraction": pattern.record(),
         "thickness": len(first.array) * first.thickness,
         "potential": first.record,
         "seconds": time.perf_counter() - start,
         "versions": versions(),
     }
-    return ImageSet({"HRTEM": image}, scan, _centred(pattern), (step[0], step[1]), {}, record)
+    return ImageSet({"HRTEM": image}, scan, pattern.elastic, pattern.step, {}, record, pattern)
+
+
+class _Camera:
+    """Adds up images of exit waves, many at a time."""
+
+    def __init__(self, lens: Lens) -> None:
+        self._lens, self._number = lens, 0
+        self._sum: Array = np.zeros(lens.cell)
+        self._waiting: list[npt.NDArray[np.complex64]] = []
+
+    def add(self, wave: npt.NDArray[np.complex64]) -> None:
+        self._waiting.append(wave)
+        if sum(w.nbytes for w in self._waiting) > WAVE_BYTES:
+            self._look()
+
+    def _look(self) -> None:
+        number = len(self._waiting)
+        self._sum += number * self._lens.image(np.stack(self._waiting))
+        self._number += number
+        self._waiting = []
+
+    def image(self) -> Array:
+        if self._waiting:
+            self._look()
+        return self._sum / self._number
 
 
 def _engine(microscope: Microscope, slices: "PotentialSlices") -> BlochEngine:
     """An engine whose only beam is the plane wave along the axis."""
     shape = slices.array.shape[1:]
-    needle = microscope.model_copy(update={"convergence": 1e-6})
+    needle = microscope.model_copy(update={"convergence": 1e-6, "focal_spread": 0.0})
     return BlochEngine(needle, slices.extent, shape, slices.thickness, (1, 1), available_threads(), refine=False)
 
 
-def _lenses(
-    microscope: Microscope, slices: "PotentialSlices", objective: float | None
-) -> list[tuple[npt.NDArray, float]]:
-    """Transfer of the objective lens for every focus of the focal spread, with its weight."""
-    gx, gy = (np.fft.fftfreq(n, d) for n, d in zip(slices.array.shape[1:], slices.sampling, strict=True))
-    kx, ky = np.meshgrid(gx, gy, indexing="ij")
-    step = (1 / slices.extent[0], 1 / slices.extent[1])
-    radius = (objective or 0.99 * cutoff_angle(microscope.wavelength, slices.sampling)) * 1e-3 / microscope.wavelength
-    opening = soft_disc(kx, ky, radius, step)
-    result = []
-    for defocus, share in zip(*focal_nodes(microscope.focal_spread), strict=True):
-        chi = aberration_phase(kx, ky, microscope, defocus)
-        envelope = np.exp(-(_gradient_squared(kx, ky, microscope, defocus)) * _angles(microscope) / 2)
-        result.append((opening * envelope * np.exp(-1j * chi), float(share)))
-    return result
-
-
-def _angles(microscope: Microscope) -> float:
-    """Variance of the illumination's transverse frequency in 1/Å²."""
-    return (microscope.convergence * 1e-3 / microscope.wavelength) ** 2
-
-
-def _gradient_squared(kx: Array, ky: Array, microscope: Microscope, defocus: float) -> Array:
-    """|∇_k χ|² in rad² Å², by central differences."""
-    h = 1e-4
-    dx = aberration_phase(kx + h, ky, microscope, defocus) - aberration_phase(kx - h, ky, microscope, defocus)
-    dy = aberration_phase(kx, ky + h, microscope, defocus) - aberration_phase(kx, ky - h, microscope, defocus)
-    return (dx**2 + dy**2) / (2 * h) ** 2
-
-
-def _centred(pattern: Array) -> Array:
-    """Zero angle in the middle of an odd number of pixels."""
-    shifted = np.fft.fftshift(pattern)
-    return shifted[tuple(slice(1 - n % 2, None) for n in pattern.shape)]
-
-
-def spots(images: ImageSet, threshold: float = 1e-4) -> list[dict[str, float]]:
-    """Diffraction spots stronger than ``threshold`` of the strongest scattered one: indices, angle, intensity.
-
-    Parameters
-    ----------
-    images : ImageSet
-        Result of `parallel_images`.
-    threshold : float
-    """
-    pattern = images.diffraction
-    centre = tuple(n // 2 for n in pattern.shape)
-    scattered = pattern.copy()
-    scattered[centre] = 0
-    found = np.argwhere(scattered > threshold * scattered.max())
-    rows = []
-    for i, j in found:
-        h, k = int(i - centre[0]), int(j - centre[1])
-        angle = float(np.hypot(h * images.angular_step[0], k * images.angular_step[1]))
-        rows.append({"h": h, "k": k, "angle_mrad": angle, "intensity": float(pattern[i, j])})
-    return sorted(rows, key=lambda row: -row["intensity"])
+def spots(images: ImageSet, threshold: float | None = None) -> list[dict[str, Any]]:
+    """Elastic diffraction spots of `parallel_images`: `rhotem.microscope.diffraction.Diffraction.spots`."""
+    if images.plane_wave is None:
+        raise InputError("these images are of a probe: spots need parallel illumination (preset saed)")
+    return images.plane_wave.spots() if threshold is None else images.plane_wave.spots(threshold)
