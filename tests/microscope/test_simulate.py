@@ -7,6 +7,7 @@ import pytest
 
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
 from rhotem.microscope.plan import make_plan
+from rhotem.microscope.presets import get_preset
 from rhotem.microscope.scan import Scan, fourier_resample
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Pixelated, Segmented
 from rhotem.microscope.simulate import simulate, simulate_series
@@ -268,3 +269,26 @@ def test_patterns_do_not_depend_on_what_is_recorded_beside_them(crystal):
     ]
     np.testing.assert_allclose(shown[0], shown[1], rtol=0, atol=1e-7)
     assert shown[0][:, 0, 0].min() > 0
+
+
+@pytest.mark.parametrize("preset", ["pacbed", "ptychography"])
+def test_patterns_take_complete_configurations(preset, crystal):
+    """A pixel of a pattern belongs to one κ: sharing configurations by κ would show it a single one."""
+    chosen = get_preset(preset)
+    detectors = (Pixelated(outer=30.0), Annular(name="ADF", inner=30, outer=60))
+    scan = Scan((2, 3), crystal[0].extent)
+    for seen in (chosen.detectors, detectors):
+        for algorithm in ("auto", "bloch", "multislice"):
+            plan = make_plan(crystal[0], MICROSCOPE, scan, seen, algorithm=algorithm, configurations=2)
+            assert not plan.shared
+    both = simulate(crystal, MICROSCOPE, scan, detectors, algorithm="bloch")
+    single = [simulate([c], MICROSCOPE, scan, detectors, algorithm="bloch") for c in crystal]
+    for kind in ("patterns", "images"):
+        for name, values in getattr(both, kind).items():
+            mean = (getattr(single[0], kind)[name] + getattr(single[1], kind)[name]) / 2
+            np.testing.assert_allclose(values, mean, rtol=1e-4, atol=1e-9)
+    assert both.record["phonon_sampling"] == "every configuration complete"
+    shared = make_plan(crystal[0], MICROSCOPE, scan, detectors[1:], algorithm="bloch", configurations=2)
+    assert shared.shared
+    with pytest.raises(InputError, match="make the plan for these detectors"):
+        simulate(crystal, MICROSCOPE, scan, detectors, plan=shared)

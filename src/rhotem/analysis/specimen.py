@@ -22,6 +22,8 @@ from rhotem.structure.vacuum import widest_gap
 
 #: Least width in Å of the block whose atoms move independently; the probe itself lives on a larger supercell.
 BLOCK_WIDTH = 4.5
+#: The same for a parallel beam, where a wider block costs little: its cells average the motion, spots stand out more.
+PARALLEL_BLOCK_WIDTH = 11.5
 #: Largest scattering angle in mrad that HRTEM images and electron diffraction patterns show.
 PARALLEL_REACH = 100.0
 #: Height in Å of the first atoms of a slab that the beam meets after vacuum: beyond their thermal motion.
@@ -179,7 +181,7 @@ def specimen(
     cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive and not keep_cell, up=up)
     cell, vacuum = _entrance_first(cell)
     nz, notes = _repeats_along(cell, chosen, thickness, vacuum, keep_cell)
-    nx, ny = lateral_repeats(cell, BLOCK_WIDTH)
+    nx, ny = lateral_repeats(cell, BLOCK_WIDTH if chosen.mode == "stem" else PARALLEL_BLOCK_WIDTH)
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
     needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest)

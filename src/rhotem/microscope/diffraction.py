@@ -8,8 +8,9 @@ diffuse intensity; without it
 
     E = (N |⟨ψ⟩|² − ⟨|ψ|²⟩) / (N − 1),    diffuse = ⟨|ψ|²⟩ − E = Σ |ψ − ⟨ψ⟩|² / (N − 1)
 
-are unbiased, single values of E may be negative, and their sum is conserved. With the variance v of ψ, and v∥ that
-along ⟨ψ⟩ in the complex plane, the variance of E is ``4 E v∥/N + v²/(N(N − 1))``.
+are unbiased, single values of E may be negative, and their sum is conserved. With the variance v of ψ, its
+pseudo-variance p = ⟨(ψ − ⟨ψ⟩)²⟩, and v∥ the variance along ⟨ψ⟩ in the complex plane, the variance of E is
+``4 E v∥/N + (v² + |p|²)/(N(N − 1))``.
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ Complex = npt.NDArray[np.complexfloating]
 FALSE_ALARM = 1e-6
 #: Faintest spot of a list, as a fraction of the strongest scattered one: rounding of waves in single precision is below.
 FAINTEST = 1e-6
+#: Largest angle in mrad where spots usually end.
+SPOT_ANGLE = 60.0
+#: Fraction of the beam from which on a spot is certain in any case.
+STRONG = 1e-2
 #: Laue zones that a spot may belong to.
 ZONES = 3
 
@@ -74,6 +79,16 @@ class Diffraction:
         return np.asarray(gaussian_filter(self.diffuse_density, 1.0, mode="wrap"))
 
     @property
+    def certain_above(self) -> float:
+        """Intensity, as a fraction of the beam, above which every spot up to `SPOT_ANGLE` is certain; 0 at rest.
+
+        That of strong spots, whose own intensity varies, is left out.
+        """
+        x, y = (step * (np.arange(n) - n // 2) for n, step in zip(self.least.shape, self.step, strict=True))
+        inside = np.hypot(x[:, None], y[None]) <= SPOT_ANGLE
+        return float(self.least[inside & (self.elastic < STRONG)].max(initial=0.0))
+
+    @property
     def separated(self) -> bool:
         """Whether elastic and diffuse intensity are told apart: not by a single configuration of moving atoms."""
         return self.configurations != 1
@@ -84,15 +99,16 @@ class Diffraction:
             return {"elastic_and_diffuse": float(self.elastic.sum() + self.diffuse.sum()), "separated": False}
         elastic, diffuse = float(self.elastic.sum()), float(self.diffuse.sum())
         parts = {"elastic": elastic, "diffuse": diffuse, "beyond_the_grid": 1 - elastic - diffuse}
-        return {**parts, "separated": True, "spots": len(self.spots())}
+        return {**parts, "separated": True, "spots": len(self.spots()), "certain_above": self.certain_above}
 
     def __str__(self) -> str:
         if not self.separated:
             return "diffraction: one configuration does not tell elastic from diffuse scattering"
-        parts = self.record()
+        parts, moving = self.record(), self.configurations > 1
         return (
             f"diffraction: {parts['spots']} spots, {100 * parts['elastic']:.2f} % of the beam elastic, "
             f"{100 * parts['diffuse']:.2f} % diffuse, {100 * parts['beyond_the_grid']:.2f} % beyond the grid"
+            + (f"\nspots above {self.certain_above:.1g} of the beam are told from diffuse scattering" if moving else "")
         )
 
     def spots(self, threshold: float = FAINTEST) -> list[dict[str, Any]]:
@@ -181,7 +197,7 @@ class Waves:
         elastic = total[of_cell] - variance
         pseudo = n * (self.square / n - mean**2) / (n - 1)
         along = 0.5 * (variance + (pseudo * np.exp(-2j * np.angle(mean))).real)
-        error = np.sqrt(4 * np.maximum(elastic, 0) * along / n + variance**2 / (n * (n - 1)))
+        error = np.sqrt(4 * np.maximum(elastic, 0) * along / n + (variance**2 + np.abs(pseudo) ** 2) / (n * (n - 1)))
         diffuse = total.copy()
         diffuse[of_cell] = variance
         least = self._least(diffuse, variance)

@@ -38,6 +38,8 @@ def write_images(
 ) -> list[str]:
     """Write every image as PNG, calibrated HyperSpy file and TIFF, and all of them with the PACBED into one Zarr group.
 
+    Of parallel illumination ``diffraction.png`` and ``spots.csv`` stand instead of the PACBED.
+
     Parameters
     ----------
     images : ImageSet
@@ -69,9 +71,13 @@ def write_images(
     fine = images if noisy or pixel is None or not images.scan.periodic else images.resampled(pixel)
     caption = _caption(images, labels, source, phonons)
     caption["motion"] = "" if caption["no_tds"] else motion
-    written = ["PACBED.png"]
-    with _whole(folder / "PACBED.png") as path:
+    written = ["PACBED.png" if images.plane_wave is None else "diffraction.png"]
+    with _whole(folder / written[0]) as path:
         draw_pacbed(images, path, caption)
+    if images.plane_wave is not None and images.plane_wave.separated:
+        written.append("spots.csv")
+        with _whole(folder / "spots.csv") as path:
+            _write_spots(path, images.plane_wave.spots())
     if fine.images:  # a pixelated detector alone makes none
         written.append("overview.png")
         with _whole(folder / "overview.png") as path:
@@ -265,11 +271,28 @@ def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str,
     attributes = {"sampling_angstrom": list(fine.sampling), "origin_angstrom": list(fine.scan.origin)}
     for name, image in fine.images.items():
         _zarr_array(path / name, image.astype(np.float32), {"unit": unit(name) or "fraction of beam", **attributes})
-    _zarr_array(
-        path / "PACBED", images.diffraction, {"unit": "fraction of beam", "step_mrad": list(images.angular_step)}
-    )
+    calibration = {"unit": "fraction of beam", "step_mrad": list(images.angular_step)}
+    if images.plane_wave is None:
+        _zarr_array(path / "PACBED", images.diffraction, calibration)
+    else:
+        pattern = images.plane_wave
+        kind = "elastic" if pattern.separated else "elastic and diffuse, one configuration"
+        _zarr_array(path / "diffraction", pattern.elastic, {"kind": kind, **calibration})
+        _zarr_array(path / "diffraction_error", pattern.error, calibration)
+        calibration = {"unit": "fraction of beam per mrad²", "step_mrad": list(pattern.diffuse_step)}
+        _zarr_array(path / "diffuse", pattern.diffuse_density, calibration)
     record = json.loads(json.dumps(images.record, default=_plain))
     group.attrs.update({"format": "rhotem-images", "version": FORMAT, "record": record, "caption": caption})
+
+
+def _write_spots(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Spots as a table, strongest first."""
+    import csv
+
+    with open(path, "w", newline="") as stream:
+        table = csv.DictWriter(stream, list(rows[0]) if rows else ["i", "j", "angle_mrad", "intensity", "error"])
+        table.writeheader()
+        table.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
 def _zarr_array(path: Path, values: npt.NDArray, attributes: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.microscope.diffraction import SPOT_ANGLE, Diffraction
 from rhotem.microscope.images import ImageSet, unit
 
 #: Widths of scale bars in Å.
@@ -19,10 +20,11 @@ WIDTH, DPI = 4.2, 150
 PIXEL = 0.05
 #: Part of its maximum down to which the pattern of a probe is drawn: the disc outshines thermal scattering so much.
 PATTERN_RANGE = 1e-5
-#: What the record of `rhotem.microscope.parallel` says.
-PARALLEL = "parallel illumination"
-#: Faintest spot that is drawn, as a fraction of the beam, and the largest angle in mrad.
-FAINTEST, SPOT_ANGLE = 1e-6, 60.0
+#: Diffuse scattering is drawn black and white at these multiples of its maximum, so that spots stand out; what is
+#: none (per mrad²): rounding.
+DENSITY_RANGE, LEAST_DENSITY = (0.02, 5.0), 1e-12
+#: Faintest spot that is drawn, as a fraction of the beam.
+FAINTEST = 1e-6
 
 
 def draw_images(
@@ -70,7 +72,7 @@ def draw_images(
 def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> None:
     """Draw the diffraction pattern as PNG, grey by the logarithm: k_x to the right, k_y upwards, in mrad.
 
-    Under parallel illumination the spots of the crystal are drawn as discs.
+    Under parallel illumination elastic spots are drawn as discs over the density of diffuse scattering.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
@@ -80,41 +82,58 @@ def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> 
     FigureCanvasAgg(figure)
     figure.suptitle(_headline(caption), fontsize=6.5)
     axes = figure.add_subplot()
-    if images.record.get("mode") == PARALLEL:
-        drawn = _spots(axes, images)
-        axes.set_title("diffraction (log10 of the beam fraction)", fontsize=9)
+    if images.plane_wave is not None:
+        _draw_spots(figure, axes, images.plane_wave)
     else:
         x, y = (0.5 * n * step for n, step in zip(images.diffraction.shape, images.angular_step, strict=True))
         most = float(images.diffraction.max()) or 1.0
         norm = LogNorm(PATTERN_RANGE * most, most, clip=True)
         drawn = axes.imshow(images.diffraction.T, origin="lower", extent=(-x, x, -y, y), cmap="gray", norm=norm)
-        axes.set_title("PACBED (fraction of the beam per pixel, log scale)", fontsize=9)
+        title = "PACBED (fraction of the beam per pixel, log scale)"
+        if images.record.get("plan", {}).get("shared"):
+            title += "\nevery pixel from one thermal configuration"
+        axes.set_title(title, fontsize=9 if "\n" not in title else 7)
+        figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=6)
     axes.set_xlabel("k$_x$ (mrad)", fontsize=7)
     axes.set_ylabel("k$_y$ (mrad)", fontsize=7)
     axes.tick_params(labelsize=6)
-    figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=6)
     if caption.get("no_tds"):
         axes.text(0.98, 0.98, "no TDS", transform=axes.transAxes, ha="right", va="top", fontsize=8, **_ON_GREY)
     figure.savefig(path)
 
 
-def _spots(axes: Any, images: ImageSet) -> Any:
-    """Spots above `FAINTEST` of the beam within `SPOT_ANGLE`, as discs."""
-    pattern, step = images.diffraction, images.angular_step
-    h = np.argwhere(pattern > FAINTEST) - np.array(pattern.shape) // 2
-    k = h * np.array(step)
-    near = np.abs(k).max(axis=1) <= SPOT_ANGLE
-    h, k = h[near], k[near]
-    intensity = pattern[h[:, 0] + pattern.shape[0] // 2, h[:, 1] + pattern.shape[1] // 2]
+def _draw_spots(figure: Any, axes: Any, pattern: Diffraction) -> None:
+    """Elastic spots within `SPOT_ANGLE` as discs, diffuse scattering as a smooth density per mrad² behind them."""
+    from matplotlib.colors import LogNorm
+
     axes.set_facecolor("black")
-    axes.set_aspect("equal")
-    axes.set_xlim(-SPOT_ANGLE, SPOT_ANGLE)
-    axes.set_ylim(-SPOT_ANGLE, SPOT_ANGLE)
-    order = np.argsort(intensity)
-    level = np.log10(intensity[order])
+    axes.set(aspect="equal", xlim=(-SPOT_ANGLE, SPOT_ANGLE), ylim=(-SPOT_ANGLE, SPOT_ANGLE))
+    density = pattern.smooth_density
+    most = float(density.max())
+    if most > LEAST_DENSITY:
+        x, y = (0.5 * n * step for n, step in zip(density.shape, pattern.diffuse_step, strict=True))
+        norm, extent = LogNorm(*(most * limit for limit in DENSITY_RANGE), clip=True), (-x, x, -y, y)
+        drawn = axes.imshow(
+            density.T, origin="lower", extent=extent, cmap="gray", norm=norm, interpolation="bilinear", zorder=0
+        )
+        bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+        bar.set_label("diffuse, fraction of the beam per mrad²", fontsize=6)
+        bar.ax.tick_params(labelsize=6)
+    rows = [r for r in pattern.spots() if r["intensity"] > FAINTEST] if pattern.separated else []
+    step = np.array(pattern.step)
+    k = np.array([(r["i"], r["j"]) for r in rows]).reshape(-1, 2) * step
+    level = np.log10([r["intensity"] for r in rows])
     area = 1.0 + 24.0 * (1 + level / -np.log10(FAINTEST)) ** 2
-    low = np.log10(FAINTEST)
-    return axes.scatter(*k[order].T, s=area, c=level, cmap="gray", vmin=low, vmax=min(0.0, low + 3.5), lw=0)
+    drawn = axes.scatter(*k[::-1].T, s=area[::-1], c=level[::-1], cmap="inferno", vmin=-7.5, vmax=-0.5, lw=0)
+    if rows:
+        bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02, location="bottom", shrink=0.7, aspect=40)
+        bar.set_label("elastic spots, log$_{10}$ of the beam fraction", fontsize=6)
+        bar.ax.tick_params(labelsize=6)
+    parts = pattern.record()
+    title = "diffraction: one configuration, elastic and diffuse not told apart"
+    if pattern.separated:
+        title = f"diffraction: {100 * parts['elastic']:.1f} % elastic, {100 * parts['diffuse']:.1f} % diffuse"
+    axes.set_title(title, fontsize=7)
 
 
 def _repeats(images: ImageSet) -> tuple[int, int]:

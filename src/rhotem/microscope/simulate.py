@@ -20,7 +20,7 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
-from rhotem.microscope.settings import Detector, Microscope
+from rhotem.microscope.settings import Detector, Microscope, Pixelated
 from rhotem.microscope.window_job import ClusterWindows
 from rhotem.microscope.windows import WindowEngine
 
@@ -151,6 +151,11 @@ def simulate_series(
         configurations=configurations,
         memory_limit=memory,
     )
+    if plan.shared and any(isinstance(d, Pixelated) for d in detectors):
+        raise InputError(
+            "the plan lets thermal configurations share the beams, so a pixel of a pattern would see one of them: "
+            "make the plan for these detectors"
+        )
     announce(plan)
     first = first or _first(iterator)
     exits = _exits(first, thicknesses)
