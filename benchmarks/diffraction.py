@@ -130,16 +130,22 @@ def compare(name: str, phonons: int, reference: int) -> None:
     same, _ = elastic(waves, repeats, shape)
     total = float((np.abs(waves) ** 2).sum() / len(waves))
     print(
-        "same slices: largest difference of a spot {:.3f} %, all spots {:.4f} %".format(*worst(pattern.elastic, same, spots)),
+        "same slices: largest difference of a spot {:.3f} %, all spots {:.4f} %".format(
+            *worst(pattern.elastic, same, spots)
+        ),
         f"\n  elastic {100 * same.sum():.3f} % of the beam, diffuse {100 * (total - same.sum()):.3f} %",
     )
     atoms, slices = zip(*lobato(cut, OWN, 0), strict=True)
     table = run.image(cut, slices)
-    own, _ = elastic(exit_waves((own_potential(a, s) for a, s in zip(atoms, slices, strict=True)), energy), repeats, shape)
+    own, _ = elastic(
+        exit_waves((own_potential(a, s) for a, s in zip(atoms, slices, strict=True)), energy), repeats, shape
+    )
     strong = listed(table)
     print(
-        "own potential: largest difference of a spot {:.2f} %, all spots {:.3f} %".format(*worst(table.diffraction, own, strong)),
-        "\n  above 1e-3 of the beam: largest {:.2f} %".format(worst(table.diffraction, own, strong & (own > 1e-3))[0]),
+        "own potential: largest difference of a spot {:.2f} %, all spots {:.3f} %".format(
+            *worst(table.diffraction, own, strong)
+        ),
+        f"\n  above 1e-3 of the beam: largest {worst(table.diffraction, own, strong & (own > 1e-3))[0]:.2f} %",
     )
     many = run.potential(cut, field, phonons=reference, seed=12345)
     true, error = elastic(exit_waves((as_abtem(v) for v in many), energy), repeats, shape)
@@ -148,7 +154,9 @@ def compare(name: str, phonons: int, reference: int) -> None:
     error = np.where(axes, np.sqrt(2) * error, error)
     false = spots & (true < 4 * error)
     kx, ky = (step * (np.arange(n) - n // 2) for n, step in zip(shape, images.angular_step, strict=True))
-    visible = (true > pattern.certain_above + 3 * np.hypot(error, pattern.error)) & (np.hypot(kx[:, None], ky[None]) <= 60)
+    visible = (true > pattern.certain_above + 3 * np.hypot(error, pattern.error)) & (
+        np.hypot(kx[:, None], ky[None]) <= 60
+    )
     pull = ((pattern.elastic - true) / np.hypot(error, pattern.error))[spots]
     print(
         f"reference of {reference} configurations: {int(spots.sum())} spots, {int(false.sum())} not there; "

@@ -81,6 +81,7 @@ def test_every_microscope_option_lands_in_the_record(thin: list[object], tmp_pat
         (["--file-kind", "total"], "describe a density file"),
         (["--valence", "lithium"], "Li=1,O=6"),
         (["--preset", "saed", "--dose", "5"], "parallel illumination"),
+        (["--preset", "saed", "--phonons", "1"], "2 or more"),
         (["--preset", "cryo-sei-hrtem", "--algorithm", "prism"], "parallel"),
     ],
 )

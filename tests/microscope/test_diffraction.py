@@ -1,4 +1,4 @@
-"""Elastic spots and diffuse scattering of moving atoms: kinematic theory, conservation, and spots that are not there."""
+"""Elastic spots and diffuse scattering of moving atoms: kinematic theory, conservation, what is no spot."""
 
 import numpy as np
 import pytest
@@ -129,13 +129,12 @@ def test_estimate_is_unbiased_and_its_error_true():
 
 
 def test_forbidden_spots_are_not_listed_and_weak_superlattice_spots_are():
-    """A doubled cell: equal halves have no odd orders; halves that differ by 4 % of one column have them."""
+    """A doubled cell: equal halves have no odd orders; halves that differ by 8 % of one column have them."""
     (x, y, height), half = (1.0, 1.2, 120.0), CELL[0] / 2
     for contrast in (0.0, 0.08):
         columns = [(x, y, height * (1 + contrast)), (x + half, y, height)]
-        rows = spots(
-            parallel_images(moving(8, (3, 2), columns, number=6, rms=0.06, strength=1.0), MICROSCOPE, repeats=(3, 2)), threshold=0
-        )
+        blocks = moving(8, (3, 2), columns, number=6, rms=0.06, strength=1.0)
+        rows = spots(parallel_images(blocks, MICROSCOPE, repeats=(3, 2)), threshold=0)
         odd = [row for row in rows if row["i"] % 2]
         assert len(rows) > 20
         assert bool(odd) == bool(contrast)

@@ -11,10 +11,11 @@ with a factor for every *pair* of beams (Ishizuka, Ultramicroscopy 5, 55, 1980, 
     D = ∇χ(k) − ∇χ(k'),  b = πλ(k² − k'²),  e = (2πλ)²|k − k'|²,  c = 2πλ D·(k − k')
 
 where Δ is the standard deviation of the focus and s that of q along each axis. ``E(k, k) = 1``: nothing is lost. Where
-one beam is the undiffracted one, E is the pair of envelopes of linear imaging; damping every beam alone is wrong beyond.
+one beam is the undiffracted one, E holds the envelopes of linear imaging; damping every beam alone is wrong beyond it.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.microscope.optics import aberration_phase, cutoff_angle, soft_disc
+from rhotem.microscope.scan import fourier_resample
 from rhotem.microscope.settings import Microscope
+from rhotem.microscope.transforms import fast_length
 
 Array = npt.NDArray[np.float64]
 Waves = npt.NDArray[np.complexfloating]
@@ -33,8 +36,9 @@ TOLERANCE = 1e-6
 RANGE = 5.5
 #: Part of the scattered intensity that beams too weak to interfere hold together: the square of their relative error.
 WEAKEST = 1e-9
-#: Pairs of beams, or points of waves, that one call may sum up: about a minute of one core.
-LIMIT = 1.0e9
+#: Points of waves that one call may sum up, about a minute of one core; how many of them a pair of beams takes as long
+#: as, and pairs that are looked at together.
+LIMIT, PAIR, TOGETHER = 1.5e9, 25.0, 2_000_000
 #: Independent sets of quasi-random offsets, whose scatter tells the error.
 SETS = 8
 
@@ -97,7 +101,7 @@ class Lens:
     objective : float or None
         Semi-angle of the aperture in mrad; None: all that the grid carries.
     limit : float
-        Work that one call of `image` may take, in pairs of beams. Beyond it focus and angles are drawn quasi-randomly,
+        Work that one call of `image` may take, in points of waves. Beyond it focus and angles are drawn quasi-randomly,
         and `record` says with which statistical error.
     """
 
@@ -126,12 +130,22 @@ class Lens:
         self._focal = np.pi * microscope.wavelength * microscope.focal_spread * largest**2
         parts = (opening, kx, ky, aberration_phase(kx, ky, microscope), *_gradient(kx, ky, microscope))
         self._beams = [self._of_cell(part) for part in parts]
+        self._work = self._window()
         self.angles = 1e-3 * microscope.convergence / microscope.wavelength
-        slopes = [part[self._beams[0] > 0] for part in self._beams[4:]]
         # a change of focus turns the slope
-        turn = 4 * np.pi * microscope.wavelength * largest * RANGE * microscope.focal_spread
-        self._tilts = [self.angles * (float(np.ptp(slope)) + turn) for slope in slopes]
+        turn = 4 * np.pi * microscope.wavelength * largest * microscope.focal_spread
+        self._reach = RANGE * float(np.hypot(1, self.angles * turn))
+        slopes = [part[self._beams[0] > 0] for part in self._beams[4:]]
+        self._tilts = [self.angles * (float(np.ptp(slope)) + RANGE * turn) for slope in slopes]
         self.record: dict[str, Any] = {"method": "no wave yet"}
+
+    def _window(self) -> tuple[int, int]:
+        """Grid on which waves that the aperture lets through, and their intensities, have no aliases."""
+        found = []
+        for n, index in zip(self.cell, np.nonzero((self._beams[0] > 0).any(axis=0)), strict=True):
+            largest = int(np.abs((index + n // 2) % n - n // 2).max())
+            found.append(min(n, fast_length(4 * largest + 1)))
+        return found[0], found[1]
 
     def _of_cell(self, values: npt.NDArray) -> npt.NDArray:
         """Values (..., nx, ny) at the block's frequencies as (..., κ, cell x, cell y)."""
@@ -146,53 +160,67 @@ class Lens:
         power = (np.abs(coefficients) ** 2).mean(axis=0)
         strong = power > _threshold(power, WEAKEST)
         groups = [i for i in range(len(power)) if strong[i].any()]
-        pairs = sum(0.5 * float(np.count_nonzero(strong[i])) ** 2 for i in groups)
+        trees = {i: self._tree(i, strong[i]) for i in groups}
+        pairs = sum((float(t.count_neighbors(t, self._reach)) - t.n) / 2 for t in trees.values())
         rules = [gaussian_nodes(phase) for phase in (self._focal, *self._tilts)]
-        nodes = float(np.prod([len(rule[0]) for rule in rules]))
-        points = 0.5 * nodes * len(waves) * len(groups) * self.cell[0] * self.cell[1]
-        if min(pairs, points) > self.limit:
+        nodes = [len(rule[0]) for rule in rules]
+        points = float(np.prod(nodes)) * len(waves) * len(groups) * self._work[0] * self._work[1]
+        if min(PAIR * pairs, points) > self.limit:
             return self._drawn(coefficients, groups)
-        uniform = float(power[~strong].sum())
-        if pairs <= points:
-            self.record = {"method": "every pair of beams, exact", "pairs": pairs}
-            picture = np.full(self.cell, float(power.sum()))
-            for i in groups:
-                picture += self._pairs(coefficients[:, i], i, strong[i])
-            return picture
-        self.record = {"method": "quadrature", "nodes": [len(rule[0]) for rule in rules], "error": TOLERANCE}
-        picture = np.full(self.cell, uniform)
+        if PAIR * pairs <= points:
+            self.record = {"method": "every pair of beams that interferes", "pairs": pairs, "error": TOLERANCE}
+            added = sum((self._pairs(coefficients[:, i], i, strong[i], trees[i]) for i in groups), np.zeros(self.cell))
+            return np.asarray(added + power.sum())
+        self.record = {"method": "quadrature", "nodes": nodes, "error": TOLERANCE}
         offsets = np.stack(np.meshgrid(*(rule[0] for rule in rules), indexing="ij"), axis=-1).reshape(-1, 3)
         weights = np.einsum("i,j,k->ijk", *(rule[1] for rule in rules)).ravel()
-        for i in groups:
-            picture += self._sum(coefficients[:, i] * strong[i], i, offsets, weights)
-        return picture
+        parts = (self._sum(coefficients[:, i] * strong[i], i, offsets, weights) for i in groups)
+        return np.asarray(sum(parts, np.full(self.cell, power[~strong].sum())))
 
-    def _pairs(self, waves: Waves, group: int, strong: npt.NDArray[np.bool_]) -> Array:
+    def _tree(self, group: int, strong: npt.NDArray[np.bool_]) -> Any:
+        """Beams of one κ by what focus and angles do to their phases: far ones do not interfere.
+
+        ``|E| ≤ exp(−d²/2(1 + Δ²s²e))`` at distance d.
+        """
+        from scipy.spatial import cKDTree
+
+        _, kx, ky, _, sx, sy = (part[group][strong] for part in self._beams)
+        focal = np.pi * self.microscope.wavelength * self.microscope.focal_spread * (kx**2 + ky**2)
+        return cKDTree(np.stack([focal, self.angles * sx, self.angles * sy], axis=1))
+
+    def _pairs(self, waves: Waves, group: int, strong: npt.NDArray[np.bool_], tree: Any) -> Array:
         """What the pairs of different beams of one κ add to the mean of all."""
+        from scipy.spatial import cKDTree
+
         place = np.argwhere(strong)
-        amplitude = waves[:, strong] / np.sqrt(len(waves))
         _, kx, ky, chi, sx, sy = (part[group][strong] for part in self._beams)
-        amplitude = amplitude * np.exp(-1j * chi)
-        spectrum = np.zeros(self.cell[0] * self.cell[1], dtype=complex)
-        for j in range(len(place) - 1):
-            rest = slice(j + 1, None)
-            difference = place[rest] - place[j]
-            index = (difference[:, 0] % self.cell[0]) * self.cell[1] + difference[:, 1] % self.cell[1]
-            steps = (kx[rest] - kx[j], ky[rest] - ky[j])
-            slopes = (sx[rest] - sx[j], sy[rest] - sy[j])
-            square = kx[rest] ** 2 + ky[rest] ** 2 - kx[j] ** 2 - ky[j] ** 2
-            factor = pair_factor(self.microscope, steps, slopes, square)
-            spectrum[index] += factor * (amplitude[:, j].conj() @ amplitude[:, rest])
-        wave = np.fft.ifft2(spectrum.reshape(self.cell)) * spectrum.size
-        return 2 * np.asarray(wave.real)
+        amplitude = waves[:, strong] * np.exp(-1j * chi) / np.sqrt(len(waves))
+        size = self.cell[0] * self.cell[1]
+        spectrum = np.zeros(size, dtype=complex)
+        ends = np.cumsum(tree.query_ball_point(tree.data, self._reach, return_length=True)) // TOGETHER
+        starts = [0, *(np.flatnonzero(np.diff(ends)) + 1), tree.n]
+        for start, end in pairwise(starts):
+            some = cKDTree(tree.data[start:end])
+            near = some.sparse_distance_matrix(tree, self._reach, output_type="ndarray")
+            i, j = near["j"], near["i"] + start
+            i, j = i[i > j], j[i > j]
+            steps, slopes = (kx[i] - kx[j], ky[i] - ky[j]), (sx[i] - sx[j], sy[i] - sy[j])
+            square = kx[i] ** 2 + ky[i] ** 2 - kx[j] ** 2 - ky[j] ** 2
+            product = pair_factor(self.microscope, steps, slopes, square)
+            product *= sum(wave[i] * wave[j].conj() for wave in amplitude)
+            difference = (place[i] - place[j]) % self.cell
+            index = difference[:, 0] * self.cell[1] + difference[:, 1]
+            spectrum += np.bincount(index, product.real, size) + 1j * np.bincount(index, product.imag, size)
+        return 2 * np.asarray((np.fft.ifft2(spectrum.reshape(self.cell)) * size).real)
 
     def _sum(self, waves: Waves, group: int, offsets: Array, weights: Array) -> Array:
         """Weighted sum over ``offsets`` (focus, qx, qy in standard deviations) of the intensities of one κ."""
         import scipy.fft
 
-        _, kx, ky, chi, sx, sy = (part[group] for part in self._beams)
+        _, kx, ky, chi, sx, sy = (_cut(part[group], self._work) for part in self._beams)
+        waves = _cut(waves, self._work)
         square = np.pi * self.microscope.wavelength * (kx**2 + ky**2)
-        picture = np.zeros(self.cell)
+        picture = np.zeros(self._work)
         for offset, weight in zip(offsets, weights, strict=True):
             focus, qx, qy = offset * (self.microscope.focal_spread, self.angles, self.angles)
             turn = 2 * np.pi * self.microscope.wavelength * focus
@@ -201,13 +229,13 @@ class Lens:
             for wave in waves:
                 shown = scipy.fft.ifft2(wave * lens, norm="forward", overwrite_x=True)
                 picture += (weight / len(waves)) * (shown.real**2 + shown.imag**2)
-        return picture
+        return fourier_resample(picture, self.cell)
 
     def _drawn(self, coefficients: Waves, groups: list[int]) -> Array:
         """The average over quasi-random offsets, with the scatter of independent sets of them in the record."""
         from scipy.stats import norm, qmc
 
-        each = self.limit / (SETS * len(coefficients) * len(groups) * self.cell[0] * self.cell[1])
+        each = self.limit / (SETS * len(coefficients) * len(groups) * self._work[0] * self._work[1])
         number = 2 ** int(np.clip(np.floor(np.log2(max(each, 1.0))), 4, 12))
         sets = []
         for seed in range(SETS):
@@ -224,7 +252,7 @@ class Lens:
 def pair_factor(
     microscope: Microscope, steps: tuple[Array, Array], slopes: tuple[Array, Array], square: Array
 ) -> npt.NDArray[np.complex128]:
-    """The factor E of pairs of beams: ``steps`` k − k' (1/Å), ``slopes`` ∇χ(k) − ∇χ(k') (rad Å), ``square`` k² − k'²."""
+    """The factor E of pairs: ``steps`` k − k' (1/Å), ``slopes`` ∇χ(k) − ∇χ(k') (rad Å), ``square`` k² − k'²."""
     wavelength, focus = microscope.wavelength, microscope.focal_spread**2
     angle = (1e-3 * microscope.convergence / wavelength) ** 2
     c = 2 * np.pi * wavelength * (slopes[0] * steps[0] + slopes[1] * steps[1])
@@ -233,6 +261,14 @@ def pair_factor(
     spread = 1 + focus * angle * e
     exponent = 0.5 * focus * (angle * c + 1j * b) ** 2 / spread - 0.5 * angle * (slopes[0] ** 2 + slopes[1] ** 2)
     return np.asarray(np.exp(exponent) / np.sqrt(spread))
+
+
+def _cut(values: npt.NDArray, shape: tuple[int, int]) -> npt.NDArray:
+    """Fourier coefficients (..., nx, ny) of the lowest frequencies."""
+    for axis, n in zip((-2, -1), shape, strict=True):
+        index = np.rint(np.fft.fftfreq(n) * n).astype(int)
+        values = np.take(values, index % values.shape[axis], axis=axis)
+    return values
 
 
 def _threshold(power: Array, share: float) -> float:

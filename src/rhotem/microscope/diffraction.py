@@ -1,7 +1,7 @@
 r"""Diffraction of a plane wave by a crystal whose atoms move: elastic spots apart from thermal diffuse scattering.
 
-The mean exit wave ⟨ψ⟩ of all thermal configurations is the elastic one. It has the period of the imaging cell, so of the
-Fourier components of a block of equal cells only those at reciprocal vectors of *one* cell can be elastic; everything
+The mean exit wave ⟨ψ⟩ of all thermal configurations is the elastic one. It has the period of the imaging cell, so of
+the Fourier components of a block of equal cells only those at reciprocal vectors of *one* cell can be elastic; what is
 between them is diffuse, condensed on the block's reciprocal lattice because the block repeats. There a translation of
 the block by one cell changes no phase, so the independent samples are the N configurations. Their mean keeps 1/N of the
 diffuse intensity; without it
@@ -24,12 +24,14 @@ Complex = npt.NDArray[np.complexfloating]
 
 #: Probability that diffuse scattering alone, at a reciprocal vector without a spot, is taken for one.
 FALSE_ALARM = 1e-6
-#: Faintest spot of a list, as a fraction of the strongest scattered one: rounding of waves in single precision is below.
+#: Faintest spot of a list, as a fraction of the strongest scattered one; rounding in single precision is below.
 FAINTEST = 1e-6
 #: Largest angle in mrad where spots usually end.
 SPOT_ANGLE = 60.0
 #: Fraction of the beam from which on a spot is certain in any case.
 STRONG = 1e-2
+#: Part of the beam that waves in single precision scatter by rounding.
+ROUNDING = 1e-9
 #: Laue zones that a spot may belong to.
 ZONES = 3
 
@@ -144,11 +146,11 @@ class Diffraction:
 
 
 def _indices(hkl: Array, i: int, j: int) -> tuple[int | None, ...]:
-    """Whole indices of the spot (i, j) in the lowest Laue zone that has some."""
+    """Whole indices of the spot (i, j) in the lowest Laue zone that has some; the Ewald sphere bends to the source, −z."""
     for zone in sorted(range(-ZONES, ZONES + 1), key=abs):
         found = hkl @ (i, j, zone)
         if np.abs(found - np.rint(found)).max() < 0.02:
-            return tuple(int(round(float(x))) for x in found)
+            return tuple(round(float(x)) for x in found)
     return None, None, None
 
 
@@ -190,6 +192,8 @@ class Waves:
         if n == 1 or not moving:
             diffuse = total.copy()
             diffuse[of_cell] = 0
+            if diffuse.sum() < ROUNDING:  # equal cells at rest
+                diffuse[:] = 0
             nothing = np.zeros(mean.shape)
             parts = (_centred(total[of_cell]), _centred(nothing), _centred(nothing), _centred(diffuse))
             return Diffraction(*parts, step, angle, 1 if moving else 0)
@@ -201,7 +205,8 @@ class Waves:
         diffuse = total.copy()
         diffuse[of_cell] = variance
         least = self._least(diffuse, variance)
-        return Diffraction(*(_centred(x) for x in (elastic, error, least, diffuse)), step, angle, n)
+        parts = (_centred(elastic), _centred(error), _centred(least), _centred(diffuse))
+        return Diffraction(*parts, step, angle, n)
 
     def _least(self, diffuse: Array, variance: Array) -> Array:
         """Elastic intensity at reciprocal vectors of the cell that diffuse scattering alone passes with `FALSE_ALARM`.

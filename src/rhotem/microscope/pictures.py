@@ -112,7 +112,8 @@ def _draw_spots(figure: Any, axes: Any, pattern: Diffraction) -> None:
     most = float(density.max())
     if most > LEAST_DENSITY:
         x, y = (0.5 * n * step for n, step in zip(density.shape, pattern.diffuse_step, strict=True))
-        norm, extent = LogNorm(*(most * limit for limit in DENSITY_RANGE), clip=True), (-x, x, -y, y)
+        low, high = (most * limit for limit in DENSITY_RANGE)
+        norm, extent = LogNorm(low, high, clip=True), (-x, x, -y, y)
         drawn = axes.imshow(
             density.T, origin="lower", extent=extent, cmap="gray", norm=norm, interpolation="bilinear", zorder=0
         )
