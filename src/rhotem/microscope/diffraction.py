@@ -146,7 +146,7 @@ class Diffraction:
 
 
 def _indices(hkl: Array, i: int, j: int) -> tuple[int | None, ...]:
-    """Whole indices of the spot (i, j) in the lowest Laue zone that has some; the Ewald sphere bends to the source, −z."""
+    """Whole indices of the spot (i, j) in the lowest Laue zone; the Ewald sphere bends to the source, −z."""
     for zone in sorted(range(-ZONES, ZONES + 1), key=abs):
         found = hkl @ (i, j, zone)
         if np.abs(found - np.rint(found)).max() < 0.02:
