@@ -297,8 +297,8 @@ def image(
     InputError
         If the number of configurations is not known, a length is not positive, or an option has no meaning here.
     """
-    moving = getattr(potentials, "phonons", phonons)
-    check_recording(cut.preset, scan_step, field_of_view, options.get("algorithm", "auto"), phonons=moving)
+    recording = (scan_step, field_of_view, options.get("algorithm", "auto"))
+    check_recording(cut.preset, *recording, phonons=getattr(potentials, "phonons", phonons))
     if phonons is None and not isinstance(potentials, Sized):
         raise InputError("potentials without length: say how many there are, phonons=...")
     number = max(1, phonons) if phonons is not None else len(potentials)  # type: ignore[arg-type]  # Sized, see above
@@ -348,13 +348,13 @@ def check_recording(
     Raises
     ------
     InputError
-        If a length is not positive, or the preset has no scan, no image or no choice of algorithm, or a diffraction
-        pattern is asked of one configuration of moving atoms.
+        If a length is not positive, the preset has no scan, no image or no choice of algorithm, or one configuration of
+        moving atoms is to give a diffraction pattern.
     """
     if preset.mode == "diffraction" and phonons == 1:
         raise InputError(
-            f"phonons 1: preset {preset.name} tells spots from diffuse scattering by how the wave differs between "
-            "configurations; give 2 or more (8 is usual), or 0 for atoms at rest"
+            f"phonons 1: {preset.name} tells spots from diffuse scattering by comparing configurations; give 2 or more "
+            "(8 is usual), or 0 for atoms at rest"
         )
     for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
         if value is not None and not (np.isfinite(value) and value > 0):
@@ -369,10 +369,7 @@ def check_recording(
 
 
 def spot_indices(cell: ImagingCell) -> npt.NDArray[np.float64]:
-    """Indices (hkl) in the conventional cell, columns, of the three reciprocal vectors of the imaging cell.
-
-    The imaging cell is the crystal strained and turned, ``a' = a (1 + e) Rᵀ``, and ``a·g`` stays what it is.
-    """
+    """Indices (hkl) in the conventional cell, columns, of the imaging cell's reciprocal vectors."""
     standard = standard_cell(cell.origin).cell
     return np.asarray(standard @ (np.eye(3) + cell.strain) @ cell.rotation.T / cell.lengths)
 
