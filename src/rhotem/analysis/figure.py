@@ -77,8 +77,8 @@ def _scale_bar(axes: Any, width: float, height: float) -> None:
     # Outlined: bright-field images are white.
     bar, words = ([withStroke(linewidth=w, foreground="black")] for w in (4.0, 1.5))
     start = 0.05 * width
-    axes.plot([start, start + length], [0.04 * height] * 2, color="white", lw=2.5, path_effects=bar)
-    axes.text(start, 0.07 * height, f"{length:g} Å", color="white", fontsize=7, va="bottom", path_effects=words)
+    axes.plot([start, start + length], [0.96 * height] * 2, color="white", lw=2.5, path_effects=bar)
+    axes.text(start, 0.93 * height, f"{length:g} Å", color="white", fontsize=7, va="bottom", path_effects=words)
 
 
 def _draw_contrast(axes: Any, result: Comparison, sources: list[str], name: str) -> None:
