@@ -56,7 +56,7 @@ def test_tiff_is_calibrated_and_upright(images, tmp_path):
         assert file.imagej_metadata["unit"] == "angstrom"
     peak = np.unravel_index(data.argmax(), data.shape)
     assert peak[1] * 0.1 == pytest.approx(1.0)
-    assert (data.shape[0] - 1 - peak[0]) * 0.1 == pytest.approx(3.0)
+    assert peak[0] * 0.1 == pytest.approx(3.0)  # the first row is the top, y = 0, as in HyperSpy files and pictures
 
 
 def test_zarr_and_record_keep_everything(images, tmp_path):
