@@ -57,9 +57,7 @@ def read_structure(
     if ordering not in (None, "auto"):
         raise InputError(f"ordering {ordering!r}: expected 'auto' or none")
     if isinstance(source, Structure):
-        taken = replace(source, info={**source.info, ALLOWED: True}) if allow_overlaps else source
-        check(taken)
-        return taken
+        return _taken(source, vacuum, allow_overlaps)
     info: dict[str, Any] = {ALLOWED: True} if allow_overlaps else {}
     if isinstance(source, ase.Atoms):
         contents, name = from_atoms(source), source.get_chemical_formula()
@@ -90,6 +88,20 @@ def read_structure(
     notes.extend(check(structure))
     structure.info["notes"] = list(dict.fromkeys(notes))
     return structure
+
+
+def _taken(structure: Structure, vacuum: float | None, allow_overlaps: bool) -> Structure:
+    """A structure as it is, unless vacuum or leave for overlaps is added."""
+    if vacuum is None and not allow_overlaps:
+        check(structure)
+        return structure
+    notes = list(structure.info.get("notes", []))
+    atoms = structure.atoms.copy()
+    _add_vacuum(atoms, vacuum, structure.info.get("name", structure.formula), notes)
+    allowed = {ALLOWED: True} if allow_overlaps else {}
+    taken = replace(structure, atoms=atoms, info={**structure.info, **allowed, "notes": notes})
+    check(taken)
+    return taken
 
 
 def _sites(contents: Contents, name: str) -> Merged:
@@ -136,6 +148,8 @@ def _add_vacuum(atoms: ase.Atoms, vacuum: float | None, name: str, notes: list[s
         raise InputError(f"{name}: vacuum {vacuum} Å, expected a positive length")
     missing = [i for i in range(3) if np.linalg.norm(atoms.cell.array[i]) < 1e-6]
     if not missing:
-        notes.append(f"{name}: its cell has three directions; no vacuum is added (rhotem structure build --slab cuts one)")
+        notes.append(
+            f"{name}: its cell has three directions; no vacuum is added (rhotem structure build --slab cuts one)"
+        )
         return
     atoms.center(vacuum=vacuum, axis=missing)

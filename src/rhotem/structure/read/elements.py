@@ -11,7 +11,30 @@ WATER = ("WAT", "OW", "WTR", "HOH", "H2O")
 #: Labels that stand for no atom.
 DUMMIES = ("DUM", "DU", "XX", "CEN", "CENT", "CNT", "VA", "VAC", "VACANCY", "BQ", "GH")
 #: Symbols beyond curium: no crystal that a label would mean.
-_UNLIKELY = "Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og".split()
+_UNLIKELY = [
+    "Bk",
+    "Cf",
+    "Es",
+    "Fm",
+    "Md",
+    "No",
+    "Lr",
+    "Rf",
+    "Db",
+    "Sg",
+    "Bh",
+    "Hs",
+    "Mt",
+    "Ds",
+    "Rg",
+    "Cn",
+    "Nh",
+    "Fl",
+    "Mc",
+    "Lv",
+    "Ts",
+    "Og",
+]
 _CHARGE = re.compile(r"[+-]?\d*\.?\d*[+-]?\d*\.?\d*$")
 _PART = re.compile(r"\s*(\d*\.?\d+)?\s*\*?\s*([A-Z][a-z]?)(?:\d*\.?\d*[+-])?\s*(\d*\.?\d+)?\s*")
 

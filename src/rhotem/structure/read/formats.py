@@ -183,4 +183,6 @@ def _chosen(path: Path, ending: str, wanted: list[Format], head: str) -> Format:
     if ending in PLAIN and _is_poscar(head):
         raise InputError(f"{path}: it looks like a POSCAR; name it so (POSCAR, .vasp)")
     known = ", ".join(dict.fromkeys(end for form in FORMATS for end in form.endings))
-    raise InputError(f"{path}: it cannot be read as a structure, no format for {ending or 'its name'}; known: {known}, POSCAR")
+    raise InputError(
+        f"{path}: it cannot be read as a structure, no format for {ending or 'its name'}; known: {known}, POSCAR"
+    )

@@ -41,7 +41,9 @@ def read_data(text: Text) -> Contents:
     header, sections = _sections(text)
     count = _count(text, header, "atoms")
     cell, origin = _data_box(text, header)
-    style, rows = next(((key[6:].strip(" #"), rows) for key, rows in sections.items() if key.startswith("Atoms")), ("", []))
+    style, rows = next(
+        ((key[6:].strip(" #"), rows) for key, rows in sections.items() if key.startswith("Atoms")), ("", [])
+    )
     if len(rows) != count:
         raise InputError(f"{text.path}: {len(rows)} atoms in its table, the head says {count}; truncated or damaged")
     at_type, at_x = _style(text, style.split()[0] if style else "", rows)
@@ -92,9 +94,13 @@ def _dump_atoms(
 ) -> Contents:
     cell, origin = box
     if "element" not in columns:
-        kinds = sorted({line.split()[columns.index("type")] for line in text.lines[text.number :][:count] if "type" in columns})
+        kinds = sorted(
+            {line.split()[columns.index("type")] for line in text.lines[text.number :][:count] if "type" in columns}
+        )
         listed = f"types {', '.join(kinds)} have" if kinds else "its atoms have"
-        raise InputError(f"{text.path}: {listed} no element names; write them with dump_modify element, or convert the file")
+        raise InputError(
+            f"{text.path}: {listed} no element names; write them with dump_modify element, or convert the file"
+        )
     x = next((name for name in (*_PLAIN, *_SCALED) if name in columns), "")
     if not x or any(name not in columns for name in (x.replace("x", "y", 1), x.replace("x", "z", 1))):
         raise InputError(f"{text.path}: its atoms have no columns x y z (or xs ys zs)")

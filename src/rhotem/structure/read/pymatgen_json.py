@@ -12,7 +12,7 @@ from rhotem.structure.read.elements import of_symbol
 
 def is_pymatgen(head: str) -> bool:
     """Whether a text is JSON of a pymatgen structure."""
-    return '"lattice"' in head and '"sites"' in head or '"pymatgen.core.structure"' in head
+    return ('"lattice"' in head and '"sites"' in head) or '"pymatgen.core.structure"' in head
 
 
 def read_pymatgen(text: Text) -> Contents:

@@ -85,13 +85,17 @@ def _contents(
     behind: int,
 ) -> Contents:
     if count < 0 or len(rows) != count:
-        raise InputError(f"{text.path}: {len(rows)} atoms, but the file says {max(count, 0)}; it is truncated or damaged")
+        raise InputError(
+            f"{text.path}: {len(rows)} atoms, but the file says {max(count, 0)}; it is truncated or damaged"
+        )
     readings = [of_symbol(symbol) for symbol in symbols]
     if None in readings:
         raise InputError(f"{text.path}: {symbols[readings.index(None)]!r} is no element symbol")
     values = np.array(rows, dtype=float).reshape(count, -1)
     extra = values[:, behind:] if behind else values[:, :0]
-    columns = {names.get(n, "" if names else (QSTEM[n] if n < len(QSTEM) else "")): extra[:, n] for n in range(extra.shape[1])}
+    columns = {
+        names.get(n, "" if names else (QSTEM[n] if n < len(QSTEM) else "")): extra[:, n] for n in range(extra.shape[1])
+    }
     occupancies = next((columns[key] for key in ("occupancy", "occupancies", "occ") if key in columns), None)
     b = next((columns[key] for key in _B if key in columns), None)
     displacements = None

@@ -135,7 +135,9 @@ def _groups(contents: Contents, shares: Floats) -> list[list[int]]:
     i, j, d = close_pairs(contents, NEAR)
 
     def joined(links: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        return connected_components(coo_array((np.ones(links.sum()), (i[links], j[links])), shape=(rows, rows)), False)[1]
+        return connected_components(coo_array((np.ones(links.sum()), (i[links], j[links])), shape=(rows, rows)), False)[
+            1
+        ]
 
     same = joined(d < SAME)
     partly = (shares[i] < FULL) & (shares[j] < FULL)

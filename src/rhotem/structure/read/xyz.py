@@ -3,7 +3,6 @@
 import io
 import re
 
-import ase
 import numpy as np
 
 from rhotem.core import InputError

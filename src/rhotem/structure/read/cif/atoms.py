@@ -132,7 +132,9 @@ def _kinds(
     if shares is not None:
         return [(elements.Reading(symbol), share) for symbol, share in shares.items()]
     if elements.names_several(text):
-        raise InputError(f"{name}: {label} is a mixture ({text}) without shares; give each element its row and occupancy")
+        raise InputError(
+            f"{name}: {label} is a mixture ({text}) without shares; give each element its row and occupancy"
+        )
     if kind not in EMPTY:
         reading = elements.of_symbol(kind)
         if reading is None and kind.upper() not in elements.DUMMIES:
@@ -150,9 +152,7 @@ def _kinds(
     return [(reading, 1.0)]
 
 
-def _is_dummy(
-    block: Block, n: int, label: str, kinds: list, words: list[str], name: str, notes: list[str]
-) -> bool:
+def _is_dummy(block: Block, n: int, label: str, kinds: list, words: list[str], name: str, notes: list[str]) -> bool:
     """Whether a row is no atom to be imaged; said in a remark that names it."""
     if not kinds or _cell(block, "_atom_site_calc_flag", n) == "dum":
         notes.append(f"{name}: {label} is a dummy atom and is left out")
@@ -203,7 +203,9 @@ def _rounding(word: str, value: float) -> float:
 
 
 def _multiplicity(block: Block, n: int) -> int:
-    text = _cell(block, "_atom_site_symmetry_multiplicity", n) or _cell(block, "_atom_site_site_symmetry_multiplicity", n)
+    text = _cell(block, "_atom_site_symmetry_multiplicity", n) or _cell(
+        block, "_atom_site_site_symmetry_multiplicity", n
+    )
     return int(text) if text.isdigit() else 0
 
 

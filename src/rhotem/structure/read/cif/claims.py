@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rhotem.core import InputError
 from rhotem.structure.read.cif.document import Block
 
 #: Share of electrons by which composition may miss: below the first it is rounding, above the second an error.
@@ -88,9 +87,7 @@ def _composition(
     return None
 
 
-def _by_formula(
-    stated: dict[str, float], amounts: dict[str, float], z: float, share: float, said: str
-) -> Verdict:
+def _by_formula(stated: dict[str, float], amounts: dict[str, float], z: float, share: float, said: str) -> Verdict:
     """The elements come in another ratio than stated."""
     factor = z or _electrons(amounts) / _electrons(stated)
     lacking = {s: factor * n - amounts.get(s, 0.0) for s, n in stated.items()}
@@ -103,7 +100,9 @@ def _by_formula(
     text = f"the atoms make {_written(amounts)} a cell, the formula says {factor:g} × {said}: {what}"
     if share <= WRONG:
         return Verdict(share, (text,))
-    return Verdict(share, (), f"{text}; correct the atoms, or the formula (_chemical_formula_sum) if the atoms are right")
+    return Verdict(
+        share, (), f"{text}; correct the atoms, or the formula (_chemical_formula_sum) if the atoms are right"
+    )
 
 
 def _by_units(

@@ -186,7 +186,7 @@ def _fraction(term: str, text: str) -> float:
     digits = len(term.partition(".")[2])
     for denominator in _DENOMINATORS:
         near = round(value * denominator) / denominator
-        if abs(near - value) < max(1.01 * 10.0**-digits, 1e-9) and digits >= 2 or abs(near - value) < 1e-9:
+        if (abs(near - value) < max(1.01 * 10.0**-digits, 1e-9) and digits >= 2) or abs(near - value) < 1e-9:
             return near
     raise ValueError(f"{text!r}: the translation {term} is no simple fraction of the cell")
 

@@ -103,7 +103,9 @@ def _listed(block: Block, listed: list[str], named: list[Operations], name: str,
     whole = with_identity(group)
     fitting = [other for other in named if group.keys <= other.keys]
     if len(fitting) == 1:
-        notes.append(f"{name}: the operations listed are no group; those of {fitting[0].source}, which hold them, are used")
+        notes.append(
+            f"{name}: the operations listed are no group; those of {fitting[0].source}, which hold them, are used"
+        )
         return fitting[0]
     if whole is not None and is_group(whole):
         notes.append(f"{name}: x,y,z is missing among the operations and is added")
@@ -171,7 +173,9 @@ def split_setting(symbol: str) -> tuple[str, str]:
     ``:2``, ``Z`` (origin at the centre) and ``:1``, ``S`` mean the origin; ``:H`` and ``:R`` the axes.
     """
     word = symbol.strip().strip("'\"").strip()
-    match = re.fullmatch(r"(.*?)\s*:\s*([12HRhrSZsz])\w*", word) or re.fullmatch(r"(.*?[a-zA-Z0-9)])\s*([HRSZhr])", word)
+    match = re.fullmatch(r"(.*?)\s*:\s*([12HRhrSZsz])\w*", word) or re.fullmatch(
+        r"(.*?[a-zA-Z0-9)])\s*([HRSZhr])", word
+    )
     if match is None or not match[1].strip() or (":" not in word and match[2] in "hr" and match[1][:1] not in "Rr"):
         match = re.fullmatch(r"(.*?)\s*\(?\s*origin\s*(?:choice)?\s*([12])\)?", word, re.IGNORECASE)
         if match is None:
