@@ -125,7 +125,9 @@ def stated(path: Path) -> tuple[Amounts, float, float]:
 
     found = re.search(r"(?im)^\s*_chemical_formula_sum\s+(?:'([^'\n]*)'|\"([^\"\n]*)\"|;([^;]*);|(\S+))", text)
     formula: Amounts = {}
-    for symbol, count in re.findall(r"([A-Z][a-z]?)\s*([0-9.]*)", next(filter(None, found.groups()), "") if found else ""):
+    for symbol, count in re.findall(
+        r"([A-Z][a-z]?)\s*([0-9.]*)", next(filter(None, found.groups()), "") if found else ""
+    ):
         symbol = {"D": "H", "T": "H"}.get(symbol, symbol)
         if symbol not in atomic_numbers or count == ".":
             return {}, 0.0, number("_exptl_crystal_density_diffrn")

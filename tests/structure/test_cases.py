@@ -110,7 +110,9 @@ def test_thirds_are_on_the_special_position() -> None:
     structure = read_structure(DATA / ROWS["H01"]["file"])
     places = structure.atoms.get_scaled_positions()[structure.numbers == 11]
     assert np.allclose(sorted(places[:, 0]), [1 / 3, 2 / 3], atol=1e-9)
-    data = spglib.get_symmetry_dataset((structure.cell, structure.atoms.get_scaled_positions(), structure.numbers), 1e-5)
+    data = spglib.get_symmetry_dataset(
+        (structure.cell, structure.atoms.get_scaled_positions(), structure.numbers), 1e-5
+    )
     assert data.number == 194
 
 

@@ -1,8 +1,8 @@
 """VASP's volumetric files: CHG, CHGCAR, AECCAR0/1/2, PARCHG and LOCPOT.
 
 Layout: POSCAR header, blank line, three grid numbers, values with the first index fastest (a density times the cell
-volume; LOCPOT in eV), PAW augmentation occupancies, and with spin the same again for n↑ − n↓, or for the three components
-of a non-collinear magnetisation.
+volume; LOCPOT in eV), PAW augmentation occupancies, and with spin the same again for n↑ − n↓, or for the three
+components of a non-collinear magnetisation.
 """
 
 from pathlib import Path

@@ -27,7 +27,7 @@ def read_structure(
     *,
     allow_overlaps: bool = False,
 ) -> Structure:
-    """Read a structure from a file of a known format (`rhotem.structure.read.formats`), or take an object, and check it.
+    """Read a structure from a file of a known format (`rhotem.structure.read.formats`) or an object, and check it.
 
     Parameters
     ----------

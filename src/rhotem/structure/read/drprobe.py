@@ -1,7 +1,7 @@
 """Dr. Probe's supercell files (.cel).
 
-J. Barthel, "CEL file format" (er-c.org/barthel/drprobe): a comment; ``0 a b c α β γ`` in nm and degrees; per atom symbol,
-fractional x y z, occupancy, B = 8π²⟨u²⟩ in nm², three unused numbers; ``*`` at the end.
+J. Barthel, "CEL file format" (er-c.org/barthel/drprobe): a comment; ``0 a b c α β γ`` in nm and degrees; per atom
+symbol, fractional x y z, occupancy, B = 8π²⟨u²⟩ in nm², three unused numbers; ``*`` at the end.
 """
 
 import re

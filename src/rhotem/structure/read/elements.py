@@ -7,34 +7,11 @@ from dataclasses import dataclass
 #: Isotopes of hydrogen: electrons see no difference.
 ISOTOPES = {"D": "H", "T": "H"}
 #: Labels of water oxygens in mineral and MD files.
-WATER = ("WAT", "OW", "WTR", "HOH", "H2O")
+WATER = ("WAT", "OW", "WTR")
 #: Labels that stand for no atom.
 DUMMIES = ("DUM", "DU", "XX", "CEN", "CENT", "CNT", "VA", "VAC", "VACANCY", "BQ", "GH")
-#: Symbols beyond curium: no crystal that a label would mean.
-_UNLIKELY = [
-    "Bk",
-    "Cf",
-    "Es",
-    "Fm",
-    "Md",
-    "No",
-    "Lr",
-    "Rf",
-    "Db",
-    "Sg",
-    "Bh",
-    "Hs",
-    "Mt",
-    "Ds",
-    "Rg",
-    "Cn",
-    "Nh",
-    "Fl",
-    "Mc",
-    "Lv",
-    "Ts",
-    "Og",
-]
+#: Heaviest element that a label would mean.
+_HEAVIEST = 96
 _CHARGE = re.compile(r"[+-]?\d*\.?\d*[+-]?\d*\.?\d*$")
 _PART = re.compile(r"\s*(\d*\.?\d+)?\s*\*?\s*([A-Z][a-z]?)(?:\d*\.?\d*[+-])?\s*(\d*\.?\d+)?\s*")
 
@@ -89,12 +66,12 @@ def of_label(label: str, known: Container[str] = ()) -> Reading | None:
     word = letters[0] if letters else ""
     if not word or word.upper() in DUMMIES:
         return None
-    if word.upper() in WATER:
+    if word.upper() in WATER or word.upper().startswith("WAT"):
         return Reading("O", note=f"{label} is read as the oxygen of water")
     if word.upper() == "W" and known and "W" not in known and "O" in known:
         return Reading("O", note=f"{label} is read as the oxygen of water")
     two, one = _plain(word[:2].capitalize()) if len(word) > 1 else None, _plain(word[0].upper())
-    if two is not None and two.symbol in _UNLIKELY and two.symbol not in known:
+    if two is not None and _number(two.symbol) > _HEAVIEST and two.symbol not in known:
         two = None
     if two is None or one is None:
         return two or one
@@ -102,6 +79,8 @@ def of_label(label: str, known: Container[str] = ()) -> Reading | None:
         if (two.symbol in known) != (one.symbol in known):
             return two if two.symbol in known else one
     elif word[1].isupper() and word[0].isupper():
+        if not word.isupper():
+            return one  # HOh, OBr: capitals begin names
         return Reading(two.symbol, two.isotope, f"{label} is read as {two.symbol}, not {one.symbol}")
     # Nb, Ob, Hw: a small second letter belongs to the symbol wherever there is such an element
     return two
@@ -126,7 +105,7 @@ def mixture(text: str) -> dict[str, float] | None:
 
 def names_several(text: str) -> bool:
     """Whether a text names several elements without their shares: ``Fe,Mg``, ``Al/Si1``."""
-    parts = re.split(r"[,/+]", text.strip().strip("'\"()"))
+    parts = re.split(r"[,/]|(?<=[A-Za-z])\+(?=[A-Z])", text.strip().strip("'\"()"))
     return len(parts) > 1 and all(is_element(re.sub(r"\d.*$", "", part.strip())) for part in parts)
 
 
@@ -134,3 +113,9 @@ def _plain(symbol: str) -> Reading | None:
     if symbol in ISOTOPES:
         return Reading(ISOTOPES[symbol], symbol)
     return Reading(symbol) if is_element(symbol) else None
+
+
+def _number(symbol: str) -> int:
+    from ase.data import atomic_numbers
+
+    return int(atomic_numbers[symbol])

@@ -168,7 +168,6 @@ def _ending(path: Path) -> tuple[str, str]:
 
 def _chosen(path: Path, ending: str, wanted: list[Format], head: str) -> Format:
     fitting = [form for form in wanted if form.looks(head)]
-    # what a name says of VASP's files goes before an ending that says nothing
     if fitting:
         return fitting[0]
     others = [form for form in FORMATS if form.certain and form not in wanted and form.looks(head)]
@@ -176,6 +175,8 @@ def _chosen(path: Path, ending: str, wanted: list[Format], head: str) -> Format:
         others = [form for form in others if form.name == "CIF"]
     if len(others) == 1 and not wanted:
         return others[0]
+    if not others and [form.name for form in wanted] == ["CIF"]:
+        return wanted[0]  # it says best what is missing
     if wanted:
         like = f"; it looks like {others[0].name}, name it {others[0].endings[0]}" if len(others) == 1 else ""
         names = " or ".join(form.name for form in wanted)

@@ -1,7 +1,7 @@
 """muSTEM's .xtl.
 
-L. J. Allen, A. J. D'Alfonso, S. D. Findlay, Ultramicroscopy 151, 11 (2015), manual: a title, the cell, the beam energy in
-keV, the number of kinds of atoms; per kind its name, a line ``number Z occupancy ⟨u²⟩ (Å²)`` and fractional positions.
+L. J. Allen, A. J. D'Alfonso, S. D. Findlay, Ultramicroscopy 151, 11 (2015), manual: a title, the cell, the beam energy
+in keV, the number of kinds of atoms; per kind its name, a line ``number Z occupancy ⟨u²⟩ (Å²)``, fractional positions.
 """
 
 import numpy as np

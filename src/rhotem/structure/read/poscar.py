@@ -4,6 +4,7 @@ VASP wiki, "POSCAR": title, scale (one, negative: the volume; or three), lattice
 Direct or Cartesian, positions with flags.
 """
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,8 +17,11 @@ from rhotem.structure.read.elements import Reading, of_symbol
 class Lines(Protocol):
     """Lines of a file one after another; `Text` and the reader of densities both are such."""
 
-    path: object
     number: int
+
+    @property
+    def path(self) -> Path:
+        """The file."""
 
     def need(self, what: str) -> str:
         """Next line; InputError at the end of the file."""

@@ -20,7 +20,7 @@ def read_xyz(text: Text) -> Contents:
         Unknown symbols, numbers that are none, fewer lines than the first line says.
     """
     frames = _frames(text)
-    number_of, comment, rows = frames[-1]
+    _, comment, rows = frames[-1]
     notes = [f"{text.path.name}: the last of {len(frames)} frames is read"] if len(frames) > 1 else []
     if "Lattice" in comment or "Properties" in comment:
         contents = _extended(text, comment, rows)
@@ -125,7 +125,7 @@ def _extended(text: Text, comment: str, rows: list[str]) -> Contents:
         words = row.split()
         if len(words) != sum(widths):
             raise InputError(
-                f"{text.path}: atom {n + 1} ({row.strip()[:50]!r}) has {len(words)} values, Properties says {sum(widths)}"
+                f"{text.path}: atom {n + 1} ({row.strip()[:50]!r}) has {len(words)} values, Properties {sum(widths)}"
             )
         if column is not None:
             at = sum(widths[: names.index("pos")]) if "pos" in names else 1

@@ -6,10 +6,10 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.structure.read.cif import claims
-from rhotem.structure.read.cif.atoms import Table, formula_elements, read_rows
+from rhotem.structure.read.cif.atoms import Row, Table, formula_elements, read_rows, settle_multiplicities
 from rhotem.structure.read.cif.document import Block, blocks
-from rhotem.structure.read.cif.expand import expanded
-from rhotem.structure.read.cif.operations import Operations, check_cell
+from rhotem.structure.read.cif.expand import FULL_SHARE, expanded, special_place
+from rhotem.structure.read.cif.operations import METRIC, Operations, check_cell, misfit
 from rhotem.structure.read.cif.symmetry import candidates
 from rhotem.structure.read.contents import Contents, Floats, Text
 from rhotem.structure.read.sites import FULL, Merged, close_pairs, merged
@@ -66,8 +66,11 @@ def _read_block(block: Block, name: str) -> Contents:
     notes += dict.fromkeys(table.notes)
     if not table.rows:
         raise InputError(f"{name}: block {block.name} has no atoms")
-    if len(groups) == 1:
+    fitting = [group for group in groups if misfit(group, cell) < METRIC]
+    if not fitting:
         check_cell(groups[0], cell, name)
+    groups = fitting
+    settle_multiplicities(table.rows, len(groups[0]))
     trials = [_tried(block, table, group, cell, name) for group in groups]
     trial = trials[0] if len(trials) == 1 else _chosen(trials, name, notes)
     if trial.error:
@@ -79,8 +82,37 @@ def _read_block(block: Block, name: str) -> Contents:
 
 
 def _tried(block: Block, table: Table, group: Operations, cell: Floats, name: str) -> _Trial:
-    """A block read by one list of operations and judged by what the file states."""
-    contents = expanded(table.rows, group, cell, name, table.has_occupancies)
+    """A block read by one list of operations and judged by what the file states.
+
+    Occupancies near special positions have two meanings; where the composition contradicts the first, the second and
+    SHELX's (the share of the asymmetric unit) are tried, and taken if the composition proves them.
+    """
+    first = _meaning(block, table, group, cell, name)
+    if not table.has_occupancies or (not first.error and first.misfit == 0):
+        return first
+    second = _meaning(block, table, group, cell, name, rounded=True)
+    if not second.error and second.misfit == 0:
+        return second
+    shared = [replace(row, occupancy=_of_site(row, group, cell)) for row in table.rows]
+    if any(row.occupancy != other.occupancy for row, other in zip(table.rows, shared, strict=True)):
+        third = _meaning(block, replace(table, rows=shared), group, cell, name)
+        if not third.error and third.misfit == 0 and not third.notes and formula_elements(block):
+            said = (
+                "occupancies are shares of the asymmetric unit, as the composition shows; made those of sites"
+            )
+            return replace(third, notes=(said,))
+    return first
+
+
+def _of_site(row: Row, group: Operations, cell: Floats) -> float:
+    """An occupancy that counts the site's symmetry (SHELX) as that of the site."""
+    stay = len(special_place(row, group, cell)[1])
+    return row.occupancy * stay if row.occupancy * stay < FULL_SHARE else row.occupancy
+
+
+def _meaning(block: Block, table: Table, group: Operations, cell: Floats, name: str, rounded: bool = False) -> _Trial:
+    """One meaning of the occupancies, judged."""
+    contents = expanded(table.rows, group, cell, name, table.has_occupancies, rounded)
     amounts: dict[str, float] = {}
     isotopes: dict[str, float] = {}
     shares = np.ones(len(contents.symbols)) if contents.occupancies is None else contents.occupancies
@@ -95,7 +127,7 @@ def _tried(block: Block, table: Table, group: Operations, cell: Floats, name: st
     except InputError as error:
         return _Trial(group, contents, 0.0, np.inf, str(error).removeprefix(f"{name}: "))
     volume = float(abs(np.linalg.det(cell)))
-    verdict = claims.compare(block, formula_elements(block), amounts, isotopes, volume)
+    verdict = claims.compare(block, formula_elements(block), (amounts, isotopes), volume, group.stated)
     return _Trial(group, contents, _nearness(sites), verdict.misfit, verdict.error, verdict.notes)
 
 
@@ -123,8 +155,8 @@ def _chosen(trials: list[_Trial], name: str, notes: list[str]) -> _Trial:
     if len(good) > 1 and not all(_same(good[0], other) for other in good[1:]):
         readings = " or ".join(f"{trial.group.source}: {_formula(trial.contents)}" for trial in good)
         raise InputError(
-            f"{name}: the origin or setting of its space group is not stated, and both make a crystal ({readings}); add "
-            "it to the symbol, such as 'F d -3 m :2', or list the operations"
+            f"{name}: the origin or setting of its space group is not stated, and both make a crystal ({readings}); "
+            "add it to the symbol, such as 'F d -3 m :2', or list the operations"
         )
     if len(good) < len(trials) or not _same(trials[0], trials[-1]):
         notes.append(f"{name}: the origin is not stated; only {good[0].group.source} makes sense of the atoms")
@@ -135,8 +167,8 @@ def _same(one: _Trial, two: _Trial) -> bool:
     """Whether two readings are one crystal: the same atoms with the same distances."""
     if _formula(one.contents) != _formula(two.contents):
         return False
-    lists = [np.sort(close_pairs(trial.contents, 4.0)[2]) for trial in (one, two)]
-    return lists[0].shape == lists[1].shape and bool(np.allclose(*lists, atol=1e-3))
+    first, second = (np.sort(close_pairs(trial.contents, 4.0)[2]) for trial in (one, two))
+    return first.shape == second.shape and bool(np.allclose(first, second, atol=1e-3))
 
 
 def _formula(contents: Contents) -> str:

@@ -83,8 +83,10 @@ def read_rows(block: Block, name: str) -> Table:
     known = formula_elements(block)
     for n in range(count):
         label = labels[n] if labels[n] not in EMPTY else f"row {n + 1}"
-        kinds = _kinds(label, types[n], known, name, table.notes)
         words = [column[n] for column in columns if column is not None]
+        if label == f"row {n + 1}" and types[n] in EMPTY and all(word in EMPTY for word in words):
+            continue  # a row of nothing
+        kinds = _kinds(label, types[n], known, name, table.notes)
         if _is_dummy(block, n, label, kinds, words, name, table.notes):
             continue
         occupancy = _occupancy(shares[n] if shares is not None else ".", label, name)
@@ -110,7 +112,7 @@ def formula_elements(block: Block) -> dict[str, float]:
     """Atoms of each element in the stated sum formula; empty where none or none that can be read."""
     text = block.text("_chemical_formula_sum")
     amounts: dict[str, float] = {}
-    bare = re.sub(r"(?<=[A-Za-z])\s*(?=\d)", "", text.replace(",", " ").replace("'", " "))
+    bare = re.sub(r"(?<=[A-Za-z])\s*(?=\d)", "", re.sub(r"[,'()]", " ", text))
     for word in bare.split():
         pairs = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)(?:[+-]\d*|\d+[+-])?", word)
         if "".join(a + b for a, b in pairs) != word.split("+")[0].split("-")[0]:
@@ -209,6 +211,23 @@ def _multiplicity(block: Block, n: int) -> int:
     return int(text) if text.isdigit() else 0
 
 
+def settle_multiplicities(rows: list[Row], order: int) -> None:
+    """Stated multiplicities as numbers of equivalent positions in a group of ``order`` operations.
+
+    SHELX writes the order of the site symmetry instead (1 for a general position); a list that fits neither is dropped.
+    """
+    stated = [row.multiplicity for row in rows if row.multiplicity]
+    if order == 1 or not stated:
+        return
+    of_sites = max(stated) == order or (min(stated) > 1 and all(order % m == 0 for m in stated))
+    of_symmetry = not of_sites and all(order % m == 0 for m in stated)
+    for row in rows:
+        if of_symmetry and row.multiplicity:
+            row.multiplicity = order // row.multiplicity
+        elif not of_sites:
+            row.multiplicity = 0
+
+
 def _number(text: str) -> float:
     try:
         return value_of(text)
@@ -228,7 +247,7 @@ def _displacements(block: Block, table: Table, labels: list[str], name: str) -> 
     ):
         column = block.column(tag)
         for row in table.rows if column is not None else ():
-            if row.label in places and column is not None:
+            if column is not None and places.get(row.label, len(column)) < len(column):
                 value = _number(column[places[row.label]]) / scale
                 row.isotropic = row.isotropic if np.isnan(value) else value
     for prefix, scale in (("b", per_u), ("u", 1.0)):

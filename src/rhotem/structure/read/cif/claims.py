@@ -25,7 +25,7 @@ class Verdict:
 
 
 def compare(
-    block: Block, stated: dict[str, float], amounts: dict[str, float], isotopes: dict[str, float], volume: float
+    block: Block, stated: dict[str, float], read: tuple[dict[str, float], dict[str, float]], volume: float, sure: bool
 ) -> Verdict:
     """Judge the atoms read by sum formula, Z and density.
 
@@ -34,18 +34,19 @@ def compare(
     block : Block
     stated : dict
         Sum formula; empty where the file has none.
-    amounts : dict
-        Atoms of each element in the cell as read.
-    isotopes : dict
-        Those of the hydrogens that are D or T.
+    read : two dicts
+        Atoms of each element in the cell as read; those of the hydrogens that are D or T.
     volume : float
         Å³.
+    sure : bool
+        Whether the symmetry is listed, so that a Z that does not fit is the file's mistake unless the density backs it.
     """
+    amounts, isotopes = read
     units = block.number("_cell_formula_units_z")
     density = block.number("_exptl_crystal_density_diffrn")
     z = units if units and units > 0 else 0.0
     if stated:
-        verdict = _composition(stated, amounts, z, density, volume)
+        verdict = _composition(stated, amounts, z, (density, volume), sure)
         if verdict is not None:
             return verdict
     return _density(amounts, isotopes, density, volume, bool(stated))
@@ -66,7 +67,11 @@ def _electrons(amounts: dict[str, float]) -> float:
 
 
 def _composition(
-    stated: dict[str, float], amounts: dict[str, float], z: float, density: float | None, volume: float
+    stated: dict[str, float],
+    amounts: dict[str, float],
+    z: float,
+    weighed: tuple[float | None, float],
+    sure: bool,
 ) -> Verdict | None:
     """None if formula (and Z, where it is stated) agree within rounding."""
     heavy = {s: n for s, n in stated.items() if s != "H"} or stated
@@ -78,7 +83,7 @@ def _composition(
     if share > ROUNDING:
         return _by_formula(stated, amounts, z, share, said)
     if z and abs(factor / z - 1) > ROUNDING:
-        return _by_units(stated, factor, z, density, volume, said)
+        return _by_units(stated, factor, z, weighed, sure)
     missing = factor * stated.get("H", 0.0) - amounts.get("H", 0.0)
     if abs(missing) > max(0.05, 0.02 * factor * stated.get("H", 0.0)):
         if missing > 0:
@@ -98,7 +103,7 @@ def _by_formula(stated: dict[str, float], amounts: dict[str, float], z: float, s
         part for part in (less and f"{', '.join(less)} too few", more and f"{', '.join(more)} too many") if part
     )
     text = f"the atoms make {_written(amounts)} a cell, the formula says {factor:g} × {said}: {what}"
-    if share <= WRONG:
+    if share <= WRONG and (not z or abs(_electrons(amounts) / _electrons(stated) / z - 1) < 2 * WRONG):
         return Verdict(share, (text,))
     return Verdict(
         share, (), f"{text}; correct the atoms, or the formula (_chemical_formula_sum) if the atoms are right"
@@ -106,10 +111,13 @@ def _by_formula(stated: dict[str, float], amounts: dict[str, float], z: float, s
 
 
 def _by_units(
-    stated: dict[str, float], factor: float, z: float, density: float | None, volume: float, said: str
+    stated: dict[str, float], factor: float, z: float, weighed: tuple[float | None, float], sure: bool
 ) -> Verdict:
     """The formula is right, the number of formula units is not: the density, where stated, decides who errs."""
-    text = f"the atoms make {factor:.4g} formula units {said} a cell, the file says Z = {z:g}"
+    text = f"the atoms make {factor:.4g} formula units {_written(stated)} a cell, the file says Z = {z:g}"
+    density, volume = weighed
+    if not density and (sure or z % 1):
+        return Verdict(0.02, (f"{text}; its symmetry is listed, and so Z is taken for wrong",))
     if density:
         by_atoms = factor * mass(stated) / volume * AVOGADRO
         if abs(by_atoms / density - 1) < DENSITY_ROUNDING:

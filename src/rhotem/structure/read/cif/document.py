@@ -72,7 +72,7 @@ def blocks(path: Path, text: str) -> tuple[list[Block], list[str]]:
     from gemmi import cif
 
     clean = text.translate(_TYPED)
-    clean = "".join(c if c.isascii() else "_" for c in clean) if not clean.isascii() else clean
+    clean = "".join(c if c.isascii() else "~" for c in clean) if not clean.isascii() else clean
     notes: list[str] = []
     try:
         document = cif.read_string(clean, 0)
@@ -80,8 +80,8 @@ def blocks(path: Path, text: str) -> tuple[list[Block], list[str]]:
         repaired = _repaired(path, clean, notes)
         try:
             document = cif.read_string(repaired, 0)
-        except ValueError:
-            reason = re.sub(r"^string:", "line ", str(error).split("\n")[0])
+        except ValueError as second:
+            reason = re.sub(r"^string:", "line ", f"{error}; mended: {second}".replace("\n", " "))
             raise InputError(f"{path}: no valid CIF ({reason})") from error
     return [Block(block.name, _values(path, block)) for block in document], notes
 

@@ -11,12 +11,23 @@ from rhotem.structure.read.contents import Contents
 SAME = 0.01
 #: Rounded digits never move an atom by images farther than this (Å).
 FARTHEST = 0.5
+#: Rounding of coordinates with two digits: 0.33 is 1/3.
+TWO_DIGITS = 0.01
+#: Images of atoms with more than this occupancy that are nearer than this (Å) are one atom.
+WHOLE_SHARE, WHOLE = 0.6, 0.3
+#: Occupancies of images within the rounding that add up to more than this cannot all be there.
+FULL_SHARE = 1.02
 #: An atom moved by more than this (Å) onto a special position is worth a remark.
 MOVED = 0.02
 
 
-def expanded(rows: list[Row], group: Operations, cell: Floats, name: str, occupancies: bool) -> Contents:
+def expanded(
+    rows: list[Row], group: Operations, cell: Floats, name: str, occupancies: bool, rounded: bool = False
+) -> Contents:
     """All atoms of the cell.
+
+    ``rounded`` says for partly occupied atoms, too, that digits put them onto special positions: their occupancy is
+    that of the site then, else of each of several places around it.
 
     Atoms whose digits (0.33 for 1/3) or stated multiplicity say that they lie on a special position are put there.
     Tensors: U_cart = (A N) U (A N)ᵀ with A = (a b c) in columns and N = diag(a*, b*, c*), then turned by each operation
@@ -28,7 +39,7 @@ def expanded(rows: list[Row], group: Operations, cell: Floats, name: str, occupa
     places, symbols, shares, labels, tensors, moments = [], [], [], [], [], []
     moved: list[str] = []
     for row in rows:
-        place, fixing = special_place(row, group, cell)
+        place, fixing = special_place(row, group, cell, rounded)
         shift = place - row.place
         distance = float(np.linalg.norm((shift - np.rint(shift)) @ cell))
         if distance > MOVED:
@@ -64,20 +75,32 @@ def expanded(rows: list[Row], group: Operations, cell: Floats, name: str, occupa
     )
 
 
-def special_place(row: Row, group: Operations, cell: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Where a row's atom lies once digits are taken into account, and the operations that leave it there."""
+def special_place(
+    row: Row, group: Operations, cell: Floats, rounded: bool = False
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Where a row's atom lies once digits are taken into account, and the operations that leave it there.
+
+    A whole atom cannot have images nearer than `WHOLE`, whatever its digits say.
+    """
     offsets = _offsets(row.place, group)
     distances = np.linalg.norm(offsets @ cell, axis=1)
+    near = distances < SAME
     allowed = np.abs(group.rotations - np.eye(3, dtype=np.int64)) @ (1.05 * row.rounding)
-    near = (np.abs(offsets) <= allowed + 1e-9).all(axis=1) & (distances < FARTHEST) | (distances < SAME)
+    within = (np.abs(offsets) <= allowed + 1e-9).all(axis=1) & (distances < FARTHEST)
+    if rounded or row.rounding.max() >= TWO_DIGITS or row.occupancy * within.sum() > FULL_SHARE:
+        near |= within
+    if row.occupancy > WHOLE_SHARE:
+        near |= distances < WHOLE
     if row.multiplicity and len(group) % row.multiplicity == 0:
         stay = len(group) // row.multiplicity
         order = np.argsort(distances, kind="stable")[:stay]
         if near.sum() < stay and distances[order[-1]] < FARTHEST:
             near = np.isin(np.arange(len(group)), order)
     place = row.place
-    for reach in (None, 2 * SAME, SAME / 10):
-        if reach is not None:
+    if near.sum() > 1:
+        reach = max(0.5 * float(distances[near].max()), SAME / 10)
+        for _ in range(2):
+            place = place + _offsets(place, group)[near].mean(axis=0)
             near = np.linalg.norm(_offsets(place, group) @ cell, axis=1) < reach
         place = place + _offsets(place, group)[near].mean(axis=0)
     fixing = np.flatnonzero(np.linalg.norm(_offsets(place, group) @ cell, axis=1) < SAME / 10)

@@ -34,12 +34,15 @@ class Operations:
         −1 where time is reversed (magnetic groups).
     source : str
         Where they are from, in words.
+    stated : bool
+        Whether the file lists them and its symbol does not contradict: there is nothing to misread.
     """
 
     rotations: Ints
     translations: Floats
     reversal: Ints
     source: str = ""
+    stated: bool = False
 
     def __len__(self) -> int:
         return len(self.rotations)
@@ -184,9 +187,9 @@ def _fraction(term: str, text: str) -> float:
         return float(Fraction(int(match[1] + match[2]), int(match[3])))
     value = float(match[4])
     digits = len(term.partition(".")[2])
-    for denominator in _DENOMINATORS:
+    for denominator in _DENOMINATORS if digits > 2 else _DENOMINATORS[:7]:
         near = round(value * denominator) / denominator
-        if (abs(near - value) < max(1.01 * 10.0**-digits, 1e-9) and digits >= 2) or abs(near - value) < 1e-9:
+        if abs(near - value) < (1.01 * 10.0**-digits if digits >= 2 else 1e-9):
             return near
     raise ValueError(f"{text!r}: the translation {term} is no simple fraction of the cell")
 

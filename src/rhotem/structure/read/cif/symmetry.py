@@ -1,6 +1,7 @@
 """Which space group a CIF block means: operations, then Hall symbol, then full H–M with its setting, number last."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ def candidates(block: Block, cell: Floats, name: str) -> tuple[list[Operations],
         if not symbol:
             notes.append(f"{name}: space group by its number {number:g} alone, in the standard setting")
         return groups, notes
+    if block.number("_cell_modulation_dimension") or block.text("_space_group_ssg_name", "_space_group_ssg_name_it"):
+        raise InputError(f"{name}: a modulated structure, symmetry in superspace only; give its average or an approximant")
     if block.text("_space_group_magn_name_bns", "_space_group_magn_number_bns"):
         raise InputError(f"{name}: magnetic space group without its operations; list them, or convert the file to P 1")
     notes.append(f"{name}: no symmetry stated; the atoms are taken as all there are (P 1)")
@@ -99,7 +102,8 @@ def _listed(block: Block, listed: list[str], named: list[Operations], name: str,
             notes.append(
                 f"{name}: {len(group)} operations are listed, {symbol!r} has {len(named[0])}; the list is used"
             )
-        return group
+            return group
+        return replace(group, stated=True)
     whole = with_identity(group)
     fitting = [other for other in named if group.keys <= other.keys]
     if len(fitting) == 1:
