@@ -73,7 +73,9 @@ def test_every_setting_of_gemmis_table_by_its_full_symbol(tmp_path, part):
         symmetry = f"_space_group_name_H-M_alt '{entry.xhm()}'"
         path = tmp_path / "x.cif"
         path.write_text(cif(tuple(4 * x if x < 20 else x for x in suiting(entry)), symmetry, rows=rows))
-        assert np.allclose(positions(read_structure(path, allow_overlaps=True)), expected_positions(group), atol=1e-6), entry.xhm()
+        assert np.allclose(
+            positions(read_structure(path, allow_overlaps=True)), expected_positions(group), atol=1e-6
+        ), entry.xhm()
 
 
 @pytest.mark.parametrize("entry", list(gemmi.spacegroup_table())[::37], ids=lambda entry: entry.xhm().replace(" ", ""))
@@ -83,7 +85,9 @@ def test_hall_symbol_and_operations_give_the_same(tmp_path, entry):
     by_hall = cif(cell, f"_space_group_name_Hall '{entry.hall}'", rows=rows)
     listed = "loop_\n_space_group_symop_operation_xyz\n" + "\n".join(f"'{op.triplet()}'" for op in group)
     for symmetry in (by_hall, cif(cell, listed, rows=rows)):
-        assert np.allclose(positions(read(tmp_path, symmetry, allow_overlaps=True)), expected_positions(group), atol=1e-6)
+        assert np.allclose(
+            positions(read(tmp_path, symmetry, allow_overlaps=True)), expected_positions(group), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(

@@ -52,19 +52,13 @@ def _frames(text: Text) -> list[tuple[int, str, list[str]]]:
         if not line.strip():
             continue
         if not line.strip().isdigit():
-            if frames:
+            if frames and not re.match(r"\s*[A-Za-z]{1,2}\s+[-+.\d]", line):
                 break  # what other programs append
-            raise text.fail("the number of atoms")
+            raise text.fail("the number of atoms" if not frames else f"no more atom than the {frames[-1][0]} announced")
         count = int(line)
         comment = text.need("the comment line")
         rows = [text.need(f"atom {n + 1} of {count}") for n in range(count)]
         frames.append((count, comment, rows))
-    if text.more:
-        left = [text.lines[n] for n in range(text.number - 1, len(text.lines)) if text.lines[n].strip()]
-        if any(re.match(r"\s*[A-Za-z]{1,2}\s+[-+.\d]", row) for row in left):
-            raise InputError(
-                f"{text.path}: line {text.number} is one more atom than the first line says ({frames[-1][0]})"
-            )
     return frames
 
 

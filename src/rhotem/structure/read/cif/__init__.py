@@ -97,9 +97,7 @@ def _tried(block: Block, table: Table, group: Operations, cell: Floats, name: st
     if any(row.occupancy != other.occupancy for row, other in zip(table.rows, shared, strict=True)):
         third = _meaning(block, replace(table, rows=shared), group, cell, name)
         if not third.error and third.misfit == 0 and not third.notes and formula_elements(block):
-            said = (
-                "occupancies are shares of the asymmetric unit, as the composition shows; made those of sites"
-            )
+            said = "occupancies are shares of the asymmetric unit, as the composition shows; made those of sites"
             return replace(third, notes=(said,))
     return first
 

@@ -80,7 +80,9 @@ def candidates(block: Block, cell: Floats, name: str) -> tuple[list[Operations],
             notes.append(f"{name}: space group by its number {number:g} alone, in the standard setting")
         return groups, notes
     if block.number("_cell_modulation_dimension") or block.text("_space_group_ssg_name", "_space_group_ssg_name_it"):
-        raise InputError(f"{name}: a modulated structure, symmetry in superspace only; give its average or an approximant")
+        raise InputError(
+            f"{name}: a modulated structure, symmetry in superspace only; give its average or an approximant"
+        )
     if block.text("_space_group_magn_name_bns", "_space_group_magn_number_bns"):
         raise InputError(f"{name}: magnetic space group without its operations; list them, or convert the file to P 1")
     notes.append(f"{name}: no symmetry stated; the atoms are taken as all there are (P 1)")
