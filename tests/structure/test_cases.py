@@ -1,4 +1,4 @@
-"""The cases of tests/data/structures: every file is read as `expected.csv` says, or refused in one line that names why."""
+"""The cases of tests/data/structures: every file is read as `expected.csv` says, or refused in one line."""
 
 import csv
 from pathlib import Path

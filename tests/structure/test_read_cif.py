@@ -116,7 +116,7 @@ def test_symbols_of_nothing_are_refused(tmp_path, symbol):
 
 
 def test_the_symbol_goes_before_the_number(tmp_path):
-    """P b n m is number 62 in another setting than P n m a; with the wrong number the symbol is used and that is said."""
+    """P b n m is number 62 in another setting than P n m a; with a wrong number the symbol is used, and said so."""
     rows = [f"Cu1 Cu {' '.join(map(str, PLACE))}"]
     for number in (62, 63):
         symmetry = f"_symmetry_space_group_name_H-M 'P b n m'\n_symmetry_Int_Tables_number {number}"
@@ -183,7 +183,7 @@ OCCUPIED = "label type_symbol fract_x fract_y fract_z occupancy"
         (["Fe1 Fe2+ 0 0 0 0.75", "Fe2 Fe3+ 0 0 0 0.25", "O1 O2- .5 .5 .5 1"], {"Fe": 4, "O": 4}),
         (["Fe1 Fe 0 0 0 0.333", "Fe2 Fe 0 0 0 0.333", "Fe3 Fe 0 0 0 0.333", "O1 O .5 .5 .5 1"], {"Fe": 4, "O": 4}),
         (["Fe1 Fe 0 0 0 1.002", "O1 O .5 .5 .5 1"], {"Fe": 4, "O": 4}),
-        (["Li1 Li 0 0 0 1", "H1 H .5 .5 .5 0.5", "D1 D 0.5000 0.5000 0.5000 0.3", "T1 T .5 .5 .5 .2"], {"Li": 4, "H": 4}),
+        (["Li1 Li 0 0 0 1", "H1 H .5 .5 .5 0.5", "D1 D .500 .500 .500 0.3", "T1 T .5 .5 .5 .2"], {"Li": 4, "H": 4}),
         (["Mn1 Mn3+ 0 0 0 0.5(1)", "Mn2 Mn4+ 1.0 0 0 0.5(1)", "O1 O .5 .5 .5 ?"], {"Mn": 4, "O": 4}),
     ],
 )  # fmt: skip
@@ -219,8 +219,10 @@ def test_rows_that_cannot_be(tmp_path, rows, message):
     [
         ("NA1", "", "Na"), ("li1", "", "Li"), ("Ow1", "", "O"), ("OW1", "", "O"), ("Wat2", "", "O"), ("Oh1", "", "O"),
         ("HO1", "'H4 O4'", "H"), ("CO1", "'C4 O4'", "C"), ("CO1", "'Co4 O4'", "Co"), ("W1", "'O4 F4'", "O"),
-        ("W1", "'W4 F4'", "W"), ("HOh1", "", "H"), ("WatOW", "", "O"), ("Fe2+", "", "Fe"), ("O2-", "", "O"), ("D1", "", "H"),
-        ("Cl1A", "", "Cl"), ("SiT1", "", "Si"), ("OBr", "", "O"), ("Db1", "", "H"), ("U1", "", "U"), ("CS1", "'Cs4 F4'", "Cs"),
+        ("W1", "'W4 F4'", "W"), ("HOh1", "", "H"), ("WatOW", "", "O"), ("Fe2+", "", "Fe"), ("O2-", "", "O"),
+        ("D1", "", "H"),
+        ("Cl1A", "", "Cl"), ("SiT1", "", "Si"), ("OBr", "", "O"), ("Db1", "", "H"), ("U1", "", "U"),
+        ("CS1", "'Cs4 F4'", "Cs"),
     ],
 )  # fmt: skip
 def test_elements_of_labels(tmp_path, label, formula, element):

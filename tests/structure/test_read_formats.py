@@ -65,8 +65,10 @@ def write(tmp_path, text, name):
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("a.cif", "cif"), ("POSCAR", "vasp"), ("a.vasp", "vasp"), ("a.xyz", "extxyz"), ("a.cfg", "cfg"), ("a.xsf", "xsf"),
-        ("a.json", "json"), ("a.traj", "traj"), ("a.db", "db"), ("a.gen", "gen"), ("a.res", "res"), ("a.pdb", "proteindatabank"),
+        ("a.cif", "cif"), ("POSCAR", "vasp"), ("a.vasp", "vasp"), ("a.xyz", "extxyz"), ("a.cfg", "cfg"),
+        ("a.xsf", "xsf"),
+        ("a.json", "json"), ("a.traj", "traj"), ("a.db", "db"), ("a.gen", "gen"), ("a.res", "res"),
+        ("a.pdb", "proteindatabank"),
         ("geometry.in", "aims"), ("a.lmp", "lammps-data"), ("a.cube", "cube"),
     ],
 )  # fmt: skip
@@ -120,7 +122,8 @@ def test_prismatic_and_mustem_as_ase_writes_them(tmp_path):
 
 def test_half_occupied_rows_of_every_imaging_format(tmp_path):
     kirkland = "x\n 4 4 4\n38 0 0 0 0.5 0.08\n20 0 0 0 0.5 0.08\n8 2 2 2 1.0 0.1\n-1\n"
-    cel = "x\n 0 0.4 0.4 0.4 90 90 90\nSr2+ 0 0 0 0.5 0.006 0 0 0\nCa2+ 0 0 0 0.5 0.006 0 0 0\nO2- .5 .5 .5 1 0.007 0 0 0\n*\n"
+    shared = "Sr2+ 0 0 0 0.5 0.006 0 0 0\nCa2+ 0 0 0 0.5 0.006 0 0 0\n"
+    cel = f"x\n 0 0.4 0.4 0.4 90 90 90\n{shared}O2- .5 .5 .5 1 0.007 0 0 0\n*\n"
     xtl = "x\n4.0 4.0 4.0\n200.0\n3\nSr\n1 38 0.5 0.006\n0 0 0\nCa\n1 20 0.5 0.006\n0 0 0\nO\n1 8 1.0 0.007\n.5 .5 .5\n"
     for name, text in (("k.xyz", kirkland), ("d.cel", cel), ("m.xtl", xtl)):
         path = write(tmp_path, text, name)
@@ -192,7 +195,8 @@ def test_poscars_that_are_refused(tmp_path, text, message):
 
 
 def test_what_pymatgen_writes(tmp_path):
-    from pymatgen.core import Lattice, Structure as Pymatgen
+    from pymatgen.core import Lattice
+    from pymatgen.core import Structure as Pymatgen
 
     made = Pymatgen.from_spacegroup(
         "R-3m", Lattice.hexagonal(2.8156, 14.0542), ["Li", "Co", "O"], [[0, 0, 0.5], [0, 0, 0], [0, 0, 0.2605]]
@@ -229,7 +233,8 @@ def test_xyz_variants(tmp_path):
     assert np.allclose(read_structure(tmp_path / "g.xyz", vacuum=5.0).atoms.cell.lengths(), [2.46, 2.46, 10.0])
 
 
-DATA = "x\n\n2 atoms\n2 atom types\n\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n{tilt}\nMasses\n\n{masses}\n\nAtoms{style}\n\n{rows}\n"
+DATA = "x\n\n2 atoms\n2 atom types\n\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n{tilt}\n"
+DATA += "Masses\n\n{masses}\n\nAtoms{style}\n\n{rows}\n"
 ROWS = "1 1 0 0 0\n2 2 2 2 2"
 
 
@@ -270,7 +275,7 @@ def test_lammps_dump_of_a_tilted_cell(tmp_path):
     box = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS xy xz yz pp pp pp\n-1 6 -1\n0 4.5 1\n0 5 0.5\n"
     plain = write(tmp_path, box + "ITEM: ATOMS id element x y z\n2 F 2 2 2\n1 Li 0 0 0\n", "a.dump")
     cell = np.array([[5, 0, 0], [-1, 4, 0], [1, 0.5, 5]])
-    # xlo = -1 - min(0, xy, xz, xy + xz) = 0 and xhi = 6 - max(0, xy, xz, xy + xz) = 5 (docs.lammps.org, Howto_triclinic)
+    # docs.lammps.org, Howto_triclinic: xlo = -1 - min(0, xy, xz, xy + xz) = 0, xhi = 6 - max(0, xy, xz, xy + xz) = 5
     read = read_structure(plain)
     assert np.allclose(read.cell, cell) and read.atoms.get_chemical_symbols() == ["Li", "F"]
     scaled = np.linalg.solve(cell.T, [2, 2, 2])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 ISOTOPES = {"D": "H", "T": "H"}
 #: Labels of water oxygens in mineral and MD files.
 WATER = ("WAT", "OW", "WTR")
+#: Type symbols of groups, and the atom that has the place; their hydrogens have none.
+GROUPS = {"OH": "O", "H2O": "O", "OH2": "O", "H3O": "O", "HOH": "O", "NH4": "N", "NH3": "N", "NH2": "N", "CH3": "C"}
 #: Labels that stand for no atom.
 DUMMIES = ("DUM", "DU", "XX", "CEN", "CENT", "CNT", "VA", "VAC", "VACANCY", "BQ", "GH")
 #: Heaviest element that a label would mean.
@@ -44,13 +46,19 @@ def of_symbol(text: str) -> Reading | None:
         z = int(word)
         return Reading(chemical_symbols[z]) if 0 < z < len(chemical_symbols) else None
     word = re.split(r"[_/(\s]", word, maxsplit=1)[0]
-    match = re.match(r"([A-Za-z]{1,3})(.*)$", word)
-    if match is None or not (_CHARGE.fullmatch(match[2]) or match[2] == "val"):
+    named = _by_name(word)
+    if named is not None:
+        return named
+    match = re.match(r"\d*([A-Za-z]{1,3})(.*)$", word)
+    if match is None or not _CHARGE.fullmatch(match[2]):
         return None
-    symbol = match[1]
-    if symbol.endswith("val") and len(symbol) > 3:
-        symbol = symbol[:-3]
-    return _plain(symbol.capitalize())
+    return _plain(match[1].capitalize())
+
+
+def of_group(text: str) -> Reading | None:
+    """The atom that has the place of a group written as one: ``OH``, ``H2O``, ``NH4+``; None if the text is none."""
+    heavy = GROUPS.get(text.strip().rstrip("+-"))
+    return Reading(heavy, note=f"{text} is read as {heavy}; its H have no places and are missing") if heavy else None
 
 
 def of_label(label: str, known: Container[str] = ()) -> Reading | None:
@@ -66,6 +74,8 @@ def of_label(label: str, known: Container[str] = ()) -> Reading | None:
     word = letters[0] if letters else ""
     if not word or word.upper() in DUMMIES:
         return None
+    if re.match(r"[A-Z][a-z]{3,}", word):
+        return _by_name(word)
     if word.upper() in WATER or word.upper().startswith("WAT"):
         return Reading("O", note=f"{label} is read as the oxygen of water")
     if word.upper() == "W" and known and "W" not in known and "O" in known:
@@ -113,6 +123,13 @@ def _plain(symbol: str) -> Reading | None:
     if symbol in ISOTOPES:
         return Reading(ISOTOPES[symbol], symbol)
     return Reading(symbol) if is_element(symbol) else None
+
+
+def _by_name(word: str) -> Reading | None:
+    """``Sodium``."""
+    from ase.data import atomic_names, chemical_symbols
+
+    return Reading(chemical_symbols[atomic_names.index(word)]) if word in atomic_names[1:] and word else None
 
 
 def _number(symbol: str) -> int:

@@ -44,7 +44,7 @@ class Merged:
 
     def sites(self) -> Sites:
         """As `rhotem.structure.ordering.order` takes them."""
-        fractional = np.linalg.solve(self.contents.cell.T, self.contents.positions.T).T % 1.0
+        fractional = np.asarray(self.contents.positions @ np.linalg.inv(self.contents.cell) % 1.0, dtype=np.float64)
         return Sites(self.contents.cell, fractional, self.occupants)
 
 
@@ -61,8 +61,8 @@ def merged(contents: Contents, name: str) -> Merged:
         _refuse_twins(contents, name)
         return Merged(contents, tuple({symbol: 1.0} for symbol in contents.symbols))
     shares = contents.occupancies.copy()
-    for row in np.flatnonzero(~((shares >= 0) & (shares <= ROUNDED[1]))):
-        raise InputError(f"{name}: {contents.named(int(row))} has occupancy {shares[row]:g}, expected 0 to 1")
+    for wrong in np.flatnonzero(~((shares >= 0) & (shares <= ROUNDED[1]))).tolist():
+        raise InputError(f"{name}: {contents.named(wrong)} has occupancy {shares[wrong]:g}, expected 0 to 1")
     groups = _groups(contents, shares)
     notes: list[str] = []
     occupants, keep, positions, tensors = [], [], contents.positions.copy(), contents.displacements

@@ -46,7 +46,7 @@ def is_xyz(head: str) -> bool:
 
 
 def _frames(text: Text) -> list[tuple[int, str, list[str]]]:
-    frames = []
+    frames: list[tuple[int, str, list[str]]] = []
     while text.more:
         line = text.need("the number of atoms")
         if not line.strip():

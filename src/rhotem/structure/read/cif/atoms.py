@@ -138,11 +138,9 @@ def _kinds(
             f"{name}: {label} is a mixture ({text}) without shares; give each element its row and occupancy"
         )
     if kind not in EMPTY:
-        reading = elements.of_symbol(kind)
+        reading = elements.of_group(kind) or elements.of_symbol(re.sub(r"(?<=[A-Za-z])val$", "", kind))
         if reading is None and kind.upper() not in elements.DUMMIES:
             reading = elements.of_label(kind, known)
-        if reading is None and kind.upper() not in elements.DUMMIES and len(kind) > 1:
-            reading = None
     else:
         reading = elements.of_label(label, known)
     if reading is None:
