@@ -1,11 +1,13 @@
 """CIFs of a public collection: composition, Z and density as RhoTEM reads them, against the file, pymatgen and ASE.
 
-Any folder of CIFs will do. The 1,503 files of docs/structures.md are the tests of COD's cod-tools 3.11.0, whose source
-Debian carries (many of them are broken on purpose):
+Any folder of CIFs will do. Those of docs/structures.md are what packages of public registries ship: the tests of COD's
+cod-tools 3.11.0 (Debian's source; many are broken on purpose, and 500 hold no structure), the structures of RASPA2,
+cif2cell, crystals, Dans_Diffraction and pyxtal, the tests of ASE:
 
     apt-get source --download-only cod-tools      # deb-src of trixie
-    tar xJf cod-tools_3.11.0+dfsg.orig.tar.xz
-    python benchmarks/structure_files.py cod-tools-3.11.0 --list disagreements.txt
+    pip download --no-deps RASPA2==2.0.4 cif2cell==2.1.0 crystals==1.7.0 dans-diffraction==3.4.0 pyxtal==1.1.5
+    # unpack each into a folder of its own under cifs/, copy site-packages/ase/test/testdata there, too
+    python benchmarks/structure_files.py cifs --list disagreements.txt
 
 Every disagreement is listed with what each reader finds, every refusal with its reason.
 """
