@@ -1,7 +1,7 @@
 """CIFs of a public collection: composition, Z and density as RhoTEM reads them, against the file, pymatgen and ASE.
 
 Any folder of CIFs will do. Those of docs/structures.md are what packages of public registries ship: the tests of COD's
-cod-tools 3.11.0 (Debian's source; many are broken on purpose, and 500 hold no structure), the structures of RASPA2,
+cod-tools 3.11.0 (Debian's source; many are broken on purpose, and 500 hold no structure), the structures of RASPA2 (but nanotubes),
 cif2cell, crystals, Dans_Diffraction and pyxtal, the tests of ASE:
 
     apt-get source --download-only cod-tools      # deb-src of trixie
@@ -24,7 +24,7 @@ import numpy as np
 
 #: Share of electrons by which compositions may differ, and share of densities.
 SAME, SAME_DENSITY = 0.02, 0.03
-SECONDS = 30
+SECONDS = 10
 U_PER_A3 = 1.66053907
 
 #: Words in an error -> why a file is refused.

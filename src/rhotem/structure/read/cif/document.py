@@ -164,7 +164,7 @@ def _repaired(path: Path, text: str, notes: list[str]) -> str:
     """The same CIF written so that the grammar holds; what cannot be mended without guessing is refused."""
     tokens = [token for token in _tokens(path, text) if token.kind != "other"]
     if not any(token.kind in ("tag", "data") for token in tokens):
-        raise InputError(f"{path}: no CIF, it has neither data_ nor a tag")
+        raise InputError(f"{path}: it cannot be read as a structure, no CIF: it has neither data_ nor a tag")
     out: list[str] = []
     n = 0
     if tokens[0].kind != "data":
