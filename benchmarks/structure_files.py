@@ -1,8 +1,8 @@
 """CIFs of a public collection: composition, Z and density as RhoTEM reads them, against the file, pymatgen and ASE.
 
-Any folder of CIFs will do. Those of docs/structures.md are what packages of public registries ship: the tests of COD's
-cod-tools 3.11.0 (Debian's source; many are broken on purpose, and 500 hold no structure), the structures of RASPA2 (but nanotubes),
-cif2cell, crystals, Dans_Diffraction and pyxtal, the tests of ASE:
+Any folder of CIFs will do. Those of docs/structures.md are what packages of registries ship: the tests of COD's
+cod-tools 3.11.0 (Debian's source; many are broken on purpose, and 541 hold no structure), the zeolites and minerals of
+RASPA2, the structures of cif2cell, crystals, Dans_Diffraction and pyxtal, the tests of ASE:
 
     apt-get source --download-only cod-tools      # deb-src of trixie
     pip download --no-deps RASPA2==2.0.4 cif2cell==2.1.0 crystals==1.7.0 dans-diffraction==3.4.0 pyxtal==1.1.5
