@@ -15,6 +15,7 @@ from rhotem.cli.common import (
     parse_indices,
     to_json,
 )
+from rhotem.cli.options import AllowOverlapsOption, OrderOption, VacuumOption, ordering
 
 if TYPE_CHECKING:
     from rhotem.structure.model import Structure
@@ -26,25 +27,12 @@ app = typer.Typer(
 #: Empty layer beside a slab in Å where nothing is said.
 SLAB_VACUUM = 15.0
 
-OrderOption = Annotated[
-    bool,
-    typer.Option(
-        "--order", help="Order partly occupied sites by lowest electrostatic energy, in the smallest cell that fits."
-    ),
-]
-VacuumOption = Annotated[float | None, typer.Option(metavar="Å", help="Vacuum on each side of a molecule or sheet.")]
-OverlapsOption = Annotated[
-    bool,
-    typer.Option("--allow-overlaps", help="Go on with atoms nearer than half the sum of their covalent radii."),
-]
-
 
 def _load(
     name: str, charge: float = 0.0, order: bool = False, vacuum: float | None = None, allow_overlaps: bool = False
 ) -> "Structure":
     """A structure from a file or the name of a ready phase."""
     from rhotem.analysis.specimen import structure
-    from rhotem.cli.options import ordering
 
     return structure(name, charge=charge, ordering=ordering(order), vacuum=vacuum, allow_overlaps=allow_overlaps)
 
@@ -86,7 +74,7 @@ def check(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it as read.")] = None,
     order: OrderOption = False,
     vacuum: VacuumOption = None,
-    allow_overlaps: OverlapsOption = False,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read a structure and say what it is: composition, symmetry, density, anything odd."""
@@ -127,7 +115,7 @@ def orient(
     charge: ChargeOption = 0.0,
     order: OrderOption = False,
     vacuum: VacuumOption = None,
-    allow_overlaps: OverlapsOption = False,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a crystal so that a zone axis faces the beam: smallest orthogonal cell, beam along z."""
@@ -190,7 +178,7 @@ def build(
             help=f"Empty layer beside the slab, {SLAB_VACUUM:g} if none is said; around a molecule or sheet.",
         ),
     ] = None,
-    allow_overlaps: OverlapsOption = False,
+    allow_overlaps: AllowOverlapsOption = False,
     rattle: Annotated[float | None, typer.Option(metavar="Å", help="Random displacement, rms per axis.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Choose sites at random, not by lowest energy.")] = False,
     seed: SeedOption = 0,
@@ -250,7 +238,7 @@ def interface(
     width: Annotated[float, typer.Option(metavar="Å", help="Least extent of each crystal across the boundary.")] = 20.0,
     gap: Annotated[float, typer.Option(metavar="Å", help="Extra distance at the boundaries.")] = 0.0,
     max_strain: Annotated[float, typer.Option(help="Largest strain of the upper crystal.")] = 0.03,
-    allow_overlaps: OverlapsOption = False,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Stack two oriented crystals, boundary edge-on: an interface, or a grain boundary of one crystal."""
@@ -296,7 +284,7 @@ def polycrystal(
         bool, typer.Option("--as-cut", help="Leave elements in excess at boundaries and surfaces where they are.")
     ] = False,
     seed: SeedOption = 0,
-    allow_overlaps: OverlapsOption = False,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Cut a block of a crystal into grains: random (Voronoi) ones, or two on both sides of a grain boundary."""
