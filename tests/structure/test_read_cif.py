@@ -219,7 +219,8 @@ def test_rows_that_cannot_be(tmp_path, rows, message):
     [
         ("NA1", "", "Na"), ("li1", "", "Li"), ("Ow1", "", "O"), ("OW1", "", "O"), ("Wat2", "", "O"), ("Oh1", "", "O"),
         ("HO1", "'H4 O4'", "H"), ("CO1", "'C4 O4'", "C"), ("CO1", "'Co4 O4'", "Co"), ("W1", "'O4 F4'", "O"),
-        ("W1", "'W4 F4'", "W"), ("HOh1", "", "H"), ("WatOW", "", "O"), ("Fe2+", "", "Fe"), ("O2-", "", "O"),
+        ("W1", "'W4 F4'", "W"), ("HOh1", "", "H"), ("WatOW", "", "O"), ("Watz1", "", "O"), ("Fe2+", "", "Fe"),
+        ("O2-", "", "O"),
         ("D1", "", "H"),
         ("Cl1A", "", "Cl"), ("SiT1", "", "Si"), ("OBr", "", "O"), ("Db1", "", "H"), ("U1", "", "U"),
         ("CS1", "'Cs4 F4'", "Cs"),
@@ -266,6 +267,7 @@ def test_occupancies_of_the_asymmetric_unit_are_known_by_the_composition(tmp_pat
         ("_chemical_formula_sum 'F Li'\n_cell_formula_units_Z 8\n_exptl_crystal_density_diffrn 2.63", "Z = 8"),
         ("_chemical_formula_sum 'F Na'\n_cell_formula_units_Z 4", InputError),
         ("_exptl_crystal_density_diffrn 5.2", InputError),
+        ("_chemical_formula_sum 'F Li'\n_cell_formula_units_Z 4\n_exptl_crystal_density_diffrn 1.2", InputError),
         ("_exptl_crystal_density_diffrn 2.8", "the file says 2.8"),
     ],
 )

@@ -74,10 +74,10 @@ def of_label(label: str, known: Container[str] = ()) -> Reading | None:
     word = letters[0] if letters else ""
     if not word or word.upper() in DUMMIES:
         return None
-    if re.match(r"[A-Z][a-z]{3,}", word):
-        return _by_name(word)
     if word.upper() in WATER or word.upper().startswith("WAT"):
         return Reading("O", note=f"{label} is read as the oxygen of water")
+    if re.match(r"[A-Z][a-z]{3,}", word):
+        return _by_name(word)
     if word.upper() == "W" and known and "W" not in known and "O" in known:
         return Reading("O", note=f"{label} is read as the oxygen of water")
     two, one = _plain(word[:2].capitalize()) if len(word) > 1 else None, _plain(word[0].upper())

@@ -10,6 +10,8 @@ from rhotem.structure.read.cif.document import Block
 ROUNDING, WRONG = 0.01, 0.10
 #: The same for densities.
 DENSITY_ROUNDING, DENSITY_WRONG = 0.03, 0.15
+#: A density off by more than this is an error of the cell, even where the composition is right.
+CELL_WRONG = 0.5
 #: Isotopes that formulas and densities tell apart, in u.
 MASSES = {"D": 2.014, "T": 3.016}
 AVOGADRO = 1.66053907  # u/Å³ in g/cm³
@@ -137,7 +139,7 @@ def _density(
     if off < DENSITY_ROUNDING:
         return Verdict(0.0)
     text = f"density {read:.3f} g/cm³ as read, the file says {density:g}"
-    if off < DENSITY_WRONG or has_formula:
+    if off < (CELL_WRONG if has_formula else DENSITY_WRONG):
         return Verdict(off if not has_formula else 0.02, (text,))
     return Verdict(off, (), f"{text}; correct atoms or cell, or _exptl_crystal_density_diffrn if they are right")
 
