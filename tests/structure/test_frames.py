@@ -136,3 +136,12 @@ def test_files_that_ase_reads(tmp_path, ending):
     path = tmp_path / f"md.{ending}"
     write(path, trajectory(structure, moved), format="extxyz" if ending == "xyz" else "traj")
     np.testing.assert_allclose(read_frames(path, structure).displacements, moved, atol=1e-6)
+
+
+def test_frames_without_elements_are_refused(tmp_path):
+    """Types of a LAMMPS dump are no elements; ASE reads them as H, He."""
+    text = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 4.03\n0 4.03\n0 4.03\n"
+    path = tmp_path / "a.lammpstrj"
+    path.write_text(text + "ITEM: ATOMS id type x y z\n1 1 0 0 0\n2 2 2.015 2.015 2.015\n")
+    with pytest.raises(InputError, match="no element names"):
+        read_frames(path)

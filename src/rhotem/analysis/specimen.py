@@ -119,16 +119,21 @@ class Specimen:
 
 
 def structure(source: str | Path | Any, charge: float = 0.0, **options: Any) -> Structure:
-    """A crystal from a file, an `ase.Atoms`, or the name of a ready phase ("LiCoO2")."""
+    """A crystal from a file, an `ase.Atoms`, or the name of a ready phase ("LiCoO2").
+
+    ``options`` (``ordering``, ``vacuum``, ``allow_overlaps``) are those of `rhotem.structure.read.read_structure`.
+    """
     from rhotem.structure.phases import phase
     from rhotem.structure.read import read_structure
 
     if isinstance(source, str) and not Path(source).exists():
         try:
-            return replace(phase(source), charge=charge)
+            ready = replace(phase(source), charge=charge)
         except InputError:
             if not Path(source).suffix:
                 raise
+        else:
+            return read_structure(ready, **options)
     return read_structure(source, charge=charge, **options)
 
 

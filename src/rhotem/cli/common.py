@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rhotem.core import InputError, Progress, silent
+from rhotem.core import InputError, Progress, RhoTEMError, silent
 from rhotem.core.folders import scratch
 from rhotem.core.provenance import versions
 
@@ -114,13 +114,14 @@ def output_folder(target: Path) -> Iterator[Path]:
     InputError
         If ``target`` is a file, or nothing can be written there.
     """
-    target = Path(os.path.abspath(target))
+    asked, target = Path(target), Path(os.path.abspath(target))
     if target.exists() and not target.is_dir():
         raise InputError(f"--out {target}: is a file; give a folder")
     with _workplace(target, "--out") as work:
         inside = work / "folder"
         inside.mkdir()
-        yield inside
+        with _named_as_asked({inside: asked, work: asked.parent}):
+            yield inside
         if not target.exists():
             inside.rename(target)
             return
@@ -137,11 +138,30 @@ def output_file(target: Path) -> Iterator[Path]:
 
     Whatever else was written beside it moves along: formats of several files.
     """
-    target = Path(os.path.abspath(target))
+    asked, target = Path(target), Path(os.path.abspath(target))
     with _workplace(target, "-o") as work:
-        yield work / target.name
+        with _named_as_asked({work / target.name: asked, work: asked.parent}):
+            yield work / target.name
         for path in sorted(work.iterdir()):
             _replace(path, target.parent / path.name)
+
+
+@contextmanager
+def _named_as_asked(names: dict[Path, Path]) -> Iterator[None]:
+    """Errors name the places that the user knows, not the temporary ones behind them."""
+    try:
+        yield
+    except (RhoTEMError, OSError) as error:
+        error.args = tuple(_replaced(part, names) if isinstance(part, str) else part for part in error.args)
+        if isinstance(error, OSError) and isinstance(error.filename, str | Path):
+            error.filename = _replaced(str(error.filename), names)
+        raise
+
+
+def _replaced(text: str, names: dict[Path, Path]) -> str:
+    for place, asked in names.items():
+        text = text.replace(str(place), str(asked))
+    return text
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from rhotem.cli.common import DENSITY, ProgressBar, StructureArgument, ValenceOp
 from rhotem.cli.options import (
     COMPUTING,
     AlgorithmOption,
+    AllowOverlapsOption,
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
@@ -29,6 +30,7 @@ from rhotem.cli.options import (
     SimulationSeedOption,
     TemperatureOption,
     ThicknessOption,
+    VacuumOption,
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
@@ -69,6 +71,8 @@ def compare(
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
     order: OrderOption = False,
+    vacuum: VacuumOption = None,
+    allow_overlaps: AllowOverlapsOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
     phonons: PhononsOption = None,
@@ -101,7 +105,8 @@ def compare(
     for name in sources:
         options[name] |= memory_options(name, memory, None if quiet else typer.echo)
     motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
-    load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order))
+    asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
+    load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order), **asked)
     crystal, snapshots = moving_structure(structure, frames, phonons, load, charge or 0.0)
     motion |= snapshots
     indices, is_plane = run.direction(crystal, zone, plane)

@@ -9,6 +9,7 @@ import typer
 from rhotem.cli import streamed
 from rhotem.cli.common import JsonOption, OutFileOption, StructureArgument, ValenceOption, output_file, to_json
 from rhotem.cli.options import (
+    AllowOverlapsOption,
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
@@ -16,6 +17,7 @@ from rhotem.cli.options import (
     MemoryOption,
     OrderOption,
     SourceOption,
+    VacuumOption,
     memory_options,
     ordering,
     source_options,
@@ -42,6 +44,8 @@ def density(
     structure: StructureArgument,
     output: OutFileOption,
     order: OrderOption = False,
+    vacuum: VacuumOption = None,
+    allow_overlaps: AllowOverlapsOption = False,
     source: SourceOption = "",
     kind: KindOption = "total",
     spacing: SpacingOption = 0.1,
@@ -69,7 +73,8 @@ def density(
     check_writable(output)
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
-    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
+    asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
+    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order), **asked)
     large = streamed.is_density_streamed(crystal, spacing, Path(output), memory, scheduler)
     if scheduler is not None or (large and kind != "spin" and not charges and streamed.has_planes(source)):
         if kind == "spin" or charges:
@@ -112,7 +117,9 @@ def _tell(
             f"  {row['atom']:4d} {row['element']:2s}  Hirshfeld {row['hirshfeld']:+.3f}  Bader {row['bader']:+.3f}{own}"
         )
     if spin := field.record.get("spin"):
-        typer.echo(f"  total moment: {spin['total_moment_muB']:+.2f} µB; starting moments: {spin['starting_moments']}")
+        more_of_it = [f"starting moments: {spin['starting_moments']}"] if "starting_moments" in spin else []
+        more_of_it += [spin["note"]] if "note" in spin else []
+        typer.echo("; ".join([f"  total moment: {spin['total_moment_muB']:+.2f} µB", *more_of_it]))
     if "negative_electrons" in field.record:
         typer.echo(f"  negative density: {field.record['negative_electrons']:.2g} e")
     typer.echo(f"written: {output}")

@@ -15,6 +15,7 @@ from rhotem.cli.options import (
     OPTICS,
     RECORDING,
     AlgorithmOption,
+    AllowOverlapsOption,
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
@@ -34,6 +35,7 @@ from rhotem.cli.options import (
     SourceOption,
     TemperatureOption,
     ThicknessOption,
+    VacuumOption,
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
@@ -131,6 +133,8 @@ def image(
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
     order: OrderOption = False,
+    vacuum: VacuumOption = None,
+    allow_overlaps: AllowOverlapsOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
     phonons: PhononsOption = None,
@@ -197,7 +201,8 @@ def image(
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     bounded = options | memory_options(source, memory, tell)
     bars = ensemble(source, **bounded) if uncertainty else None
-    load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order))
+    asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
+    load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order), **asked)
     crystal, snapshots = moving_structure(structure, frames, phonons, load, charge or 0.0)
     motion |= snapshots
     indices, is_plane = run.direction(crystal, zone, plane)

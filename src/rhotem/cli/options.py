@@ -110,6 +110,22 @@ OrderOption = Annotated[
         rich_help_panel=SPECIMEN,
     ),
 ]
+VacuumOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="Å",
+        help="Vacuum on each side of a molecule or sheet, where the file has no cell.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+AllowOverlapsOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-overlaps",
+        help="Go on with atoms nearer than half the sum of their covalent radii.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
 KeepCellOption = Annotated[
     bool,
     typer.Option(

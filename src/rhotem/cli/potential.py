@@ -10,6 +10,7 @@ from rhotem.cli.common import OutFileOption, StructureArgument, ValenceOption, o
 from rhotem.cli.options import (
     COMPUTING,
     SPECIMEN,
+    AllowOverlapsOption,
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
@@ -20,6 +21,7 @@ from rhotem.cli.options import (
     PlaneOption,
     SliceOption,
     SourceOption,
+    VacuumOption,
     ZoneBasisOption,
     ZoneOption,
     is_density_file,
@@ -55,6 +57,8 @@ def potential(
     plane: PlaneOption = None,
     zone_basis: ZoneBasisOption = "conventional",
     order: OrderOption = False,
+    vacuum: VacuumOption = None,
+    allow_overlaps: AllowOverlapsOption = False,
     repeat: RepeatOption = "1,1,1",
     source: SourceOption = "",
     charge: DensityChargeOption = None,
@@ -89,7 +93,8 @@ def potential(
     check_motion(output, msd)
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
-    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order))
+    asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
+    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order), **asked)
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)
     cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not is_density_file(source))

@@ -1,6 +1,5 @@
 """`rhotem structure`: ready phases, defects, slabs; orient and check structures."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from rhotem.cli.common import (
     parse_indices,
     to_json,
 )
+from rhotem.cli.options import AllowOverlapsOption, OrderOption, VacuumOption, ordering
 
 if TYPE_CHECKING:
     from rhotem.structure.model import Structure
@@ -24,28 +24,17 @@ app = typer.Typer(
     no_args_is_help=True, help="Ready phases, defects and interfaces; orient, repeat and check structures."
 )
 
-OrderOption = Annotated[
-    bool,
-    typer.Option(
-        "--order", help="Order partly occupied sites by lowest electrostatic energy, in the smallest cell that fits."
-    ),
-]
-VacuumOption = Annotated[float | None, typer.Option(metavar="Å", help="Vacuum on each side of a molecule or sheet.")]
+#: Empty layer beside a slab in Å where nothing is said.
+SLAB_VACUUM = 15.0
 
 
-def _load(name: str, charge: float = 0.0, order: bool = False, vacuum: float | None = None) -> "Structure":
+def _load(
+    name: str, charge: float = 0.0, order: bool = False, vacuum: float | None = None, allow_overlaps: bool = False
+) -> "Structure":
     """A structure from a file or the name of a ready phase."""
-    from rhotem.core import InputError
-    from rhotem.structure.phases import phase
-    from rhotem.structure.read import read_structure
+    from rhotem.analysis.specimen import structure
 
-    if not Path(name).exists():
-        try:
-            return replace(phase(name), charge=charge)
-        except InputError:
-            if not Path(name).suffix:
-                raise
-    return read_structure(name, charge=charge, ordering="auto" if order else None, vacuum=vacuum)
+    return structure(name, charge=charge, ordering=ordering(order), vacuum=vacuum, allow_overlaps=allow_overlaps)
 
 
 def _save(structure: "Structure", output: Path) -> None:
@@ -85,10 +74,15 @@ def check(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it as read.")] = None,
     order: OrderOption = False,
     vacuum: VacuumOption = None,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read a structure and say what it is: composition, symmetry, density, anything odd."""
-    read = _load(structure, order=order, vacuum=vacuum)
+    from rhotem.structure.write import check_ending
+
+    if output is not None:
+        check_ending(output)
+    read = _load(structure, order=order, vacuum=vacuum, allow_overlaps=allow_overlaps)
     if output is not None:
         _save(read, output)
     _tell(read, as_json, output)
@@ -120,6 +114,8 @@ def orient(
     width: Annotated[float | None, typer.Option(metavar="Å", help="Repeat across the beam to a width.")] = None,
     charge: ChargeOption = 0.0,
     order: OrderOption = False,
+    vacuum: VacuumOption = None,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a crystal so that a zone axis faces the beam: smallest orthogonal cell, beam along z."""
@@ -130,7 +126,7 @@ def orient(
     if zone is not None and plane is not None:
         raise InputError("--zone and --plane say the same thing twice; give one of them")
     cell = oriented(
-        _load(structure, charge, order),
+        _load(structure, charge, order, vacuum, allow_overlaps),
         plane if plane is not None else zone or (0, 0, 1),
         basis,
         plane=plane is not None,
@@ -175,7 +171,14 @@ def build(
         Any, typer.Option("--slab", parser=parse_indices, metavar="h,k,l", help="Cut a slab along a plane.")
     ] = None,
     thickness: Annotated[float, typer.Option(metavar="Å", help="Least thickness of the slab.")] = 20.0,
-    vacuum: Annotated[float, typer.Option(metavar="Å", help="Empty layer beside the slab.")] = 15.0,
+    vacuum: Annotated[
+        float | None,
+        typer.Option(
+            metavar="Å",
+            help=f"Empty layer beside the slab, {SLAB_VACUUM:g} if none is said; around a molecule or sheet.",
+        ),
+    ] = None,
+    allow_overlaps: AllowOverlapsOption = False,
     rattle: Annotated[float | None, typer.Option(metavar="Å", help="Random displacement, rms per axis.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Choose sites at random, not by lowest energy.")] = False,
     seed: SeedOption = 0,
@@ -188,7 +191,7 @@ def build(
     from rhotem.structure import assemble
     from rhotem.structure import build as tools
 
-    made = _load(structure, charge)
+    made = _load(structure, charge, vacuum=None if surface is not None else vacuum, allow_overlaps=allow_overlaps)
     rng = np.random.default_rng(seed)
     chosen = rng if random else None
     if repeat:
@@ -208,7 +211,7 @@ def build(
     if strain:
         made = tools.strained(made, [_number(x) for x in _parts(strain, "--strain", 3, ",")])
     if surface is not None:
-        made = assemble.slab(made, surface, thickness, vacuum)
+        made = assemble.slab(made, surface, thickness, SLAB_VACUUM if vacuum is None else vacuum)
     if rattle is not None:
         made = tools.displaced(made, _number(str(rattle)) ** 2, rng)
     _save(made, output)
@@ -235,14 +238,15 @@ def interface(
     width: Annotated[float, typer.Option(metavar="Å", help="Least extent of each crystal across the boundary.")] = 20.0,
     gap: Annotated[float, typer.Option(metavar="Å", help="Extra distance at the boundaries.")] = 0.0,
     max_strain: Annotated[float, typer.Option(help="Largest strain of the upper crystal.")] = 0.03,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Stack two oriented crystals, boundary edge-on: an interface, or a grain boundary of one crystal."""
     from rhotem.structure.assemble import interface as stacked
     from rhotem.structure.orient import orient as oriented
 
-    below = oriented(_load(lower), zone, up=up, primitive=True)
-    above = oriented(_load(upper), upper_zone, up=upper_up, primitive=True)
+    below = oriented(_load(lower, allow_overlaps=allow_overlaps), zone, up=up, primitive=True)
+    above = oriented(_load(upper, allow_overlaps=allow_overlaps), upper_zone, up=upper_up, primitive=True)
     made = stacked(below, above, (width, width), gap, max_strain).structure
     _save(made, output)
     _tell(made, as_json, output)
@@ -280,6 +284,7 @@ def polycrystal(
         bool, typer.Option("--as-cut", help="Leave elements in excess at boundaries and surfaces where they are.")
     ] = False,
     seed: SeedOption = 0,
+    allow_overlaps: AllowOverlapsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Cut a block of a crystal into grains: random (Voronoi) ones, or two on both sides of a grain boundary."""
@@ -295,11 +300,12 @@ def polycrystal(
     empty = _parts(vacuum, "--vacuum", (1, 3), ",")
     layers = tuple(_number(part) for part in (empty if len(empty) == 3 else empty * 3))
     given: dict[str, Any] = {"zone": zone, "up": up, "vacuum": layers, "closest": closest, "stoichiometric": not as_cut}
+    source = _load(crystal, allow_overlaps=allow_overlaps)
     if grains is None:
-        made = tools.bicrystal(_load(crystal), (x, y, z), misorientation or 0.0, axis=axis, normal=normal, **given)
+        made = tools.bicrystal(source, (x, y, z), misorientation or 0.0, axis=axis, normal=normal, **given)
     else:
         rng = np.random.default_rng(seed)
-        made = tools.polycrystal(_load(crystal), (x, y, z), grains, rng, columnar=columnar, **given)
+        made = tools.polycrystal(source, (x, y, z), grains, rng, columnar=columnar, **given)
     with output_file(Path(output)) as target:
         write_structure(made.structure, target)
     formula, cell = made.structure.atoms.get_chemical_formula(), np.diag(made.structure.cell)

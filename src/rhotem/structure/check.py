@@ -7,10 +7,12 @@ from rhotem.structure.model import Structure
 
 #: Heaviest element of the free-atom tables.
 HEAVIEST = 96
-#: Atoms closer than this (Å) are one atom written twice.
-OVERLAP = 0.5
+#: Atoms closer than this (Å), or than this fraction of the sum of covalent radii, overlap and are refused.
+OVERLAP, OVERLAP_RATIO = 0.5, 0.5
 #: Atoms closer than this fraction of the sum of covalent radii are worth a remark.
 CLOSE = 0.6
+#: Key of ``Structure.info``: whoever read the structure allowed overlaps.
+ALLOWED = "overlaps_allowed"
 
 
 def check(structure: Structure) -> tuple[str, ...]:
@@ -19,7 +21,8 @@ def check(structure: Structure) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        No atoms, no three-dimensional cell, positions that are no numbers, elements outside H–Cm, overlapping atoms.
+        No atoms, no three-dimensional cell, positions that are no numbers, elements outside H–Cm; overlapping atoms
+        unless ``info["overlaps_allowed"]`` is true: then they are remarked.
     """
     atoms, name = structure.atoms, structure.info.get("name", structure.atoms.get_chemical_formula())
     if len(atoms) == 0:
@@ -35,10 +38,16 @@ def check(structure: Structure) -> tuple[str, ...]:
         raise InputError(f"{name}: charge {structure.charge} is not a finite number")
     if structure.moments is not None and np.shape(structure.moments) != (len(atoms),):
         raise InputError(f"{name}: {np.size(structure.moments)} magnetic moments for {len(atoms)} atoms")
-    return _close_atoms(structure, name)
+    said, overlap = close_atoms(structure)
+    if overlap and not structure.info.get(ALLOWED):
+        raise InputError(
+            f"{name}: {said}; they overlap, correct or remove one of them (--allow-overlaps goes on as it is)"
+        )
+    return (f"{name}: {said}{'; allowed on request' if overlap else ''}",) if said else ()
 
 
-def _close_atoms(structure: Structure, name: str) -> tuple[str, ...]:
+def close_atoms(structure: Structure) -> tuple[str, bool]:
+    """The pair of atoms that is nearest for its size, in words, and whether it overlaps; empty if none is near."""
     from ase.data import covalent_radii
     from ase.neighborlist import neighbor_list
 
@@ -48,19 +57,14 @@ def _close_atoms(structure: Structure, name: str) -> tuple[str, ...]:
     radii = covalent_radii[atoms.numbers]
     i, j, d = neighbor_list("ijd", atoms, cutoff=float(max(OVERLAP, CLOSE * 2 * radii.max())))
     if len(d) == 0:
-        return ()
+        return "", False
     symbols = structure.atoms.get_chemical_symbols()
-    nearest = int(np.argmin(d))
-    pair = f"{symbols[i[nearest]]} (atom {i[nearest] + 1}) and {symbols[j[nearest]]} (atom {j[nearest] + 1})"
-    if d[nearest] < OVERLAP:
-        raise InputError(
-            f"{name}: {pair} are {d[nearest]:.2f} Å apart; atoms nearer than {OVERLAP} Å overlap, remove one of them"
-        )
     ratio = d / (radii[i] + radii[j])
-    worst = int(np.argmin(ratio))
-    if ratio[worst] >= CLOSE:
-        return ()
+    worst = int(np.argmin(d) if d.min() < OVERLAP else np.argmin(ratio))
+    if d[worst] >= OVERLAP and ratio[worst] >= CLOSE:
+        return "", False
     return (
-        f"{name}: {symbols[i[worst]]} (atom {i[worst] + 1}) and {symbols[j[worst]]} (atom {j[worst] + 1}) are only"
+        f"{symbols[i[worst]]} (atom {i[worst] + 1}) and {symbols[j[worst]]} (atom {j[worst] + 1}) are only"
         f" {d[worst]:.2f} Å apart, {100 * ratio[worst]:.0f} % of the sum of their covalent radii",
+        bool(d[worst] < OVERLAP or ratio[worst] < OVERLAP_RATIO),
     )

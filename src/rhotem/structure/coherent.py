@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.structure.assemble import layer, upright
-from rhotem.structure.check import check
+from rhotem.structure.check import close_atoms
 from rhotem.structure.coincidence import match_planes, principal, strain_between
 from rhotem.structure.displacement_tensors import alike, deformed, detached, known_at
 from rhotem.structure.model import Structure
@@ -103,9 +103,9 @@ def coherent_interface(
     record |= {f"strain_{name}": e.tolist() for name, e in zip(("lower", "upper"), amounts, strict=True)}
     info = {"name": "|".join(names), "notes": [note], "interface": record, **known_at(lower.crystal, upper.crystal)}
     made = Structure(atoms, info=info, displacements=detached(atoms))
-    close = check(made)
+    close, _ = close_atoms(made)
     if close:
-        raise InputError(f"interface: {close[0]}; widen the gap")
+        raise InputError(f"interface {made.info['name']}: {close}; widen the gap")
     return made
 
 

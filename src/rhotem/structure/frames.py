@@ -129,12 +129,18 @@ def read_frames(path: str | Path, structure: Structure | None = None) -> Frames:
     """
     import ase.io
 
+    from rhotem.structure.read.formats import read_contents
+
     name = Path(path).name
     try:
+        last = read_contents(Path(path))  # refuses what has no elements, or rows that are wrong
         read = ase.io.read(path, index=":")
     except Exception as error:  # every reader of ASE has errors of its own
         raise InputError(f"--frames {path}: not read as a trajectory ({error or type(error).__name__})") from error
-    return frames_of(read if isinstance(read, list) else [read], name, structure)
+    frames = read if isinstance(read, list) else [read]
+    if tuple(frames[-1].get_chemical_symbols()) != last.symbols:
+        raise InputError(f"--frames {path}: its elements are read in two ways; write it as extended xyz")
+    return frames_of(frames, name, structure)
 
 
 def frames_of(snapshots: Sequence[ase.Atoms], name: str, structure: Structure | None = None) -> Frames:

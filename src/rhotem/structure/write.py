@@ -39,10 +39,7 @@ def write_structure(structure: Structure, path: str | Path) -> None:
     import ase.io
 
     path = Path(path)
-    stem = path.name.upper()
-    known = "vasp" if stem.startswith(("POSCAR", "CONTCAR")) else FORMATS.get(path.suffix.lower())
-    if known is None:
-        raise InputError(f"{path}: unknown ending; use {', '.join(FORMATS)}, or POSCAR")
+    known = check_ending(path)
     atoms = structure.atoms.copy()
     atoms.set_pbc(True)
     if structure.moments is not None:
@@ -98,6 +95,21 @@ def _labels(structure: Structure) -> list[str]:
         counts[symbol] += 1
         names.append(f"{symbol}{counts[symbol]}")
     return names
+
+
+def check_ending(path: str | Path) -> str:
+    """ASE's name of the format that a file name stands for.
+
+    Raises
+    ------
+    InputError
+        If it stands for none that is written.
+    """
+    path = Path(path)
+    known = "vasp" if path.name.upper().startswith(("POSCAR", "CONTCAR")) else FORMATS.get(path.suffix.lower())
+    if known is None:
+        raise InputError(f"{path}: unknown ending; use {', '.join(FORMATS)}, or POSCAR")
+    return known
 
 
 def _heading(structure: Structure) -> str:

@@ -125,6 +125,12 @@ class TextReader:
         self.number += 1
         return raw.decode("utf-8", errors="replace").rstrip("\r\n")
 
+    def peek(self) -> str:
+        """The line that comes next; empty at the end."""
+        raw = self._next()
+        self._lines = itertools.chain([raw] if raw else [], self._lines)
+        return raw.decode("utf-8", errors="replace").rstrip("\r\n")
+
     def need(self, what: str) -> str:
         """Next line; InputError if the file ends here."""
         text = self.line()

@@ -108,6 +108,10 @@ class File:
             record["sha256"] = file_sha256(self.path)
         if raw.known.get("endpoint_dropped"):
             record["endpoint_dropped"] = True
+        if raw.known.get("notes"):
+            record["warnings"] = list(raw.known["notes"])
+        if raw.spin is not None:
+            record["spin"] = {"total_moment_muB": raw.grid.integrate(raw.spin)}
         if raw.content == "deformation":
             return self._deformation(raw, geometry, record)
         if self.core is not None:
@@ -125,9 +129,9 @@ class File:
         identifier = free_atoms.load().identifier
         reference = raw.known.get("reference", identifier)
         if reference != identifier:
-            record["warnings"] = [
+            record.setdefault("warnings", []).append(
                 f"free atoms subtracted in the file are {reference!r}, those of RhoTEM {identifier!r}"
-            ]
+            )
         values, record["near_nuclei"] = raw.values, "as in the file"
         if "format" not in raw.known and not raw.one_centre:
             before = raw.grid.integrate(values) + structure.charge
@@ -155,7 +159,7 @@ class File:
             values = with_count(raw.grid, treated, structure, -structure.charge, weights)
             record["near_nuclei"] = f"filled within {decision.fill_radius:.2f} Å"
         if raw.spin is not None and decision.pseudised:
-            record["spin"] = "pseudised inside augmentation spheres, moments right"
+            record["spin"]["note"] = "pseudised inside augmentation spheres, moments right"
         return DensityField(
             "deformation", structure, raw.grid, values, one_centre, raw.spin, free_atoms.load().identifier,
             f"file {self.path.name}", record,

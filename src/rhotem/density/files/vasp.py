@@ -1,12 +1,14 @@
 """VASP's volumetric files: CHG, CHGCAR, AECCAR0/1/2, PARCHG and LOCPOT.
 
 Layout: POSCAR header, blank line, three grid numbers, values with the first index fastest (a density times the cell
-volume; LOCPOT in eV), PAW augmentation occupancies, and with spin the same again for n↑ − n↓.
+volume; LOCPOT in eV), PAW augmentation occupancies, and with spin the same again for n↑ − n↓, or for the three
+components of a non-collinear magnetisation.
 """
 
 from pathlib import Path
 from typing import TextIO
 
+import ase
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,8 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
 from rhotem.density.files.raw import Content, RawDensity, TextReader, check_atoms, symbol_number
 from rhotem.structure.model import Structure
+from rhotem.structure.read.contents import Contents
+from rhotem.structure.read.poscar import read_header
 
 #: Content by file name; the first that occurs in the name decides.
 CONTENT: tuple[tuple[str, Content], ...] = (
@@ -38,53 +42,39 @@ def content_of(name: str) -> Content | None:
 
 
 def read_vasp(path: Path) -> RawDensity:
-    """Read a volumetric file of VASP 5 or 6, spin included.
+    """Read a volumetric file of VASP, spin included; a non-collinear magnetisation is passed over and remarked.
 
     Raises
     ------
     InputError
-        VASP 4 header without element symbols, damaged or truncated grid, non-collinear magnetisation.
+        Header without element symbols, damaged or truncated grid.
     """
     content = content_of(path.name) or "pseudo-valence"
     with TextReader(path) as text:
-        title, structure = _read_header(text)
+        title = text.peek().strip()
+        contents = read_header(text)
+        structure = Structure(_atoms(path, contents))
         grid, values = _read_grid(text, structure)
         occupancies, more = _skip_to_grid(text, grid)
         blocks = [values]
         while more:
             blocks.append(_read_values(text, grid))
             _, more = _skip_to_grid(text, grid)
-    if len(blocks) > 2:
-        raise InputError(f"{path}: {len(blocks)} grids (non-collinear magnetisation); only collinear spin is supported")
+    if len(blocks) not in (1, 2, 4):
+        raise InputError(f"{path}: {len(blocks)} grids, expected 1, 2 (spin) or 4 (non-collinear); the file is damaged")
     scale = 1.0 if content == "potential" else 1.0 / grid.volume
     spin = blocks[1] * scale if len(blocks) == 2 and content != "potential" else None
-    known = {"title": title, "augmentation_occupancies": occupancies}
+    notes = list(contents.notes)
+    if len(blocks) == 4:
+        notes.append(f"{path.name}: its magnetisation is not collinear; the density is read, no spin density")
+    known = {"title": title, "augmentation_occupancies": occupancies, "notes": notes}
     # LOCPOT's second grid is the other spin channel's potential; it has no meaning as a spin density.
     return RawDensity(structure, grid, values * scale, spin, content, "VASP", path, known=known)
 
 
-def _read_header(text: TextReader) -> tuple[str, Structure]:
-    title = text.need("the title").strip()
-    scale = text.floats("the scale factor", 1)[0]
-    cell = np.array([text.floats(f"lattice vector {i}", 3) for i in (1, 2, 3)])
-    if scale == 0 or abs(np.linalg.det(cell)) < 1e-9:
-        raise InputError(f"{text.path}: the cell in lines 2 to 5 has no volume")
-    cell *= scale if scale > 0 else (-scale / abs(np.linalg.det(cell))) ** (1 / 3)
-    symbols = text.need("element symbols").split()
-    if symbols and symbols[0].isdigit():
-        raise InputError(
-            f"{text.path}: VASP 4 header, line 6 has counts ({' '.join(symbols)}) and no element symbols; "
-            "insert a line with the symbols before it"
-        )
-    counts = text.ints("the number of atoms of each element", len(symbols))
-    numbers = np.repeat([symbol_number(text.path, s) for s in symbols], counts)
-    mode = text.need("Direct or Cartesian")
-    if mode.strip()[:1].lower() == "s":
-        mode = text.need("Direct or Cartesian")
-    positions = np.array([text.floats(f"position of atom {i + 1}", 3) for i in range(len(numbers))]).reshape(-1, 3)
-    cartesian = mode.strip()[:1].lower() in ("c", "k")
-    positions = positions * abs(scale) if cartesian else positions @ cell
-    return title, Structure(check_atoms(text.path, numbers, positions, cell))
+def _atoms(path: Path, contents: Contents) -> ase.Atoms:
+    numbers = np.array([symbol_number(path, symbol) for symbol in contents.symbols])
+    return check_atoms(path, numbers, contents.positions, contents.cell)
 
 
 def _read_grid(text: TextReader, structure: Structure) -> tuple[PeriodicGrid, npt.NDArray]:

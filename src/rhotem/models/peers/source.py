@@ -90,7 +90,8 @@ class Peer:
         }
         spin = predicted[1] if len(predicted) > 1 else None
         if spin is not None:
-            record["spin"] = "pseudised inside augmentation spheres"
+            moment = grid.integrate(spin)
+            record["spin"] = {"total_moment_muB": moment, "note": "pseudised inside augmentation spheres"}
         if warnings:
             record["warnings"] = warnings
         return DensityField(

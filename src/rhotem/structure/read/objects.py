@@ -1,0 +1,72 @@
+"""`ase.Atoms`, and what ASE reads, as `Contents`."""
+
+import warnings
+from typing import Any
+
+import ase
+import numpy as np
+
+from rhotem.core import InputError
+from rhotem.structure.read.contents import Contents, Text
+
+#: Names under which formats carry occupancies per atom.
+OCCUPANCIES = ("occupancy", "occupancies", "occ")
+#: Warnings of ASE that say nothing about the structure.
+_HARMLESS = ("deprecat", "implicit use", "please use")
+
+
+def from_atoms(atoms: ase.Atoms) -> Contents:
+    """Rows of atoms with their occupancies: a table of CIF sites, or a number per atom."""
+    moments = atoms.get_initial_magnetic_moments()
+    symbols, positions = list(atoms.get_chemical_symbols()), atoms.positions
+    collinear = moments if moments.shape == (len(atoms),) and moments.any() else None
+    notes = ("magnetic moments that are not collinear are not used",) if moments.ndim > 1 and moments.any() else ()
+    table = atoms.info.get("occupancy")
+    if isinstance(table, dict) and "spacegroup_kinds" in atoms.arrays:
+        rows, kinds, shares = [], [], []
+        for n, kind in enumerate(atoms.arrays["spacegroup_kinds"]):
+            for symbol, share in table[str(kind)].items():
+                rows.append(n)
+                kinds.append("H" if symbol in ("D", "T") else str(symbol))
+                shares.append(float(share))
+        return Contents(atoms.cell.array, positions[rows], tuple(kinds), np.array(shares))
+    name = next((key for key in atoms.arrays if key.lower() in OCCUPANCIES), None)
+    occupancies = None if name is None else np.asarray(atoms.arrays[name], dtype=float)
+    return Contents(
+        atoms.cell.array.copy(), positions.copy(), tuple(symbols), occupancies, moments=collinear, notes=notes
+    )
+
+
+def read_with_ase(text: Text, format: str) -> Contents:
+    """The last structure of a file by ASE's reader of one named format; its warnings become remarks.
+
+    Raises
+    ------
+    InputError
+        Where ASE fails.
+    """
+    import ase.io
+
+    path = text.path
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            atoms: Any = ase.io.read(path, index=-1, format=format)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # every reader of ASE fails in its own way on a corrupt file
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"{path}: it cannot be read as {format} ({reason})") from error
+    if not isinstance(atoms, ase.Atoms):
+        raise InputError(f"{path}: it holds no structure")
+    contents = from_atoms(atoms)
+    said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
+    notes = [f"{path.name}: {line[:200]}" for line in said if not any(word in line.lower() for word in _HARMLESS)]
+    return Contents(
+        contents.cell,
+        contents.positions,
+        contents.symbols,
+        contents.occupancies,
+        moments=contents.moments,
+        notes=(*notes, *contents.notes),
+    )

@@ -1,0 +1,44 @@
+"""Structures that pymatgen writes as JSON: lattice and sites with shares of species."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from rhotem.core import InputError
+from rhotem.structure.read.contents import Contents, Text
+from rhotem.structure.read.elements import of_symbol
+
+
+def is_pymatgen(head: str) -> bool:
+    """Whether a text is JSON of a pymatgen structure."""
+    return ('"lattice"' in head and '"sites"' in head) or '"pymatgen.core.structure"' in head
+
+
+def read_pymatgen(text: Text) -> Contents:
+    """Structure of pymatgen's ``Structure.as_dict``.
+
+    Raises
+    ------
+    InputError
+        JSON of something else.
+    """
+    try:
+        data: Any = json.loads(text.all)
+        cell = np.array(data["lattice"]["matrix"], dtype=float) if "lattice" in data else np.zeros((3, 3))
+        symbols, shares, places, labels = [], [], [], []
+        for site in data["sites"]:
+            place = np.array(site["abc"], dtype=float) @ cell if cell.any() else np.array(site["xyz"], dtype=float)
+            for kind in site["species"]:
+                reading = of_symbol(str(kind["element"]))
+                if reading is None:
+                    raise InputError(f"{text.path}: {kind['element']!r} is no element")
+                symbols.append(reading.symbol)
+                shares.append(float(kind["occu"]))
+                places.append(place)
+                labels.append(str(site.get("label") or kind["element"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{text.path}: it is no structure of pymatgen (no {error})") from error
+    if not places:
+        raise InputError(f"{text.path}: lists no atoms")
+    return Contents(cell, np.array(places), tuple(symbols), np.array(shares), tuple(labels))
