@@ -275,9 +275,7 @@ def draw(made, path, pictures, scanned, figure: Path) -> None:
     axes["D"].imshow(shown.T, extent=(-r[0], r[0], r[1], -r[1]), cmap="gray", vmin=-6, vmax=-2.5)
     axes["D"].set(title="diffraction, log", xlabel="mrad")
     for name in ("ABF", "ADF"):
-        axes[name].imshow(
-            images[name].T, extent=(0, size[0], size[1], 0), cmap="gray", interpolation="bicubic"
-        )
+        axes[name].imshow(images[name].T, extent=(0, size[0], size[1], 0), cmap="gray", interpolation="bicubic")
         axes[name].set_title(f"{name} across the boundary")
     for name in ("V", "H", "ABF", "ADF"):
         axes[name].set_xlabel("Å")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
-from rhotem.microscope.fineness import THICKEST, Scatterers, coarse_error
+from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error
 from rhotem.microscope.optics import cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import farthest_angle
@@ -198,7 +198,9 @@ def specimen(
     coarse = _coarse(chosen, sampling, needed) + _thick(slice_thickness, thickest)
     cell, slices = sliced(cell, slice_thickness or thickest, THICKEST, slab=vacuum > 0)
     grid = imaging_grid(cell, sampling or finest, slices)
-    finer = 1 if chosen.mode != "stem" else atoms.oversampling(float(max(grid.spacing[:2])))
+    # a plane wave sees atoms of all depths at once: only strong ones need more
+    single = chosen.mode != "stem" and atoms.heaviest <= STRONG
+    finer = 1 if single else atoms.oversampling(float(max(grid.spacing[:2])))
     block, fine = cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz)
     return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, finer, needed, notes + coarse)
 

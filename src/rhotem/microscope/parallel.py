@@ -64,7 +64,7 @@ def parallel_images(
     Returns
     -------
     ImageSet
-        ``HRTEM`` in units of the incident intensity on the pixels of the potential. ``diffraction`` holds the elastic
+        ``HRTEM`` in units of the incident intensity on the pixels of the waves. ``diffraction`` holds the elastic
         intensity at every reciprocal vector of the cell, ``angular_step`` apart; ``plane_wave`` that, its error and
         the diffuse intensity.
 
@@ -142,7 +142,7 @@ class _Camera:
 
 def _engine(microscope: Microscope, slices: "PotentialSlices") -> BlochEngine:
     """An engine whose only beam is the plane wave along the axis."""
-    shape = slices.array.shape[1:]
+    shape = slices.wave_grid
     needle = microscope.model_copy(update={"convergence": 1e-6, "focal_spread": 0.0})
     return BlochEngine(needle, slices.extent, shape, slices.thickness, (1, 1), available_threads(), refine=False)
 

@@ -114,9 +114,7 @@ def _draw_spots(figure: Any, axes: Any, pattern: Diffraction) -> None:
         x, y = (0.5 * n * step for n, step in zip(density.shape, pattern.diffuse_step, strict=True))
         low, high = (most * limit for limit in DENSITY_RANGE)
         norm, extent = LogNorm(low, high, clip=True), (-x, x, y, -y)
-        drawn = axes.imshow(
-            density.T, extent=extent, cmap="gray", norm=norm, interpolation="bilinear", zorder=0
-        )
+        drawn = axes.imshow(density.T, extent=extent, cmap="gray", norm=norm, interpolation="bilinear", zorder=0)
         bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
         bar.set_label("diffuse, fraction of the beam per mrad²", fontsize=6)
         bar.ax.tick_params(labelsize=6)
