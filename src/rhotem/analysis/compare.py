@@ -45,6 +45,10 @@ class Comparison:
         """The tables, JSON-ready."""
         return {
             "phonons": self.motion,
+            "densities": {
+                source: {"source": field.source, "reference": field.reference, **field.record}
+                for source, field in self.fields.items()
+            },
             "contrast": {
                 source: {name: {c.label: [c.value, c.spread] for c in rows} for name, rows in images.items()}
                 for source, images in self.contrasts.items()

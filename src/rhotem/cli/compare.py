@@ -96,6 +96,7 @@ def compare(
     from rhotem.analysis import run
     from rhotem.analysis.compare import compare as compare_sources
     from rhotem.analysis.figure import comparison_figure
+    from rhotem.density.field import caption
     from rhotem.microscope.outputs import write_images
 
     run.check_phonons(phonons or 0)
@@ -145,7 +146,7 @@ def compare(
                 result.images[name],
                 folder / place,
                 labels=cut.cell.labels,
-                source=result.fields[name].source,
+                source=caption(result.fields[name].source, result.fields[name].record),
                 phonons=motion["phonons"],
                 motion=result.motion.get("displacement_sources", ""),
             )

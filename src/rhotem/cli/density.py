@@ -110,7 +110,10 @@ def _tell(
     if as_json:
         typer.echo(to_json(summary))
         return
-    typer.echo(f"{kind} density of {field.structure.formula} from {field.source}, grid {field.grid.shape}")
+    from rhotem.density.field import caption
+
+    by = caption(field.source, field.record)
+    typer.echo(f"{kind} density of {field.structure.formula} from {by}, grid {field.grid.shape}")
     for row in more.get("charges", ()):
         own = f"  model {row['model']:+.3f}" if "model" in row else ""
         typer.echo(

@@ -267,13 +267,14 @@ def _streamed(
 def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options: Any) -> "ImageSet":
     """Say how the beam will be propagated, and do it."""
     from rhotem.analysis import run
+    from rhotem.density.field import caption
 
     tell = _teller(quiet)
     for warning in potentials.field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)
     plural = "s" if potentials.phonons > 1 else ""
     moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
-    tell(f"density: {potentials.field.source}; {moving}")
+    tell(f"density: {caption(potentials.field.source, potentials.field.record)}; {moving}")
     with ProgressBar(quiet) as progress:
         if potentials.on_disk:
             potentials.progress = progress
@@ -311,6 +312,7 @@ def _write(
     more: dict[str, Any],
 ) -> list[str]:
     """Images and record; returns the names of the files."""
+    from rhotem.density.field import caption
     from rhotem.microscope.outputs import PIXEL, write_images
 
     field = potentials.field
@@ -318,7 +320,7 @@ def _write(
         images,
         folder,
         labels=cut.cell.labels,
-        source=field.source,
+        source=caption(field.source, field.record),
         phonons=potentials.phonons,
         motion=potentials.motion.short,
         pixel=None if "recorded" in images.record else PIXEL,

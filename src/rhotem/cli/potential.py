@@ -84,6 +84,7 @@ def potential(
     """
     from rhotem.analysis import run
     from rhotem.cli import streamed
+    from rhotem.density.field import caption
     from rhotem.microscope.slicing import sliced
     from rhotem.potential import files
     from rhotem.potential.slices import build_potential
@@ -119,9 +120,10 @@ def potential(
             typer.echo(f"warning: {warning}", err=True)
         slices = build_potential(block, grid, field, memory_limit=memory)
         written = files.write(slices, target, None if energy is None else 1e3 * energy)
+    by = caption(field.source, field.record)
     many = f"{Path(output).parent / written[0].name} to {written[-1].name}" if len(written) > 1 else str(output)
     typer.echo(
-        f"potential of {formula} from {field.source}: {grid.shape[2]} slices of {grid.shape[0]} x {grid.shape[1]}, "
+        f"potential of {formula} from {by}: {grid.shape[2]} slices of {grid.shape[0]} x {grid.shape[1]}, "
         f"mean inner potential {slices.mean_inner_potential:.2f} V\nwritten: {many}"
     )
 

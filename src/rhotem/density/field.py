@@ -1,8 +1,8 @@
 """`DensityField`, the object every density source returns and everything after it consumes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -74,3 +74,12 @@ class DensityField:
     reference: str = ""
     source: str = ""
     record: dict = field(default_factory=dict)
+
+
+def caption(source: str, record: Mapping[str, Any]) -> str:
+    """Who made a density, for captions; of a learned one how far the structure is outside of its training, too."""
+    novelty = record.get("novelty")
+    if not novelty:
+        return source
+    beyond = " (outside of its training)" if novelty["value"] >= novelty["limit"] else ""
+    return f"{source}, novelty {novelty['value']:.1f}{beyond}"

@@ -31,6 +31,8 @@ from rhotem.models.model import DensityModel
 from rhotem.models.novelty import LARGEST, NoveltyBank, atom_features, learn_from_features, parts
 from rhotem.models.readouts.fourier import fourier, make_tables
 from rhotem.models.source import prepared
+from rhotem.models.surroundings import learn as learn_surroundings
+from rhotem.models.surroundings import save_surroundings
 from rhotem.models.training.dataset import Label, read_labels
 from rhotem.models.training.loss import plane_indices
 from rhotem.models.training.trainer import deal
@@ -39,6 +41,7 @@ from rhotem.models.uncertainty import (
     Calibration,
     Voxels,
     conformal_factor,
+    fingerprint,
     fit,
     make_inputs,
     members_at_points,
@@ -206,7 +209,9 @@ def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, C
     """
     own = run_labels(run, progress)
     calibration = calibrate(own.model, own.train, own.held_out, own.unseen, progress=progress, members=own.members)
-    return save_calibration(find_model(run), calibration), calibration
+    weights = find_model(run)
+    save_surroundings(weights, learn_surroundings(label.structure for label in own.train), fingerprint(weights))
+    return save_calibration(weights, calibration), calibration
 
 
 def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:

@@ -7,7 +7,8 @@ import torch
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.field import DensityField
-from rhotem.models.source import Model, count_exactly, encoder_room, prepared
+from rhotem.models.counting import count_exactly
+from rhotem.models.source import Model, encoder_room, prepared
 from rhotem.models.uncertainty import Calibration, widening
 from rhotem.structure.model import Structure
 

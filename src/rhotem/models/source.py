@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.positive import make_positive, negative_part
 from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import find_model, load_model
+from rhotem.models.counting import count_exactly
 from rhotem.models.fast.atoms import fast_coefficients, fast_members, is_fast
 from rhotem.models.fast.repeats import find_repetition
 from rhotem.models.gated_field import on_gated_grid
@@ -28,6 +29,9 @@ from rhotem.models.spin_field import magnetisation, spin_head
 from rhotem.models.target import minus_free_atoms
 from rhotem.structure.model import Structure
 from rhotem.structure.vacuum import widest_gap
+
+if TYPE_CHECKING:
+    from rhotem.models.outside import Trained
 
 #: Radii of one-centre parts, and the empty gap (Å) from which a cell counts as a slab.
 RADII, VACUUM = 160, 6.0
@@ -59,6 +63,8 @@ class Model:
     reach : float
         Å within which surroundings must be equal for atoms to share what the encoder makes of them. inf: exact. 10 or
         15 make cells with dilute defects cheaper; errors are in docs/scale.md.
+    novelty : bool
+        Say how far a structure is outside of the training (`rhotem.models.outside`), some tenths of the encoder's time.
 
     Raises
     ------
@@ -76,6 +82,7 @@ class Model:
         announce: Callable[[str], None] | None = None,
         *,
         reach: float = math.inf,
+        novelty: bool = True,
     ) -> None:
         if positive not in ("auto", "project", "report", "off"):
             raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
@@ -88,7 +95,8 @@ class Model:
             raise InputError(
                 f"model {self.name}: reach {reach:g} Å, expected a length > 0 and a compiled encoder (CPU)"
             )
-        self.reach = reach
+        self.reach, self.novelty = reach, novelty
+        self.trained: Trained | None = None
         if spin:
             spin_head(self.model, self.name)
 
@@ -105,10 +113,13 @@ class Model:
         MemoryLimitError
             If the result alone does not fit into ``memory``.
         """
+        from rhotem.models.outside import remarks
+
         unknown = sorted(set(structure.numbers.tolist()) - set(self.model.settings.elements))
         if unknown:
             return self._free_atoms(structure, grid, unknown)
         check_charge(structure)
+        said = remarks(self, structure, grid.size)
         began = time.perf_counter()
         readout = self.model.readout
         if readout.linear:
@@ -135,6 +146,7 @@ class Model:
                 "accuracy": self.header["info"].get("accuracy", {}),
                 "device": self.device,
                 "receptive_field_A": self.model.encoder.receptive_field,
+                **said,
                 **count,
                 **negative,
                 **({"spin": of_spin} if self.spin else {}),
@@ -239,7 +251,12 @@ class Model:
             values=np.broadcast_to(0.0, grid.shape),
             reference=free_atoms.load().identifier,
             source=f"free atoms (model {self.name} does not know {names})",
-            record={"model": self.name, "fallback": "free atoms", "unknown_elements": unknown},
+            record={
+                "model": self.name,
+                "fallback": "free atoms",
+                "unknown_elements": unknown,
+                "warnings": [f"model {self.name} was not trained on {names}: free atoms throughout; or --source gpaw"],
+            },
         )
 
 
@@ -271,16 +288,6 @@ def atom_coefficients(
         result = tuple(c.double().cpu() for c in prepared(model, structure))
     count_exactly(model, structure, result)
     return result
-
-
-def count_exactly(model: DensityModel, structure: Structure, coefficients: tuple[torch.Tensor, ...]) -> None:
-    """Put right what rounding made of the electrons of coefficients in float64, alike in all atoms."""
-    blocks = model.readout.blocks
-    held = sum(
-        float((c[..., 0] @ torch.from_numpy(b.electrons)).sum()) for c, b in zip(coefficients, blocks, strict=True)
-    )
-    missing = model.readout.electrons_of(structure) - held
-    coefficients[-1][:, -1, 0] += missing / (len(structure) * blocks[-1].electrons[-1])
 
 
 def _repeated(

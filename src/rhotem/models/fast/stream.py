@@ -9,6 +9,7 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.stream import StreamedDensity
 from rhotem.models.fast.grid import BlockOnGrid, add_block
+from rhotem.models.outside import remarks
 from rhotem.models.source import Model, SharpTerms, atom_coefficients, check_charge, encoder_room
 from rhotem.structure.model import Structure
 
@@ -68,6 +69,7 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
         raise InputError(f"model {model.name}: not trained on atomic numbers {unknown}; use free atoms")
     check_charge(structure)
     memory = encoder_room(model.model, structure, 0, model.memory)
+    said = remarks(model, structure)
     given = atom_coefficients(model.model, structure, memory=memory, announce=model.announce, reach=model.reach)
     near, far = (c.numpy() for c in given)
     grid = PeriodicGrid.from_spacing(structure.cell, spacing)
@@ -82,5 +84,5 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
         one_centre=SharpTerms(readout.blocks[0], near),
         source=f"model {model.name}",
         reference=free_atoms.load().identifier,
-        record={"model": model.name, "receptive_field_A": model.model.encoder.receptive_field},
+        record={"model": model.name, "receptive_field_A": model.model.encoder.receptive_field, **said},
     )
