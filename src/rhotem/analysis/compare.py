@@ -82,6 +82,7 @@ def compare(
     msd: Mapping[str, float] | None = None,
     frames: Frames | None = None,
     source_options: dict[str, dict[str, Any]] | None = None,
+    allow_polar: bool = False,
     progress: Progress = silent,
     **options: Any,
 ) -> Comparison:
@@ -98,6 +99,8 @@ def compare(
         As `run.potential`; the simulation stays below ``memory`` bytes, too.
     source_options : dict, optional
         Options of the density sources by name, e.g. ``{"gpaw": {"cache": "densities"}}``.
+    allow_polar : bool
+        As `run.density`.
     **options
         As `run.image`.
 
@@ -108,7 +111,7 @@ def compare(
     """
     if len(set(sources)) < 2:
         raise InputError(f"compare: got {', '.join(sources) or 'no source'}; name two different density sources")
-    fields = {s: run.density(cut, s, **(source_options or {}).get(s, {})) for s in sources}
+    fields = {s: run.density(cut, s, allow_polar=allow_polar, **(source_options or {}).get(s, {})) for s in sources}
     images, motion = {}, {}
     for source, field in fields.items():
 

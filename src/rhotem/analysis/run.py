@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis import PHONONS, TEMPERATURE
+from rhotem.analysis.polar import checked
 from rhotem.analysis.specimen import Specimen, direction, oriented, specimen, structure
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import DensityField
@@ -35,7 +36,6 @@ from rhotem.microscope.settings import (
     parse_detector,
 )
 from rhotem.microscope.simulate import simulate
-from rhotem.potential.slab import CHARGE, find_vacuum, potential_step
 from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.frames import Frames
 from rhotem.structure.indices import standard_cell
@@ -59,8 +59,6 @@ __all__ = [
 DENSITY_SPACING = 0.12
 #: Pixel in Å of noise-free images over a field of view, where none is asked for.
 PIXEL = 0.1
-#: Potential step in V across a slab's vacuum that is worth a warning.
-STEP = 0.1
 
 
 def adjusted_preset(
@@ -110,44 +108,31 @@ def adjusted_preset(
     )
 
 
-def density(cut: Specimen | ImagingCell | Structure, source: str | None = None, **options: Any) -> DensityField:
+def density(
+    cut: Specimen | ImagingCell | Structure, source: str | None = None, *, allow_polar: bool = False, **options: Any
+) -> DensityField:
     """Deformation density of the crystal from a source: its registered name or a density file.
 
     None: the learned density, or free atoms where PyTorch is missing (`rhotem.density.source.default_source`).
 
     Of a specimen or imaging cell it is that of the crystal before rotation and strain: a file or a DFT run belongs to
     that frame, and the potential carries it over by fractional coordinates.
+
+    Raises
+    ------
+    InputError
+        If a learned density gives a slab a potential step that no surface has (`rhotem.analysis.polar`), unless
+        ``allow_polar``; or as the source.
     """
     cell = cut.cell if isinstance(cut, Specimen) else cut
     crystal = cell.unrotated if isinstance(cell, ImagingCell) else cell
     made = get_source(source or default_source(), **options)
-    field = made(crystal, density_grid(made, crystal))
-    said = _slab_warnings(field)
-    return (
-        replace(field, record=field.record | {"warnings": [*field.record.get("warnings", ()), *said]})
-        if said
-        else field
-    )
+    return checked(made(crystal, density_grid(made, crystal)), allow_polar)
 
 
 def density_grid(source: object, crystal: Structure) -> PeriodicGrid:
     """The grid for the smooth part of a source's density: at its own largest step, ``spacing`` in Å, if it has one."""
     return PeriodicGrid.from_spacing(crystal.cell, getattr(source, "spacing", DENSITY_SPACING))
-
-
-def _slab_warnings(field: DensityField) -> list[str]:
-    """What is not that of an isolated slab: a dipole bends the potential of the vacuum, a charge fills it."""
-    if not any(field.values.strides) or find_vacuum(field.structure) is None:
-        return []
-    if abs(field.structure.charge) > CHARGE:
-        return [f"slab with a charge of {field.structure.charge:+g} e: its uniform background fills the vacuum"]
-    step = potential_step(field.structure, field)
-    if abs(step) < STEP:
-        return []
-    return [
-        f"slab with a potential step of {step:+.2f} V across: the periodic cell bends the vacuum; "
-        "rhotem.potential.slab.referred_to_vacuum gives the potential of the slab alone"
-    ]
 
 
 class Potentials:

@@ -86,6 +86,32 @@ def ensemble(source: str, **options: Any) -> EnsembleSource:
     return found
 
 
+def check(cut: run.Specimen, source: EnsembleSource) -> None:
+    """Refuse what `image_uncertainty` would refuse, before a density is calculated.
+
+    Raises
+    ------
+    InputError
+        If the preset makes no images, or the source has no members for the specimen's crystal.
+    """
+    if cut.preset.mode == "diffraction":
+        raise InputError(f"--uncertainty: preset {cut.preset.name} makes no images; choose another or leave it out")
+    refuse = getattr(source, "check_members", None)  # a source may have it
+    if refuse is not None:
+        refuse(cut.cell.unrotated)
+
+
+def remarks(record: Mapping[str, Any]) -> list[str]:
+    """What to know of the error bars of a density with this record, before they are simulated."""
+    novelty = record.get("novelty", {"value": 0.0, "limit": 1.0})
+    if novelty["value"] < novelty["limit"]:
+        return []
+    return [
+        f"error bars are calibrated on structures of novelty below {novelty['limit']:g}, this one has "
+        f"{novelty['value']:.1f}: errors may be larger than they say"
+    ]
+
+
 def plan(phonons: int, members: int) -> str:
     """What the error bars cost, in words."""
     configurations = min(max(1, phonons), CONFIGURATIONS)
@@ -122,8 +148,7 @@ def image_uncertainty(
     InputError
         If the source has a single member or no calibration, or the preset makes no images.
     """
-    if cut.preset.mode == "diffraction":
-        raise InputError(f"--uncertainty: preset {cut.preset.name} makes no images; choose another or leave it out")
+    check(cut, source)
     crystal = cut.cell.unrotated if scratch is None else cut.block.structure
     grid = run.density_grid(source, crystal)
     quiet = cut.preset.model_copy(update={"microscope": cut.preset.microscope.model_copy(update={"dose": None})})

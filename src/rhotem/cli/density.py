@@ -66,6 +66,7 @@ def density(
     """
     from rhotem.analysis import run
     from rhotem.analysis.charges import charge_table
+    from rhotem.analysis.polar import checked
     from rhotem.core import InputError, PeriodicGrid
     from rhotem.density.files import check_writable, write_density
     from rhotem.density.source import get_source
@@ -87,9 +88,9 @@ def density(
     options |= memory_options(source, memory, partial(typer.echo, err=True))
     if kind == "spin":
         options |= check_spin(source, crystal)
-    field = get_source(source, **options)(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing))
-    for warning in field.record.get("warnings", ()):
-        typer.echo(f"warning: {warning}", err=True)
+    made_by = get_source(source, **options)
+    field = checked(made_by(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing)), allow_polar=True)
+    streamed.warn(field)
     with output_file(Path(output)) as target:
         write_density(field, target, kind=kind)
     _tell(field, kind, output, as_json, {"charges": charge_table(field)} if charges else {})

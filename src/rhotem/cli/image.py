@@ -16,6 +16,7 @@ from rhotem.cli.options import (
     RECORDING,
     AlgorithmOption,
     AllowOverlapsOption,
+    AllowPolarOption,
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
@@ -147,6 +148,7 @@ def image(
     file_kind: FileKindOption = None,
     correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
+    allow_polar: AllowPolarOption = False,
     preset: PresetOption = "layered-oxide",
     energy: EnergyOption = None,
     convergence: ConvergenceOption = None,
@@ -179,7 +181,7 @@ def image(
     or free-atoms) and is read window by window; it vanishes at the end.
     """
     from rhotem.analysis import run
-    from rhotem.analysis.uncertainty import ensemble
+    from rhotem.analysis.uncertainty import check, ensemble
 
     started, tell = time.perf_counter(), _teller(quiet)
     chosen = run.adjusted_preset(
@@ -221,13 +223,18 @@ def image(
             at_rest=phonons == 0,
         )
         _introduce(cut, tell)
+        if bars:
+            check(cut, bars)
         for line in motion_lines(cut, motion):
             tell(line)
         if streamed.is_image_streamed(cut, source, memory, scheduler):
             made = (source, options), (memory, scheduler)
-            potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion)
+            potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, allow_polar=allow_polar, **motion)
         else:
-            potentials = run.potential(cut, run.density(cut, source, **bounded), memory=memory, **motion)
+            potentials = run.potential(
+                cut, run.density(cut, source, allow_polar=allow_polar, **bounded), memory=memory, **motion
+            )
+        _warn(potentials, bars is not None)
         images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, scheduler=scheduler, **recording)
         there = {"scratch": folder.parent, "scheduler": scheduler} if potentials.on_disk else {}
         errors = _error_bars(cut, bars, folder, quiet, memory=memory, **there, **motion) if bars else {}
@@ -253,15 +260,27 @@ def _streamed(
     how: tuple[float | None, str | None],
     *,
     tell: Callable[[str], None],
+    allow_polar: bool,
     **motion: Any,
 ) -> "StreamedPotentials":
     """Potentials by way of ``folder``, which vanishes; arguments as `rhotem.cli.streamed.announced`."""
     from rhotem.analysis.streamed import StreamedPotentials
 
-    density = streamed.announced(cut.block.structure, streamed.fine_grid(cut), source, how, tell)
+    density = streamed.announced(
+        cut.block.structure, streamed.fine_grid(cut), source, how, tell, allow_polar=allow_polar
+    )
     if motion["phonons"] > 1:
         tell(f"phonons     {motion['phonons']} configurations, written and read one after another")
     return StreamedPotentials(cut, density, folder, memory=streamed.room(how[0]), scheduler=how[1], **motion)
+
+
+def _warn(potentials: "Potentials", bars: bool) -> None:
+    """Say on stderr what is doubtful about the density, and about its error bars where they are asked for."""
+    from rhotem.analysis.uncertainty import remarks
+
+    streamed.warn(potentials.field)
+    for warning in remarks(potentials.field.record) if bars else ():
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options: Any) -> "ImageSet":
@@ -270,8 +289,6 @@ def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options:
     from rhotem.density.field import caption
 
     tell = _teller(quiet)
-    for warning in potentials.field.record.get("warnings", ()):
-        typer.echo(f"warning: {warning}", err=True)
     plural = "s" if potentials.phonons > 1 else ""
     moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
     tell(f"density: {caption(potentials.field.source, potentials.field.record)}; {moving}")

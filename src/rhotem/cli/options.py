@@ -174,6 +174,14 @@ MsdOption = Annotated[
         rich_help_panel=SPECIMEN,
     ),
 ]
+AllowPolarOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-polar",
+        help="Go on with a slab whose learned density has a potential step that no surface has.",
+        rich_help_panel=DENSITY,
+    ),
+]
 #: None: what a density file says, else neutral.
 DensityChargeOption = Annotated[
     float | None,

@@ -11,6 +11,7 @@ from rhotem.cli.options import (
     COMPUTING,
     SPECIMEN,
     AllowOverlapsOption,
+    AllowPolarOption,
     CorrectCountOption,
     DensityChargeOption,
     FileKindOption,
@@ -66,6 +67,7 @@ def potential(
     file_kind: FileKindOption = None,
     correct_count: CorrectCountOption = False,
     gpaw_cache: GpawCacheOption = None,
+    allow_polar: AllowPolarOption = False,
     sampling: SamplingOption = 0.05,
     slice_thickness: SliceOption = None,
     energy: EnergyOption = None,
@@ -112,10 +114,12 @@ def potential(
             return
         grid = repeated_grid(grid, *counts)
         if streamed.is_streamed(grid, target, memory, scheduler):
-            v0 = streamed.write(block.structure, grid, target, (source, options), (memory, scheduler))
+            how = memory, scheduler
+            v0 = streamed.write(block.structure, grid, target, (source, options), how, allow_polar=allow_polar)
             typer.echo(f"potential of {formula} from {source}: mean inner potential {v0:.2f} V\nwritten: {output}")
             return
-        field = run.density(cell, source, **options, **memory_options(source, memory, typer.echo))
+        bounded = options | memory_options(source, memory, typer.echo)
+        field = run.density(cell, source, allow_polar=allow_polar, **bounded)
         for warning in field.record.get("warnings", ()):
             typer.echo(f"warning: {warning}", err=True)
         slices = build_potential(block, grid, field, memory_limit=memory)

@@ -13,6 +13,7 @@ from rhotem.core.tasks import PROGRAM, room
 
 if TYPE_CHECKING:
     from rhotem.analysis.specimen import Specimen
+    from rhotem.density.field import DensityField
     from rhotem.density.stream import StreamedDensity
     from rhotem.structure.model import Structure
 
@@ -85,6 +86,7 @@ def write_density_in_pieces(
     how: tuple[float, float | None, str | None],
 ) -> "StreamedDensity":
     """Print the plan to stderr and write the density; ``how``: spacing in Å, memory, scheduler. As `announced`."""
+    from rhotem.analysis.polar import checked
     from rhotem.cli.common import ProgressBar
     from rhotem.density.stream_write import write_streamed
 
@@ -98,7 +100,8 @@ def write_density_in_pieces(
     def tell(text: str) -> None:
         typer.echo(text, err=True)
 
-    density = streamed_density(source[0], structure, memory, tell, spacing, **source[1])
+    density = checked(streamed_density(source[0], structure, memory, tell, spacing, **source[1]), allow_polar=True)
+    warn(density)
     with ProgressBar() as progress:
         record = write_streamed(
             density, target, kind, memory_limit=room(memory), scheduler=scheduler, progress=progress
@@ -191,6 +194,8 @@ def announced(
     source: tuple[str, dict[str, Any]],
     how: tuple[float | None, str | None],
     tell: Callable[[str], None] = typer.echo,
+    *,
+    allow_polar: bool = False,
 ) -> "StreamedDensity":
     """Say that slices go to disk, and with which density; returns that.
 
@@ -205,7 +210,16 @@ def announced(
     how : (float or None, str or None)
         Bytes allowed here and for every worker; address of the scheduler.
     tell : callable
+    allow_polar : bool
+        As `rhotem.analysis.run.density`.
+
+    Raises
+    ------
+    InputError
+        As `streamed_density` and `rhotem.analysis.run.density`.
     """
+    from rhotem.analysis.polar import checked
+
     memory, scheduler = how
     check_source(source[0])
     n_x, n_y, slices = grid.shape
@@ -214,7 +228,13 @@ def announced(
     density = streamed_density(source[0], structure, memory, announce=tell, **source[1])
     points = " × ".join(str(n) for n in density.grid.shape)
     tell(f"density     {len(structure)} atoms, {points} points, plane by plane")
-    return density
+    return checked(density, allow_polar)
+
+
+def warn(density: "DensityField | StreamedDensity") -> None:
+    """Say on stderr what a density's record warns of."""
+    for warning in density.record.get("warnings", ()):
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def write(
@@ -223,13 +243,16 @@ def write(
     target: Path,
     source: tuple[str, dict[str, Any]],
     how: tuple[float | None, str | None],
+    *,
+    allow_polar: bool = False,
 ) -> float:
     """Print the plan and write the slices to ``target``; returns the mean inner potential in V. As `announced`."""
     from rhotem.cli.common import ProgressBar
     from rhotem.potential.parametrizations import mean_inner_potential
     from rhotem.potential.stream import stream_potential
 
-    density = announced(structure, grid, source, how)
+    density = announced(structure, grid, source, how, allow_polar=allow_polar)
+    warn(density)
     with ProgressBar() as progress:
         stream_potential(density, grid, target, memory_limit=room(how[0]), scheduler=how[1], progress=progress)
     return mean_inner_potential("pbe", structure.numbers, grid.volume)

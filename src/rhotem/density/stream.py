@@ -29,6 +29,9 @@ class StreamedDensity:
         May make its items when asked for them.
     source, reference : str
     record : dict
+    moments : (N, 4) array or None
+        Electrons of every atom's own functions, and their first moment about it in e Å along x, y, z, where they are
+        known: all of the density, sharp and smooth.
     """
 
     structure: Structure
@@ -38,6 +41,7 @@ class StreamedDensity:
     source: str = ""
     reference: str = ""
     record: dict = field(default_factory=dict)
+    moments: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Electrons of coefficients put right, and atoms that nothing is near, which stay free."""
+"""Electrons: coefficients put right, atoms that nothing is near and that stay free, charges that cannot be."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,10 @@ from rhotem.core import InputError
 from rhotem.models.model import DensityModel
 from rhotem.models.surroundings import alone
 from rhotem.structure.model import Structure
+from rhotem.structure.vacuum import widest_gap
+
+#: Empty gap (Å) from which a cell counts as a slab.
+VACUUM = 6.0
 
 
 def count_exactly(model: DensityModel, structure: Structure, coefficients: tuple[torch.Tensor, ...]) -> None:
@@ -57,3 +61,15 @@ def free_remark(model: DensityModel, structure: Structure, free: npt.NDArray[np.
         f"no neighbour within {model.encoder.cutoff:g} Å of {', '.join(names)}: left free, Δn = 0, spherical and "
         "without spin as the reference; --source gpaw calculates it"
     ]
+
+
+def check_charge(structure: Structure) -> None:
+    """Refuse charged slabs: their background would fill the vacuum."""
+    if not structure.charge:
+        return
+    gap = max(widest_gap(structure, axis)[1] for axis in range(3))
+    if gap > VACUUM:
+        raise InputError(
+            f"charge {structure.charge:+g} e in a cell with {gap:.1f} Å of vacuum: the compensating background "
+            "would fill it; use a neutral slab"
+        )

@@ -7,9 +7,9 @@ import torch
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.field import DensityField
-from rhotem.models.counting import count_exactly
+from rhotem.models.counting import count_exactly, stays_free
 from rhotem.models.source import Model, encoder_room, prepared
-from rhotem.models.uncertainty import Calibration, widening
+from rhotem.models.uncertainty import Calibration, load_calibration, widening
 from rhotem.structure.model import Structure
 
 
@@ -23,12 +23,9 @@ def member_fields(
     InputError
         If the model has a single member or does not know an element, or as for the density itself.
     """
+    check_members(source, structure)
     model = source.model
     count = model.settings.members
-    unknown = set(structure.numbers.tolist()) - set(model.settings.elements)
-    if count == 1 or unknown:
-        why = "has a single member" if count == 1 else "does not know every element of this structure"
-        raise InputError(f"model {source.name}: {why}, so there is no spread to carry on; leave out --uncertainty")
     # members in single precision, their mean and one of them in double; values of one and on the way to it
     room = None
     if source.memory is not None and model.readout.linear:
@@ -50,3 +47,26 @@ def member_fields(
             source=f"model {source.name}, member {k + 1} of {count}",
             record={"model": source.name, "member": k, "widening": spread, **record},
         )
+
+
+def check_members(source: Model, structure: Structure) -> None:
+    """Refuse structures that there is no spread of members for, before anything is calculated.
+
+    Raises
+    ------
+    InputError
+        If the model has a single member or no calibration, or does not know an element; if no atom has a neighbour.
+    """
+    from ase.data import chemical_symbols
+
+    model, why = source.model, ""
+    unknown = sorted(set(structure.numbers.tolist()) - set(model.settings.elements))
+    if model.settings.members == 1:
+        why = "has a single member"
+    elif unknown:
+        why = f"was not trained on {', '.join(chemical_symbols[z] for z in unknown)}"
+    elif stays_free(model, structure).all():
+        why = "leaves atoms free that have no neighbour, and all members alike"
+    if why:
+        raise InputError(f"model {source.name}: {why}, so there is no spread to carry on; leave out --uncertainty")
+    load_calibration(source.path)

@@ -78,6 +78,12 @@ class Block:
         r, w = self.quadrature
         return math.sqrt(4.0 * math.pi) * (self.radial(r) * (w * r**2)).sum(1)
 
+    @cached_property
+    def dipoles(self) -> npt.NDArray[np.float64]:
+        """∫ z G_n(r) r Y_10 d³r = √(4π/3) ∫ r⁴ G_n dr in Å⁵, for l = 1, along the axis of m; the others have none."""
+        r, w = self.quadrature
+        return math.sqrt(4.0 * math.pi / 3.0) * (self.radial(r) * (w * r**4)).sum(1)
+
     def transform(self, g: npt.NDArray[np.float64], l: int) -> npt.NDArray[np.float64]:
         """4π ∫ r^{2+l} G_n(r) j_l(2πgr) dr: the Fourier transform of the function of l is (−i)^l Y_lm(ĝ) times it."""
         from scipy.special import spherical_jn

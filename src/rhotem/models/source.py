@@ -17,7 +17,7 @@ from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.positive import make_positive, negative_part
 from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import find_model, load_model
-from rhotem.models.counting import count_exactly
+from rhotem.models.counting import check_charge, count_exactly
 from rhotem.models.fast.atoms import fast_coefficients, fast_members, is_fast
 from rhotem.models.fast.repeats import find_repetition
 from rhotem.models.gated_field import on_gated_grid
@@ -28,13 +28,12 @@ from rhotem.models.radial import Block
 from rhotem.models.spin_field import magnetisation, spin_head
 from rhotem.models.target import minus_free_atoms
 from rhotem.structure.model import Structure
-from rhotem.structure.vacuum import widest_gap
 
 if TYPE_CHECKING:
     from rhotem.models.outside import Trained
 
-#: Radii of one-centre parts, and the empty gap (Å) from which a cell counts as a slab.
-RADII, VACUUM = 160, 6.0
+#: Radii of one-centre parts.
+RADII = 160
 #: Atoms up to which an analytic density is checked for negative values unasked.
 REPORTED = 30
 
@@ -186,6 +185,13 @@ class Model:
 
         check_charge(structure)
         return member_fields(self, structure, grid, load_calibration(self.path))
+
+    def check_members(self, structure: Structure) -> None:
+        """Refuse what `members` would, before anything is calculated."""
+        from rhotem.models.members import check_members
+
+        check_charge(structure)
+        check_members(self, structure)
 
     def evaluate(
         self, given: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
@@ -383,15 +389,3 @@ def encoder_room(
             f"{PROGRAM / 1e9:.1f} of them the program, {memory / 1e9:.2f} GB allowed; allow more, or use a coarser grid"
         )
     return memory - PROGRAM - sets * coefficients
-
-
-def check_charge(structure: Structure) -> None:
-    """Refuse charged slabs: their background would fill the vacuum."""
-    if not structure.charge:
-        return
-    gap = max(widest_gap(structure, axis)[1] for axis in range(3))
-    if gap > VACUUM:
-        raise InputError(
-            f"charge {structure.charge:+g} e in a cell with {gap:.1f} Å of vacuum: the compensating background "
-            "would fill it; use a neutral slab"
-        )

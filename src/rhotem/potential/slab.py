@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.core.units import EPS0
 from rhotem.density.field import DensityField
+from rhotem.density.stream import StreamedDensity
 from rhotem.potential.crystal import structure_factors
 from rhotem.potential.deformation import check_field, crystal_shift
 from rhotem.potential.parametrizations import FormFactor
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 VACUUM = 7.0
 #: Least net charge in e of a cell that has no vacuum level to refer to.
 CHARGE = 0.02
+#: Gaps between planes that differ by less than this (Å) are those of one slab repeated.
+SAME = 0.01
 #: Points along the normal at which planar averages are taken.
 POINTS = 2048
 
@@ -139,12 +142,38 @@ def slab_reference(
     return replace(plain, shift=-float(level), unevenness=float(uneven))
 
 
-def potential_step(structure: Structure, field: DensityField) -> float:
-    """Step in V across the vacuum of a slab, `SlabReference.step`; arguments as `slab_reference`."""
+def potential_step(structure: Structure, field: DensityField | StreamedDensity) -> float:
+    """Step in V across one slab, `SlabReference.step`; of a cell that repeats a slab with its vacuum, across each.
+
+    Of a density that is made plane by plane from its ``moments``.
+
+    Raises
+    ------
+    InputError
+        If there is no vacuum, or nothing is known of the moments.
+    """
     vacuum = find_vacuum(structure)
     if vacuum is None:
         raise InputError(f"slab: no gap of {VACUUM} Å between atomic planes; this is a bulk cell")
-    return _dipole(structure, field, vacuum[0], vacuum[1]) / EPS0
+    axis, centre, width = vacuum
+    if isinstance(field, DensityField):
+        dipole = _dipole(structure, field, axis, centre)
+    elif field.moments is None:
+        raise InputError("slab: a density given plane by plane without its moments has no known potential step")
+    else:
+        dipole = _dipole_of_moments(structure, field.moments, axis, centre)
+    heights = np.sort(np.mod(structure.atoms.get_scaled_positions(wrap=False)[:, axis], 1.0))
+    gaps = np.diff(np.append(heights, heights[0] + 1.0)) / float(np.linalg.norm(np.linalg.inv(structure.cell)[:, axis]))
+    return dipole / EPS0 / int((gaps > width - SAME).sum())
+
+
+def _dipole_of_moments(structure: Structure, moments: npt.NDArray[np.float64], axis: int, centre: float) -> float:
+    """Dipole p in e/Å from electrons and first moments (N, 4) of the atoms; heights count from mid-vacuum."""
+    inverse = np.linalg.inv(structure.cell)[:, axis]
+    period = 1.0 / float(np.linalg.norm(inverse))
+    height = np.mod(structure.positions @ inverse * period - centre, period)
+    area = structure.volume / period
+    return -float(moments[:, 0] @ height + (moments[:, 1:] @ inverse).sum() * period) / area
 
 
 def planar_average(

@@ -226,6 +226,7 @@ def _record(
     if field is not None:
         record |= {
             "reference": field.reference,
+            **{name: field.record[name] for name in ("novelty", "warnings") if name in field.record},
             "deformation_grid": list(field.grid.shape),
             "deformation_phonons": moved or "at rest",
             "deformation_msd_A2": damping,

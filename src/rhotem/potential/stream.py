@@ -141,6 +141,7 @@ def potential_stream(
         "zero_of_potential": "mean inner potential of neutral free atoms; deformation contributes 0 at g = 0",
         "source": density.source,
         "reference": density.reference,
+        **{name: density.record[name] for name in ("novelty", "warnings") if name in density.record},
         "displaced": False,
         "oversampling": oversampling,
         "streamed": True,

@@ -8,9 +8,10 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.stream import StreamedDensity
+from rhotem.models.counting import check_charge
 from rhotem.models.fast.grid import BlockOnGrid, add_block
 from rhotem.models.outside import remarks
-from rhotem.models.source import Model, SharpTerms, atom_coefficients, check_charge, encoder_room
+from rhotem.models.source import Model, SharpTerms, atom_coefficients, encoder_room
 from rhotem.structure.model import Structure
 
 #: The third axis first: planes across it lie together.
@@ -85,4 +86,15 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
         source=f"model {model.name}",
         reference=free_atoms.load().identifier,
         record={"model": model.name, "receptive_field_A": model.model.encoder.receptive_field, **said},
+        moments=_moments(model, (near, far)),
     )
+
+
+def _moments(model: Model, coefficients: tuple[npt.NDArray[np.float64], ...]) -> npt.NDArray[np.float64]:
+    """Electrons and first moments (N, 4) of every atom's functions; l = 1 stands in the order y, z, x."""
+    result = np.zeros((len(coefficients[0]), 4))
+    for block, c in zip(model.model.readout.blocks, coefficients, strict=True):
+        result[:, 0] += c[:, :, 0] @ block.electrons
+        if block.lmax:
+            result[:, 1:] += np.einsum("anm,n->am", c[:, :, [3, 1, 2]], block.dipoles)
+    return result
