@@ -34,7 +34,7 @@ def checked(field: Density, allow_polar: bool = False) -> Density:
     InputError
         Of that, unless allowed.
     """
-    said = _warnings(field, allow_polar)
+    said: list[str] = _warnings(field, allow_polar)
     if not said:
         return field
     return replace(field, record=field.record | {"warnings": [*field.record.get("warnings", ()), *said]})

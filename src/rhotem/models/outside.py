@@ -29,7 +29,7 @@ STRAIN, STRAIN_OF_ONE = 0.05, 0.15
 #: Largest novelty told.
 LARGEST = 10.0
 #: Atoms whose arrangement is looked at; more are sampled.
-SAMPLED = 1000
+SAMPLED = 200
 #: Kinds of atoms named in a warning.
 NAMED = 3
 #: What is unusual of an atom whose three lengths are longer or shorter than trained.
@@ -139,7 +139,7 @@ def assess(
     if by_score > _by_strain(strain):
         atoms = [{**row, "why": "its chemistry or arrangement is new"} for row in atoms[:1]]
     # an element without training atoms: infinite
-    most, one = (min(float(value), LARGEST) for value in (np.quantile(strain, SHARE), strain.max()))
+    most, one = (min(float(value), LARGEST) for value in (_most(strain), strain.max()))
     return Outside(min(largest, LARGEST), bonded >= 1.0, score, most, one, atoms)
 
 
@@ -161,7 +161,12 @@ def remarks(source: Model, structure: Structure, points: int = 0) -> dict[str, A
 
 def _by_strain(strain: Array) -> float:
     """Novelty by the strain (N,) of atoms."""
-    return max(float(np.quantile(strain, SHARE)) / STRAIN, float(strain.max()) / STRAIN_OF_ONE)
+    return max(_most(strain) / STRAIN, float(strain.max()) / STRAIN_OF_ONE)
+
+
+def _most(strain: Array) -> float:
+    """Strain that a share `SHARE` of the atoms stays within: one of theirs, so that repeated cells have the same."""
+    return float(np.quantile(strain, SHARE, method="inverted_cdf"))
 
 
 def _score(calibration: Calibration, model: DensityModel, structure: Structure, memory: float | None) -> float:
