@@ -9,7 +9,7 @@ from rhotem.density import free_atoms
 from rhotem.density.field import DensityField
 from rhotem.models.counting import count_exactly, stays_free
 from rhotem.models.source import Model, encoder_room, prepared
-from rhotem.models.uncertainty import Calibration, load_calibration, widening
+from rhotem.models.uncertainty import Calibration, widening
 from rhotem.structure.model import Structure
 
 
@@ -55,7 +55,7 @@ def check_members(source: Model, structure: Structure) -> None:
     Raises
     ------
     InputError
-        If the model has a single member or no calibration, or does not know an element; if no atom has a neighbour.
+        If the model has a single member or does not know an element; if no atom has a neighbour.
     """
     from ase.data import chemical_symbols
 
@@ -69,4 +69,3 @@ def check_members(source: Model, structure: Structure) -> None:
         why = "leaves atoms free that have no neighbour, and all members alike"
     if why:
         raise InputError(f"model {source.name}: {why}, so there is no spread to carry on; leave out --uncertainty")
-    load_calibration(source.path)

@@ -189,9 +189,11 @@ class Model:
     def check_members(self, structure: Structure) -> None:
         """Refuse what `members` would, before anything is calculated."""
         from rhotem.models.members import check_members
+        from rhotem.models.uncertainty import load_calibration
 
         check_charge(structure)
         check_members(self, structure)
+        load_calibration(self.path)
 
     def evaluate(
         self, given: tuple[torch.Tensor, ...], structure: Structure, grid: PeriodicGrid
