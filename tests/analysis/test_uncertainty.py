@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rhotem.analysis import run
-from rhotem.analysis.uncertainty import ensemble, image_uncertainty, plan
+from rhotem.analysis.uncertainty import check, ensemble, image_uncertainty, plan, remarks
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.density.field import DensityField
+from rhotem.density.field import DensityField, caption
 from rhotem.structure.model import Structure
 
 
@@ -92,3 +92,28 @@ def test_a_cluster_makes_slices_and_images_of_the_members(cut, tmp_path, monkeyp
     got = image_uncertainty(cut, Doubt(0.2), **here, scratch=tmp_path, scheduler=address)
     assert asked == 3 * [(address, address, True)] and got.members == 3
     assert not list(tmp_path.iterdir())
+
+
+def test_what_has_no_error_bars_is_refused_before_anything_is_calculated(cut):
+    class Refusing(Doubt):
+        def check_members(self, structure: Structure) -> None:
+            raise InputError(f"not {structure.formula}")
+
+        def members(self, structure: Structure, grid: PeriodicGrid) -> Iterator[DensityField]:
+            raise AssertionError("calculated")
+
+    check(cut, Doubt(0.1))
+    for action in (check, lambda *given: image_uncertainty(*given, phonons=0, temperature=300.0)):
+        with pytest.raises(InputError, match="not MgO"):
+            action(cut, Refusing(0.1))
+    pattern = run.specimen(cut.cell.unrotated, (1, 1, 0), thickness=0.6, preset="saed")
+    with pytest.raises(InputError, match="makes no images"):
+        check(pattern, Doubt(0.1))
+
+
+def test_error_bars_of_novel_structures_are_doubted():
+    usual, novel = ({"novelty": {"value": value, "limit": 1.0}} for value in (0.4, 1.9))
+    assert remarks({}) == remarks(usual) == [] and "1.9" in remarks(novel)[0]
+    assert caption("free atoms", {}) == "free atoms"
+    assert caption("model m", usual) == "model m, novelty 0.4"
+    assert caption("model m", novel) == "model m, novelty 1.9 (outside of its training)"

@@ -168,3 +168,30 @@ def test_members_refuse_before(model):
         with pytest.raises(InputError, match=why):
             model.check_members(structure)
     model.check_members(phase("LiF"))
+
+
+@pytest.mark.slow
+def test_commands_say_it(tmp_path):
+    """Warning, caption and record of an image; one of the two densities of a comparison has them."""
+    import json
+
+    from typer.testing import CliRunner
+
+    from rhotem.cli.main import app
+    from rhotem.structure.write import write_structure
+
+    file = tmp_path / "wide.cif"
+    write_structure(strained("LiF", 1.25), file)
+    common = (file, "--source", "model", "--phonons", 0, "--thickness", 0.6)
+    image = ("image", *common, "--detector", "HAADF=40-60", "--out", tmp_path / "i")
+    for command in (image, ("compare", *common, "--out", tmp_path / "c")):
+        done = CliRunner().invoke(app, [str(a) for a in command])
+        assert done.exit_code == 0 and "outside of what model default was trained on" in done.output
+    assert "novelty 1.9 (outside of its training)" in CliRunner().invoke(app, [str(a) for a in image]).output
+    record = json.loads((tmp_path / "i" / "record.json").read_text())
+    assert record["density"]["novelty"]["value"] > 1.0
+    densities = json.loads((tmp_path / "c" / "record.json").read_text())["densities"]
+    assert densities["model"]["novelty"] == record["density"]["novelty"] and "novelty" not in densities["free-atoms"]
+    refused = ("image", "SrTiO3", "--source", "model", "--uncertainty", "--thickness", 0.6, "--out", tmp_path / "u")
+    done = CliRunner().invoke(app, [str(a) for a in refused])
+    assert done.exit_code == 2 and "not trained on Sr" in done.output and not (tmp_path / "u").exists()
