@@ -183,7 +183,7 @@ def _score(calibration: Calibration, model: DensityModel, structure: Structure, 
 def _strangest(
     structure: Structure, strain: Array, differences: Array, free: npt.NDArray[np.bool_]
 ) -> list[dict[str, Any]]:
-    """The atom of the largest strain of every element, largest first, with what is unusual about it."""
+    """The atom of the largest strain, and of those elements that have unusual ones, with what is unusual about it."""
     rows: list[dict[str, Any]] = []
     symbols = structure.atoms.get_chemical_symbols()
     for atom in np.argsort(-strain, kind="stable").tolist():
@@ -196,6 +196,8 @@ def _strangest(
             why = "its element was not trained on"
         if free[atom]:
             why = "no neighbour that the model sees: free, Δn = 0"
+        if rows and strain[atom] < STRAIN:
+            break
         rows.append(
             {"atom": atom + 1, "element": symbols[atom], "strain": float(min(strain[atom], LARGEST)), "why": why}
         )
