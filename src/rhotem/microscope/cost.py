@@ -129,8 +129,9 @@ class Cost:
         return float(np.pi * (angle * 1e-3 / self.microscope.wavelength) ** 2 * area)
 
     def patterns(self) -> float:
-        """Bytes of diffraction patterns."""
-        return sum(
+        """Bytes of diffraction patterns: with a dose those expected, those drawn, and their fractions of the beam."""
+        copies = 1.0 if self.microscope.dose is None else 3.0
+        return copies * sum(
             4.0 * self.probes * self._disc(d.outer) * 4 / np.pi for d in self.detectors if isinstance(d, Pixelated)
         )
 

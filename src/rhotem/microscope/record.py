@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.microscope.cells import Cells
 from rhotem.microscope.detectors import channels, weight
 from rhotem.microscope.settings import Detector, Pixelated, farthest_angle, largest_angle
 
@@ -27,6 +28,9 @@ class Recorder:
         Å.
     supercell : (float, float)
         Extent in Å of the cell that the probe lives on; its beams are ``h / supercell``.
+    counted : bool
+        Electrons will be drawn: the moments of disjoint parts of the diffraction plane (`Cells`) are summed up, too,
+        outside the patterns of pixelated detectors; of what lies inside these only the intensity.
     """
 
     def __init__(
@@ -35,17 +39,20 @@ class Recorder:
         positions: int,
         wavelength: float,
         supercell: tuple[float, float],
+        *,
+        counted: bool = False,
     ) -> None:
         self.wavelength = wavelength
         self.step = (1 / supercell[0], 1 / supercell[1])
         self.outer = largest_angle(detectors)
         self._farthest = farthest_angle(detectors)
         self.channels = channels(detectors)
-        self.sums = np.zeros((positions, len(self.channels)))
+        self.cells = Cells(detectors) if counted else None
+        self._pixelated = [d for d in detectors if isinstance(d, Pixelated)]
+        self.sums = np.zeros((positions, len(self.channels) + self._counted_columns()))
         self.pacbed_half = self._half_width(self.outer)
         self.pacbed = np.zeros(tuple(2 * n + 1 for n in self.pacbed_half))
         self.patterns: dict[str, npt.NDArray[np.float32]] = {}
-        self._pixelated = [d for d in detectors if isinstance(d, Pixelated)]
         for detector in self._pixelated:
             shape = tuple(2 * n + 1 for n in self._half_width(detector.outer))
             self.patterns[detector.name] = np.zeros((positions, *shape), dtype=np.float32)
@@ -60,13 +67,31 @@ class Recorder:
         return self._farthest * 1e-3 / self.wavelength + 0.5 * max(self.step)
 
     def weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float32]:
-        """Weights (beams, channels) of all channels at supercell beams ``h`` of shape (n, 2).
+        """Weights (beams, columns) of all channels, and of the cells, at supercell beams ``h`` of shape (n, 2).
 
         ``covered``: part of each beam's pixel inside the probe-forming aperture; the weights are then those of both.
         """
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
         rows = [weight(channel, kx, ky, self.wavelength, self.step, covered) for channel in self.channels]
-        return np.stack(rows, axis=1).astype(np.float32) if rows else np.zeros((len(beams), 0), np.float32)
+        columns = [np.stack(rows, axis=1)] if rows else [np.zeros((len(beams), 0))]
+        if self.cells is not None:
+            parts = self.cells.weights(kx, ky, self.wavelength, self.step, covered)
+            beyond, scale = parts * self._unseen(beams)[:, None], 1e3 * self.wavelength
+            columns.append(self.cells.recorded(beyond, scale * kx, scale * ky))
+            columns += [parts - beyond] if self._pixelated else []
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+    def _counted_columns(self) -> int:
+        """Columns of `sums` behind those of channels: of cells beyond patterns, and of those within."""
+        if self.cells is None:
+            return 0
+        return len(self.cells.columns) + (len(self.cells.cells) if self._pixelated else 0)
+
+    def _unseen(self, beams: IntArray) -> Array:
+        """Part of every beam's pixel outside the patterns of pixelated detectors."""
+        half = [self._half_width(detector.outer) for detector in self._pixelated]
+        inside = [self._window(beams, h)[0] for h in half]
+        return 1.0 - np.any(inside, axis=0) if inside else np.ones(len(beams))
 
     def add(self, positions: slice, beams: IntArray, weights: npt.NDArray, intensity: npt.NDArray) -> None:
         """Add ``intensity`` (positions, beams), the fraction of the incident beam at the supercell beams."""
@@ -100,7 +125,7 @@ class Recorder:
     def part(self, positions: int) -> "Recorder":
         """An empty one of the same detectors for fewer positions."""
         one = copy.copy(self)
-        one.sums = np.zeros((positions, len(self.channels)))
+        one.sums = np.zeros((positions, self.sums.shape[1]))
         one.pacbed = np.zeros_like(self.pacbed)
         one.patterns = {k: np.zeros((positions, *v.shape[1:]), dtype=v.dtype) for k, v in self.patterns.items()}
         return one

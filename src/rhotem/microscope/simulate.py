@@ -162,17 +162,17 @@ def simulate_series(
     engine = _engine(plan, microscope, first)
     if scheduler is not None and isinstance(engine, WindowEngine):
         engine = ClusterWindows(engine, plan, microscope, tuple(detectors), scheduler, progress)
-    recorders = {
-        n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
-    }
+    counted = microscope.dose is not None
+    made = (tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell)
+    recorders = {n: Recorder(*made, counted=counted) for n in exits}
     start = time.perf_counter()
     configurations = configurations or plan.configurations or 1
     passes = 1 if plan.shared else configurations
-    thickness, made, waiting = first.thickness, first.record, [first]
+    thickness, origin, waiting = first.thickness, first.record, [first]
     del first
     announced = _as_announced(waiting, iterator, configurations)
     _propagate(engine, plan, announced, scan, recorders, configurations=configurations, progress=progress)
-    record = _record(plan, microscope, detectors, made, configurations, time.perf_counter() - start)
+    record = _record(plan, microscope, detectors, origin, configurations, time.perf_counter() - start)
     return [
         derive_images(
             recorders[n].folded(scan.shape, repeats, passes),

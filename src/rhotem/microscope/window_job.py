@@ -74,7 +74,8 @@ class WindowJob:
         rows, corner = self.served[piece]
         part, corner = window(self.slices, corner, self.plan.windows.size)  # type: ignore[union-attr]  # has served
         engine, wavelength = self._engine, self.microscope.wavelength
-        own = {n: Recorder(self.detectors, len(rows), wavelength, engine.supercell) for n in self.exits}
+        made, counted = (self.detectors, len(rows), wavelength, engine.supercell), self.microscope.dose is not None
+        own = {n: Recorder(*made, counted=counted) for n in self.exits}
         engine.run(np.asarray(part.array), self.positions[rows] - corner, own)
         found: dict[str, Any] = {}
         for n, recorder in own.items():
