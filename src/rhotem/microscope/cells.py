@@ -80,7 +80,7 @@ class Cells:
     def _holds(self, channel: Channel, piece: tuple[int, int, tuple[int, ...]]) -> bool:
         """Whether a piece lies within a channel."""
         detector, hard = channel.detector, _hard(channel)
-        edges, ring = self._edges[hard], piece[hard]
+        edges, ring = self._edges[hard], piece[1] if hard else piece[0]
         inner = getattr(detector, "inner", 0.0)
         first = edges.index(inner) + 1 if inner > 0 else 0
         if not first <= ring <= edges.index(detector.outer):
@@ -96,7 +96,7 @@ class Cells:
     ) -> npt.NDArray[np.float64]:
         """Part (n, cells) of each pixel at ``kx, ky`` (1/Å) that lies in a cell.
 
-        Arguments as `rhotem.microscope.detectors.weight`. The parts of a pixel within every channel are those of the channel itself.
+        Arguments as `rhotem.microscope.detectors.weight`, whose weights of any channel are the sums over its cells.
         """
         scale = 1e-3 / wavelength
         soft, hard = (

@@ -71,8 +71,8 @@ def draw(
     ----------
     cells : Cells
     moments : (columns, nx, ny) array
-        Expected moments (`Cells.columns`) of the beam outside pixelated detectors, intensities as fractions of it; then,
-        if there are patterns, the expected intensity inside these, cell by cell.
+        Expected moments (`Cells.columns`) of the beam outside pixelated detectors, intensities as fractions of it;
+        then, if there are patterns, the expected intensity inside these, cell by cell.
     patterns : dict of (nx, ny, Kx, Ky) arrays
         Expected patterns of pixelated detectors, with the same pixels around the same middle.
     pixel : Pixels

@@ -87,7 +87,7 @@ def _counted(recorder: Recorder, drawn: Electrons, electrons: float) -> tuple[di
             empty[channel.name] = int(nowhere.sum())
     said: dict[str, Any] = {
         "electrons_per_position": electrons,
-        "distribution": "Poisson numbers, drawn once for each disjoint part of the diffraction plane or pixel of a pattern",
+        "distribution": "Poisson numbers, drawn once for each disjoint part of the diffraction plane",
         "undetected_fraction": float(drawn.elsewhere.mean() / electrons),
     }
     if empty:
