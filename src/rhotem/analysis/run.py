@@ -184,6 +184,11 @@ class Potentials:
         else:
             self.motion = thermal_motion(cut.block.structure, temperature, msd=msd)
 
+    @property
+    def independent(self) -> bool:
+        """Whether atoms of equal cells move independently of each other: not at rest, nor in copies of a trajectory."""
+        return self.phonons > 0 and self._frames is None
+
     def record(self) -> dict[str, Any]:
         """How the atoms move, JSON-ready."""
         moving = {"seed": self.seed, **self.motion.record()}
@@ -268,6 +273,7 @@ def image(
     seed: int = 0,
     scan_step: float | None = None,
     field_of_view: float | None = None,
+    precision: float | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> ImageSet:
@@ -288,6 +294,9 @@ def image(
     field_of_view : float, optional
         Least side of the images in Å: the periodic image is continued over whole cells. None: one cell, with counting
         noise the microscope's ``field``. Patterns of pixelated detectors are computed for every position of it.
+    precision : float, optional
+        Take as many configurations (of all that ``potentials`` hold) as bring the standard error of every image by
+        thermal motion, at columns, below this fraction of the image's range.
     progress : Progress
     **options
         As `rhotem.microscope.simulate.simulate`: ``algorithm``, ``memory``, ``announce``, ...
@@ -298,7 +307,7 @@ def image(
         If the number of configurations is not known, a length is not positive, or an option has no meaning here.
     """
     recording = (scan_step, field_of_view, options.get("algorithm", "auto"))
-    check_recording(cut.preset, *recording, phonons=getattr(potentials, "phonons", phonons))
+    check_recording(cut.preset, *recording, phonons=getattr(potentials, "phonons", phonons), precision=precision)
     if phonons is None and not isinstance(potentials, Sized):
         raise InputError("potentials without length: say how many there are, phonons=...")
     number = max(1, phonons) if phonons is not None else len(potentials)  # type: ignore[arg-type]  # Sized, see above
@@ -316,6 +325,10 @@ def image(
         shown = replace(shown, plane_wave=pattern, images=shown.images if cut.preset.mode == "hrtem" else {})
     else:
         scan, repeats = _scan(cut, microscope, scan_step, field_of_view)
+        if precision is not None:
+            options |= {"precision": precision, "most": number}
+            number = min(PHONONS, number)
+        options["independent"] = getattr(potentials, "independent", True)
         shown = simulate(
             potentials,
             microscope,
@@ -327,6 +340,8 @@ def image(
             progress=progress,
             **options,
         )
+    if precision is not None and isinstance(potentials, Potentials):
+        potentials.phonons = shown.record["configurations"]
     if microscope.dose is None and not shown.patterns and (scan_step or field_of_view):
         shown = shown.recorded(scan_step or PIXEL, field_of_view or 0.0)
     scanned = {"positions": list(shown.scan.shape), "size_angstrom": list(shown.scan.size)}
@@ -342,6 +357,7 @@ def check_recording(
     algorithm: str = "auto",
     *,
     phonons: int | None = None,
+    precision: float | None = None,
 ) -> None:
     """Refuse what `image` would refuse, before a density is calculated.
 
@@ -356,6 +372,10 @@ def check_recording(
             f"phonons 1: {preset.name} tells spots from diffuse scattering by comparing configurations; give 2 or more "
             "(8 is usual), or 0 for atoms at rest"
         )
+    if precision is not None and preset.mode != "stem":
+        raise InputError(f"phonons auto: preset {preset.name} scans no probe; give the number of configurations")
+    if precision is not None and all(isinstance(d, Pixelated) for d in preset.detectors):
+        raise InputError("phonons auto: errors are estimated for images, and there are only patterns; give a number")
     for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} {value} Å: expected a positive length")

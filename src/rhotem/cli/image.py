@@ -12,6 +12,7 @@ from rhotem.cli import streamed
 from rhotem.cli.common import ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
 from rhotem.cli.options import (
     COMPUTING,
+    MOST,
     OPTICS,
     RECORDING,
     AlgorithmOption,
@@ -21,13 +22,14 @@ from rhotem.cli.options import (
     FileKindOption,
     FramesOption,
     GpawCacheOption,
+    ImagePhononsOption,
     KeepCellOption,
     MemoryOption,
     MsdOption,
     OrderOption,
     OutOption,
-    PhononsOption,
     PlaneOption,
+    Precision,
     PresetOption,
     SimulationQuietOption,
     SimulationSeedOption,
@@ -49,6 +51,7 @@ from rhotem.cli.options import (
     vibration,
 )
 from rhotem.cli.streamed import SchedulerOption
+from rhotem.core import InputError
 
 if TYPE_CHECKING:
     from rhotem.analysis.run import Potentials, Specimen
@@ -137,7 +140,7 @@ def image(
     allow_overlaps: AllowOverlapsOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
-    phonons: PhononsOption = None,
+    phonons: ImagePhononsOption = None,
     temperature: TemperatureOption = None,
     msd: MsdOption = None,
     frames: FramesOption = None,
@@ -195,6 +198,7 @@ def image(
         dose=dose,
     )
     recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
+    phonons, most = _configurations(phonons, frames, recording)
     motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
     run.check_recording(chosen, **recording, phonons=motion.get("phonons"))
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
@@ -225,15 +229,28 @@ def image(
             tell(line)
         if streamed.is_image_streamed(cut, source, memory, scheduler):
             made = (source, options), (memory, scheduler)
-            potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion)
+            potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **motion | most)
         else:
-            potentials = run.potential(cut, run.density(cut, source, **bounded), memory=memory, **motion)
+            potentials = run.potential(cut, run.density(cut, source, **bounded), memory=memory, **motion | most)
         images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, scheduler=scheduler, **recording)
         there = {"scratch": folder.parent, "scheduler": scheduler} if potentials.on_disk else {}
         errors = _error_bars(cut, bars, folder, quiet, memory=memory, **there, **motion) if bars else {}
         written = _write(folder, cut, potentials, images, started, errors)
+    _say_errors(images, recording.get("precision"), tell)
     if not quiet:
         typer.echo(f"{images}\n{len(images.images)} images in {out}: {', '.join(written)}")
+
+
+def _configurations(
+    phonons: "int | Precision | None", frames: Path | None, recording: dict[str, Any]
+) -> tuple[int | None, dict[str, int]]:
+    """The number of configurations, and what potentials need beyond it where an error is asked for instead."""
+    if not isinstance(phonons, Precision):
+        return phonons, {}
+    if frames is not None:
+        raise InputError("--phonons auto: a trajectory has the frames that it has; give their number or leave it out")
+    recording["precision"] = phonons.error
+    return None, {"phonons": MOST}
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:
@@ -272,12 +289,32 @@ def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options:
     for warning in potentials.field.record.get("warnings", ()):
         typer.echo(f"warning: {warning}", err=True)
     plural = "s" if potentials.phonons > 1 else ""
+    wanted = options.get("precision")
     moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
+    if wanted:
+        moving = f"frozen phonons until images are within {100 * wanted:g} % of their range at columns (1 σ)"
     tell(f"density: {potentials.field.source}; {moving}")
     with ProgressBar(quiet) as progress:
         if potentials.on_disk:
             potentials.progress = progress
         return run.image(cut, potentials, announce=lambda plan: tell(str(plan)), progress=progress, **options)
+
+
+def _say_errors(images: "ImageSet", wanted: float | None, tell: Callable[[str], None]) -> None:
+    """Standard errors by thermal motion; a warning where they are above what was asked for."""
+    found = images.record.get("phonon_error", {})
+    rows = {name: row["of_range"] for name, row in found.get("images", {}).items() if "of_range" in row}
+    if not images.record.get("plan") or not rows:
+        return
+    number = images.record["configurations"]
+    said = ", ".join(f"{name} {100 * error:.2g} %" for name, error in rows.items())
+    tell(f"thermal motion, {number} configurations: 1 σ of the range at columns: {said} (from {found['from']})")
+    if wanted is not None and max(rows.values()) > wanted:
+        typer.echo(
+            f"warning: {number} configurations do not bring every image within {100 * wanted:g} % of its range; "
+            "allow a larger error",
+            err=True,
+        )
 
 
 def _error_bars(cut: "Specimen", source: "EnsembleSource", folder: Path, quiet: bool, **options: Any) -> dict[str, Any]:

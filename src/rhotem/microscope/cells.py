@@ -68,8 +68,8 @@ class Cells:
     def _merged(self) -> list[Cell]:
         """Pieces that the same channels hold, as one cell each."""
         found: dict[frozenset[str], list[tuple[int, int, tuple[int, ...]]]] = {}
-        rings = (range(len(edges) + 1) for edges in self._edges)
-        for soft, hard, quarters in product(*rings, product(range(4), repeat=len(self._cuts))):
+        softs, hards = (range(len(edges) + 1) for edges in self._edges)
+        for soft, hard, quarters in product(softs, hards, product(range(4), repeat=len(self._cuts))):
             piece = (soft, hard, quarters)
             members = frozenset(c.name for c in self._channels if self._holds(c, piece))
             if members:

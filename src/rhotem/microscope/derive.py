@@ -9,6 +9,7 @@ from rhotem.microscope.counting import Electrons, Pixels, draw
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
+from rhotem.microscope.scatter import Samples, image_errors
 from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
 from rhotem.microscope.signals import divergence, field_of_view, phase_image, segments_to_moment, source_blur
 
@@ -60,6 +61,28 @@ def derive_images(
         images |= _derived(detector, raw, scan, microscope)
     angular = (1e3 * microscope.wavelength * recorder.step[0], 1e3 * microscope.wavelength * recorder.step[1])
     return ImageSet(images, scan, recorder.pacbed, angular, patterns, record)
+
+
+def phonon_errors(
+    samples: Samples, mean: Recorder, scan: Scan, microscope: Microscope, detectors: tuple[Detector, ...]
+) -> dict[str, Any]:
+    """Standard errors of the images of a recorder's mean signals, from samples of the thermal motion.
+
+    ``images`` holds those of `rhotem.microscope.scatter.image_errors`, ``from`` says what was compared.
+    """
+    number = len(mean.channels)
+    fields, how = samples.fields()
+    if fields is None or not number:
+        return {"from": how, "images": {}}
+
+    def images_of(signals: Array) -> dict[str, Array]:
+        raw = _expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, microscope.source_size))
+        found: dict[str, Array] = {}
+        for detector in detectors:
+            found |= _derived(detector, raw, scan, microscope)
+        return found
+
+    return {"from": how, "images": image_errors(mean.sums[:, :number], fields, images_of)}
 
 
 def _expected(recorder: Recorder, sums: Array) -> dict[str, Array]:

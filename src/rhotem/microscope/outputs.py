@@ -155,8 +155,15 @@ def _caption(images: ImageSet, labels: Mapping[str, str] | None, source: str, ph
         "convergence_mrad": microscope.get("convergence"),
         "lens": _lens(microscope),
         "angles": _angles(record.get("detectors", ())),
+        "errors": {} if still else _errors(record.get("phonon_error", {})),
         "thickness_nm": record.get("thickness", plan.get("slices", 0) * plan.get("slice_thickness", 0)) / 10,
     }
+
+
+def _errors(found: Mapping[str, Any]) -> dict[str, str]:
+    """Standard error by thermal motion, at columns in per cent of the range, by name of the image."""
+    rows = found.get("images", {})
+    return {name: f"± {100 * row['of_range']:.2g} %" for name, row in rows.items() if "of_range" in row}
 
 
 def _lens(microscope: Mapping[str, Any]) -> str:
@@ -234,7 +241,7 @@ def _axis(name: str, units: str, size: int, scale: float, offset: float, index: 
 
 
 def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, Any]:
-    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles")}
+    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles", "errors")}
     return {
         "General": {"title": name},
         "Signal": {"signal_type": "", "quantity": f"{name} ({quantity or 'fraction of beam'})"},
@@ -245,8 +252,17 @@ def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, An
                 "acquisition_mode": "STEM",
             }
         },
-        "RhoTEM": {**details, **{f"axis_{k}": v for k, v in caption.get("labels", {}).items()}},
+        "RhoTEM": {
+            **details,
+            **_error_of(name, caption),
+            **{f"axis_{k}": v for k, v in caption.get("labels", {}).items()},
+        },
     }
+
+
+def _error_of(name: str, caption: dict[str, Any]) -> dict[str, str]:
+    error = caption.get("errors", {}).get(name)
+    return {"phonon_error": f"{error} of the range at columns, one standard error"} if error else {}
 
 
 def _write_tiff(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:

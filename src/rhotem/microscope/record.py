@@ -134,6 +134,11 @@ class Recorder:
         """What is summed up, by name."""
         return {"sums": self.sums, "pacbed": self.pacbed, **{f"4D {name}": p for name, p in self.patterns.items()}}
 
+    def scale(self, factor: float) -> None:
+        """Multiply all that is summed up."""
+        for values in self.signals().values():
+            values *= factor
+
     def put(self, rows: IntArray, part: "Recorder") -> None:
         """Add what a part saw at positions ``rows``."""
         self.sums[rows] += part.sums
