@@ -12,6 +12,7 @@ from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import Samples, image_errors
 from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
 from rhotem.microscope.signals import divergence, field_of_view, phase_image, segments_to_moment, source_blur
+from rhotem.microscope.transfer import height_of_atoms
 
 Array = npt.NDArray[Any]
 
@@ -59,6 +60,9 @@ def derive_images(
     images: dict[str, Array] = {}
     for detector in detectors:
         images |= _derived(detector, raw, scan, microscope)
+    segmented = [d for d in detectors if isinstance(d, Segmented)]
+    heights = {f"{d.name}iDPC": height_of_atoms(d, microscope) for d in segmented}
+    record = {**record, "idpc_over_icom": heights} if heights else record
     angular = (1e3 * microscope.wavelength * recorder.step[0], 1e3 * microscope.wavelength * recorder.step[1])
     return ImageSet(images, scan, recorder.pacbed, angular, patterns, record)
 

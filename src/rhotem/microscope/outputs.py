@@ -155,9 +155,15 @@ def _caption(images: ImageSet, labels: Mapping[str, str] | None, source: str, ph
         "convergence_mrad": microscope.get("convergence"),
         "lens": _lens(microscope),
         "angles": _angles(record.get("detectors", ())),
+        "scales": _scales(record.get("idpc_over_icom", {})),
         "errors": {} if still else _errors(record.get("phonon_error", {})),
         "thickness_nm": record.get("thickness", plan.get("slices", 0) * plan.get("slice_thickness", 0)) / 10,
     }
+
+
+def _scales(heights: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """What rad means for atoms in an image by four segments, in words, by name of the image."""
+    return {name: f"atoms × {row['atoms']:.2f}" for name, row in heights.items() if "atoms" in row}
 
 
 def _errors(found: Mapping[str, Any]) -> dict[str, str]:
@@ -241,7 +247,7 @@ def _axis(name: str, units: str, size: int, scale: float, offset: float, index: 
 
 
 def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, Any]:
-    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles", "errors")}
+    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles", "errors", "scales")}
     return {
         "General": {"title": name},
         "Signal": {"signal_type": "", "quantity": f"{name} ({quantity or 'fraction of beam'})"},
@@ -254,15 +260,17 @@ def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, An
         },
         "RhoTEM": {
             **details,
-            **_error_of(name, caption),
+            **_said_of(name, caption),
             **{f"axis_{k}": v for k, v in caption.get("labels", {}).items()},
         },
     }
 
 
-def _error_of(name: str, caption: dict[str, Any]) -> dict[str, str]:
-    error = caption.get("errors", {}).get(name)
-    return {"phonon_error": f"{error} of the range at columns, one standard error"} if error else {}
+def _said_of(name: str, caption: dict[str, Any]) -> dict[str, str]:
+    """What stands in the caption for this image alone."""
+    error, scale = caption.get("errors", {}).get(name), caption.get("scales", {}).get(name)
+    found = {"phonon_error": f"{error} of the range at columns, one standard error"} if error else {}
+    return found | ({"scale": f"{scale}: higher than in iCoM by this, slow phases not"} if scale else {})
 
 
 def _write_tiff(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:
