@@ -90,7 +90,7 @@ def adjusted_preset(
         As `rhotem.microscope.settings.parse_detector` takes them, "HAADF=68-200"; none: those of the preset.
     **microscope
         Other fields of `rhotem.microscope.settings.Microscope`, in its units: ``convergence`` and ``tilt`` in mrad,
-        ``source_size`` in Å, ``dose`` in e/Å². None leaves a setting as it is.
+        ``source_size`` in Å, ``dose`` in e/Å², ``camera_step`` in mrad. None leaves a setting as it is.
 
     Raises
     ------

@@ -105,6 +105,15 @@ ScanStepOption = Annotated[
     float | None,
     typer.Option(metavar="Å", help="Largest distance of scan positions, or camera pixel.", rich_help_panel=RECORDING),
 ]
+CameraStepOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="mrad",
+        help="Pixel of diffraction patterns (4D, PACBED), square; without it that of the supercell, 1 to 2 mrad. The "
+        "finer, the larger the supercell.",
+        rich_help_panel=RECORDING,
+    ),
+]
 FieldOption = Annotated[
     float | None,
     typer.Option(
@@ -162,6 +171,7 @@ def image(
     dose: DoseOption = None,
     scan_step: ScanStepOption = None,
     field_of_view: FieldOption = None,
+    camera_step: CameraStepOption = None,
     algorithm: AlgorithmOption = "auto",
     sampling: SamplingOption = None,
     slice_thickness: SliceOption = None,
@@ -196,6 +206,7 @@ def image(
         source_size=source_size,
         detectors=detector or (),
         dose=dose,
+        camera_step=camera_step,
     )
     recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
     phonons, most = _configurations(phonons, frames, recording)

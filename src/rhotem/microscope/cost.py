@@ -154,7 +154,7 @@ class Cost:
         shared = configurations > 1 and self.number == 1 and not pixelated
         tiling = spread(self.tiling, self.sizes.extent, configurations) if shared else self.tiling
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
-        outer = farthest_angle(self.detectors)
+        outer = farthest_angle(self.detectors, self.microscope.camera_step)
         beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
         assembly = 8.0 * self.probes * beams / kappas * self._disc(outer) * larger * self._nodes
         points = float(fast_length(self.sizes.shape[0]) * fast_length(self.sizes.shape[1]))

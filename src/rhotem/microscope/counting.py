@@ -100,7 +100,7 @@ def draw(
         for row, own in zip(drawn, expected, strict=True):  # what is drawn in one go takes four times its memory
             row[:] = rng.poisson(np.clip(own, 0.0, None) * electrons)
         seen += expected.sum(axis=(2, 3))
-        counts = {name: _middle(drawn, values.shape[2:]) for name, values in patterns.items()}
+        counts = {name: middle(drawn, values.shape[2:]) for name, values in patterns.items()}
         inside = moments[len(cells.columns) :]
         _divide(drawn, expected, inside, _Edges(cells, pixel, drawn.shape[2:]), numbers, sums, rng)
     elsewhere = rng.poisson(np.clip(1.0 - seen, 0.0, None) * electrons)
@@ -223,7 +223,7 @@ def _divide(
             total[edges.weighed, axis, rows] += moved.T[edges.weighed]
 
 
-def _middle(patterns: Array, shape: tuple[int, ...]) -> Array:
+def middle(patterns: Array, shape: tuple[int, ...]) -> Array:
     """The middle of patterns (nx, ny, Kx, Ky)."""
     cut = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(patterns.shape[2:], shape, strict=True))
     return patterns[(slice(None), slice(None), *cut)]

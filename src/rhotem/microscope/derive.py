@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.microscope.counting import Electrons, Pixels, draw
+from rhotem.microscope.counting import Electrons, Pixels, draw, middle
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import Samples, image_errors
-from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
+from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Pixelated, Segmented
 from rhotem.microscope.signals import divergence, field_of_view, phase_image, segments_to_moment, source_blur
 from rhotem.microscope.transfer import height_of_atoms
 
@@ -53,18 +53,51 @@ def derive_images(
         pixel = Pixels(recorder.step, recorder.wavelength)
         drawn = draw(recorder.cells, sums[number:], patterns, pixel, electrons=electrons, rng=rng)
         raw, said = _counted(recorder, drawn, electrons)
-        patterns = {k: (v / electrons).astype(np.float32) for k, v in drawn.patterns.items()}
         record = {**record, "counting": said}
+        patterns = _on_camera(recorder, drawn.patterns, detectors, rng)
+        patterns = {k: (v / electrons).astype(np.float32) for k, v in patterns.items()}
     else:
         raw = _expected(recorder, sums[:number])
+        patterns = _on_camera(recorder, patterns, detectors, None)
     images: dict[str, Array] = {}
     for detector in detectors:
         images |= _derived(detector, raw, scan, microscope)
     segmented = [d for d in detectors if isinstance(d, Segmented)]
     heights = {f"{d.name}iDPC": height_of_atoms(d, microscope) for d in segmented}
     record = {**record, "idpc_over_icom": heights} if heights else record
-    angular = (1e3 * microscope.wavelength * recorder.step[0], 1e3 * microscope.wavelength * recorder.step[1])
-    return ImageSet(images, scan, recorder.pacbed, angular, patterns, record)
+    pacbed, step = _pacbed(recorder)
+    return ImageSet(images, scan, pacbed, step, patterns, record)
+
+
+def _own_step(recorder: Recorder) -> tuple[float, float]:
+    """Pixel in mrad of patterns as they are computed."""
+    scale = 1e3 * recorder.wavelength
+    return scale * recorder.step[0], scale * recorder.step[1]
+
+
+def _on_camera(
+    recorder: Recorder, patterns: dict[str, Array], detectors: tuple[Detector, ...], rng: np.random.Generator | None
+) -> dict[str, Array]:
+    """Patterns with the pixels of the camera; with a generator they are counts and stay such."""
+    camera, own = recorder.camera, _own_step(recorder)
+    if camera is None:
+        return patterns
+    outer = {d.name: d.outer for d in detectors if isinstance(d, Pixelated)}
+    if rng is None:
+        return {name: camera.binned(values, own, outer[name]) for name, values in patterns.items()}
+    largest = max(outer, key=lambda name: outer[name])
+    caught = camera.caught(patterns[largest], own, outer[largest], rng)
+    sizes = {name: 2 * camera.half(angle) + 1 for name, angle in outer.items()}
+    return {name: middle(caught, (size, size)) for name, size in sizes.items()}
+
+
+def _pacbed(recorder: Recorder) -> tuple[Array, tuple[float, float]]:
+    """Mean pattern and its pixel in mrad, of whole pixels of what was seen."""
+    camera = recorder.camera
+    if camera is None:
+        return recorder.pacbed, _own_step(recorder)
+    seen = recorder.outer if camera.edge(recorder.outer) <= recorder.farthest else recorder.outer - camera.step
+    return camera.binned(recorder.pacbed, _own_step(recorder), max(seen, 0.0)), (camera.step, camera.step)
 
 
 def phonon_errors(

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.microscope.camera import Camera
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.detectors import channels, weight
-from rhotem.microscope.settings import Detector, Pixelated, farthest_angle, largest_angle
+from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle, largest_angle
 
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
@@ -31,6 +32,8 @@ class Recorder:
     counted : bool
         Electrons will be drawn: the moments of disjoint parts of the diffraction plane (`Cells`) are summed up, too,
         outside the patterns of pixelated detectors; of what lies inside these only the intensity.
+    camera : Camera or None
+        Pixels that patterns will get; the computed ones cover them.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class Recorder:
         supercell: tuple[float, float],
         *,
         counted: bool = False,
+        camera: Camera | None = None,
     ) -> None:
         self.wavelength = wavelength
         self.step = (1 / supercell[0], 1 / supercell[1])
         self.outer = largest_angle(detectors)
-        self._farthest = farthest_angle(detectors)
+        self.camera = camera
+        self.farthest = farthest_angle(detectors, camera.step if camera else None)
         self.channels = channels(detectors)
         self.cells = Cells(detectors) if counted else None
         self._pixelated = [d for d in detectors if isinstance(d, Pixelated)]
@@ -58,13 +63,17 @@ class Recorder:
             self.patterns[detector.name] = np.zeros((positions, *shape), dtype=np.float32)
 
     def _half_width(self, angle: float) -> tuple[int, int]:
+        """Pixels on either side of the middle one of a pattern to ``angle`` mrad."""
+        if self.camera is not None:
+            edge = self.camera.edge(angle) * 1e-3 / self.wavelength
+            return int(np.ceil(edge / self.step[0] - 0.5 - 1e-9)), int(np.ceil(edge / self.step[1] - 0.5 - 1e-9))
         k = angle * 1e-3 / self.wavelength
         return int(k / self.step[0] + 0.5), int(k / self.step[1] + 0.5)
 
     @property
     def reach(self) -> float:
         """Largest frequency (1/Å) that any detector sees, soft edges and corners included."""
-        return self._farthest * 1e-3 / self.wavelength + 0.5 * max(self.step)
+        return self.farthest * 1e-3 / self.wavelength + 0.5 * max(self.step)
 
     def weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float32]:
         """Weights (beams, columns) of all channels, and of the cells, at supercell beams ``h`` of shape (n, 2).
@@ -89,9 +98,10 @@ class Recorder:
 
     def _unseen(self, beams: IntArray) -> Array:
         """Part of every beam's pixel outside the patterns of pixelated detectors."""
-        half = [self._half_width(detector.outer) for detector in self._pixelated]
-        inside = [self._window(beams, h)[0] for h in half]
-        return 1.0 - np.any(inside, axis=0) if inside else np.ones(len(beams))
+        if not self._pixelated:
+            return np.ones(len(beams))
+        largest = max(detector.outer for detector in self._pixelated)
+        return 1.0 - self._window(beams, self._half_width(largest))[0]
 
     def add(self, positions: slice, beams: IntArray, weights: npt.NDArray, intensity: npt.NDArray) -> None:
         """Add ``intensity`` (positions, beams), the fraction of the incident beam at the supercell beams."""
@@ -150,3 +160,12 @@ class Recorder:
     def _window(beams: IntArray, half: tuple[int, int]) -> tuple[npt.NDArray, tuple[npt.NDArray, npt.NDArray]]:
         inside = (np.abs(beams[:, 0]) <= half[0]) & (np.abs(beams[:, 1]) <= half[1])
         return inside, (beams[inside, 0] + half[0], beams[inside, 1] + half[1])
+
+
+def recorder_of(
+    microscope: Microscope, detectors: tuple[Detector, ...], positions: int, supercell: tuple[float, float]
+) -> Recorder:
+    """What a microscope's settings ask to be recorded at ``positions`` of probes on a ``supercell`` (Å)."""
+    camera = Camera(microscope.camera_step) if microscope.camera_step is not None else None
+    counted = microscope.dose is not None
+    return Recorder(detectors, positions, microscope.wavelength, supercell, counted=counted, camera=camera)

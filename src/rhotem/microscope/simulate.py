@@ -18,7 +18,7 @@ from rhotem.microscope.derive import derive_images, phonon_errors
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.passes import Engine, Passes, first_of, propagate, send
 from rhotem.microscope.plan import Algorithm, Plan, make_plan
-from rhotem.microscope.record import Recorder
+from rhotem.microscope.record import recorder_of
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import Samples
 from rhotem.microscope.settings import Detector, Microscope, Pixelated
@@ -185,9 +185,8 @@ def simulate_series(
     engine = _engine(plan, microscope, first)
     if scheduler is not None and isinstance(engine, WindowEngine):
         engine = ClusterWindows(engine, plan, microscope, tuple(detectors), scheduler, progress)
-    counted = microscope.dose is not None
-    made = (tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell)
-    samples = {n: Samples(Recorder(*made, counted=counted), scan.shape, repeats, independent) for n in exits}
+    made = (tuple(detectors), len(scan.positions), engine.supercell)
+    samples = {n: Samples(recorder_of(microscope, *made), scan.shape, repeats, independent) for n in exits}
     start = time.perf_counter()
     configurations = configurations or plan.configurations or 1
     thickness, origin, waiting = first.thickness, first.record, [first]
