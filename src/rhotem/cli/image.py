@@ -15,6 +15,7 @@ from rhotem.cli.options import (
     MOST,
     OPTICS,
     RECORDING,
+    RESULTS,
     AlgorithmOption,
     AllowOverlapsOption,
     CorrectCountOption,
@@ -114,6 +115,14 @@ CameraStepOption = Annotated[
         rich_help_panel=RECORDING,
     ),
 ]
+ProbeOption = Annotated[
+    bool,
+    typer.Option(
+        "--probe",
+        help="Also a picture of the probe on the entrance surface, probe.png, and its widths.",
+        rich_help_panel=RESULTS,
+    ),
+]
 FieldOption = Annotated[
     float | None,
     typer.Option(
@@ -179,6 +188,7 @@ def image(
     scheduler: SchedulerOption = None,
     seed: SimulationSeedOption = 0,
     uncertainty: UncertaintyOption = False,
+    probe: ProbeOption = False,
     out: OutOption = Path("rhotem-output"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -208,6 +218,8 @@ def image(
         dose=dose,
         camera_step=camera_step,
     )
+    if probe and chosen.mode != "stem":
+        raise InputError(f"--probe: preset {preset} has parallel illumination and no probe; leave it out")
     recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
     phonons, most = _configurations(phonons, frames, recording)
     motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
@@ -246,6 +258,8 @@ def image(
         images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, scheduler=scheduler, **recording)
         there = {"scratch": folder.parent, "scheduler": scheduler} if potentials.on_disk else {}
         errors = _error_bars(cut, bars, folder, quiet, memory=memory, **there, **motion) if bars else {}
+        if probe:
+            errors |= {"probe": _draw_probe(cut, folder, tell)}
         written = _write(folder, cut, potentials, images, started, errors)
     _say_errors(images, recording.get("precision"), tell)
     if not quiet:
@@ -350,6 +364,19 @@ def _error_bars(cut: "Specimen", source: "EnsembleSource", folder: Path, quiet: 
     return {"uncertainty": record}
 
 
+def _draw_probe(cut: "Specimen", folder: Path, tell: Callable[[str], None]) -> dict[str, float]:
+    """A picture of the probe; its widths in Å."""
+    from rhotem.microscope.probe import draw_probe, incident_probe
+
+    microscope = cut.preset.microscope
+    made = incident_probe(microscope)
+    title = f"{microscope.energy / 1e3:g} kV, {microscope.convergence:g} mrad, defocus {microscope.defocus / 10:g} nm"
+    draw_probe(made, folder / "probe.png", title)
+    found = made.numbers()
+    tell(f"probe: FWHM {found['fwhm']:.3f} Å, d50 {found['d50']:.3f} Å")
+    return found
+
+
 def _write(
     folder: Path,
     cut: "Specimen",
@@ -359,7 +386,7 @@ def _write(
     more: dict[str, Any],
 ) -> list[str]:
     """Images and record; returns the names of the files."""
-    from rhotem.microscope.outputs import PIXEL, write_images
+    from rhotem.microscope.outputs import PIXEL, write_atoms, write_images
 
     field = potentials.field
     written = write_images(
@@ -371,6 +398,8 @@ def _write(
         motion=potentials.motion.short,
         pixel=None if "recorded" in images.record else PIXEL,
     )
+    write_atoms(cut.cell.structure, folder / "atoms.csv")
+    written += ["atoms.csv", *(["probe.png"] if "probe" in more else [])]
     record = {
         "specimen": cut.record(),
         "density": {"source": field.source, "reference": field.reference, **field.record},

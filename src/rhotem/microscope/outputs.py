@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from rhotem.core import InputError
 from rhotem.microscope.images import ImageSet, unit
 from rhotem.microscope.pictures import draw_images, draw_pacbed
 from rhotem.microscope.settings import Detector, angles, image_names
+
+if TYPE_CHECKING:
+    from rhotem.structure.model import Structure
 
 #: Version of the layout of the files written here.
 FORMAT = 1
@@ -98,6 +101,21 @@ def write_images(
     with _whole(folder / "images.zarr") as path:
         _write_zarr(path, fine, images, caption)
     return [*written, "images.zarr"]
+
+
+def write_atoms(structure: "Structure", path: str | Path) -> None:
+    """Write the atoms of an imaging cell as CSV: element and x, y, z in Å in the frame of the pictures.
+
+    x to the right and y upwards from the corner of the scan, z along the beam from the entrance surface; each atom
+    once, inside the cell.
+    """
+    target = Path(path)
+    positions, lengths = structure.positions, np.linalg.norm(structure.cell, axis=1)
+    inside = np.mod(np.round(positions, 6), lengths) + 0.0
+    symbols = structure.atoms.get_chemical_symbols()
+    rows = [f"{e},{x:.6f},{y:.6f},{z:.6f}" for e, (x, y, z) in zip(symbols, inside, strict=True)]
+    with _whole(target) as partial:
+        partial.write_text("\n".join(["element,x_angstrom,y_angstrom,z_angstrom", *rows]) + "\n")
 
 
 def write_record(images: ImageSet, path: str | Path, **more: Any) -> None:
