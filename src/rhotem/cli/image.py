@@ -4,18 +4,31 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rhotem.cli import streamed
 from rhotem.cli.common import ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
+from rhotem.cli.microscope_options import (
+    AberrationOption,
+    CameraStepOption,
+    ConvergenceOption,
+    CsOption,
+    DefocusOption,
+    DetectorOption,
+    DoseOption,
+    EnergyOption,
+    FieldOption,
+    ProbeOption,
+    SamplingOption,
+    ScanStepOption,
+    SourceSizeOption,
+    TiltOption,
+    UncertaintyOption,
+)
 from rhotem.cli.options import (
-    COMPUTING,
     MOST,
-    OPTICS,
-    RECORDING,
-    RESULTS,
     AlgorithmOption,
     AllowOverlapsOption,
     CorrectCountOption,
@@ -46,7 +59,6 @@ from rhotem.cli.options import (
     motion_lines,
     moving_structure,
     ordering,
-    parse_tilt,
     remarks,
     source_options,
     vibration,
@@ -61,90 +73,6 @@ if TYPE_CHECKING:
     from rhotem.microscope.images import ImageSet
 
 app = typer.Typer()
-
-EnergyOption = Annotated[float | None, typer.Option(metavar="kV", help="Beam energy.", rich_help_panel=OPTICS)]
-ConvergenceOption = Annotated[
-    float | None, typer.Option(metavar="mrad", help="Convergence semi-angle.", rich_help_panel=OPTICS)
-]
-DefocusOption = Annotated[
-    float | None, typer.Option(metavar="nm", help="Defocus; positive is underfocus.", rich_help_panel=OPTICS)
-]
-CsOption = Annotated[
-    float | None, typer.Option(metavar="mm", help="Third-order spherical aberration.", rich_help_panel=OPTICS)
-]
-AberrationOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="C30=-5um",
-        help="Any aberration, C12=2nm, phi12=30deg, ...; without unit nm or degrees; may be repeated.",
-        rich_help_panel=OPTICS,
-    ),
-]
-TiltOption = Annotated[
-    Any,
-    typer.Option(
-        parser=parse_tilt, metavar="x,y", help="Mistilt: the beam leans to +x and +y, in mrad.", rich_help_panel=OPTICS
-    ),
-]
-SourceSizeOption = Annotated[
-    float | None, typer.Option(metavar="Å", help="FWHM of the effective source.", rich_help_panel=OPTICS)
-]
-DetectorOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=inner-outer",
-        help="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments; CoM=40; 4D=40: "
-        "patterns; may be repeated.",
-        rich_help_panel=RECORDING,
-    ),
-]
-DoseOption = Annotated[
-    float | None,
-    typer.Option(metavar="e/Å²", help="Electrons per Å²; without it no counting noise.", rich_help_panel=RECORDING),
-]
-ScanStepOption = Annotated[
-    float | None,
-    typer.Option(metavar="Å", help="Largest distance of scan positions, or camera pixel.", rich_help_panel=RECORDING),
-]
-CameraStepOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="mrad",
-        help="Pixel of diffraction patterns (4D, PACBED), square; without it that of the supercell, 1 to 2 mrad. The "
-        "finer, the larger the supercell.",
-        rich_help_panel=RECORDING,
-    ),
-]
-ProbeOption = Annotated[
-    bool,
-    typer.Option(
-        "--probe",
-        help="Also a picture of the probe on the entrance surface, probe.png, and its widths.",
-        rich_help_panel=RESULTS,
-    ),
-]
-FieldOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="Å", help="Least side of the images, in whole cells; without it one cell.", rich_help_panel=RECORDING
-    ),
-]
-SamplingOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="Å",
-        help="Largest step of the waves; the potential is sampled twice as fine.",
-        rich_help_panel=COMPUTING,
-    ),
-]
-UncertaintyOption = Annotated[
-    bool,
-    typer.Option(
-        "--uncertainty",
-        help="Error bar of every pixel from the ensemble of --source model; some times the simulation itself.",
-        rich_help_panel=COMPUTING,
-    ),
-]
 
 
 @app.command()

@@ -106,8 +106,8 @@ def write_images(
 def write_atoms(structure: "Structure", path: str | Path) -> None:
     """Write the atoms of an imaging cell as CSV: element and x, y, z in Å in the frame of the pictures.
 
-    x to the right and y upwards from the corner of the scan, z along the beam from the entrance surface; each atom
-    once, inside the cell.
+    Seen from the source: x to the right and y downwards from the corner of the scan, z along the beam from the
+    entrance surface; each atom once, inside the cell.
     """
     target = Path(path)
     positions, lengths = structure.positions, np.linalg.norm(structure.cell, axis=1)

@@ -72,7 +72,7 @@ def incident_probe(microscope: Microscope) -> Probe:
 
 
 def draw_probe(probe: Probe, path: str | Path, title: str) -> None:
-    """Picture of the intensity as PNG, with widths in its title and profiles through the probe's position."""
+    """Picture of the intensity as PNG, x to the right and y downwards, with its widths and profiles along both."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -85,7 +85,7 @@ def draw_probe(probe: Probe, path: str | Path, title: str) -> None:
     widths = f"FWHM {found['fwhm']:.3f} Å, half of the beam within d50 = {found['d50']:.3f} Å"
     figure.suptitle(f"{title}\n{widths}", fontsize=8)
     axes = figure.add_subplot(1, 2, 1)
-    drawn = axes.imshow(shown.T, origin="lower", extent=(-side, side, -side, side), cmap="gray")
+    drawn = axes.imshow(shown.T, extent=(-side, side, side, -side), cmap="gray")
     axes.set_title("probe (1/Å²)", fontsize=9)
     axes.set_xlabel("x (Å)", fontsize=7)
     axes.set_ylabel("y (Å)", fontsize=7)
