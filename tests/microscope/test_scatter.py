@@ -94,7 +94,10 @@ def scanned(seeds, tiles=1, shared=True, **options):
     [(1, True, 8, "one share"), (2, True, 8, "2 equal cells"), (1, False, 4, "4 passes")],
 )
 def test_stated_errors_are_the_scatter_over_seeds(tiles, shared, number, how):
-    """24 simulations of other displacements; the scatter itself is known to some 10 %, errors shall be within 25 %."""
+    """24 simulations of other displacements: errors are right within 25 %.
+
+    The scatter of 24 images with three columns is itself known to some 10 % on average, 20 % for one of the images.
+    """
     runs = [scanned([1000 * s + i for i in range(number)], tiles, shared) for s in range(24)]
     assert runs[0].record["phonon_error"]["from"].startswith(how)
     ratios = []
@@ -102,8 +105,8 @@ def test_stated_errors_are_the_scatter_over_seeds(tiles, shared, number, how):
         truth = np.sqrt(np.stack([run[name] for run in runs]).var(axis=0, ddof=1).mean())
         stated = [run.record["phonon_error"]["images"][name]["everywhere"] for run in runs]
         ratios.append(np.sqrt(np.mean(np.square(stated))) / truth)
-    assert np.mean(ratios) == pytest.approx(1.0, abs=0.15)
-    assert np.allclose(ratios, 1.0, atol=0.35)
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.25)
+    assert np.allclose(ratios, 1.0, atol=0.45)
 
 
 def test_the_twin_share_leaves_the_mean_of_all_configurations():

@@ -37,11 +37,14 @@ class Passes:
         Whether error bars are small enough to stop; None: one round of the configurations.
     most : int
         Configurations at most.
+    twin : bool
+        One share of the κ goes through two configurations where one round says nothing of its error.
     """
 
     configurations: int
     enough: Callable[[], bool] | None = None
     most: int = 0
+    twin: bool = True
 
 
 def propagate(
@@ -62,7 +65,7 @@ def propagate(
     if passes.enough is None:
         announced = as_announced(waiting, rest, passes.configurations)
         one = passes.configurations
-        _round(engine, plan, announced, scan, samples, configurations=one, progress=progress, twin=True)
+        _round(engine, plan, announced, scan, samples, configurations=one, progress=progress, twin=passes.twin)
         return one
     size, number = passes.configurations if plan.shared else 1, 0
     while True:

@@ -51,6 +51,7 @@ def simulate(
     precision: float | None = None,
     most: int = MOST,
     independent: bool = True,
+    error_bar: bool = True,
     announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> ImageSet:
@@ -90,6 +91,9 @@ def simulate(
         Configurations at most with a ``precision``; ``potentials`` hold as many.
     independent : bool
         Atoms of equal cells move independently of each other, so that cells may be compared.
+    error_bar : bool
+        Send one share of the κ through two configurations where nothing else tells the error by thermal motion. False
+        saves one part in ``configurations`` of the beams.
     announce : callable
         Told the plan before work starts.
     progress : Progress
@@ -121,6 +125,7 @@ def simulate(
         precision=precision,
         most=most,
         independent=independent,
+        error_bar=error_bar,
         announce=announce,
         progress=progress,
     )
@@ -144,6 +149,7 @@ def simulate_series(
     precision: float | None = None,
     most: int = MOST,
     independent: bool = True,
+    error_bar: bool = True,
     announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> list[ImageSet]:
@@ -200,7 +206,7 @@ def simulate_series(
         found = [row.get("of_range", 0.0) for s in samples.values() for row in errors(s)["images"].values()]
         return bool(found) and max(found) <= (precision or 0.0)
 
-    how = Passes(configurations, enough if precision is not None else None, most)
+    how = Passes(configurations, enough if precision is not None else None, most, error_bar)
     number = propagate(engine, plan, (waiting, iterator), scan, samples, passes=how, progress=progress)
     record = _record(plan, microscope, detectors, origin, number, time.perf_counter() - start)
     result = []
