@@ -11,6 +11,7 @@ import typer
 from rhotem.cli import streamed
 from rhotem.cli.common import ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
 from rhotem.cli.microscope_options import (
+    MOST,
     AberrationOption,
     CameraStepOption,
     ConvergenceOption,
@@ -20,6 +21,8 @@ from rhotem.cli.microscope_options import (
     DoseOption,
     EnergyOption,
     FieldOption,
+    ImagePhononsOption,
+    Precision,
     ProbeOption,
     SamplingOption,
     ScanStepOption,
@@ -28,7 +31,6 @@ from rhotem.cli.microscope_options import (
     UncertaintyOption,
 )
 from rhotem.cli.options import (
-    MOST,
     AlgorithmOption,
     AllowOverlapsOption,
     CorrectCountOption,
@@ -36,14 +38,12 @@ from rhotem.cli.options import (
     FileKindOption,
     FramesOption,
     GpawCacheOption,
-    ImagePhononsOption,
     KeepCellOption,
     MemoryOption,
     MsdOption,
     OrderOption,
     OutOption,
     PlaneOption,
-    Precision,
     PresetOption,
     SimulationQuietOption,
     SimulationSeedOption,

@@ -1,10 +1,59 @@
-"""Options of `rhotem image` that set the microscope and what it records."""
+"""Options of `rhotem image` alone: the microscope, what it records and how exactly."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from rhotem.cli.options import COMPUTING, OPTICS, RECORDING, RESULTS, parse_tilt
+from rhotem.analysis import PHONONS
+from rhotem.cli.options import COMPUTING, OPTICS, RECORDING, RESULTS, SPECIMEN, parse_tilt
+from rhotem.core import InputError
+
+
+@dataclass(frozen=True)
+class Precision:
+    """As many frozen-phonon configurations as bring the error of every image below ``error``, part of its range."""
+
+    error: float
+
+
+#: Without another number, and configurations at most.
+PRECISION, MOST = 0.01, 256
+
+
+def parse_phonons(text: str) -> "int | Precision":
+    """A number of configurations, or ``auto`` and perhaps an error in per cent of the range: ``auto:0.5``.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    word, _, error = str(text).strip().partition(":")
+    try:
+        if word.lower() != "auto":
+            return int(text)
+        asked = float(error.rstrip("% ")) / 100 if error else PRECISION
+        if not 0 < asked < 1:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"--phonons {text}: expected a number of configurations, or auto:0.5 for an error of 0.5 % of the range"
+        ) from None
+    return Precision(asked)
+
+
+ImagePhononsOption = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_phonons,
+        metavar="N|auto:%",
+        help="Frozen-phonon configurations; 0: atoms at rest, no TDS; auto:0.5: as many as bring the error of every "
+        "image at columns below 0.5 % of its range, auto: 1 %.",
+        show_default=f"{PHONONS}; with --frames all of them",
+        rich_help_panel=SPECIMEN,
+    ),
+]
 
 EnergyOption = Annotated[float | None, typer.Option(metavar="kV", help="Beam energy.", rich_help_panel=OPTICS)]
 ConvergenceOption = Annotated[

@@ -1,7 +1,7 @@
 """Options of the commands that simulate, each defined once and in its group of `--help`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -50,39 +50,6 @@ def parse_msd(text: str) -> dict[str, float]:
     except ValueError:
         raise InputError(f"--msd {text}: expected elements and their ⟨u²⟩ in Å², such as Au=0.0082,O=0.006") from None
     return found
-
-
-@dataclass(frozen=True)
-class Precision:
-    """As many frozen-phonon configurations as bring the error of every image below ``error``, part of its range."""
-
-    error: float
-
-
-#: Without another number, and configurations at most.
-PRECISION, MOST = 0.01, 256
-
-
-def parse_phonons(text: str) -> "int | Precision":
-    """A number of configurations, or ``auto`` and perhaps an error in per cent of the range: ``auto:0.5``.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-    """
-    word, _, error = str(text).strip().partition(":")
-    try:
-        if word.lower() != "auto":
-            return int(text)
-        asked = float(error.rstrip("% ")) / 100 if error else PRECISION
-        if not 0 < asked < 1:
-            raise ValueError
-    except ValueError:
-        raise InputError(
-            f"--phonons {text}: expected a number of configurations, or auto:0.5 for an error of 0.5 % of the range"
-        ) from None
-    return Precision(asked)
 
 
 #: Groups of options in `--help`.
@@ -178,17 +145,6 @@ PhononsOption = Annotated[
     typer.Option(
         metavar="N",
         help="Frozen-phonon configurations; 0: atoms at rest, no TDS.",
-        show_default=f"{PHONONS}; with --frames all of them",
-        rich_help_panel=SPECIMEN,
-    ),
-]
-ImagePhononsOption = Annotated[
-    Any,
-    typer.Option(
-        parser=parse_phonons,
-        metavar="N|auto:%",
-        help="Frozen-phonon configurations; 0: atoms at rest, no TDS; auto:0.5: as many as bring the error of every "
-        "image at columns below 0.5 % of its range, auto: 1 %.",
         show_default=f"{PHONONS}; with --frames all of them",
         rich_help_panel=SPECIMEN,
     ),

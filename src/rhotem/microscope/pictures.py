@@ -210,6 +210,6 @@ def _headline(caption: dict[str, Any]) -> str:
         first += "\n" + caption["lens"]
     origins = [f"density: {caption['source']}"] if caption.get("source") else []
     origins += [f"⟨u²⟩: {caption['motion']}"] if caption.get("motion") else []
-    origins += ["iDPC: rad of slow phases, thin atoms stand higher than in iCoM by the factor"] if caption.get("scales") else []
+    origins += ["iDPC: rad of slow phases, thin atoms × as high as in iCoM"] if caption.get("scales") else []
     origins += ["±: thermal motion, of the range at columns, 1 σ"] if caption.get("errors") else []
     return "\n".join([first, *([", ".join(origins)] if origins else [])])
