@@ -263,3 +263,51 @@ def test_help_of_image_is_in_groups() -> None:
     _, out, _ = invoke("image", "--help")
     groups = [line.strip("╭╮─ ") for line in out.splitlines() if line.startswith("╭")]
     assert groups == ["Arguments", "Options", *options.PANELS]
+
+
+@pytest.mark.slow
+def test_atoms_probe_and_camera_beside_the_images(tmp_path: Path) -> None:
+    """A gold and an oxygen column off every symmetry: the bright one stands where atoms.csv says."""
+    from ase import Atoms
+
+    cell = Atoms("AuO", cell=[4.3, 5.2, 2.6], pbc=True, scaled_positions=[[0.21, 0.37, 0.1], [0.7, 0.1, 0.6]])
+    cell.write(tmp_path / "two.cif")
+    out = tmp_path / "out"
+    given = ["--source", "free-atoms", "--zone", "0,0,1", "--keep-cell", "--phonons", "0", "--thickness", "0.5"]
+    given += ["--detector", "ADF=40-80", "--detector", "4D=25", "--camera-step", "0.9", "--probe"]
+    code, said, err = invoke("image", tmp_path / "two.cif", *given, "--out", out)
+    assert code == 0, err
+    rows = [row.split(",") for row in (out / "atoms.csv").read_text().splitlines()]
+    assert rows[0] == ["element", "x_angstrom", "y_angstrom", "z_angstrom"] and [r[0] for r in rows[1:3]] == ["Au", "O"]
+    import zarr
+
+    image = zarr.open_array(str(out / "images.zarr" / "ADF"), mode="r")
+    place = np.unravel_index(np.argmax(image[:]), image.shape)
+    step = image.attrs["sampling_angstrom"]
+    assert [p * s for p, s in zip(place, step, strict=True)] == pytest.approx([float(x) for x in rows[1][1:3]], abs=0.1)
+    assert record_of(out)["simulation"]["microscope"]["camera_step"] == 0.9
+    assert 0.4 < record_of(out)["probe"]["fwhm"] < 0.8
+    assert (out / "probe.png").exists() and "pixels of" in said
+    assert zarr.open_array(str(out / "images.zarr" / "PACBED"), mode="r").attrs["step_mrad"] == [0.9, 0.9]
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--phonons", "many"], "auto:0.5"),
+        (["--phonons", "auto:0"], "auto:0.5"),
+        (["--phonons", "auto", "--preset", "saed"], "phonons auto"),
+        (["--phonons", "auto", "--detector", "4D=20"], "only patterns"),
+        (["--probe", "--preset", "cryo-sei-hrtem"], "--probe"),
+        (["--camera-step", "0.5", "--preset", "saed"], "camera step"),
+        (["--camera-step", "-1"], "camera_step"),
+        (
+            ["--camera-step", "30", "--detector", "4D=20", "--phonons", "0", "--thickness", "0.4"],
+            "larger than a camera",
+        ),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused(options: list[str], words: str, tmp_path: Path) -> None:
+    code, _, err = invoke("image", "LiF", "--source", "free-atoms", *options, "--out", tmp_path / "out")
+    assert code == 2 and words in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

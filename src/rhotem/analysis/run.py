@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.analysis.polar import checked
+from rhotem.analysis.recording import check_recording, remarks
 from rhotem.analysis.specimen import Specimen, direction, oriented, specimen, structure
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import DensityField
@@ -30,8 +31,6 @@ from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import (
     Microscope,
     Pixelated,
-    angles,
-    image_names,
     parse_aberration,
     parse_detector,
 )
@@ -46,11 +45,13 @@ __all__ = [
     "Potentials",
     "Specimen",
     "adjusted_preset",
+    "check_recording",
     "density",
     "direction",
     "image",
     "oriented",
     "potential",
+    "remarks",
     "specimen",
     "structure",
 ]
@@ -88,7 +89,7 @@ def adjusted_preset(
         As `rhotem.microscope.settings.parse_detector` takes them, "HAADF=68-200"; none: those of the preset.
     **microscope
         Other fields of `rhotem.microscope.settings.Microscope`, in its units: ``convergence`` and ``tilt`` in mrad,
-        ``source_size`` in Å, ``dose`` in e/Å². None leaves a setting as it is.
+        ``source_size`` in Å, ``dose`` in e/Å², ``camera_step`` in mrad. None leaves a setting as it is.
 
     Raises
     ------
@@ -168,6 +169,11 @@ class Potentials:
             self.motion = self._frames.motion(cut.block)
         else:
             self.motion = thermal_motion(cut.block.structure, temperature, msd=msd)
+
+    @property
+    def independent(self) -> bool:
+        """Whether atoms of equal cells move independently of each other: not at rest, nor in copies of a trajectory."""
+        return self.phonons > 0 and self._frames is None
 
     def record(self) -> dict[str, Any]:
         """How the atoms move, JSON-ready."""
@@ -253,6 +259,7 @@ def image(
     seed: int = 0,
     scan_step: float | None = None,
     field_of_view: float | None = None,
+    precision: float | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> ImageSet:
@@ -273,6 +280,9 @@ def image(
     field_of_view : float, optional
         Least side of the images in Å: the periodic image is continued over whole cells. None: one cell, with counting
         noise the microscope's ``field``. Patterns of pixelated detectors are computed for every position of it.
+    precision : float, optional
+        Take as many configurations (of all that ``potentials`` hold) as bring the standard error of every image by
+        thermal motion, at columns, below this fraction of the image's range.
     progress : Progress
     **options
         As `rhotem.microscope.simulate.simulate`: ``algorithm``, ``memory``, ``announce``, ...
@@ -283,7 +293,7 @@ def image(
         If the number of configurations is not known, a length is not positive, or an option has no meaning here.
     """
     recording = (scan_step, field_of_view, options.get("algorithm", "auto"))
-    check_recording(cut.preset, *recording, phonons=getattr(potentials, "phonons", phonons))
+    check_recording(cut.preset, *recording, phonons=getattr(potentials, "phonons", phonons), precision=precision)
     if phonons is None and not isinstance(potentials, Sized):
         raise InputError("potentials without length: say how many there are, phonons=...")
     number = max(1, phonons) if phonons is not None else len(potentials)  # type: ignore[arg-type]  # Sized, see above
@@ -301,6 +311,10 @@ def image(
         shown = replace(shown, plane_wave=pattern, images=shown.images if cut.preset.mode == "hrtem" else {})
     else:
         scan, repeats = _scan(cut, microscope, scan_step, field_of_view)
+        if precision is not None:
+            options |= {"precision": precision, "most": number}
+            number = min(PHONONS, number)
+        options["independent"] = getattr(potentials, "independent", True)
         shown = simulate(
             potentials,
             microscope,
@@ -312,6 +326,8 @@ def image(
             progress=progress,
             **options,
         )
+    if precision is not None and isinstance(potentials, Potentials):
+        potentials.phonons = shown.record["configurations"]
     if microscope.dose is None and not shown.patterns and (scan_step or field_of_view):
         shown = shown.recorded(scan_step or PIXEL, field_of_view or 0.0)
     scanned = {"positions": list(shown.scan.shape), "size_angstrom": list(shown.scan.size)}
@@ -320,51 +336,10 @@ def image(
     return replace(shown, record=shown.record | {"scan": scanned} | asked | real)
 
 
-def check_recording(
-    preset: Preset,
-    scan_step: float | None = None,
-    field_of_view: float | None = None,
-    algorithm: str = "auto",
-    *,
-    phonons: int | None = None,
-) -> None:
-    """Refuse what `image` would refuse, before a density is calculated.
-
-    Raises
-    ------
-    InputError
-        If a length is not positive, the preset has no scan, no image or no choice of algorithm, or one configuration of
-        moving atoms is to give a diffraction pattern.
-    """
-    if preset.mode == "diffraction" and phonons == 1:
-        raise InputError(
-            f"phonons 1: {preset.name} tells spots from diffuse scattering by comparing configurations; give 2 or more "
-            "(8 is usual), or 0 for atoms at rest"
-        )
-    for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise InputError(f"{name} {value} Å: expected a positive length")
-        if value is not None and preset.mode == "diffraction":
-            raise InputError(f"{name} {value} Å: preset {preset.name} makes a diffraction pattern only; leave it out")
-    if algorithm != "auto" and preset.mode != "stem":
-        raise InputError(
-            f"algorithm {algorithm!r}: the parallel beam of preset {preset.name} goes through one cell by multislice; "
-            "leave it out"
-        )
-
-
 def spot_indices(cell: ImagingCell) -> npt.NDArray[np.float64]:
     """Indices (hkl) in the conventional cell, columns, of the imaging cell's reciprocal vectors."""
     standard = standard_cell(cell.origin).cell
     return np.asarray(standard @ (np.eye(3) + cell.strain) @ cell.rotation.T / cell.lengths)
-
-
-def remarks(preset: Preset) -> tuple[str, ...]:
-    """What a microscopist might overlook in a preset whose convergence was changed and whose detectors were not."""
-    if "convergence" not in preset.changed or "detectors" in preset.changed or not preset.detectors:
-        return ()
-    listed = ", ".join(f"{image_names(d)[0]} {angles(d)}" for d in preset.detectors)
-    return (f"the detectors stay those of preset {preset.name}: {listed}",)
 
 
 def _scan(

@@ -313,4 +313,6 @@ def reach(preset: Preset) -> float:
     if preset.mode != "stem":
         return PARALLEL_REACH
     convergence = preset.microscope.convergence
-    return max(farthest_angle(preset.detectors), convergence) if preset.detectors else 2.0 * convergence
+    if not preset.detectors:
+        return 2.0 * convergence
+    return max(farthest_angle(preset.detectors, preset.microscope.camera_step), convergence)

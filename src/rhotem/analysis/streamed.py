@@ -74,5 +74,7 @@ class StreamedPotentials(Potentials):
         ) as write:
             for number, moved in enumerate(self.displacements()):
                 path = write(self._folder / f"potential-{number}.zarr", moved)
-                yield open_potential(path)
-                shutil.rmtree(path)
+                try:
+                    yield open_potential(path)
+                finally:  # also where no more are asked for
+                    shutil.rmtree(path)

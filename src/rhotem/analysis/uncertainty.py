@@ -163,7 +163,7 @@ def image_uncertainty(
         else:
             where: dict[str, Any] = {"memory": room(memory), "scheduler": scheduler}
             potentials = StreamedPotentials(still, streamed(field), scratch, **where, **motion)
-        images = run.image(still, potentials, seed=seed, memory=memory, scheduler=scheduler)
+        images = run.image(still, potentials, seed=seed, memory=memory, scheduler=scheduler, error_bar=False)
         shown.append(images.resampled(PIXEL))
         progress("error bars", len(shown), source.member_count)
     stacks = {name: np.stack([s.images[name] for s in shown]) for name in shown[0].images}

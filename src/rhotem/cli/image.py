@@ -4,16 +4,33 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rhotem.cli import streamed
 from rhotem.cli.common import ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
+from rhotem.cli.microscope_options import (
+    MOST,
+    AberrationOption,
+    CameraStepOption,
+    ConvergenceOption,
+    CsOption,
+    DefocusOption,
+    DetectorOption,
+    DoseOption,
+    EnergyOption,
+    FieldOption,
+    ImagePhononsOption,
+    Precision,
+    ProbeOption,
+    SamplingOption,
+    ScanStepOption,
+    SourceSizeOption,
+    TiltOption,
+    UncertaintyOption,
+)
 from rhotem.cli.options import (
-    COMPUTING,
-    OPTICS,
-    RECORDING,
     AlgorithmOption,
     AllowOverlapsOption,
     AllowPolarOption,
@@ -27,7 +44,6 @@ from rhotem.cli.options import (
     MsdOption,
     OrderOption,
     OutOption,
-    PhononsOption,
     PlaneOption,
     PresetOption,
     SimulationQuietOption,
@@ -44,12 +60,12 @@ from rhotem.cli.options import (
     motion_lines,
     moving_structure,
     ordering,
-    parse_tilt,
     remarks,
     source_options,
     vibration,
 )
 from rhotem.cli.streamed import SchedulerOption
+from rhotem.core import InputError
 
 if TYPE_CHECKING:
     from rhotem.analysis.run import Potentials, Specimen
@@ -58,73 +74,6 @@ if TYPE_CHECKING:
     from rhotem.microscope.images import ImageSet
 
 app = typer.Typer()
-
-EnergyOption = Annotated[float | None, typer.Option(metavar="kV", help="Beam energy.", rich_help_panel=OPTICS)]
-ConvergenceOption = Annotated[
-    float | None, typer.Option(metavar="mrad", help="Convergence semi-angle.", rich_help_panel=OPTICS)
-]
-DefocusOption = Annotated[
-    float | None, typer.Option(metavar="nm", help="Defocus; positive is underfocus.", rich_help_panel=OPTICS)
-]
-CsOption = Annotated[
-    float | None, typer.Option(metavar="mm", help="Third-order spherical aberration.", rich_help_panel=OPTICS)
-]
-AberrationOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="C30=-5um",
-        help="Any aberration, C12=2nm, phi12=30deg, ...; without unit nm or degrees; may be repeated.",
-        rich_help_panel=OPTICS,
-    ),
-]
-TiltOption = Annotated[
-    Any,
-    typer.Option(
-        parser=parse_tilt, metavar="x,y", help="Mistilt: the beam leans to +x and +y, in mrad.", rich_help_panel=OPTICS
-    ),
-]
-SourceSizeOption = Annotated[
-    float | None, typer.Option(metavar="Å", help="FWHM of the effective source.", rich_help_panel=OPTICS)
-]
-DetectorOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=inner-outer",
-        help="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments; CoM=40; 4D=40: "
-        "patterns; may be repeated.",
-        rich_help_panel=RECORDING,
-    ),
-]
-DoseOption = Annotated[
-    float | None,
-    typer.Option(metavar="e/Å²", help="Electrons per Å²; without it no counting noise.", rich_help_panel=RECORDING),
-]
-ScanStepOption = Annotated[
-    float | None,
-    typer.Option(metavar="Å", help="Largest distance of scan positions, or camera pixel.", rich_help_panel=RECORDING),
-]
-FieldOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="Å", help="Least side of the images, in whole cells; without it one cell.", rich_help_panel=RECORDING
-    ),
-]
-SamplingOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="Å",
-        help="Largest step of the waves; the potential is sampled twice as fine.",
-        rich_help_panel=COMPUTING,
-    ),
-]
-UncertaintyOption = Annotated[
-    bool,
-    typer.Option(
-        "--uncertainty",
-        help="Error bar of every pixel from the ensemble of --source model; some times the simulation itself.",
-        rich_help_panel=COMPUTING,
-    ),
-]
 
 
 @app.command()
@@ -138,7 +87,7 @@ def image(
     allow_overlaps: AllowOverlapsOption = False,
     thickness: ThicknessOption = None,
     keep_cell: KeepCellOption = False,
-    phonons: PhononsOption = None,
+    phonons: ImagePhononsOption = None,
     temperature: TemperatureOption = None,
     msd: MsdOption = None,
     frames: FramesOption = None,
@@ -161,6 +110,7 @@ def image(
     dose: DoseOption = None,
     scan_step: ScanStepOption = None,
     field_of_view: FieldOption = None,
+    camera_step: CameraStepOption = None,
     algorithm: AlgorithmOption = "auto",
     sampling: SamplingOption = None,
     slice_thickness: SliceOption = None,
@@ -168,6 +118,7 @@ def image(
     scheduler: SchedulerOption = None,
     seed: SimulationSeedOption = 0,
     uncertainty: UncertaintyOption = False,
+    probe: ProbeOption = False,
     out: OutOption = Path("rhotem-output"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -195,8 +146,12 @@ def image(
         source_size=source_size,
         detectors=detector or (),
         dose=dose,
+        camera_step=camera_step,
     )
+    if probe and chosen.mode != "stem":
+        raise InputError(f"--probe: preset {preset} has parallel illumination and no probe; leave it out")
     recording: dict[str, Any] = {"scan_step": scan_step, "field_of_view": field_of_view, "algorithm": algorithm}
+    phonons, most = _configurations(phonons, frames, recording)
     motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
     run.check_recording(chosen, **recording, phonons=motion.get("phonons"))
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
@@ -229,18 +184,33 @@ def image(
             tell(line)
         if streamed.is_image_streamed(cut, source, memory, scheduler):
             made = (source, options), (memory, scheduler)
-            potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, allow_polar=allow_polar, **motion)
+            there_too = {"allow_polar": allow_polar, **motion, **most}
+            potentials: Potentials = _streamed(cut, folder.parent, *made, tell=tell, **there_too)
         else:
-            potentials = run.potential(
-                cut, run.density(cut, source, allow_polar=allow_polar, **bounded), memory=memory, **motion
-            )
+            field = run.density(cut, source, allow_polar=allow_polar, **bounded)
+            potentials = run.potential(cut, field, memory=memory, **motion | most)
         _warn(potentials, bars is not None)
         images = _simulate(cut, potentials, quiet, seed=seed, memory=memory, scheduler=scheduler, **recording)
         there = {"scratch": folder.parent, "scheduler": scheduler} if potentials.on_disk else {}
         errors = _error_bars(cut, bars, folder, quiet, memory=memory, **there, **motion) if bars else {}
+        if probe:
+            errors |= {"probe": _draw_probe(cut, folder, tell)}
         written = _write(folder, cut, potentials, images, started, errors)
+    _say_errors(images, recording.get("precision"), tell)
     if not quiet:
         typer.echo(f"{images}\n{len(images.images)} images in {out}: {', '.join(written)}")
+
+
+def _configurations(
+    phonons: "int | Precision | None", frames: Path | None, recording: dict[str, Any]
+) -> tuple[int | None, dict[str, int]]:
+    """The number of configurations, and what potentials need beyond it where an error is asked for instead."""
+    if not isinstance(phonons, Precision):
+        return phonons, {}
+    if frames is not None:
+        raise InputError("--phonons auto: a trajectory has the frames that it has; give their number or leave it out")
+    recording["precision"] = phonons.error
+    return None, {"phonons": MOST}
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:
@@ -290,12 +260,32 @@ def _simulate(cut: "Specimen", potentials: "Potentials", quiet: bool, **options:
 
     tell = _teller(quiet)
     plural = "s" if potentials.phonons > 1 else ""
+    wanted = options.get("precision")
     moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
+    if wanted:
+        moving = f"frozen phonons until images are within {100 * wanted:g} % of their range at columns (1 σ)"
     tell(f"density: {caption(potentials.field.source, potentials.field.record)}; {moving}")
     with ProgressBar(quiet) as progress:
         if potentials.on_disk:
             potentials.progress = progress
         return run.image(cut, potentials, announce=lambda plan: tell(str(plan)), progress=progress, **options)
+
+
+def _say_errors(images: "ImageSet", wanted: float | None, tell: Callable[[str], None]) -> None:
+    """Standard errors by thermal motion; a warning where they are above what was asked for."""
+    found = images.record.get("phonon_error", {})
+    rows = {name: row["of_range"] for name, row in found.get("images", {}).items() if "of_range" in row}
+    if not images.record.get("plan") or not rows:
+        return
+    number = images.record["configurations"]
+    said = ", ".join(f"{name} {100 * error:.2g} %" for name, error in rows.items())
+    tell(f"thermal motion, {number} configurations: 1 σ of the range at columns: {said} (from {found['from']})")
+    if wanted is not None and max(rows.values()) > wanted:
+        typer.echo(
+            f"warning: {number} configurations do not bring every image within {100 * wanted:g} % of its range; "
+            "allow a larger error",
+            err=True,
+        )
 
 
 def _error_bars(cut: "Specimen", source: "EnsembleSource", folder: Path, quiet: bool, **options: Any) -> dict[str, Any]:
@@ -320,6 +310,19 @@ def _error_bars(cut: "Specimen", source: "EnsembleSource", folder: Path, quiet: 
     return {"uncertainty": record}
 
 
+def _draw_probe(cut: "Specimen", folder: Path, tell: Callable[[str], None]) -> dict[str, float]:
+    """A picture of the probe; its widths in Å."""
+    from rhotem.microscope.probe import draw_probe, incident_probe
+
+    microscope = cut.preset.microscope
+    made = incident_probe(microscope)
+    title = f"{microscope.energy / 1e3:g} kV, {microscope.convergence:g} mrad, defocus {microscope.defocus / 10:g} nm"
+    draw_probe(made, folder / "probe.png", title)
+    found = made.numbers()
+    tell(f"probe: FWHM {found['fwhm']:.3f} Å, d50 {found['d50']:.3f} Å")
+    return found
+
+
 def _write(
     folder: Path,
     cut: "Specimen",
@@ -330,7 +333,7 @@ def _write(
 ) -> list[str]:
     """Images and record; returns the names of the files."""
     from rhotem.density.field import caption
-    from rhotem.microscope.outputs import PIXEL, write_images
+    from rhotem.microscope.outputs import PIXEL, write_atoms, write_images
 
     field = potentials.field
     written = write_images(
@@ -342,6 +345,8 @@ def _write(
         motion=potentials.motion.short,
         pixel=None if "recorded" in images.record else PIXEL,
     )
+    write_atoms(cut.cell.structure, folder / "atoms.csv")
+    written += ["atoms.csv", *(["probe.png"] if "probe" in more else [])]
     record = {
         "specimen": cut.record(),
         "density": {"source": field.source, "reference": field.reference, **field.record},

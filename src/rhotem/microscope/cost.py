@@ -129,8 +129,9 @@ class Cost:
         return float(np.pi * (angle * 1e-3 / self.microscope.wavelength) ** 2 * area)
 
     def patterns(self) -> float:
-        """Bytes of diffraction patterns."""
-        return sum(
+        """Bytes of diffraction patterns: with a dose those expected, those drawn, and their fractions of the beam."""
+        copies = 1.0 if self.microscope.dose is None else 3.0
+        return copies * sum(
             4.0 * self.probes * self._disc(d.outer) * 4 / np.pi for d in self.detectors if isinstance(d, Pixelated)
         )
 
@@ -153,7 +154,7 @@ class Cost:
         shared = configurations > 1 and self.number == 1 and not pixelated
         tiling = spread(self.tiling, self.sizes.extent, configurations) if shared else self.tiling
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
-        outer = farthest_angle(self.detectors)
+        outer = farthest_angle(self.detectors, self.microscope.camera_step)
         beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
         assembly = 8.0 * self.probes * beams / kappas * self._disc(outer) * larger * self._nodes
         points = float(fast_length(self.sizes.shape[0]) * fast_length(self.sizes.shape[1]))

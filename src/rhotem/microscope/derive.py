@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.microscope.counting import Electrons, Pixels, draw, middle
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
-from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Segmented
-from rhotem.microscope.signals import count, divergence, field_of_view, phase_image, segments_to_moment, source_blur
+from rhotem.microscope.scatter import Samples, image_errors
+from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Pixelated, Segmented
+from rhotem.microscope.signals import divergence, field_of_view, phase_image, segments_to_moment, source_blur
+from rhotem.microscope.transfer import height_of_atoms
 
 Array = npt.NDArray[Any]
 
@@ -32,45 +35,124 @@ def derive_images(
     microscope : Microscope
     detectors : tuple of detectors
     rng : numpy Generator or None
-        Counting noise is drawn from it where the microscope has a dose; None: none.
+        Electrons are drawn from it where the microscope has a dose, after the source has blurred what is expected;
+        None: none.
     record : dict
         Kept with the images.
     """
-    sums: Array = recorder.sums.T.reshape(len(recorder.channels), *scan.shape)
+    sums: Array = recorder.sums.T.reshape(-1, *scan.shape)
     sums = source_blur(sums, scan, microscope.source_size)
     patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
     if microscope.source_size:
         patterns = {k: _blur_patterns(v, scan, microscope.source_size) for k, v in patterns.items()}
     if microscope.dose is not None and not patterns:
         sums, scan = field_of_view(sums, scan, microscope.pixel, microscope.field)
-    raw: dict[str, Array] = dict(zip((c.name for c in recorder.channels), sums, strict=True))
-    raw |= _moments(recorder, raw, scan, microscope, rng)
-    if microscope.dose is not None and rng is not None:
-        counted = [c.name for c in recorder.channels if not isinstance(c.detector, CenterOfMass)]
-        raw |= {name: count(raw[name], scan, microscope.dose, rng) for name in counted}
-        patterns = {k: _count_patterns(v, scan, microscope.dose, rng) for k, v in patterns.items()}
+    number = len(recorder.channels)
+    if recorder.cells is not None and microscope.dose is not None and rng is not None:
+        electrons = microscope.dose * scan.step[0] * scan.step[1]
+        pixel = Pixels(recorder.step, recorder.wavelength)
+        drawn = draw(recorder.cells, sums[number:], patterns, pixel, electrons=electrons, rng=rng)
+        raw, said = _counted(recorder, drawn, electrons)
+        record = {**record, "counting": said}
+        patterns = _on_camera(recorder, drawn.patterns, detectors, rng)
+        patterns = {k: (v / electrons).astype(np.float32) for k, v in patterns.items()}
+    else:
+        raw = _expected(recorder, sums[:number])
+        patterns = _on_camera(recorder, patterns, detectors, None)
     images: dict[str, Array] = {}
     for detector in detectors:
         images |= _derived(detector, raw, scan, microscope)
-    angular = (1e3 * microscope.wavelength * recorder.step[0], 1e3 * microscope.wavelength * recorder.step[1])
-    return ImageSet(images, scan, recorder.pacbed, angular, patterns, record)
+    segmented = [d for d in detectors if isinstance(d, Segmented)]
+    heights = {f"{d.name}iDPC": height_of_atoms(d, microscope) for d in segmented}
+    record = {**record, "idpc_over_icom": heights} if heights else record
+    pacbed, step = _pacbed(recorder)
+    return ImageSet(images, scan, pacbed, step, patterns, record)
 
 
-def _moments(
-    recorder: Recorder, raw: dict[str, Array], scan: Scan, microscope: Microscope, rng: np.random.Generator | None
+def _own_step(recorder: Recorder) -> tuple[float, float]:
+    """Pixel in mrad of patterns as they are computed."""
+    scale = 1e3 * recorder.wavelength
+    return scale * recorder.step[0], scale * recorder.step[1]
+
+
+def _on_camera(
+    recorder: Recorder, patterns: dict[str, Array], detectors: tuple[Detector, ...], rng: np.random.Generator | None
 ) -> dict[str, Array]:
-    """Mean deflections; with a dose also their counting noise, Gaussian with the variance of a compound Poisson sum."""
-    means: dict[str, Array] = {}
+    """Patterns with the pixels of the camera; with a generator they are counts and stay such."""
+    camera, own = recorder.camera, _own_step(recorder)
+    if camera is None:
+        return patterns
+    outer = {d.name: d.outer for d in detectors if isinstance(d, Pixelated)}
+    if rng is None:
+        return {name: camera.binned(values, own, outer[name]) for name, values in patterns.items()}
+    largest = max(outer, key=lambda name: outer[name])
+    caught = camera.caught(patterns[largest], own, outer[largest], rng)
+    sizes = {name: 2 * camera.half(angle) + 1 for name, angle in outer.items()}
+    return {name: middle(caught, (size, size)) for name, size in sizes.items()}
+
+
+def _pacbed(recorder: Recorder) -> tuple[Array, tuple[float, float]]:
+    """Mean pattern and its pixel in mrad, of whole pixels of what was seen."""
+    camera = recorder.camera
+    if camera is None:
+        return recorder.pacbed, _own_step(recorder)
+    seen = recorder.outer if camera.edge(recorder.outer) <= recorder.farthest else recorder.outer - camera.step
+    return camera.binned(recorder.pacbed, _own_step(recorder), max(seen, 0.0)), (camera.step, camera.step)
+
+
+def phonon_errors(
+    samples: Samples, mean: Recorder, scan: Scan, microscope: Microscope, detectors: tuple[Detector, ...]
+) -> dict[str, Any]:
+    """Standard errors of the images of a recorder's mean signals, from samples of the thermal motion.
+
+    ``images`` holds those of `rhotem.microscope.scatter.image_errors`, ``from`` says what was compared.
+    """
+    number = len(mean.channels)
+    fields, how = samples.fields()
+    if fields is None or not number:
+        return {"from": how, "images": {}}
+
+    def images_of(signals: Array) -> dict[str, Array]:
+        raw = _expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, microscope.source_size))
+        found: dict[str, Array] = {}
+        for detector in detectors:
+            found |= _derived(detector, raw, scan, microscope)
+        return found
+
+    return {"from": how, "images": image_errors(mean.sums[:, :number], fields, images_of)}
+
+
+def _expected(recorder: Recorder, sums: Array) -> dict[str, Array]:
+    """Signals of all channels as they are on average, deflections in mrad."""
+    raw: dict[str, Array] = dict(zip((c.name for c in recorder.channels), sums, strict=True))
     for channel in recorder.channels:
-        if isinstance(channel.detector, CenterOfMass) and channel.role in ("x", "y"):
-            total = raw[channel.name[:-1]]
-            means[channel.name] = raw[channel.name] / total
-            if microscope.dose is not None and rng is not None:
-                electrons = microscope.dose * scan.step[0] * scan.step[1]
-                square = raw[channel.name + channel.role]
-                spread = np.sqrt(np.clip(square, 0, None) / electrons) / total
-                means[channel.name] = rng.normal(means[channel.name], spread)
-    return means
+        if channel.role in ("x", "y"):
+            raw[channel.name] = raw[channel.name] / raw[channel.name[:-1]]
+    return raw
+
+
+def _counted(recorder: Recorder, drawn: Electrons, electrons: float) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Signals of all channels from the electrons that were drawn, and what the record says of these.
+
+    A position where a centre of mass saw no electron is not deflected.
+    """
+    raw: dict[str, Array] = {}
+    empty: dict[str, int] = {}
+    for channel in recorder.channels:
+        if channel.role in ("x", "y"):
+            continue
+        raw[channel.name] = drawn.counted(channel.name) / electrons
+        if isinstance(channel.detector, CenterOfMass):
+            (raw[channel.name + "x"], raw[channel.name + "y"]), nowhere = drawn.deflection(channel.name)
+            empty[channel.name] = int(nowhere.sum())
+    said: dict[str, Any] = {
+        "electrons_per_position": electrons,
+        "distribution": "Poisson numbers, drawn once for each disjoint part of the diffraction plane",
+        "undetected_fraction": float(drawn.elsewhere.mean() / electrons),
+    }
+    if empty:
+        said["positions_without_electrons"] = empty
+    return raw, said
 
 
 def _derived(detector: Detector, raw: dict[str, Array], scan: Scan, microscope: Microscope) -> dict[str, Array]:
@@ -94,7 +176,3 @@ def _blur_patterns(patterns: npt.NDArray, scan: Scan, fwhm: float) -> npt.NDArra
     return np.moveaxis(source_blur(np.moveaxis(patterns, (0, 1), (2, 3)), scan, fwhm), (2, 3), (0, 1)).astype(
         np.float32
     )
-
-
-def _count_patterns(patterns: npt.NDArray, scan: Scan, dose: float, rng: np.random.Generator) -> npt.NDArray:
-    return count(patterns, scan, dose, rng).astype(np.float32)

@@ -29,7 +29,7 @@ def channels(detectors: "list[Detector] | tuple[Detector, ...]") -> list[Channel
         elif isinstance(detector, Segmented):
             found += [Channel(f"{detector.name}segment{i}", detector, f"segment{i}") for i in range(4)]
         elif isinstance(detector, CenterOfMass):
-            found += [Channel(f"{detector.name}CoM{role}", detector, role) for role in ("", "x", "y", "xx", "yy")]
+            found += [Channel(f"{detector.name}CoM{role}", detector, role) for role in ("", "x", "y")]
     return found
 
 
@@ -44,7 +44,7 @@ def weight(
     """Weight of a channel at frequencies ``kx, ky`` (1/Å) on a reciprocal grid with steps ``step``.
 
     Detector edges fall linearly over one reciprocal step: each pixel counts by its part inside the detector. Pixels
-    that count fully or not at all (``edges="hard"``) make signals jump with the supercell. Moments are in mrad, mrad².
+    that count fully or not at all (``edges="hard"``) make signals jump with the supercell. Moments are in mrad.
 
     ``covered`` is the part of each pixel inside the probe-forming aperture; given, the weight is the part inside both.
     The two discs have the same centre, so the part of a pixel inside both is the smaller of the two parts.
@@ -62,17 +62,31 @@ def weight(
         hole = np.minimum(soft_disc(kx, ky, inner, step), covered) if inner else 0.0
         ring = np.clip(np.minimum(soft_disc(kx, ky, outer, step), covered) - hole, 0.0, 1.0)
     if isinstance(detector, Segmented):
-        return ring * _sector(kx, ky, detector, int(channel.role[-1]), step)
+        azimuth = detector.rotation + 90.0 * int(channel.role[-1])
+        return ring * quadrant(kx, ky, azimuth, step, detector.edges == "hard")
     return ring
 
 
-def _sector(kx: Array, ky: Array, detector: Segmented, index: int, step: tuple[float, float]) -> Array:
-    """Part of each pixel in the quadrant ``index``: between two straight lines through the axis at right angles."""
+def rings_of(
+    radii: list[float], kx: Array, ky: Array, step: tuple[float, float], covered: Array | float, hard: bool = False
+) -> list[Array]:
+    """Parts of pixels in the rings between increasing ``radii`` (1/Å), the outside last; they sum to ``covered``.
+
+    ``hard``: a pixel lies fully in one ring.
+    """
+    whole = np.broadcast_to(covered, np.broadcast(kx, ky).shape)
+    discs = [(np.hypot(kx, ky) < r) * whole if hard else np.minimum(soft_disc(kx, ky, r, step), whole) for r in radii]
+    inner = [np.zeros(whole.shape), *discs]
+    return [outer - less for outer, less in zip([*discs, whole], inner, strict=True)]
+
+
+def quadrant(kx: Array, ky: Array, azimuth: float, step: tuple[float, float], hard: bool = False) -> Array:
+    """Part of each pixel between two straight lines through the axis, 45° on either side of ``azimuth`` (degrees)."""
     part = np.ones(np.broadcast(kx, ky).shape)
     for side in (-45.0, 45.0):
-        angle = np.deg2rad(detector.rotation + 90.0 * index + side)
+        angle = np.deg2rad(azimuth + side)
         nx, ny = float(np.cos(angle)), float(np.sin(angle))
-        if detector.edges == "hard":
+        if hard:
             part *= (1 + np.sign(np.round(nx * kx + ny * ky, 9))) / 2
         else:
             part *= _beyond_line(nx, ny, kx, ky, step)

@@ -31,7 +31,7 @@ PER_CHARGE, LEAST = 0.4, 10.0
 #: Factor of the outermost detector's angle for the heaviest atoms, from `STRONG` on growing to this at Z = 79.
 MARGIN, STRONG = 0.35, 40
 #: Thickest slice in Å of anything, and the error (of range) that thinner ones are chosen for with its prefactor.
-THICKEST, RAY_ERROR, RAY_FACTOR = 2.0, 1e-2, 27.0
+THICKEST, RAY_ERROR, RAY_FACTOR = 2.0, 1e-2, 5.4
 #: Width in Å of the part of a cell that is looked at as a whole: a grain, a particle, a layer.
 PART = 8.0
 #: How fast an error grows with a grid coarser than it should be.

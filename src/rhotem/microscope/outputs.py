@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from rhotem.core import InputError
 from rhotem.microscope.images import ImageSet, unit
 from rhotem.microscope.pictures import draw_images, draw_pacbed
 from rhotem.microscope.settings import Detector, angles, image_names
+
+if TYPE_CHECKING:
+    from rhotem.structure.model import Structure
 
 #: Version of the layout of the files written here.
 FORMAT = 1
@@ -100,6 +103,21 @@ def write_images(
     return [*written, "images.zarr"]
 
 
+def write_atoms(structure: "Structure", path: str | Path) -> None:
+    """Write the atoms of an imaging cell as CSV: element and x, y, z in Å in the frame of the pictures.
+
+    Seen from the source: x to the right and y downwards from the corner of the scan, z along the beam from the
+    entrance surface; each atom once, inside the cell.
+    """
+    target = Path(path)
+    positions, lengths = structure.positions, np.linalg.norm(structure.cell, axis=1)
+    inside = np.mod(np.round(positions, 6), lengths) + 0.0
+    symbols = structure.atoms.get_chemical_symbols()
+    rows = [f"{e},{x:.6f},{y:.6f},{z:.6f}" for e, (x, y, z) in zip(symbols, inside, strict=True)]
+    with _whole(target) as partial:
+        partial.write_text("\n".join(["element,x_angstrom,y_angstrom,z_angstrom", *rows]) + "\n")
+
+
 def write_record(images: ImageSet, path: str | Path, **more: Any) -> None:
     """Write what the images were made from as JSON, joined with ``more``."""
     target = Path(path)
@@ -155,8 +173,21 @@ def _caption(images: ImageSet, labels: Mapping[str, str] | None, source: str, ph
         "convergence_mrad": microscope.get("convergence"),
         "lens": _lens(microscope),
         "angles": _angles(record.get("detectors", ())),
+        "scales": _scales(record.get("idpc_over_icom", {})),
+        "errors": {} if still else _errors(record.get("phonon_error", {})),
         "thickness_nm": record.get("thickness", plan.get("slices", 0) * plan.get("slice_thickness", 0)) / 10,
     }
+
+
+def _scales(heights: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """What rad means for atoms in an image by four segments, in words, by name of the image."""
+    return {name: f"atoms × {row['atoms']:.2f}" for name, row in heights.items() if "atoms" in row}
+
+
+def _errors(found: Mapping[str, Any]) -> dict[str, str]:
+    """Standard error by thermal motion, at columns in per cent of the range, by name of the image."""
+    rows = found.get("images", {})
+    return {name: f"± {100 * row['of_range']:.2g} %" for name, row in rows.items() if "of_range" in row}
 
 
 def _lens(microscope: Mapping[str, Any]) -> str:
@@ -234,7 +265,7 @@ def _axis(name: str, units: str, size: int, scale: float, offset: float, index: 
 
 
 def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, Any]:
-    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles")}
+    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles", "errors", "scales")}
     return {
         "General": {"title": name},
         "Signal": {"signal_type": "", "quantity": f"{name} ({quantity or 'fraction of beam'})"},
@@ -245,8 +276,19 @@ def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, An
                 "acquisition_mode": "STEM",
             }
         },
-        "RhoTEM": {**details, **{f"axis_{k}": v for k, v in caption.get("labels", {}).items()}},
+        "RhoTEM": {
+            **details,
+            **_said_of(name, caption),
+            **{f"axis_{k}": v for k, v in caption.get("labels", {}).items()},
+        },
     }
+
+
+def _said_of(name: str, caption: dict[str, Any]) -> dict[str, str]:
+    """What stands in the caption for this image alone."""
+    error, scale = caption.get("errors", {}).get(name), caption.get("scales", {}).get(name)
+    found = {"phonon_error": f"{error} of the range at columns, one standard error"} if error else {}
+    return found | ({"scale": f"{scale}: higher than in iCoM by this, slow phases not"} if scale else {})
 
 
 def _write_tiff(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:

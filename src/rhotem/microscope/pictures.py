@@ -39,7 +39,8 @@ def draw_images(
     path : path
     caption : dict
         Keys ``labels``, ``source``, ``no_tds``, ``dose``, ``energy_keV``, ``convergence_mrad``, ``thickness_nm``,
-        ``lens`` (defocus and aberrations in words), ``angles`` (detector angles by image).
+        ``lens`` (defocus and aberrations in words), ``angles`` (detector angles by image), ``errors`` (by thermal
+        motion, by image), ``scales`` (what rad means for atoms, by image).
     names : sequence of str or None
         None: what microscopists show, that is no deflection components.
     """
@@ -151,7 +152,9 @@ def _panel(
     axes.set_xlabel(f"{labels['x']} →" if labels.get("x") else "x →", fontsize=7)
     axes.set_ylabel(f"{labels['up']} →" if labels.get("up") else "← y", fontsize=7)
     seen = caption.get("angles", {}).get(name, "")
-    axes.set_title(" ".join(x for x in (name, seen, f"({unit(name)})" if unit(name) else "") if x), fontsize=9)
+    error = caption.get("errors", {}).get(name, "")
+    quantity = ", ".join(x for x in (unit(name), caption.get("scales", {}).get(name, "")) if x)
+    axes.set_title(" ".join(x for x in (name, seen, f"({quantity})" if quantity else "", error) if x), fontsize=9)
     # as high as the image, whatever its shape
     bar = figure.colorbar(drawn, cax=axes.inset_axes((1.02, 0.0, 0.035, 1.0)))
     bar.ax.tick_params(labelsize=6)
@@ -207,4 +210,6 @@ def _headline(caption: dict[str, Any]) -> str:
         first += "\n" + caption["lens"]
     origins = [f"density: {caption['source']}"] if caption.get("source") else []
     origins += [f"⟨u²⟩: {caption['motion']}"] if caption.get("motion") else []
+    origins += ["iDPC: rad of slow phases, thin atoms × as high as in iCoM"] if caption.get("scales") else []
+    origins += ["±: thermal motion, of the range at columns, 1 σ"] if caption.get("errors") else []
     return "\n".join([first, *([", ".join(origins)] if origins else [])])

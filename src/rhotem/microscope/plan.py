@@ -7,10 +7,11 @@ import numpy as np
 
 from rhotem.core import InputError, MemoryLimitError
 from rhotem.core.threads import available_threads
+from rhotem.microscope.camera import Camera
 from rhotem.microscope.cost import READ, Cost, Estimate, Sizes
 from rhotem.microscope.optics import cutoff_angle, needed_sampling, probe_radius
 from rhotem.microscope.scan import Scan, nyquist_step
-from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle
+from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle, largest_angle
 from rhotem.microscope.windows import Windows, choices
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Plan:
         Slices are read from there, window by window.
     warnings : tuple of str
         What the images will lack.
+    camera : (float, float)
+        Pixel in mrad of the diffraction patterns that are computed.
     """
 
     algorithm: str
@@ -84,6 +87,7 @@ class Plan:
     windows: Windows | None = None
     on_disk: bool = False
     warnings: tuple[str, ...] = ()
+    camera: tuple[float, float] = (0.0, 0.0)
 
     def record(self) -> dict:
         """As a JSON-ready dictionary."""
@@ -111,6 +115,7 @@ class Plan:
                 f"slices      {self.slices} of {self.slice_thickness:.2f} Å, {0.1 * depth:.1f} nm",
                 f"probes      {self.probes} on {size[0]:.1f} × {size[1]:.1f} Å",
                 f"algorithm   {what}",
+                f"patterns    pixels of {self.camera[0]:.3f} × {self.camera[1]:.3f} mrad computed",
                 f"phonons     {configurations} configurations" + (", one for each κ" if self.shared else ""),
                 f"memory      {self.memory / 1e9:.2f} GB"
                 + ("" if self.limit is None else f" of {self.limit / 1e9:.2f} GB allowed"),
@@ -164,6 +169,7 @@ def make_plan(
     sizes = slices if isinstance(slices, Sizes) else Sizes.of(slices)
     check_grid(sizes.sampling, microscope, detectors)
     window = window or probe_window(microscope, sizes.slices * sizes.thickness)
+    window = max(window, camera_window(microscope, detectors))
     limit = memory_limit or 0.8 * free_memory()
     plans = []
     for windows in choices(sizes.extent, sizes.shape, window):
@@ -192,7 +198,9 @@ def make_plan(
     alternatives: dict[str, float] = {}
     for plan in sorted(plans, key=lambda plan: -plan.seconds):
         alternatives[plan.algorithm] = plan.seconds
-    return replace(chosen, alternatives=alternatives, warnings=_coarse(scan, microscope))
+    sides = [e * m / f for e, m, f in zip(chosen.extent, chosen.tiling, chosen.interpolation, strict=True)]
+    pixel = (1e3 * microscope.wavelength / sides[0], 1e3 * microscope.wavelength / sides[1])
+    return replace(chosen, alternatives=alternatives, warnings=_coarse(scan, microscope), camera=pixel)
 
 
 def _coarse(scan: Scan, microscope: Microscope) -> tuple[str, ...]:
@@ -238,7 +246,7 @@ def _plan(sizes: Sizes, windows: Windows, cost: Cost, estimate: Estimate, given:
 
 def check_grid(sampling: tuple[float, float], microscope: Microscope, detectors: "Detectors") -> None:
     """Raise `InputError` unless grid steps ``sampling`` (Å) carry all that the detectors and the probe see."""
-    outer = max(farthest_angle(detectors), microscope.convergence)
+    outer = max(farthest_angle(detectors, microscope.camera_step), microscope.convergence)
     carried = cutoff_angle(microscope.wavelength, sampling)
     if carried < outer * (1 - 1e-6):
         needed = np.floor(1e4 * needed_sampling(microscope.wavelength, outer)) / 1e4
@@ -246,6 +254,22 @@ def check_grid(sampling: tuple[float, float], microscope: Microscope, detectors:
             f"the grid step {max(sampling):.4f} Å carries {carried:.0f} mrad, the detectors reach {outer:.0f} mrad: "
             f"use a step of {needed:.4f} Å or less"
         )
+
+
+def camera_window(microscope: Microscope, detectors: "Detectors") -> float:
+    """Side in Å of the supercell that pixels of the camera need; 0 where none are asked for.
+
+    Raises
+    ------
+    InputError
+        If a pixel is larger than a camera.
+    """
+    if microscope.camera_step is None:
+        return 0.0
+    least = min([largest_angle(detectors), *(d.outer for d in detectors if isinstance(d, Pixelated))])
+    if microscope.camera_step > least:
+        raise InputError(f"camera step {microscope.camera_step:g} mrad: larger than a camera to {least:g} mrad")
+    return Camera(microscope.camera_step).supercell(microscope.wavelength)
 
 
 def probe_window(microscope: Microscope, thickness: float) -> float:

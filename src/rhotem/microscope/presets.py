@@ -104,8 +104,8 @@ _COMMON = "common practice"
 #: Settings without meaning in a mode.
 _MEANINGLESS: dict[str, tuple[str, ...]] = {
     "stem": (),
-    "hrtem": ("detectors", "source_size"),
-    "diffraction": ("detectors", "source_size", "dose"),
+    "hrtem": ("detectors", "source_size", "camera_step"),
+    "diffraction": ("detectors", "source_size", "dose", "camera_step"),
 }
 
 PRESETS: dict[str, Preset] = {

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.microscope.camera import Camera
+from rhotem.microscope.cells import Cells
 from rhotem.microscope.detectors import channels, weight
-from rhotem.microscope.settings import Detector, Pixelated, farthest_angle, largest_angle
+from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle, largest_angle
 
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
@@ -27,6 +29,11 @@ class Recorder:
         Å.
     supercell : (float, float)
         Extent in Å of the cell that the probe lives on; its beams are ``h / supercell``.
+    counted : bool
+        Electrons will be drawn: the moments of disjoint parts of the diffraction plane (`Cells`) are summed up, too,
+        outside the patterns of pixelated detectors; of what lies inside these only the intensity.
+    camera : Camera or None
+        Pixels that patterns will get; the computed ones cover them.
     """
 
     def __init__(
@@ -35,38 +42,66 @@ class Recorder:
         positions: int,
         wavelength: float,
         supercell: tuple[float, float],
+        *,
+        counted: bool = False,
+        camera: Camera | None = None,
     ) -> None:
         self.wavelength = wavelength
         self.step = (1 / supercell[0], 1 / supercell[1])
         self.outer = largest_angle(detectors)
-        self._farthest = farthest_angle(detectors)
+        self.camera = camera
+        self.farthest = farthest_angle(detectors, camera.step if camera else None)
         self.channels = channels(detectors)
-        self.sums = np.zeros((positions, len(self.channels)))
+        self.cells = Cells(detectors) if counted else None
+        self._pixelated = [d for d in detectors if isinstance(d, Pixelated)]
+        self.sums = np.zeros((positions, len(self.channels) + self._counted_columns()))
         self.pacbed_half = self._half_width(self.outer)
         self.pacbed = np.zeros(tuple(2 * n + 1 for n in self.pacbed_half))
         self.patterns: dict[str, npt.NDArray[np.float32]] = {}
-        self._pixelated = [d for d in detectors if isinstance(d, Pixelated)]
         for detector in self._pixelated:
             shape = tuple(2 * n + 1 for n in self._half_width(detector.outer))
             self.patterns[detector.name] = np.zeros((positions, *shape), dtype=np.float32)
 
     def _half_width(self, angle: float) -> tuple[int, int]:
+        """Pixels on either side of the middle one of a pattern to ``angle`` mrad."""
+        if self.camera is not None:
+            edge = self.camera.edge(angle) * 1e-3 / self.wavelength
+            return int(np.ceil(edge / self.step[0] - 0.5 - 1e-9)), int(np.ceil(edge / self.step[1] - 0.5 - 1e-9))
         k = angle * 1e-3 / self.wavelength
         return int(k / self.step[0] + 0.5), int(k / self.step[1] + 0.5)
 
     @property
     def reach(self) -> float:
         """Largest frequency (1/Å) that any detector sees, soft edges and corners included."""
-        return self._farthest * 1e-3 / self.wavelength + 0.5 * max(self.step)
+        return self.farthest * 1e-3 / self.wavelength + 0.5 * max(self.step)
 
     def weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float32]:
-        """Weights (beams, channels) of all channels at supercell beams ``h`` of shape (n, 2).
+        """Weights (beams, columns) of all channels, and of the cells, at supercell beams ``h`` of shape (n, 2).
 
         ``covered``: part of each beam's pixel inside the probe-forming aperture; the weights are then those of both.
         """
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
         rows = [weight(channel, kx, ky, self.wavelength, self.step, covered) for channel in self.channels]
-        return np.stack(rows, axis=1).astype(np.float32) if rows else np.zeros((len(beams), 0), np.float32)
+        columns = [np.stack(rows, axis=1)] if rows else [np.zeros((len(beams), 0))]
+        if self.cells is not None:
+            parts = self.cells.weights(kx, ky, self.wavelength, self.step, covered)
+            beyond, scale = parts * self._unseen(beams)[:, None], 1e3 * self.wavelength
+            columns.append(self.cells.recorded(beyond, scale * kx, scale * ky))
+            columns += [parts - beyond] if self._pixelated else []
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+    def _counted_columns(self) -> int:
+        """Columns of `sums` behind those of channels: of cells beyond patterns, and of those within."""
+        if self.cells is None:
+            return 0
+        return len(self.cells.columns) + (len(self.cells.cells) if self._pixelated else 0)
+
+    def _unseen(self, beams: IntArray) -> Array:
+        """Part of every beam's pixel outside the patterns of pixelated detectors."""
+        if not self._pixelated:
+            return np.ones(len(beams))
+        largest = max(detector.outer for detector in self._pixelated)
+        return 1.0 - self._window(beams, self._half_width(largest))[0]
 
     def add(self, positions: slice, beams: IntArray, weights: npt.NDArray, intensity: npt.NDArray) -> None:
         """Add ``intensity`` (positions, beams), the fraction of the incident beam at the supercell beams."""
@@ -100,7 +135,7 @@ class Recorder:
     def part(self, positions: int) -> "Recorder":
         """An empty one of the same detectors for fewer positions."""
         one = copy.copy(self)
-        one.sums = np.zeros((positions, len(self.channels)))
+        one.sums = np.zeros((positions, self.sums.shape[1]))
         one.pacbed = np.zeros_like(self.pacbed)
         one.patterns = {k: np.zeros((positions, *v.shape[1:]), dtype=v.dtype) for k, v in self.patterns.items()}
         return one
@@ -108,6 +143,11 @@ class Recorder:
     def signals(self) -> dict[str, npt.NDArray]:
         """What is summed up, by name."""
         return {"sums": self.sums, "pacbed": self.pacbed, **{f"4D {name}": p for name, p in self.patterns.items()}}
+
+    def scale(self, factor: float) -> None:
+        """Multiply all that is summed up."""
+        for values in self.signals().values():
+            values *= factor
 
     def put(self, rows: IntArray, part: "Recorder") -> None:
         """Add what a part saw at positions ``rows``."""
@@ -120,3 +160,12 @@ class Recorder:
     def _window(beams: IntArray, half: tuple[int, int]) -> tuple[npt.NDArray, tuple[npt.NDArray, npt.NDArray]]:
         inside = (np.abs(beams[:, 0]) <= half[0]) & (np.abs(beams[:, 1]) <= half[1])
         return inside, (beams[inside, 0] + half[0], beams[inside, 1] + half[1])
+
+
+def recorder_of(
+    microscope: Microscope, detectors: tuple[Detector, ...], positions: int, supercell: tuple[float, float]
+) -> Recorder:
+    """What a microscope's settings ask to be recorded at ``positions`` of probes on a ``supercell`` (Å)."""
+    camera = Camera(microscope.camera_step) if microscope.camera_step is not None else None
+    counted = microscope.dose is not None
+    return Recorder(detectors, positions, microscope.wavelength, supercell, counted=counted, camera=camera)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rhotem.core import InputError
 from rhotem.core.units import interaction_constant, wavelength
+from rhotem.microscope.camera import Camera
 
 #: Names of aberration coefficients (Å) and their azimuths (rad) as abTEM and Krivanek name them, up to fifth order.
 ABERRATIONS = (
@@ -64,6 +65,9 @@ class Microscope(Settings):
     field : float
         Least side in Å of the field of view of images with counting noise: the periodic image is continued, the noise
         is not.
+    camera_step : float or None
+        Pixel in mrad of diffraction patterns, square: a supercell large enough is computed. None: as the supercell
+        that images need has it.
     tilt : (float, float)
         How far the beam leans towards +x and +y of the image, off the zone axis, in mrad; small-angle.
 
@@ -83,6 +87,7 @@ class Microscope(Settings):
     dose: float | None = Field(None, gt=0)
     pixel: float | None = Field(0.2, gt=0)
     field: float = Field(25.0, ge=0)
+    camera_step: float | None = Field(None, gt=0)
     tilt: tuple[float, float] = (0.0, 0.0)
 
     @model_validator(mode="after")
@@ -206,10 +211,16 @@ def largest_angle(detectors: "list[Detector] | tuple[Detector, ...]") -> float:
     return max(d.outer for d in detectors)
 
 
-def farthest_angle(detectors: "list[Detector] | tuple[Detector, ...]") -> float:
-    """Largest angle in mrad that is recorded: the corners of a pixelated detector lie beyond its ``outer``."""
+def farthest_angle(detectors: "list[Detector] | tuple[Detector, ...]", camera_step: float | None = None) -> float:
+    """Largest angle in mrad that is recorded: the corners of a pixelated detector lie beyond its ``outer``.
+
+    Pixels of a given ``camera_step`` (mrad) end up to one beyond it.
+    """
     largest = largest_angle(detectors)
-    return max([largest, *(math.sqrt(2) * d.outer for d in detectors if isinstance(d, Pixelated))])
+    sides = [d.outer for d in detectors if isinstance(d, Pixelated)]
+    if camera_step is not None:
+        sides = [max(side, Camera(camera_step).edge(side)) for side in sides]
+    return max([largest, *(math.sqrt(2) * side for side in sides)])
 
 
 #: Lengths in Å and angles in rad by the units that aberrations may be written in.

@@ -1,10 +1,9 @@
 """`simulate`: potentials in, calibrated images out."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +12,15 @@ import numpy.typing as npt
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.microscope.abtem_engine import AbtemEngine
-from rhotem.microscope.bloch import BeamGroup, BlochEngine
+from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.cost import Sizes
-from rhotem.microscope.derive import derive_images
+from rhotem.microscope.derive import derive_images, phonon_errors
 from rhotem.microscope.images import ImageSet
+from rhotem.microscope.passes import Engine, Passes, first_of, propagate, send
 from rhotem.microscope.plan import Algorithm, Plan, make_plan
-from rhotem.microscope.record import Recorder
+from rhotem.microscope.record import recorder_of
 from rhotem.microscope.scan import Scan
+from rhotem.microscope.scatter import Samples
 from rhotem.microscope.settings import Detector, Microscope, Pixelated
 from rhotem.microscope.window_job import ClusterWindows
 from rhotem.microscope.windows import WindowEngine
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
 
 Array = npt.NDArray[Any]
-Engine = BlochEngine | AbtemEngine | WindowEngine
 Detectors = Sequence[Detector]
+
+#: Configurations that a wanted precision may take.
+MOST = 256
 
 
 def simulate(
@@ -45,6 +48,10 @@ def simulate(
     memory: float | None = None,
     scheduler: str | None = None,
     rng: np.random.Generator | None = None,
+    precision: float | None = None,
+    most: int = MOST,
+    independent: bool = True,
+    error_bar: bool = True,
     announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> ImageSet:
@@ -76,6 +83,17 @@ def simulate(
         those; the images are the same. None: all here.
     rng : numpy Generator or None
         Needed for counting noise, that is if the microscope has a dose.
+    precision : float or None
+        Go on until the standard error by thermal motion of every image, at columns and as a fraction of the image's
+        range, is estimated below it (`rhotem.microscope.scatter`): ``configurations`` more at a time where they share
+        the κ, else one more. None: ``configurations``, and the error is stated all the same.
+    most : int
+        Configurations at most with a ``precision``; ``potentials`` hold as many.
+    independent : bool
+        Atoms of equal cells move independently of each other, so that cells may be compared.
+    error_bar : bool
+        Send one share of the κ through two configurations where nothing else tells the error by thermal motion. False
+        saves one part in ``configurations`` of the beams.
     announce : callable
         Told the plan before work starts.
     progress : Progress
@@ -87,7 +105,8 @@ def simulate(
     Raises
     ------
     InputError
-        If there are no potentials, grids differ, the grid is too coarse, or a dose has no generator.
+        If there are no potentials, grids differ, the grid is too coarse, a dose has no generator, or a precision is
+        asked for that is none.
     MemoryLimitError
         If no algorithm fits.
     """
@@ -103,6 +122,10 @@ def simulate(
         memory=memory,
         scheduler=scheduler,
         rng=rng,
+        precision=precision,
+        most=most,
+        independent=independent,
+        error_bar=error_bar,
         announce=announce,
         progress=progress,
     )
@@ -123,6 +146,10 @@ def simulate_series(
     memory: float | None = None,
     scheduler: str | None = None,
     rng: np.random.Generator | None = None,
+    precision: float | None = None,
+    most: int = MOST,
+    independent: bool = True,
+    error_bar: bool = True,
     announce: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> list[ImageSet]:
@@ -133,13 +160,15 @@ def simulate_series(
     """
     if microscope.dose is not None and rng is None:
         raise InputError("a dose needs a random generator: pass rng=numpy.random.default_rng(seed)")
+    if precision is not None and not 0 < precision < 1:
+        raise InputError(f"precision {precision}: expected a fraction of the images' range between 0 and 1")
     if configurations is None and isinstance(potentials, Sized):
         configurations = len(potentials)
     iterator = iter(potentials)
     first = None
     sizes = getattr(potentials, "sizes", None)
     if sizes is None:
-        first = _first(iterator)
+        first = first_of(iterator)
         sizes = Sizes.of(first)
     scan = scan or Scan.cell(sizes.extent, microscope)
     plan = plan or make_plan(
@@ -157,125 +186,34 @@ def simulate_series(
             "make the plan for these detectors"
         )
     announce(plan)
-    first = first or _first(iterator)
+    first = first or first_of(iterator)
     exits = _exits(first, thicknesses)
     engine = _engine(plan, microscope, first)
     if scheduler is not None and isinstance(engine, WindowEngine):
         engine = ClusterWindows(engine, plan, microscope, tuple(detectors), scheduler, progress)
-    recorders = {
-        n: Recorder(tuple(detectors), len(scan.positions), microscope.wavelength, engine.supercell) for n in exits
-    }
+    made = (tuple(detectors), len(scan.positions), engine.supercell)
+    samples = {n: Samples(recorder_of(microscope, *made), scan.shape, repeats, independent) for n in exits}
     start = time.perf_counter()
     configurations = configurations or plan.configurations or 1
-    passes = 1 if plan.shared else configurations
-    thickness, made, waiting = first.thickness, first.record, [first]
+    thickness, origin, waiting = first.thickness, first.record, [first]
     del first
-    announced = _as_announced(waiting, iterator, configurations)
-    _propagate(engine, plan, announced, scan, recorders, configurations=configurations, progress=progress)
-    record = _record(plan, microscope, detectors, made, configurations, time.perf_counter() - start)
-    return [
-        derive_images(
-            recorders[n].folded(scan.shape, repeats, passes),
-            _one(scan, repeats),
-            microscope,
-            tuple(detectors),
-            rng,
-            {**record, "thickness": n * thickness},
-        )
-        for n in exits
-    ]
+    one, shown = _one(scan, repeats), (microscope, tuple(detectors))
 
+    def errors(sample: Samples) -> dict[str, Any]:
+        return phonon_errors(sample, sample.mean(), one, *shown)
 
-def _first(potentials: "Iterator[PotentialSlices]") -> "PotentialSlices":
-    first = next(potentials, None)
-    if first is None:
-        raise InputError("no potential: give at least one configuration")
-    return first
+    def enough() -> bool:
+        found = [row.get("of_range", 0.0) for s in samples.values() for row in errors(s)["images"].values()]
+        return bool(found) and max(found) <= (precision or 0.0)
 
-
-def _propagate(
-    engine: Engine,
-    plan: Plan,
-    potentials: "Iterator[PotentialSlices]",
-    scan: Scan,
-    recorders: dict[int, Recorder],
-    *,
-    configurations: int,
-    progress: Progress,
-) -> None:
-    """Every wave through every configuration, into the recorders; one potential in memory at a time."""
-    shares = iter(_shares(engine, plan, configurations))
-    total = _waves(engine, plan, len(recorders)) * (1 if plan.shared else configurations)
-    done = 0
-
-    def advance(waves: int) -> None:
-        nonlocal done
-        done += waves
-        progress("image", min(done, total), total)
-
-    for slices in potentials:  # not enumerate, which keeps what it gave last
-        if isinstance(engine, WindowEngine):
-            engine.run(slices, scan.positions, recorders, advance)
-        else:
-            _send(engine, slices, scan.positions, recorders, advance, groups=next(shares, None))
-        del slices
-
-
-def _send(
-    engine: BlochEngine | AbtemEngine,
-    slices: "PotentialSlices",
-    positions: npt.NDArray[np.float64],
-    recorders: dict[int, Recorder],
-    advance: Callable[[int], None],
-    *,
-    groups: list[BeamGroup] | None = None,
-) -> None:
-    """Probes through one potential, which is read if it lies on disk."""
-    if isinstance(engine, BlochEngine):
-        engine.run(np.asarray(slices.array), positions, recorders, advance, groups)
-    else:
-        engine.run(np.asarray(slices.array), positions, recorders, advance)
-
-
-def _waves(engine: Engine, plan: Plan, exits: int) -> int:
-    """How many waves of one configuration are told of."""
-    if isinstance(engine, BlochEngine):
-        return engine.beams
-    return plan.waves if plan.algorithm == "bloch" else plan.probes * exits
-
-
-def _as_announced(
-    waiting: "list[PotentialSlices]", rest: "Iterator[PotentialSlices]", configurations: int
-) -> "Iterator[PotentialSlices]":
-    """One waiting and the rest, refused where grids differ or their number is not that announced.
-
-    None is kept while the next is made, so that one potential at a time is in memory.
-    """
-    grid, number = waiting[0].grid, 0
-    while waiting:
-        if waiting[0].grid.shape != grid.shape or not np.allclose(waiting[0].grid.cell, grid.cell):
-            shape = waiting[0].array.shape
-            raise InputError(f"configuration {number + 1} has another grid {shape} than the first")
-        if number == configurations:
-            raise InputError(f"more potentials than the {configurations} configurations announced")
-        number += 1
-        yield waiting.pop()
-        waiting.extend(islice(rest, 1))
-    if number < configurations:
-        raise InputError(f"{number} potentials, but {configurations} configurations were announced")
-
-
-def _shares(engine: Engine, plan: Plan, configurations: int) -> list[list[BeamGroup]]:
-    """The κ of a Bloch engine dealt out to the configurations, neighbours to different ones; empty for abTEM."""
-    if not isinstance(engine, BlochEngine):
-        return []
-    if not plan.shared:
-        return [engine.groups] * configurations
-    if len(engine.groups) < configurations:
-        raise InputError(
-            f"{configurations} configurations share {len(engine.groups)} groups of beams; make the plan for as many"
-        )
-    return [engine.groups[i::configurations] for i in range(configurations)]
+    how = Passes(configurations, enough if precision is not None else None, most, error_bar)
+    number = propagate(engine, plan, (waiting, iterator), scan, samples, passes=how, progress=progress)
+    record = _record(plan, microscope, detectors, origin, number, time.perf_counter() - start)
+    result = []
+    for n, sample in samples.items():
+        said = {**record, "thickness": n * thickness, "phonon_error": errors(sample)}
+        result.append(derive_images(sample.mean(), one, *shown, rng, said))
+    return result
 
 
 def _one(scan: Scan, repeats: tuple[int, int]) -> Scan:
@@ -307,7 +245,7 @@ def _engine(plan: Plan, microscope: Microscope, slices: "PotentialSlices") -> En
         one = AbtemEngine(microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, interpolation)
     if plan.windows is None:
         return one
-    return WindowEngine(plan.windows, partial(_send, one), one.supercell)
+    return WindowEngine(plan.windows, partial(send, one), one.supercell)
 
 
 def _record(

@@ -15,7 +15,7 @@ from rhotem.core.folders import scratch
 from rhotem.core.tasks import pieces
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.plan import Plan
-from rhotem.microscope.record import Recorder
+from rhotem.microscope.record import Recorder, recorder_of
 from rhotem.microscope.settings import Detector, Microscope
 from rhotem.microscope.windows import WindowEngine
 
@@ -73,8 +73,8 @@ class WindowJob:
 
         rows, corner = self.served[piece]
         part, corner = window(self.slices, corner, self.plan.windows.size)  # type: ignore[union-attr]  # has served
-        engine, wavelength = self._engine, self.microscope.wavelength
-        own = {n: Recorder(self.detectors, len(rows), wavelength, engine.supercell) for n in self.exits}
+        engine = self._engine
+        own = {n: recorder_of(self.microscope, self.detectors, len(rows), engine.supercell) for n in self.exits}
         engine.run(np.asarray(part.array), self.positions[rows] - corner, own)
         found: dict[str, Any] = {}
         for n, recorder in own.items():

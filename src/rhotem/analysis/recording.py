@@ -1,0 +1,53 @@
+"""What may be asked of a recording, and what is worth saying of it, before anything is calculated."""
+
+import numpy as np
+
+from rhotem.core import InputError
+from rhotem.microscope.presets import Preset
+from rhotem.microscope.settings import Pixelated, angles, image_names
+
+
+def check_recording(
+    preset: Preset,
+    scan_step: float | None = None,
+    field_of_view: float | None = None,
+    algorithm: str = "auto",
+    *,
+    phonons: int | None = None,
+    precision: float | None = None,
+) -> None:
+    """Refuse what `image` would refuse, before a density is calculated.
+
+    Raises
+    ------
+    InputError
+        If a length is not positive, the preset has no scan, no image or no choice of algorithm, or one configuration of
+        moving atoms is to give a diffraction pattern.
+    """
+    if preset.mode == "diffraction" and phonons == 1:
+        raise InputError(
+            f"phonons 1: {preset.name} tells spots from diffuse scattering by comparing configurations; give 2 or more "
+            "(8 is usual), or 0 for atoms at rest"
+        )
+    if precision is not None and preset.mode != "stem":
+        raise InputError(f"phonons auto: preset {preset.name} scans no probe; give the number of configurations")
+    if precision is not None and all(isinstance(d, Pixelated) for d in preset.detectors):
+        raise InputError("phonons auto: errors are estimated for images, and there are only patterns; give a number")
+    for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise InputError(f"{name} {value} Å: expected a positive length")
+        if value is not None and preset.mode == "diffraction":
+            raise InputError(f"{name} {value} Å: preset {preset.name} makes a diffraction pattern only; leave it out")
+    if algorithm != "auto" and preset.mode != "stem":
+        raise InputError(
+            f"algorithm {algorithm!r}: the parallel beam of preset {preset.name} goes through one cell by multislice; "
+            "leave it out"
+        )
+
+
+def remarks(preset: Preset) -> tuple[str, ...]:
+    """What a microscopist might overlook in a preset whose convergence was changed and whose detectors were not."""
+    if "convergence" not in preset.changed or "detectors" in preset.changed or not preset.detectors:
+        return ()
+    listed = ", ".join(f"{image_names(d)[0]} {angles(d)}" for d in preset.detectors)
+    return (f"the detectors stay those of preset {preset.name}: {listed}",)

@@ -1,0 +1,136 @@
+"""Disjoint parts of the diffraction plane: every electron falls into one, every detector is a sum of them.
+
+A part is bounded by edges of detectors: rings times quadrants. It belongs wholly to a detector or not at all, so what
+is known of the parts is known of all detectors together, however these overlap.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.microscope.detectors import Channel, channels, quadrant, rings_of
+from rhotem.microscope.settings import CenterOfMass, Detector, Segmented
+
+Array = npt.NDArray[Any]
+
+#: Moments of the intensity in a part: of order 0, 1 and 2 in the angle, mrad and mrad².
+MOMENTS = ("", "x", "y", "xx", "yy", "xy")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One disjoint part.
+
+    Parameters
+    ----------
+    members : frozenset of str
+        Names of the channels that hold it (`rhotem.microscope.detectors.channels`).
+    pieces : tuple of (int, int, tuple of int)
+        Soft-edged ring, hard-edged ring and quadrant of every way of quartering, whose union it is.
+    moments : tuple of str
+        Which of `MOMENTS` are recorded: all where its centre of mass counts.
+    """
+
+    members: frozenset[str]
+    pieces: tuple[tuple[int, int, tuple[int, ...]], ...]
+    moments: tuple[str, ...]
+
+
+class Cells:
+    """The parts that the edges of some detectors divide the diffraction plane into; outside all of them is none.
+
+    Parameters
+    ----------
+    detectors : sequence of detectors
+        Pixelated ones have no edge here: theirs are those of pixels.
+
+    Attributes
+    ----------
+    cells : list of Cell
+    columns : list of (int, str)
+        Cell and moment of every number that is recorded.
+    """
+
+    def __init__(self, detectors: "list[Detector] | tuple[Detector, ...]") -> None:
+        self._channels = [c for c in channels(detectors) if c.role not in ("x", "y")]
+        self._edges: tuple[list[float], list[float]] = ([], [])
+        for kind, edges in enumerate(self._edges):
+            own = [c.detector for c in self._channels if _hard(c) == bool(kind)]
+            edges += sorted({e for d in own for e in (getattr(d, "inner", 0.0), d.outer) if e > 0})
+        cuts = {_cut(c.detector) for c in self._channels if isinstance(c.detector, Segmented)}
+        self._cuts: list[tuple[float, str]] = sorted(cuts)
+        self.cells = self._merged()
+        self.columns = [(i, moment) for i, cell in enumerate(self.cells) for moment in cell.moments]
+
+    def _merged(self) -> list[Cell]:
+        """Pieces that the same channels hold, as one cell each."""
+        found: dict[frozenset[str], list[tuple[int, int, tuple[int, ...]]]] = {}
+        softs, hards = (range(len(edges) + 1) for edges in self._edges)
+        for soft, hard, quarters in product(softs, hards, product(range(4), repeat=len(self._cuts))):
+            piece = (soft, hard, quarters)
+            members = frozenset(c.name for c in self._channels if self._holds(c, piece))
+            if members:
+                found.setdefault(members, []).append(piece)
+        weighed = {c.name for c in self._channels if isinstance(c.detector, CenterOfMass)}
+        return [Cell(m, tuple(p), MOMENTS if m & weighed else MOMENTS[:1]) for m, p in found.items()]
+
+    def _holds(self, channel: Channel, piece: tuple[int, int, tuple[int, ...]]) -> bool:
+        """Whether a piece lies within a channel."""
+        detector, hard = channel.detector, _hard(channel)
+        edges, ring = self._edges[hard], piece[1] if hard else piece[0]
+        inner = getattr(detector, "inner", 0.0)
+        first = edges.index(inner) + 1 if inner > 0 else 0
+        if not first <= ring <= edges.index(detector.outer):
+            return False
+        if not isinstance(detector, Segmented):
+            return True
+        cut = _cut(detector)
+        turned = round((detector.rotation - cut[0]) / 90.0)
+        return (int(channel.role[-1]) + turned) % 4 == piece[2][self._cuts.index(cut)]
+
+    def weights(
+        self, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], covered: Array | float = 1.0
+    ) -> npt.NDArray[np.float64]:
+        """Part (n, cells) of each pixel at ``kx, ky`` (1/Å) that lies in a cell.
+
+        Arguments as `rhotem.microscope.detectors.weight`, whose weights of any channel are the sums over its cells.
+        """
+        scale = 1e-3 / wavelength
+        soft, hard = (
+            rings_of([e * scale for e in edges], kx, ky, step, covered if kind == 0 else 1.0, bool(kind))
+            for kind, edges in enumerate(self._edges)
+        )
+        quarters = [
+            [quadrant(kx, ky, rotation + 90.0 * i, step, edges == "hard") for i in range(4)]
+            for rotation, edges in self._cuts
+        ]
+        result = np.zeros((len(kx), len(self.cells)))
+        for i, cell in enumerate(self.cells):
+            for ring, outline, own in cell.pieces:
+                part = soft[ring] * hard[outline]
+                for kind, quarter in enumerate(own):
+                    part = part * quarters[kind][quarter]
+                result[:, i] += part
+        return result
+
+    def recorded(self, parts: Array, x: Array, y: Array) -> npt.NDArray[np.float64]:
+        """Weights (n, columns) of all moments from ``parts`` (n, cells) of pixels at angles ``x, y`` in mrad."""
+        factors = {"": 1.0, "x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
+        columns = [parts[:, i] * factors[moment] for i, moment in self.columns]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(x), 0))
+
+    def within(self, name: str) -> list[int]:
+        """Indices of the cells that a channel consists of."""
+        return [i for i, cell in enumerate(self.cells) if name in cell.members]
+
+
+def _hard(channel: Channel) -> bool:
+    return getattr(channel.detector, "edges", "soft") == "hard"
+
+
+def _cut(detector: Segmented) -> tuple[float, str]:
+    """How a detector quarters the plane: azimuth of one of its quadrants modulo 90°, and its edges."""
+    return round(detector.rotation % 90.0, 9) % 90.0, detector.edges
