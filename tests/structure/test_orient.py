@@ -160,7 +160,8 @@ def test_cells_known_by_hand():
     cell = orient(Structure(bulk("Cu", a=a)), (1, 1, 0))
     assert np.allclose(cell.lengths, [a / np.sqrt(2), a, a / np.sqrt(2)])
     assert cell.max_strain < 1e-12 and len(cell.structure) == 2
-    assert cell.labels == {"x": "[1-10]", "y": "[001]", "zone": "[110]"}
+    # seen from the source with [001] up, [-110] points right: (−1, 1, 0) × (0, 0, 1) = (1, 1, 0), towards the viewer
+    assert cell.labels == {"x": "[-110]", "y": "[00-1]", "up": "[001]", "zone": "[110]"}
     # the same from the cubic cell, once it is reduced
     cubic = orient(Structure(bulk("Cu", a=a, cubic=True)), (1, 1, 0), primitive=True)
     assert np.allclose(cubic.lengths, cell.lengths) and len(cubic.structure) == 2
@@ -190,7 +191,7 @@ def test_a_plane_normal_is_the_normal():
 
 def test_up_is_followed():
     cell = orient(lco(), (1, 0, 0), up=(1, 2, 0))
-    assert cell.labels["y"] == "[120]"
+    assert cell.labels["up"] == "[120]"
     with pytest.raises(InputError, match="along the zone axis"):
         orient(lco(), (1, 0, 0), up=(2, 0, 0))
 

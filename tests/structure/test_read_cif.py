@@ -391,3 +391,17 @@ def test_ordered_crystals_keep_the_displacements_of_their_sites(tmp_path):
     metals = structure.numbers != 8
     assert np.allclose(structure.displacements[metals], 0.02 * np.eye(3))
     assert np.allclose(structure.displacements[~metals], 0.007 * np.eye(3))
+
+
+def test_a_formula_that_counts_partly_occupied_sites_as_full_is_remarked(tmp_path):
+    """ASE writes Li1 F1 beside an occupancy of 0.5: the atoms are right, the formula is said to be what it is."""
+    import ase
+
+    crystal = ase.Atoms("LiF", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], cell=[4.0] * 3, pbc=True)
+    crystal.info["occupancy"] = {"0": {"Li": 0.5}, "1": {"F": 1.0}}
+    crystal.set_array("spacegroup_kinds", np.arange(2))
+    crystal.write(tmp_path / "half.cif")
+    with pytest.raises(InputError, match="--order"):
+        read_structure(tmp_path / "half.cif")
+    ordered = read_structure(tmp_path / "half.cif", ordering="auto")
+    assert any("counts partly occupied sites as full" in note for note in ordered.info["notes"])
