@@ -195,6 +195,9 @@ def test_phase_gratings_need_an_energy_and_come_one_per_slice(tmp_path: Path) ->
     assert code == 2 and "--energy" in err and not list(tmp_path.iterdir())
     code, _, err = invoke("potential", "LiF", "-o", tmp_path / "v.addpot", "--energy", 200)
     assert code == 2 and "leave it out" in err and not list(tmp_path.iterdir())
+    for wrong in (0, -1):
+        code, _, err = invoke("potential", "LiF", "-o", tmp_path / "v.zarr", "--slice-thickness", wrong)
+        assert code == 2 and "slice" in err and not list(tmp_path.iterdir())
     code, out, err = invoke("potential", "LiF", "-o", tmp_path / "v.sli", "--energy", 200, "--slice-thickness", 1)
     assert code == 0, err
     written = sorted(p.name for p in tmp_path.iterdir())

@@ -190,14 +190,11 @@ def specimen(
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
     needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest)
-    for name, value in (("sampling", sampling), ("slice thickness", slice_thickness)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise InputError(f"{name} {value} Å: expected a positive length")
     finest = needed_sampling(chosen.microscope.wavelength, needed)
     thickest = atoms.slice_thickness(chosen.microscope, depth)
     coarse = _coarse(chosen, sampling, needed) + _thick(slice_thickness, thickest)
-    cell, slices = sliced(cell, slice_thickness or thickest, THICKEST, slab=vacuum > 0)
-    grid = imaging_grid(cell, sampling or finest, slices)
+    cell, slices = sliced(cell, thickest if slice_thickness is None else slice_thickness, THICKEST, slab=vacuum > 0)
+    grid = imaging_grid(cell, finest if sampling is None else sampling, slices)
     # a plane wave sees atoms of all depths at once: only strong ones need more
     single = chosen.mode != "stem" and atoms.heaviest <= STRONG
     finer = 1 if single else atoms.oversampling(float(max(grid.spacing[:2])))

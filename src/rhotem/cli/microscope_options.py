@@ -126,7 +126,7 @@ SamplingOption = Annotated[
     float | None,
     typer.Option(
         metavar="Å",
-        help="Largest step of the waves; the potential is sampled twice as fine.",
+        help="Largest step of the waves; without it what detectors and crystal need. A note says what a coarser costs.",
         rich_help_panel=COMPUTING,
     ),
 ]

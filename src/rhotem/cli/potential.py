@@ -101,7 +101,7 @@ def potential(
     indices, is_plane = run.direction(crystal, zone, plane)
     counts = parse_repeats(repeat)
     cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not is_density_file(source))
-    cell, number = sliced(cell, slice_thickness or SLICE, SLICE)
+    cell, number = sliced(cell, SLICE if slice_thickness is None else slice_thickness, SLICE)
     grid = imaging_grid(cell, sampling, number)
     block = cell.repeated(*counts)
     formula = block.structure.formula

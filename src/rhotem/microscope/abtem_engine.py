@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.transmission import transmission
 
-if TYPE_CHECKING:
-    from rhotem.potential.slices import PotentialSlices
-
 #: Probes sent through abTEM at a time.
 BATCH = 16
 
@@ -30,16 +27,6 @@ def _abtem() -> Any:
     except ImportError:
         raise MissingDependencyError("abTEM is not installed: pip install 'abtem>=1.0.11'") from None
     return abtem
-
-
-def potential_array(slices: "PotentialSlices", tiling: tuple[int, int] = (1, 1)) -> Any:
-    """The slices as `abtem.PotentialArray`, repeated ``tiling`` times along x and y.
-
-    abTEM takes projected potentials in V·Å as they are, so images equal those of its own potentials bit by bit.
-    """
-    array = np.tile(slices.array.astype(np.float32, copy=False), (1, *tiling))
-    extent = tuple(length * m for length, m in zip(slices.extent, tiling, strict=True))
-    return _abtem().PotentialArray(array, slice_thickness=slices.thickness, extent=extent)
 
 
 def transmitting(slices: npt.NDArray, thickness: float, extent: tuple[float, float]) -> Any:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core import InputError
+
 if TYPE_CHECKING:
     from rhotem.structure.orient import ImagingCell
 
@@ -79,7 +81,14 @@ def sliced(cell: "ImagingCell", thickest: float, usual: float, slab: bool = Fals
         Å.
     slab : bool
         The cell ends in vacuum, and atoms stay on the side where they are.
+
+    Raises
+    ------
+    InputError
+        If ``thickest`` is no positive length.
     """
+    if not (np.isfinite(thickest) and thickest > 0):
+        raise InputError(f"slice thickness {thickest} Å: expected a positive length")
     number = slice_number(cell, max(thickest, usual))
     length, step = float(cell.lengths[2]), float(cell.lengths[2]) / number
     heights, weights = cell.structure.positions[:, 2], _weights(cell)

@@ -1,6 +1,7 @@
 """`ase.Atoms`, and what ASE reads, as `Contents`."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import ase
@@ -62,11 +63,4 @@ def read_with_ase(text: Text, format: str) -> Contents:
     contents = from_atoms(atoms)
     said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
     notes = [f"{path.name}: {line[:200]}" for line in said if not any(word in line.lower() for word in _HARMLESS)]
-    return Contents(
-        contents.cell,
-        contents.positions,
-        contents.symbols,
-        contents.occupancies,
-        moments=contents.moments,
-        notes=(*notes, *contents.notes),
-    )
+    return replace(contents, notes=(*notes, *contents.notes))

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,15 +29,7 @@ def read_xyz(text: Text) -> Contents:
         contents = _plain(text, rows)
         if comment.strip() and len(comment.split()) >= 3 and _cell_like(comment):
             notes.append(f"{text.path.name}: the comment line {comment.strip()[:40]!r} is not read as a cell")
-    return Contents(
-        contents.cell,
-        contents.positions,
-        contents.symbols,
-        contents.occupancies,
-        displacements=contents.displacements,
-        moments=contents.moments,
-        notes=(*notes, *contents.notes),
-    )
+    return replace(contents, notes=(*notes, *contents.notes))
 
 
 def is_xyz(head: str) -> bool:
@@ -134,15 +127,7 @@ def _extended(text: Text, comment: str, rows: list[str]) -> Contents:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{text.path}: it cannot be read as extended xyz ({reason})") from error
     assert isinstance(atoms, ase.Atoms)
-    contents = from_atoms(atoms)
-    return Contents(
-        contents.cell,
-        contents.positions,
-        contents.symbols,
-        contents.occupancies,
-        moments=contents.moments,
-        notes=_isotopes(text, readings),
-    )
+    return replace(from_atoms(atoms), notes=_isotopes(text, readings))
 
 
 def _cell_like(comment: str) -> bool:
