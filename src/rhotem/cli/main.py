@@ -24,6 +24,7 @@ COMMANDS = {
     "labels": "DFT densities in quantity, to train on and to test against.",
     "train": "Train the learned density on DFT labels.",
     "model": "Learned densities: what there is, how good it is.",
+    "cite": "The works to cite for a result.",
     "doctor": "What is installed, which device, how fast.",
 }
 
