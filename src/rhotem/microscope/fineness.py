@@ -30,6 +30,9 @@ LOST, LOST_AT_REST = 0.02, 0.01
 PER_CHARGE, LEAST = 0.4, 10.0
 #: Factor of the outermost detector's angle for the heaviest atoms, from `STRONG` on growing to this at Z = 79.
 MARGIN, STRONG = 0.35, 40
+#: The same for any atoms at rest: rings of higher-order Laue zones are as sharp at the edge of a detector as anywhere, and
+#: the beams of the probe reach that edge by way of angles up to the convergence beyond it.
+MARGIN_AT_REST = 0.25
 #: Thickest slice in Å of anything, and the error (of range) that thinner ones are chosen for with its prefactor.
 THICKEST, RAY_ERROR, RAY_FACTOR = 2.0, 1e-2, 5.4
 #: Width in Å of the part of a cell that is looked at as a whole: a grain, a particle, a layer.
@@ -85,8 +88,11 @@ class Scatterers:
         lost, bound = (LOST_AT_REST, BOUND_AT_REST * (thickness / 100.0) ** 0.25) if at_rest else (LOST, BOUND)
         bound = max(bound, BOUND)
         far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
-        margin = 1.0 + MARGIN * max(0.0, self.heaviest - STRONG) / (79 - STRONG)
-        return float(max(1e3 * microscope.wavelength * max(bound, far), outer * margin))
+        margin = MARGIN * max(0.0, self.heaviest - STRONG) / (79 - STRONG)
+        recorded = outer * (1.0 + margin)
+        if at_rest:
+            recorded = max(recorded, outer * (1.0 + MARGIN_AT_REST), outer + microscope.convergence)
+        return float(max(1e3 * microscope.wavelength * max(bound, far), recorded))
 
     def oversampling(self, step: float) -> int:
         """How many times finer than waves with ``step`` (Å) the potential must be sampled."""
