@@ -60,7 +60,7 @@ def test_heavier_thicker_slower_and_still_need_more():
 
 
 def test_dark_field_of_atoms_at_rest_does_not_depend_on_the_grid_at_columns():
-    """Beams at the far rim of the probe reach the edge of a detector by way of angles beyond it (was 3.1 % of range)."""
+    """Beams at the far rim of the probe reach the edge of a detector by way of angles beyond it: 3.1 % of range."""
     from rhotem.microscope.bloch import BlochEngine
     from rhotem.microscope.record import Recorder
     from rhotem.potential.slices import build_potential

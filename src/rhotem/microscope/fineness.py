@@ -30,8 +30,8 @@ LOST, LOST_AT_REST = 0.02, 0.01
 PER_CHARGE, LEAST = 0.4, 10.0
 #: Factor of the outermost detector's angle for the heaviest atoms, from `STRONG` on growing to this at Z = 79.
 MARGIN, STRONG = 0.35, 40
-#: The same for any atoms at rest: rings of higher-order Laue zones are as sharp at the edge of a detector as anywhere, and
-#: the beams of the probe reach that edge by way of angles up to the convergence beyond it.
+#: The same for any atoms at rest: rings of higher-order Laue zones are as sharp at the edge of a detector as anywhere,
+#: and beams of the probe reach that edge by way of angles up to the convergence beyond it.
 MARGIN_AT_REST = 0.25
 #: Thickest slice in Å of anything, and the error (of range) that thinner ones are chosen for with its prefactor.
 THICKEST, RAY_ERROR, RAY_FACTOR = 2.0, 1e-2, 5.4
