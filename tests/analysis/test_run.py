@@ -73,7 +73,7 @@ def test_dark_field_of_atoms_at_rest_does_not_depend_on_the_grid_at_columns():
         engine = BlochEngine(preset.microscope, slices.extent, slices.wave_grid, slices.thickness, (1, 1))
         column = cut.block.structure.positions[0, :2]
         recorder = Recorder(preset.detectors, 2, preset.microscope.wavelength, engine.supercell)
-        engine.run(slices.array, np.stack([column, column + (1.3, 0.0)]), {len(slices.array): recorder})
+        engine.run(slices.array, column + np.array([[0.0, 0.0], [1.3, 0.0]]), {len(slices.array): recorder})
         return recorder.sums[:, 0]
 
     usual, finer = at_column_and_beside(), at_column_and_beside(sampling=0.023)
