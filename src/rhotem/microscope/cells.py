@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.microscope.detectors import Channel, channels, quadrant, rings_of
-from rhotem.microscope.settings import CenterOfMass, Detector, Segmented
+from rhotem.microscope.detectors import Detector, Region, channels, quadrant, rings_of
 
 Array = npt.NDArray[Any]
 
@@ -55,12 +54,14 @@ class Cells:
     """
 
     def __init__(self, detectors: "list[Detector] | tuple[Detector, ...]") -> None:
-        self._channels = [c for c in channels(detectors) if c.role not in ("x", "y")]
+        recorded = channels(detectors)
+        self._channels = [c for c in recorded if not c.role]
+        self._weighed = {c.name[:-1] for c in recorded if c.role}
         self._edges: tuple[list[float], list[float]] = ([], [])
         for kind, edges in enumerate(self._edges):
-            own = [c.detector for c in self._channels if _hard(c) == bool(kind)]
-            edges += sorted({e for d in own for e in (getattr(d, "inner", 0.0), d.outer) if e > 0})
-        cuts = {_cut(c.detector) for c in self._channels if isinstance(c.detector, Segmented)}
+            own = [c.region for c in self._channels if c.region.hard == bool(kind)]
+            edges += sorted({e for region in own for e in (region.inner, region.outer) if e > 0})
+        cuts = {_cut(azimuth, c.region) for c in self._channels for azimuth in c.region.quadrants}
         self._cuts: list[tuple[float, str]] = sorted(cuts)
         self.cells = self._merged()
         self.columns = [(i, moment) for i, cell in enumerate(self.cells) for moment in cell.moments]
@@ -71,25 +72,22 @@ class Cells:
         softs, hards = (range(len(edges) + 1) for edges in self._edges)
         for soft, hard, quarters in product(softs, hards, product(range(4), repeat=len(self._cuts))):
             piece = (soft, hard, quarters)
-            members = frozenset(c.name for c in self._channels if self._holds(c, piece))
+            members = frozenset(c.name for c in self._channels if self.holds(c.region, piece))
             if members:
                 found.setdefault(members, []).append(piece)
-        weighed = {c.name for c in self._channels if isinstance(c.detector, CenterOfMass)}
-        return [Cell(m, tuple(p), MOMENTS if m & weighed else MOMENTS[:1]) for m, p in found.items()]
+        return [Cell(m, tuple(p), MOMENTS if m & self._weighed else MOMENTS[:1]) for m, p in found.items()]
 
-    def _holds(self, channel: Channel, piece: tuple[int, int, tuple[int, ...]]) -> bool:
-        """Whether a piece lies within a channel."""
-        detector, hard = channel.detector, _hard(channel)
-        edges, ring = self._edges[hard], piece[1] if hard else piece[0]
-        inner = getattr(detector, "inner", 0.0)
-        first = edges.index(inner) + 1 if inner > 0 else 0
-        if not first <= ring <= edges.index(detector.outer):
+    def holds(self, region: Region, piece: tuple[int, int, tuple[int, ...]]) -> bool:
+        """Whether a piece lies within a region whose edges are among those of the cells."""
+        edges, ring = self._edges[region.hard], piece[1] if region.hard else piece[0]
+        first = edges.index(region.inner) + 1 if region.inner > 0 else 0
+        if not first <= ring <= edges.index(region.outer):
             return False
-        if not isinstance(detector, Segmented):
-            return True
-        cut = _cut(detector)
-        turned = round((detector.rotation - cut[0]) / 90.0)
-        return (int(channel.role[-1]) + turned) % 4 == piece[2][self._cuts.index(cut)]
+        for azimuth in region.quadrants:
+            cut = _cut(azimuth, region)
+            if round((azimuth - cut[0]) / 90.0) % 4 != piece[2][self._cuts.index(cut)]:
+                return False
+        return True
 
     def weights(
         self, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], covered: Array | float = 1.0
@@ -127,10 +125,6 @@ class Cells:
         return [i for i, cell in enumerate(self.cells) if name in cell.members]
 
 
-def _hard(channel: Channel) -> bool:
-    return getattr(channel.detector, "edges", "soft") == "hard"
-
-
-def _cut(detector: Segmented) -> tuple[float, str]:
-    """How a detector quarters the plane: azimuth of one of its quadrants modulo 90°, and its edges."""
-    return round(detector.rotation % 90.0, 9) % 90.0, detector.edges
+def _cut(azimuth: float, region: Region) -> tuple[float, str]:
+    """The quartering of the plane that a quadrant belongs to: azimuth modulo 90°, and its edges."""
+    return round(azimuth % 90.0, 9) % 90.0, "hard" if region.hard else "soft"

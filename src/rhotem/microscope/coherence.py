@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.optics import aberration_phase, cutoff_angle, soft_disc
 from rhotem.microscope.scan import fourier_resample
-from rhotem.microscope.settings import Microscope
 from rhotem.microscope.transforms import fast_length
 
 Array = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle
+from rhotem.microscope.settings import Detector, Microscope, farthest_angle
 from rhotem.microscope.transforms import fast_length
 from rhotem.microscope.windows import Windows
 
@@ -131,9 +131,7 @@ class Cost:
     def patterns(self) -> float:
         """Bytes of diffraction patterns: with a dose those expected, those drawn, and their fractions of the beam."""
         copies = 1.0 if self.microscope.dose is None else 3.0
-        return copies * sum(
-            4.0 * self.probes * self._disc(d.outer) * 4 / np.pi for d in self.detectors if isinstance(d, Pixelated)
-        )
+        return copies * sum(4.0 * self.probes * self._disc(d.outer) * 4 / np.pi for d in self.detectors if d.patterns)
 
     def _transforms(self, waves: float, points: float, alone: bool = True) -> float:
         """Seconds of one core for multislice of ``waves`` on ``points``: transform there and back, two products.
@@ -150,7 +148,7 @@ class Cost:
         Not so for pixelated detectors: each of their pixels belongs to one κ and would see one configuration only. Nor
         in windows: those of a defect show what is there once.
         """
-        pixelated = any(isinstance(d, Pixelated) for d in self.detectors)
+        pixelated = any(d.patterns for d in self.detectors)
         shared = configurations > 1 and self.number == 1 and not pixelated
         tiling = spread(self.tiling, self.sizes.extent, configurations) if shared else self.tiling
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))

@@ -10,9 +10,8 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import Samples, image_errors
-from rhotem.microscope.settings import CenterOfMass, Detector, Microscope, Pixelated, Segmented
-from rhotem.microscope.signals import divergence, field_of_view, phase_image, segments_to_moment, source_blur
-from rhotem.microscope.transfer import height_of_atoms
+from rhotem.microscope.settings import Detector, Microscope
+from rhotem.microscope.signals import field_of_view, source_blur
 
 Array = npt.NDArray[Any]
 
@@ -61,10 +60,8 @@ def derive_images(
         patterns = _on_camera(recorder, patterns, detectors, None)
     images: dict[str, Array] = {}
     for detector in detectors:
-        images |= _derived(detector, raw, scan, microscope)
-    segmented = [d for d in detectors if isinstance(d, Segmented)]
-    heights = {f"{d.name}iDPC": height_of_atoms(d, microscope) for d in segmented}
-    record = {**record, "idpc_over_icom": heights} if heights else record
+        images |= detector.images(raw, scan, microscope)
+    record = record | _remarks(detectors, microscope)
     pacbed, step = _pacbed(recorder)
     return ImageSet(images, scan, pacbed, step, patterns, record)
 
@@ -82,7 +79,7 @@ def _on_camera(
     camera, own = recorder.camera, _own_step(recorder)
     if camera is None:
         return patterns
-    outer = {d.name: d.outer for d in detectors if isinstance(d, Pixelated)}
+    outer = {d.name: d.outer for d in detectors if d.patterns}
     if rng is None:
         return {name: camera.binned(values, own, outer[name]) for name, values in patterns.items()}
     largest = max(outer, key=lambda name: outer[name])
@@ -116,7 +113,7 @@ def phonon_errors(
         raw = _expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, microscope.source_size))
         found: dict[str, Array] = {}
         for detector in detectors:
-            found |= _derived(detector, raw, scan, microscope)
+            found |= detector.images(raw, scan, microscope)
         return found
 
     return {"from": how, "images": image_errors(mean.sums[:, :number], fields, images_of)}
@@ -126,7 +123,7 @@ def _expected(recorder: Recorder, sums: Array) -> dict[str, Array]:
     """Signals of all channels as they are on average, deflections in mrad."""
     raw: dict[str, Array] = dict(zip((c.name for c in recorder.channels), sums, strict=True))
     for channel in recorder.channels:
-        if channel.role in ("x", "y"):
+        if channel.role:
             raw[channel.name] = raw[channel.name] / raw[channel.name[:-1]]
     return raw
 
@@ -138,11 +135,12 @@ def _counted(recorder: Recorder, drawn: Electrons, electrons: float) -> tuple[di
     """
     raw: dict[str, Array] = {}
     empty: dict[str, int] = {}
+    weighed = {c.name[:-1] for c in recorder.channels if c.role}
     for channel in recorder.channels:
-        if channel.role in ("x", "y"):
+        if channel.role:
             continue
         raw[channel.name] = drawn.counted(channel.name) / electrons
-        if isinstance(channel.detector, CenterOfMass):
+        if channel.name in weighed:
             (raw[channel.name + "x"], raw[channel.name + "y"]), nowhere = drawn.deflection(channel.name)
             empty[channel.name] = int(nowhere.sum())
     said: dict[str, Any] = {
@@ -155,21 +153,13 @@ def _counted(recorder: Recorder, drawn: Electrons, electrons: float) -> tuple[di
     return raw, said
 
 
-def _derived(detector: Detector, raw: dict[str, Array], scan: Scan, microscope: Microscope) -> dict[str, Array]:
-    name = detector.name
-    if isinstance(detector, Segmented):
-        segments = np.stack([raw[f"{name}segment{i}"] for i in range(4)])
-        x, y = segments_to_moment(segments, detector, microscope.convergence)
-        return {
-            f"{name}iDPC": phase_image(x, y, scan, microscope.wavelength),
-            f"{name}dDPC": divergence(x, y, scan),
-            f"{name}DPCx": x,
-            f"{name}DPCy": y,
-        }
-    if isinstance(detector, CenterOfMass):
-        x, y = raw[f"{name}CoMx"], raw[f"{name}CoMy"]
-        return {f"{name}CoMx": x, f"{name}CoMy": y, f"{name}iCoM": phase_image(x, y, scan, microscope.wavelength)}
-    return {name: raw[name]} if name in raw else {}
+def _remarks(detectors: tuple[Detector, ...], microscope: Microscope) -> dict[str, Any]:
+    """What detectors add to the record."""
+    said: dict[str, Any] = {}
+    for detector in detectors:
+        for key, values in detector.remarks(microscope).items():
+            said[key] = {**said.get(key, {}), **values}
+    return said
 
 
 def _blur_patterns(patterns: npt.NDArray, scan: Scan, fwhm: float) -> npt.NDArray:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE
-from rhotem.microscope.settings import Microscope
+from rhotem.microscope.instrument import Microscope
 
 #: Frequency in 1/Å that bound states need, of atoms that vibrate.
 BOUND = 5.5

@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.microscope.detectors import unit
 from rhotem.microscope.diffraction import Diffraction
 from rhotem.microscope.scan import Scan, fourier_resample, translation_average
 from rhotem.microscope.signals import field_of_view
-
-#: Unit of an image by the end of its name; all others are fractions of the incident beam.
-UNITS = {"iDPC": "rad", "iCoM": "rad", "dDPC": "mrad/Å", "DPCx": "mrad", "DPCy": "mrad", "CoMx": "mrad", "CoMy": "mrad"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +110,3 @@ class ImageSet:
     def _require_periodic(self, what: str) -> None:
         if not self.scan.periodic:
             raise InputError(f"{what} needs a scan of the whole periodic cell; this one covers a part of it")
-
-
-def unit(name: str) -> str:
-    """Unit of the image called ``name``; empty for fractions of the beam."""
-    return next((u for suffix, u in UNITS.items() if name.endswith(suffix)), "")

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.microscope.settings import Microscope
+from rhotem.microscope.instrument import Microscope
 
 #: Band limit as a fraction of the Nyquist frequency of the coarser axis, and its taper; the values of abTEM 1.0
 #: (`antialias.cutoff`, `antialias.taper`). A product of two functions limited to 2/3 aliases only beyond 2/3

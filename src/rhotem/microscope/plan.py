@@ -11,7 +11,7 @@ from rhotem.microscope.camera import Camera
 from rhotem.microscope.cost import READ, Cost, Estimate, Sizes
 from rhotem.microscope.optics import cutoff_angle, needed_sampling, probe_radius
 from rhotem.microscope.scan import Scan, nyquist_step
-from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle, largest_angle
+from rhotem.microscope.settings import Detector, Microscope, farthest_angle, largest_angle
 from rhotem.microscope.windows import Windows, choices
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def make_plan(
             f"{least.algorithm} needs {least.memory / 1e9:.1f} GB, {limit / 1e9:.1f} GB allowed: "
             "allow more, scan a smaller region, or use a coarser grid or smaller angles"
         )
-    if any(isinstance(d, Pixelated) for d in detectors):
+    if any(d.patterns for d in detectors):
         # the pixels of patterns are as fine as the cell is large
         fitting = [plan for plan in fitting if plan.windows is None] or fitting
     exact = [plan for plan in fitting if plan.interpolation == (1, 1)]
@@ -266,7 +266,7 @@ def camera_window(microscope: Microscope, detectors: "Detectors") -> float:
     """
     if microscope.camera_step is None:
         return 0.0
-    least = min([largest_angle(detectors), *(d.outer for d in detectors if isinstance(d, Pixelated))])
+    least = min([largest_angle(detectors), *(d.outer for d in detectors if d.patterns)])
     if microscope.camera_step > least:
         raise InputError(f"camera step {microscope.camera_step:g} mrad: larger than a camera to {least:g} mrad")
     return Camera(microscope.camera_step).supercell(microscope.wavelength)

@@ -9,7 +9,7 @@ from rhotem.core import InputError
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.detectors import channels, weight
-from rhotem.microscope.settings import Detector, Microscope, Pixelated, farthest_angle, largest_angle
+from rhotem.microscope.settings import Detector, Microscope, farthest_angle, largest_angle
 
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
@@ -53,7 +53,7 @@ class Recorder:
         self.farthest = farthest_angle(detectors, camera.step if camera else None)
         self.channels = channels(detectors)
         self.cells = Cells(detectors) if counted else None
-        self._pixelated = [d for d in detectors if isinstance(d, Pixelated)]
+        self._pixelated = [d for d in detectors if d.patterns]
         self.sums = np.zeros((positions, len(self.channels) + self._counted_columns()))
         self.pacbed_half = self._half_width(self.outer)
         self.pacbed = np.zeros(tuple(2 * n + 1 for n in self.pacbed_half))

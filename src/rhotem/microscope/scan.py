@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.core.grid import smooth_length
-from rhotem.microscope.settings import Microscope
+from rhotem.microscope.instrument import Microscope
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.microscope.detectors import segment_directions, segment_radius
 from rhotem.microscope.scan import Scan, fourier_resample
-from rhotem.microscope.settings import Segmented
 
 Array = npt.NDArray[np.floating]
 
@@ -61,29 +59,6 @@ def field_of_view(images: Array, scan: Scan, pixel: float | None, field: float) 
     recorded = np.tile(known[..., :: skip[0], :: skip[1]], tiles)
     size = (scan.size[0] * repeats[0], scan.size[1] * repeats[1])
     return recorded, Scan((shape[0] * repeats[0], shape[1] * repeats[1]), size, scan.origin)
-
-
-def segments_to_moment(segments: Array, detector: Segmented, convergence: float) -> tuple[Array, Array]:
-    """Deflection (mrad) along x and y from four segment images (4, nx, ny), for a probe of ``convergence`` mrad.
-
-    Every segment is taken to hold its intensity at its centroid (Lazić et al., Ultramicroscopy 160, 265, 2016). That
-    underestimates a deflection; it is divided by its response to a small rigid shift of the uniform bright disc, so
-    that the scale is that of the centre of mass for slowly varying phases.
-    """
-    vectors = segment_directions(detector) * (segment_radius(detector) / shift_response(detector, convergence))
-    x, y = (np.tensordot(vectors[:, axis], segments, axes=1) for axis in (0, 1))
-    return x, y
-
-
-def shift_response(detector: Segmented, convergence: float) -> float:
-    """Centroid deflection of four segments per unit shift of the bright disc of radius ``convergence`` (mrad).
-
-    Only the rim of the disc changes: ``r/(πα) Σ_i e_i·∫_i n dφ`` per axis with segment centroids ``r e_i``, which is
-    ``2√2 r/πα``. A detector that does not reach over the rim has no such response and is left as it is (1).
-    """
-    if not detector.inner < convergence <= detector.outer * (1 + 1e-6):
-        return 1.0
-    return 2 * np.sqrt(2) * segment_radius(detector) / (np.pi * convergence)
 
 
 def integrate_moment(x: Array, y: Array, scan: Scan, wavelength: float) -> Array:

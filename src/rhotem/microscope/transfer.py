@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.microscope.detectors import quadrant, segment_directions, segment_radius
+from rhotem.microscope.detectors.planes import quadrant
+from rhotem.microscope.detectors.segmented import Segmented, segment_directions, segment_radius, shift_response
+from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.optics import aberration_phase
-from rhotem.microscope.settings import Microscope, Segmented
-from rhotem.microscope.signals import shift_response
 
 Array = npt.NDArray[Any]
 

@@ -1,36 +1,12 @@
-"""Detectors as weights in reciprocal space: every image is a sum of intensity times weight."""
-
-from dataclasses import dataclass
+"""Regions of the diffraction plane as weights: every image is a sum of intensity times weight."""
 
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.microscope.detectors.base import Channel
 from rhotem.microscope.optics import soft_disc
-from rhotem.microscope.settings import Annular, CenterOfMass, Detector, Segmented
 
 Array = npt.NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One number per probe position: Σ_k weight(k) |ψ(k)|²."""
-
-    name: str
-    detector: Annular | Segmented | CenterOfMass
-    role: str = "image"
-
-
-def channels(detectors: "list[Detector] | tuple[Detector, ...]") -> list[Channel]:
-    """Channels recorded for ``detectors``; pixelated detectors keep whole patterns and have none."""
-    found = []
-    for detector in detectors:
-        if isinstance(detector, Annular):
-            found.append(Channel(detector.name, detector))
-        elif isinstance(detector, Segmented):
-            found += [Channel(f"{detector.name}segment{i}", detector, f"segment{i}") for i in range(4)]
-        elif isinstance(detector, CenterOfMass):
-            found += [Channel(f"{detector.name}CoM{role}", detector, role) for role in ("", "x", "y")]
-    return found
 
 
 def weight(
@@ -49,22 +25,19 @@ def weight(
     ``covered`` is the part of each pixel inside the probe-forming aperture; given, the weight is the part inside both.
     The two discs have the same centre, so the part of a pixel inside both is the smaller of the two parts.
     """
-    detector = channel.detector
-    outer = detector.outer * 1e-3 / wavelength
-    if isinstance(detector, CenterOfMass):
-        disc = np.minimum(soft_disc(kx, ky, outer, step), covered)
-        return disc * np.prod([1e3 * wavelength * (kx if axis == "x" else ky) for axis in channel.role], axis=0)
-    inner = detector.inner * 1e-3 / wavelength
-    if detector.edges == "hard":
+    region = channel.region
+    inner, outer = region.inner * 1e-3 / wavelength, region.outer * 1e-3 / wavelength
+    if region.hard:
         k = np.hypot(kx, ky)
-        ring = ((k >= inner) & (k < outer)) * covered
+        part = ((k >= inner) & (k < outer)) * covered
     else:
         hole = np.minimum(soft_disc(kx, ky, inner, step), covered) if inner else 0.0
-        ring = np.clip(np.minimum(soft_disc(kx, ky, outer, step), covered) - hole, 0.0, 1.0)
-    if isinstance(detector, Segmented):
-        azimuth = detector.rotation + 90.0 * int(channel.role[-1])
-        return ring * quadrant(kx, ky, azimuth, step, detector.edges == "hard")
-    return ring
+        part = np.clip(np.minimum(soft_disc(kx, ky, outer, step), covered) - hole, 0.0, 1.0)
+    for azimuth in region.quadrants:
+        part = part * quadrant(kx, ky, azimuth, step, region.hard)
+    if channel.role:
+        part = part * (1e3 * wavelength * (kx if channel.role == "x" else ky))
+    return part
 
 
 def rings_of(
@@ -106,18 +79,3 @@ def _beyond_line(nx: float, ny: float, kx: Array, ky: Array, step: tuple[float, 
     outer, inner = (a + b) / 2, (b - a) / 2
     corners = half_square(distance + outer) - half_square(distance + inner)
     return (corners - half_square(distance - inner) + half_square(distance - outer)) / (a * b)
-
-
-def segment_directions(detector: Segmented) -> Array:
-    """Unit vectors (4, 2) of the segments' middles."""
-    angles = np.deg2rad(detector.rotation + 90.0 * np.arange(4))
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
-def segment_radius(detector: Segmented) -> float:
-    """Distance in mrad of the centroid of one 90° ring segment from the axis.
-
-    ``∫ρ² cos φ dρ dφ / ∫ρ dρ dφ`` over one segment.
-    """
-    inner, outer = detector.inner, detector.outer
-    return 2 / 3 * (outer**3 - inner**3) / (outer**2 - inner**2) * np.sin(np.pi / 4) / (np.pi / 4)

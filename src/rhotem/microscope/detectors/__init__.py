@@ -1,0 +1,45 @@
+"""Detectors: one file for each kind, `registry` finds them all.
+
+A new kind is one class (`rhotem.microscope.detectors.base.DetectorBase`), in a file here or anywhere that is imported:
+engines, counting, images, units and the command line ask it and know no kind by name.
+"""
+
+from rhotem.microscope.detectors.annular import Annular
+from rhotem.microscope.detectors.base import Channel, DetectorBase, Region
+from rhotem.microscope.detectors.center_of_mass import CenterOfMass
+from rhotem.microscope.detectors.pixelated import Pixelated
+from rhotem.microscope.detectors.planes import quadrant, rings_of, weight
+from rhotem.microscope.detectors.registry import (
+    KINDS,
+    Detector,
+    angles,
+    channels,
+    farthest_angle,
+    image_names,
+    largest_angle,
+    parse_detector,
+    unit,
+)
+from rhotem.microscope.detectors.segmented import Segmented
+
+__all__ = [
+    "KINDS",
+    "Annular",
+    "CenterOfMass",
+    "Channel",
+    "Detector",
+    "DetectorBase",
+    "Pixelated",
+    "Region",
+    "Segmented",
+    "angles",
+    "channels",
+    "farthest_angle",
+    "image_names",
+    "largest_angle",
+    "parse_detector",
+    "quadrant",
+    "rings_of",
+    "unit",
+    "weight",
+]

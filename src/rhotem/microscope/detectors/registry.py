@@ -1,0 +1,114 @@
+"""All kinds of detectors, and what may be asked of several together."""
+
+import math
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetJsonSchemaHandler, SerializeAsAny
+
+from rhotem.core import InputError
+from rhotem.microscope import detectors as package
+from rhotem.microscope.camera import Camera
+from rhotem.microscope.detectors.base import KINDS, Channel, DetectorBase
+from rhotem.microscope.instrument import NUMBER
+
+for _module in pkgutil.iter_modules(package.__path__):
+    if _module.name != "registry":
+        import_module(f"{package.__name__}.{_module.name}")
+
+
+def detector_of(value: Any) -> Any:
+    """A detector as such, or from its settings with ``kind``."""
+    if not isinstance(value, Mapping):
+        return value
+    kind = value.get("kind")
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} of a detector is not known; use {', '.join(KINDS)}")
+    return KINDS[kind](**value)
+
+
+class _AnyKind:
+    """JSON schema of all kinds that there are when it is asked for."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"oneOf": [kind.model_json_schema() for kind in KINDS.values()]}
+
+
+#: Any detector, also from its settings as a dictionary with ``kind``.
+Detector = Annotated[SerializeAsAny[DetectorBase], BeforeValidator(detector_of), _AnyKind]
+
+
+def channels(detectors: Sequence[DetectorBase]) -> list[Channel]:
+    """Channels recorded for ``detectors``; pixelated detectors keep whole patterns and have none."""
+    return [channel for detector in detectors for channel in detector.channels()]
+
+
+def angles(detector: DetectorBase) -> str:
+    """The angles of a detector in words."""
+    inner = getattr(detector, "inner", 0.0)
+    return f"{inner:g}–{detector.outer:g} mrad" if inner else f"to {detector.outer:g} mrad"
+
+
+def image_names(detector: DetectorBase) -> list[str]:
+    """Names of the images, or patterns, that a detector gives."""
+    return detector.image_names()
+
+
+def unit(name: str) -> str:
+    """Unit of the image called ``name``; empty for fractions of the beam."""
+    units = {suffix: u for kind in KINDS.values() for suffix, u in kind.units.items()}
+    return next((u for suffix, u in units.items() if name.endswith(suffix)), "")
+
+
+def largest_angle(detectors: Sequence[DetectorBase]) -> float:
+    """Largest detected angle in mrad.
+
+    Raises
+    ------
+    InputError
+        If there is no detector or two have the same name.
+    """
+    names = [(type(d), d.name) for d in detectors]
+    if not names:
+        raise InputError("no detector: give at least one, e.g. Annular(name='HAADF', inner=68, outer=200)")
+    if len(set(names)) < len(names):
+        raise InputError(f"detector names {[n for _, n in names]} repeat; give every detector its own name")
+    return max(d.outer for d in detectors)
+
+
+def farthest_angle(detectors: Sequence[DetectorBase], camera_step: float | None = None) -> float:
+    """Largest angle in mrad that is recorded: the corners of a pixelated detector lie beyond its ``outer``.
+
+    Pixels of a given ``camera_step`` (mrad) end up to one beyond it.
+    """
+    largest = largest_angle(detectors)
+    sides = [d.outer for d in detectors if d.patterns]
+    if camera_step is not None:
+        sides = [max(side, Camera(camera_step).edge(side)) for side in sides]
+    return max([largest, *(math.sqrt(2) * side for side in sides)])
+
+
+def parse_detector(text: str) -> DetectorBase:
+    """A detector written as ``NAME=inner-outer`` or ``NAME=outer``, angles in mrad.
+
+    ``DPC=6-22`` (also iDPC, dDPC) has four segments, ``CoM=40`` and ``iCoM=40`` give the first moment up to that angle,
+    ``4D=40`` every diffraction pattern; any other name is that of an annular detector.
+
+    Raises
+    ------
+    InputError
+        If it is not written so, or the angles make no detector.
+    """
+    match = re.fullmatch(rf"\s*([\w.+]+)\s*=\s*(?:({NUMBER})\s*[-–:]\s*)?({NUMBER})\s*(?:mrad)?\s*", text)
+    if match is None:
+        raise InputError(f"detector {text!r}: expected NAME=inner-outer in mrad, such as HAADF=68-200")
+    name, inner, outer = match[1], float(match[2] or 0.0), float(match[3])
+    kinds = [kind for kind in KINDS.values() if name.lower() in kind.written] or [KINDS["annular"]]
+    try:
+        return kinds[-1].parsed(name, inner, outer)
+    except InputError as error:
+        raise InputError(f"detector {text!r}: {error}") from None
