@@ -165,11 +165,8 @@ class BlochEngine:
     def _beam_frequencies(self, h: npt.NDArray[np.int64]) -> tuple[npt.NDArray, npt.NDArray]:
         return h[:, 0] / self.supercell[0], h[:, 1] / self.supercell[1]
 
-    def _members(self, group: BeamGroup) -> npt.NDArray[np.int64]:
-        return group.kappa + group.vectors * np.array(self.tiling)
-
     def _aperture(self, group: BeamGroup) -> npt.NDArray:
-        kx, ky = self._beam_frequencies(self._members(group))
+        kx, ky = self._beam_frequencies(self.members(group))
         return aperture(kx, ky, self.microscope, (1 / self.supercell[0], 1 / self.supercell[1]))
 
     def _amplitude_norm(self) -> float:
@@ -223,9 +220,7 @@ class BlochEngine:
         reach = next(iter(recorders.values())).reach
         exits = sorted(recorders)
         for group in self.groups if groups is None else groups:
-            keep = self._kept(group.kappa, reach)
-            matrices = self._scatter(group, transmission, keep, exits, advance)
-            beams = self._kept_beams(group.kappa, keep)
+            beams, matrices = self.scattered(group, transmission, reach, exits, advance)
             for exit_slice, matrix in zip(exits, matrices, strict=True):
                 self._assemble(group, matrix, beams, positions, recorders[exit_slice])
 
@@ -244,6 +239,31 @@ class BlochEngine:
             return np.asarray(worker.waves[0] * np.exp(1j * behind), dtype=np.complex64)
         finally:
             self._workers.put(worker)
+
+    def scattered(
+        self,
+        group: BeamGroup,
+        transmission: Complex,
+        reach: float,
+        exits: list[int],
+        advance: Callable[[int], None] = lambda beams: None,
+    ) -> tuple[npt.NDArray[np.int64], list[Complex]]:
+        """Beams within ``reach`` (1/Å) and what the probe's beams of one κ scatter into them, at each exit.
+
+        Beams (m, 2) are in units of the supercell's reciprocal cell, matrices (beams in, m) are Fourier coefficients
+        half a slice behind the last one. ``transmission`` is that of `transmission`.
+        """
+        keep = self._kept(group.kappa, reach)
+        matrices = self._scatter(group, transmission, keep, exits, advance)
+        return self._kept_beams(group.kappa, keep), matrices
+
+    def entrance_phase(self, beams: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Phase in rad that beams (n, 2) of the supercell lose before the middle of the first slice."""
+        return self._path(*self._beam_frequencies(beams), self.thickness / 2)
+
+    def members(self, group: BeamGroup) -> npt.NDArray[np.int64]:
+        """Beams (n, 2) of a group in units of the supercell's reciprocal cell."""
+        return group.kappa + group.vectors * np.array(self.tiling)
 
     def _kept(self, kappa: npt.NDArray[np.int64], reach: float) -> npt.NDArray[np.int64]:
         """Flat indices of the G whose κ + G a detector sees."""
@@ -300,7 +320,7 @@ class BlochEngine:
         rim = None
         if self.edge_average:
             edge = np.flatnonzero(covered < 1)
-            there = Edge(self._members(group)[edge], covered[edge], matrix[edge], edge)
+            there = Edge(self.members(group)[edge], covered[edge], matrix[edge], edge)
             rim = Rim(there, self._norm, beams, recorder)
         for offset, share in zip(*focal_nodes(self.microscope), strict=True):
             for start in range(0, len(positions), size):
@@ -318,8 +338,8 @@ class BlochEngine:
 
     def _plane_waves(self, group: BeamGroup, positions: npt.NDArray[np.float64], defocus: float) -> Complex:
         """Amplitudes (positions, beams) of normalised probes whose aperture were open everywhere."""
-        kx, ky = self._beam_frequencies(self._members(group))
-        chi = aberration_phase(kx, ky, self.microscope, defocus) + self._path(kx, ky, self.thickness / 2)
+        kx, ky = self._beam_frequencies(self.members(group))
+        chi = aberration_phase(kx, ky, self.microscope, defocus) + self.entrance_phase(self.members(group))
         phase = positions[:, :1] * kx + positions[:, 1:] * ky
         return (np.exp(-1j * (chi + 2 * np.pi * phase)) / self._norm).astype(np.complex64)
 

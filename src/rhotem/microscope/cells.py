@@ -89,6 +89,25 @@ class Cells:
                 return False
         return True
 
+    def covering(self, region: Region) -> list[int] | None:
+        """Indices of the cells that a region is the union of; None if one is divided by its edges."""
+        edges = self._edges[region.hard]
+        cuts = {_cut(azimuth, region) for azimuth in region.quadrants}
+        if any(e > 0 and e not in edges for e in (region.inner, region.outer)) or not cuts <= set(self._cuts):
+            return None
+        found = []
+        for i, cell in enumerate(self.cells):
+            within = {self.holds(region, piece) for piece in cell.pieces}
+            if len(within) == 2:
+                return None
+            if within == {True}:
+                found.append(i)
+        return found
+
+    def edges_of(self, hard: bool) -> tuple[float, ...]:
+        """Angles in mrad of all circles, of one kind of edge."""
+        return tuple(self._edges[hard])
+
     def weights(
         self, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], covered: Array | float = 1.0
     ) -> npt.NDArray[np.float64]:

@@ -56,7 +56,7 @@ def derive_images(
         patterns = _on_camera(recorder, drawn.patterns, detectors, rng)
         patterns = {k: (v / electrons).astype(np.float32) for k, v in patterns.items()}
     else:
-        raw = _expected(recorder, sums[:number])
+        raw = expected(recorder, sums[:number])
         patterns = _on_camera(recorder, patterns, detectors, None)
     images: dict[str, Array] = {}
     for detector in detectors:
@@ -110,7 +110,7 @@ def phonon_errors(
         return {"from": how, "images": {}}
 
     def images_of(signals: Array) -> dict[str, Array]:
-        raw = _expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, microscope.source_size))
+        raw = expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, microscope.source_size))
         found: dict[str, Array] = {}
         for detector in detectors:
             found |= detector.images(raw, scan, microscope)
@@ -119,7 +119,7 @@ def phonon_errors(
     return {"from": how, "images": image_errors(mean.sums[:, :number], fields, images_of)}
 
 
-def _expected(recorder: Recorder, sums: Array) -> dict[str, Array]:
+def expected(recorder: Recorder, sums: Array) -> dict[str, Array]:
     """Signals of all channels as they are on average, deflections in mrad."""
     raw: dict[str, Array] = dict(zip((c.name for c in recorder.channels), sums, strict=True))
     for channel in recorder.channels:

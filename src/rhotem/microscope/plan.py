@@ -292,9 +292,13 @@ def probe_window(microscope: Microscope, thickness: float) -> float:
             f"{2 * WIDEST:.0f} Å that are computed: it needs a supercell of {TAILS + 2 * radius:.0f} Å; use smaller "
             "aberrations, aperture or thickness"
         )
-    smaller = max(1.0, USUAL / max(microscope.convergence, SMALLEST))
-    fringes = FRINGES * probe_radius(microscope) * smaller**2
-    return max(NARROWEST * smaller, TAILS + 2.0 * radius + fringes)
+    return window_of(probe_radius(microscope), radius, microscope.convergence)
+
+
+def window_of(entrance: float, radius: float, convergence: float) -> float:
+    """Side in Å of the supercell of a probe whose rays reach ``entrance`` Å on the surface and ``radius`` Å anywhere."""
+    smaller = max(1.0, USUAL / max(convergence, SMALLEST))
+    return max(NARROWEST * smaller, TAILS + 2.0 * radius + FRINGES * entrance * smaller**2)
 
 
 def _causes(microscope: Microscope, thickness: float) -> str:

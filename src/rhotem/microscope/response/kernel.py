@@ -1,0 +1,66 @@
+"""The sum over pairs of beams that makes the Fourier coefficients of images, compiled."""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc]  # numba has no types
+def add_pairs(
+    pairs: Array,
+    wave: Array,
+    covered: Array,
+    focal: Array,
+    excess: Array,
+    matrix: Array,
+    rim: Array,
+    out: Array,
+) -> None:
+    r"""Add to ``out`` (frequencies, channels) the Fourier coefficients of signals, of one half of all pairs.
+
+    A pair i, j of beams of one κ adds, with their aperture open (amplitudes b) and covered to the parts f,
+
+        b_i b_j* E_ij [f_i f_j M_ij + f_i x_j R_ij + f_j x_i R*_ji]        twice for i ≠ j, and
+        |b_i|² [f_i M_ii + x_i R_ii]                                       for a beam with itself,
+
+    where x is what the correlation of aperture and detector edges adds (`rhotem.microscope.rim`), and
+    ``E = exp(−(focal_i − focal_j)²/2)`` the focal spread. Images are the real part of the transform.
+
+    Parameters
+    ----------
+    pairs : (n, 3) int32 array
+        i, j and the place of their difference in ``out``.
+    wave : (beams,) complex array
+        b.
+    covered, focal : (beams,) arrays
+        f; and πλΔk² for the standard deviation Δ of the focus.
+    excess : (beams, channels) array
+        x.
+    matrix : (n, channels) complex array
+        M_ij.
+    rim : (n, 2) complex array
+        R_ij and R*_ji.
+    out : (frequencies, channels) complex array
+    """
+    channels = matrix.shape[1]
+    for n in range(pairs.shape[0]):
+        i, j, place = pairs[n, 0], pairs[n, 1], pairs[n, 2]
+        if covered[i] == 0.0 or covered[j] == 0.0:
+            continue
+        product = wave[i] * np.conj(wave[j])
+        if i == j:
+            for d in range(channels):
+                out[place, d] += product * (covered[i] * matrix[n, d] + excess[i, d] * rim[n, 0])
+            continue
+        apart = focal[i] - focal[j]
+        product *= 2.0 * np.exp(-0.5 * apart * apart)
+        both = product * (covered[i] * covered[j])
+        if covered[i] == 1.0 and covered[j] == 1.0:
+            for d in range(channels):
+                out[place, d] += both * matrix[n, d]
+            continue
+        first, second = product * (covered[i] * rim[n, 0]), product * (covered[j] * rim[n, 1])
+        for d in range(channels):
+            out[place, d] += both * matrix[n, d] + first * excess[j, d] + second * excess[i, d]

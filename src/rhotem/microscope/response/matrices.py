@@ -1,0 +1,84 @@
+"""From scattering matrices to the Hermitian forms of all parts of the diffraction plane."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.microscope.bloch import BeamGroup
+
+Complex = npt.NDArray[np.complex64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Beams:
+    """Beams of the probe in blocks that interfere, and the pairs within blocks.
+
+    Equal cells but for thermal motion give one mean image of one cell: only beams whose difference is a reciprocal
+    vector of that cell add to it, so a κ of the potential's cell falls into as many blocks as that holds equal cells.
+
+    Parameters
+    ----------
+    vectors : (n, 2) int array
+        In units of the supercell's reciprocal cell, block after block.
+    sizes : tuple of int
+        Beams of each block.
+    period : (int, int)
+        The supercell in units of the cell that images show.
+    """
+
+    vectors: IntArray
+    sizes: tuple[int, ...]
+    period: tuple[int, int]
+
+    @property
+    def number(self) -> int:
+        """Pairs i ≤ j."""
+        return sum(n * (n + 1) // 2 for n in self.sizes)
+
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """Places i ≤ j of all pairs, block after block."""
+        first, second, start = [], [], 0
+        for n in self.sizes:
+            i, j = np.triu_indices(n)
+            first.append(i + start)
+            second.append(j + start)
+            start += n
+        return np.concatenate(first), np.concatenate(second)
+
+
+def blocks_of(group: BeamGroup, repeats: tuple[int, int]) -> list[npt.NDArray[np.intp]]:
+    """Rows of the beams of one κ that interfere in the mean image of ``repeats`` equal cells."""
+    classes = group.vectors % np.array(repeats)
+    return [np.flatnonzero((classes == one).all(axis=1)) for one in np.unique(classes, axis=0)]
+
+
+def forms(matrix: Complex, weights: npt.NDArray[np.float32]) -> Complex:
+    """M of one block as (columns, pairs): ``Σ_G w(G) S(H, G) S*(H', G)`` for H ≤ H'.
+
+    Parameters
+    ----------
+    matrix : (beams in, beams out) array
+        S.
+    weights : (beams out, columns) array
+        Of disjoint parts of the diffraction plane: one product serves all of them together.
+    """
+    upper = np.triu_indices(len(matrix))
+    result = np.empty((weights.shape[1], len(upper[0])), dtype=np.complex64)
+    for column, weight in enumerate(weights.T):
+        seen = np.flatnonzero(weight)
+        part = matrix[:, seen]
+        result[column] = ((part * weight[seen]) @ part.conj().T)[upper]
+    return result
+
+
+def rims(matrix: Complex, direct: npt.NDArray[np.intp]) -> Complex:
+    """``R(H, H') = S(H, p') S*(H', p')`` with p' the beam that H' becomes undeflected: (2, pairs), R_ij and R*_ji.
+
+    ``direct`` are the places of these among the beams out.
+    """
+    upper = np.triu_indices(len(matrix))
+    straight = matrix[:, direct]
+    whole = straight * np.diagonal(straight).conj()
+    return np.stack([whole[upper], whole.conj().T[upper]]).astype(np.complex64)

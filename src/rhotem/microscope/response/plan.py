@@ -1,0 +1,141 @@
+"""What a response will cost and hold, before anything is computed."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from rhotem.core import MemoryLimitError
+from rhotem.core.threads import available_threads
+from rhotem.microscope.bloch import supercell_beams
+from rhotem.microscope.cost import PRODUCT, Cost, Sizes, spread
+from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.plan import check_grid, free_memory
+from rhotem.microscope.record import Recorder
+from rhotem.microscope.response.matrices import blocks_of
+from rhotem.microscope.response.range import Range
+from rhotem.microscope.settings import Detector
+
+#: Bytes of a response from which on it is no small piece any more; what it keeps anyway.
+BASE = 3e8
+
+
+@dataclass(frozen=True)
+class ResponsePlan:
+    """Sizes, memory and time of one response.
+
+    Parameters
+    ----------
+    extent, shape : pairs
+        Lateral cell in Å, and the grid of the waves on it.
+    slices, slice_thickness : int, float
+    tiling : (int, int)
+        The probe's supercell in cells of the potential.
+    window : float
+        Side in Å that the probes of the range need.
+    beams, pairs : int
+        Beams of the largest aperture, and pairs of them that interfere.
+    channels, exits : int
+        Columns that are kept for each exit thickness, and these.
+    configurations : int
+    stored, memory, seconds : float
+        Bytes of the result; of everything; seconds on ``threads`` cores.
+    """
+
+    extent: tuple[float, float]
+    shape: tuple[int, int]
+    slices: int
+    slice_thickness: float
+    tiling: tuple[int, int]
+    window: float
+    beams: int
+    pairs: int
+    channels: int
+    exits: int
+    configurations: int
+    stored: float
+    memory: float
+    seconds: float
+    threads: int
+
+    def record(self) -> dict:
+        """As a JSON-ready dictionary."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        size = tuple(e * m for e, m in zip(self.extent, self.tiling, strict=True))
+        return "\n".join(
+            [
+                f"beams       {self.beams} on {size[0]:.1f} × {size[1]:.1f} Å, {self.pairs} pairs that interfere",
+                f"channels    {self.channels} at {self.exits} thickness{'es' * (self.exits > 1)}, "
+                f"{8e-6 * self.pairs:.2f} MB each, {1e-6 * self.stored:.0f} MB together",
+                f"phonons     {self.configurations} configurations",
+                f"memory      {1e-9 * self.memory:.2f} GB",
+                f"time        about {max(1.0, self.seconds):.0f} s on {self.threads} cores",
+            ]
+        )
+
+
+def plan_response(
+    sizes: Sizes,
+    microscope: Microscope,
+    detectors: list[Detector],
+    asked: Range,
+    *,
+    exits: int = 1,
+    configurations: int = 1,
+    repeats: tuple[int, int] = (1, 1),
+    memory: float | None = None,
+    threads: int | None = None,
+) -> ResponsePlan:
+    """The plan of a response; ``detectors`` are those of `rhotem.microscope.response.channels.basis`.
+
+    Raises
+    ------
+    InputError
+        If the grid is too coarse or the widest probe is wider than any that is computed.
+    MemoryLimitError
+        If it does not fit.
+    """
+    check_grid(sizes.sampling, microscope, detectors)
+    window = asked.window(microscope, sizes.slices * sizes.thickness)
+    m, n = (max(1, int(np.ceil(window / length - 1e-6))) for length in sizes.extent)
+    tiling = spread((m, n), sizes.extent, configurations)
+    supercell = (sizes.extent[0] * tiling[0], sizes.extent[1] * tiling[1])
+    recorder = Recorder(detectors, 0, microscope.wavelength, supercell, counted=True)
+    columns = recorder.sums.shape[1] - len(recorder.channels)
+    groups = supercell_beams(microscope, sizes.extent, tiling)
+    blocks = [len(rows) for group in groups for rows in blocks_of(group, repeats)]
+    pairs = sum(size * (size + 1) // 2 for size in blocks)
+    stored = 8.0 * exits * (columns + 2) * pairs
+    cost = Cost(sizes, microscope, detectors, 1, tiling, window)
+    waves = cost.bloch(1)
+    seen = np.pi * recorder.reach**2 * sizes.extent[0] * sizes.extent[1]
+    most = max(len(group.vectors) for group in groups)
+    products = 16.0 * exits * pairs * seen * (columns / max(1, len(recorder.cells.cells)) if recorder.cells else 1.0)
+    working = waves.memory - BASE + 8.0 * most * seen * (exits + 2) + sizes.held + BASE
+    count = threads or available_threads()
+    plan = ResponsePlan(
+        sizes.extent,
+        sizes.shape,
+        sizes.slices,
+        sizes.thickness,
+        tiling,
+        window,
+        sum(len(group.vectors) for group in groups),
+        pairs,
+        columns,
+        exits,
+        configurations,
+        stored,
+        stored + working,
+        (waves.seconds + products * PRODUCT) / count,
+        count,
+    )
+    limit = memory or 0.8 * free_memory()
+    if plan.memory > limit:
+        raise MemoryLimitError(
+            f"the response needs {1e-9 * plan.memory:.1f} GB, {1e-9 * limit:.1f} GB allowed: {columns} channels at {exits} "
+            f"thicknesses of {8e-6 * pairs:.0f} MB each ({plan.beams} beams that interfere in {len(blocks)} groups); name "
+            "fewer edges (edges=[]), thicknesses or a smaller range, or simulate every setting by itself"
+        )
+    return plan

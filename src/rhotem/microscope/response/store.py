@@ -1,0 +1,115 @@
+"""Responses at rest: one Zarr group, versioned, checked when it is opened."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from rhotem.core import InputError
+from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.response.channels import described
+from rhotem.microscope.response.matrices import Beams
+from rhotem.microscope.response.range import Range
+from rhotem.microscope.settings import Detector
+
+if TYPE_CHECKING:
+    from rhotem.microscope.response.images import Response
+
+#: What the group says it is, and the version of its layout.
+FORMAT, VERSION = "rhotem-response", 1
+ARRAYS = ("vectors", "sizes", "matrix", "rim")
+
+
+def save_response(response: "Response", path: Path) -> None:
+    """Write a response; the group appears when it is complete."""
+    import shutil
+
+    import zarr
+
+    if path.exists():
+        raise InputError(f"{path} exists; remove it or choose another name")
+    part = path.with_name(path.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    group = zarr.open_group(str(part), mode="w")
+    arrays = {
+        "vectors": response.beams.vectors,
+        "sizes": np.array(response.beams.sizes, dtype=np.int64),
+        "matrix": response.matrix,
+        "rim": response.rim,
+    }
+    for name, values in arrays.items():
+        chunks = (1, 1, values.shape[2]) if values.ndim == 3 else values.shape
+        array = zarr.open_array(str(part / name), mode="w", shape=values.shape, chunks=chunks, dtype=values.dtype)
+        array[:] = values
+    attributes = {
+        "format": FORMAT,
+        "version": VERSION,
+        "microscope": response.microscope.model_dump(),
+        "range": response.range.model_dump(),
+        "detectors": described(response.detectors),
+        "kept": described(response.kept),
+        "period": list(response.beams.period),
+        "supercell_angstrom": list(response.supercell),
+        "thicknesses_angstrom": list(response.thicknesses),
+        "slope_rad_angstrom": response.slope,
+        "columns": [[i, moment] for i, moment in response.cells.columns],
+        "checksums": {name: _checksum(values) for name, values in arrays.items()},
+        "record": json.loads(json.dumps(response.record, default=float)),
+    }
+    group.attrs.update(attributes)
+    part.rename(path)
+
+
+def open_response(path: str | Path) -> "Response":
+    """A response written by `Response.save`.
+
+    Raises
+    ------
+    InputError
+        If it is none, is damaged, or was written by another version of the format.
+    """
+    import zarr
+
+    from rhotem.microscope.response.images import Response
+
+    path = Path(path)
+    try:
+        group = zarr.open_group(str(path), mode="r")
+        said: dict[str, Any] = dict(group.attrs)
+    except Exception as error:
+        raise InputError(f"{path} is no Zarr group that can be read ({type(error).__name__})") from None
+    if said.get("format") != FORMAT:
+        raise InputError(f"{path} is no response of RhoTEM")
+    if said.get("version") != VERSION:
+        raise InputError(f"{path}: version {said.get('version')} of responses, this RhoTEM reads {VERSION}; make it again")
+    try:
+        arrays = {name: np.asarray(zarr.open_array(str(path / name), mode="r")[:]) for name in ARRAYS}
+    except Exception as error:
+        raise InputError(f"{path}: an array is missing or damaged ({type(error).__name__}); make it again") from None
+    damaged = [name for name in ARRAYS if _checksum(arrays[name]) != said["checksums"][name]]
+    if damaged:
+        raise InputError(f"{path}: {', '.join(damaged)} differ from what was written; make it again")
+    adapter = TypeAdapter(tuple[Detector, ...])
+    response = Response(
+        microscope=Microscope(**said["microscope"]),
+        range=Range(**said["range"]),
+        detectors=adapter.validate_python(said["detectors"]),
+        kept=adapter.validate_python(said["kept"]),
+        beams=Beams(arrays["vectors"], tuple(int(n) for n in arrays["sizes"]), tuple(said["period"])),
+        supercell=tuple(said["supercell_angstrom"]),
+        thicknesses=tuple(said["thicknesses_angstrom"]),
+        matrix=arrays["matrix"],
+        rim=arrays["rim"],
+        record=said["record"],
+    )
+    shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)
+    if [list(column) for column in response.cells.columns] != said["columns"] or response.matrix.shape != shape:
+        raise InputError(f"{path}: its channels are not those of this version of RhoTEM; make it again")
+    return response
+
+
+def _checksum(values: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(values).view(np.uint8).ravel())
