@@ -104,8 +104,20 @@ def phonon_errors(
 
     ``images`` holds those of `rhotem.microscope.scatter.image_errors`, ``from`` says what was compared.
     """
-    number = len(mean.channels)
     fields, how = samples.fields()
+    return field_errors(fields, how, mean, scan, microscope, detectors)
+
+
+def field_errors(
+    fields: Array | None,
+    how: str,
+    mean: Recorder,
+    scan: Scan,
+    microscope: Microscope,
+    detectors: tuple[Detector, ...],
+) -> dict[str, Any]:
+    """As `phonon_errors`, from perturbations (m, positions, channels) of the mean signals."""
+    number = len(mean.channels)
     if fields is None or not number:
         return {"from": how, "images": {}}
 

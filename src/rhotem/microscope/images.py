@@ -24,7 +24,7 @@ class ImageSet:
         Positions; axis 0 is x, axis 1 is y of the imaging cell.
     diffraction : (2Nx+1, 2Ny+1) array
         Position-averaged diffraction pattern (PACBED), fraction of the beam per pixel, zero angle in the middle. Of
-        parallel illumination: elastic intensity at the reciprocal vectors of the imaging cell.
+        parallel illumination: elastic intensity at the reciprocal vectors of the imaging cell. Of a response: empty.
     angular_step : (float, float)
         Pixel of the diffraction patterns in mrad.
     patterns : dict of (nx, ny, Kx, Ky) arrays

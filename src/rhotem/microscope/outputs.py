@@ -74,9 +74,11 @@ def write_images(
     fine = images if noisy or pixel is None or not images.scan.periodic else images.resampled(pixel)
     caption = _caption(images, labels, source, phonons)
     caption["motion"] = "" if caption["no_tds"] else motion
-    written = ["PACBED.png" if images.plane_wave is None else "diffraction.png"]
-    with _whole(folder / written[0]) as path:
-        draw_pacbed(images, path, caption)
+    written = []
+    if images.diffraction.size:  # a response gives none
+        written.append("PACBED.png" if images.plane_wave is None else "diffraction.png")
+        with _whole(folder / written[0]) as path:
+            draw_pacbed(images, path, caption)
     if images.plane_wave is not None and images.plane_wave.separated:
         written.append("spots.csv")
         with _whole(folder / "spots.csv") as path:
@@ -314,9 +316,9 @@ def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str,
     for name, image in fine.images.items():
         _zarr_array(path / name, image.astype(np.float32), {"unit": unit(name) or "fraction of beam", **attributes})
     calibration = {"unit": "fraction of beam", "step_mrad": list(images.angular_step)}
-    if images.plane_wave is None:
+    if images.plane_wave is None and images.diffraction.size:
         _zarr_array(path / "PACBED", images.diffraction, calibration)
-    else:
+    elif images.plane_wave is not None:
         pattern = images.plane_wave
         kind = "elastic" if pattern.separated else "elastic and diffuse, one configuration"
         _zarr_array(path / "diffraction", pattern.elastic, {"kind": kind, **calibration})

@@ -132,9 +132,7 @@ class _Twins:
 
     def __init__(self, engine: BlochEngine, shares: list[Groups], recorders: dict[int, Recorder]) -> None:
         self.engine, self.shares, self.recorders = engine, shares, recorders
-        beams = np.array([sum(len(group.vectors) for group in share) for share in shares], dtype=float)
-        self.place = int(np.argsort(beams[:-1], kind="stable")[(len(beams) - 1) // 2])
-        self.others = float((beams**2).sum() / beams[self.place] ** 2)
+        self.place, self.others = twin_share(shares)
         positions = {n: len(recorder.sums) for n, recorder in recorders.items()}
         self._pairs = [{n: r.part(positions[n]) for n, r in recorders.items()} for _ in range(2)]
 
@@ -161,6 +159,13 @@ class _Twins:
                 pair[n].scale(0.5)
                 recorder.put(everywhere, pair[n])
                 pair[n].scale(2.0)
+
+
+def twin_share(shares: list[Groups]) -> tuple[int, float]:
+    """Which share of the κ, one of usual size, goes through two configurations; squares of all over its own square."""
+    beams = np.array([sum(len(group.vectors) for group in share) for share in shares], dtype=float)
+    place = int(np.argsort(beams[:-1], kind="stable")[(len(beams) - 1) // 2])
+    return place, float((beams**2).sum() / beams[place] ** 2)
 
 
 def first_of(potentials: "Iterator[PotentialSlices]") -> "PotentialSlices":

@@ -296,7 +296,7 @@ def probe_window(microscope: Microscope, thickness: float) -> float:
 
 
 def window_of(entrance: float, radius: float, convergence: float) -> float:
-    """Side in Å of the supercell of a probe whose rays reach ``entrance`` Å on the surface and ``radius`` Å anywhere."""
+    """Side in Å of the supercell of a probe whose rays reach ``entrance`` Å on the surface, ``radius`` Å anywhere."""
     smaller = max(1.0, USUAL / max(convergence, SMALLEST))
     return max(NARROWEST * smaller, TAILS + 2.0 * radius + FRINGES * entrance * smaller**2)
 

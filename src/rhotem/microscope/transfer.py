@@ -20,6 +20,50 @@ SCREENING = 0.23
 LEAST = 0.2
 
 
+class _Transfer:
+    """The probe and the segments on one grid of the detector plane, for many phases."""
+
+    def __init__(self, detector: Segmented, microscope: Microscope) -> None:
+        self.microscope = microscope
+        self.radius = microscope.convergence * 1e-3 / microscope.wavelength
+        reach = detector.outer * 1e-3 / microscope.wavelength
+        self.step = step = self.radius / POINTS
+        n = int(np.ceil(reach / step)) + 1
+        k = step * np.arange(-n, n + 1)
+        self.kx, self.ky = kx, ky = np.meshgrid(k, k, indexing="ij")
+        self.here = self.probe(0.0, 0.0).conj()
+        k0, k1 = (a * 1e-3 / microscope.wavelength for a in (detector.inner, detector.outer))
+        size, disc = np.hypot(kx, ky), np.abs(self.here)
+        # the part of a lit pixel that a detector sees, also where both end at the same angle
+        ring = np.minimum(np.clip((k1 - size) / step + 0.5, 0.0, 1.0), disc) / np.maximum(disc, 1e-9)
+        ring -= np.clip((k0 - size) / step + 0.5, 0.0, 1.0) if k0 else 0.0
+        ring = np.clip(ring, 0.0, 1.0)
+        self.power = float((disc**2).sum())
+        scale = segment_radius(detector) / shift_response(detector, microscope.convergence)
+        self.deflection = np.zeros((2, *kx.shape))
+        for i, direction in enumerate(segment_directions(detector)):
+            part = ring * quadrant(kx, ky, detector.rotation + 90.0 * i, (step, step))
+            self.deflection += scale * direction[:, None, None] * part
+
+    def probe(self, qx: float, qy: float) -> Array:
+        """The probe at k + q."""
+        x, y = self.kx + qx, self.ky + qy
+        part = np.clip((self.radius - np.hypot(x, y)) / self.step + 0.5, 0.0, 1.0)
+        lit = part > 0
+        wave = np.zeros(part.shape, dtype=complex)
+        wave[lit] = part[lit] * np.exp(-1j * aberration_phase(x[lit], y[lit], self.microscope))
+        return wave
+
+    def __call__(self, qx: float, qy: float) -> tuple[complex, complex]:
+        """IDPC and iCoM per unit of the phase exp(2πi q·r)."""
+        before = self.here * self.probe(-qx, -qy)
+        intensity = 1j * (before - (self.here * self.probe(qx, qy)).conj())
+        deflection = (self.deflection * intensity).sum(axis=(1, 2)) / self.power
+        along = qx * deflection[0] + qy * deflection[1]
+        integrated = complex(along / (1j * (qx**2 + qy**2)) * 1e-3 / self.microscope.wavelength)
+        return integrated, complex(before.sum() / self.power)
+
+
 def phase_transfer(detector: Segmented, microscope: Microscope, qx: float, qy: float) -> tuple[complex, complex]:
     """IDPC and iCoM per unit of the phase exp(2πi q·r) of a weak object, q in 1/Å.
 
@@ -27,34 +71,7 @@ def phase_transfer(detector: Segmented, microscope: Microscope, qx: float, qy: f
     1974) with ψ the probe in reciprocal space; deflections and their integration are those of
     `rhotem.microscope.signals`. iCoM of all electrons is the phase blurred by the probe: the overlap of ψ with itself.
     """
-    radius = microscope.convergence * 1e-3 / microscope.wavelength
-    reach = detector.outer * 1e-3 / microscope.wavelength
-    step = radius / POINTS
-    n = int(np.ceil(reach / step)) + 1
-    k = step * np.arange(-n, n + 1)
-    kx, ky = np.meshgrid(k, k, indexing="ij")
-
-    def probe(x: Array, y: Array) -> Array:
-        part = np.clip((radius - np.hypot(x, y)) / step + 0.5, 0.0, 1.0)
-        return np.asarray(part * np.exp(-1j * aberration_phase(x, y, microscope)))
-
-    here = probe(kx, ky)
-    intensity = 1j * (here.conj() * probe(kx - qx, ky - qy) - here * probe(kx + qx, ky + qy).conj())
-    k0, k1 = (a * 1e-3 / microscope.wavelength for a in (detector.inner, detector.outer))
-    size, disc = np.hypot(kx, ky), np.abs(here)
-    # the part of a lit pixel that a detector sees, also where both end at the same angle
-    ring = np.minimum(np.clip((k1 - size) / step + 0.5, 0.0, 1.0), disc) / np.maximum(disc, 1e-9)
-    ring -= np.clip((k0 - size) / step + 0.5, 0.0, 1.0) if k0 else 0.0
-    ring = np.clip(ring, 0.0, 1.0)
-    power = float((np.abs(here) ** 2).sum())
-    scale = segment_radius(detector) / shift_response(detector, microscope.convergence)
-    deflection = np.zeros(2, dtype=complex)
-    for i, direction in enumerate(segment_directions(detector)):
-        part = ring * quadrant(kx, ky, detector.rotation + 90.0 * i, (step, step))
-        deflection += scale * direction * (part * intensity).sum() / power
-    along = qx * deflection[0] + qy * deflection[1]
-    moment = (here.conj() * probe(kx - qx, ky - qy)).sum() / power
-    return complex(along / (1j * (qx**2 + qy**2)) * 1e-3 / microscope.wavelength), complex(moment)
+    return _Transfer(detector, microscope)(qx, qy)
 
 
 def height_of_atoms(detector: Segmented, microscope: Microscope) -> dict[str, float]:
@@ -66,14 +83,15 @@ def height_of_atoms(detector: Segmented, microscope: Microscope) -> dict[str, fl
     most = 2e-3 * microscope.convergence / microscope.wavelength
     radii = most * (np.arange(RADII) + 0.5) / RADII
     heights, ideal = np.zeros(2), 0.0
+    transfer = _Transfer(detector, microscope)
     azimuths = np.pi * (np.arange(AZIMUTHS) + 0.5) / AZIMUTHS
     for q in radii:
         weight = q / (1 + (2 * np.pi * q * SCREENING) ** 2)
-        found = [phase_transfer(detector, microscope, q * np.cos(a), q * np.sin(a)) for a in azimuths]
+        found = [transfer(q * np.cos(a), q * np.sin(a)) for a in azimuths]
         heights += weight * np.mean(found, axis=0).real
         u = q / most
         ideal += weight * 2 / np.pi * (np.arccos(u) - u * np.sqrt(1 - u**2))
     if heights[1] < LEAST * ideal:
         return {}
-    slow, whole = phase_transfer(detector, microscope, 0.02 * most, 0.0)
+    slow, whole = transfer(0.02 * most, 0.0)
     return {"atoms": float(heights[0] / heights[1]), "slow": float(slow.real / whole.real)}

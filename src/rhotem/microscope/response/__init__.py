@@ -6,8 +6,8 @@ A probe is a sum of plane waves, so the signal of a channel d at exit thickness 
     M(H, H') = Σ_G w_d(κ + G) S_κ(G, H) S*_κ(G, H'),   a(H) = A(κ + H) exp(−iχ(κ + H))
 
 with S the scattering matrix of `rhotem.microscope.bloch`: transmission cross coefficients of partially coherent optics
-(Hopkins, Proc. R. Soc. A 217, 408, 1953). M knows neither focus nor aberrations, aperture, source, focal spread, dose or
-scan: `response` makes it once, `Response` answers for all of these.
+(Hopkins, Proc. R. Soc. A 217, 408, 1953). M knows neither focus nor aberrations, aperture, source, focal spread, dose
+or scan: `response` makes it once, `Response` answers for all of these.
 """
 
 from rhotem.microscope.response.images import Response

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -54,7 +56,7 @@ class Pairs:
     def half(self) -> tuple[int, int]:
         """Largest differences along x and y, in reciprocal vectors of the cell that images show."""
         starts = np.cumsum([0, *self.beams.sizes])
-        spans = [np.ptp(self.beams.vectors[a:b], axis=0) for a, b in zip(starts, starts[1:], strict=False)]
+        spans = [np.ptp(self.beams.vectors[a:b], axis=0) for a, b in pairwise(starts.tolist())]
         most = np.max(spans, axis=0) // np.array(self.beams.period)
         return int(most[0]), int(most[1])
 
@@ -76,15 +78,19 @@ class Asked:
     pairs : Pairs
     recorder : Recorder
         Of the detectors, without positions: its columns are what is summed up.
-    matrix : (pairs, columns) complex array
-    rim : (pairs, 2) complex array
+    table : (n, 3) int32 array
+        Rows of `Pairs.table`: all of them, or some.
+    matrix : (n, columns) complex array
+    rim : (n, 2) complex array
     """
 
     pairs: Pairs
     recorder: Recorder
+    table: npt.NDArray[np.int32]
     matrix: npt.NDArray[np.complex64]
     rim: npt.NDArray[np.complex64]
     _edges: dict[float, tuple[Array, Array]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def opening(self, microscope: Microscope) -> tuple[Array, Array]:
         """Covered parts (beams,) of an aperture, and what its edge adds where detectors end, (beams, columns)."""
@@ -97,9 +103,10 @@ class Asked:
         rim = np.flatnonzero((covered > 0) & (covered < 1))
         members, part = self.pairs.beams.vectors[rim], covered[rim]
         excess[rim] = self.recorder.weights(members, part) - part[:, None] * self.recorder.weights(members)
-        while len(self._edges) >= KEPT:
-            self._edges.pop(next(iter(self._edges)))
-        self._edges[microscope.convergence] = covered, excess
+        with self._lock:
+            while len(self._edges) >= KEPT:
+                self._edges.pop(next(iter(self._edges)))
+            self._edges[microscope.convergence] = covered, excess
         return covered, excess
 
     def spectrum(self, microscope: Microscope) -> Array:
@@ -112,7 +119,7 @@ class Asked:
         focal = np.pi * microscope.wavelength * microscope.focal_spread * (kx**2 + ky**2)
         shape = tuple(2 * n + 1 for n in self.pairs.half)
         out = np.zeros((shape[0] * shape[1], self.matrix.shape[1]), dtype=complex)
-        add_pairs(self.pairs.table, wave, covered, focal, excess, self.matrix, self.rim, out)
+        add_pairs(self.table, wave, covered, focal, excess, self.matrix, self.rim, out)
         return out.reshape(*shape, -1)
 
     def signals(self, spectrum: Array, scan: Scan, source_size: float) -> Array:

@@ -31,12 +31,16 @@ def basis(detectors: Sequence[DetectorBase], edges: Sequence[float] | None) -> l
     outermost = largest_angle(detectors)
     for detector in detectors:
         if detector.patterns or not detector.channels():
-            raise InputError(f"detector {detector.name}: a response holds signals, not patterns; use simulate for those")
+            raise InputError(
+                f"detector {detector.name}: a response holds signals, not patterns; use simulate for those"
+            )
     known = [d for preset in PRESETS.values() for d in preset.detectors if not d.patterns] if edges is None else []
     circles = {float(e) for e in (REGULAR if edges is None else edges)}
     circles |= {float(e) for d in (*detectors, *known) for e in (getattr(d, "inner", 0.0), d.outer)}
     if edges is not None and any(not 0 < e <= outermost for e in edges):
-        raise InputError(f"edges {list(edges)} mrad: expected angles up to {outermost:g} mrad, the outermost detector's")
+        raise InputError(
+            f"edges {list(edges)} mrad: expected angles up to {outermost:g} mrad, the outermost detector's"
+        )
     inside = sorted(e for e in circles if 0 < e <= outermost)
     result: list[DetectorBase] = list(detectors)
     rings = zip([0.0, *inside[:-1]], inside, strict=True)

@@ -13,14 +13,15 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.cells import Cells
-from rhotem.microscope.derive import derive_images, expected
+from rhotem.microscope.derive import derive_images, expected, field_errors
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.response.asked import Asked, Pairs
 from rhotem.microscope.response.channels import selection
-from rhotem.microscope.response.matrices import Beams
+from rhotem.microscope.response.matrices import Beams, Twin
 from rhotem.microscope.response.range import Range, held_defocus, needed_window
+from rhotem.microscope.response.slopes import gradients
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 
@@ -59,6 +60,8 @@ class Response:
         R of the aperture's edge (`rhotem.microscope.response.matrices.rims`).
     record : dict
         How it was made.
+    twin : Twin or None
+        What tells the error bars of thermal motion.
     """
 
     microscope: Microscope
@@ -71,6 +74,7 @@ class Response:
     matrix: npt.NDArray[np.complex64]
     rim: npt.NDArray[np.complex64]
     record: dict[str, Any]
+    twin: Twin | None = None
     _ready: dict[Any, Asked] = field(default_factory=dict)
 
     @cached_property
@@ -101,13 +105,13 @@ class Response:
 
     def __str__(self) -> str:
         edges = ", ".join(f"{edge:g}" for edge in self.cells.edges_of(False))
-        least, most = self.range.defocus
+        (least, most), small, large = self.range.defocus, self.range.convergence, self.microscope.convergence
+        channels, beams = self.matrix.shape[1], len(self.beams.vectors)
         deep = ", ".join(f"{0.1 * t:.3g}" for t in self.thicknesses)
         return "\n".join(
             [
-                f"response    {self.matrix.shape[1]} channels, {len(self.beams.vectors)} beams, {1e-6 * self.nbytes:.1f} MB",
-                f"lens        {self.range.convergence:g} to {self.microscope.convergence:g} mrad, defocus {0.1 * least:.3g} to "
-                f"{0.1 * most:.3g} nm",
+                f"response    {channels} channels, {beams} beams, {1e-6 * self.nbytes:.1f} MB",
+                f"lens        {small:g} to {large:g} mrad, defocus {0.1 * least:.3g} to {0.1 * most:.3g} nm",
                 f"edges       {edges} mrad",
                 f"thickness   {deep} nm",
             ]
@@ -217,8 +221,9 @@ class Response:
         recorder.sums = signals.reshape(len(signals), -1).T
         recorder.pacbed = np.zeros((0, 0))
         record = {**self.record, "microscope": microscope.model_dump(), "detectors": [d.model_dump() for d in shown]}
-        record |= {"thickness": self.thicknesses[level], "response": True}
         plain = microscope.model_copy(update={"source_size": 0.0})  # the signals are blurred already
+        record |= {"thickness": self.thicknesses[level], "response": True}
+        record["phonon_error"] = self._errors(shown, level, microscope, scan, recorder)
         return derive_images(recorder, scan, plain, shown, rng, record)
 
     def series(
@@ -260,9 +265,31 @@ class Response:
             list(pool.map(one, range(len(lenses))))
         return result
 
-    def ready(self, detectors: tuple[Detector, ...], level: int, *, counted: bool = False) -> Asked:
-        """Detectors at one thickness, their columns summed up; the last few are kept."""
-        key = (detectors, level, counted)
+    def gradients(
+        self,
+        parameters: Sequence[str],
+        detectors: Sequence[Detector] | None = None,
+        *,
+        thickness: float | None = None,
+        scan: Scan | None = None,
+        **settings: Any,
+    ) -> dict[str, dict[str, Array]]:
+        """Derivatives of noise-free images: parameter -> image -> (nx, ny); other arguments as `images`.
+
+        ``parameters`` are names of aberrations, ``defocus``, ``cs``, ``convergence``, ``focal_spread``,
+        ``source_size``; images per Å, rad (azimuths) or mrad.
+        """
+        level = self.level(thickness)
+        microscope = self.asked({**settings, "dose": None}, self.thicknesses[level])
+        shown = tuple(self.detectors if detectors is None else detectors)
+        asked = self.ready(shown, level)
+        return gradients(asked, shown, microscope, scan or Scan.cell(self.extent, microscope), parameters)
+
+    def ready(
+        self, detectors: tuple[Detector, ...], level: int, *, counted: bool = False, twin: Twin | None = None
+    ) -> Asked:
+        """Detectors at one thickness, their columns summed up; the last few are kept. With ``twin``: its changes."""
+        key = (detectors, level, counted, twin)
         if key in self._ready:
             return self._ready[key]
         for detector in detectors:
@@ -270,11 +297,10 @@ class Response:
                 raise InputError(f"detector {detector.name}: a response holds signals, not patterns; simulate those")
         recorder = Recorder(detectors, 0, self.microscope.wavelength, self.supercell, counted=counted)
         chosen = selection(self.cells, recorder, detectors)
-        used = np.flatnonzero(chosen.any(axis=0))
-        matrix = np.zeros((self.beams.number, len(chosen)), dtype=np.complex64)
-        for column in used:  # one at a time: a file may hold more than memory
-            matrix += self.matrix[level, column][:, None] * chosen[:, column]
-        asked = Asked(self.pairs, recorder, matrix, np.ascontiguousarray(np.asarray(self.rim[level]).T))
+        asked = Asked(self.pairs, recorder, self.pairs.table, *_summed(self.matrix[level], self.rim[level], chosen))
+        if twin is not None:
+            table = np.ascontiguousarray(self.pairs.table[twin.rows])
+            asked = Asked(self.pairs, recorder, table, *_summed(twin.matrix[level], twin.rim[level], chosen))
         while len(self._ready) >= READY:
             self._ready.pop(next(iter(self._ready)))
         self._ready[key] = asked
@@ -290,7 +316,29 @@ class Response:
         """The same response with fewer thicknesses."""
         levels = [self.level(t) for t in thicknesses]
         held = tuple(self.thicknesses[n] for n in levels)
-        return replace(self, thicknesses=held, matrix=self.matrix[levels], rim=self.rim[levels], _ready={})
+        twin = self.twin and Twin(self.twin.rows, self.twin.matrix[levels], self.twin.rim[levels])
+        return replace(self, thicknesses=held, matrix=self.matrix[levels], rim=self.rim[levels], twin=twin, _ready={})
+
+    def _errors(
+        self, detectors: tuple[Detector, ...], level: int, microscope: Microscope, scan: Scan, mean: Recorder
+    ) -> dict[str, Any]:
+        """Error bars of thermal motion (`rhotem.microscope.scatter`)."""
+        if self.twin is None:
+            return {"from": "not known from one configuration", "images": {}}
+        asked = self.ready(detectors, level, twin=self.twin)
+        change = asked.signals(asked.spectrum(microscope), scan, microscope.source_size)
+        fields = change.reshape(1, len(change), -1).swapaxes(1, 2)
+        plain = microscope.model_copy(update={"source_size": 0.0})
+        return field_errors(fields, "one share of the kappa in two configurations", mean, scan, plain, detectors)
+
+
+def _summed(matrix: Array, rim: Array, chosen: Array) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64]]:
+    """Columns (pairs, chosen) as sums of those stored, and R (pairs, 2)."""
+    result = np.zeros((matrix.shape[1], len(chosen)), dtype=np.complex64)
+    for column in np.flatnonzero(chosen.any(axis=0)):
+        for target in np.flatnonzero(chosen[:, column]):
+            result[:, target] += matrix[column]
+    return result, np.ascontiguousarray(rim.T)
 
 
 def _rows(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -301,4 +349,6 @@ def _rows(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         raise InputError(f"series of {', '.join(f'{len(v)} {k}' for k, v in many.items())}: give equally many of each")
     for n in range(lengths.pop() if lengths else 1):
         row = {**settings, **{name: values[n] for name, values in many.items()}}
-        yield {name: float(value) if isinstance(value, np.floating | np.integer) else value for name, value in row.items()}
+        yield {
+            name: float(value) if isinstance(value, np.floating | np.integer) else value for name, value in row.items()
+        }

@@ -64,3 +64,42 @@ def add_pairs(
         first, second = product * (covered[i] * rim[n, 0]), product * (covered[j] * rim[n, 1])
         for d in range(channels):
             out[place, d] += both * matrix[n, d] + first * excess[j, d] + second * excess[i, d]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+def add_pair_slopes(
+    pairs: Array,
+    wave: Array,
+    lens: Array,
+    slopes: Array,
+    excess: Array,
+    excess_slopes: Array,
+    matrix: Array,
+    rim: Array,
+    out: Array,
+) -> None:
+    r"""Add to ``out`` the derivative of what `add_pairs` adds, by one parameter.
+
+    ``lens`` and ``slopes`` (3, beams) hold f, πλΔk² and the phase χ (not used), and their derivatives;
+    ``excess_slopes`` is the derivative of x. Other arguments as `add_pairs`.
+    """
+    channels = matrix.shape[1]
+    for n in range(pairs.shape[0]):
+        i, j, place = pairs[n, 0], pairs[n, 1], pairs[n, 2]
+        fi, fj, di, dj = lens[0, i], lens[0, j], slopes[0, i], slopes[0, j]
+        if fi == 0.0 or fj == 0.0:
+            continue
+        product = wave[i] * np.conj(wave[j])
+        if i == j:
+            for d in range(channels):
+                out[place, d] += product * (di * matrix[n, d] + excess_slopes[i, d] * rim[n, 0])
+            continue
+        apart = lens[1, i] - lens[1, j]
+        product *= 2.0 * np.exp(-0.5 * apart * apart)
+        turn = -1j * (slopes[2, i] - slopes[2, j]) - apart * (slopes[1, i] - slopes[1, j])
+        both = product * (turn * fi * fj + di * fj + fi * dj)
+        first, second = product * (turn * fi + di) * rim[n, 0], product * (turn * fj + dj) * rim[n, 1]
+        first_rim, second_rim = product * fi * rim[n, 0], product * fj * rim[n, 1]
+        for d in range(channels):
+            out[place, d] += both * matrix[n, d] + first * excess[j, d] + second * excess[i, d]
+            out[place, d] += first_rim * excess_slopes[j, d] + second_rim * excess_slopes[i, d]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,14 +10,14 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
-from rhotem.microscope.bloch import BeamGroup, BlochEngine
+from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.cost import Sizes
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.passes import as_announced, first_of
+from rhotem.microscope.passes import as_announced, first_of, twin_share
 from rhotem.microscope.response.channels import basis
 from rhotem.microscope.response.images import Response
-from rhotem.microscope.response.matrices import Beams, blocks_of, forms, rims
+from rhotem.microscope.response.matrices import Beams, Forms, Twin, blocks_of, forms, rims
 from rhotem.microscope.response.plan import ResponsePlan, plan_response
 from rhotem.microscope.response.range import Range
 from rhotem.microscope.settings import Detector
@@ -37,6 +38,7 @@ def response(
     repeats: tuple[int, int] = (1, 1),
     memory: float | None = None,
     threads: int | None = None,
+    error_bar: bool = True,
     announce: Callable[[ResponsePlan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> Response:
@@ -65,6 +67,8 @@ def response(
     memory : float or None
         Bytes that may be used; None: 80 % of what is free.
     threads : int or None
+    error_bar : bool
+        Send one share of the κ through two configurations, so that images have an error bar of thermal motion.
     announce : callable
         Told the plan before work starts.
     progress : Progress
@@ -102,7 +106,7 @@ def response(
     del first
     engine = BlochEngine(microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads)
     maker = _Maker(engine, Cells(kept), exits, plan, repeats)
-    maker.run(as_announced(waiting, iterator, number), number, progress)
+    maker.run(as_announced(waiting, iterator, number), number, error_bar, progress)
     record = {
         "microscope": microscope.model_dump(),
         "plan": plan.record(),
@@ -121,6 +125,7 @@ def response(
         thicknesses=tuple(n * plan.slice_thickness for n in exits),
         matrix=maker.matrix,
         rim=maker.rim,
+        twin=maker.twin,
         record=record,
     )
 
@@ -158,11 +163,15 @@ class _Maker:
         vectors = np.concatenate([engine.members(group)[rows] for group, rows in blocks])
         period = (plan.tiling[0] * repeats[0], plan.tiling[1] * repeats[1])
         self.beams = Beams(vectors, tuple(len(rows) for _, rows in blocks), period)
+        ends = np.cumsum([0, *(len(blocks_of(group, repeats)) for group in engine.groups)])
+        starts = self.beams.starts[ends]
+        self.places = [slice(a, b) for a, b in pairwise(starts.tolist())]
         self.matrix = np.zeros((len(exits), len(cells.columns), self.beams.number), dtype=np.complex64)
         self.rim = np.zeros((len(exits), 2, self.beams.number), dtype=np.complex64)
+        self.twin: Twin | None = None
 
-    def run(self, potentials: "Iterator[PotentialSlices]", number: int, progress: Progress) -> None:
-        """Every κ through one of ``number`` configurations."""
+    def run(self, potentials: "Iterator[PotentialSlices]", number: int, twin: bool, progress: Progress) -> None:
+        """Every κ through one of ``number`` configurations, and with ``twin`` one share of them through two."""
         groups, done = self.engine.groups, 0
         if len(groups) < number:
             raise InputError(f"{number} configurations share {len(groups)} groups of beams; give fewer")
@@ -170,37 +179,48 @@ class _Maker:
         def advance(beams: int) -> None:
             nonlocal done
             done += beams
-            progress("response", done, self.engine.beams)
+            progress("response", min(done, self.engine.beams), self.engine.beams)
 
-        starts = np.cumsum([0, *(n * (n + 1) // 2 for n in self.beams.sizes)])
-        offsets = np.cumsum([0, *(len(blocks_of(group, self.repeats)) for group in groups)])
+        shares = [list(np.arange(i, len(groups), number)) for i in np.arange(number)]
+        chosen, others = -2, 0.0
+        if twin and number > 1:
+            chosen, others = twin_share([[groups[place] for place in share] for share in shares])
+        before: Forms | None = None
         for configuration, slices in enumerate(potentials):
             transmission = self.engine.transmission(np.asarray(slices.array))
-            for place in np.arange(configuration, len(groups), number):
-                found = self.engine.scattered(groups[place], transmission, self.reach, self.exits, advance)
-                self._keep(groups[place], *found, starts[offsets[place] :])
+            for place in shares[configuration]:
+                self._keep(place, transmission, advance)
+            if configuration == chosen:
+                rows = np.concatenate([np.arange(p.start, p.stop) for p in (self.places[n] for n in shares[chosen])])
+                before = (self.matrix[..., rows], self.rim[..., rows])
+            elif configuration == chosen + 1 and before is not None:
+                for place in shares[chosen]:
+                    self._keep(place, transmission, advance)
+                second = (self.matrix[..., rows], self.rim[..., rows])
+                self.twin = Twin.of(rows, before, second, others)
+                self.matrix[..., rows] = 0.5 * (before[0] + second[0])
+                self.rim[..., rows] = 0.5 * (before[1] + second[1])
+                before = None
 
-    def _keep(
-        self,
-        group: BeamGroup,
-        out: npt.NDArray[np.int64],
-        matrices: list[npt.NDArray[np.complex64]],
-        starts: npt.NDArray[np.int64],
-    ) -> None:
+    def _keep(self, place: int, transmission: npt.NDArray[np.complex64], advance: Callable[[int], None]) -> None:
         """What one κ scatters, at all exits."""
+        group = self.engine.groups[place]
+        out, matrices = self.engine.scattered(group, transmission, self.reach, self.exits, advance)
         members = self.engine.members(group)
         before = np.exp(-1j * self.engine.entrance_phase(members)).astype(np.complex64)[:, None]
-        places = {tuple(beam): n for n, beam in enumerate(out.tolist())}
-        direct = np.array([places[tuple(beam)] for beam in members.tolist()])
+        beams = {tuple(beam): n for n, beam in enumerate(out.tolist())}
+        direct = np.array([beams[tuple(beam)] for beam in members.tolist()])
         weights = self._weights(out)
         for level, matrix in enumerate(matrices):
             if not np.isfinite(matrix).all():
                 raise InputError("the wave is not finite: the potential holds NaN or absurd values; check the density")
             matrix *= before
-            for start, rows in zip(starts, blocks_of(group, self.repeats), strict=False):
+            start = self.places[place].start
+            for rows in blocks_of(group, self.repeats):
                 stop = start + len(rows) * (len(rows) + 1) // 2
                 self.matrix[level, :, start:stop] = forms(matrix[rows], weights)
                 self.rim[level, :, start:stop] = rims(matrix[rows], direct[rows])
+                start = stop
 
     def _weights(self, beams: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Weights (beams, columns) of all parts and moments."""

@@ -9,6 +9,8 @@ from rhotem.microscope.bloch import BeamGroup
 
 Complex = npt.NDArray[np.complex64]
 IntArray = npt.NDArray[np.int64]
+#: M and R of some pairs.
+Forms = tuple[Complex, Complex]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,11 @@ class Beams:
         """Pairs i ≤ j."""
         return sum(n * (n + 1) // 2 for n in self.sizes)
 
+    @property
+    def starts(self) -> IntArray:
+        """First pair of each block, and their number."""
+        return np.cumsum([0, *(n * (n + 1) // 2 for n in self.sizes)])
+
     def pairs(self) -> tuple[IntArray, IntArray]:
         """Places i ≤ j of all pairs, block after block."""
         first, second, start = [], [], 0
@@ -46,6 +53,31 @@ class Beams:
             second.append(j + start)
             start += n
         return np.concatenate(first), np.concatenate(second)
+
+
+@dataclass(frozen=True, eq=False)
+class Twin:
+    """What another configuration of the atoms would change, from one share of the κ that went through two.
+
+    Parameters
+    ----------
+    rows : (m,) int array
+        Pairs of that share.
+    matrix : (thicknesses, columns, m) complex64 array
+        One standard error of the whole M.
+    rim : (thicknesses, 2, m) complex64 array
+        The same of R.
+    """
+
+    rows: IntArray
+    matrix: Complex
+    rim: Complex
+
+    @classmethod
+    def of(cls, rows: IntArray, first: "Forms", second: "Forms", others: float) -> "Twin":
+        """From the two configurations; ``others``: `rhotem.microscope.passes.twin_share`."""
+        scale = np.float32(np.sqrt((others - 0.5) / 2))
+        return cls(rows, (first[0] - second[0]) * scale, (first[1] - second[1]) * scale)
 
 
 def blocks_of(group: BeamGroup, repeats: tuple[int, int]) -> list[npt.NDArray[np.intp]]:

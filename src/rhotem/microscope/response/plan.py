@@ -106,7 +106,7 @@ def plan_response(
     groups = supercell_beams(microscope, sizes.extent, tiling)
     blocks = [len(rows) for group in groups for rows in blocks_of(group, repeats)]
     pairs = sum(size * (size + 1) // 2 for size in blocks)
-    stored = 8.0 * exits * (columns + 2) * pairs
+    stored = 8.0 * exits * (columns + 2) * pairs * (1.0 + (1.0 / configurations if configurations > 1 else 0.0))
     cost = Cost(sizes, microscope, detectors, 1, tiling, window)
     waves = cost.bloch(1)
     seen = np.pi * recorder.reach**2 * sizes.extent[0] * sizes.extent[1]
@@ -134,8 +134,8 @@ def plan_response(
     limit = memory or 0.8 * free_memory()
     if plan.memory > limit:
         raise MemoryLimitError(
-            f"the response needs {1e-9 * plan.memory:.1f} GB, {1e-9 * limit:.1f} GB allowed: {columns} channels at {exits} "
-            f"thicknesses of {8e-6 * pairs:.0f} MB each ({plan.beams} beams that interfere in {len(blocks)} groups); name "
-            "fewer edges (edges=[]), thicknesses or a smaller range, or simulate every setting by itself"
+            f"the response needs {1e-9 * plan.memory:.1f} GB, {1e-9 * limit:.1f} GB allowed: {columns} channels at "
+            f"{exits} thicknesses of {8e-6 * pairs:.0f} MB each ({plan.beams} beams that interfere in {len(blocks)} "
+            "groups); name fewer edges (edges=[]), thicknesses or a smaller range, or simulate every setting by itself"
         )
     return plan

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.response.channels import described
-from rhotem.microscope.response.matrices import Beams
+from rhotem.microscope.response.matrices import Beams, Twin
 from rhotem.microscope.response.range import Range
 from rhotem.microscope.settings import Detector
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 #: What the group says it is, and the version of its layout.
 FORMAT, VERSION = "rhotem-response", 1
-ARRAYS = ("vectors", "sizes", "matrix", "rim")
 
 
 def save_response(response: "Response", path: Path) -> None:
@@ -40,6 +39,8 @@ def save_response(response: "Response", path: Path) -> None:
         "matrix": response.matrix,
         "rim": response.rim,
     }
+    if response.twin is not None:
+        arrays |= {f"twin_{name}": getattr(response.twin, name) for name in ("rows", "matrix", "rim")}
     for name, values in arrays.items():
         chunks = (1, 1, values.shape[2]) if values.ndim == 3 else values.shape
         array = zarr.open_array(str(part / name), mode="w", shape=values.shape, chunks=chunks, dtype=values.dtype)
@@ -84,12 +85,14 @@ def open_response(path: str | Path) -> "Response":
     if said.get("format") != FORMAT:
         raise InputError(f"{path} is no response of RhoTEM")
     if said.get("version") != VERSION:
-        raise InputError(f"{path}: version {said.get('version')} of responses, this RhoTEM reads {VERSION}; make it again")
+        raise InputError(
+            f"{path}: version {said.get('version')} of responses, this RhoTEM reads {VERSION}; make it again"
+        )
     try:
-        arrays = {name: np.asarray(zarr.open_array(str(path / name), mode="r")[:]) for name in ARRAYS}
+        arrays = {name: np.asarray(zarr.open_array(str(path / name), mode="r")[:]) for name in said["checksums"]}
     except Exception as error:
         raise InputError(f"{path}: an array is missing or damaged ({type(error).__name__}); make it again") from None
-    damaged = [name for name in ARRAYS if _checksum(arrays[name]) != said["checksums"][name]]
+    damaged = [name for name, values in arrays.items() if _checksum(values) != said["checksums"][name]]
     if damaged:
         raise InputError(f"{path}: {', '.join(damaged)} differ from what was written; make it again")
     adapter = TypeAdapter(tuple[Detector, ...])
@@ -104,6 +107,7 @@ def open_response(path: str | Path) -> "Response":
         matrix=arrays["matrix"],
         rim=arrays["rim"],
         record=said["record"],
+        twin=Twin(*(arrays[f"twin_{name}"] for name in ("rows", "matrix", "rim"))) if "twin_rows" in arrays else None,
     )
     shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)
     if [list(column) for column in response.cells.columns] != said["columns"] or response.matrix.shape != shape:
