@@ -80,6 +80,10 @@ class Recorder:
 
         ``covered``: part of each beam's pixel inside the probe-forming aperture; the weights are then those of both.
         """
+        return self.exact_weights(beams, covered).astype(np.float32)
+
+    def exact_weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float64]:
+        """The same in double precision."""
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
         rows = [weight(channel, kx, ky, self.wavelength, self.step, covered) for channel in self.channels]
         columns = [np.stack(rows, axis=1)] if rows else [np.zeros((len(beams), 0))]
@@ -88,7 +92,7 @@ class Recorder:
             beyond, scale = parts * self._unseen(beams)[:, None], 1e3 * self.wavelength
             columns.append(self.cells.recorded(beyond, scale * kx, scale * ky))
             columns += [parts - beyond] if self._pixelated else []
-        return np.concatenate(columns, axis=1).astype(np.float32)
+        return np.concatenate(columns, axis=1)
 
     def _counted_columns(self) -> int:
         """Columns of `sums` behind those of channels: of cells beyond patterns, and of those within."""

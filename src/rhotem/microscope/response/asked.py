@@ -102,7 +102,8 @@ class Asked:
         excess = np.zeros((len(covered), self.matrix.shape[1]))
         rim = np.flatnonzero((covered > 0) & (covered < 1))
         members, part = self.pairs.beams.vectors[rim], covered[rim]
-        excess[rim] = self.recorder.weights(members, part) - part[:, None] * self.recorder.weights(members)
+        both, whole = self.recorder.exact_weights(members, part), self.recorder.exact_weights(members)
+        excess[rim] = both - part[:, None] * whole
         with self._lock:
             while len(self._edges) >= KEPT:
                 self._edges.pop(next(iter(self._edges)))

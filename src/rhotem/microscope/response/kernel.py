@@ -7,7 +7,7 @@ import numpy.typing as npt
 Array = npt.NDArray
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]  # numba has no types
+@numba.njit(cache=True, nogil=True)
 def add_pairs(
     pairs: Array,
     wave: Array,
@@ -66,7 +66,7 @@ def add_pairs(
             out[place, d] += both * matrix[n, d] + first * excess[j, d] + second * excess[i, d]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def add_pair_slopes(
     pairs: Array,
     wave: Array,

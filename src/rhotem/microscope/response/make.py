@@ -113,6 +113,7 @@ def response(
         "configurations": number,
         "potential": origin,
         "seconds": time.perf_counter() - start,
+        "seconds_after_propagation": maker.seconds,
         "versions": versions(),
     }
     return Response(
@@ -169,6 +170,7 @@ class _Maker:
         self.matrix = np.zeros((len(exits), len(cells.columns), self.beams.number), dtype=np.complex64)
         self.rim = np.zeros((len(exits), 2, self.beams.number), dtype=np.complex64)
         self.twin: Twin | None = None
+        self.seconds = 0.0
 
     def run(self, potentials: "Iterator[PotentialSlices]", number: int, twin: bool, progress: Progress) -> None:
         """Every κ through one of ``number`` configurations, and with ``twin`` one share of them through two."""
@@ -181,7 +183,7 @@ class _Maker:
             done += beams
             progress("response", min(done, self.engine.beams), self.engine.beams)
 
-        shares = [list(np.arange(i, len(groups), number)) for i in np.arange(number)]
+        shares = [np.arange(i, len(groups), number).tolist() for i in np.arange(number)]
         chosen, others = -2, 0.0
         if twin and number > 1:
             chosen, others = twin_share([[groups[place] for place in share] for share in shares])
@@ -211,6 +213,7 @@ class _Maker:
         beams = {tuple(beam): n for n, beam in enumerate(out.tolist())}
         direct = np.array([beams[tuple(beam)] for beam in members.tolist()])
         weights = self._weights(out)
+        began = time.perf_counter()
         for level, matrix in enumerate(matrices):
             if not np.isfinite(matrix).all():
                 raise InputError("the wave is not finite: the potential holds NaN or absurd values; check the density")
@@ -221,6 +224,7 @@ class _Maker:
                 self.matrix[level, :, start:stop] = forms(matrix[rows], weights)
                 self.rim[level, :, start:stop] = rims(matrix[rows], direct[rows])
                 start = stop
+        self.seconds += time.perf_counter() - began
 
     def _weights(self, beams: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Weights (beams, columns) of all parts and moments."""

@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 OTHERS = ("defocus", "cs", "convergence", "focal_spread", "source_size")
 #: Step of covered parts, within which the weights of a pixel are linear, and relative step of the aperture for what
 #: depends on it after the detector.
-STEP, APERTURE_STEP = 1e-3, 1e-5
+STEP, APERTURE_STEP = 1e-7, 1e-5
 
 
 def gradients(
@@ -112,9 +112,9 @@ def _aperture_slope(asked: Asked, microscope: Microscope, covered: Array) -> tup
     slopes = np.zeros_like(covered)
     slopes[rim] = 1e-3 / microscope.wavelength / width
     members, part = asked.pairs.beams.vectors[rim], covered[rim]
-    above, below = (asked.recorder.weights(members, part + step).astype(float) for step in (STEP, -STEP))
+    above, below = (asked.recorder.exact_weights(members, part + step) for step in (STEP, -STEP))
     excess = np.zeros((len(covered), asked.matrix.shape[1]))
-    excess[rim] = ((above - below) / (2 * STEP) - asked.recorder.weights(members)) * slopes[rim, None]
+    excess[rim] = ((above - below) / (2 * STEP) - asked.recorder.exact_weights(members)) * slopes[rim, None]
     return slopes, excess
 
 

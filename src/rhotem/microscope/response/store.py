@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from rhotem.core import InputError
@@ -33,7 +34,7 @@ def save_response(response: "Response", path: Path) -> None:
     part = path.with_name(path.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     group = zarr.open_group(str(part), mode="w")
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "vectors": response.beams.vectors,
         "sizes": np.array(response.beams.sizes, dtype=np.int64),
         "matrix": response.matrix,
@@ -115,5 +116,5 @@ def open_response(path: str | Path) -> "Response":
     return response
 
 
-def _checksum(values: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(values).view(np.uint8).ravel())
+def _checksum(values: npt.NDArray[Any]) -> int:
+    return zlib.crc32(values.tobytes())
