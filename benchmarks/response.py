@@ -4,8 +4,8 @@
 
 LiCoO2 [100], free atoms, detectors and grid of the default image (HAADF, ABF, segments; with ``--com`` a centre of mass
 to 60 mrad, too). ``--direct`` settings are simulated directly on the response's supercell and compared. CPU seconds are
-those of this process, threads included. Without error bars of thermal motion, whose second pass of one share of the κ may
-be another share at another aperture.
+those of this process, threads included. Without error bars of thermal motion, whose second pass of one share of the κ
+may be another share at another aperture.
 """
 
 import argparse

@@ -131,6 +131,17 @@ def test_a_defect_cell():
     assert_equal(made.images(**asked), direct([defect], made, lens, DETECTORS[:4]))
 
 
+def test_a_tilted_beam():
+    """Tilt is fixed when it is made; aperture, aberrations and detectors are centred on the beam."""
+    tilted = Microscope(energy=200e3, convergence=20.0, tilt=(9.0, -6.0))
+    made = response([twisted()], tilted, DETECTORS[:4], range=Range(defocus=20, aberrations={"C21": 100}), edges=[])
+    asked = {"defocus": 12.0, "aberrations": {"C21": 90.0, "phi21": 1.0}}
+    lens = made.asked(asked, made.thicknesses[0])
+    images = made.images(**asked)
+    assert_equal(images, direct([twisted()], made, lens, DETECTORS[:4]))
+    assert images.record["microscope"]["tilt"] == (9.0, -6.0)
+
+
 def test_equal_cells_give_one_mean_image():
     """Of a block of 2 × 1 cells with thermal motion: the mean of both, from a quarter of the pairs a cell has."""
     parts = [[twisted(seed=10 * i + j).array for j in range(2)] for i in range(2)]

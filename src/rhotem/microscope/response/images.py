@@ -107,11 +107,13 @@ class Response:
         edges = ", ".join(f"{edge:g}" for edge in self.cells.edges_of(False))
         (least, most), small, large = self.range.defocus, self.range.convergence, self.microscope.convergence
         channels, beams = self.matrix.shape[1], len(self.beams.vectors)
+        (a, b), side = self.extent, self.supercell
         deep = ", ".join(f"{0.1 * t:.3g}" for t in self.thicknesses)
         return "\n".join(
             [
                 f"response    {channels} channels, {beams} beams, {1e-6 * self.nbytes:.1f} MB",
                 f"lens        {small:g} to {large:g} mrad, defocus {0.1 * least:.3g} to {0.1 * most:.3g} nm",
+                f"cell        {a:.2f} × {b:.2f} Å, probes on {side[0]:.1f} × {side[1]:.1f} Å",
                 f"edges       {edges} mrad",
                 f"thickness   {deep} nm",
             ]

@@ -1,22 +1,26 @@
 """What a response will cost and hold, before anything is computed."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from rhotem.core import MemoryLimitError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.bloch import supercell_beams
-from rhotem.microscope.cost import PRODUCT, Cost, Sizes, spread
+from rhotem.microscope.cost import Cost, Sizes, spread
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.plan import check_grid, free_memory
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.response.matrices import blocks_of
 from rhotem.microscope.response.range import Range
+from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 
-#: Bytes of a response from which on it is no small piece any more; what it keeps anyway.
+#: Bytes that a run takes whatever its size.
 BASE = 3e8
+#: Seconds per operation of the products of small blocks with the gathering of their columns; of a pair of beams in
+#: one image (docs/response.md).
+FORMS, PAIR = 1 / 14e9, 6e-8
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class ResponsePlan:
     configurations : int
     stored, memory, seconds : float
         Bytes of the result; of everything; seconds on ``threads`` cores.
+    worth : int
+        Settings from which on it takes less time than simulating each.
     """
 
     extent: tuple[float, float]
@@ -56,6 +62,7 @@ class ResponsePlan:
     memory: float
     seconds: float
     threads: int
+    worth: int
 
     def record(self) -> dict:
         """As a JSON-ready dictionary."""
@@ -70,7 +77,8 @@ class ResponsePlan:
                 f"{8e-6 * self.pairs:.2f} MB each, {1e-6 * self.stored:.0f} MB together",
                 f"phonons     {self.configurations} configurations",
                 f"memory      {1e-9 * self.memory:.2f} GB",
-                f"time        about {max(1.0, self.seconds):.0f} s on {self.threads} cores",
+                f"time        about {max(1.0, self.seconds):.0f} s on {self.threads} cores, less than simulating "
+                + ("each" if self.worth <= 1 else f"{self.worth} settings or more one by one"),
             ]
         )
 
@@ -114,6 +122,10 @@ def plan_response(
     products = 16.0 * exits * pairs * seen * (columns / max(1, len(recorder.cells.cells)) if recorder.cells else 1.0)
     working = waves.memory - BASE + 8.0 * most * seen * (exits + 2) + sizes.held + BASE
     count = threads or available_threads()
+    probes = Scan.cell(sizes.extent, microscope).shape
+    once = replace(cost, probes=probes[0] * probes[1]).bloch(1).seconds
+    saved = once - PAIR * pairs
+    worth = int(np.ceil((waves.seconds + products * FORMS) / saved)) if saved > 0 else int(1e9)
     plan = ResponsePlan(
         sizes.extent,
         sizes.shape,
@@ -128,8 +140,9 @@ def plan_response(
         configurations,
         stored,
         stored + working,
-        (waves.seconds + products * PRODUCT) / count,
+        (waves.seconds + products * FORMS) / count,
         count,
+        worth,
     )
     limit = memory or 0.8 * free_memory()
     if plan.memory > limit:
