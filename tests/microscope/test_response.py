@@ -102,13 +102,15 @@ def test_equals_the_direct_run_everywhere(thermal, held, seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_the_direct_run_of_a_triclinic_crystal(seed):
     """A real potential of a triclinic cell without a centre, along a zone axis, atoms displaced."""
+    from ase import Atoms
+
     from rhotem.analysis import run
     from rhotem.structure.model import Structure
 
-    rng = np.random.default_rng(5)
-    cell = np.array([[4.2, 0.0, 0.0], [0.7, 4.9, 0.0], [0.9, 1.1, 5.6]])
-    crystal = Structure(cell, np.array([27, 8, 3, 17]), rng.uniform(0, 1, (4, 3)))
-    cut = run.specimen(crystal, zone=(0, 0, 1), thickness=1.0)
+    cell = np.array([[4.2, 0.0, 0.0], [0.0, 4.9, 0.0], [1.4, 1.6333333333, 5.6]])
+    places = [(0.1, 0.15, 0.2), (0.55, 0.3, 0.75), (0.3, 0.75, 0.45), (0.8, 0.7, 0.05)]
+    crystal = Structure(Atoms([27, 8, 3, 17], cell=cell, scaled_positions=places, pbc=True))
+    cut = run.specimen(crystal, zone=(0, 0, 1), plane=True, thickness=1.7)
     potentials = list(run.potential(cut, run.density(cut, "free-atoms"), phonons=2))
     chosen = (Annular(name="ADF", inner=40, outer=80), *DETECTORS[1:])
     made = response(potentials, MICROSCOPE, chosen, range=RANGE, edges=[])
@@ -158,6 +160,8 @@ def test_equal_cells_give_one_mean_image():
 
 def test_a_scan_of_a_part_and_error_bars(thermal, held):
     """A region whose scan is not periodic, and error bars of thermal motion: both as the direct run has them."""
+    coarse = Scan((5, 6), thermal[0].extent, (0.3, 0.2))
+    assert_equal(held.images(scan=coarse), direct(thermal, held, MICROSCOPE, DETECTORS, scan=coarse))
     scan = Scan.region((1.0, 0.5), (3.0, 2.5), 0.25, thermal[0].extent)
     reference = direct(thermal, held, held.asked({"defocus": 30.0}, held.thicknesses[0]), DETECTORS, scan=scan)
     images = held.images(defocus=30.0, scan=scan)

@@ -125,12 +125,24 @@ class Asked:
 
     def signals(self, spectrum: Array, scan: Scan, source_size: float) -> Array:
         """Signals (columns, nx, ny) at the positions of a scan, blurred by a source of that FWHM in Å."""
+        import scipy.fft
+
+        ranges = [np.arange(-half, half + 1) for half in self.pairs.half]
         axes = []
-        for n, half, length, origin, step in zip(
-            scan.shape, self.pairs.half, self.pairs.cell, scan.origin, scan.step, strict=True
-        ):
-            q = np.arange(-half, half + 1) / length
-            blur = np.exp(-2 * np.pi**2 * source_size**2 / (8 * np.log(2)) * q**2)
-            axes.append(blur * np.exp(-2j * np.pi * np.outer(origin + step * np.arange(n), q)))
-        along = np.tensordot(axes[0], spectrum, axes=(1, 0))
-        return np.ascontiguousarray(np.einsum("yb,xbd->dxy", axes[1], along, optimize=True).real)
+        for q, length, origin in zip(ranges, self.pairs.cell, scan.origin, strict=True):
+            blur = np.exp(-2 * np.pi**2 * source_size**2 / (8 * np.log(2)) * (q / length) ** 2)
+            axes.append(blur * np.exp(-2j * np.pi * origin * q / length))
+        spectrum = np.moveaxis(spectrum * (axes[0][:, None] * axes[1])[..., None], 2, 0)
+        if scan.periodic and np.allclose(scan.size, self.pairs.cell, rtol=1e-9):
+            grid = np.zeros((len(spectrum), *scan.shape), dtype=complex)
+            x, y = (q % n for q, n in zip(ranges, scan.shape, strict=True))
+            if all(n >= len(q) for q, n in zip(ranges, scan.shape, strict=True)):
+                grid[:, x[:, None], y] = spectrum
+            else:  # positions farther apart than those that determine the image
+                np.add.at(grid, (slice(None), x[:, None], y), spectrum)
+            return np.asarray(scipy.fft.fft2(grid, overwrite_x=True, workers=1).real)
+        turns = [
+            np.exp(-2j * np.pi * np.outer(step * np.arange(n), q / length))
+            for n, step, q, length in zip(scan.shape, scan.step, ranges, self.pairs.cell, strict=True)
+        ]
+        return np.ascontiguousarray((turns[0] @ spectrum @ turns[1].T).real)
