@@ -99,9 +99,8 @@ class Response:
 
     @property
     def slope(self) -> float:
-        """Largest |∇χ| in rad Å that it holds at the largest aperture and thickness, for either sign."""
-        entrance, radius = self.range.radii(self.microscope.convergence, max(self.thicknesses))
-        return 2 * np.pi * max(entrance, radius - 1e-3 * self.microscope.convergence * max(self.thicknesses))
+        """Largest |∇χ| in rad Å of the range that it was made for."""
+        return 2 * np.pi * self.range.radii(self.microscope.convergence, 0.0)[0]
 
     def __str__(self) -> str:
         edges = ", ".join(f"{edge:g}" for edge in self.cells.edges_of(False))

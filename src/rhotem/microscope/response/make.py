@@ -198,10 +198,7 @@ class _Maker:
             elif configuration == chosen + 1 and before is not None:
                 for place in shares[chosen]:
                     self._keep(place, transmission, advance)
-                second = (self.matrix[..., rows], self.rim[..., rows])
-                self.twin = Twin.of(rows, before, second, others)
-                self.matrix[..., rows] = 0.5 * (before[0] + second[0])
-                self.rim[..., rows] = 0.5 * (before[1] + second[1])
+                self.twin = Twin.of(rows, before, (self.matrix, self.rim), others)
                 before = None
 
     def _keep(self, place: int, transmission: npt.NDArray[np.complex64], advance: Callable[[int], None]) -> None:

@@ -74,10 +74,20 @@ class Twin:
     rim: Complex
 
     @classmethod
-    def of(cls, rows: IntArray, first: "Forms", second: "Forms", others: float) -> "Twin":
-        """From the two configurations; ``others``: `rhotem.microscope.passes.twin_share`."""
+    def of(cls, rows: IntArray, first: Forms, second: Forms, others: float) -> "Twin":
+        """From the two configurations; ``others``: `rhotem.microscope.passes.twin_share`.
+
+        ``first`` holds pairs ``rows`` of the one and becomes the twin, ``second`` all pairs with those of the other,
+        which become the mean of both.
+        """
         scale = np.float32(np.sqrt((others - 0.5) / 2))
-        return cls(rows, (first[0] - second[0]) * scale, (first[1] - second[1]) * scale)
+        for one, whole in zip(first, second, strict=True):
+            for level, column in np.ndindex(one.shape[:2]):
+                other = whole[level, column, rows]
+                whole[level, column, rows] = 0.5 * (one[level, column] + other)
+                one[level, column] -= other
+            one *= scale
+        return cls(rows, *first)
 
 
 def blocks_of(group: BeamGroup, repeats: tuple[int, int]) -> list[npt.NDArray[np.intp]]:

@@ -16,8 +16,8 @@ from rhotem.microscope.response.range import Range
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 
-#: Bytes that a run takes whatever its size.
-BASE = 3e8
+#: Bytes that a run takes whatever its size, and those that the cost of beams counts for that.
+BASE, COUNTED = 1.6e8, 3e8
 #: Seconds per operation of the products of small blocks with the gathering of their columns; of a pair of beams in
 #: one image (docs/response.md).
 FORMS, PAIR = 1 / 14e9, 6e-8
@@ -120,7 +120,7 @@ def plan_response(
     seen = np.pi * recorder.reach**2 * sizes.extent[0] * sizes.extent[1]
     most = max(len(group.vectors) for group in groups)
     products = 16.0 * exits * pairs * seen * (columns / max(1, len(recorder.cells.cells)) if recorder.cells else 1.0)
-    working = waves.memory - BASE + 8.0 * most * seen * (exits + 2) + sizes.held + BASE
+    working = waves.memory - COUNTED + 8.0 * most * seen * (exits + 2) + 20.0 * seen * columns + sizes.held + BASE
     count = threads or available_threads()
     probes = Scan.cell(sizes.extent, microscope).shape
     once = replace(cost, probes=probes[0] * probes[1]).bloch(1).seconds
