@@ -139,7 +139,7 @@ class Asked:
             if all(n >= len(q) for q, n in zip(ranges, scan.shape, strict=True)):
                 grid[:, x[:, None], y] = spectrum
             else:  # positions farther apart than those that determine the image
-                np.add.at(grid, (slice(None), x[:, None], y), spectrum)
+                np.add.at(grid, (slice(None), x[:, None], y), spectrum)  # type: ignore[arg-type]  # stubs know no tuples
             return np.asarray(scipy.fft.fft2(grid, overwrite_x=True, workers=1).real)
         turns = [
             np.exp(-2j * np.pi * np.outer(step * np.arange(n), q / length))

@@ -231,7 +231,7 @@ class Response:
         self,
         detectors: Sequence[Detector] | None = None,
         *,
-        thickness: float | Sequence[float] | None = None,
+        thickness: float | Sequence[float] | Array | None = None,
         scan: Scan | None = None,
         threads: int | None = None,
         **settings: Any,
