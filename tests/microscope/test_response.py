@@ -332,7 +332,8 @@ def test_a_range_holds_every_setting_within_it():
             assert probe_window(lens, thickness) <= window * (1 + 1e-6)
 
 
-def test_saved_responses_are_the_same_and_checked(held, tmp_path):
+def test_saved_responses_are_the_same_and_checked(thermal, tmp_path):
+    held = response(thermal, MICROSCOPE, DETECTORS[:2], range=RANGE, edges=[])
     path = tmp_path / "one.zarr"
     held.save(path)
     again = open_response(path)
@@ -343,6 +344,12 @@ def test_saved_responses_are_the_same_and_checked(held, tmp_path):
     assert images.record["phonon_error"] == reference.record["phonon_error"]
     with pytest.raises(InputError, match="exists"):
         held.save(path)
+    held.save(tmp_path / "half.zarr", half=True)
+    half = open_response(tmp_path / "half.zarr")
+    assert 1e-5 < half.rounding < 5e-4 and "precision   half" in str(half)
+    rounded = half.images(defocus=25.0)
+    for name, image in reference.images.items():
+        assert 0 < np.abs(rounded[name] - image).max() < 2e-3 * np.ptp(image), name
     import zarr
 
     zarr.open_array(str(path / "rim"), mode="r+")[0, 0, :3] = 7.0
@@ -359,5 +366,5 @@ def test_images_are_written_as_others(held, tmp_path):
     """Pictures, HyperSpy files and one Zarr group, without the position-averaged pattern that a response lacks."""
     from rhotem.microscope.outputs import write_images
 
-    write_images(held.images(defocus=10.0), tmp_path)
+    write_images(held.images(DETECTORS[:1], defocus=10.0), tmp_path)
     assert (tmp_path / "ADF.png").exists() and not (tmp_path / "PACBED.png").exists()

@@ -62,6 +62,8 @@ class Response:
         How it was made.
     twin : Twin or None
         What tells the error bars of thermal motion.
+    rounding : float
+        Relative error of the least exact channel of a response that was kept in half precision; 0 of others.
     """
 
     microscope: Microscope
@@ -75,6 +77,7 @@ class Response:
     rim: npt.NDArray[np.complex64]
     record: dict[str, Any]
     twin: Twin | None = None
+    rounding: float = 0.0
     _ready: dict[Any, Asked] = field(default_factory=dict)
 
     @cached_property
@@ -115,6 +118,7 @@ class Response:
                 f"cell        {a:.2f} × {b:.2f} Å, probes on {side[0]:.1f} × {side[1]:.1f} Å",
                 f"edges       {edges} mrad",
                 f"thickness   {deep} nm",
+                *([f"precision   half, {self.rounding:.1e} of the least exact channel"] if self.rounding else []),
             ]
         )
 
@@ -307,11 +311,14 @@ class Response:
         self._ready[key] = asked
         return asked
 
-    def save(self, path: str | Path) -> None:
-        """Write it as a Zarr group (`rhotem.microscope.response.open_response` reads it)."""
+    def save(self, path: str | Path, *, half: bool = False) -> None:
+        """Write it as a Zarr group (`rhotem.microscope.response.open_response` reads it).
+
+        ``half``: in half precision, half as large; `rounding` of what is opened says the error.
+        """
         from rhotem.microscope.response.store import save_response
 
-        save_response(self, Path(path))
+        save_response(self, Path(path), half=half)
 
     def at(self, thicknesses: Sequence[float]) -> "Response":
         """The same response with fewer thicknesses."""

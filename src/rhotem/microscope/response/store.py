@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "rhotem-response", 1
 
 
-def save_response(response: "Response", path: Path) -> None:
-    """Write a response; the group appears when it is complete."""
+def save_response(response: "Response", path: Path, *, half: bool = False) -> None:
+    """Write a response; the group appears when it is complete.
+
+    ``half``: M in half precision, every channel over its largest value. The relative error is stored with it.
+    """
     import shutil
 
     import zarr
@@ -42,13 +45,20 @@ def save_response(response: "Response", path: Path) -> None:
     }
     if response.twin is not None:
         arrays |= {f"twin_{name}": getattr(response.twin, name) for name in ("rows", "matrix", "rim")}
+    error = 0.0
+    if half:
+        error = max(_rounding(values) for name, values in arrays.items() if name.endswith("matrix"))
+        halves = {name: _halved(values) for name, values in arrays.items() if name.endswith("matrix")}
+        for name, (rounded, scale) in halves.items():
+            arrays |= {name: rounded, f"{name}_scale": scale}
     for name, values in arrays.items():
-        chunks = (1, 1, values.shape[2]) if values.ndim == 3 else values.shape
+        chunks = (1, 1, *values.shape[2:]) if values.ndim >= 3 else values.shape
         array = zarr.open_array(str(part / name), mode="w", shape=values.shape, chunks=chunks, dtype=values.dtype)
         array[:] = values
     attributes = {
         "format": FORMAT,
         "version": VERSION,
+        "rounding": error,
         "microscope": response.microscope.model_dump(),
         "range": response.range.model_dump(),
         "detectors": described(response.detectors),
@@ -96,6 +106,8 @@ def open_response(path: str | Path) -> "Response":
     damaged = [name for name, values in arrays.items() if _checksum(values) != said["checksums"][name]]
     if damaged:
         raise InputError(f"{path}: {', '.join(damaged)} differ from what was written; make it again")
+    for name in [name for name in arrays if f"{name}_scale" in arrays]:
+        arrays[name] = _whole(arrays[name], arrays[f"{name}_scale"])
     adapter = TypeAdapter(tuple[Detector, ...])
     response = Response(
         microscope=Microscope(**said["microscope"]),
@@ -108,12 +120,33 @@ def open_response(path: str | Path) -> "Response":
         matrix=arrays["matrix"],
         rim=arrays["rim"],
         record=said["record"],
+        rounding=said["rounding"],
         twin=Twin(*(arrays[f"twin_{name}"] for name in ("rows", "matrix", "rim"))) if "twin_rows" in arrays else None,
     )
     shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)
     if [list(column) for column in response.cells.columns] != said["columns"] or response.matrix.shape != shape:
         raise InputError(f"{path}: its channels are not those of this version of RhoTEM; make it again")
     return response
+
+
+def _halved(values: npt.NDArray[np.complex64]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
+    """Complex values (t, d, n) as (t, d, n, 2) in half precision, over the largest of each row, (t, d)."""
+    parts = np.ascontiguousarray(values).view(np.float32).reshape(*values.shape, 2)
+    scale = np.abs(parts).max(axis=(2, 3))
+    scale[scale == 0] = 1.0
+    return (parts / scale[..., None, None]).astype(np.float16), scale
+
+
+def _whole(values: npt.NDArray[np.float16], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
+    parts = values.astype(np.float32) * scale[..., None, None]
+    return parts.view(np.complex64)[..., 0]
+
+
+def _rounding(values: npt.NDArray[np.complex64]) -> float:
+    """Largest error of any channel by half precision: root mean square over root mean square."""
+    difference = _whole(*_halved(values)) - values
+    power = (np.abs(values) ** 2).sum(axis=2)
+    return float(np.sqrt(((np.abs(difference) ** 2).sum(axis=2) / np.where(power > 0, power, 1.0)).max()))
 
 
 def _checksum(values: npt.NDArray[Any]) -> int:
