@@ -226,6 +226,10 @@ def test_electrons_are_counted_as_in_a_direct_run(thermal, held):
         assert (np.abs(images[name] - reference[name]) < 1e-5 * np.ptp(reference[name])).mean() > 0.97, name
     with pytest.raises(InputError, match="a dose needs a random generator"):
         held.images(dose=1e4)
+    counting = replace(held, microscope=MICROSCOPE.model_copy(update={"dose": 1e4}), _ready={})
+    assert np.array_equal(counting.images(dose=None)["ADF"], held.images()["ADF"])
+    with pytest.raises(InputError, match="a dose needs a random generator"):
+        counting.images()
 
 
 def test_series_are_images_one_by_one(held):

@@ -133,7 +133,7 @@ class Response:
         fixed = sorted(name for name in FIXED if settings.get(name) not in (None, getattr(self.microscope, name)))
         if fixed:
             raise InputError(f"{', '.join(fixed)}: fixed when a response is made; make another for other values")
-        changes = {name: value for name, value in settings.items() if value is not None}
+        changes = {name: value for name, value in settings.items() if value is not None or name == "dose"}
         whole = self.microscope.model_dump() | changes
         named = dict(whole["aberrations"])
         for name, plain in (("C10", "defocus"), ("C30", "cs")):
@@ -202,7 +202,7 @@ class Response:
             Needed with a dose.
         **settings
             Fields of `Microscope` that differ: ``convergence`` in mrad, ``defocus``, ``cs`` in Å, ``aberrations``,
-            ``source_size``, ``focal_spread`` in Å, ``dose`` in e/Å².
+            ``source_size``, ``focal_spread`` in Å, ``dose`` in e/Å² (None: no counting). ``aberrations`` replace all.
 
         Returns
         -------

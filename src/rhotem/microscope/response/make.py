@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,17 +89,8 @@ def response(
     whole = (range or Range()).around(microscope)
     kept = basis(detectors, edges)
     exits = exit_slices(len(first.array), first.thickness, thicknesses)
-    plan = plan_response(
-        sizes,
-        microscope,
-        kept,
-        whole,
-        exits=len(exits),
-        configurations=number,
-        repeats=repeats,
-        memory=memory,
-        threads=threads,
-    )
+    settings: dict[str, Any] = {"configurations": number, "repeats": repeats, "memory": memory, "threads": threads}
+    plan = plan_response(sizes, microscope, kept, whole, exits=len(exits), **settings)
     announce(plan)
     start = time.perf_counter()
     origin, waiting = first.record, [first]
@@ -107,15 +98,8 @@ def response(
     engine = BlochEngine(microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads)
     maker = _Maker(engine, Cells(kept), exits, plan, repeats)
     maker.run(as_announced(waiting, iterator, number), number, error_bar, progress)
-    record = {
-        "microscope": microscope.model_dump(),
-        "plan": plan.record(),
-        "configurations": number,
-        "potential": origin,
-        "seconds": time.perf_counter() - start,
-        "seconds_after_propagation": maker.seconds,
-        "versions": versions(),
-    }
+    seconds = {"seconds": time.perf_counter() - start, "seconds_after_propagation": maker.seconds}
+    made = {"plan": plan.record(), "configurations": number, "potential": origin, "versions": versions()}
     return Response(
         microscope=microscope,
         range=whole,
@@ -127,7 +111,7 @@ def response(
         matrix=maker.matrix,
         rim=maker.rim,
         twin=maker.twin,
-        record=record,
+        record={"microscope": microscope.model_dump(), **made, **seconds},
     )
 
 

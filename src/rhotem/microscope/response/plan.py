@@ -114,41 +114,45 @@ def plan_response(
     groups = supercell_beams(microscope, sizes.extent, tiling)
     blocks = [len(rows) for group in groups for rows in blocks_of(group, repeats)]
     pairs = sum(size * (size + 1) // 2 for size in blocks)
-    stored = 8.0 * exits * (columns + 2) * pairs * (1.0 + (1.0 / configurations if configurations > 1 else 0.0))
+    share = 1.0 + (1.0 / configurations if configurations > 1 else 0.0)
+    stored = 8.0 * exits * (columns + 2) * pairs * share
     cost = Cost(sizes, microscope, detectors, 1, tiling, window)
     waves = cost.bloch(1)
     seen = np.pi * recorder.reach**2 * sizes.extent[0] * sizes.extent[1]
+    parts = max(1, len(recorder.cells.cells)) if recorder.cells else 1
+    products = 16.0 * exits * pairs * seen * columns / parts * FORMS
     most = max(len(group.vectors) for group in groups)
-    products = 16.0 * exits * pairs * seen * (columns / max(1, len(recorder.cells.cells)) if recorder.cells else 1.0)
     working = waves.memory - COUNTED + 8.0 * most * seen * (exits + 2) + 20.0 * seen * columns + sizes.held + BASE
-    count = threads or available_threads()
     probes = Scan.cell(sizes.extent, microscope).shape
-    once = replace(cost, probes=probes[0] * probes[1]).bloch(1).seconds
-    saved = once - PAIR * pairs
-    worth = int(np.ceil((waves.seconds + products * FORMS) / saved)) if saved > 0 else int(1e9)
+    saved = replace(cost, probes=probes[0] * probes[1]).bloch(1).seconds - PAIR * pairs
+    count = threads or available_threads()
     plan = ResponsePlan(
-        sizes.extent,
-        sizes.shape,
-        sizes.slices,
-        sizes.thickness,
-        tiling,
-        window,
-        sum(len(group.vectors) for group in groups),
-        pairs,
-        columns,
-        exits,
-        configurations,
-        stored,
-        stored + working,
-        (waves.seconds + products * FORMS) / count,
-        count,
-        worth,
+        extent=sizes.extent,
+        shape=sizes.shape,
+        slices=sizes.slices,
+        slice_thickness=sizes.thickness,
+        tiling=tiling,
+        window=window,
+        beams=sum(len(group.vectors) for group in groups),
+        pairs=pairs,
+        channels=columns,
+        exits=exits,
+        configurations=configurations,
+        stored=stored,
+        memory=stored + working,
+        seconds=(waves.seconds + products) / count,
+        threads=count,
+        worth=int(np.ceil((waves.seconds + products) / saved)) if saved > 0 else int(1e9),
     )
-    limit = memory or 0.8 * free_memory()
+    _fits(plan, memory or 0.8 * free_memory(), len(blocks))
+    return plan
+
+
+def _fits(plan: ResponsePlan, limit: float, groups: int) -> None:
+    """Refuse a response that takes more than ``limit`` bytes."""
     if plan.memory > limit:
         raise MemoryLimitError(
-            f"the response needs {1e-9 * plan.memory:.1f} GB, {1e-9 * limit:.1f} GB allowed: {columns} channels at "
-            f"{exits} thicknesses of {8e-6 * pairs:.0f} MB each ({plan.beams} beams that interfere in {len(blocks)} "
+            f"the response needs {1e-9 * plan.memory:.1f} GB, {1e-9 * limit:.1f} GB allowed: {plan.channels} channels "
+            f"at {plan.exits} thicknesses of {8e-6 * plan.pairs:.0f} MB each ({plan.beams} beams, {groups} interfering "
             "groups); name fewer edges (edges=[]), thicknesses or a smaller range, or simulate every setting by itself"
         )
-    return plan
