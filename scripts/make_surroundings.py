@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from rhotem.labels.record import read_record
+from rhotem.labels.read import read_label
 from rhotem.models.checkpoint import find_model
 from rhotem.models.surroundings import learn, save_surroundings
 from rhotem.models.uncertainty import fingerprint
@@ -23,7 +23,7 @@ def main(split: str, *folders: str) -> None:
     wanted = sorted(json.loads(Path(split).read_text())["parts"]["train"])
     paths = {path.stem: path for folder in folders for path in sorted(Path(folder).glob("*.npz"))}
     missing = [name for name in wanted if name not in paths]
-    known = learn(read_record(paths[name]).structure for name in wanted if name in paths)
+    known = learn(read_label(paths[name]).structure for name in wanted if name in paths)
     for name in ("default", "fast"):  # trained on the same labels
         weights = find_model(name)
         path = save_surroundings(weights, known, fingerprint(weights))

@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 from rhotem.cli.labels import app
 from rhotem.core import InputError
+from rhotem.labels.members import COARSE, FINE, decode, encode
 from rhotem.labels.quality import judge
-from rhotem.labels.record import read_record
-from rhotem.labels.shards import COARSE, FINE, add_shard, decode, encode, names, read_shard
+from rhotem.labels.read import names, read_label, read_shard
+from rhotem.labels.shards import add_shard
 from rhotem.labels.store import build
 
 DEMO = Path(__file__).parents[2] / "data" / "labels" / "demo"
@@ -19,7 +20,7 @@ WHOLE = DEMO.parent / "whole"
 
 @pytest.mark.parametrize("share", [FINE, COARSE])
 def test_rounding_is_bounded_everywhere(share):
-    spin = next(r for r in map(read_record, sorted(WHOLE.glob("*.npz"))) if r.magnetization is not None)
+    spin = next(r for r in map(read_label, sorted(WHOLE.glob("*.npz"))) if r.magnetization is not None)
     again = decode(encode(spin, share))
     for name in ("deformation", "magnetization"):
         before, after = getattr(spin, name).astype(float), getattr(again, name)
@@ -54,7 +55,7 @@ def test_shards_are_only_added(tmp_path):
     assert names(second) == [fourth.stem]
     assert first.read_bytes() == content
     assert add_shard(tmp_path / "raw", tmp_path / "other")[0].stat().st_size > second.stat().st_size
-    assert [name for name, _ in read_shard(first, [fourth.stem])] == []
+    assert [label.name for label in read_shard(first, [fourth.stem])] == []
 
 
 def test_a_store_takes_shards(tmp_path):

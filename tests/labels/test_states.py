@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from rhotem.cli.labels import app
 from rhotem.labels.gpaw_settings import DftSettings
 from rhotem.labels.job import Job
+from rhotem.labels.label import Label
 from rhotem.labels.pack import pack
 from rhotem.labels.quality import judge
-from rhotem.labels.record import LabelRecord, read_record
-from rhotem.labels.splits import Label, read_split, write_splits
+from rhotem.labels.read import read_label
+from rhotem.labels.splits import Candidate, read_split, write_splits
 from rhotem.labels.store import build
 from rhotem.structure.model import Structure
 
@@ -21,7 +22,7 @@ DEMO = Path(__file__).parents[2] / "data" / "labels" / "demo"
 DISPLACED = DftSettings(start_displacement=0.1)
 
 
-def state(label: LabelRecord, energy: float, settings: DftSettings | None = None, **meta: object) -> LabelRecord:
+def state(label: Label, energy: float, settings: DftSettings | None = None, **meta: object) -> Label:
     """The label with an energy in eV, as ``settings`` would have made it."""
     known = {"energy_eV": energy, "settings": (settings or DftSettings()).as_dict(), "U": {}, "xc": "PBE"}
     return replace(label, meta={**label.meta, **known, **meta})
@@ -39,7 +40,7 @@ def kept(target: Path) -> list[str]:
 
 def test_labels_made_before_there_was_a_start_keep_their_identifier():
     """What `rhotem labels run` made of recipes and is in the repository is named by the jobs of that time."""
-    old = [r for r in map(read_record, sorted(DEMO.glob("*.npz"))) if "recipe" in r.meta]
+    old = [r for r in map(read_label, sorted(DEMO.glob("*.npz"))) if "recipe" in r.meta]
     assert len(old) >= 5
     for record in old:
         assert "start_displacement" not in record.meta["settings"]
@@ -60,7 +61,7 @@ def test_a_lower_state_replaces_the_packed_one(label, raw, tmp_path):
     state(label, -10.7, DftSettings(start_displacement=0.1, start_seed=2)).write(raw / "third.npz")
     pack(raw, tmp_path / "out")
     assert kept(tmp_path / "out") == ["third"]
-    above = read_record(tmp_path / "out" / "voxels" / "third.npz").meta["higher_states_eV"]
+    above = read_label(tmp_path / "out" / "voxels" / "third.npz").meta["higher_states_eV"]
     assert above == pytest.approx({"first": 0.7, "second": 0.2})
 
 
@@ -73,7 +74,7 @@ def test_a_higher_state_is_told_and_not_packed(label, raw, tmp_path, whole):
         assert found["b"] == "higher: 0.200 eV per cell above a"
         assert kept(tmp_path / "out") == ["a"]
     (packed,) = (tmp_path / "out").glob("*/a.npz")
-    assert read_record(packed).meta["higher_states_eV"] == pytest.approx({"b": 0.2})
+    assert read_label(packed).meta["higher_states_eV"] == pytest.approx({"b": 0.2})
     output = CliRunner().invoke(app, ["pack", str(raw), str(tmp_path / "out")]).output
     assert "not kept: b: higher: 0.200 eV per cell above a" in output
 
@@ -89,7 +90,7 @@ def test_labels_elsewhere_are_compared_with_and_left_alone(label, raw, tmp_path)
     arguments = ["pack", str(raw), str(tmp_path / "out"), "--known", str(given)]
     assert "00112: higher: 0.300 eV per cell above b" in CliRunner().invoke(app, arguments).output
     assert kept(tmp_path / "out") == ["b"]
-    assert read_record(tmp_path / "out" / "voxels" / "b.npz").meta["higher_states_eV"] == pytest.approx({"00112": 0.3})
+    assert read_label(tmp_path / "out" / "voxels" / "b.npz").meta["higher_states_eV"] == pytest.approx({"00112": 0.3})
     assert (given / "00112.npz").read_bytes() == content
 
 
@@ -147,8 +148,8 @@ def test_a_store_hands_out_the_lowest_state_only(label, tmp_path):
 def test_a_lower_state_takes_the_place_of_the_higher_one(label, tmp_path, part):
     """Whatever its own name would say, so that a tested structure is not trained on."""
 
-    def listed(name: str, higher: tuple[str, ...] = ()) -> Label:
-        return Label(name, label.meta, ("Li", "F"), True, None, higher)
+    def listed(name: str, higher: tuple[str, ...] = ()) -> Candidate:
+        return Candidate(name, label.meta, ("Li", "F"), True, None, higher)
 
     write_splits(tmp_path, [])
     path = tmp_path / "random.json"

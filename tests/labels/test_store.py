@@ -7,8 +7,8 @@ import pytest
 
 from rhotem.core import InputError
 from rhotem.density.metrics import treat_near_nuclei
-from rhotem.labels.pack import pack, sampled, wanted_whole
-from rhotem.labels.splits import is_test_parent, parent_of
+from rhotem.labels.pack import pack, sampled
+from rhotem.labels.splits import is_test_parent, parent_of, wanted_whole
 from rhotem.labels.store import LabelStore, build
 
 

@@ -109,11 +109,14 @@ def shard(
     source: Annotated[Path, typer.Argument(help="Directory of label files.")],
     folder: Annotated[Path, typer.Argument(help="Directory of shards; the new one is the next number.")],
     known: Annotated[list[Path] | None, typer.Option(help="Directories of labels that are kept elsewhere.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="Only labels that this split names; those it tests against keep their grids.")
+    ] = None,
 ) -> None:
-    """Write the accepted labels that no shard has into one new file, with full grids; other shards stay as they are."""
+    """Write the accepted labels that no shard has into one new file; other shards stay as they are."""
     from rhotem.labels.shards import add_shard
 
-    made, outcome = add_shard(source, folder, known or ())
+    made, outcome = add_shard(source, folder, known or (), split)
     for name, what in outcome.items():
         if what not in ("added", "kept"):
             typer.echo(f"not taken: {name}: {what}")
@@ -188,14 +191,15 @@ def export(
     """Write labels for other programs."""
     from rhotem.core import InputError
     from rhotem.labels.export import export_density, write_extxyz
+    from rhotem.labels.read import places
 
-    files = [f for s in sources for f in (sorted(s.glob("[!.]*.npz")) if s.is_dir() else [s])]
     if output.suffix in (".xyz", ".extxyz"):
-        typer.echo(f"{output}: {write_extxyz(files, output)} structures")
-    elif len(files) == 1:
-        typer.echo(f"{export_density(files[0], output)}: valence density")
+        typer.echo(f"{output}: {write_extxyz(sources, output)} structures")
+    elif len(sources) == 1 and not sources[0].is_dir():
+        typer.echo(f"{export_density(sources[0], output)}: valence density")
     else:
-        raise InputError(f"{output}: {len(files)} labels for one density file; give one label, or -o FILE.extxyz")
+        count = len(places(sources))
+        raise InputError(f"{output}: {count} labels for one density file; name one label, or -o FILE.extxyz")
 
 
 @app.command()
@@ -205,9 +209,9 @@ def compare(
 ) -> None:
     """Relative difference of two labels of one structure, outside 0.15 Å of the nuclei."""
     from rhotem.labels.noise import relative_difference
-    from rhotem.labels.record import read_record
+    from rhotem.labels.read import read_label
 
-    typer.echo(f"{relative_difference(read_record(first), read_record(second)):.3e}")
+    typer.echo(f"{relative_difference(read_label(first), read_label(second)):.3e}")
 
 
 @app.command()
@@ -224,10 +228,10 @@ def noise(
 
     from rhotem.labels.gpaw_settings import DftSettings
     from rhotem.labels.noise import label_noise
-    from rhotem.labels.record import read_record
+    from rhotem.labels.read import read_label
     from rhotem.structure.read import read_structure
 
-    subject = read_record(structure).structure if structure.suffix == ".npz" else read_structure(structure)
+    subject = read_label(structure).structure if structure.suffix == ".npz" else read_structure(structure)
     reference = DftSettings(ecut=ecut, kpt_density=kpt_density, density_convergence=1e-5)
     with tempfile.TemporaryDirectory() as scratch:
         found = label_noise(subject, DftSettings(), reference, Path(scratch), lcao)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from rhotem.labels.gpaw_settings import unusual
-from rhotem.labels.record import LabelRecord
+from rhotem.labels.label import Label
 
 #: Settings that say where self-consistency begins and how long it may take, not what is calculated.
 START = ("start_displacement", "start_seed", "start_moments", "max_iterations")
@@ -31,7 +31,7 @@ class State:
     meta: dict[str, Any]
 
     @classmethod
-    def of(cls, record: LabelRecord, name: str) -> "State":
+    def of(cls, record: Label, name: str) -> "State":
         """The state of a record."""
         s = record.structure
         return cls(name, s.numbers, s.positions, s.cell, s.charge, record.meta)

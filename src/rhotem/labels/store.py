@@ -7,7 +7,7 @@ A directory: ``store.json`` (schema), ``index.jsonl`` (one line per record: stru
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.provenance import array_sha256
 from rhotem.density.metrics import treat_near_nuclei
+from rhotem.labels.label import Label
 from rhotem.labels.quality import judge
-from rhotem.labels.record import LabelRecord, read_record
-from rhotem.labels.splits import Label, parent_of
+from rhotem.labels.read import names, read_labels, with_parent
+from rhotem.labels.splits import Candidate, parent_of, wanted_whole
 from rhotem.labels.states import State, superseded
 from rhotem.structure.model import Structure
 
@@ -135,7 +136,7 @@ class LabelStore:
         accepted = [e.electronic_state for e in self.entries.values() if e.state == "accepted"]
         return {name: (lowest.name, gap) for name, (lowest, gap) in superseded(accepted).items()}
 
-    def labels(self) -> list[Label]:
+    def labels(self) -> list[Candidate]:
         """What `rhotem.labels.splits` needs to know of every record that may be used."""
         from ase.data import chemical_symbols
 
@@ -143,7 +144,7 @@ class LabelStore:
         for name, (lowest, _) in self.superseded().items():
             higher.setdefault(lowest, []).append(name)
         return [
-            Label(
+            Candidate(
                 e.id,
                 e.meta,
                 tuple(chemical_symbols[z] for z in e.structure["numbers"]),
@@ -154,7 +155,7 @@ class LabelStore:
             for e in (self.entries[name] for name in self.ids)
         ]
 
-    def add(self, record: LabelRecord, name: str) -> Entry:
+    def add(self, record: Label, name: str) -> Entry:
         """Judge, treat and append a record; one already there is left as it is."""
         if name in self.entries:
             return self.entries[name]
@@ -244,45 +245,29 @@ class LabelStore:
 
 
 def build(path: str | Path, sources: Iterable[str | Path]) -> tuple[LabelStore, dict[str, str]]:
-    """A store from label files, shards and directories of either; also the files that could not be read, and why.
+    """A store from label files, shards and folders of either; also the files that could not be read, and why.
 
-    Labels of shards that nothing is tested against are sampled as `rhotem.labels.pack.sampled` does.
+    Whole labels of shards that nothing is tested against are sampled as `rhotem.labels.pack.sampled` does.
     """
+    from rhotem.labels.pack import sampled
+
     store = LabelStore.create(path)
     unread: dict[str, str] = {}
-    for source in sources:
-        source = Path(source)
+    for source in map(Path, sources):
         files = sorted(f for f in source.glob("[!.]*") if f.suffix in (".npz", ".zip")) if source.is_dir() else [source]
         for file in files:
-            if file.suffix == ".zip":
-                unread |= _add_shard(store, file)
-                continue
-            if file.stem in store.entries:
-                continue
             try:
-                record = read_record(file)
+                fresh = set(names(file)) - set(store.entries)
+                for label in map(with_parent, read_labels([file], fresh) if fresh else ()):
+                    known = label.meta, label.structure.atoms.get_chemical_symbols()
+                    small = file.suffix == ".npz" or not label.complete or wanted_whole(*known)
+                    store.add(label if small else sampled(label), label.name)
             except InputError as error:
                 unread[str(file)] = str(error)
-                continue
-            store.add(named(record, file), file.stem)
     return store, unread
 
 
-def _add_shard(store: LabelStore, shard: Path) -> dict[str, str]:
-    """Append the labels of a shard; a reason if it cannot be read to the end."""
-    from rhotem.labels.pack import sampled, wanted_whole
-    from rhotem.labels.shards import names, read_shard
-
-    try:
-        for name, record in read_shard(shard, set(names(shard)) - set(store.entries)):
-            tested = wanted_whole(record.meta, record.structure.atoms.get_chemical_symbols())
-            store.add(record if tested else sampled(record), name)
-    except InputError as error:
-        return {str(shard): str(error)}
-    return {}
-
-
-def _voxel_table(record: LabelRecord) -> npt.NDArray:
+def _voxel_table(record: Label) -> npt.NDArray:
     """All voxels, treated, or the chosen ones of a record that has only those (treated when they were chosen)."""
     if record.voxels is not None:
         index, weight = record.voxels.index, record.voxels.weight
@@ -297,31 +282,6 @@ def _voxel_table(record: LabelRecord) -> npt.NDArray:
     if magnetization is not None:
         table["magnetization"] = magnetization
     return table
-
-
-@lru_cache(maxsize=8)
-def _families(folder: Path) -> dict[str, str]:
-    """Families by file name from a ``manifest.csv`` beside the labels, where there is one."""
-    import csv
-
-    manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        return {}
-    with open(manifest, newline="") as stream:
-        return {row["file"]: row["family"] for row in csv.DictReader(stream)}
-
-
-def named(record: LabelRecord, path: Path) -> LabelRecord:
-    """The record with a parent: labels of the first set have only a family, which is then prototype, too.
-
-    Their ordering is not known, so that all of one family and composition share a parent.
-    """
-    if "prototype" in record.meta:
-        return record
-    family = _families(path.parent).get(path.name, record.meta.get("family", ""))
-    composition = record.structure.atoms.get_chemical_formula(mode="hill", empirical=True)
-    meta = {**record.meta, "prototype": family, "composition": composition, "ordering": "", "family": family}
-    return replace(record, meta=meta)
 
 
 def append_line(path: Path, line: str) -> None:
