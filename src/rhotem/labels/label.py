@@ -56,6 +56,13 @@ class Label:
     waves: Waves | None = None
     name: str = ""
 
+    @classmethod
+    def of_field(cls, structure: Structure, values: npt.NDArray, family: str, name: str = "") -> "Label":
+        """A label of a deformation density (e/Å³ on its grid) that needs no treatment near nuclei."""
+        n = len(structure)
+        meta = {"prototype": family, "treatment": {}}
+        return cls(structure, values, None, np.full((n, 3), np.nan), np.zeros(n), meta, name=name)
+
     @property
     def grid(self) -> PeriodicGrid:
         """Grid of the calculation."""
@@ -167,6 +174,23 @@ class Label:
         if self.waves is None:
             raise InputError(f"label {self.name}: keeps chosen voxels and no Fourier coefficients; take a whole label")
         return self.waves.at(indices)
+
+    def estimated_coefficients(
+        self, indices: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.complex128]:
+        """Estimate of the coefficients (M,) of a function that is ``values`` (n,) at the chosen voxels, without bias.
+
+        Raises
+        ------
+        InputError
+            If the label has its whole grid: then they are known.
+        """
+        if self.voxels is None:
+            raise InputError(f"label {self.name}: has its whole grid; take its coefficients")
+        places = np.stack(np.unravel_index(self.voxels.index, self.grid.shape), -1) / np.array(self.grid.shape)
+        weighted = self.voxels.weight * values / self.grid.size
+        parts = np.array_split(indices, 1 + len(indices) // 128)
+        return np.concatenate([np.exp(-2j * np.pi * (part @ places.T)) @ weighted for part in parts])
 
     def write(self, path: str | Path, compact: bool = False) -> None:
         """Write an npz file (`rhotem.labels.npz`); it appears under its name only when it is complete."""
