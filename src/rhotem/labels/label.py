@@ -169,8 +169,7 @@ class Label:
             If only chosen voxels are kept and these coefficients are not among them.
         """
         if self.voxels is None:
-            rows = indices.T % np.array(self.grid.shape)[:, None]
-            return np.fft.fftn(self.treated)[tuple(rows)] / self.grid.size
+            return _transform(self.treated, indices)
         if self.waves is None:
             raise InputError(f"label {self.name}: keeps chosen voxels and no Fourier coefficients; take a whole label")
         return self.waves.at(indices)
@@ -187,13 +186,18 @@ class Label:
         """
         if self.voxels is None:
             raise InputError(f"label {self.name}: has its whole grid; take its coefficients")
-        places = np.stack(np.unravel_index(self.voxels.index, self.grid.shape), -1) / np.array(self.grid.shape)
-        weighted = self.voxels.weight * values / self.grid.size
-        parts = np.array_split(indices, 1 + len(indices) // 128)
-        return np.concatenate([np.exp(-2j * np.pi * (part @ places.T)) @ weighted for part in parts])
+        standing = np.zeros(self.grid.size)
+        standing[self.voxels.index] = self.voxels.weight * values
+        return _transform(standing.reshape(self.grid.shape), indices)
 
     def write(self, path: str | Path, compact: bool = False) -> None:
         """Write an npz file (`rhotem.labels.npz`); it appears under its name only when it is complete."""
         from rhotem.labels.npz import write_npz
 
         write_npz(self, path, compact)
+
+
+def _transform(values: npt.NDArray[np.float64], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
+    """Fourier coefficients (M,) of values on a grid at Miller indices (M, 3)."""
+    rows = indices.T % np.array(values.shape)[:, None]
+    return np.fft.fftn(values)[tuple(rows)] / values.size

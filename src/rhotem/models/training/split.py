@@ -87,8 +87,8 @@ def _from_file(seen: list[Label], unseen: list[Label], suspect: Collection[str],
     known = {label.name for label in (*seen, *unseen)} | set(suspect)
     used = (name for part, ids in parts.items() if part != "excluded" for name in ids)
     missing = sorted(set(used) - known)
-    others = [chosen(part) for part in ("validation", "rattled", "excluded")]
-    return Split(chosen("train"), chosen("test"), unseen, *others, missing=missing)
+    validation, rattled, excluded = (chosen(part) for part in ("validation", "rattled", "excluded"))
+    return Split(chosen("train"), chosen("test"), unseen, validation, rattled, excluded, missing)
 
 
 def _draw(labels: Sequence[Label], fraction: float, seed: int) -> set[str]:
