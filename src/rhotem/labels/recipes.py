@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rhotem.core import InputError
-from rhotem.labels.prototypes import PROTOTYPES, ideal
 from rhotem.structure.model import Structure
+from rhotem.structure.phases import reference_compound, structure_types
 
 #: Radii in Å (Shannon 1976, usual valence and coordination, rounded): lattices are scaled by them when elements are
 #: replaced.
@@ -143,7 +143,7 @@ class Recipe(BaseModel):
             "prototype": name,
             "composition": atoms.get_chemical_formula(mode="hill", empirical=True),
             "ordering": ordering_key(atoms),
-            "family": self.family or (INTERFACE if self.interface else PROTOTYPES[self.prototype].family),
+            "family": self.family or (INTERFACE if self.interface else structure_types()[self.prototype].family),
             "recipe": self.model_dump(exclude_defaults=True, mode="json"),
             **made,
         }
@@ -179,7 +179,7 @@ class Recipe(BaseModel):
 
     def _host(self) -> ase.Atoms:
         """The prototype with its elements replaced, repeated or cut."""
-        atoms = ideal(self.prototype, self.primitive and self.slab is None)
+        atoms = reference_compound(self.prototype, self.primitive and self.slab is None)
         symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
         for element in self.replace:
             if element not in symbols:
@@ -187,7 +187,7 @@ class Recipe(BaseModel):
         if self.cell is not None:
             if not self.primitive or self.slab is not None:
                 atoms.set_cell(self.cell, scale_atoms=True)
-            elif PROTOTYPES[self.prototype].cell != self.cell:
+            elif structure_types()[self.prototype].cell != self.cell:
                 atoms = _with_conventional_cell(self.prototype, atoms, self.cell)
         atoms.set_chemical_symbols([self.replace.get(s, s) for s in symbols])
         atoms = _repeat(atoms, self.supercell) if self.slab is None else _cut(atoms, self.slab, self.supercell)
@@ -323,7 +323,7 @@ def _with_conventional_cell(name: str, primitive: ase.Atoms, cell: tuple[float, 
     """The primitive cell after the conventional one is changed to ``cell``: a linear map of space."""
     from ase.geometry import cellpar_to_cell
 
-    old = cellpar_to_cell(PROTOTYPES[name].cell)
+    old = cellpar_to_cell(structure_types()[name].cell)
     change = np.linalg.solve(old, cellpar_to_cell(cell))
     primitive.set_cell(primitive.cell.array @ change, scale_atoms=True)
     return primitive
