@@ -91,9 +91,9 @@ class Recipe(BaseModel):
     ``replace`` maps elements of the reference compound (whole sites), ``decorate`` spreads counts of elements over the
     atoms of one element (what is left over keeps it), ``remove`` makes vacancies; which atoms are taken follows from
     ``seed``. ``edits`` are those of `rhotem.structure.edits` by name, with values as `rhotem structure build` takes
-    them, sites chosen at random by ``seed``. ``scale`` is a linear factor on top of the one that follows from the radii.
-    ``strain`` (largest component) and ``rattle`` (standard deviation, Å) are random by ``seed``. ``charge`` in e. The
-    prototype "interface" has its two phases in ``interface``, which say what elements and cells they have.
+    them, sites chosen at random by ``seed``. ``scale`` is a linear factor on top of the one that follows from the
+    radii. ``strain`` (largest component) and ``rattle`` (standard deviation, Å) are random by ``seed``. ``charge`` in
+    e. The prototype "interface" has its two phases in ``interface``, which say what elements and cells they have.
     """
 
     model_config = ConfigDict(extra="forbid")
