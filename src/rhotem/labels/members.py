@@ -34,6 +34,8 @@ FINE, COARSE = 0.01, 0.04
 LEAST_MEAN = 2e-3
 #: Fourier coefficients are kept in multiples of this share of the largest.
 WAVE_STEP = 1.0 / 32767.0
+#: Schema of members of few voxels; those of whole grids have that of npz files.
+FEW_SCHEMA = 2
 _FIELDS = ("deformation", "magnetization")
 
 
@@ -81,6 +83,7 @@ def encode_few(label: Label, name: str, count: int | None = None) -> bytes:
             "magnetization": label.magnetization is not None,
             "absolute_mean": label.absolute_mean,
         },
+        "meta": {**label.meta, "schema": FEW_SCHEMA},
         "sha256": hashlib.sha256(np.ascontiguousarray(label.deformation, dtype="<f2").tobytes()).hexdigest(),
     }
     blocks = [
@@ -104,8 +107,8 @@ def decode(content: bytes) -> Label:
     raw = lzma.decompress(content)
     start = 4 + struct.unpack("<I", raw[:4])[0]
     header = json.loads(raw[4:start])
-    if header["meta"].get("schema", 1) > SCHEMA:
-        raise ValueError(f"label schema {header['meta']['schema']}, this RhoTEM reads up to {SCHEMA}")
+    if header["meta"].get("schema", 1) > FEW_SCHEMA:
+        raise ValueError(f"label schema {header['meta']['schema']}, this RhoTEM reads up to {FEW_SCHEMA}")
     atoms = ase.Atoms(numbers=header["numbers"], positions=header["positions"], cell=header["cell"], pbc=True)
     kept = _few(header, raw, start, atoms) if "few" in header else _whole(header, raw, start)
     if kept["deformation"] is None:
@@ -114,7 +117,7 @@ def decode(content: bytes) -> Label:
         structure=Structure(atoms, charge=header["charge"]),
         forces=np.array(header["forces"], dtype=np.float32),
         magmoms=np.array(header["magmoms"], dtype=np.float32),
-        meta=header["meta"],
+        meta={**header["meta"], "schema": SCHEMA},
         **kept,
     )
 
@@ -172,7 +175,7 @@ def _header(label: Label) -> dict[str, Any]:
         "charge": s.charge,
         "forces": np.round(label.forces.astype(float), 5).tolist(),
         "magmoms": np.round(label.magmoms.astype(float), 5).tolist(),
-        "meta": {"schema": SCHEMA, **label.meta},
+        "meta": {**label.meta, "schema": SCHEMA},
         "shape": label.grid.shape,
     }
 
