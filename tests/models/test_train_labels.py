@@ -74,7 +74,6 @@ def test_the_whole_grid_is_drawn_from_as_ever(whole):
 
 
 def test_potentials_of_few_voxels_are_those_of_the_grid(whole):
-    model = Trainer.__new__(Trainer)  # blocks of a model are all that is needed
     from rhotem.models.model import ModelSettings, make_model
 
     model = make_model(ModelSettings.model_validate(small([], Path())["model"]))
@@ -116,17 +115,14 @@ def test_three_steps_on_labels_of_the_repository_of_every_kind(tmp_path):
     known = places(FOLDERS)
     parts = json.loads((ROOT / "data" / "training" / "split.json").read_text())["parts"]
     kinds = {"whole": ".npz", "voxels": ".npz", "shards": ".zip"}
-    size = {
-        name: (DATA / "demo" / f"{name}.npz").stat().st_size
-        for name in known
-        if (DATA / "demo" / f"{name}.npz").exists()
-    }
+    demo = {path.stem: path.stat().st_size for path in (DATA / "demo").glob("*.npz") if path.stem in known}
     train = [
         next(name for name in parts["train"] if known[name].parent.name == folder and known[name].suffix == suffix)
         for folder, suffix in kinds.items()
     ]
-    held_out = [next(n for n in parts["validation"] if n in known), min(set(parts["test"]) & set(size), key=size.get)]
-    split = {"parts": {"train": train, "validation": held_out[:1], "test": held_out[1:] + ["nobody"]}}
+    tested = min(set(parts["test"]) & set(demo), key=demo.__getitem__)
+    held_out = [next(n for n in parts["validation"] if n in known), tested]
+    split = {"parts": {"train": train, "validation": held_out[:1], "test": [tested, "nobody"]}}
     (tmp_path / "split.json").write_text(json.dumps(split))
     content = small(FOLDERS, tmp_path / "run", steps=3, evaluate_every=3, structures_per_step=3)
     content["data"]["split"] = str(tmp_path / "split.json")
