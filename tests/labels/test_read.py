@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from rhotem.core import InputError
-from rhotem.density.metrics import score
+from rhotem.density.metrics import score, treat_near_nuclei
 from rhotem.labels.label import Label
+from rhotem.labels.listing import listing
 from rhotem.labels.members import decode, encode, encode_few
+from rhotem.labels.pack import pack, sampled
 from rhotem.labels.read import names, places, read_label, read_labels
 from rhotem.labels.score import score_label
 from rhotem.labels.shards import add_shard
+from rhotem.labels.splits import is_test_parent, parent_of, wanted_whole
 from rhotem.labels.voxels import EVEN, choose_few, spread
 from rhotem.labels.waves import kept_indices, plane_indices
 
@@ -120,6 +123,48 @@ def test_estimated_coefficients_have_no_bias(magnetic):
     noise = [np.sqrt((np.abs(x) ** 2).sum(1).mean()) / size for x in (plain, sharp)]
     assert noise[1] == pytest.approx(0.1 * noise[0], rel=1e-2)
     assert np.sqrt((np.abs(np.mean(plain, 0)) ** 2).sum()) / size < 3 * noise[0] / np.sqrt(30)
+
+
+def test_fields_are_treated_and_integrate_to_minus_the_charge(label):
+    expected, _ = treat_near_nuclei(label.deformation, label.structure, label.grid)
+    assert np.array_equal(label.treated, expected)
+    assert label.grid.integrate(label.treated) == pytest.approx(0.0, abs=1e-12)
+    index, values = label.evenly(500, np.random.default_rng(0))
+    assert np.array_equal(values, expected.ravel()[index])
+    few = sampled(label, 5000)
+    index, values = few.evenly(500, np.random.default_rng(0))
+    assert values == pytest.approx(expected.ravel()[index], abs=1e-6)
+    with pytest.raises(InputError, match="no Fourier coefficients"):
+        few.coefficients(np.array([[1, 0, 0]]))
+
+
+def test_unusable_labels_are_listed_and_never_handed_out(label, tmp_path):
+    label.write(tmp_path / "good.npz")
+    replace(label, meta={**label.meta, "converged": False}).write(tmp_path / "bad.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:3000])
+    found = listing([tmp_path])
+    assert [c.id for c in found.usable] == ["good"]
+    assert found.verdicts["bad"].state == "rejected"
+    assert "truncated" in found.unread[str(tmp_path / "cut.npz")]
+
+
+def test_packing_twice_changes_nothing(label, tmp_path):
+    (tmp_path / "raw").mkdir()
+    label.write(tmp_path / "raw" / "a.npz")
+    assert pack(tmp_path / "raw", tmp_path / "out", whole=False) == {"a": "voxels"}
+    content = (tmp_path / "out" / "voxels" / "a.npz").read_bytes()
+    assert pack(tmp_path / "raw", tmp_path / "out", whole=True) == {"a": "kept"}
+    assert (tmp_path / "out" / "voxels" / "a.npz").read_bytes() == content
+
+
+def test_whole_grids_are_kept_of_what_is_tested_on():
+    def kept(prototype: str, symbols: list[str]) -> list[bool]:
+        metas = [{"prototype": prototype, "composition": f"X{n}", "ordering": ""} for n in range(200)]
+        assert all(wanted_whole(m, symbols) for m in metas if is_test_parent(parent_of(m)))
+        return [wanted_whole(m, symbols) for m in metas if not is_test_parent(parent_of(m))]
+
+    assert not any(kept("perovskite", ["Na", "Mg", "F"])) and not any(kept("li3n", ["Li", "N"]))
+    assert 0.4 < np.mean(kept("olivine", ["Li", "Fe", "P", "O"])) < 0.6
 
 
 def test_files_shards_and_folders_are_read_alike(tmp_path):

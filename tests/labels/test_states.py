@@ -11,11 +11,11 @@ from rhotem.cli.labels import app
 from rhotem.labels.gpaw_settings import DftSettings
 from rhotem.labels.job import Job
 from rhotem.labels.label import Label
+from rhotem.labels.listing import listing
 from rhotem.labels.pack import pack
 from rhotem.labels.quality import judge
 from rhotem.labels.read import read_label
 from rhotem.labels.splits import Candidate, read_split, write_splits
-from rhotem.labels.store import build
 from rhotem.structure.model import Structure
 
 DEMO = Path(__file__).parents[2] / "data" / "labels" / "demo"
@@ -123,11 +123,11 @@ def test_a_state_that_is_not_trusted_replaces_none(label, raw, tmp_path):
     force = np.full((2, 3), 100.0)
     replace(state(label, -11.0, DISPLACED), forces=force).write(raw / "b.npz")
     assert pack(raw, tmp_path / "out") == {"a": "voxels", "b": "voxels"}
-    store, _ = build(tmp_path / "s", [tmp_path / "out" / "voxels"])
-    assert store.ids == ["a"]
+    found = listing([tmp_path / "out" / "voxels"])
+    assert [c.id for c in found.usable] == ["a"]
 
 
-def test_a_store_hands_out_the_lowest_state_only(label, tmp_path):
+def test_the_lowest_state_only_is_handed_out(label, tmp_path):
     """Files that must stay, as those of somebody else's set, beside a lower state of one of them."""
     (tmp_path / "given").mkdir()
     (tmp_path / "new").mkdir()
@@ -135,12 +135,12 @@ def test_a_store_hands_out_the_lowest_state_only(label, tmp_path):
     del given.meta["settings"]  # labels of the first set name none: they were made with the defaults
     given.write(tmp_path / "given" / "00112.npz")
     state(label, -11.3, DISPLACED).write(tmp_path / "new" / "lower.npz")
-    store, _ = build(tmp_path / "s", [tmp_path / "given", tmp_path / "new"])
-    assert store.ids == ["lower"]
-    assert store.superseded()["00112"] == ("lower", pytest.approx(1.3))
-    (left,) = store.labels()
+    found = listing([tmp_path / "given", tmp_path / "new"])
+    (left,) = found.usable
+    assert left.id == "lower"
+    assert found.higher["00112"] == ("lower", pytest.approx(1.3))
     assert left.higher == ("00112",)
-    arguments = ["store", str(tmp_path / "s"), str(tmp_path / "given"), str(tmp_path / "new")]
+    arguments = ["check", str(tmp_path / "given"), str(tmp_path / "new")]
     assert "not used: 00112: 1.300 eV per cell above lower" in CliRunner().invoke(app, arguments).output
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rhotem.labels.listing import Listing
 
 app = typer.Typer(no_args_is_help=True, help="DFT densities in quantity, to train on and to test against.")
 
@@ -127,34 +130,40 @@ def shard(
 
 
 @app.command()
-def store(
-    path: Annotated[Path, typer.Argument(help="Directory of the store.")],
-    sources: Annotated[list[Path], typer.Argument(help="Label files or directories of them.")],
+def check(
+    sources: Annotated[list[Path], typer.Argument(help="Label files, shards, or folders of either.")],
 ) -> None:
-    """Build or extend a label store: treated, checksummed, memory-mapped, ready for training."""
-    from rhotem.labels.store import build
+    """Read and judge labels: which may be used, which not and why, and of which a lower state is known."""
+    from rhotem.labels.listing import listing
 
-    built, unread = build(path, sources)
-    for file, reason in unread.items():
+    listed = listing(sources)
+    _tell(listed)
+    typer.echo(f"{len(listed.usable)} labels may be used")
+
+
+def _tell(listed: "Listing") -> None:
+    """Print what may not be used."""
+    for file, reason in listed.unread.items():
         typer.echo(f"rejected: {file}: {reason}")
-    for name, entry in built.entries.items():
-        if entry.state != "accepted":
-            typer.echo(f"{entry.state}: {name}: {'; '.join(entry.reasons)}")
-    for name, (lowest, gap) in built.superseded().items():
+    for name, verdict in listed.verdicts.items():
+        if verdict.state != "accepted":
+            typer.echo(f"{verdict.state}: {name}: {'; '.join(verdict.reasons)}")
+    for name, (lowest, gap) in listed.higher.items():
         typer.echo(f"not used: {name}: {gap:.3f} eV per cell above {lowest}")
-    typer.echo(f"{len(built.ids)} labels in {path} may be used")
 
 
 @app.command()
 def splits(
-    path: Annotated[Path, typer.Argument(help="Directory of a store.")],
     target: Annotated[Path, typer.Argument(help="Where the split files go; what they say already stays.")],
+    sources: Annotated[list[Path], typer.Argument(help="Label files, shards, or folders of either.")],
 ) -> None:
-    """Write the splits of a store as files."""
+    """Write who is trained on and who is tested against as files."""
+    from rhotem.labels.listing import listing
     from rhotem.labels.splits import write_splits
-    from rhotem.labels.store import LabelStore
 
-    for name, counts in write_splits(target, LabelStore(path).labels()).items():
+    listed = listing(sources)
+    _tell(listed)
+    for name, counts in write_splits(target, listed.usable).items():
         typer.echo(f"{name}: " + ", ".join(f"{count} {part}" for part, count in counts.items()))
 
 
@@ -234,12 +243,12 @@ def noise(
     subject = read_label(structure).structure if structure.suffix == ".npz" else read_structure(structure)
     reference = DftSettings(ecut=ecut, kpt_density=kpt_density, density_convergence=1e-5)
     with tempfile.TemporaryDirectory() as scratch:
-        found = label_noise(subject, DftSettings(), reference, Path(scratch), lcao)
-    for name, value in found.scores.as_dict().items():
+        measured = label_noise(subject, DftSettings(), reference, Path(scratch), lcao)
+    for name, value in measured.scores.as_dict().items():
         typer.echo(f"{name:32s} {value:.5f}")
-    typer.echo(f"{'energy difference (meV/atom)':32s} {1000 * found.energy_difference:.2f}")
-    typer.echo(f"{'total moments (Bohr magnetons)':32s} {found.moments[0]:.3f} {found.moments[1]:.3f}")
-    typer.echo(f"{'seconds':32s} {found.seconds[0]:.0f} {found.seconds[1]:.0f}")
+    typer.echo(f"{'energy difference (meV/atom)':32s} {1000 * measured.energy_difference:.2f}")
+    typer.echo(f"{'total moments (Bohr magnetons)':32s} {measured.moments[0]:.3f} {measured.moments[1]:.3f}")
+    typer.echo(f"{'seconds':32s} {measured.seconds[0]:.0f} {measured.seconds[1]:.0f}")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def _note(path: Path, higher: dict[str, float]) -> None:
 
 
 def _write(record: Label, path: Path) -> None:
-    """Whole grids in the plain form that anything can read; voxels, for the store only, compactly."""
+    """Whole grids in the plain form that anything can read; voxels compactly."""
     record.write(path, compact=record.voxels is not None)
 
 
