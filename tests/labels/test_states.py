@@ -15,6 +15,7 @@ from rhotem.labels.listing import listing
 from rhotem.labels.pack import pack
 from rhotem.labels.quality import judge
 from rhotem.labels.read import read_label
+from rhotem.labels.shards import add_shard
 from rhotem.labels.splits import Candidate, read_split, write_splits
 from rhotem.structure.model import Structure
 
@@ -142,6 +143,20 @@ def test_the_lowest_state_only_is_handed_out(label, tmp_path):
     assert left.higher == ("00112",)
     arguments = ["check", str(tmp_path / "given"), str(tmp_path / "new")]
     assert "not used: 00112: 1.300 eV per cell above lower" in CliRunner().invoke(app, arguments).output
+
+
+def test_shards_take_the_lowest_state_only(label, raw, tmp_path):
+    """A higher one that a shard has stays where it is, and is not handed out."""
+    state(label, -10.0).write(raw / "high.npz")
+    state(label, -10.4, DISPLACED).write(raw / "low.npz")
+    first, outcome = add_shard(raw, tmp_path / "shards")
+    assert outcome == {"low": "added", "high": "higher: 0.400 eV per cell above low"}
+    content = first.read_bytes()
+    state(label, -11.0, DftSettings(start_displacement=0.1, start_seed=7)).write(raw / "lowest.npz")
+    _, outcome = add_shard(raw, tmp_path / "shards")
+    assert outcome["lowest"] == "added" and outcome["low"] == "kept" and outcome["high"].startswith("higher")
+    assert first.read_bytes() == content
+    assert [c.id for c in listing([tmp_path / "shards"]).usable] == ["lowest"]
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test", "rattled"])

@@ -12,7 +12,7 @@ from rhotem.labels.label import Label
 from rhotem.labels.quality import judge_file, suspect_spin
 from rhotem.labels.read import read_label, with_parent
 from rhotem.labels.splits import parent_of, wanted_whole
-from rhotem.labels.states import State
+from rhotem.labels.states import State, why_not
 from rhotem.labels.voxels import choose
 
 #: Folders of labels that are tested against, and of labels that are only trained on.
@@ -48,7 +48,7 @@ def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[
         rivals = (s for s in states.values() if s.rivals(mine) and judge_file(places[s.name])[1].state == "accepted")
         rival = next(rivals, None) if verdict.state == "accepted" else None
         if rival and not mine.below(rival):
-            found[path.stem] = _above(mine, rival)
+            found[path.stem] = why_not(mine, rival)
             if rival.below(mine) and rival.name in packed:
                 _note(packed[rival.name], rival.higher(mine))
             continue
@@ -62,17 +62,10 @@ def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[
         _write(record if keep else sampled(record), packed[path.stem])
         if rival:
             del states[rival.name]
-            found[rival.name] = _above(rival, mine)
+            found[rival.name] = why_not(rival, mine)
             if rival.name in packed:
                 packed.pop(rival.name).unlink()
     return found
-
-
-def _above(one: State, lower: State) -> str:
-    """Why ``one`` is not kept."""
-    if not lower.below(one):
-        return f"same: the state of {lower.name}"
-    return f"higher: {one.energy - lower.energy:.3f} eV per cell above {lower.name}"
 
 
 def _note(path: Path, higher: dict[str, float]) -> None:

@@ -63,6 +63,13 @@ class State:
         return {**self.meta.get("higher_states_eV", {}), **theirs, other.name: gap}
 
 
+def why_not(one: State, lower: State) -> str:
+    """Why ``one`` is not kept beside a rival that is not above it."""
+    if not lower.below(one):
+        return f"same: the state of {lower.name}"
+    return f"higher: {one.energy - lower.energy:.3f} eV per cell above {lower.name}"
+
+
 def superseded(states: Iterable[State]) -> dict[str, tuple[State, float]]:
     """States of which a lower one is among ``states``: by name, the lowest and how far it is below in eV per cell.
 
