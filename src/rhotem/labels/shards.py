@@ -24,8 +24,8 @@ def add_shard(
     Labels that may be tested on keep their grids, all others some 300 voxels per atom. Labels whose names are in the
     folders or shards ``known`` are left out, too. Of labels that differ only in the start of their self-consistency,
     here and in those places, a higher one is not taken; one that a shard has already stays there, and
-    `rhotem.labels.listing` does not hand it out. With the file of a ``split`` that file decides: labels that it does not
-    name are left out, and what its part "test" names is kept whole.
+    `rhotem.labels.listing` does not hand it out. With the file of a ``split`` that file decides: labels that it does
+    not name are left out, and what its part "test" names is kept whole.
 
     Returns
     -------
