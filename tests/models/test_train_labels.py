@@ -1,6 +1,7 @@
 """Training on what the repository holds: whole grids, chosen voxels of both kinds, runs that start from runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rhotem.core import InputError
+from rhotem.labels.label import Label
 from rhotem.labels.members import decode, encode_few
 from rhotem.labels.pack import sampled
 from rhotem.labels.read import places
@@ -221,3 +223,40 @@ def test_a_network_that_draws_n_needs_whole_grids(whole):
     with pytest.raises(InputError, match="needs whole labels"):
         make_sample(decode(encode_few(whole, "c")), CUTOFFS, "density")
     assert read_plain(DATA / "demo" / "00000.npz").complete
+
+
+def test_error_bars_and_spin_are_learned_from_few_voxels(tmp_path):
+    """Voxels drawn evenly have the mean of the cell; the potential's errors are those of the whole label."""
+    from rhotem.models.calibrate import draw, projected_potential_errors
+    from rhotem.models.model import ModelSettings, make_model
+    from rhotem.models.training.spin import spin_goal
+
+    label = next(x for x in read_labels([DATA / "whole"]) if x.magnetization is not None and len(x.structure) < 8)
+    elements = sorted(set(label.structure.numbers.tolist()))
+    settings = {**small([], Path())["model"], "elements": elements, "members": 3}
+    model = make_model(ModelSettings.model_validate(settings)).eval()
+    novelty = np.zeros(len(label.structure))
+    few = read_label_of(encode_few(label, "d"), label)
+    sizes = []
+    for one in (label, few):
+        rng = np.random.default_rng(1)
+        drawn = draw(model, one, novelty, rng)
+        errors, spreads = projected_potential_errors(model, one, np.random.default_rng(2))
+        sizes.append((np.abs(drawn.target).mean(), np.sqrt((errors**2).mean()), np.sqrt((spreads**2).mean())))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
+    assert sizes[1][1:] == pytest.approx(sizes[0][1:], rel=1e-3)
+    assert projected_potential_errors(model, sampled(label, 2000), np.random.default_rng(2))[0].size == 0
+
+    found = []
+    exact = np.abs(label.treated_magnetization).mean()
+    for seed in range(30):
+        part = read_label_of(encode_few(label, f"{seed}"), label)
+        goal = spin_goal(part, make_sample(part, CUTOFFS))
+        draws = goal.sample.draw(1000, np.random.default_rng(seed))
+        found.append(float((draws.weight * draws.target.abs()).mean()))
+    assert np.mean(found) == pytest.approx(exact, abs=4 * np.std(found) / np.sqrt(len(found)) + 1e-3 * exact)
+
+
+def read_label_of(content: bytes, label: Label) -> Label:
+    """The label with few voxels, its moments signed as the whole one's."""
+    return replace(decode(content), structure=label.structure, name=label.name)
