@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rhotem.labels.label import Label
 from rhotem.labels.splits import read_split, unit_hash
 from rhotem.models.checkpoint import load_tensors, save_model, save_tensors
 from rhotem.models.encoders.sevennet import SHIPPED, SevenNet, SevenNetSettings
@@ -31,7 +32,7 @@ from rhotem.models.model import DensityModel, make_model
 from rhotem.models.radial import Block
 from rhotem.models.target import Target
 from rhotem.models.training.config import Config, read_config
-from rhotem.models.training.dataset import Label, label_files, read_label
+from rhotem.models.training.dataset import read_labels
 from rhotem.models.training.loss import PotentialTarget, potential_target
 from rhotem.models.training.trainer import Trainer
 
@@ -136,8 +137,7 @@ class Shared:
         self.scratch = scratch
         self.parts = read_split(Path(base.data.split))
         names = {name for part, listed in self.parts.items() if part != "excluded" for name in listed}
-        files = [(path, suspect) for path, suspect in label_files(base.data.labels) if path.stem in names]
-        self.labels = [read_label(*file) for file in files]
+        self.labels = read_labels(base.data.labels, wanted=names)
         self._features: dict[str, dict[str, torch.Tensor]] = {}
         self._targets: dict[str, PotentialTarget] = {}
         self._functions: tuple[tuple[Block, ...], Target] = ((), "deformation")

@@ -14,13 +14,14 @@ import numpy as np
 
 from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import treat_near_nuclei
-from rhotem.labels.record import LabelRecord, read_record
+from rhotem.labels.label import Label
+from rhotem.labels.read import read_label
 
 #: Å: radius of the spherical functions, and the width of their bins.
 REACH, BIN = 3.4, 0.04
 
 
-def treated(record: LabelRecord) -> np.ndarray:
+def treated(record: Label) -> np.ndarray:
     """Δn of a label in e/Å³, treated near nuclei."""
     return treat_near_nuclei(record.deformation, record.structure, record.grid)[0].astype(float)
 
@@ -31,7 +32,7 @@ def distances(grid: PeriodicGrid, place: np.ndarray, shift: tuple[int, ...] = (0
     return np.linalg.norm((points + np.array(shift)) @ grid.cell - place, axis=-1)
 
 
-def spherical(record: LabelRecord) -> tuple[np.ndarray, np.ndarray]:
+def spherical(record: Label) -> tuple[np.ndarray, np.ndarray]:
     """Radii in Å and mean Δn in e/Å³ around the one atom of a label, in the middle of its box."""
     values, r = treated(record).ravel(), distances(record.grid, record.structure.positions[0]).ravel()
     inside = r < REACH
@@ -41,7 +42,7 @@ def spherical(record: LabelRecord) -> tuple[np.ndarray, np.ndarray]:
     return tuple((np.bincount(bins, what[inside])[full] / count[full]) for what in (r, values))  # type: ignore[return-value]
 
 
-def correction(record: LabelRecord, atoms: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def correction(record: Label, atoms: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Σ of the atoms' spherical functions on the grid of a crystal, in e/Å³."""
     total = np.zeros(record.grid.shape)
     images = 1 + int(np.ceil(REACH * np.linalg.norm(record.grid.reciprocal, axis=1).max()))
@@ -65,8 +66,8 @@ def smooth(values: np.ndarray, cell: np.ndarray, limit: float) -> np.ndarray:
 
 def main(coarse: str, fine: str, *atoms: str) -> None:
     """Print the comparison."""
-    low, high = read_record(coarse), read_record(fine)
-    known = {str(r.structure.atoms.symbols[0]): spherical(r) for r in map(read_record, atoms)}
+    low, high = read_label(coarse), read_label(fine)
+    known = {str(r.structure.atoms.symbols[0]): spherical(r) for r in map(read_label, atoms)}
     cell = low.structure.cell
     a, b, c = treated(low), treated(high), correction(low, known)
     for limit in (1.0, 2.0, 3.0):

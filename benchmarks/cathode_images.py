@@ -21,12 +21,13 @@ from rhotem.analysis.factors import factor_table
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
+from rhotem.labels.label import Label
 from rhotem.models.source import Model
-from rhotem.models.training.dataset import Label, label_files, read_label
+from rhotem.models.training.dataset import read_labels
 from rhotem.models.uncertainty import fingerprint
 from rhotem.structure.orient import orient
 
-LABELS, SPLIT = ("data/labels/raw/first", "data/labels/raw/records"), Path("data/training/split.json")
+LABELS, SPLIT = ("data/labels/whole", "data/labels/shards"), Path("data/training/split.json")
 #: Label, zone axis in its own cell, name.
 CASES = (
     ("00050", (1, 0, 0), "NaMnTiO$_4$"),
@@ -66,7 +67,7 @@ def densities(label: Label, source: Model) -> dict[str, DensityField]:
     grid = label.grid
     return {
         "free atoms": run.density(label.structure, "free-atoms"),
-        "DFT": DensityField("deformation", label.structure, grid, label.deformation, source="DFT"),
+        "DFT": DensityField("deformation", label.structure, grid, label.treated, source="DFT"),
         "learned": source(label.structure, grid),
     }
 
@@ -100,7 +101,7 @@ def measure(source: Model, folder: Path) -> Iterator[tuple[str, Specimen, dict[s
     for name, zone, title in CASES:
         if name not in tested:
             raise InputError(f"label {name}: not in the test part of {SPLIT}; choose one that is")
-        label = read_label(next(p for p, _ in label_files(LABELS) if p.stem == name))
+        label = read_labels(LABELS, wanted=[name])[0]
         cut = specimen(label, zone)
         found = {}
         fields = densities(label, source)

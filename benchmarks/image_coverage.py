@@ -21,8 +21,9 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.uncertainty import image_uncertainty
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
+from rhotem.labels.label import Label
 from rhotem.models.source import Model
-from rhotem.models.training.dataset import Label, read_label
+from rhotem.models.training.dataset import read_labels
 from rhotem.models.uncertainty import HALF_WIDTH, LEVEL, family_shares, fingerprint, uncertainty_path, weighted_quantile
 
 DETECTORS = ("HAADF=68-120", "ABF=11-22", "DPC=6-22", "CoM=22")
@@ -39,8 +40,9 @@ def cases(folder: Path) -> list[tuple[str, Label, Specimen]]:
     found: dict[tuple[str, str], tuple[float, str, Label, Specimen]] = {}
     for part in ("validation", "family", "unseen"):
         for name in content.get(part, ()):
-            paths = [Path(place) / f"{name}.npz" for place in content["config"]["data"]["labels"]]
-            label = read_label(next(p for p in paths if p.exists()))
+            (label,) = read_labels(content["config"]["data"]["labels"], wanted=[name])
+            if not label.complete:
+                continue
             cut = smallest(label)
             area = float(np.prod(cut.cell.lengths[:2])) if cut else np.inf
             if cut and area < found.get((part, label.family), (LARGEST,))[0]:
@@ -64,7 +66,7 @@ def smallest(label: Label) -> Specimen | None:
 
 def pixels(source: Model, label: Label, cut: Specimen) -> Pixels:
     """Difference of the mean from DFT, σ, and the range of the DFT image, by image."""
-    dft = DensityField("deformation", label.structure, label.grid, label.deformation, source="DFT")
+    dft = DensityField("deformation", label.structure, label.grid, label.treated, source="DFT")
     found = image_uncertainty(cut, source, phonons=0, temperature=300.0)
     reference = run.image(cut, run.potential(cut, dft, phonons=0))
     reference = reference.resampled(max(found.mean.scan.step))

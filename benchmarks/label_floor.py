@@ -31,7 +31,8 @@ import numpy.typing as npt
 
 from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import deformation_error, potential_error_ratio, treat_near_nuclei
-from rhotem.labels.record import LabelRecord, read_record
+from rhotem.labels.label import Label
+from rhotem.labels.read import read_label
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def symmetry(split: Path, folders: list[Path]) -> None:
     part_of = {name: part for part, names in read_split(split).items() for name in names}
     rows = []
     for path in sorted(path for folder in folders for path in folder.glob("[!.]*.npz")):
-        record = read_record(path)
+        record = read_label(path)
         if record.voxels is not None:
             continue
         field = treated(record)
@@ -67,7 +68,7 @@ def symmetry(split: Path, folders: list[Path]) -> None:
             print(f"| {part} | {len(chosen)} | {name} | {len(lows)} | {shown} | {sum(x > 0.01 for x in lows)} |")
 
 
-def floor(field: Floats, record: LabelRecord, tolerance: float) -> tuple[int, int, float]:
+def floor(field: Floats, record: Label, tolerance: float) -> tuple[int, int, float]:
     """Operations used (without the identity), operations found, and the lower bound of the deformation error."""
     structure = record.structure
     rotations, translations = operations(structure.cell, structure.atoms, tolerance)
@@ -117,9 +118,9 @@ def states(out: Path, label: Path, starts: list[str]) -> None:
     for start in starts:
         path = out / f"{label.stem}-{start}.npz"
         if not path.exists():
-            calculated(read_record(label), start, path)
-    known = {"label": read_record(label)}
-    known |= {p.stem.removeprefix(f"{label.stem}-"): read_record(p) for p in sorted(out.glob(f"{label.stem}-*.npz"))}
+            calculated(read_label(label), start, path)
+    known = {"label": read_label(label)}
+    known |= {p.stem.removeprefix(f"{label.stem}-"): read_label(p) for p in sorted(out.glob(f"{label.stem}-*.npz"))}
     reference = known["label"]
     atoms, grid = reference.structure.atoms, reference.grid
     fields = {name: treated(r) for name, r in known.items()}
@@ -133,7 +134,7 @@ def states(out: Path, label: Path, starts: list[str]) -> None:
         print(f"| {name} | {energy:+.1f} | {told} | {errors[0]:.3f} | {errors[1]:.3f} |")
 
 
-def calculated(label: LabelRecord, start: str, path: Path) -> None:
+def calculated(label: Label, start: str, path: Path) -> None:
     """The label's structure from another start, written to ``path``."""
     from rhotem.labels.deformation import deformation_density
     from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, is_spin_polarised, make_calculator
@@ -165,7 +166,7 @@ def calculated(label: LabelRecord, start: str, path: Path) -> None:
         "start": start,
     }
     local = atoms.get_magnetic_moments() if spin else np.zeros(len(atoms))
-    LabelRecord(label.structure, deformation, magnetization, label.forces, local, meta).write(path)
+    Label(label.structure, deformation, magnetization, label.forces, local, meta).write(path)
 
 
 def rivals(folders: list[Path]) -> None:
@@ -173,7 +174,7 @@ def rivals(folders: list[Path]) -> None:
     from rhotem.labels.quality import judge
     from rhotem.labels.states import State
 
-    known = [(State.of(r, p.stem), r) for f in folders for p in sorted(f.glob("[!.]*.npz")) for r in [read_record(p)]]
+    known = [(State.of(r, p.stem), r) for f in folders for p in sorted(f.glob("[!.]*.npz")) for r in [read_label(p)]]
     plain = [k for k in known if not _displaced(k[0]) and k[1].voxels is None]
     print("| structure | label | displaced start | judged | meV per atom | moment, µB | gap, eV | deformation error |")
     print("|---|---|---|---|---|---|---|---|")
@@ -193,7 +194,7 @@ def _displaced(state: Any) -> bool:
     return bool((state.meta.get("settings") or {}).get("start_displacement"))
 
 
-def grid(label: LabelRecord, factor: float) -> None:
+def grid(label: Label, factor: float) -> None:
     """Print how much a crystal's density depends on where it is on a finer grid of GPAW."""
     from rhotem.labels.deformation import deformation_density
     from rhotem.labels.gpaw_settings import DftSettings, dft_atoms, is_spin_polarised, parameters, require_gpaw
@@ -222,7 +223,7 @@ def alternating(moments: Floats) -> Floats:
     return signs
 
 
-def treated(record: LabelRecord) -> Floats:
+def treated(record: Label) -> Floats:
     return treat_near_nuclei(record.deformation.astype(float), record.structure, record.grid)[0]
 
 
@@ -234,7 +235,7 @@ def main(what: str, *arguments: str) -> None:
     elif what == "rivals":
         rivals([Path(a) for a in arguments])
     elif what == "grid":
-        grid(read_record(arguments[0]), float(arguments[1]))
+        grid(read_label(arguments[0]), float(arguments[1]))
     else:
         sys.exit(f"{what}: expected symmetry, states, rivals or grid")
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rhotem.labels.label import Label
 from rhotem.models.checkpoint import load_model
 from rhotem.models.radial import Block
 from rhotem.models.tensor import part, solid_harmonics
-from rhotem.models.training.dataset import Label, make_probes, read_label
+from rhotem.models.training.dataset import make_probes, read_label
 
 VOXELS = 4000
 #: Ridge relative to the mean square of a column.
@@ -40,7 +41,7 @@ def design(label: Label, blocks: tuple[Block, ...], points: np.ndarray) -> torch
 
 def floor(label: Label, blocks: tuple[Block, ...]) -> float:
     """Deformation error of the least-squares fit."""
-    points, target = label.grid.points().reshape(-1, 3), torch.from_numpy(label.deformation.ravel())
+    points, target = label.grid.points().reshape(-1, 3), torch.from_numpy(label.treated.ravel())
     order = np.array_split(np.random.default_rng(0).permutation(len(points)), -(-len(points) // VOXELS))
     size = sum(b.coefficients for b in blocks) * len(label.structure)
     square, right = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)

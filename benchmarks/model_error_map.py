@@ -33,7 +33,7 @@ def main(name: str, path: str, part: str = "family") -> None:
         graph = build_graph(s.numbers, s.positions, s.cell, model.encoder.cutoff, s.charge)
         with torch.no_grad():
             values = on_grid(model, model(graph.to("cpu")), s.positions, label.grid)
-        error, size = np.abs(values - label.deformation).ravel(), np.abs(label.deformation).ravel()
+        error, size = np.abs(values - label.treated).ravel(), np.abs(label.treated).ravel()
         images, owner = images_near_cell(s.positions, s.cell, 4.0)
         distance, nearest = cKDTree(images).query(label.grid.points().reshape(-1, 3))
         z = s.numbers[owner[nearest]]

@@ -29,12 +29,13 @@ import torch
 
 from rhotem.core import InputError
 from rhotem.density.metrics import score, valence_electrons
+from rhotem.labels.label import Label
 from rhotem.labels.splits import read_split
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.source import prepared
 from rhotem.models.training.config import Config
-from rhotem.models.training.dataset import Label, make_sample, read_labels
+from rhotem.models.training.dataset import make_sample, read_labels
 from rhotem.models.training.loss import voxel_error
 from rhotem.models.training.trainer import Trainer
 
@@ -199,7 +200,7 @@ def sampled(model: DensityModel, labels: list[Label], voxels: int) -> dict[str, 
         with torch.no_grad():
             predicted = model.readout.at_points(model(sample.graph), sample.probes(drawn.points))
         errors.append(float(voxel_error(predicted, drawn.target, drawn.weight, sample.scale)))
-        moved = float(np.abs(label.deformation).sum()) * label.grid.voxel_volume
+        moved = float(np.abs(label.treated).sum()) * label.grid.voxel_volume
         free.append(100.0 * moved / valence_electrons(label.structure))
         nmae.append(errors[-1] * free[-1])
     return {
@@ -218,7 +219,7 @@ def whole(model: DensityModel, labels: list[Label]) -> dict[str, Any]:
         began = time.process_time()
         values = on_grid(model, prepared(model, label.structure), label.structure.positions, label.grid)
         seconds += time.process_time() - began
-        rows.append(score(values, label.deformation, label.structure, label.grid))
+        rows.append(score(values, label.treated, label.structure, label.grid))
     return {
         "potential_error_ratio": fmean(r.potential_error_ratio for r in rows),
         "whole_deformation_error": fmean(r.deformation_error for r in rows),
@@ -406,9 +407,8 @@ def main() -> None:
     """Do what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["tune", "run", "table"])
-    raw = [str(ROOT / f"data/labels/raw/{name}") for name in ("first", "records")]
-    committed = [str(ROOT / f"data/labels/{name}") for name in ("whole", "demo")]
-    parser.add_argument("--labels", nargs="+", default=raw if all(Path(f).is_dir() for f in raw) else committed)
+    committed = [str(ROOT / f"data/labels/{name}") for name in ("whole", "demo", "voxels", "shards")]
+    parser.add_argument("--labels", nargs="+", default=committed)
     parser.add_argument("--split", type=Path, default=SPLIT)
     parser.add_argument("--results", type=Path, default=ROOT / "data/training/race.jsonl")
     parser.add_argument("--scratch", type=Path, default=ROOT / "runs/race")

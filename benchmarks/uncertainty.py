@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from rhotem.labels.label import Label
 from rhotem.labels.splits import CHEMISTRIES
 from rhotem.models.arrangement import arrangement
 from rhotem.models.calibrate import RunLabels, borrow, measure, run_labels, study
@@ -32,7 +33,6 @@ from rhotem.models.coverage import (
     useful,
 )
 from rhotem.models.novelty import atom_features, auroc, of_structure
-from rhotem.models.training.dataset import Label
 from rhotem.models.uncertainty import CONSTANT, DISTANCE, Voxels, conformal_factor, fingerprint, fit
 
 #: Prototypes that are left out together by ``groups``: none of olivine, spinel and graphite, which test the score.

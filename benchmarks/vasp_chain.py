@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from rhotem.analysis import run
+from rhotem.core import reflections
 from rhotem.density.field import DensityField
 from rhotem.density.files import File, read_density
 from rhotem.labels.gpaw_settings import DftSettings
 from rhotem.labels.gpaw_source import Gpaw
-from rhotem.potential.crystal import reflections, structure_factors
+from rhotem.potential.crystal import structure_factors
 from rhotem.structure.model import Structure
 
 #: Files and k-points along each axis.
@@ -37,7 +38,7 @@ IMAGES = ("ABF", "iDPC", "HAADF")
 
 def shown_factors(structure: Structure, fields: dict[str, DensityField]) -> None:
     """|V| of the innermost shells in V; an allowed reflection of each."""
-    h = reflections(structure, 1.0)
+    h = reflections(structure.cell, 1.0)
     g2 = ((h @ np.linalg.inv(structure.cell).T) ** 2).sum(1)
     values = {name: np.abs(structure_factors(field, structure, h)) for name, field in fields.items()}
     print("\n| |V| in V | " + " | ".join(f"({name})" for name in SHOWN) + " |\n|" + "---|" * (len(SHOWN) + 1))
@@ -48,7 +49,7 @@ def shown_factors(structure: Structure, fields: dict[str, DensityField]) -> None
 
 def left(fields: dict[str, DensityField], structure: Structure, name: str, g_max: float) -> float:
     """Distance of a density from GPAW's, as part of what bonding does."""
-    h = reflections(structure, g_max)
+    h = reflections(structure.cell, g_max)
     own, gpaw, free = (structure_factors(fields[k], structure, h) for k in (name, "GPAW", "free atoms"))
     return float(np.linalg.norm(own - gpaw) / np.linalg.norm(free - gpaw))
 

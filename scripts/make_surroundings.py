@@ -3,16 +3,14 @@
 `rhotem model calibrate` stores them for a run; this does it for shipped weights whose run is no longer there, from the
 structures of their labels alone.
 
-    python scripts/make_surroundings.py data/training/split.json data/labels/voxels data/labels/whole FIRST
-
-FIRST: folder of the project's first labels (`data/labels/README.md`).
+    python scripts/make_surroundings.py data/training/split.json data/labels/whole data/labels/voxels data/labels/shards
 """
 
 import json
 import sys
 from pathlib import Path
 
-from rhotem.labels.record import read_record
+from rhotem.labels.read import read_labels
 from rhotem.models.checkpoint import find_model
 from rhotem.models.surroundings import learn, save_surroundings
 from rhotem.models.uncertainty import fingerprint
@@ -21,9 +19,9 @@ from rhotem.models.uncertainty import fingerprint
 def main(split: str, *folders: str) -> None:
     """Structures of the split's training part, in this order: the same file every time."""
     wanted = sorted(json.loads(Path(split).read_text())["parts"]["train"])
-    paths = {path.stem: path for folder in folders for path in sorted(Path(folder).glob("*.npz"))}
-    missing = [name for name in wanted if name not in paths]
-    known = learn(read_record(paths[name]).structure for name in wanted if name in paths)
+    structures = {label.name: label.structure for label in read_labels(folders, wanted)}
+    missing = [name for name in wanted if name not in structures]
+    known = learn(structures[name] for name in wanted if name in structures)
     for name in ("default", "fast"):  # trained on the same labels
         weights = find_model(name)
         path = save_surroundings(weights, known, fingerprint(weights))

@@ -5,8 +5,8 @@ import pytest
 from ase.build import bulk
 
 from rhotem.analysis import run
-from rhotem.analysis.factors import factor_table, reflections
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.analysis.factors import factor_table
+from rhotem.core import InputError, PeriodicGrid, reflections
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.files import write_density
 from rhotem.microscope.presets import get_preset
@@ -195,12 +195,12 @@ def test_every_ready_phase_is_found_by_name():
 def test_a_learned_density_needs_no_fine_grid() -> None:
     """Every coefficient of its smooth part is on the grid that it asks for, to 1e-6."""
     pytest.importorskip("torch")
+    from rhotem.core import reflections
     from rhotem.density.fourier import coefficients
     from rhotem.models.source import Model
-    from rhotem.potential.crystal import reflections
 
     crystal, model = run.structure("LiCoO2"), Model("fast", positive="off")
-    h = reflections(crystal, 2.4)
+    h = reflections(crystal.cell, 2.4)
     own = run.density_grid(model, crystal)
     assert own.spacing.max() <= 0.2 and run.density_grid(object(), crystal).spacing.max() <= 0.12
     coarse, fine = (

@@ -1,8 +1,10 @@
 """Readers and writers against pymatgen's and ASE's, on VASP files and on files those codes write."""
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import ase
 import numpy as np
@@ -223,14 +225,42 @@ def test_fortran_exponents_and_cartesian_positions(tmp_path: Path) -> None:
 def test_nothing_is_left_when_writing_fails(
     tmp_path: Path, field: DensityField, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rhotem.density.files import write
+    from rhotem.density.files.formats import FORMATS
 
     (tmp_path / "a.cube").write_text("old")
 
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write, "write_cube", broken)
+    monkeypatch.setitem(FORMATS, ".cube", replace(FORMATS[".cube"], write=broken))
     with pytest.raises(KeyboardInterrupt):
         write_density(field, tmp_path / "a.cube")
     assert [p.name for p in tmp_path.iterdir()] == ["a.cube"] and (tmp_path / "a.cube").read_text() == "old"
+
+
+def test_a_format_is_one_entry_of_the_table(
+    tmp_path: Path, field: DensityField, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading, writing, compressing and the check of names know it from there alone."""
+    from rhotem.density.files.format import Format
+    from rhotem.density.files.formats import FORMATS
+    from rhotem.density.files.raw import RawDensity
+
+    def write(held: DensityField, stream: TextIO) -> None:
+        stream.write(" ".join(map(str, held.grid.shape)) + "\n")
+        stream.write("\n".join(repr(float(x)) for x in np.ravel(held.values)) + "\n")
+
+    def read(path: Path, structure: Structure | None, endpoint: bool | None) -> RawDensity:
+        assert structure is not None
+        head, *numbers = gzip.decompress(path.read_bytes()).decode().splitlines()
+        values = np.array(numbers, dtype=float).reshape([int(n) for n in head.split()])
+        grid = PeriodicGrid(structure.cell, values.shape)
+        return RawDensity(structure, grid, values, None, field.kind, "plain", path)
+
+    monkeypatch.setitem(FORMATS, ".plain", Format("plain", read, write))
+    target = write_density(field, tmp_path / "a.plain.gz")
+    back = read_density(target, field.structure)
+    np.testing.assert_array_equal(back.values, field.values)
+    monkeypatch.delitem(FORMATS, ".plain")
+    with pytest.raises(InputError, match="unknown density format"):
+        read_density(target, field.structure)

@@ -5,11 +5,11 @@ import pytest
 from ase.build import bulk
 
 from rhotem.core import PeriodicGrid
-from rhotem.labels.record import LabelRecord
+from rhotem.labels.label import Label
 from rhotem.structure.model import Structure
 
 
-def dipole_label(a: float = 4.03, charge: float = 0.0, **meta: object) -> LabelRecord:
+def dipole_label(a: float = 4.03, charge: float = 0.0, **meta: object) -> Label:
     """LiF with half an electron moved from Li to F in Gaussians of σ = 0.4 Å: integral −charge, analytic."""
     atoms = bulk("LiF", "rocksalt", a=a)
     grid = PeriodicGrid(atoms.cell.array, (28, 28, 28))
@@ -29,9 +29,9 @@ def dipole_label(a: float = 4.03, charge: float = 0.0, **meta: object) -> LabelR
         "valence_electrons": 8.0,
     }
     structure = Structure(atoms, charge=charge)
-    return LabelRecord(structure, values, None, np.zeros((2, 3)), np.zeros(2), known | meta)
+    return Label(structure, values, None, np.zeros((2, 3)), np.zeros(2), known | meta)
 
 
 @pytest.fixture
-def label() -> LabelRecord:
+def label() -> Label:
     return dipole_label()

@@ -10,7 +10,7 @@ from rhotem.core import ConvergenceError, PeriodicGrid
 from rhotem.labels.job import Job
 from rhotem.labels.noise import relative_difference
 from rhotem.labels.quality import judge
-from rhotem.labels.record import read_record
+from rhotem.labels.read import read_label
 from rhotem.structure.model import Structure
 
 pytestmark = pytest.mark.gpaw
@@ -53,7 +53,7 @@ def test_free_atoms_hold_their_valence():
 def test_a_label_of_another_script_is_reproduced(tmp_path):
     from rhotem.labels.calculate import calculate
 
-    reference = read_record(REFERENCE)
+    reference = read_label(REFERENCE)
     mine = calculate(Job.of(reference.structure), tmp_path / "log")
     assert relative_difference(mine, reference) < 0.001
     assert mine.meta["energy_eV"] == pytest.approx(reference.meta["energy_eV"], abs=1e-5)

@@ -33,13 +33,14 @@ def test_status_of_nothing_says_how_to_begin(tmp_path):
     assert "labels run" in str(result.exception)
 
 
-def test_pack_store_splits_in_a_row(label, tmp_path):
+def test_pack_check_splits_in_a_row(label, tmp_path):
     (tmp_path / "raw").mkdir()
     label.write(tmp_path / "raw" / "a.npz")
     for arguments in (
+        ["shard", "raw", "shards"],
         ["pack", "raw", "kept"],
-        ["store", "store", "kept/whole", "kept/voxels"],
-        ["splits", "store", "splits"],
+        ["check", "shards", "raw"],
+        ["splits", "splits", "shards", "raw"],
     ):
         result = command.invoke(app, [arguments[0], *(str(tmp_path / a) for a in arguments[1:])])
         assert result.exit_code == 0, result.output
@@ -59,6 +60,8 @@ def test_one_file_cannot_hold_many_densities(label, tmp_path):
     assert isinstance(result.exception, InputError)
 
 
-@pytest.mark.parametrize("name", ["run", "status", "add", "export", "pack", "store", "splits", "noise", "compare"])
+@pytest.mark.parametrize(
+    "name", ["run", "status", "add", "export", "pack", "shard", "check", "splits", "noise", "compare"]
+)
 def test_every_command_explains_itself(name):
     assert command.invoke(app, [name, "--help"]).exit_code == 0

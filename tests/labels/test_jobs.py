@@ -74,7 +74,7 @@ def test_a_plan_means_the_same_runs_every_time(tmp_path):
         ("output: out\nsettings: {cutoff: 3}", "settings"),
         ("output: [", "not valid YAML"),
         ("output: out\nsettings: {start_displacement: -1}", "start_displacement must be 0 to"),
-        ("output: out\nrecords: [absent.npz]", "absent.npz: not a readable label file"),
+        ("output: out\nrecords: [absent.npz]", "absent.npz: not there"),
     ],
 )
 def test_wrong_plans_say_what_is_wrong(tmp_path, text, message):

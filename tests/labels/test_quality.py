@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rhotem.labels.label import Label
 from rhotem.labels.quality import judge, judge_file
-from rhotem.labels.record import LabelRecord
 from rhotem.structure.model import Structure
 
 
-def dipole_label(**kwargs: object) -> LabelRecord:
+def dipole_label(**kwargs: object) -> Label:
     """The analytic label of conftest.py."""
     spec = importlib.util.spec_from_file_location("labels_conftest", Path(__file__).parent / "conftest.py")
     helper = importlib.util.module_from_spec(spec)

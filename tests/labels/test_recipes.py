@@ -3,9 +3,10 @@ import pytest
 import spglib
 
 from rhotem.core import InputError
-from rhotem.labels.prototypes import PROTOTYPES, ideal
 from rhotem.labels.recipes import Interface, Phase, Recipe, Slab, ordering_key
 from rhotem.labels.sampler import FAMILIES, electrons, sample
+from rhotem.structure.phases import reference_compound as ideal
+from rhotem.structure.phases import structure_types
 
 #: Cation–anion distances (Å) of the reference compounds as published; a wrong coordinate changes them.
 BONDS = {
@@ -60,12 +61,12 @@ BONDS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(n for n, p in PROTOTYPES.items() if p.family != "molecule"))
+@pytest.mark.parametrize("name", sorted(n for n, p in structure_types().items() if p.family != "molecule"))
 def test_prototypes_have_the_space_group_they_claim(name):
     atoms = ideal(name)
     text = spglib.get_spacegroup((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), 1e-3)
     found = int(text.split("(")[1].rstrip(")"))
-    assert found == PROTOTYPES[name].group
+    assert found == structure_types()[name].group
 
 
 @pytest.mark.parametrize("name", sorted(BONDS))
@@ -105,8 +106,11 @@ def test_ordering_is_that_of_the_arrangement():
 def test_the_prototypes_own_cell_changes_nothing():
     """Lattice parameters are of the conventional cell, also where they are those of the prototype."""
     for name in ("zintl-b32", "diamond", "o3", "bcc"):
-        own = Recipe(prototype=name, cell=PROTOTYPES[name].cell).build().atoms
-        wider = Recipe(prototype=name, cell=(*(1.1 * a for a in PROTOTYPES[name].cell[:3]), *PROTOTYPES[name].cell[3:]))
+        own = Recipe(prototype=name, cell=structure_types()[name].cell).build().atoms
+        wider = Recipe(
+            prototype=name,
+            cell=(*(1.1 * a for a in structure_types()[name].cell[:3]), *structure_types()[name].cell[3:]),
+        )
         assert own.get_volume() == pytest.approx(ideal(name).get_volume(), rel=1e-12)
         assert wider.build().atoms.get_volume() == pytest.approx(1.331 * own.get_volume(), rel=1e-9)
 

@@ -3,13 +3,13 @@ import pytest
 
 from rhotem.core import InputError
 from rhotem.labels.pack import sampled
-from rhotem.labels.record import read_record
+from rhotem.labels.read import read_label
 
 
 @pytest.mark.parametrize("compact", [False, True])
 def test_round_trip_keeps_float16_exactly(label, tmp_path, compact):
     label.write(tmp_path / "a.npz", compact=compact)
-    back = read_record(tmp_path / "a.npz")
+    back = read_label(tmp_path / "a.npz")
     assert np.array_equal(back.deformation, label.deformation.astype(np.float16))
     assert np.array_equal(back.structure.positions, label.structure.positions)
     assert back.meta["prototype"] == "rocksalt"
@@ -26,7 +26,7 @@ def test_chosen_voxels_carry_the_values_of_the_grid_they_came_from(label, tmp_pa
     """Weights must make the sum over chosen voxels an unbiased estimate of the integral of |Δn|."""
     record = sampled(label, 4000)
     record.write(tmp_path / "a.npz", compact=True)
-    back = read_record(tmp_path / "a.npz")
+    back = read_label(tmp_path / "a.npz")
     assert back.grid.shape == (28, 28, 28)
     assert np.array_equal(back.voxels.index, record.voxels.index)
     full = np.abs(label.deformation).sum()
@@ -40,7 +40,7 @@ def test_truncated_file_is_refused_with_its_name(label, tmp_path):
     label.write(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"cut\.npz.*truncated"):
-        read_record(path)
+        read_label(path)
 
 
 def test_nothing_half_written_is_left(label, tmp_path, monkeypatch):

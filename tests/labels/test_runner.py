@@ -15,7 +15,7 @@ from ase.build import bulk
 from rhotem.core import RhoTEMError
 from rhotem.labels import runner
 from rhotem.labels.job import Job
-from rhotem.labels.record import read_record
+from rhotem.labels.read import read_label
 from rhotem.labels.runner import run
 from rhotem.structure.model import Structure
 
@@ -113,7 +113,7 @@ def test_killed_at_random_three_times(stand_in, tmp_path):
     subprocess.run(command, check=True)
     assert {p.stem for p in (tmp_path / "records").glob("*.npz")} == {j.id for j in jobs}
     for path in (tmp_path / "records").glob("*.npz"):
-        assert read_record(path).meta["job"] == path.stem
+        assert read_label(path).meta["job"] == path.stem
     assert not list((tmp_path / "records").glob(".*"))
     done = Counter(e["id"] for e in events(tmp_path) if e["event"] == "done")
     started = Counter(e["id"] for e in events(tmp_path) if e["event"] == "start")

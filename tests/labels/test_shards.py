@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 
 from rhotem.cli.labels import app
 from rhotem.core import InputError
+from rhotem.labels.listing import listing
+from rhotem.labels.members import COARSE, FINE, decode, encode
 from rhotem.labels.quality import judge
-from rhotem.labels.record import read_record
-from rhotem.labels.shards import COARSE, FINE, add_shard, decode, encode, names, read_shard
-from rhotem.labels.store import build
+from rhotem.labels.read import names, read_label, read_shard
+from rhotem.labels.shards import add_shard
+from rhotem.labels.splits import wanted_whole
 
 DEMO = Path(__file__).parents[2] / "data" / "labels" / "demo"
 WHOLE = DEMO.parent / "whole"
@@ -19,7 +21,7 @@ WHOLE = DEMO.parent / "whole"
 
 @pytest.mark.parametrize("share", [FINE, COARSE])
 def test_rounding_is_bounded_everywhere(share):
-    spin = next(r for r in map(read_record, sorted(WHOLE.glob("*.npz"))) if r.magnetization is not None)
+    spin = next(r for r in map(read_label, sorted(WHOLE.glob("*.npz"))) if r.magnetization is not None)
     again = decode(encode(spin, share))
     for name in ("deformation", "magnetization"):
         before, after = getattr(spin, name).astype(float), getattr(again, name)
@@ -54,18 +56,19 @@ def test_shards_are_only_added(tmp_path):
     assert names(second) == [fourth.stem]
     assert first.read_bytes() == content
     assert add_shard(tmp_path / "raw", tmp_path / "other")[0].stat().st_size > second.stat().st_size
-    assert [name for name, _ in read_shard(first, [fourth.stem])] == []
+    assert [label.name for label in read_shard(first, [fourth.stem])] == []
 
 
-def test_a_store_takes_shards(tmp_path):
+def test_shards_are_listed(tmp_path):
     result = CliRunner().invoke(app, ["shard", str(DEMO), str(tmp_path / "shards")])
     assert result.exit_code == 0
     assert "0001.zip" in result.output
-    store, unread = build(tmp_path / "store", [tmp_path / "shards"])
-    assert not unread
-    assert sorted(store.ids) == sorted(p.stem for p in DEMO.glob("*.npz"))
-    kinds = {store.entries[name].complete for name in store.ids}
-    assert kinds == {True, False}  # test parents whole, the others sampled
+    found = listing([tmp_path / "shards"])
+    assert not found.unread
+    assert sorted(c.id for c in found.usable) == sorted(p.stem for p in DEMO.glob("*.npz"))
+    # test parents whole, of the others some voxels
+    assert all(c.complete == wanted_whole(c.meta, list(c.symbols)) for c in found.usable)
+    assert {c.complete for c in found.usable} == {True, False}
 
 
 def test_damaged_shards_are_refused_in_one_line(tmp_path):
@@ -78,5 +81,4 @@ def test_damaged_shards_are_refused_in_one_line(tmp_path):
     (tmp_path / "flipped.zip").write_bytes(content)
     with pytest.raises(InputError, match="damaged"):
         list(read_shard(tmp_path / "flipped.zip"))
-    _, unread = build(tmp_path / "store", [tmp_path / "flipped.zip"])
-    assert "damaged" in next(iter(unread.values()))
+    assert "damaged" in next(iter(listing([tmp_path / "flipped.zip"]).unread.values()))

@@ -8,7 +8,7 @@ from rhotem.labels.recipes import Recipe
 from rhotem.labels.splits import (
     CHEMISTRIES,
     COPY_OF_ANOTHER_CHEMISTRY,
-    Label,
+    Candidate,
     all_splits,
     chemistries_of,
     leave_out,
@@ -17,12 +17,12 @@ from rhotem.labels.splits import (
 )
 
 
-def label(name: str, recipe: Recipe, complete: bool = True) -> Label:
+def label(name: str, recipe: Recipe, complete: bool = True) -> Candidate:
     structure = recipe.build()
-    return Label(name, structure.info, tuple(structure.atoms.get_chemical_symbols()), complete, structure.atoms)
+    return Candidate(name, structure.info, tuple(structure.atoms.get_chemical_symbols()), complete, structure.atoms)
 
 
-def some_labels() -> list[Label]:
+def some_labels() -> list[Candidate]:
     recipes = []
     for host in ("Co", "Ni", "Mn", "Fe", "Ti", "V", "Al"):
         for alkali in ("Li", "Na"):
@@ -39,7 +39,7 @@ def some_labels() -> list[Label]:
 
 
 @pytest.fixture(scope="module")
-def labels() -> list[Label]:
+def labels() -> list[Candidate]:
     return some_labels()
 
 

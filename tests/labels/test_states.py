@@ -10,18 +10,20 @@ from typer.testing import CliRunner
 from rhotem.cli.labels import app
 from rhotem.labels.gpaw_settings import DftSettings
 from rhotem.labels.job import Job
+from rhotem.labels.label import Label
+from rhotem.labels.listing import listing
 from rhotem.labels.pack import pack
 from rhotem.labels.quality import judge
-from rhotem.labels.record import LabelRecord, read_record
-from rhotem.labels.splits import Label, read_split, write_splits
-from rhotem.labels.store import build
+from rhotem.labels.read import read_label
+from rhotem.labels.shards import add_shard
+from rhotem.labels.splits import Candidate, read_split, write_splits
 from rhotem.structure.model import Structure
 
 DEMO = Path(__file__).parents[2] / "data" / "labels" / "demo"
 DISPLACED = DftSettings(start_displacement=0.1)
 
 
-def state(label: LabelRecord, energy: float, settings: DftSettings | None = None, **meta: object) -> LabelRecord:
+def state(label: Label, energy: float, settings: DftSettings | None = None, **meta: object) -> Label:
     """The label with an energy in eV, as ``settings`` would have made it."""
     known = {"energy_eV": energy, "settings": (settings or DftSettings()).as_dict(), "U": {}, "xc": "PBE"}
     return replace(label, meta={**label.meta, **known, **meta})
@@ -39,7 +41,7 @@ def kept(target: Path) -> list[str]:
 
 def test_labels_made_before_there_was_a_start_keep_their_identifier():
     """What `rhotem labels run` made of recipes and is in the repository is named by the jobs of that time."""
-    old = [r for r in map(read_record, sorted(DEMO.glob("*.npz"))) if "recipe" in r.meta]
+    old = [r for r in map(read_label, sorted(DEMO.glob("*.npz"))) if "recipe" in r.meta]
     assert len(old) >= 5
     for record in old:
         assert "start_displacement" not in record.meta["settings"]
@@ -60,7 +62,7 @@ def test_a_lower_state_replaces_the_packed_one(label, raw, tmp_path):
     state(label, -10.7, DftSettings(start_displacement=0.1, start_seed=2)).write(raw / "third.npz")
     pack(raw, tmp_path / "out")
     assert kept(tmp_path / "out") == ["third"]
-    above = read_record(tmp_path / "out" / "voxels" / "third.npz").meta["higher_states_eV"]
+    above = read_label(tmp_path / "out" / "voxels" / "third.npz").meta["higher_states_eV"]
     assert above == pytest.approx({"first": 0.7, "second": 0.2})
 
 
@@ -73,7 +75,7 @@ def test_a_higher_state_is_told_and_not_packed(label, raw, tmp_path, whole):
         assert found["b"] == "higher: 0.200 eV per cell above a"
         assert kept(tmp_path / "out") == ["a"]
     (packed,) = (tmp_path / "out").glob("*/a.npz")
-    assert read_record(packed).meta["higher_states_eV"] == pytest.approx({"b": 0.2})
+    assert read_label(packed).meta["higher_states_eV"] == pytest.approx({"b": 0.2})
     output = CliRunner().invoke(app, ["pack", str(raw), str(tmp_path / "out")]).output
     assert "not kept: b: higher: 0.200 eV per cell above a" in output
 
@@ -89,7 +91,7 @@ def test_labels_elsewhere_are_compared_with_and_left_alone(label, raw, tmp_path)
     arguments = ["pack", str(raw), str(tmp_path / "out"), "--known", str(given)]
     assert "00112: higher: 0.300 eV per cell above b" in CliRunner().invoke(app, arguments).output
     assert kept(tmp_path / "out") == ["b"]
-    assert read_record(tmp_path / "out" / "voxels" / "b.npz").meta["higher_states_eV"] == pytest.approx({"00112": 0.3})
+    assert read_label(tmp_path / "out" / "voxels" / "b.npz").meta["higher_states_eV"] == pytest.approx({"00112": 0.3})
     assert (given / "00112.npz").read_bytes() == content
 
 
@@ -122,11 +124,11 @@ def test_a_state_that_is_not_trusted_replaces_none(label, raw, tmp_path):
     force = np.full((2, 3), 100.0)
     replace(state(label, -11.0, DISPLACED), forces=force).write(raw / "b.npz")
     assert pack(raw, tmp_path / "out") == {"a": "voxels", "b": "voxels"}
-    store, _ = build(tmp_path / "s", [tmp_path / "out" / "voxels"])
-    assert store.ids == ["a"]
+    found = listing([tmp_path / "out" / "voxels"])
+    assert [c.id for c in found.usable] == ["a"]
 
 
-def test_a_store_hands_out_the_lowest_state_only(label, tmp_path):
+def test_the_lowest_state_only_is_handed_out(label, tmp_path):
     """Files that must stay, as those of somebody else's set, beside a lower state of one of them."""
     (tmp_path / "given").mkdir()
     (tmp_path / "new").mkdir()
@@ -134,21 +136,35 @@ def test_a_store_hands_out_the_lowest_state_only(label, tmp_path):
     del given.meta["settings"]  # labels of the first set name none: they were made with the defaults
     given.write(tmp_path / "given" / "00112.npz")
     state(label, -11.3, DISPLACED).write(tmp_path / "new" / "lower.npz")
-    store, _ = build(tmp_path / "s", [tmp_path / "given", tmp_path / "new"])
-    assert store.ids == ["lower"]
-    assert store.superseded()["00112"] == ("lower", pytest.approx(1.3))
-    (left,) = store.labels()
+    found = listing([tmp_path / "given", tmp_path / "new"])
+    (left,) = found.usable
+    assert left.id == "lower"
+    assert found.higher["00112"] == ("lower", pytest.approx(1.3))
     assert left.higher == ("00112",)
-    arguments = ["store", str(tmp_path / "s"), str(tmp_path / "given"), str(tmp_path / "new")]
+    arguments = ["check", str(tmp_path / "given"), str(tmp_path / "new")]
     assert "not used: 00112: 1.300 eV per cell above lower" in CliRunner().invoke(app, arguments).output
+
+
+def test_shards_take_the_lowest_state_only(label, raw, tmp_path):
+    """A higher one that a shard has stays where it is, and is not handed out."""
+    state(label, -10.0).write(raw / "high.npz")
+    state(label, -10.4, DISPLACED).write(raw / "low.npz")
+    first, outcome = add_shard(raw, tmp_path / "shards")
+    assert outcome == {"low": "added", "high": "higher: 0.400 eV per cell above low"}
+    content = first.read_bytes()
+    state(label, -11.0, DftSettings(start_displacement=0.1, start_seed=7)).write(raw / "lowest.npz")
+    _, outcome = add_shard(raw, tmp_path / "shards")
+    assert outcome["lowest"] == "added" and outcome["low"] == "kept" and outcome["high"].startswith("higher")
+    assert first.read_bytes() == content
+    assert [c.id for c in listing([tmp_path / "shards"]).usable] == ["lowest"]
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test", "rattled"])
 def test_a_lower_state_takes_the_place_of_the_higher_one(label, tmp_path, part):
     """Whatever its own name would say, so that a tested structure is not trained on."""
 
-    def listed(name: str, higher: tuple[str, ...] = ()) -> Label:
-        return Label(name, label.meta, ("Li", "F"), True, None, higher)
+    def listed(name: str, higher: tuple[str, ...] = ()) -> Candidate:
+        return Candidate(name, label.meta, ("Li", "F"), True, None, higher)
 
     write_splits(tmp_path, [])
     path = tmp_path / "random.json"

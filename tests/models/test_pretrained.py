@@ -140,15 +140,15 @@ def test_messages_of_scalars_are_the_same_by_atom_and_by_edge(atoms):
 
 def test_potential_error_is_that_of_the_analytic_coefficients(atoms):
     from rhotem.core import PeriodicGrid
+    from rhotem.labels.label import Label
     from rhotem.models.readouts.fourier import fourier, make_tables
-    from rhotem.models.training.dataset import Label
     from rhotem.models.training.loss import plane_indices, potential_error, potential_target
 
     small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)
     model = make_model(ModelSettings(nequip=small))
     grid = PeriodicGrid(CELL, (20, 22, 24))
     values = np.random.default_rng(0).normal(size=grid.shape)
-    label = Label("x", Structure(atoms), grid, values - values.mean(), "x", "x", False)
+    label = Label.of_field(Structure(atoms), values - values.mean(), "x")
     given = model(build_graph(atoms.numbers, atoms.positions, CELL, 5.0).to("cpu"))
     g = plane_indices(grid) @ grid.reciprocal
     reference = np.fft.fftn(label.deformation)[tuple(plane_indices(grid).T % np.array(grid.shape)[:, None])] / grid.size

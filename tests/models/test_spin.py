@@ -20,7 +20,6 @@ from rhotem.models.source import Model, prepared
 from rhotem.models.spin_field import magnetisation, spin_coefficients
 from rhotem.models.training.config import Config
 from rhotem.models.training.dataset import make_probes, read_label
-from rhotem.models.training.spin import treated_magnetisation
 from rhotem.models.training.trainer import Trainer
 from rhotem.models.uncertainty import Calibration, fingerprint, load_calibration, save_calibration
 from rhotem.structure.model import Structure
@@ -208,7 +207,7 @@ def test_labels_say_which_way_moments_point(labels):
     up, down, none = (read_label(labels / f"{i}.npz") for i in (0, 2, 4))
     assert up.structure.moments is None and none.magnetization is None
     assert np.sign(down.structure.moments).tolist() == [-1, 0] and down.moment == pytest.approx(-3.6)
-    treated = treated_magnetisation(down)
+    treated = down.treated_magnetization
     assert down.grid.integrate(treated) == pytest.approx(-3.6, abs=1e-6)
     shares = -hirshfeld_charges(DensityField("deformation", down.structure, down.grid, treated))
     assert shares[0] == pytest.approx(-4.0, abs=0.4) and shares[1] == pytest.approx(0.4, abs=0.4)

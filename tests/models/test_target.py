@@ -4,10 +4,11 @@ import ase
 import numpy as np
 import pytest
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import InputError
 from rhotem.density import free_atoms
 from rhotem.density.convert import as_kind
 from rhotem.density.fourier import coefficients, free_atom_coefficients
+from rhotem.labels.label import Label
 from rhotem.models.calibrate import calibrate
 from rhotem.models.checkpoint import save_model
 from rhotem.models.encoders.nequip import NequipSettings
@@ -15,7 +16,7 @@ from rhotem.models.evaluate import evaluate_label
 from rhotem.models.fast.stream import stream
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.source import Model
-from rhotem.models.training.dataset import Label, make_sample
+from rhotem.models.training.dataset import make_sample
 from rhotem.models.training.loss import plane_indices, potential_target
 from rhotem.structure.model import Structure
 
@@ -28,7 +29,7 @@ SMALL = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, lmax_
 def label() -> Label:
     atoms = ase.Atoms([3, 8], [[0.4, 0.5, 0.6], [2.3, 2.5, 2.2]], cell=CELL, pbc=True)
     values = np.random.default_rng(0).normal(size=SHAPE) * 0.05
-    return Label("x", Structure(atoms), PeriodicGrid(CELL, SHAPE), values - values.mean(), "pair", "LiO", False)
+    return Label.of_field(Structure(atoms), values - values.mean(), "pair", "x")
 
 
 def make(target: str) -> DensityModel:

@@ -11,6 +11,7 @@ from scipy.stats import mannwhitneyu
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import as_kind
+from rhotem.labels.label import Label
 from rhotem.models.calibrate import Known, assess, borrow, calibrate_run, new_parents, run_labels
 from rhotem.models.checkpoint import save_model
 from rhotem.models.coverage import (
@@ -29,7 +30,7 @@ from rhotem.models.encoders.nequip import NequipSettings
 from rhotem.models.model import DensityModel, ModelSettings, make_model
 from rhotem.models.novelty import LARGEST, UNKNOWN, atom_features, auroc, learn_from_features, of_structure
 from rhotem.models.source import Model
-from rhotem.models.training.dataset import Label, read_labels
+from rhotem.models.training.dataset import read_labels
 from rhotem.models.training.trainer import deal
 from rhotem.models.uncertainty import (
     FLOOR,
@@ -153,7 +154,7 @@ def test_potentials_of_slabs_are_judged_without_their_crystal():
     grid = PeriodicGrid(s.cell, (2, 2, 2))
     found = []
     for family, size in (("a", 1.0), ("b", 1.0), ("g", 50.0), ("g-slab100", 50.0)):
-        label = Label(family, s, grid, np.zeros(grid.shape), family, family, suspect=False)
+        label = Label.of_field(s, np.zeros(grid.shape), family, family)
         own = make_inputs(*np.full((3, 9), 0.1), np.zeros(9))
         errors = size * rng.normal(size=4000), np.ones(4000)
         found.append(HeldOut(label, Voxels(family, family, np.zeros(9), np.zeros(9), own), errors, np.zeros(3), None))
@@ -167,7 +168,7 @@ def test_potentials_of_slabs_are_judged_without_their_crystal():
 def test_members_that_were_not_trained_on_a_label_judge_it(model):
     s = lithium_oxide()
     grid = PeriodicGrid(s.cell, (8, 8, 8))
-    labels = [Label(name, s, grid, np.zeros(grid.shape), "antifluorite", "Li2O", suspect=False) for name in "abc"]
+    labels = [Label.of_field(s, np.zeros(grid.shape), "antifluorite", name) for name in "abc"]
     novelty = {"a": np.zeros(3), "b": np.zeros(3), "c": np.array([0.0, 0.0, LARGEST])}
     known = Known(None, None, novelty)  # the banks are not asked
     every = [0, 1, 2, 3, 4]
@@ -271,9 +272,7 @@ def test_copies_of_training_structures_do_not_calibrate():
     """Whatever they are called; another phase of the same elements does."""
 
     def label(name: str, structure: Structure, family: str) -> Label:
-        grid = PeriodicGrid(structure.cell, (2, 2, 2))
-        formula = structure.atoms.get_chemical_formula(mode="hill", empirical=True)
-        return Label(name, structure, grid, np.zeros(grid.shape), family, formula, suspect=False)
+        return Label.of_field(structure, np.zeros((2, 2, 2)), family, name)
 
     train = [label("a", lithium_oxide(4.62), "antifluorite")]
     double = Structure(lithium_oxide(4.65).atoms.repeat((1, 1, 2)))

@@ -195,3 +195,48 @@ def test_directions_keep_the_names_of_the_parent(made):
     # and once more after turning: the names turn with the crystal
     again = orient(cell.crystal, (1, 0, 0), up=(0, 0, 1))
     assert np.allclose(again.lengths, cell.lengths)
+
+
+DOUBLED = """
+from rhotem.structure.edits.table import Edit
+from rhotem.structure.edits.strain import strained
+from rhotem.structure.edits.table import number
+
+EDIT = Edit("swell", 65, "0.01", "Let it swell.", lambda s, text, chance: strained(s, [number(text)] * 3))
+"""
+
+
+def test_an_edit_is_one_file(tmp_path, monkeypatch):
+    """The command and the recipes of labels know it from there alone."""
+    import typer
+    from typer.testing import CliRunner
+
+    from rhotem.cli.structure import _with_edits, build
+    from rhotem.labels.recipes import Recipe
+    from rhotem.structure import edits
+    from rhotem.structure.read import read_structure
+
+    (tmp_path / "swelling.py").write_text(DOUBLED)
+    monkeypatch.setattr(edits, "__path__", [*edits.__path__, str(tmp_path)])
+    plain, swollen = Recipe(prototype="rocksalt").build(), Recipe(prototype="rocksalt", edits={"swell": 0.1}).build()
+    assert swollen.volume == pytest.approx(1.331 * plain.volume, rel=1e-12)
+    assert swollen.info["recipe"]["edits"] == {"swell": 0.1}
+    app = typer.Typer()
+    app.command()(_with_edits(build))
+    result = CliRunner().invoke(app, ["LiF", "-o", str(tmp_path / "a.cif"), "--swell", "0.1"])
+    assert result.exit_code == 0, result.output
+    assert read_structure(tmp_path / "a.cif").volume == pytest.approx(1.331 * phase("LiF").volume, rel=1e-5)
+
+
+def test_recipes_take_every_edit_and_refuse_unknown_ones():
+    from rhotem.labels.recipes import Recipe
+
+    mixed = Recipe(prototype="o3", supercell=(3, 3, 1), edits={"antisite": "Li:Co", "strain": [0.01, 0.0, 0.0]}, seed=3)
+    atoms = mixed.build().atoms
+    assert (
+        atoms.get_chemical_formula() == Recipe(prototype="o3", supercell=(3, 3, 1)).build().atoms.get_chemical_formula()
+    )
+    assert mixed.build().info["ordering"] != Recipe(prototype="o3", supercell=(3, 3, 1)).build().info["ordering"]
+    assert np.array_equal(atoms.positions, mixed.build().atoms.positions)
+    with pytest.raises(InputError, match="edit twist: there is none"):
+        Recipe(prototype="o3", edits={"twist": "1"}).build()

@@ -13,7 +13,7 @@ from ase.neighborlist import neighbor_list
 from rhotem.core import InputError
 from rhotem.structure.check import check
 from rhotem.structure.indices import symmetry
-from rhotem.structure.phases import describe, names, phase
+from rhotem.structure.phases import describe, names, phase, structure_types
 
 #: Space group number, formula, X-ray density in g/cm³ (handbooks, original papers).
 KNOWN = {
@@ -155,3 +155,16 @@ def test_the_table_is_plain():
     table = json.loads(files("rhotem.structure").joinpath("phases.json").read_text("utf-8"))
     for entry in table.values():
         assert set(entry) <= {"title", "class", "spacegroup", "setting", "cell", "sites", "reference"}
+
+
+def test_structure_types_are_phases_too():
+    """Recipes of labels and commands know the same crystals; a type that was measured is the measured one."""
+    types = structure_types()
+    zinc_blende = phase("zincblende")
+    assert zinc_blende.atoms.get_chemical_formula(empirical=True) == "SZn"
+    assert phase("antifluorite").volume == pytest.approx(phase("Li2O").volume, rel=1e-12)
+    assert types["lic6"].cell == tuple(describe("LiC6")["cell"])
+    assert phase("LIC6").info["name"] == "LiC6"
+    water = phase("h2o-molecule").atoms
+    assert water.get_distance(0, 1) == pytest.approx(0.957, abs=1e-3)
+    assert water.get_angle(1, 0, 2) == pytest.approx(104.5, abs=0.1)

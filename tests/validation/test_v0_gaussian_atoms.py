@@ -8,11 +8,11 @@ import ase
 import numpy as np
 import pytest
 
-from rhotem.core import PeriodicGrid
+from rhotem.core import PeriodicGrid, reflections
 from rhotem.core.units import EPS0, MOTT_BETHE
 from rhotem.density.field import DensityField
 from rhotem.potential import build_potential
-from rhotem.potential.crystal import g_vectors, reflections, structure_factors
+from rhotem.potential.crystal import g_vectors, structure_factors
 from rhotem.potential.plane_waves import HalfPlane
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import orient
@@ -63,7 +63,7 @@ def exact(structure, h):
 @pytest.mark.parametrize("name", CELLS)
 def test_structure_factors(name, capsys):
     crystal = gaussian_crystal(CELLS[name])
-    h = reflections(crystal, 4.0)
+    h = reflections(crystal.cell, 4.0)
     got = structure_factors(deformation(crystal), crystal, h, free_form_factor)
     wanted = exact(crystal, h)
     error = np.abs(got - wanted) / np.abs(wanted).clip(1e-2 * np.abs(wanted).max())

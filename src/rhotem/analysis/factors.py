@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import PeriodicGrid, reflections
 from rhotem.density.field import DensityField
 from rhotem.potential.crystal import structure_factors
 from rhotem.structure.indices import standard_cell
@@ -41,25 +41,11 @@ class FactorTable:
         return np.where(visible, np.abs(self.bonded) / np.where(visible, free, 1.0) - 1.0, np.nan)
 
 
-def reflections(cell: npt.NDArray, g_max: float) -> npt.NDArray[np.int64]:
-    """Integer reflections with 0 < |g| <= ``g_max`` (1/Å), one of each ±h pair, sorted by |g|."""
-    if g_max <= 0:
-        raise InputError(f"the largest |g| must be positive, got {g_max}")
-    lengths = np.linalg.norm(cell, axis=1)
-    bound = np.ceil(g_max * lengths).astype(int)
-    axes = [np.arange(-n, n + 1) for n in bound]
-    h = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    g = np.linalg.norm(h @ np.linalg.inv(cell).T, axis=1)
-    first = np.array([next((x for x in row if x), 0) > 0 for row in h])
-    keep = (g <= g_max) & first
-    order = np.lexsort((-h[keep][:, 0], np.round(g[keep], 9)))
-    return h[keep][order]
-
-
 def factor_table(field: DensityField, g_max: float = 1.0) -> FactorTable:
     """Free-atom and bonded structure factors of ``field``'s crystal up to ``g_max`` in 1/Å."""
     structure = field.structure
     h = reflections(structure.cell, g_max)
+    h = h[np.lexsort((-h[:, 0], np.round(np.linalg.norm(h @ np.linalg.inv(structure.cell).T, axis=1), 9)))]
     g = np.linalg.norm(h @ PeriodicGrid(structure.cell, (1, 1, 1)).reciprocal, axis=1)
     # A reflection has the same g in every cell: its index along a vector of the standard cell is g · a.
     rows = np.array([[float(x) for x in row] for row in standard_cell(structure).rows])

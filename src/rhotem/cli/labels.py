@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rhotem.labels.listing import Listing
 
 app = typer.Typer(no_args_is_help=True, help="DFT densities in quantity, to train on and to test against.")
 
@@ -109,11 +112,14 @@ def shard(
     source: Annotated[Path, typer.Argument(help="Directory of label files.")],
     folder: Annotated[Path, typer.Argument(help="Directory of shards; the new one is the next number.")],
     known: Annotated[list[Path] | None, typer.Option(help="Directories of labels that are kept elsewhere.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="Only labels that this split names; those it tests against keep their grids.")
+    ] = None,
 ) -> None:
-    """Write the accepted labels that no shard has into one new file, with full grids; other shards stay as they are."""
+    """Write the accepted labels that no shard has into one new file; other shards stay as they are."""
     from rhotem.labels.shards import add_shard
 
-    made, outcome = add_shard(source, folder, known or ())
+    made, outcome = add_shard(source, folder, known or (), split)
     for name, what in outcome.items():
         if what not in ("added", "kept"):
             typer.echo(f"not taken: {name}: {what}")
@@ -124,34 +130,40 @@ def shard(
 
 
 @app.command()
-def store(
-    path: Annotated[Path, typer.Argument(help="Directory of the store.")],
-    sources: Annotated[list[Path], typer.Argument(help="Label files or directories of them.")],
+def check(
+    sources: Annotated[list[Path], typer.Argument(help="Label files, shards, or folders of either.")],
 ) -> None:
-    """Build or extend a label store: treated, checksummed, memory-mapped, ready for training."""
-    from rhotem.labels.store import build
+    """Read and judge labels: which may be used, which not and why, and of which a lower state is known."""
+    from rhotem.labels.listing import listing
 
-    built, unread = build(path, sources)
-    for file, reason in unread.items():
+    listed = listing(sources)
+    _tell(listed)
+    typer.echo(f"{len(listed.usable)} labels may be used")
+
+
+def _tell(listed: "Listing") -> None:
+    """Print what may not be used."""
+    for file, reason in listed.unread.items():
         typer.echo(f"rejected: {file}: {reason}")
-    for name, entry in built.entries.items():
-        if entry.state != "accepted":
-            typer.echo(f"{entry.state}: {name}: {'; '.join(entry.reasons)}")
-    for name, (lowest, gap) in built.superseded().items():
+    for name, verdict in listed.verdicts.items():
+        if verdict.state != "accepted":
+            typer.echo(f"{verdict.state}: {name}: {'; '.join(verdict.reasons)}")
+    for name, (lowest, gap) in listed.higher.items():
         typer.echo(f"not used: {name}: {gap:.3f} eV per cell above {lowest}")
-    typer.echo(f"{len(built.ids)} labels in {path} may be used")
 
 
 @app.command()
 def splits(
-    path: Annotated[Path, typer.Argument(help="Directory of a store.")],
     target: Annotated[Path, typer.Argument(help="Where the split files go; what they say already stays.")],
+    sources: Annotated[list[Path], typer.Argument(help="Label files, shards, or folders of either.")],
 ) -> None:
-    """Write the splits of a store as files."""
+    """Write who is trained on and who is tested against as files."""
+    from rhotem.labels.listing import listing
     from rhotem.labels.splits import write_splits
-    from rhotem.labels.store import LabelStore
 
-    for name, counts in write_splits(target, LabelStore(path).labels()).items():
+    listed = listing(sources)
+    _tell(listed)
+    for name, counts in write_splits(target, listed.usable).items():
         typer.echo(f"{name}: " + ", ".join(f"{count} {part}" for part, count in counts.items()))
 
 
@@ -188,14 +200,15 @@ def export(
     """Write labels for other programs."""
     from rhotem.core import InputError
     from rhotem.labels.export import export_density, write_extxyz
+    from rhotem.labels.read import places
 
-    files = [f for s in sources for f in (sorted(s.glob("[!.]*.npz")) if s.is_dir() else [s])]
     if output.suffix in (".xyz", ".extxyz"):
-        typer.echo(f"{output}: {write_extxyz(files, output)} structures")
-    elif len(files) == 1:
-        typer.echo(f"{export_density(files[0], output)}: valence density")
+        typer.echo(f"{output}: {write_extxyz(sources, output)} structures")
+    elif len(sources) == 1 and not sources[0].is_dir():
+        typer.echo(f"{export_density(sources[0], output)}: valence density")
     else:
-        raise InputError(f"{output}: {len(files)} labels for one density file; give one label, or -o FILE.extxyz")
+        count = len(places(sources))
+        raise InputError(f"{output}: {count} labels for one density file; name one label, or -o FILE.extxyz")
 
 
 @app.command()
@@ -205,9 +218,9 @@ def compare(
 ) -> None:
     """Relative difference of two labels of one structure, outside 0.15 Å of the nuclei."""
     from rhotem.labels.noise import relative_difference
-    from rhotem.labels.record import read_record
+    from rhotem.labels.read import read_label
 
-    typer.echo(f"{relative_difference(read_record(first), read_record(second)):.3e}")
+    typer.echo(f"{relative_difference(read_label(first), read_label(second)):.3e}")
 
 
 @app.command()
@@ -224,18 +237,18 @@ def noise(
 
     from rhotem.labels.gpaw_settings import DftSettings
     from rhotem.labels.noise import label_noise
-    from rhotem.labels.record import read_record
+    from rhotem.labels.read import read_label
     from rhotem.structure.read import read_structure
 
-    subject = read_record(structure).structure if structure.suffix == ".npz" else read_structure(structure)
+    subject = read_label(structure).structure if structure.suffix == ".npz" else read_structure(structure)
     reference = DftSettings(ecut=ecut, kpt_density=kpt_density, density_convergence=1e-5)
     with tempfile.TemporaryDirectory() as scratch:
-        found = label_noise(subject, DftSettings(), reference, Path(scratch), lcao)
-    for name, value in found.scores.as_dict().items():
+        measured = label_noise(subject, DftSettings(), reference, Path(scratch), lcao)
+    for name, value in measured.scores.as_dict().items():
         typer.echo(f"{name:32s} {value:.5f}")
-    typer.echo(f"{'energy difference (meV/atom)':32s} {1000 * found.energy_difference:.2f}")
-    typer.echo(f"{'total moments (Bohr magnetons)':32s} {found.moments[0]:.3f} {found.moments[1]:.3f}")
-    typer.echo(f"{'seconds':32s} {found.seconds[0]:.0f} {found.seconds[1]:.0f}")
+    typer.echo(f"{'energy difference (meV/atom)':32s} {1000 * measured.energy_difference:.2f}")
+    typer.echo(f"{'total moments (Bohr magnetons)':32s} {measured.moments[0]:.3f} {measured.moments[1]:.3f}")
+    typer.echo(f"{'seconds':32s} {measured.seconds[0]:.0f} {measured.seconds[1]:.0f}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`rhotem structure`: ready phases, defects, slabs; orient and check structures."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from rhotem.cli.common import (
     to_json,
 )
 from rhotem.cli.options import AllowOverlapsOption, OrderOption, VacuumOption, ordering
+from rhotem.structure.edits.slab import VACUUM as SLAB_VACUUM
 
 if TYPE_CHECKING:
     from rhotem.structure.model import Structure
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Ready phases, defects and interfaces; orient, repeat and check structures."
 )
-
-#: Empty layer beside a slab in Å where nothing is said.
-SLAB_VACUUM = 15.0
 
 
 def _load(
@@ -153,23 +152,9 @@ def orient(
     typer.echo(f"written: {output}")
 
 
-@app.command()
 def build(
     structure: StructureArgument,
     output: OutFileOption,
-    repeat: Annotated[str | None, typer.Option(metavar="nx,ny,nz", help="Repeat the cell first.")] = None,
-    deintercalate: Annotated[
-        str | None, typer.Option(metavar="0.5|Li:0.5", help="Fraction of Li (or Na, or the element named) to remove.")
-    ] = None,
-    substitute: Annotated[
-        str | None, typer.Option(metavar="Ni:Mn:0.1", help="Replace a fraction of an element by another.")
-    ] = None,
-    vacancy: Annotated[str | None, typer.Option(metavar="O[:n]", help="Remove n atoms of an element.")] = None,
-    antisite: Annotated[str | None, typer.Option(metavar="Li:Ni[:n]", help="Exchange n neighbouring pairs.")] = None,
-    strain: Annotated[str | None, typer.Option(metavar="exx,eyy,ezz", help="Strain, 0.01 is 1 %.")] = None,
-    surface: Annotated[
-        Any, typer.Option("--slab", parser=parse_indices, metavar="h,k,l", help="Cut a slab along a plane.")
-    ] = None,
     thickness: Annotated[float, typer.Option(metavar="Å", help="Least thickness of the slab.")] = 20.0,
     vacuum: Annotated[
         float | None,
@@ -179,43 +164,59 @@ def build(
         ),
     ] = None,
     allow_overlaps: AllowOverlapsOption = False,
-    rattle: Annotated[float | None, typer.Option(metavar="Å", help="Random displacement, rms per axis.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Choose sites at random, not by lowest energy.")] = False,
     seed: SeedOption = 0,
     charge: ChargeOption = 0.0,
     as_json: JsonOption = False,
+    **wanted: str | None,
 ) -> None:
     """Change a structure: state of charge, substitution, defects, strain, slab, displacements; in this order."""
     import numpy as np
 
-    from rhotem.structure import assemble
-    from rhotem.structure import build as tools
+    from rhotem.structure import edits
 
+    asked = {name: values for name, values in wanted.items() if values is not None}
+    surface = asked.get("slab")
     made = _load(structure, charge, vacuum=None if surface is not None else vacuum, allow_overlaps=allow_overlaps)
+    if surface is not None and ":" not in surface:
+        plane = ",".join(map(str, parse_indices(surface)))
+        asked["slab"] = f"{plane}:{thickness}:{SLAB_VACUUM if vacuum is None else vacuum}"
     rng = np.random.default_rng(seed)
-    chosen = rng if random else None
-    if repeat:
-        made = tools.repeated(made, *(_whole(x) for x in _parts(repeat, "--repeat", 3, ",")))
-    if deintercalate:
-        *element, fraction = _parts(deintercalate, "--deintercalate", (1, 2))
-        made = tools.deintercalate(made, _number(fraction), element[0] if element else None, chosen)
-    if substitute:
-        old, new, share = _parts(substitute, "--substitute", 3)
-        made = tools.substitute(made, old, new, _number(share), chosen)
-    if vacancy:
-        gone, *count = _parts(vacancy, "--vacancy", (1, 2))
-        made = tools.vacancy(made, gone, _whole(count[0]) if count else 1, chosen)
-    if antisite:
-        one, two, *count = _parts(antisite, "--antisite", (2, 3))
-        made = tools.antisite(made, one, two, _whole(count[0]) if count else 1, chosen)
-    if strain:
-        made = tools.strained(made, [_number(x) for x in _parts(strain, "--strain", 3, ",")])
-    if surface is not None:
-        made = assemble.slab(made, surface, thickness, SLAB_VACUUM if vacuum is None else vacuum)
-    if rattle is not None:
-        made = tools.displaced(made, _number(str(rattle)) ** 2, rng)
+    made = edits.apply(made, asked, edits.Chance(rng, rng if random else None))
     _save(made, output)
     _tell(made, as_json, output)
+
+
+def _with_edits(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for every edit of the table in the place of its ``**wanted``."""
+    import inspect
+
+    from rhotem.structure.edits import edits
+
+    signature = inspect.signature(command)
+    fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(
+            edit.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(f"--{edit.name}", metavar=edit.values, help=edit.help)],
+        )
+        for edit in edits().values()
+    ]
+    parameters = [*fixed[:2], *options, *fixed[2:]]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+
+    def run(**values: Any) -> None:
+        command(**values)
+
+    run.__doc__ = command.__doc__
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+app.command("build")(_with_edits(build))
 
 
 @app.command()
@@ -296,9 +297,11 @@ def polycrystal(
 
     if (grains is None) == (misorientation is None):
         raise InputError("polycrystal: give --grains, or --misorientation for two of them")
-    x, y, z = (_number(part) for part in _parts(size, "--size", 3, ","))
-    empty = _parts(vacuum, "--vacuum", (1, 3), ",")
-    layers = tuple(_number(part) for part in (empty if len(empty) == 3 else empty * 3))
+    from rhotem.structure.edits.table import number, parts
+
+    x, y, z = (number(part) for part in parts(size, "size", 3, ","))
+    empty = parts(vacuum, "vacuum", (1, 3), ",")
+    layers = tuple(number(part) for part in (empty if len(empty) == 3 else empty * 3))
     given: dict[str, Any] = {"zone": zone, "up": up, "vacuum": layers, "closest": closest, "stoichiometric": not as_cut}
     source = _load(crystal, allow_overlaps=allow_overlaps)
     if grains is None:
@@ -313,39 +316,11 @@ def polycrystal(
         typer.echo(to_json({"formula": formula, "atoms": len(made.structure), "cell_A": cell, **made.record()}))
         return
     typer.echo(f"{formula}, {len(made.structure)} atoms in {cell[0]:.3f} x {cell[1]:.3f} x {cell[2]:.3f} Å")
-    for number, (volume, atoms) in enumerate(zip(made.volumes, np.bincount(made.grain), strict=True)):
-        typer.echo(f"  grain {number + 1}: {volume / 1e3:.1f} nm³, {atoms} atoms")
+    for grain, (volume, atoms) in enumerate(zip(made.volumes, np.bincount(made.grain), strict=True)):
+        typer.echo(f"  grain {grain + 1}: {volume / 1e3:.1f} nm³, {atoms} atoms")
     for note in made.structure.info["notes"]:
         typer.echo(f"note: {note}")
     typer.echo(f"written: {output}")
-
-
-def _parts(text: str, option: str, number: int | tuple[int, ...], separator: str = ":") -> list[str]:
-    from rhotem.core import InputError
-
-    parts = [piece.strip() for piece in text.split(separator)]
-    allowed = (number,) if isinstance(number, int) else number
-    if len(parts) not in allowed or not all(parts):
-        wanted = " or ".join(str(n) for n in allowed)
-        raise InputError(f"{option} {text}: expected {wanted} values separated by '{separator}'")
-    return parts
-
-
-def _number(text: str) -> float:
-    from rhotem.core import InputError
-
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"{text!r} is not a number") from error
-
-
-def _whole(text: str) -> int:
-    from rhotem.core import InputError
-
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"{text!r} is not a positive whole number")
-    return int(text)
 
 
 def _summary(structure: "Structure") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from rhotem.core.errors import (
     MissingDependencyError,
     RhoTEMError,
 )
-from rhotem.core.grid import PeriodicGrid, is_rectangular
+from rhotem.core.grid import PeriodicGrid, is_rectangular, reflections
 from rhotem.core.progress import Progress, silent
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Progress",
     "RhoTEMError",
     "is_rectangular",
+    "reflections",
     "silent",
 ]

@@ -135,6 +135,26 @@ class PeriodicGrid:
         return float(values.sum(dtype=np.float64) * self.voxel_volume)
 
 
+def reflections(cell: npt.NDArray, g_max: float) -> npt.NDArray[np.int64]:
+    """Miller indices (M, 3) with 0 < |g| <= ``g_max`` (1/Å) of a cell (rows, Å), one of each pair ±h, by |g|.
+
+    Raises
+    ------
+    InputError
+        If ``g_max`` is not positive.
+    """
+    if not g_max > 0:
+        raise InputError(f"largest |g| is {g_max} 1/Å; choose a positive number")
+    half = np.floor(g_max * np.linalg.norm(cell, axis=1) + 1e-9).astype(int)
+    h = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in half], indexing="ij"), axis=-1).reshape(-1, 3)
+    # First non-zero index positive: h and −h are conjugate.
+    sign = np.where(h[:, 0] != 0, h[:, 0], np.where(h[:, 1] != 0, h[:, 1], h[:, 2]))
+    h = h[sign > 0]
+    g = np.linalg.norm(h @ np.linalg.inv(cell).T, axis=1)
+    order = np.argsort(np.round(g, 9), kind="stable")
+    return h[order][g[order] <= g_max + 1e-9]
+
+
 def smooth_length(minimum: int, divisor: int = 1) -> int:
     """Smallest multiple of ``divisor`` >= ``minimum`` whose cofactor has no prime above 7.
 

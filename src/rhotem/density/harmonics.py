@@ -3,6 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
+#: Largest angular momentum of one-centre densities.
+LMAX = 4
+
 
 def real_harmonics(vectors: npt.ArrayLike, lmax: int) -> npt.NDArray[np.float64]:
     """Y_lm of the directions of ``vectors``.

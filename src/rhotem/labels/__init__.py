@@ -1,1 +1,1 @@
-"""DFT labels: GPAW runs in quantity, the label store, splits and samplers. The only room that imports GPAW."""
+"""DFT labels: GPAW runs in quantity, one reader, shards, splits and samplers. The only room that imports GPAW."""

@@ -13,7 +13,7 @@ from rhotem.core.provenance import versions
 from rhotem.labels.deformation import deformation_density
 from rhotem.labels.gpaw_settings import dft_atoms, is_spin_polarised, parameters, require_gpaw, setups
 from rhotem.labels.job import Job
-from rhotem.labels.record import LabelRecord
+from rhotem.labels.label import Label
 from rhotem.labels.start import begin
 
 #: What is changed when self-consistency fails, in this order: careful mixing; a wider Fermi function on top; and
@@ -34,9 +34,7 @@ ATTEMPTS: tuple[tuple[str, dict[str, Any], float], ...] = (
 )
 
 
-def calculate(
-    job: Job, log: Path, attempts: int = len(ATTEMPTS), told: Callable[[str], None] | None = None
-) -> LabelRecord:
+def calculate(job: Job, log: Path, attempts: int = len(ATTEMPTS), told: Callable[[str], None] | None = None) -> Label:
     """Deformation density of one job by GPAW.
 
     Parameters
@@ -72,7 +70,7 @@ def calculate(
 
 def run_once(
     job: Job, log: str, name: str = "as planned", changes: dict[str, Any] | None = None, scale: float = 1.0
-) -> LabelRecord:
+) -> Label:
     """One GPAW calculation without retries.
 
     Parameters
@@ -123,7 +121,7 @@ def run_once(
         "paw_sets": paw_fingerprints(sorted(set(atoms.symbols))),
         "versions": versions(),
     }
-    return LabelRecord(structure, deformation, magnetization, forces, np.asarray(local, dtype=np.float32), meta)
+    return Label(structure, deformation, magnetization, forces, np.asarray(local, dtype=np.float32), meta)
 
 
 def paw_fingerprints(symbols: list[str]) -> dict[str, str]:

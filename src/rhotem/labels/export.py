@@ -9,17 +9,17 @@ from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.density.files.write import write_density
 from rhotem.density.metrics import treat_near_nuclei
-from rhotem.labels.record import LabelRecord, read_record
+from rhotem.labels.label import Label
+from rhotem.labels.read import read_label, read_labels
 
 
-def write_extxyz(files: Iterable[Path], target: Path) -> int:
+def write_extxyz(sources: Iterable[Path], target: Path) -> int:
     """All labels as one extended xyz file with energy, forces, moments and charge; returns how many."""
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 
     frames = []
-    for file in files:
-        record = read_record(file)
+    for record in read_labels(sources):
         atoms = record.structure.atoms.copy()
         known = {"energy": record.meta.get("energy_eV")}
         if np.isfinite(record.forces).all():
@@ -28,7 +28,7 @@ def write_extxyz(files: Iterable[Path], target: Path) -> int:
             known["magmoms"] = np.asarray(record.magmoms, dtype=float)
         atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in known.items() if v is not None})
         atoms.info = {
-            "label": Path(file).stem,
+            "label": record.name,
             "charge": record.structure.charge,
             **{k: str(record.meta[k]) for k in ("prototype", "ordering", "family") if k in record.meta},
         }
@@ -39,7 +39,7 @@ def write_extxyz(files: Iterable[Path], target: Path) -> int:
     return len(frames)
 
 
-def field_of(record: LabelRecord) -> DensityField:
+def field_of(record: Label) -> DensityField:
     """The label as a deformation density, treated near nuclei.
 
     Raises
@@ -65,4 +65,4 @@ def field_of(record: LabelRecord) -> DensityField:
 
 def export_density(file: Path, target: Path) -> Path:
     """The valence density of one label as a CHGCAR, cube, xsf … (by the name of ``target``)."""
-    return write_density(field_of(read_record(file)), target, "valence")
+    return write_density(field_of(read_label(file)), target, "valence")

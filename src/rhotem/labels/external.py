@@ -13,8 +13,8 @@ from rhotem.density.convert import as_kind
 from rhotem.density.files.read import read_density
 from rhotem.density.files.source import File
 from rhotem.labels.job import Job
+from rhotem.labels.label import Label
 from rhotem.labels.recipes import ordering_key
-from rhotem.labels.record import LabelRecord
 from rhotem.structure.model import Structure
 
 
@@ -75,7 +75,7 @@ def from_density(
     prototype: str = "",
     family: str = "added",
     **options: Any,
-) -> LabelRecord:
+) -> Label:
     """A label from a CHGCAR, AECCAR2, cube or any density file that `rhotem.density.files` reads.
 
     Parameters
@@ -126,7 +126,7 @@ def from_density(
         "cell": field.grid.cell.tolist(),
     }
     forces = np.full((len(atoms), 3), np.nan) if run is None else run.forces
-    return LabelRecord(structure, field.values, field.spin, forces, np.zeros(len(atoms)), meta)
+    return Label(structure, field.values, field.spin, forces, np.zeros(len(atoms)), meta)
 
 
 def _rows(varray: Any) -> npt.NDArray[np.float64]:

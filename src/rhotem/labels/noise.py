@@ -12,7 +12,7 @@ from rhotem.density.superpose import near_points
 from rhotem.labels.calculate import run_once
 from rhotem.labels.gpaw_settings import DftSettings
 from rhotem.labels.job import Job
-from rhotem.labels.record import LabelRecord
+from rhotem.labels.label import Label
 from rhotem.structure.model import Structure
 
 #: A cheaper method on the same grid: GPAW's double-zeta polarised atomic orbitals.
@@ -79,7 +79,7 @@ def label_noise(
     )
 
 
-def relative_difference(first: LabelRecord, second: LabelRecord) -> float:
+def relative_difference(first: Label, second: Label) -> float:
     """Σ|Δn₁ − Δn₂| / Σ|Δn₂| over the points further than 0.15 Å from every nucleus, as stored.
 
     Raises

@@ -4,23 +4,21 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from rhotem.density.metrics import treat_near_nuclei
+from rhotem.labels.label import Label
 from rhotem.labels.quality import judge_file, suspect_spin
-from rhotem.labels.record import LabelRecord, read_record
-from rhotem.labels.splits import chemistries_of, is_test_parent, parent_of, unit_hash
-from rhotem.labels.states import State
+from rhotem.labels.read import read_label, with_parent
+from rhotem.labels.splits import parent_of, wanted_whole
+from rhotem.labels.states import State, why_not
 from rhotem.labels.voxels import choose
 
 #: Folders of labels that are tested against, and of labels that are only trained on.
 PARTS = ("whole", "voxels")
 #: Voxels kept of a label that is only trained on: per atom, at least, at most. The grid has about 10,000 per atom.
 PER_ATOM, LEAST, MOST = 1500, 4000, 12000
-#: Chemistries left out of a training as a whole to test on them, and the share of their parents kept whole for that.
-LEFT_OUT, WHOLE_OF_CHEMISTRY = {"olivine", "spinel", "graphite"}, 0.5
 
 
 def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[Path] = ()) -> dict[str, str]:
@@ -40,7 +38,7 @@ def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[
     found = {path.stem: "kept" for path in files if path.stem in packed}
     fresh = [path for path in files if path.stem not in packed]
     places = {path.stem: path for folder in known for path in sorted(folder.glob("[!.]*.npz"))} | packed
-    states = {name: State.of(read_record(path), name) for name, path in places.items()} if fresh else {}
+    states = {name: State.of(read_label(path), name) for name, path in places.items()} if fresh else {}
     for path in fresh:
         record, verdict = judge_file(path)
         if record is None or verdict.state == "rejected":
@@ -50,7 +48,7 @@ def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[
         rivals = (s for s in states.values() if s.rivals(mine) and judge_file(places[s.name])[1].state == "accepted")
         rival = next(rivals, None) if verdict.state == "accepted" else None
         if rival and not mine.below(rival):
-            found[path.stem] = _above(mine, rival)
+            found[path.stem] = why_not(mine, rival)
             if rival.below(mine) and rival.name in packed:
                 _note(packed[rival.name], rival.higher(mine))
             continue
@@ -64,41 +62,26 @@ def pack(source: Path, target: Path, whole: bool | None = None, known: Iterable[
         _write(record if keep else sampled(record), packed[path.stem])
         if rival:
             del states[rival.name]
-            found[rival.name] = _above(rival, mine)
+            found[rival.name] = why_not(rival, mine)
             if rival.name in packed:
                 packed.pop(rival.name).unlink()
     return found
 
 
-def _above(one: State, lower: State) -> str:
-    """Why ``one`` is not kept."""
-    if not lower.below(one):
-        return f"same: the state of {lower.name}"
-    return f"higher: {one.energy - lower.energy:.3f} eV per cell above {lower.name}"
-
-
 def _note(path: Path, higher: dict[str, float]) -> None:
     """Write into a packed label which states are above it, unless it says so."""
-    record = read_record(path)
+    record = read_label(path)
     if not set(higher) <= set(record.meta.get("higher_states_eV", {})):
         record.meta["higher_states_eV"] = higher
         _write(record, path)
 
 
-def _write(record: LabelRecord, path: Path) -> None:
-    """Whole grids in the plain form that anything can read; voxels, for the store only, compactly."""
+def _write(record: Label, path: Path) -> None:
+    """Whole grids in the plain form that anything can read; voxels compactly."""
     record.write(path, compact=record.voxels is not None)
 
 
-def wanted_whole(meta: dict[str, Any], symbols: list[str]) -> bool:
-    """Whether a label may be tested on: a test parent, or half of the parents of the left-out chemistries."""
-    parent = parent_of(meta)
-    if is_test_parent(parent):
-        return True
-    return bool(LEFT_OUT & set(chemistries_of(meta, symbols))) and unit_hash(f"whole {parent}") < WHOLE_OF_CHEMISTRY
-
-
-def sampled(record: LabelRecord, count: int | None = None) -> LabelRecord:
+def sampled(record: Label, count: int | None = None) -> Label:
     """The record with chosen voxels only, treated near nuclei; the choice follows from the job, not from the hour."""
     treated, moved = treat_near_nuclei(record.deformation, record.structure, record.grid)
     if count is None:
@@ -106,7 +89,7 @@ def sampled(record: LabelRecord, count: int | None = None) -> LabelRecord:
     seed = hashlib.sha256(str(record.meta.get("job", parent_of(record.meta))).encode()).digest()[:8]
     selection = choose(treated, count, np.random.default_rng(int.from_bytes(seed)))
     spin = record.magnetization
-    return LabelRecord(
+    return Label(
         record.structure,
         treated.ravel()[selection.index],
         None if spin is None else spin.ravel()[selection.index],
@@ -123,8 +106,6 @@ def small_selection(sources: Iterable[Path], target: Path, limit: int = 3_000_00
 
     For tests and demonstrations of training that must run anywhere. Returns their names.
     """
-    from rhotem.labels.store import named
-
     target.mkdir(parents=True, exist_ok=True)
     files = sorted((f for s in sources for f in s.glob("[!.]*.npz")), key=lambda f: f.stat().st_size)
     parents: set[str] = set()
@@ -134,7 +115,7 @@ def small_selection(sources: Iterable[Path], target: Path, limit: int = 3_000_00
         record, verdict = judge_file(path)
         if record is None or verdict.state != "accepted" or record.voxels is not None:
             continue
-        record = named(record, path)
+        record = with_parent(record)
         if parent_of(record.meta) in parents:
             continue
         replace(record, magnetization=None).write(target / path.name)

@@ -179,13 +179,11 @@ def _listed(output: Path) -> list[Job]:
 
 
 def _structures_in(folder: Path) -> Iterator[Structure]:
-    """Structures of a label file, or those of a directory, named as they were."""
-    from rhotem.labels.record import read_record
-    from rhotem.labels.store import named
+    """Structures of labels in a file, a shard or a folder, named as they were."""
+    from rhotem.labels.read import read_labels, with_parent
 
     names = ("name", "prototype", "composition", "ordering", "family", "recipe", "phases")
-    for path in sorted(folder.glob("[!.]*.npz")) if folder.is_dir() else [folder]:
-        record = named(read_record(path), path)
+    for record in map(with_parent, read_labels([folder])):
         info = {key: record.meta[key] for key in names if key in record.meta}
         yield Structure(record.structure.atoms, charge=record.structure.charge, info=info)
 

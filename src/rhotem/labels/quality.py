@@ -7,7 +7,8 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.density.metrics import treat_near_nuclei
-from rhotem.labels.record import LabelRecord, read_record
+from rhotem.labels.label import Label
+from rhotem.labels.read import read_label
 
 #: Electrons that may be missing after the region within 0.15 Å of the nuclei is filled: fixed part and per atom.
 #: All-electron on-grid noise reaches 0.12 e and 0.011 e per atom in the first 160 labels; a wrong charge is
@@ -47,7 +48,7 @@ class Verdict:
     warnings: tuple[str, ...] = ()
 
 
-def judge(record: LabelRecord) -> Verdict:
+def judge(record: Label) -> Verdict:
     """Decide whether a label may be used."""
     wrong = list(_defects(record))
     if wrong:
@@ -57,16 +58,16 @@ def judge(record: LabelRecord) -> Verdict:
     return Verdict(state, tuple(doubtful), (METASTABLE,) if may_be_metastable(record) else ())
 
 
-def judge_file(path: str | Path) -> tuple[LabelRecord | None, Verdict]:
+def judge_file(path: str | Path) -> tuple[Label | None, Verdict]:
     """Read and judge a file; a file that cannot be read is rejected with the reason."""
     try:
-        record = read_record(path)
+        record = read_label(path)
     except InputError as error:
         return None, Verdict("rejected", (str(error),))
     return record, judge(record)
 
 
-def _defects(record: LabelRecord) -> list[str]:
+def _defects(record: Label) -> list[str]:
     """Reasons for which the numbers cannot be a converged density of that structure."""
     dn, n = record.deformation, len(record.structure)
     if not record.meta.get("converged", True):
@@ -99,7 +100,7 @@ def _defects(record: LabelRecord) -> list[str]:
     return found
 
 
-def _doubts(record: LabelRecord) -> list[str]:
+def _doubts(record: Label) -> list[str]:
     """Reasons for which a converged density may be that of a wrong electronic state."""
     found = []
     spin = suspect_spin(record)
@@ -111,7 +112,7 @@ def _doubts(record: LabelRecord) -> list[str]:
     return found
 
 
-def may_be_metastable(record: LabelRecord) -> bool:
+def may_be_metastable(record: Label) -> bool:
     """Whether a d shell that carries U is open, hardly a gap is open, and the start was the structure itself.
 
     Such a shell may share an electron evenly among orbitals of which a lower state fills one (docs/labels.md, "Which
@@ -125,7 +126,7 @@ def may_be_metastable(record: LabelRecord) -> bool:
     return any(s in with_u and abs(m) > OPEN_SHELL for s, m in zip(symbols, record.magmoms, strict=True))
 
 
-def suspect_spin(record: LabelRecord) -> str:
+def suspect_spin(record: Label) -> str:
     """Why the spin state is not accepted; empty if it is: an integer total moment, or a metal that may have any."""
     moment = float(record.meta.get("magmom", 0.0))
     if record.magnetization is None and not record.meta.get("spinpol", False):

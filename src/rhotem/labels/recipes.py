@@ -9,8 +9,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rhotem.core import InputError
-from rhotem.labels.prototypes import PROTOTYPES, ideal
+from rhotem.structure import edits
+from rhotem.structure.build import displaced, repeated, strained
 from rhotem.structure.model import Structure
+from rhotem.structure.phases import reference_compound, structure_types
 
 #: Radii in Å (Shannon 1976, usual valence and coordination, rounded): lattices are scaled by them when elements are
 #: replaced.
@@ -88,9 +90,10 @@ class Recipe(BaseModel):
 
     ``replace`` maps elements of the reference compound (whole sites), ``decorate`` spreads counts of elements over the
     atoms of one element (what is left over keeps it), ``remove`` makes vacancies; which atoms are taken follows from
-    ``seed``. ``scale`` is a linear factor on top of the one that follows from the radii. ``strain`` (largest component)
-    and ``rattle`` (standard deviation, Å) are random by ``seed``. ``charge`` in e. The prototype "interface" has its
-    two phases in ``interface``, which say what elements and cells they have.
+    ``seed``. ``edits`` are those of `rhotem.structure.edits` by name, with values as `rhotem structure build` takes
+    them, sites chosen at random by ``seed``. ``scale`` is a linear factor on top of the one that follows from the
+    radii. ``strain`` (largest component) and ``rattle`` (standard deviation, Å) are random by ``seed``. ``charge`` in
+    e. The prototype "interface" has its two phases in ``interface``, which say what elements and cells they have.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -102,6 +105,7 @@ class Recipe(BaseModel):
     supercell: tuple[int, int, int] | list[list[int]] = (1, 1, 1)
     decorate: dict[str, dict[str, int]] = {}
     remove: dict[str, int] = {}
+    edits: dict[str, Any] = {}
     slab: Slab | None = None
     strain: float = Field(0.0, ge=0, lt=0.2)
     rattle: float = Field(0.0, ge=0, lt=0.5)
@@ -123,8 +127,9 @@ class Recipe(BaseModel):
     def _without_new_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields younger than the first plans are left out where unused, so that decided plans keep their names."""
         values = handler(self)
-        if self.interface is None:
-            values.pop("interface", None)
+        for name in ("interface", "edits"):
+            if not getattr(self, name):
+                values.pop(name, None)
         return values
 
     def build(self) -> Structure:
@@ -143,14 +148,14 @@ class Recipe(BaseModel):
             "prototype": name,
             "composition": atoms.get_chemical_formula(mode="hill", empirical=True),
             "ordering": ordering_key(atoms),
-            "family": self.family or (INTERFACE if self.interface else PROTOTYPES[self.prototype].family),
+            "family": self.family or (INTERFACE if self.interface else structure_types()[self.prototype].family),
             "recipe": self.model_dump(exclude_defaults=True, mode="json"),
             **made,
         }
         title = f"{name} {made['name']}" if self.interface else name
         info["name"] = f"{title} {atoms.get_chemical_formula()}" + (f" q={self.charge:+g}" if self.charge else "")
         moments = self._moments(atoms)
-        _distort(atoms, self.strain, self.rattle, rng, self.slab is not None)
+        atoms = _distort(atoms, self.strain, self.rattle, rng, self.slab is not None)
         shortest = _shortest(atoms)
         if shortest < 0.65:
             raise InputError(f"recipe {info['name']}: two atoms {shortest:.2f} Å apart; check prototype and scale")
@@ -175,11 +180,13 @@ class Recipe(BaseModel):
         if self.slab is not None:
             cell[2] = atoms.cell.array[2]
         atoms.set_cell(cell, scale_atoms=True)
+        if self.edits:
+            atoms = edits.apply(Structure(atoms), self.edits, edits.Chance(rng, rng)).atoms
         return atoms, {} if stack is None else stack.info
 
     def _host(self) -> ase.Atoms:
         """The prototype with its elements replaced, repeated or cut."""
-        atoms = ideal(self.prototype, self.primitive and self.slab is None)
+        atoms = reference_compound(self.prototype, self.primitive and self.slab is None)
         symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
         for element in self.replace:
             if element not in symbols:
@@ -187,7 +194,7 @@ class Recipe(BaseModel):
         if self.cell is not None:
             if not self.primitive or self.slab is not None:
                 atoms.set_cell(self.cell, scale_atoms=True)
-            elif PROTOTYPES[self.prototype].cell != self.cell:
+            elif structure_types()[self.prototype].cell != self.cell:
                 atoms = _with_conventional_cell(self.prototype, atoms, self.cell)
         atoms.set_chemical_symbols([self.replace.get(s, s) for s in symbols])
         atoms = _repeat(atoms, self.supercell) if self.slab is None else _cut(atoms, self.slab, self.supercell)
@@ -244,7 +251,7 @@ def _rescale(atoms: ase.Atoms, reference: np.ndarray) -> None:
 
 def _repeat(atoms: ase.Atoms, supercell: tuple[int, int, int] | list[list[int]]) -> ase.Atoms:
     if np.ndim(supercell) == 1:
-        return atoms.repeat(supercell)
+        return repeated(Structure(atoms), *supercell).atoms
     from ase.build import make_supercell
 
     return make_supercell(atoms, np.array(supercell))
@@ -306,24 +313,25 @@ def _decorate(atoms: ase.Atoms, element: str, parts: dict[str, int], rng: np.ran
     atoms.set_chemical_symbols(symbols)
 
 
-def _distort(atoms: ase.Atoms, strain: float, rattle: float, rng: np.random.Generator, slab: bool) -> None:
+def _distort(atoms: ase.Atoms, strain: float, rattle: float, rng: np.random.Generator, slab: bool) -> ase.Atoms:
     if strain:
         e = rng.uniform(-strain, strain, (3, 3))
         e = (e + e.T) / 2
         if slab:
             e[2] = e[:, 2] = 0.0
-        atoms.set_cell(atoms.cell.array @ (np.eye(3) + e), scale_atoms=True)
+        atoms = strained(Structure(atoms), e).atoms
     if rattle:
         # Light alkali and hydrogen atoms sit in softer surroundings and move further.
-        width = rattle * np.where(atoms.numbers <= 3, 1.5, 1.0)[:, None]
-        atoms.positions += rng.normal(size=(len(atoms), 3)) * width
+        width = rattle * np.where(atoms.numbers <= 3, 1.5, 1.0)
+        atoms = displaced(Structure(atoms), width**2, rng).atoms
+    return atoms
 
 
 def _with_conventional_cell(name: str, primitive: ase.Atoms, cell: tuple[float, ...]) -> ase.Atoms:
     """The primitive cell after the conventional one is changed to ``cell``: a linear map of space."""
     from ase.geometry import cellpar_to_cell
 
-    old = cellpar_to_cell(PROTOTYPES[name].cell)
+    old = cellpar_to_cell(structure_types()[name].cell)
     change = np.linalg.solve(old, cellpar_to_cell(cell))
     primitive.set_cell(primitive.cell.array @ change, scale_atoms=True)
     return primitive

@@ -23,6 +23,8 @@ RATTLED = 0.15
 #: Similarity that makes a copy in the splits that keep chemistries, compositions or sizes apart. Polymorphs on one
 #: oxygen lattice (spinel and layered LiTi2O4: 0.95) are what those splits are about; COPY would take them for copies.
 COPY_OF_ANOTHER_CHEMISTRY = 0.96
+#: Chemistries left out of a training as a whole to test on them, and the share of their parents kept whole for that.
+LEFT_OUT, WHOLE_OF_CHEMISTRY = {"olivine", "spinel", "graphite"}, 0.5
 #: Atoms from which a structure is large, and up to which it is small, in the split by size.
 LARGE, SMALL = 14, 8
 
@@ -40,7 +42,7 @@ CHEMISTRIES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Label:
+class Candidate:
     """What a split needs to know of a label; ``higher`` are labels of the same structure in higher states."""
 
     id: str
@@ -71,6 +73,14 @@ def is_test_parent(parent: str) -> bool:
     return unit_hash(parent) < TEST
 
 
+def wanted_whole(meta: dict[str, Any], symbols: list[str]) -> bool:
+    """Whether a label may be tested on: a test parent, or half of the parents of the left-out chemistries."""
+    parent = parent_of(meta)
+    if is_test_parent(parent):
+        return True
+    return bool(LEFT_OUT & set(chemistries_of(meta, symbols))) and unit_hash(f"whole {parent}") < WHOLE_OF_CHEMISTRY
+
+
 def chemistries_of(meta: dict[str, Any], symbols: Iterable[str]) -> list[str]:
     """The chemistries a label belongs to, of those that can be left out; an interface to those of both its phases."""
     if "phases" in meta:
@@ -84,7 +94,7 @@ def chemistries_of(meta: dict[str, Any], symbols: Iterable[str]) -> list[str]:
     return found + (["Na"] if "Na" in elements else [])
 
 
-def random_split(labels: list[Label]) -> dict[str, list[str]]:
+def random_split(labels: list[Candidate]) -> dict[str, list[str]]:
     """By parent: test parents are new, their prototypes are not (in family)."""
     out: dict[str, list[str]] = {"train": [], "validation": [], "test": [], "rattled": []}
     train = [x for x in labels if unit_hash(x.parent) >= TEST + VALIDATION]
@@ -107,7 +117,7 @@ def random_split(labels: list[Label]) -> dict[str, list[str]]:
     return out
 
 
-def composition_split(labels: list[Label]) -> dict[str, list[str]]:
+def composition_split(labels: list[Candidate]) -> dict[str, list[str]]:
     """By chemical system without Li and Na: all states of charge of one composition are on one side."""
     out: dict[str, list[str]] = {"train": [], "test": []}
     for x in labels:
@@ -119,7 +129,7 @@ def composition_split(labels: list[Label]) -> dict[str, list[str]]:
     return out
 
 
-def leave_out(labels: list[Label], chemistry: str) -> dict[str, list[str]]:
+def leave_out(labels: list[Candidate], chemistry: str) -> dict[str, list[str]]:
     """All labels of one chemistry are tested on, none of them trained on.
 
     Raises
@@ -138,7 +148,7 @@ def leave_out(labels: list[Label], chemistry: str) -> dict[str, list[str]]:
     return out
 
 
-def size_split(labels: list[Label]) -> dict[str, list[str]]:
+def size_split(labels: list[Candidate]) -> dict[str, list[str]]:
     """Trained on cells of up to 8 atoms, tested on 14 and more."""
     return {
         "train": [x.id for x in labels if len(x.symbols) <= SMALL],
@@ -146,7 +156,7 @@ def size_split(labels: list[Label]) -> dict[str, list[str]]:
     }
 
 
-def all_splits(labels: list[Label]) -> dict[str, dict[str, list[str]]]:
+def all_splits(labels: list[Candidate]) -> dict[str, dict[str, list[str]]]:
     """Every split by name."""
     return {
         "random": random_split(labels),
@@ -156,7 +166,7 @@ def all_splits(labels: list[Label]) -> dict[str, dict[str, list[str]]]:
     }
 
 
-def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, int]]:
+def write_splits(directory: Path, labels: list[Candidate]) -> dict[str, dict[str, int]]:
     """Write all splits as files; what a file says already stays, new labels are added. Returns the counts.
 
     A test structure that looks like one of the training set (`rhotem.labels.fingerprint.leaks`) does not count, and a
@@ -185,7 +195,7 @@ def write_splits(directory: Path, labels: list[Label]) -> dict[str, dict[str, in
     return counts
 
 
-def _replace(parts: dict[str, list[str]], labels: Iterable[Label]) -> None:
+def _replace(parts: dict[str, list[str]], labels: Iterable[Candidate]) -> None:
     """Put new labels where those of the same structure in higher states are, and these among the excluded."""
     part_of = {name: part for part, ids in parts.items() for name in ids}
     for label in (x for x in labels if x.higher):

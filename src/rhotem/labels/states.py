@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from rhotem.labels.gpaw_settings import unusual
-from rhotem.labels.record import LabelRecord
+from rhotem.labels.label import Label
 
 #: Settings that say where self-consistency begins and how long it may take, not what is calculated.
 START = ("start_displacement", "start_seed", "start_moments", "max_iterations")
@@ -31,7 +31,7 @@ class State:
     meta: dict[str, Any]
 
     @classmethod
-    def of(cls, record: LabelRecord, name: str) -> "State":
+    def of(cls, record: Label, name: str) -> "State":
         """The state of a record."""
         s = record.structure
         return cls(name, s.numbers, s.positions, s.cell, s.charge, record.meta)
@@ -61,6 +61,13 @@ class State:
         gap = other.energy - self.energy
         theirs = {name: above + gap for name, above in other.meta.get("higher_states_eV", {}).items()}
         return {**self.meta.get("higher_states_eV", {}), **theirs, other.name: gap}
+
+
+def why_not(one: State, lower: State) -> str:
+    """Why ``one`` is not kept beside a rival that is not above it."""
+    if not lower.below(one):
+        return f"same: the state of {lower.name}"
+    return f"higher: {one.energy - lower.energy:.3f} eV per cell above {lower.name}"
 
 
 def superseded(states: Iterable[State]) -> dict[str, tuple[State, float]]:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.labels.fingerprint import described, leaks
+from rhotem.labels.label import Label
+from rhotem.labels.waves import plane_indices
 from rhotem.models.arrangement import ArrangementBank, arrangement, learn_arrangements
 from rhotem.models.checkpoint import find_model, load_model
 from rhotem.models.coverage import (
@@ -33,8 +35,7 @@ from rhotem.models.readouts.fourier import fourier, make_tables
 from rhotem.models.source import prepared
 from rhotem.models.surroundings import learn as learn_surroundings
 from rhotem.models.surroundings import save_surroundings
-from rhotem.models.training.dataset import Label, read_labels
-from rhotem.models.training.loss import plane_indices
+from rhotem.models.training.dataset import read_labels
 from rhotem.models.training.trainer import deal
 from rhotem.models.uncertainty import (
     LEVEL,
@@ -310,14 +311,13 @@ def draw(
 
     ``members``: only their mean counts, as the others were trained on the label; a third of the voxels then.
     """
-    index = rng.integers(0, label.grid.size, POINTS if members is None else POINTS // 3)
+    index, target = label.evenly(POINTS if members is None else POINTS // 3, rng)
     fractional = np.stack(np.unravel_index(index, label.grid.shape), -1) / np.array(label.grid.shape)
     points = fractional @ label.grid.cell
     each = members_at_points(model, label.structure, points)
     mean = (each if members is None else each[list(members)]).mean(0)
     spread = each.std(0, ddof=1) if len(each) > 1 else np.zeros_like(mean)
     distance, nearest = nearest_atoms(label.structure, points)
-    target = label.deformation.ravel()[index]
     inputs = make_inputs(mean, spread, distance, novelty[nearest])
     return Voxels(label.name, label.family, mean - target, target, inputs, borrowed=members is not None)
 
@@ -327,11 +327,11 @@ def projected_potential_errors(model: DensityModel, label: Label, rng: np.random
 
     |g| < 2/Å as in V5; in the unit of Σ Δn(g)/g², the same for both. Empty for models of one member.
     """
-    if model.settings.members == 1 or not model.readout.linear:
+    if model.settings.members == 1 or not model.readout.linear or not label.has_coefficients:
         return np.zeros(0), np.zeros(0)
     h = plane_indices(label.grid)
     g = h @ label.grid.reciprocal
-    reference = label.grid.fourier(label.deformation)[tuple((h % np.array(label.grid.shape)).T)]
+    reference = label.coefficients(h)
     tables = make_tables(model.readout.blocks, g, label.structure.positions, label.grid.volume)
     given = prepared(model, label.structure, members=True)
     each = np.stack([fourier(tuple(c[k].cpu() for c in given), tables).numpy() for k in range(model.settings.members)])

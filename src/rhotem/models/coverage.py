@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.labels.label import Label
 from rhotem.models.novelty import NoveltyBank, auroc, of_structure
-from rhotem.models.training.dataset import Label
 from rhotem.models.uncertainty import (
     COLUMNS,
     CONSTANT,

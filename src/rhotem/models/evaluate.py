@@ -6,12 +6,12 @@ from statistics import fmean, median
 from typing import Any
 
 from rhotem.core import Progress, silent
-from rhotem.density.metrics import Scores, score
+from rhotem.labels.label import Label
+from rhotem.labels.score import score_label
 from rhotem.models.grid import on_grid
 from rhotem.models.model import DensityModel
 from rhotem.models.source import prepared
 from rhotem.models.target import as_deformation
-from rhotem.models.training.dataset import Label
 from rhotem.models.training.spin import spin_accuracy
 
 #: Numbers that are averaged over structures.
@@ -27,7 +27,7 @@ def evaluate_label(model: DensityModel, label: Label) -> dict[str, Any]:
     values = on_grid(model, coefficients, s.positions, label.grid)
     done = time.perf_counter()
     values = as_deformation(model, values, s, label.grid)
-    scores: Scores = score(values, label.deformation, s, label.grid)
+    scores = score_label(values, label)
     return {
         "name": label.name,
         "family": label.family,
@@ -37,7 +37,7 @@ def evaluate_label(model: DensityModel, label: Label) -> dict[str, Any]:
         "trained_elements": set(s.numbers.tolist()) <= set(model.settings.elements),
         "nmae_valence_percent": scores.nmae_valence_percent,
         "deformation_error": scores.deformation_error,
-        "potential_error_ratio": scores.potential_error_ratio,
+        "potential_error_ratio": scores.potential_error_ratio if label.has_coefficients else None,
         "free_atom_nmae_percent": scores.free_atoms_nmae_valence_percent,
         "voxels_per_second": label.grid.size / (done - began),
         "encoder_atoms_per_second": len(s) / (encoded - began),
@@ -66,9 +66,10 @@ def overall(structures: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {}
     result: dict[str, Any] = {"structures": len(structures)}
     for name in AVERAGED:
-        values = [s[name] for s in structures]
-        result[name] = fmean(values)
-        result[f"{name}_median"] = median(values)
+        values = [s[name] for s in structures if s[name] is not None]
+        if values:  # labels with chosen voxels only may not tell the error of the potential
+            result[name] = fmean(values)
+            result[f"{name}_median"] = median(values)
     total = sum(s["atoms"] / s["encoder_atoms_per_second"] for s in structures)
     result["encoder_atoms_per_second"] = sum(s["atoms"] for s in structures) / total
     result["voxels_per_second"] = median(s["voxels_per_second"] for s in structures)

@@ -79,21 +79,6 @@ def projected(structure: Structure, coefficients: npt.ArrayLike, axis: int = 2) 
     return values * np.linalg.norm(structure.cell[axis])
 
 
-def reflections(structure: Structure, g_max: float) -> npt.NDArray[np.int64]:
-    """Miller indices with 0 < |g| <= ``g_max`` (1/Å), one of each pair ±h, by increasing |g|."""
-    if not g_max > 0:
-        raise InputError(f"largest |g| is {g_max} 1/Å; give a positive number")
-    half = np.floor(g_max * np.linalg.norm(structure.cell, axis=1) + 1e-9).astype(int)
-    axes = [np.arange(-n, n + 1) for n in half]
-    h = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    # First non-zero index positive: h and −h are conjugate.
-    sign = np.where(h[:, 0] != 0, h[:, 0], np.where(h[:, 1] != 0, h[:, 1], h[:, 2]))
-    h = h[sign > 0]
-    g = np.linalg.norm(g_vectors(structure, h), axis=1)
-    order = np.argsort(np.round(g, 9), kind="stable")
-    return h[order][g[order] <= g_max + 1e-9]
-
-
 def _indices(h: npt.ArrayLike) -> npt.NDArray[np.int64]:
     indices = np.asarray(h)
     if indices.ndim != 2 or indices.shape[1] != 3 or not np.array_equal(indices, np.rint(indices)):

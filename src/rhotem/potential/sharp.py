@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rhotem.core import is_rectangular
 from rhotem.density.field import DensityField
+from rhotem.density.harmonics import LMAX
 from rhotem.potential.deformation import SHARPEST, check_field
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 #: Pairs of a one-centre part and a Fourier coefficient above which slices are made in closed form: 4 s, some 100 atoms.
 PAIRS = 1e8
-#: Largest step in Å of a density's grid that can take the wide Gaussians, and largest angular momentum.
-COARSEST, LMAX = 0.5, 4
+#: Largest step in Å of a density's grid that can take the wide Gaussians.
+COARSEST = 0.5
 #: Largest error in V of Gaussians; tables with a cusp, like those of free atoms, are worse.
 FIT = 0.5
 

@@ -24,10 +24,8 @@ from rhotem.core import InputError
 from rhotem.core.threads import available_threads
 from rhotem.core.units import EPS0
 from rhotem.density.field import OneCentre
-from rhotem.density.harmonics import real_harmonics
+from rhotem.density.harmonics import LMAX, real_harmonics
 
-#: Largest angular momentum the kernel knows.
-LMAX = 4
 #: Width s in steps of the density's grid: 1e-7 of it, also for l = 4, is beyond the grid's Nyquist frequency.
 WIDTH = 2.2
 #: Narrowest Gaussian in Å, widest in units of the last radius of the tables, and how many below and from s on.

@@ -1,8 +1,21 @@
-"""Battery phases and test crystals by name, from space group and sites, with their literature."""
+"""The catalogue of crystals by name: measured phases with their literature, and structure types.
+
+``phases.json`` holds what was measured: battery phases and test crystals. ``structure_types.json`` holds reference
+compounds of the types that recipes of labels start from (`rhotem.labels.recipes`), experimental values, rounded:
+battery chemistry, simple types in which nearly every element occurs, and molecules in boxes. Their sources are the
+structure papers usually cited (ICSD; Wyckoff, *Crystal Structures*; Pearson's handbook): olivine Yakubovich 1977 /
+Andersson 2000; spinel Thackeray 1983; P2 Delmas 1981; γ-Li3PO4 Zemann 1960; Li2FeSiO4 after Nishimura 2008 (idealised
+Pmn2₁ Li2MnSiO4, Dominko 2006). A type that is a measured phase refers to it.
+"""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
 
 import ase
 import numpy as np
@@ -35,8 +48,37 @@ ALIASES = {
 }
 
 
+Site = tuple[str, float, float, float]
+Cell = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class StructureType:
+    """A crystal by its asymmetric unit.
+
+    Parameters
+    ----------
+    group : int
+        Space group number, first setting; hexagonal axes for rhombohedral groups; origin choice ``setting``.
+    cell : tuple
+        a, b, c (Å), α, β, γ (degrees).
+    sites : tuple of (label, x, y, z)
+        The label is the element of the reference compound.
+    family : str
+        Chemistry: olivine, phosphate, spinel, layered, rocksalt, graphite, metal, SEI, silicon, oxide, fluoride …
+    setting : int
+        Origin choice of the International Tables.
+    """
+
+    group: int
+    cell: Cell
+    sites: tuple[Site, ...]
+    family: str
+    setting: int = 1
+
+
 def names() -> list[str]:
-    """Names of the phases."""
+    """Names of the measured phases."""
     return sorted(_table(), key=str.lower)
 
 
@@ -44,6 +86,53 @@ def describe(name: str) -> dict:
     """Title, class of material, space group, cell and literature reference of a phase."""
     entry = _table()[_resolve(name)]
     return {key: entry[key] for key in ("title", "class", "spacegroup", "cell", "reference")}
+
+
+@cache
+def structure_types() -> Mapping[str, StructureType]:
+    """The structure types by name."""
+    entries = _read("structure_types.json")
+    return MappingProxyType({name: _type(entry) for name, entry in entries.items()})
+
+
+def reference_compound(name: str, primitive: bool = True) -> ase.Atoms:
+    """The reference compound of a structure type; ``arrays["site"]`` counts the sites of its asymmetric unit.
+
+    Raises
+    ------
+    InputError
+        If there is no such type.
+    """
+    types = structure_types()
+    if name not in types:
+        raise InputError(f"prototype {name!r}: not known; choose one of {', '.join(sorted(types))}")
+    from ase.spacegroup import crystal
+
+    p = types[name]
+    atoms = crystal(
+        [s[0] for s in p.sites],
+        [s[1:] for s in p.sites],
+        spacegroup=p.group,
+        setting=p.setting,
+        cellpar=p.cell,
+        primitive_cell=primitive,
+    )
+    sites = atoms.arrays.get("spacegroup_kinds", np.arange(len(atoms)))
+    plain = ase.Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell.array, pbc=True)
+    plain.new_array("site", np.asarray(sites, dtype=int))
+    return plain
+
+
+def _type(entry: dict[str, Any]) -> StructureType:
+    """A type from its entry: a crystal, a phase that is measured, or a molecule, in Å from the middle of its box."""
+    if "phase" in entry:
+        entry = {**_table()[entry["phase"]], "class": entry["class"]}
+    if "box" in entry:
+        box = entry["box"]
+        sites = tuple((atom[0], *(0.5 + x / a for x, a in zip(atom[1:], box, strict=True))) for atom in entry["atoms"])
+        return StructureType(1, (*box, 90, 90, 90), sites, entry["class"])
+    sites = tuple((site[0], *site[1:]) for site in entry["sites"])
+    return StructureType(entry["spacegroup"], tuple(entry["cell"]), sites, entry["class"], entry.get("setting", 1))
 
 
 def phase(name: str, primitive: bool = False) -> Structure:
@@ -55,7 +144,7 @@ def phase(name: str, primitive: bool = False) -> Structure:
     Parameters
     ----------
     name : str
-        One of `names()`, or a usual abbreviation (LCO, LFP, NMC811, ...).
+        One of `names()`, a usual abbreviation (LCO, LFP, NMC811, ...), or one of `structure_types()`.
     primitive : bool
         The primitive cell instead of the conventional one (ordered phases come in their own cell).
 
@@ -66,6 +155,12 @@ def phase(name: str, primitive: bool = False) -> Structure:
     """
     from ase.spacegroup import crystal
 
+    if name.lower() in structure_types() and not _known(name):
+        family = structure_types()[name.lower()].family
+        atoms = reference_compound(name.lower(), primitive)
+        del atoms.arrays["site"]
+        title = f"structure type {name.lower()}, reference compound {atoms.get_chemical_formula(empirical=True)}"
+        return Structure(atoms, info={"name": name.lower(), "title": title, "class": family, "notes": []})
     key = _resolve(name)
     entry = _table()[key]
     kinds = [site[0] if isinstance(site[0], dict) else {site[0]: 1.0} for site in entry["sites"]]
@@ -94,14 +189,32 @@ def phase(name: str, primitive: bool = False) -> Structure:
     return Structure(atoms, info=with_parent(info, average) if shared else info)
 
 
-def _resolve(name: str) -> str:
+def _known(name: str) -> str | None:
+    """The name in the table of a measured phase, whatever its case or abbreviation."""
     table = {key.lower(): key for key in _table()}
     table.update({key.lower(): value for key, value in ALIASES.items()})
-    if name.lower() not in table:
-        raise InputError(f"phase {name}: no such phase; choose one of {', '.join(names())}")
-    return table[name.lower()]
+    return table.get(name.lower())
+
+
+def _resolve(name: str) -> str:
+    key = _known(name)
+    if key is None:
+        raise InputError(
+            f"phase {name}: no such phase; choose one of {', '.join(names())}, or a structure type: "
+            f"{', '.join(sorted(structure_types()))}"
+        )
+    return key
 
 
 @cache
 def _table() -> dict[str, dict]:
-    return json.loads(files("rhotem.structure").joinpath("phases.json").read_text("utf-8"))
+    return _read("phases.json")
+
+
+def _read(name: str) -> dict[str, dict]:
+    """Entries of a table; "1/3" stands for the number."""
+    entries = json.loads(files("rhotem.structure").joinpath(name).read_text("utf-8"))
+    for entry in entries.values():
+        for site in entry.get("sites", ()):
+            site[1:] = [float(Fraction(x)) if isinstance(x, str) else x for x in site[1:]]
+    return entries

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.files.format import Format
 from rhotem.density.files.raw import Content, RawDensity, check_atoms
 from rhotem.structure.model import Structure
 
@@ -148,3 +149,7 @@ def _json(path: Path, meta: Any) -> dict:
     except ValueError:
         raise InputError(f"{path}: its meta entry is not JSON") from None
     return found if isinstance(found, dict) else {}
+
+
+NPZ = Format("npz", lambda path, structure, endpoint: read_npz(path), write_npz, "binary", whole=True)
+NPY = Format("npy", lambda path, structure, endpoint: read_npy(path, structure), write_npy, "binary")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.units import BOHR
 from rhotem.density.field import DensityField
+from rhotem.density.files.format import Format
 from rhotem.density.files.raw import RawDensity, TextReader, check_atoms, shifted
 from rhotem.density.files.vasp import write_numbers
 from rhotem.structure.model import Structure
@@ -112,3 +113,16 @@ def write_cube(field: DensityField, stream: TextIO) -> None:
     values = np.asarray(field.values, dtype=float) * BOHR**3
     for row in values.reshape(-1, field.grid.shape[2]):
         write_numbers(stream, row, 6, " %.7E")
+
+
+def _units(raw: RawDensity) -> tuple[tuple[float, ...], ...]:
+    """MALA writes e/Å³ into cubes, which hold e/Bohr³ by definition."""
+    return ((1.0,), (BOHR**3,))
+
+
+FORMAT = Format(
+    "cube",
+    lambda path, structure, endpoint: read_cube(path, endpoint, None if structure is None else structure.cell),
+    write_cube,
+    units=_units,
+)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.core.units import BOHR
 from rhotem.density.files.counts import Assignment, candidates, decide, tolerance
+from rhotem.density.files.formats import units_of
 from rhotem.density.files.nucleus import FILL_RADIUS, filled
 from rhotem.density.files.raw import RawDensity
 from rhotem.density.files.spheres import inside
@@ -78,8 +78,8 @@ def decide_content(
     """
     if not raw.electrons > 0:
         raise InputError(f"{raw.path}: holds {raw.electrons:.3f} electrons, expected a positive density")
-    by_option = _readings(raw, structure, valence, certain, _units(raw)[0])
-    for other in _units(raw)[1:]:
+    by_option = _readings(raw, structure, valence, certain, units_of(raw)[0])
+    for other in units_of(raw)[1:]:
         if not any(abs(misfit) <= tolerance(structure) for _, misfit in by_option.values()):
             found = _readings(raw, structure, valence, certain, other)
             if any(abs(misfit) <= tolerance(structure) for _, misfit in found.values()):
@@ -93,14 +93,6 @@ def decide_content(
         warning = f"holds {held:.3f} e instead of {expected:g} ({assignment.text()}); corrected as asked"
         decision.record["warnings"] = [*decision.record.get("warnings", []), warning]
     return decision
-
-
-def _units(raw: RawDensity) -> tuple[tuple[float, ...], ...]:
-    """Factors by which values may have to be multiplied, equally likely ones together, likelier ones first."""
-    if raw.format == "xsf" and not raw.known.get("unit"):
-        return ((1.0, BOHR**-3),)
-    # MALA writes e/Å³ into cubes, which hold e/Bohr³ by definition.
-    return ((1.0,), (BOHR**3,)) if raw.format == "cube" else ((1.0,),)
 
 
 def _readings(

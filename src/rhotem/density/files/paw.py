@@ -21,10 +21,9 @@ from rhotem.density.field import OneCentre
 from rhotem.density.files.counts import Assignment, augmentation_radius
 from rhotem.density.files.radial import Profile, polynomial
 from rhotem.density.files.spheres import Expander, Sphere, inside, non_overlapping
-from rhotem.density.harmonics import real_harmonics
+from rhotem.density.harmonics import LMAX, real_harmonics
 from rhotem.structure.model import Structure
 
-LMAX = 4
 #: Radial nodes inside a sphere, and step (Å) of the four nodes beyond that help the derivatives at the sphere.
 NODES, BEYOND = 41, 0.025
 #: Points of the one-centre terms.

@@ -13,11 +13,12 @@ from rhotem.density import free_atoms
 from rhotem.density.convert import VALENCE_RECORD
 from rhotem.density.field import DensityField
 from rhotem.density.files.decide import Decision, decide_content
+from rhotem.density.files.formats import format_of
 from rhotem.density.files.match import matched
 from rhotem.density.files.nucleus import filled, with_count
 from rhotem.density.files.paw import rebuild
 from rhotem.density.files.raw import RawDensity
-from rhotem.density.files.read import format_of, read_density
+from rhotem.density.files.read import read_density
 from rhotem.structure.model import Structure
 
 KINDS = ("deformation", "valence", "pseudo-valence", "total")
@@ -91,10 +92,10 @@ class File:
         InputError
             See the class.
         """
-        if format_of(self.path) == "gpw":
+        if holder := format_of(self.path).source:
             from rhotem.density.source import get_source
 
-            return get_source("gpaw", path=self.path)(structure, grid)  # type: ignore[arg-type]  # it has the file's grid
+            return get_source(holder, path=self.path)(structure, grid)  # type: ignore[arg-type]  # it has the file's grid
         raw = read_density(self.path, structure, self.endpoint)
         if self.kind is not None:
             raw = replace(raw, content=self.kind)  # type: ignore[arg-type]  # one of KINDS, checked

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
+from rhotem.density.files.format import Format
 from rhotem.density.files.raw import Content, RawDensity, TextReader, check_atoms, symbol_number
 from rhotem.structure.model import Structure
 from rhotem.structure.read.contents import Contents
@@ -143,3 +144,11 @@ def write_numbers(stream: TextIO, values: npt.NDArray, per_line: int, form: str)
         write(line * whole % tuple(part[: whole * per_line]))
         if rest:
             write(form * rest % tuple(part[whole * per_line :]) + "\n")
+
+
+FORMAT = Format(
+    "VASP",
+    lambda path, structure, endpoint: read_vasp(path),
+    write_chgcar,
+    called=lambda name: content_of(name) is not None,
+)

@@ -15,12 +15,8 @@ from typing import BinaryIO, cast
 from rhotem.core import InputError
 from rhotem.core.folders import scratch
 from rhotem.density.field import DensityField, Kind
-from rhotem.density.files.arrays import write_npy, write_npz
-from rhotem.density.files.cube import write_cube
-from rhotem.density.files.read import format_of
-from rhotem.density.files.vasp import write_chgcar
-from rhotem.density.files.xsf import write_xsf
-from rhotem.density.files.zarr_store import write_zarr
+from rhotem.density.files.format import Writer
+from rhotem.density.files.formats import format_of
 
 
 def write_density(field: DensityField, path: str | Path, kind: Kind | None = None) -> Path:
@@ -47,14 +43,16 @@ def write_density(field: DensityField, path: str | Path, kind: Kind | None = Non
         Unknown format, folder that does not exist or cannot be written, spin density of a field that has none.
     """
     path = Path(path)
-    form = check_writable(path)
-    field = _as_written(field, kind, keep_one_centre=form in ("npz", "zarr"))
+    check_writable(path)
+    form = format_of(path)
+    assert form.write is not None
+    field = _as_written(field, kind, form.whole)
     try:
-        if form == "zarr":
-            _write_folder(field, path)
+        if form.medium == "folder":
+            _write_folder(field, form.write, path)
         else:
             with _replacing(path) as stream:
-                _write_stream(field, form, stream)
+                (form.write if form.medium == "binary" else _as_text(form.write))(field, stream)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
@@ -69,9 +67,9 @@ def check_writable(path: str | Path) -> str:
         If the name stands for no format, or for one that is only read.
     """
     form = format_of(Path(path))
-    if form == "gpw":
-        raise InputError(f"{path}: GPAW files cannot be written; choose .cube, CHGCAR, .xsf, .npz or .zarr")
-    return form
+    if form.write is None:
+        raise InputError(f"{path}: {form.name} files cannot be written; choose .cube, CHGCAR, .xsf, .npz or .zarr")
+    return form.name
 
 
 def _as_written(field: DensityField, kind: Kind | None, keep_one_centre: bool) -> DensityField:
@@ -89,20 +87,16 @@ def _as_written(field: DensityField, kind: Kind | None, keep_one_centre: bool) -
     return as_kind(field, wanted)
 
 
-def _write_stream(field: DensityField, form: str, stream: BinaryIO) -> None:
-    if form == "npz":
-        return write_npz(field, stream)
-    if form == "npy":
-        return write_npy(field, stream)
-    text = io.TextIOWrapper(stream, encoding="ascii", errors="replace", newline="\n", write_through=True)
-    if form == "VASP":
-        write_chgcar(field, text)
-    elif form == "cube":
-        write_cube(field, text)
-    else:
-        write_xsf(field, text)
-    text.flush()
-    text.detach()
+def _as_text(write: Writer) -> Writer:
+    """A writer of texts as one that takes a binary stream."""
+
+    def written(field: DensityField, stream: BinaryIO) -> None:
+        text = io.TextIOWrapper(stream, encoding="ascii", errors="replace", newline="\n", write_through=True)
+        write(field, text)
+        text.flush()
+        text.detach()
+
+    return written
 
 
 @contextmanager
@@ -139,10 +133,10 @@ def _compressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
         yield raw
 
 
-def _write_folder(field: DensityField, path: Path) -> None:
-    """A zarr folder, moved into place when complete; one that was there before is replaced."""
+def _write_folder(field: DensityField, write: Writer, path: Path) -> None:
+    """A folder, moved into place when complete; one that was there before is replaced."""
     with scratch(path) as beside:
-        write_zarr(field, beside / "new")
+        write(field, beside / "new")
         if path.is_dir():
             os.replace(path, beside / "old")
         elif path.exists():

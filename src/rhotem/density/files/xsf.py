@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
+from rhotem.core.units import BOHR
 from rhotem.density.field import DensityField
 from rhotem.density.files.cube import drop_endpoint
+from rhotem.density.files.format import Format
 from rhotem.density.files.raw import RawDensity, TextReader, check_atoms, shifted, symbol_number
 from rhotem.density.files.vasp import write_numbers
 from rhotem.structure.model import Structure
@@ -100,3 +102,11 @@ def write_xsf(field: DensityField, stream: TextIO) -> None:
     values = np.pad(np.asarray(field.values, dtype=float), [(0, 1)] * 3, mode="wrap")
     write_numbers(stream, values.ravel(order="F"), 6, " %.8E")
     write("END_DATAGRID_3D\nEND_BLOCK_DATAGRID_3D\n")
+
+
+def _units(raw: RawDensity) -> tuple[tuple[float, ...], ...]:
+    """The format fixes no unit: e/Bohr³ is as likely as e/Å³ where the file does not say."""
+    return ((1.0,),) if raw.known.get("unit") else ((1.0, BOHR**-3),)
+
+
+FORMAT = Format("xsf", lambda path, structure, endpoint: read_xsf(path, endpoint), write_xsf, units=_units)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.density.files.arrays import from_mapping, to_mapping
+from rhotem.density.files.format import Format
 from rhotem.density.files.raw import RawDensity
 
 #: Points per chunk and axis: 64³ double values are 2 MB.
@@ -68,3 +69,6 @@ def new_array(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, 
     """An empty array in a group, by either version of the library."""
     create = group.create_array if hasattr(group, "create_array") else group.create_dataset
     return create(name, shape=shape, chunks=chunks, dtype=dtype)
+
+
+FORMAT = Format("zarr", lambda path, structure, endpoint: read_zarr(path), write_zarr, "folder", whole=True)

@@ -1,6 +1,7 @@
 """What `rhotem train` reads: one TOML file."""
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -61,7 +62,8 @@ class TrainSettings(BaseModel):
         Weight of the error of the magnetisation beside the others, where ``model.spin`` is true.
     start : str
         A model to start from: its settings count, not those of ``model``, but for ``members``, of which there may be
-        more; the new ones start as copies of the first.
+        more; the new ones start as copies of the first. A TOML file: what that run makes, which `rhotem train` trains
+        before where it is not there.
     ema : float
         Decay per step of the averaged weights, which are the result.
     patience : int
@@ -140,6 +142,32 @@ class Config(BaseModel):
     distil: DistilSettings | None = None
 
 
+def stages(path: str | Path) -> list[Config]:
+    """The run of a TOML file behind those that it starts from, in the order in which they are trained.
+
+    Where ``train.start`` names another TOML file, the run starts from what that one makes, and so on.
+
+    Raises
+    ------
+    InputError
+        As `read_config`, and if a run starts from itself.
+    """
+    chain: list[Config] = []
+    files: list[Path] = []
+    while True:
+        file = Path(path).resolve()
+        if file in files:
+            raise InputError(f"config {path}: train.start leads back to it; start the first run from nothing")
+        files.append(file)
+        chain.append(config := read_config(path))
+        path = config.train.start
+        if Path(path).suffix != ".toml":
+            break
+    for later, earlier in pairwise(chain):
+        later.train.start = str(Path(earlier.out) / "model.safetensors")
+    return chain[::-1]
+
+
 def read_config(path: str | Path) -> Config:
     """Read and check a TOML file; relative folders are relative to it.
 
@@ -165,7 +193,7 @@ def read_config(path: str | Path) -> Config:
     config.data.labels = [str(base / folder) for folder in config.data.labels]
     if config.data.split:
         config.data.split = str(base / config.data.split)
-    if config.train.start and (base / config.train.start).exists():
+    if config.train.start.endswith(".toml") or (config.train.start and (base / config.train.start).exists()):
         config.train.start = str(base / config.train.start)
     if config.distil and (base / config.distil.teacher).exists():
         config.distil.teacher = str(base / config.distil.teacher)

@@ -1,21 +1,19 @@
 """Labels as training sees them: treated near nuclei, split by parent, voxels drawn once and sorted by atom."""
 
-import json
-import zipfile
-import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-import ase
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
-from rhotem.density.metrics import treat_near_nuclei
+from rhotem.labels import read as labels_of
 from rhotem.labels.gpaw_settings import DftSettings, moments
-from rhotem.labels.splits import chemistries_of
+from rhotem.labels.label import Label
+from rhotem.labels.voxels import Selection
 from rhotem.models.graph import Graph, build_graph, probe_pairs
 from rhotem.models.readouts.spherical import Pairs, Probes
 from rhotem.models.target import Target, free_valence
@@ -27,85 +25,26 @@ EVEN = 0.35
 CLEAR = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class Label:
-    """One DFT deformation density.
-
-    Parameters
-    ----------
-    name : str
-    structure : Structure
-        With its charge; its moments where they are not all up.
-    grid : PeriodicGrid
-    deformation : array of the grid's shape
-        Treated near nuclei, e/Å³.
-    family, formula : str
-        Prototype and reduced composition; together the parent.
-    suspect : bool
-        A spin state that is not to be trusted: neither trained nor tested on.
-    chemistries : tuple of str
-        Those of `rhotem.labels.splits` it belongs to.
-    magnetization : array of the grid's shape, or None
-        n↑ − n↓ in µB/Å³ as calculated, of spin-polarised cells.
-    moment : float
-        Total moment of the cell in Bohr magnetons.
-    """
-
-    name: str
-    structure: Structure
-    grid: PeriodicGrid
-    deformation: npt.NDArray[np.float64]
-    family: str
-    formula: str
-    suspect: bool
-    chemistries: tuple[str, ...] = ()
-    magnetization: npt.NDArray | None = None
-    moment: float = 0.0
-
-    @property
-    def parent(self) -> str:
-        """Prototype and composition; distorted copies and those with vacancies elsewhere share it."""
-        return f"{self.family} {self.formula}"
-
-
-def read_label(path: str | Path, suspect: bool = False) -> Label:
-    """Read one label file (docs/labels.md) and treat it near nuclei.
+def read_label(path: str | Path) -> Label:
+    """One label of the reader, its structure with the signs that magnetic atoms ended with.
 
     Raises
     ------
     InputError
-        If a field is missing, shapes do not fit, or numbers are not finite.
+        As `rhotem.labels.read.read_label`, and if numbers are not finite.
     """
-    path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            fields = {name: data[name] for name in data.files}
-        meta = json.loads(str(fields.get("meta", "{}")))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"label {path}: cannot be read ({error}); expected an npz of `rhotem labels`") from error
-    missing = {"numbers", "positions", "cell", "deformation"} - set(fields)
-    if missing:
-        raise InputError(f"label {path}: lacks {', '.join(sorted(missing))}; expected an npz of `rhotem labels`")
-    values = fields["deformation"].astype(float)
-    if values.ndim != 3 or not np.isfinite(values).all():
-        raise InputError(f"label {path}: the deformation density has NaN or is not three-dimensional; make it again")
-    atoms = ase.Atoms(fields["numbers"], fields["positions"], cell=fields["cell"], pbc=True)
-    structure = Structure(atoms, charge=float(fields.get("charge", 0.0)))
-    grid = PeriodicGrid(fields["cell"], values.shape)
-    treated, _ = treat_near_nuclei(values, structure, grid)
-    family = str(meta.get("prototype", meta.get("family", "unknown"))).removesuffix("-vac")
-    formula = atoms.get_chemical_formula(mode="hill", empirical=True)
-    chemistries = tuple(chemistries_of({**meta, "prototype": family}, atoms.get_chemical_symbols()))
-    doubtful = bool(meta.get("suspect_spin", suspect))
-    label = Label(path.stem, structure, grid, treated, family, formula, doubtful, chemistries)
-    spin = fields.get("magnetization")
-    if spin is None:
+    return _started(labels_of.read_label(path))
+
+
+def _started(label: Label) -> Label:
+    """The label with starting moments, where not all are up; its numbers are checked."""
+    if not np.isfinite(label.deformation).all():
+        raise InputError(f"label {label.name}: the deformation density has NaN; make it again")
+    if label.magnetization is None:
         return label
-    if spin.shape != grid.shape or not np.isfinite(spin).all():
-        raise InputError(f"label {path}: the magnetisation has NaN or another shape than the density; make it again")
-    moment = float(meta.get("magmom", grid.integrate(spin.astype(float))))
-    structure = replace(structure, moments=_turned(structure, fields.get("magmoms")))
-    return replace(label, structure=structure, magnetization=spin, moment=moment)
+    if not np.isfinite(label.magnetization).all():
+        raise InputError(f"label {label.name}: the magnetisation has NaN; make it again")
+    return replace(label, structure=replace(label.structure, moments=_turned(label.structure, label.magmoms)))
 
 
 def _turned(structure: Structure, local: npt.NDArray | None) -> npt.NDArray[np.float64] | None:
@@ -114,30 +53,6 @@ def _turned(structure: Structure, local: npt.NDArray | None) -> npt.NDArray[np.f
     if local is None or not (down := (local < -CLEAR) & (start > 0)).any():
         return None
     return np.where(down, -start, start)
-
-
-def label_files(folders: Iterable[str | Path]) -> list[tuple[Path, bool]]:
-    """Label files of folders, each with what a manifest.csv beside it says of its spin state.
-
-    Raises
-    ------
-    InputError
-        If a folder is not there or holds no labels.
-    """
-    import csv
-
-    result = []
-    for folder in map(Path, folders):
-        files = sorted(folder.glob("*.npz"))
-        if not files:
-            raise InputError(f"labels {folder}: no npz files there; give a folder of `rhotem labels`")
-        manifest = folder / "manifest.csv"
-        suspects: set[str] = set()
-        if manifest.exists():
-            with manifest.open(newline="") as stream:
-                suspects = {row["file"] for row in csv.DictReader(stream) if row.get("suspect_spin") == "1"}
-        result += [(path, path.name in suspects) for path in files]
-    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +72,9 @@ class Sample:
     """A label ready for training: its graph, and its voxels to draw from.
 
     ``images`` (I, 3): atoms and their periodic images within reach of the cell, Å, sorted by atom; ``owner`` (I,):
-    which atom. ``values``, ``cumulative`` on the flat grid: Δn in e/Å³ and the sum of |Δn| up to there, as a share;
-    ``free``: free atoms to be added where the network draws n.
+    which atom. ``values`` (n,): Δn in e/Å³ at the voxels; ``cumulative``: the sum of |Δn|, each as often as the voxel
+    stands for, up to there, as a share; ``scale``: mean |Δn| over the cell; ``free``: free atoms to be added where the
+    network draws n; ``voxels``: which, None for the whole grid in its order.
     """
 
     name: str
@@ -170,30 +86,43 @@ class Sample:
     values: npt.NDArray[np.float32]
     cumulative: npt.NDArray[np.float64]
     reaches: tuple[float, float]
+    scale: float
     free: npt.NDArray[np.float32] | None = None
+    voxels: Selection | None = None
 
-    @property
-    def scale(self) -> float:
-        """Mean |Δn| in e/Å³."""
-        return float(np.abs(self.values).mean())
+    @cached_property
+    def _evenly(self) -> npt.NDArray[np.float64]:
+        """Share of the cell that voxels up to each stand for; its last is the estimate of the whole cell, about 1."""
+        assert self.voxels is not None
+        return self.voxels.weight.cumsum(dtype=np.float64) / self.grid.size
 
     def draw(self, points: int, rng: np.random.Generator) -> Drawn:
         """Voxels drawn anew, a share of them evenly and the others in proportion to |Δn|."""
         even = round(EVEN * points)
-        drawn = np.concatenate(
-            [
-                rng.integers(0, len(self.values), even),
-                np.minimum(np.searchsorted(self.cumulative, rng.random(points - even)), len(self.values) - 1),
-            ]
-        )
+        first, whole = self._even(even, rng)
+        rest = np.minimum(np.searchsorted(self.cumulative, rng.random(points - even)), len(self.values) - 1)
+        drawn = np.concatenate([first, rest])
         target = self.values[drawn]
-        chance = even / points + (1.0 - even / points) * np.abs(target) / self.scale
-        index = np.stack(np.unravel_index(drawn, self.grid.shape), -1) / np.array(self.grid.shape)
+        chance = even / points / whole + (1.0 - even / points) * np.abs(target) / self.scale
         return Drawn(
-            points=(index @ self.grid.cell).astype(np.float32),
+            points=(self.positions(drawn) @ self.grid.cell).astype(np.float32),
             target=torch.from_numpy(target if self.free is None else target + self.free[drawn]),
             weight=torch.from_numpy((1.0 / chance).astype(np.float32)),
         )
+
+    def positions(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float64]:
+        """Fractional coordinates of voxels (all of them without ``rows``)."""
+        flat = np.arange(len(self.values)) if self.voxels is None else self.voxels.index
+        flat = flat if rows is None else flat[rows]
+        return np.stack(np.unravel_index(flat, self.grid.shape), -1) / np.array(self.grid.shape)
+
+    def _even(self, count: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], float]:
+        """Rows of voxels drawn evenly from the cell, and how much of it all voxels stand for together."""
+        if self.voxels is None:
+            return rng.integers(0, len(self.values), count), 1.0
+        whole = float(self._evenly[-1])
+        rows = np.searchsorted(self._evenly, whole * rng.random(count))
+        return np.minimum(rows, len(self.values) - 1), whole
 
     def probes(self, points: npt.NDArray[np.float32]) -> Probes:
         """Pairs of points and atoms within both reaches."""
@@ -212,9 +141,10 @@ class Sample:
 def make_sample(label: Label, cutoffs: tuple[float, float, float], target: Target = "deformation") -> Sample:
     """Prepare a label; ``cutoffs``: of the encoder's edges, the near and the far block of the readout, Å."""
     whole = target == "density"
+    if whole and not label.complete:
+        raise InputError(f"label {label.name}: keeps chosen voxels only; a network that draws n needs whole labels")
     s = label.structure
-    values = label.deformation.ravel().astype(np.float32)
-    cumulative = np.abs(values).cumsum(dtype=np.float64)
+    values = label.treated.ravel().astype(np.float32)
     images, owner = images_near_cell(s.positions, s.cell, max(cutoffs[1:]))
     return Sample(
         name=label.name,
@@ -224,10 +154,22 @@ def make_sample(label: Label, cutoffs: tuple[float, float, float], target: Targe
         images=images.astype(np.float32),
         owner=owner,
         values=values,
-        cumulative=cumulative / cumulative[-1],
+        cumulative=running_share(np.abs(values), label.voxels),
         reaches=(cutoffs[1], cutoffs[2]),
+        scale=float(np.abs(values).mean()) if label.complete else label.absolute_mean,
         free=free_valence(s, label.grid).ravel().astype(np.float32) if whole else None,
+        voxels=label.voxels,
     )
+
+
+def running_share(sizes: npt.NDArray, voxels: Selection | None, least: float = 0.0) -> npt.NDArray[np.float64]:
+    """The sum of sizes (n,) at voxels, each as often as it stands for, up to there, as a share of all.
+
+    ``least`` is added to every size, where all may vanish.
+    """
+    sums = (sizes if voxels is None else sizes * voxels.weight).cumsum(dtype=np.float64)
+    sums += least * np.arange(1, len(sums) + 1)
+    return sums / sums[-1]
 
 
 def images_near_cell(
@@ -257,11 +199,14 @@ def _within(point: npt.NDArray, atom: npt.NDArray, vectors: npt.NDArray[np.float
     return Pairs(torch.from_numpy(point[keep]), torch.from_numpy(vectors[keep].astype(np.float32)), counts)
 
 
-def read_labels(folders: Iterable[str | Path], progress: Progress = silent) -> list[Label]:
-    """All labels of folders; files that are being written or broken raise, they are not skipped."""
-    files = label_files(folders)
-    labels = []
-    for done, (path, suspect) in enumerate(files):
-        labels.append(read_label(path, suspect))
-        progress("reading labels", done + 1, len(files))
+def read_labels(
+    folders: Iterable[str | Path], progress: Progress = silent, wanted: Collection[str] | None = None
+) -> list[Label]:
+    """Labels of folders, files and shards, all or those ``wanted``; what is broken raises, it is not skipped."""
+    folders = list(folders)
+    count = len(labels_of.places(folders)) if wanted is None else len(wanted)
+    labels: list[Label] = []
+    for label in labels_of.read_labels(folders, wanted):
+        labels.append(_started(label))
+        progress("reading labels", len(labels), count)
     return labels

@@ -1,17 +1,17 @@
 """What training makes small: the deformation error of drawn voxels and the error of the potential."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from rhotem.core import PeriodicGrid
 from rhotem.density.fourier import free_atom_coefficients
 from rhotem.density.harmonics import real_harmonics
-from rhotem.density.metrics import G_MAX
+from rhotem.labels.label import Label
+from rhotem.labels.waves import plane_indices
 from rhotem.models.radial import Block
 from rhotem.models.target import Target
-from rhotem.models.training.dataset import Label
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,8 @@ def potential_target(label: Label, blocks: tuple[Block, ...], target: Target = "
     Free atoms have an analytic transform, so where the network draws n they are added to what it is compared with.
     """
     h = plane_indices(label.grid)
-    reference = np.fft.fftn(label.deformation)[tuple(h.T % np.array(label.grid.shape)[:, None])] / label.grid.size
+    known = label.has_coefficients
+    reference = label.coefficients(h) if known else label.estimated_coefficients(h, label.treated)
     g = h @ label.grid.reciprocal
     weight = 1.0 / (g**2).sum(1) ** 2
     weight /= (weight * np.abs(reference) ** 2).sum() + 1e-30
@@ -78,20 +79,6 @@ def potential_target(label: Label, blocks: tuple[Block, ...], target: Target = "
     return PotentialTarget(torch.from_numpy(even), torch.from_numpy(odd), *tensors)
 
 
-def plane_indices(grid: PeriodicGrid) -> np.ndarray:
-    """Miller indices (M, 3) with 0 < |g| < 2/Å in the planes g·a_i = 0, one of every pair ±g."""
-    reach = [int(np.ceil(G_MAX * np.linalg.norm(a))) for a in grid.cell]
-    reach = [min(r, (n - 1) // 2) for r, n in zip(reach, grid.shape, strict=True)]
-    found = []
-    for axis in range(3):
-        axes = [np.arange(-r, r + 1) if i != axis else np.zeros(1, dtype=int) for i, r in enumerate(reach)]
-        found.append(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3))
-    h = np.unique(np.concatenate(found), axis=0)
-    first = np.where(h[:, 0] != 0, h[:, 0], np.where(h[:, 1] != 0, h[:, 1], h[:, 2]))
-    length = np.linalg.norm(h @ grid.reciprocal, axis=1)
-    return h[(first > 0) & (length < G_MAX)]
-
-
 def voxel_error(predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, scale: float) -> torch.Tensor:
     """Estimate of Σ|Δn̂ − Δn|/Σ|Δn| from drawn voxels."""
     return ((predicted - target).abs() * weight).mean() / scale
@@ -99,12 +86,31 @@ def voxel_error(predicted: torch.Tensor, target: torch.Tensor, weight: torch.Ten
 
 def potential_error(coefficients: tuple[torch.Tensor, ...], target: PotentialTarget) -> torch.Tensor:
     """Estimate of the potential error ratio from analytic coefficients."""
+    total = transformed(coefficients, target)
+    return ((total - target.values).square().sum(0) * target.weight).sum().add(1e-8).sqrt()
+
+
+def sharpened(
+    target: PotentialTarget, label: Label, coefficients: tuple[torch.Tensor, ...], predicted: npt.NDArray
+) -> PotentialTarget:
+    """A target estimated from chosen voxels, the noise of which is that of what a model leaves over.
+
+    The transform of what the model predicts (``coefficients`` of its functions) is exact; only the rest, label minus
+    ``predicted`` (n,) at the voxels in e/Å³, is estimated: the difference estimator, without bias for any model.
+    """
+    drawn = label.estimated_coefficients(plane_indices(label.grid), predicted.astype(float))
+    values = target.values + transformed(coefficients, target)
+    values = values - torch.from_numpy(np.stack([drawn.real, drawn.imag])).to(values)
+    return replace(target, values=values).to("cpu")
+
+
+def transformed(coefficients: tuple[torch.Tensor, ...], target: PotentialTarget) -> torch.Tensor:
+    """Fourier coefficients (2, M), real and imaginary part, of what analytic coefficients of atoms stand for."""
     flat = torch.cat([c.flatten(1) for c in coefficients], dim=1)
     real, imaginary = flat[:, target.even] @ target.real, flat[:, target.odd] @ target.imaginary
-    total = torch.stack(
+    return torch.stack(
         [
             (real * target.cosine - imaginary * target.sine).sum(0),
             (real * target.sine + imaginary * target.cosine).sum(0),
         ]
     )
-    return ((total - target.values).square().sum(0) * target.weight).sum().add(1e-8).sqrt()

@@ -6,17 +6,16 @@ from statistics import fmean, median
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError
 from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.field import DensityField
-from rhotem.density.metrics import treat_near_nuclei
+from rhotem.labels.label import Label
 from rhotem.models.graph import Graph, join
 from rhotem.models.model import DensityModel
 from rhotem.models.spin_field import magnetisation, moment_signs, spin_head
-from rhotem.models.training.dataset import Drawn, Label, Sample
+from rhotem.models.training.dataset import Drawn, Sample, running_share
 from rhotem.models.training.loss import voxel_error
 from rhotem.models.training.watch import values_at
 
@@ -49,20 +48,13 @@ class SpinGoal:
         return voxel_error(predicted, drawn.target.to(device), drawn.weight.to(device), self.scale)
 
 
-def treated_magnetisation(label: Label) -> npt.NDArray[np.float64]:
-    """M of a label in µB/Å³, filled near nuclei as Δn is; it integrates to the cell's moment."""
-    if label.magnetization is None:
-        raise InputError(f"label {label.name}: has no magnetisation; give a spin-polarised one")
-    held = replace(label.structure, charge=-label.moment)
-    return treat_near_nuclei(label.magnetization.astype(float), held, label.grid)[0]
-
-
 def spin_goal(label: Label, sample: Sample) -> SpinGoal:
     """What to learn from a label; ``sample``: the same label with the graph of its atoms."""
-    values = treated_magnetisation(label).ravel().astype(np.float32)
-    sums = np.abs(values).cumsum(dtype=np.float64) + 1e-9 * np.arange(1, len(values) + 1)
-    own = replace(sample, values=values, cumulative=sums / sums[-1], free=None)
-    scale = float(np.abs(values).mean()) + SMALLEST / label.grid.volume
+    values = label.treated_magnetization.ravel().astype(np.float32)
+    sizes = np.abs(values)
+    mean = float(sizes.mean()) if label.voxels is None else label.voxels.mean(sizes, label.grid.size)
+    own = replace(sample, values=values, cumulative=running_share(sizes, label.voxels, 1e-9), scale=mean, free=None)
+    scale = mean + SMALLEST / label.grid.volume
     return SpinGoal(own, torch.from_numpy(moment_signs(label.structure)).float(), scale)
 
 
@@ -143,9 +135,9 @@ def spin_accuracy(model: DensityModel, labels: Sequence[Label]) -> dict[str, Any
 
     ``spin_error`` is Σ|m̂ − m|/Σ|m| of labels with ∫|m| of at least SMALLEST µB (no magnetisation at all would have 1);
     ``false_muB`` is ∫|m̂| of the others; ``moment_error_muB`` the mean error of Hirshfeld moments of atoms that start
-    with one. Labels that are not comparable are left out.
+    with one. Labels that are not comparable or keep chosen voxels only are left out.
     """
-    rows = [_accuracy(model, label) for label in labels if is_comparable(model, label)]
+    rows = [_accuracy(model, label) for label in labels if label.complete and is_comparable(model, label)]
     magnetic = [row for row in rows if row["spin_error"] is not None]
     overall: dict[str, Any] = {"structures": len(rows), "magnetic": len(magnetic)}
     for key in ("spin_error", "moment_error_muB", "total_moment_error_muB"):
@@ -160,7 +152,7 @@ def spin_accuracy(model: DensityModel, labels: Sequence[Label]) -> dict[str, Any
 
 def _accuracy(model: DensityModel, label: Label) -> dict[str, Any]:
     s, grid = label.structure, label.grid
-    reference = treated_magnetisation(label)
+    reference = label.treated_magnetization
     predicted, record = magnetisation(model, s, grid)
     size = grid.integrate(np.abs(reference))
     atoms = moment_signs(s) != 0

@@ -1,16 +1,16 @@
 """Which labels are trained on, tested in family, or belong to an unseen chemistry."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.labels.label import Label
 from rhotem.labels.splits import read_split
 from rhotem.models.training.config import DataSettings
-from rhotem.models.training.dataset import Label
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Split:
 
     ``family``: parents held out of prototypes that are trained on; ``unseen``: whole chemistries; ``validation``: other
     held-out parents, to watch and to calibrate with; ``rattled``: held-out copies of structures that are trained on;
-    ``excluded``: what the file of a split keeps out of all of these.
+    ``excluded``: what the file of a split keeps out of all of these; ``missing``: names that it trains or tests on and
+    no label has.
     """
 
     train: list[Label]
@@ -28,6 +29,7 @@ class Split:
     validation: list[Label] = field(default_factory=list)
     rattled: list[Label] = field(default_factory=list)
     excluded: list[Label] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     @property
     def held_out(self) -> dict[str, list[Label]]:
@@ -60,7 +62,7 @@ def split(labels: Sequence[Label], settings: DataSettings, seed: int) -> Split:
     unseen = [label for label in trusted if left_out & {label.family, *label.chemistries}]
     seen = [label for label in trusted if not left_out & {label.family, *label.chemistries}]
     if settings.split:
-        return _from_file(seen, unseen, settings.split)
+        return _from_file(seen, unseen, {x.name for x in labels if x.suspect}, settings.split)
     held = set(settings.test_parents) or _draw(seen, settings.test_fraction, seed)
     missing = held - {label.parent for label in seen}
     if missing:
@@ -73,7 +75,7 @@ def split(labels: Sequence[Label], settings: DataSettings, seed: int) -> Split:
     return Split(train, [label for label in seen if label.parent in held], unseen)
 
 
-def _from_file(seen: list[Label], unseen: list[Label], path: str) -> Split:
+def _from_file(seen: list[Label], unseen: list[Label], suspect: Collection[str], path: str) -> Split:
     parts = read_split(Path(path))
 
     def chosen(part: str) -> list[Label]:
@@ -82,8 +84,11 @@ def _from_file(seen: list[Label], unseen: list[Label], path: str) -> Split:
 
     if not chosen("train"):
         raise InputError(f"data.split {path}: none of the labels is in its part 'train'; make it with their store")
-    others = [chosen(part) for part in ("validation", "rattled", "excluded")]
-    return Split(chosen("train"), chosen("test"), unseen, *others)
+    known = {label.name for label in (*seen, *unseen)} | set(suspect)
+    used = (name for part, ids in parts.items() if part != "excluded" for name in ids)
+    missing = sorted(set(used) - known)
+    validation, rattled, excluded = (chosen(part) for part in ("validation", "rattled", "excluded"))
+    return Split(chosen("train"), chosen("test"), unseen, validation, rattled, excluded, missing)
 
 
 def _draw(labels: Sequence[Label], fraction: float, seed: int) -> set[str]:

@@ -14,6 +14,7 @@ import torch
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import valence_electrons
+from rhotem.labels.label import Label
 from rhotem.labels.splits import unit_hash
 from rhotem.models.checkpoint import find_model, halved, load_model, save_model, write_json
 from rhotem.models.encoders.base import AtomFeatures
@@ -23,10 +24,10 @@ from rhotem.models.evaluate import evaluate_label, overall
 from rhotem.models.graph import Graph, join
 from rhotem.models.model import DensityModel, make_model
 from rhotem.models.training.config import Config
-from rhotem.models.training.dataset import Label, Sample, make_sample, read_labels
+from rhotem.models.training.dataset import Sample, make_sample, read_labels
 from rhotem.models.training.distil import Distillation
 from rhotem.models.training.log import LOSSES, MEASURED, append, learning_curve
-from rhotem.models.training.loss import PotentialTarget, potential_error, potential_target, voxel_error
+from rhotem.models.training.loss import PotentialTarget, potential_error, potential_target, sharpened, voxel_error
 from rhotem.models.training.run_state import load_state, save_state
 from rhotem.models.training.spin import SpinTraining
 from rhotem.models.training.split import Split, split
@@ -131,7 +132,7 @@ class Trainer:
         trained = [label for label in self.split.train if t.only == "all" or label.magnetization is not None]
         for label in trained:
             self.samples.append(self._sample(label))
-            self.targets.append(self._target(label))
+            self.targets.append(self._target(label, self.samples[-1]))
             progress("preparing", len(self.samples), todo)
         self.members = deal(trained, count, t.member_share, t.seed)
         for name, labels in parts.items():
@@ -166,17 +167,26 @@ class Trainer:
             sample.graph = replace(sample.graph, extra=known)
         return sample
 
-    def _target(self, label: Label) -> PotentialTarget | None:
-        linear = self.model.readout.linear and self.config.train.potential_weight > 0
-        return potential_target(label, self.model.readout.blocks, self.model.settings.target) if linear else None
+    def _target(self, label: Label, sample: Sample) -> PotentialTarget | None:
+        """What the potential is compared with; of chosen voxels alone an estimate, the better the model at hand."""
+        if not (self.model.readout.linear and self.config.train.potential_weight > 0):
+            return None
+        goal = potential_target(label, self.model.readout.blocks, self.model.settings.target)
+        if label.has_coefficients or not self.header:
+            return goal
+        with torch.no_grad():
+            coefficients = self.model(sample.graph.to(self.device))
+            places = (sample.positions() @ label.grid.cell).astype(np.float32)
+            predicted = values_at(self.model.readout, coefficients, sample, places).cpu().numpy()
+            return sharpened(goal.to(self.device), label, coefficients, predicted)
 
     def _watch(self, label: Label) -> Watched:
         rng = np.random.default_rng(zlib.crc32(label.name.encode()))
         sample = self._sample(label)
         drawn = sample.draw(self.config.train.evaluate_points, rng)
-        electrons = float(np.abs(label.deformation).sum()) * label.grid.voxel_volume
+        electrons = label.absolute_mean * label.grid.volume
         free = 100.0 * electrons / valence_electrons(label.structure)
-        return Watched(sample, drawn, self._target(label), free)
+        return Watched(sample, drawn, self._target(label, sample) if label.has_coefficients else None, free)
 
     # -- one step -------------------------------------------------------------------------------------------------
 
@@ -293,7 +303,8 @@ class Trainer:
             **{k: float(v) for k, v in zip(LOSSES, losses, strict=True) if math.isfinite(v)},
         }
         for name, watched in self.watched.items():
-            measured = np.array([w.measure(self.average, self.device) for w in watched]).mean(0)
+            each = np.array([w.measure(self.average, self.device) for w in watched]).T
+            measured = [np.mean(m[np.isfinite(m)]) if np.isfinite(m).any() else math.nan for m in each]
             row |= {f"{name}_{column}": float(value) for column, value in zip(MEASURED, measured, strict=True)}
         if self.spin is not None:
             found = self.spin.measure(self.average, t.evaluate_points, self.device)

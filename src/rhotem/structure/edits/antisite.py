@@ -1,0 +1,45 @@
+"""Atoms of two elements exchange places."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from rhotem.core import InputError
+from rhotem.structure.edits.common import chosen, edited, sites_of_element
+from rhotem.structure.edits.table import Chance, Edit, Generator, parts, whole
+from rhotem.structure.model import Structure
+
+
+def antisite(structure: Structure, first: str, second: str, pairs: int = 1, rng: Generator | None = None) -> Structure:
+    """Exchange atoms of two elements, pair by pair: Li–transition-metal mixing.
+
+    The first of a pair is nearest to the middle of the cell (random with ``rng``); the second is its nearest neighbour
+    of the other element that is not exchanged yet.
+    """
+    if first == second:
+        raise InputError(f"antisite: exchanging {first} with itself changes nothing; name two elements")
+    one, two = (
+        chosen(structure, sites_of_element(structure, first), pairs, rng),
+        sites_of_element(structure, second).tolist(),
+    )
+    if pairs > len(two):
+        raise InputError(f"antisite: {pairs} pairs asked for, but there are {len(two)} atoms of {second}")
+    atoms = structure.atoms.copy()
+    symbols = atoms.get_chemical_symbols()
+    moments = None if structure.moments is None else np.array(structure.moments)
+    for index in one:
+        distances = atoms.get_distances(int(index), two, mic=True)
+        partner = two.pop(int(np.argmin(np.round(distances, 4))))
+        symbols[index], symbols[partner] = second, first
+        if moments is not None:
+            moments[[index, partner]] = moments[[partner, index]]
+    made = edited(structure, list(range(len(atoms))), symbols, f"{pairs} {first}-{second} antisite pairs")
+    return replace(made, moments=moments)
+
+
+def _apply(structure: Structure, text: str, chance: Chance) -> Structure:
+    first, second, *count = parts(text, "antisite", (2, 3))
+    return antisite(structure, first, second, whole(count[0]) if count else 1, chance.sites)
+
+
+EDIT = Edit("antisite", 50, "Li:Ni[:n]", "Exchange n neighbouring pairs.", _apply)
