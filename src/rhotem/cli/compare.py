@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rhotem.cli.common import DENSITY, ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
+from rhotem.cli.common import ProgressBar, StructureArgument, output_folder, voice, write_record
 from rhotem.cli.options import (
     COMPUTING,
+    DENSITY,
     AlgorithmOption,
     AllowOverlapsOption,
     AllowPolarOption,
@@ -32,16 +33,10 @@ from rhotem.cli.options import (
     TemperatureOption,
     ThicknessOption,
     VacuumOption,
+    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
-    is_density_file,
-    memory_options,
-    motion_lines,
-    moving_structure,
     ordering,
-    remarks,
-    source_options,
-    vibration,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +93,11 @@ def compare(
     from rhotem.analysis import run
     from rhotem.analysis.compare import compare as compare_sources
     from rhotem.analysis.figure import comparison_figure
+    from rhotem.analysis.motion import motion_lines, moving_structure, vibration
+    from rhotem.analysis.results import notes_of
+    from rhotem.analysis.sources import memory_options
     from rhotem.density.field import caption
+    from rhotem.density.source import is_density_file
     from rhotem.microscope.outputs import write_images
 
     run.check_phonons(phonons or 0)
@@ -107,7 +106,7 @@ def compare(
     options = density_options(sources, described, charge=charge, gpaw_cache=gpaw_cache)
     for name in sources:
         options[name] |= memory_options(name, memory, None if quiet else typer.echo)
-    motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
+    motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames, voice(quiet).warn)}
     asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
     load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order), **asked)
     crystal, snapshots = moving_structure(structure, frames, phonons, load, charge or 0.0)
@@ -126,7 +125,7 @@ def compare(
             at_rest=phonons == 0,
         )
         if not quiet:
-            notes = [f"note: {note}" for note in remarks(cut)]
+            notes = [f"note: {note}" for note in notes_of(cut)]
             typer.echo("\n".join([str(cut), *notes, *motion_lines(cut, motion)]))
         with ProgressBar(quiet) as progress:
             result = compare_sources(
@@ -190,10 +189,11 @@ def density_options(
     described: dict[str, Any],
     *,
     charge: float | None,
-    gpaw_cache: Path | None,
+    gpaw_cache: str | None,
 ) -> dict[str, dict[str, Any]]:
     """Options of every source; those that describe a density go to files and imported models, of which one must be."""
-    from rhotem.density.source import is_peer
+    from rhotem.analysis.sources import source_options
+    from rhotem.density.source import is_density_file, is_peer
 
     files = [s for s in sources if is_density_file(s)]
     peers = [s for s in sources if is_peer(s)]

@@ -1,13 +1,11 @@
 """`rhotem density`: the electron density of a structure, written to a file."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rhotem.cli import streamed
-from rhotem.cli.common import JsonOption, OutFileOption, StructureArgument, ValenceOption, output_file, to_json
+from rhotem.cli.common import JsonOption, OutFileOption, ProgressBar, StructureArgument, output_file, to_json, voice
 from rhotem.cli.options import (
     AllowOverlapsOption,
     CorrectCountOption,
@@ -16,13 +14,12 @@ from rhotem.cli.options import (
     GpawCacheOption,
     MemoryOption,
     OrderOption,
+    SchedulerOption,
     SourceOption,
     VacuumOption,
-    memory_options,
+    ValenceOption,
     ordering,
-    source_options,
 )
-from rhotem.cli.streamed import SchedulerOption
 
 if TYPE_CHECKING:
     from rhotem.density.field import DensityField
@@ -64,33 +61,36 @@ def density(
     A .zarr larger than memory goes to disk plane by plane (--source model or
     free-atoms), with --scheduler by the workers of a Dask cluster.
     """
-    from rhotem.analysis import run
+    from rhotem.analysis import run, streamed, where
     from rhotem.analysis.charges import charge_table
     from rhotem.analysis.polar import checked
+    from rhotem.analysis.sources import memory_options, source_options
     from rhotem.core import InputError, PeriodicGrid
     from rhotem.density.files import check_writable, write_density
-    from rhotem.density.source import get_source
+    from rhotem.density.source import get_source, has_planes
 
     check_writable(output)
     described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
     options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
     asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
     crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order), **asked)
-    large = streamed.is_density_streamed(crystal, spacing, Path(output), memory, scheduler)
-    if scheduler is not None or (large and kind != "spin" and not charges and streamed.has_planes(source)):
+    console, means = voice(False, err=True), where.Means(memory, scheduler)
+    place = where.place_of_density(crystal, spacing, Path(output), means)
+    options |= memory_options(source, memory, console.tell)
+    if place == "cluster" or (place == "disk" and kind != "spin" and not charges and has_planes(source)):
         if kind == "spin" or charges:
             raise InputError("--scheduler: gives no spin density and no --charges; leave one of them out")
-        with output_file(Path(output)) as target:
-            how = spacing, memory, scheduler
-            made = streamed.write_density_in_pieces(crystal, target, kind, (source, options), how)
+        where.check_source(source)
+        with output_file(Path(output)) as target, ProgressBar() as progress:
+            file, telling = (target, kind, spacing), voice(False, progress, err=True)
+            made = streamed.write_density(crystal, file, get_source(source, **options), means, telling)
         _tell(made, kind, output, as_json, {})
         return
-    options |= memory_options(source, memory, partial(typer.echo, err=True))
     if kind == "spin":
         options |= check_spin(source, crystal)
     made_by = get_source(source, **options)
     field = checked(made_by(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing)), allow_polar=True)
-    streamed.warn(field)
+    console.doubts(field.record)
     with output_file(Path(output)) as target:
         write_density(field, target, kind=kind)
     _tell(field, kind, output, as_json, {"charges": charge_table(field)} if charges else {})
@@ -140,9 +140,8 @@ def check_spin(source: str, structure: "Structure") -> dict[str, bool]:
         For free atoms and published networks, which have no spin, and for a DFT run without magnetic elements or
         moments.
     """
-    from rhotem.cli.options import is_density_file
     from rhotem.core import InputError
-    from rhotem.density.source import is_peer, source_names
+    from rhotem.density.source import is_peer, source_kind
 
     why = ""
     if source == "free-atoms" or is_peer(source):
@@ -154,5 +153,4 @@ def check_spin(source: str, structure: "Structure") -> dict[str, bool]:
             why = f"calculates {structure.formula} without spin: it has no magnetic element and no starting moments"
     if why:
         raise InputError(f"--kind spin: --source {source} {why}; choose another --kind or --source")
-    learned = source == "model" or not (source in source_names() or is_density_file(source))
-    return {"spin": True} if learned else {}
+    return {"spin": True} if source_kind(source) == "model" else {}

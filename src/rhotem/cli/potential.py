@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rhotem.cli.common import OutFileOption, StructureArgument, ValenceOption, output_file
+from rhotem.cli.common import OutFileOption, ProgressBar, StructureArgument, output_file, voice
 from rhotem.cli.options import (
     COMPUTING,
     SPECIMEN,
@@ -20,17 +20,15 @@ from rhotem.cli.options import (
     MsdOption,
     OrderOption,
     PlaneOption,
+    SchedulerOption,
     SliceOption,
     SourceOption,
     VacuumOption,
+    ValenceOption,
     ZoneBasisOption,
     ZoneOption,
-    is_density_file,
-    memory_options,
     ordering,
-    source_options,
 )
-from rhotem.cli.streamed import SchedulerOption
 
 if TYPE_CHECKING:
     from rhotem.structure.model import Structure
@@ -84,9 +82,10 @@ def potential(
     programs that take no potential. Files of other programs follow their
     documented layout and are untested in those programs.
     """
-    from rhotem.analysis import run
-    from rhotem.cli import streamed
+    from rhotem.analysis import run, streamed, where
+    from rhotem.analysis.sources import memory_options, source_options
     from rhotem.density.field import caption
+    from rhotem.density.source import get_source, is_density_file
     from rhotem.microscope.slicing import sliced
     from rhotem.potential import files
     from rhotem.potential.slices import build_potential
@@ -112,16 +111,20 @@ def potential(
             typer.echo("\n".join([f"oriented structure of {formula}: {len(block.structure)} atoms", *said]))
             typer.echo(f"written: {output}")
             return
-        grid = repeated_grid(grid, *counts)
-        if streamed.is_streamed(grid, target, memory, scheduler):
-            how = memory, scheduler
-            v0 = streamed.write(block.structure, grid, target, (source, options), how, allow_polar=allow_polar)
+        grid, means = repeated_grid(grid, *counts), where.Means(memory, scheduler)
+        on_disk = where.place_of_potential(grid, target, means) != "memory"
+        if on_disk:
+            where.check_source(source)
+        made_by = get_source(source, **options, **memory_options(source, memory, typer.echo))
+        if on_disk:
+            density = streamed.announced(block.structure, grid, made_by, means, voice(False), allow_polar=allow_polar)
+            voice(False).doubts(density.record)
+            with ProgressBar() as progress:
+                v0 = streamed.write_potential(density, grid, target, means, voice(False, progress))
             typer.echo(f"potential of {formula} from {source}: mean inner potential {v0:.2f} V\nwritten: {output}")
             return
-        bounded = options | memory_options(source, memory, typer.echo)
-        field = run.density(cell, source, allow_polar=allow_polar, **bounded)
-        for warning in field.record.get("warnings", ()):
-            typer.echo(f"warning: {warning}", err=True)
+        field = run.density(cell, made_by, allow_polar=allow_polar)
+        voice(False).doubts(field.record)
         slices = build_potential(block, grid, field, memory_limit=memory)
         written = files.write(slices, target, None if energy is None else 1e3 * energy)
     by = caption(field.source, field.record)

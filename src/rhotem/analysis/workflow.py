@@ -1,0 +1,235 @@
+"""`run`: everything that a plan asks for, from the structure to the files in a folder."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rhotem.analysis import motion, results
+from rhotem.analysis import run as steps
+from rhotem.analysis.plan import Plan, Recorded, load_run
+from rhotem.analysis.plan.identity import identity, inputs
+from rhotem.analysis.sources import memory_options, source_options
+from rhotem.analysis.specimen import Specimen
+from rhotem.analysis.streamed import StreamedPotentials, announced
+from rhotem.analysis.uncertainty import check, ensemble
+from rhotem.analysis.voice import Voice
+from rhotem.analysis.where import Kind, Means, fine_grid, has_planes, place_of_images
+from rhotem.core import InputError
+from rhotem.core.machine import as_on, differences
+from rhotem.core.output import output_folder
+from rhotem.core.physics import PHYSICS
+from rhotem.density.source import DensitySource, default_source, get_source, is_density_file
+from rhotem.structure.model import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A plan with everything that it names read, before anything is computed.
+
+    Parameters
+    ----------
+    plan : Plan
+        With the source of the density named.
+    crystal : Structure
+    source : DensitySource
+        The density, and the members of its error bars: a learned one is loaded once for both.
+    moving : dict
+        `rhotem.analysis.motion.Moving`.
+    means : Means
+    hashes : dict
+        SHA-256 of the inputs.
+    """
+
+    plan: Plan
+    crystal: Structure
+    source: DensitySource
+    moving: dict[str, Any]
+    means: Means
+    hashes: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """That of the source."""
+        return self.plan.density.source or default_source()
+
+
+def run(
+    plan: Plan | Recorded | Mapping[str, Any] | str | Path,
+    out: str | Path | None = None,
+    voice: Voice | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> results.Result:
+    """Do what a plan says: what `rhotem image` does, with the same files.
+
+    Parameters
+    ----------
+    plan : Plan, Recorded, mapping, or path
+        A plan, its content, the file of a plan, or the record of a run, which is then done again: to the last bit with
+        its threads on its kind of processor, else within rounding.
+    out : path, optional
+        Folder for pictures, data and record, complete or not there. None: nothing is written.
+    voice : Voice, optional
+        Who is told of the plan, of doubts (else Python warnings) and of progress.
+    notes : mapping, optional
+        What the record should hold besides.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    RhoTEMError
+        In one line, if something cannot be used; then nothing is left in ``out``.
+    """
+    voice, started = voice or Voice(), time.perf_counter()
+    again = plan if isinstance(plan, Recorded) else None
+    if isinstance(plan, str | Path):
+        again = load_run(plan)
+    single = again.plan if again is not None else plan if isinstance(plan, Plan) else Plan(**plan)  # type: ignore[arg-type]
+    if single.series:
+        raise InputError("series: run its plans one after another, such as for name, plan in plan.runs()")
+    with as_on(again.machine if again is not None else {}):
+        job = prepare(single, voice)
+        if again is not None:
+            _compare(job, again, voice)
+        with _places(out) as (folder, scratch):
+            return _run(job, folder, scratch, again, (voice, {**(notes or {}), "out": out, "started": started}))
+
+
+def prepare(plan: Plan, voice: Voice) -> Job:
+    """Read what a plan names, and refuse what cannot work before anything is computed."""
+    if plan.density.source is None:
+        plan = plan.changed({"density.source": default_source()})
+    said, name, memory = plan.density, str(plan.density.source), plan.memory
+    phonons = None if plan.precision is not None else plan.motion.phonons
+    number = phonons if isinstance(phonons, int) else None
+    moving: dict[str, Any] = {"seed": plan.computing.seed}
+    vibration = (number, plan.motion.temperature_K, plan.motion.msd_A2, plan.motion.frames, voice.warn)
+    moving |= motion.vibration(*vibration)
+    options = source_options(
+        name,
+        charge=said.charge_e,
+        valence=said.valence_e,
+        file_kind=said.file_kind,
+        correct_count=said.correct_count,
+        gpaw_cache=said.gpaw_cache,
+    )
+    means = Means(memory, plan.computing.scheduler)
+    source = get_source(name, **options, **memory_options(name, memory, voice.tell))
+    if said.uncertainty:
+        ensemble(source)
+    charge = said.charge_e or 0.0
+    load = partial(
+        steps.structure,
+        plan.specimen.structure,
+        charge=charge,
+        ordering="auto" if plan.specimen.order else None,
+        vacuum=plan.specimen.vacuum_A,
+        allow_overlaps=plan.specimen.allow_overlaps,
+    )
+    crystal, snapshots = motion.moving_structure(plan.specimen.structure, plan.motion.frames, number, load, charge)
+    if plan.precision is not None:
+        snapshots["phonons"] = motion.MOST
+    return Job(plan, crystal, source, moving | snapshots, means, inputs(plan, crystal, source))
+
+
+def cut(job: Job) -> Specimen:
+    """The specimen of a plan."""
+    said, computing = job.plan.specimen, job.plan.computing
+    indices, is_plane = steps.direction(job.crystal, said.zone, said.plane)
+    return steps.specimen(
+        job.crystal,
+        indices,
+        basis=said.zone_basis,
+        plane=is_plane,
+        thickness=said.thickness_nm,
+        keep_cell=said.keep_cell or job.plan.motion.frames is not None,
+        preset=job.plan.preset(),
+        sampling=computing.sampling_A,
+        slice_thickness=computing.slice_thickness_A,
+        primitive=not is_density_file(job.name),
+        at_rest=job.plan.motion.phonons == 0,
+    )
+
+
+def potentials(job: Job, made: Specimen, place: Kind, scratch: Path, voice: Voice) -> steps.Potentials:
+    """The potentials of a specimen, in memory or on disk."""
+    allow = job.plan.density.allow_polar
+    if place == "memory":
+        field = steps.density(made, job.source, allow_polar=allow)
+        return steps.potential(made, field, memory=job.means.memory, **job.moving)
+    density = announced(made.block.structure, fine_grid(made), job.source, job.means, voice, allow_polar=allow)
+    if job.moving["phonons"] > 1:
+        voice.tell(f"phonons     {job.moving['phonons']} configurations, written and read one after another")
+    return StreamedPotentials(made, density, scratch, job.means.room, job.means.scheduler, **job.moving)
+
+
+def _run(
+    job: Job, folder: Path | None, scratch: Path, again: Recorded | None, rest: tuple[Voice, dict[str, Any]]
+) -> results.Result:
+    """From the specimen to the files."""
+    (voice, notes), plan = rest, job.plan
+    made = cut(job)
+    results.introduce(made, voice)
+    if plan.density.uncertainty:
+        check(made, ensemble(job.source))
+    for line in motion.motion_lines(made, job.moving):
+        voice.tell(line)
+    place = place_of_images(made, job.name, job.means)
+    if again is not None and again.place in ("memory", "disk") and place != "cluster" and has_planes(job.name):
+        place = "memory" if again.place == "memory" else "disk"
+    potential = potentials(job, made, place, scratch, voice)
+    results.doubts(potential, plan.density.uncertainty, voice)
+    memory = job.means.memory if again is None or again.memory is None else again.memory
+    recording = {
+        "seed": plan.computing.seed,
+        "scan_step": plan.recording.scan_step_A,
+        "field_of_view": plan.recording.field_of_view_A,
+        "algorithm": plan.computing.algorithm,
+        "precision": plan.precision,
+    }
+    images = results.simulate(made, potential, replace(job.means, memory=memory), recording, voice)
+    result = results.Result(plan, made, potential.field, images, potential.record())
+    if plan.density.uncertainty:
+        bars = {
+            **job.moving,
+            "phonons": potential.phonons,
+            "memory": job.means.memory,
+            "scratch": None if place == "memory" else scratch,
+            "scheduler": job.means.scheduler,
+        }
+        result = results.with_error_bars(result, ensemble(job.source), bars, voice)
+    if plan.recording.probe:
+        result = results.with_probe(result, voice)
+    made_from = {"identity": identity(plan, job.hashes), "physics": PHYSICS, "inputs": job.hashes, "place": place}
+    return results.written(result, folder, made_from, {**notes, "motion": potential.motion.short})
+
+
+def _compare(job: Job, again: Recorded, voice: Voice) -> None:
+    """Say why a run that is done again will not be the same."""
+    if again.physics != PHYSICS:
+        voice.warn(f"{again.path}: made with version {again.physics} of the physics, this is {PHYSICS}: images differ")
+    for key, was in again.inputs.items():
+        if key in job.hashes and job.hashes[key] != was:
+            section, _, name = key.partition(".")
+            what = getattr(getattr(job.plan, section), name, None) or job.name
+            voice.warn(f"{again.path}: {key} {what} has changed since (SHA-256 {was[:12]}, now {job.hashes[key][:12]})")
+    for text in differences(again.machine):
+        voice.tell(f"note: {text}: equal within rounding only")
+
+
+@contextmanager
+def _places(out: str | Path | None) -> Iterator[tuple[Path | None, Path]]:
+    """The folder to write into, and one for what vanishes, on the same disk."""
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="rhotem-") as scratch:
+            yield None, Path(scratch)
+        return
+    with output_folder(Path(out)) as folder:
+        yield folder, folder.parent
