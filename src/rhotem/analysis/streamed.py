@@ -81,7 +81,7 @@ class StreamedPotentials(Potentials):
                 try:
                     yield open_potential(path)
                 finally:  # also where no more are asked for
-                    shutil.rmtree(path)
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def announced(

@@ -160,9 +160,8 @@ class Plan(Section):
             if getattr(getattr(self, section), key) is not None
         }
         new = self.changed(changes) if changes else self
-        folders = {
-            key: tuple(change(v) for v in values_of(values)) for key, values in self.series.items() if _is_path(key)
-        }
+        paths = [key for key in self.series if place_of(key) in PATHS]
+        folders = {key: tuple(change(v) for v in values_of(self.series[key])) for key in paths}
         return new.changed(series={**new.model_dump(by_alias=True)["series"], **folders}) if folders else new
 
     def save(self, path: str | Path, *, full: bool = False) -> None:
@@ -197,10 +196,6 @@ def place_of(name: str) -> tuple[str, ...]:
         return places[0]
     meant = next((f"{s}.{k}" for s, model in sections.items() if (k := close(key or name, keys_of(model)))), None)
     raise InputError(f"unknown key {name}" + (f"; did you mean {meant}?" if meant else ""))
-
-
-def _is_path(name: str) -> bool:
-    return place_of(name) in PATHS
 
 
 def _short(value: Any) -> str:
