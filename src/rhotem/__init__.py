@@ -28,7 +28,24 @@ _HOMES = {
     "RhoTEMError": "rhotem.core.errors:RhoTEMError",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "Plan",
+    "Result",
+    "RhoTEMError",
+    "Voice",
+    "__version__",
+    "compare_densities",
+    "cut_specimen",
+    "load_plan",
+    "make_density",
+    "make_images",
+    "make_potential",
+    "read_density",
+    "read_structure",
+    "run",
+    "write_density",
+    "write_images",
+]
 
 if TYPE_CHECKING:
     from rhotem.analysis.compare import compare as compare_densities

@@ -85,7 +85,7 @@ class Plan(Section):
         Parameters
         ----------
         changes : dict, optional
-            By place, "specimen.zone", or by key.
+            By place, "specimen.zone", or by key; None: the default.
         **more
             By key; sections as a whole, ``series=...``, too. A zone given here replaces a plane, and the other way
             round.
@@ -101,10 +101,11 @@ class Plan(Section):
             if value is not None and place in EITHER and EITHER[place] not in given:
                 data["specimen"][EITHER[place].partition(".")[2]] = None
             section, _, key = place.partition(".")
-            if key:
-                data[section][key] = value
+            inner, name = (data[section], key) if key else (data, section)
+            if value is None:
+                inner.pop(name, None)
             else:
-                data[section] = value
+                inner[name] = value
         return Plan(**data)
 
     def preset(self) -> Preset:
