@@ -121,9 +121,6 @@ def prepare(plan: Plan, voice: Voice) -> Job:
         gpaw_cache=said.gpaw_cache,
     )
     means = Means(memory, plan.computing.scheduler)
-    source = get_source(name, **options, **memory_options(name, memory, voice.tell))
-    if said.uncertainty:
-        ensemble(source)
     charge = said.charge_e or 0.0
     load = partial(
         steps.structure,
@@ -136,6 +133,9 @@ def prepare(plan: Plan, voice: Voice) -> Job:
     crystal, snapshots = motion.moving_structure(plan.specimen.structure, plan.motion.frames, number, load, charge)
     if plan.precision is not None:
         snapshots["phonons"] = motion.MOST
+    source = get_source(name, **options, **memory_options(name, memory, voice.tell))
+    if said.uncertainty:
+        ensemble(source)
     return Job(plan, crystal, source, moving | snapshots, means, inputs(plan, crystal, source))
 
 

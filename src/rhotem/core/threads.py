@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
-_exactly: ContextVar[int | None] = ContextVar("exactly", default=None)
+#: What `exactly` asks for, in whatever thread of this process.
+_asked: list[int] = []
 
 
 def available_cores() -> int:
@@ -15,9 +15,8 @@ def available_cores() -> int:
 
 def available_threads() -> int:
     """`available_cores`, no more than OMP_NUM_THREADS where that is set ("4", or "4,2" by nesting); or `exactly`."""
-    fixed = _exactly.get()
-    if fixed is not None:
-        return fixed
+    if _asked:
+        return _asked[-1]
     own = available_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(own, int(asked)) if asked.isdigit() and int(asked) > 0 else own
@@ -28,9 +27,9 @@ def exactly(number: int) -> Iterator[None]:
     """So many threads, in the libraries of linear algebra and OpenMP, too: sums are then made in the same order."""
     from threadpoolctl import threadpool_limits
 
-    token = _exactly.set(number)
+    _asked.append(number)
     try:
         with threadpool_limits(limits=number):
             yield
     finally:
-        _exactly.reset(token)
+        _asked.pop()
