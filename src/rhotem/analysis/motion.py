@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.core import InputError
@@ -35,7 +35,7 @@ def vibration(
     msd: Mapping[str, float] | None,
     frames: object = None,
     warn: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> Moving:
     """``phonons``, ``temperature`` (K) and ``msd`` of `Moving`, with defaults; warns of what has no effect.
 
     Raises
@@ -60,7 +60,7 @@ def moving_structure(
     phonons: int | None,
     load: "Callable[[], Structure]",
     charge: float,
-) -> tuple["Structure", dict[str, Any]]:
+) -> tuple["Structure", Moving]:
     """The structure, and ``frames`` and their number of `Moving`; nothing without a trajectory.
 
     ``load`` reads the structure; one file for both is read as a trajectory, and its mean taken.
@@ -75,17 +75,18 @@ def moving_structure(
     return crystal, {"frames": chosen, "phonons": len(chosen)}
 
 
-def motion_lines(cut: "Specimen", motion: Mapping[str, Any]) -> list[str]:
+def motion_lines(cut: "Specimen", motion: Moving) -> list[str]:
     """How far the atoms of a specimen move, in words; refuses what `rhotem.analysis.run.potential` would.
 
     ``motion``: `Moving`, before a density is calculated.
     """
     from rhotem.structure.debye_waller import thermal_motion
 
-    if motion.get("frames") is not None:
-        said = motion["frames"].motion(cut.block)
+    frames = motion.get("frames")
+    if frames is not None:
+        said = frames.motion(cut.block)
     else:
-        said = thermal_motion(cut.block.structure, motion["temperature"], msd=motion["msd"])
-    if motion["phonons"] == 0:
+        said = thermal_motion(cut.block.structure, motion.get("temperature", TEMPERATURE), msd=motion.get("msd"))
+    if motion.get("phonons") == 0:
         return []
     return [f"⟨u²⟩: {said.words}", *(f"note: {remark}" for remark in said.remarks)]

@@ -2,10 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from rhotem.analysis import motion, results
 from rhotem.analysis import run as steps
 from rhotem.analysis.plan import Plan, Recorded, load_run
 from rhotem.analysis.plan.identity import identity, inputs
-from rhotem.analysis.sources import memory_options, source_options
+from rhotem.analysis.sources import Described, memory_options, source_options
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.streamed import StreamedPotentials, announced
 from rhotem.analysis.uncertainty import check, ensemble
@@ -38,7 +37,7 @@ class Job:
     crystal : Structure
     source : DensitySource
         The density, and the members of its error bars: a learned one is loaded once for both.
-    moving : dict
+    moving : Moving
         `rhotem.analysis.motion.Moving`.
     means : Means
     hashes : dict
@@ -48,7 +47,7 @@ class Job:
     plan: Plan
     crystal: Structure
     source: DensitySource
-    moving: dict[str, Any]
+    moving: motion.Moving
     means: Means
     hashes: dict[str, str]
 
@@ -106,55 +105,66 @@ def prepare(plan: Plan, voice: Voice) -> Job:
     """Read what a plan names, and refuse what cannot work before anything is computed."""
     if plan.density.source is None:
         plan = plan.changed({"density.source": default_source()})
-    said, name, memory = plan.density, str(plan.density.source), plan.memory
-    phonons = None if plan.precision is not None else plan.motion.phonons
-    number = phonons if isinstance(phonons, int) else None
-    moving: dict[str, Any] = {"seed": plan.computing.seed}
-    vibration = (number, plan.motion.temperature_K, plan.motion.msd_A2, plan.motion.frames, voice.warn)
-    moving |= motion.vibration(*vibration)
-    options = source_options(
-        name,
-        charge=said.charge_e,
-        valence=said.valence_e,
-        file_kind=said.file_kind,
-        correct_count=said.correct_count,
-        gpaw_cache=said.gpaw_cache,
-    )
-    means = Means(memory, plan.computing.scheduler)
-    charge = said.charge_e or 0.0
-    load = partial(
-        steps.structure,
-        plan.specimen.structure,
-        charge=charge,
-        ordering="auto" if plan.specimen.order else None,
-        vacuum=plan.specimen.vacuum_A,
-        allow_overlaps=plan.specimen.allow_overlaps,
-    )
-    crystal, snapshots = motion.moving_structure(plan.specimen.structure, plan.motion.frames, number, load, charge)
-    if plan.precision is not None:
-        snapshots["phonons"] = motion.MOST
+    name, memory = str(plan.density.source), plan.memory
+    options = source_options(name, **described(plan))
+    crystal, moving = moving_crystal(plan, voice)
     source = get_source(name, **options, **memory_options(name, memory, voice.tell))
-    if said.uncertainty:
+    if plan.density.uncertainty:
         ensemble(source)
-    return Job(plan, crystal, source, moving | snapshots, means, inputs(plan, crystal, source))
+    means = Means(memory, plan.computing.scheduler)
+    return Job(plan, crystal, source, moving, means, inputs(plan, crystal, source))
 
 
-def cut(job: Job) -> Specimen:
-    """The specimen of a plan."""
-    said, computing = job.plan.specimen, job.plan.computing
-    indices, is_plane = steps.direction(job.crystal, said.zone, said.plane)
+def described(plan: Plan) -> Described:
+    """What a plan says of its density."""
+    said = plan.density
+    return {
+        "charge": said.charge_e,
+        "valence": said.valence_e,
+        "file_kind": said.file_kind,
+        "correct_count": said.correct_count,
+        "gpaw_cache": said.gpaw_cache,
+    }
+
+
+def read_crystal(plan: Plan) -> Structure:
+    """The structure of a plan."""
+    said = plan.specimen
+    return steps.structure(
+        said.structure,
+        charge=plan.density.charge_e or 0.0,
+        ordering="auto" if said.order else None,
+        vacuum=said.vacuum_A,
+        allow_overlaps=said.allow_overlaps,
+    )
+
+
+def moving_crystal(plan: Plan, voice: Voice) -> tuple[Structure, motion.Moving]:
+    """The structure of a plan, and how its atoms move."""
+    said, structure, charge = plan.motion, plan.specimen.structure, plan.density.charge_e or 0.0
+    number = said.phonons if isinstance(said.phonons, int) else None
+    moving = motion.vibration(number, said.temperature_K, said.msd_A2, said.frames, voice.warn)
+    crystal, snapshots = motion.moving_structure(structure, said.frames, number, lambda: read_crystal(plan), charge)
+    most: motion.Moving = {"phonons": motion.MOST} if plan.precision is not None else {}
+    return crystal, {"seed": plan.computing.seed, **moving, **snapshots, **most}
+
+
+def cut(plan: Plan, crystal: Structure, sources: Sequence[str]) -> Specimen:
+    """The specimen of a plan, for densities of these sources: that of a file is tied to its own cell."""
+    said, computing = plan.specimen, plan.computing
+    indices, is_plane = steps.direction(crystal, said.zone, said.plane)
     return steps.specimen(
-        job.crystal,
+        crystal,
         indices,
         basis=said.zone_basis,
         plane=is_plane,
         thickness=said.thickness_nm,
-        keep_cell=said.keep_cell or job.plan.motion.frames is not None,
-        preset=job.plan.preset(),
+        keep_cell=said.keep_cell or plan.motion.frames is not None,
+        preset=plan.preset(),
         sampling=computing.sampling_A,
         slice_thickness=computing.slice_thickness_A,
-        primitive=not is_density_file(job.name),
-        at_rest=job.plan.motion.phonons == 0,
+        primitive=not any(is_density_file(name) for name in sources),
+        at_rest=plan.motion.phonons == 0,
     )
 
 
@@ -165,8 +175,9 @@ def potentials(job: Job, made: Specimen, place: Kind, scratch: Path, voice: Voic
         field = steps.density(made, job.source, allow_polar=allow)
         return steps.potential(made, field, memory=job.means.memory, **job.moving)
     density = announced(made.block.structure, fine_grid(made), job.source, job.means, voice, allow_polar=allow)
-    if job.moving["phonons"] > 1:
-        voice.tell(f"phonons     {job.moving['phonons']} configurations, written and read one after another")
+    number = job.moving.get("phonons") or 0
+    if number > 1:
+        voice.tell(f"phonons     {number} configurations, written and read one after another")
     return StreamedPotentials(made, density, scratch, job.means.room, job.means.scheduler, **job.moving)
 
 
@@ -175,7 +186,7 @@ def _run(
 ) -> results.Result:
     """From the specimen to the files."""
     (voice, notes), plan = rest, job.plan
-    made = cut(job)
+    made = cut(plan, job.crystal, [job.name])
     results.introduce(made, voice)
     if plan.density.uncertainty:
         check(made, ensemble(job.source))

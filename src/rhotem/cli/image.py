@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rhotem.cli.common import ProgressBar, command_line, voice
-from rhotem.cli.options import OutOption, SavePlanOption, SimulationQuietOption, with_plan_options
+from rhotem.cli.options import OutOption, SavePlanOption, SimulationQuietOption, planned, with_plan_options
 
 if TYPE_CHECKING:
     from rhotem.analysis.plan import Recorded
@@ -25,7 +25,7 @@ PlanArgument = Annotated[
 
 
 @app.command()
-@with_plan_options
+@with_plan_options()
 def image(
     structure: PlanArgument,
     given: dict[str, Any],
@@ -49,37 +49,6 @@ def image(
         if name and not quiet:
             typer.echo(f"-- {name}")
         _one(replace(asked, plan=plan), out / name if name else out, quiet)
-
-
-def planned(structure: str, given: dict[str, Any]) -> "Recorded":
-    """The plan of a structure and options, or that of a file with the options put in; of a record all that it tells."""
-    from rhotem.analysis.plan import Plan, Recorded, load_run
-    from rhotem.analysis.plan.file import is_document
-    from rhotem.density.source import default_source
-
-    path = Path(structure)
-    if not is_document(path):
-        # the options together: of two that belong together neither is wrong alone
-        plan = Plan(**_sections(given | {"specimen.structure": structure}))
-        source = plan.density.source or default_source()
-        return Recorded(plan.changed({"density.source": source}), path)
-    asked = load_run(path)
-    if not given:
-        return asked
-    # a run that is changed is another one: of the old one it keeps the threads
-    inputs = {key: value for key, value in asked.inputs.items() if key not in given}
-    if "density.source" in given:
-        inputs.pop("density.weights", None)
-    return replace(asked, plan=asked.plan.changed(given), place="", memory=None, inputs=inputs)
-
-
-def _sections(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Values by place as sections."""
-    sections: dict[str, dict[str, Any]] = {}
-    for place, value in given.items():
-        name, _, key = place.partition(".")
-        sections.setdefault(name, {})[key] = value
-    return sections
 
 
 def _one(asked: "Recorded", out: Path, quiet: bool) -> None:

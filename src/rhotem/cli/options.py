@@ -1,19 +1,21 @@
 """Options of the commands that simulate. Those of a run are the keys of its plan: help, unit and limits stand there."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rhotem.analysis import PHONONS
 from rhotem.analysis.plan.model import Plan
 from rhotem.analysis.plan.problems import sections_of
 from rhotem.analysis.plan.section import Option, option_of
 from rhotem.analysis.plan.sections import COMPUTING, DENSITY, OPTICS, PANEL_OF, PANELS, RECORDING, RESULTS, SPECIMEN
-from rhotem.core.words import parse_indices, parse_memory, parse_msd, parse_valence
+
+if TYPE_CHECKING:
+    from rhotem.analysis.plan.load import Recorded
 
 __all__ = ["COMPUTING", "DENSITY", "OPTICS", "PANELS", "RECORDING", "RESULTS", "SPECIMEN"]
 
@@ -29,8 +31,8 @@ def options() -> dict[str, Option]:
     return dict(sorted(listed.items(), key=lambda item: PANELS.index(_panel(item[0], item[1]))))
 
 
-def annotated(place: str, parser: Callable[[str], Any] | None = None, **changes: Any) -> Any:
-    """The annotation of a parameter that is the option of a key; ``parser`` reads its text, ``changes`` go to typer."""
+def annotated(place: str) -> Any:
+    """The annotation of a parameter that is the option of a key."""
     name, _, key = place.partition(".")
     section = sections_of(Plan)[name]
     option = option_of(section, key)
@@ -41,37 +43,57 @@ def annotated(place: str, parser: Callable[[str], Any] | None = None, **changes:
         "show_default": option.shown,
         "rich_help_panel": _panel(place, option),
         "min": option.least,
-        "parser": parser,
     }
     names = [option.name, *([option.short] if option.short else [])]
-    reads = Any if parser is not None else option.reads | None
-    return Annotated[reads, typer.Option(*names, **settings | changes)]
+    return Annotated[option.reads | None, typer.Option(*names, **settings)]
 
 
 def _panel(place: str, option: Option) -> str:
     return option.panel or PANEL_OF[place.partition(".")[0]]
 
 
-def with_plan_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with every option of a plan in place of its parameter ``given``, which gets those used, by place."""
-    parameters = {parameter_name(option): place for place, option in options().items()}
-    shown = []
-    for parameter in inspect.signature(command).parameters.values():
-        if parameter.name != "given":
-            shown.append(parameter)
-            continue
-        for name, place in parameters.items():
-            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-            shown.append(inspect.Parameter(name, kind, default=None, annotation=annotated(place)))
+def with_plan_options(
+    only: Collection[str] | None = None, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command options of a plan in place of its parameter ``given``, which gets those used, by place.
 
-    @wraps(command)
-    def filled(**values: Any) -> None:
-        given = {place: values.pop(name) for name, place in parameters.items()}
-        command(given={place: value for place, value in given.items() if value not in (None, [])}, **values)
+    Parameters
+    ----------
+    only : collection of str, optional
+        Places, or sections as a whole. None: all.
+    without : collection of str
+        Places, or sections as a whole, that mean nothing to the command.
+    """
+    places = {
+        parameter_name(option): place
+        for place, option in options().items()
+        if (only is None or _among(place, only)) and not _among(place, without)
+    }
 
-    filled.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # typer reads it
-    filled.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-    return filled
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shown: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name != "given":
+                shown.append(parameter)
+                continue
+            for name, place in places.items():
+                kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+                shown.append(inspect.Parameter(name, kind, default=None, annotation=annotated(place)))
+
+        @wraps(command)
+        def filled(**values: Any) -> None:
+            used = {place: values.pop(name) for name, place in places.items()}
+            command(given={place: value for place, value in used.items() if value not in (None, [])}, **values)
+
+        filled.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # typer reads it
+        filled.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        return filled
+
+    return decorate
+
+
+def _among(place: str, places: Collection[str]) -> bool:
+    return place in places or place.partition(".")[0] in places
 
 
 def parameter_name(option: Option) -> str:
@@ -79,66 +101,15 @@ def parameter_name(option: Option) -> str:
     return option.name.partition("/")[0].strip("-").replace("-", "_")
 
 
-if TYPE_CHECKING:  # what commands get; at run time the option of the plan's key
-    ZoneOption = Any
-    PlaneOption = Any
-    MsdOption = Any
-    ValenceOption = Any
-    MemoryOption = int | None
+if TYPE_CHECKING:  # what `rhotem structure` gets; at run time the options of the plan's keys
     OrderOption = bool
     AllowOverlapsOption = bool
-    KeepCellOption = bool
-    AllowPolarOption = bool
-    CorrectCountOption = bool
     VacuumOption = float | None
-    ThicknessOption = float | None
-    TemperatureOption = float | None
-    DensityChargeOption = float | None
-    SliceOption = float | None
-    FramesOption = str | None
-    GpawCacheOption = str | None
-    SchedulerOption = str | None
-    SourceOption = str
-    PresetOption = str
-    SimulationSeedOption = int
-    ZoneBasisOption = Literal["conventional", "input"]
-    FileKindOption = Literal["deformation", "valence", "pseudo-valence", "total"] | None
-    AlgorithmOption = Literal["auto", "bloch", "prism", "multislice"]
 else:
-    ZoneOption = annotated("specimen.zone", parse_indices)
-    PlaneOption = annotated("specimen.plane", parse_indices)
-    MsdOption = annotated("motion.msd_A2", parse_msd)
-    ValenceOption = annotated("density.valence_e", parse_valence)
-    MemoryOption = annotated("computing.memory", parse_memory)
     OrderOption = annotated("specimen.order")
     AllowOverlapsOption = annotated("specimen.allow_overlaps")
-    KeepCellOption = annotated("specimen.keep_cell")
-    AllowPolarOption = annotated("density.allow_polar")
-    CorrectCountOption = annotated("density.correct_count")
     VacuumOption = annotated("specimen.vacuum_A")
-    ThicknessOption = annotated("specimen.thickness_nm")
-    TemperatureOption = annotated("motion.temperature_K")
-    DensityChargeOption = annotated("density.charge_e")
-    SliceOption = annotated("computing.slice_thickness_A")
-    FramesOption = annotated("motion.frames")
-    GpawCacheOption = annotated("density.gpaw_cache")
-    SchedulerOption = annotated("computing.scheduler")
-    PresetOption = annotated("microscope.preset")
-    SimulationSeedOption = annotated("computing.seed")
-    ZoneBasisOption = annotated("specimen.zone_basis")
-    FileKindOption = annotated("density.file_kind")
-    AlgorithmOption = annotated("computing.algorithm")
-    SourceOption = annotated("density.source", callback=lambda given: _source(given))
 
-PhononsOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Frozen-phonon configurations; 0: atoms at rest, no TDS.",
-        show_default=f"{PHONONS}; with --frames all of them",
-        rich_help_panel=SPECIMEN,
-    ),
-]
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", rich_help_panel=RESULTS)
 ]
@@ -156,11 +127,40 @@ SimulationQuietOption = Annotated[
 ]
 
 
-def _source(given: str | None) -> str:
-    """The source asked for, or the best there is without asking for hours of DFT."""
+def plan_of(structure: str, given: dict[str, Any]) -> Plan:
+    """The plan of a structure and options, its source named."""
     from rhotem.density.source import default_source
 
-    return given or default_source()
+    # the options together: of two that belong together neither is wrong alone
+    plan = Plan(**_sections(given | {"specimen.structure": structure}))
+    return plan.changed({"density.source": plan.density.source or default_source()})
+
+
+def planned(structure: str, given: dict[str, Any]) -> "Recorded":
+    """The plan of a structure and options, or that of a file with the options put in; of a record all that it tells."""
+    from rhotem.analysis.plan.file import is_document
+    from rhotem.analysis.plan.load import Recorded, load_run
+
+    path = Path(structure)
+    if not is_document(path):
+        return Recorded(plan_of(structure, given), path)
+    asked = load_run(path)
+    if not given:
+        return asked
+    # a run that is changed is another one: of the old one it keeps the threads
+    inputs = {key: value for key, value in asked.inputs.items() if key not in given}
+    if "density.source" in given:
+        inputs.pop("density.weights", None)
+    return replace(asked, plan=asked.plan.changed(given), place="", memory=None, inputs=inputs)
+
+
+def _sections(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Values by place as sections."""
+    sections: dict[str, dict[str, Any]] = {}
+    for place, value in given.items():
+        name, _, key = place.partition(".")
+        sections.setdefault(name, {})[key] = value
+    return sections
 
 
 def ordering(order: bool) -> Literal["auto"] | None:
