@@ -67,6 +67,7 @@ def test_every_key_with_a_dimension_carries_its_unit():
         ("thickness_nm: ten", "valid number"),
         ("zone: [1, 1]", "three or four whole numbers"),
         ("zone: [1, 1, 0.5]", "zone"),
+        ("zone: 001", "as a list"),
         ("zone_basis: own", "conventional"),
         ("keep_cell: perhaps", "keep_cell"),
         ("dose_e_per_A2: 3", "did you mean recording.dose_e_per_A2?"),
@@ -208,6 +209,8 @@ def test_a_series_is_every_combination():
     names, plans = zip(*plan.runs(), strict=True)
     assert names[:2] == ("thickness_nm=2,defocus_nm=-1", "thickness_nm=2,defocus_nm=0") and len(set(names)) == 6
     assert [p.microscope.defocus_nm for p in plans[:3]] == [-1.0, 0.0, 1.0] and not plans[0].series
+    same = parse_plan(EXAMPLE.replace("LiCoO2.cif", "a/x.cif") + "series: {structure: [a/x.cif, b/x.cif]}\n")
+    assert [name for name, _ in same.runs()] == ["structure=x.cif-1", "structure=x.cif-2"]
     assert list(parse_plan(EXAMPLE).runs()) == [("", parse_plan(EXAMPLE))]
 
 

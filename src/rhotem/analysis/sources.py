@@ -47,8 +47,13 @@ def source_options(source: str, **described: Unpack[Described]) -> dict[str, Any
     return {"cache": described.get("gpaw_cache")} if source == "gpaw" else {}
 
 
-def memory_options(source: str, memory: int | None, announce: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """``memory`` for a source that can stay below it, and ``announce``, who is told its plan; nothing for others."""
-    if memory is None or "memory" not in inspect.signature(source_class(source)).parameters:
+def memory_options(
+    source: str, memory: int | None, announce: Callable[[str], None] | None = None, *, large: bool = False
+) -> dict[str, Any]:
+    """``memory`` for a source that can stay below it, and ``announce``, who is told its plan; nothing for others.
+
+    Without a bound the plan is worth telling of ``large`` cells only.
+    """
+    if (memory is None and not large) or "memory" not in inspect.signature(source_class(source)).parameters:
         return {}
     return {"memory": memory, "announce": announce}

@@ -46,10 +46,9 @@ class Job:
 
     plan: Plan
     crystal: Structure
-    source: DensitySource
     moving: motion.Moving
+    options: dict[str, Any]
     means: Means
-    hashes: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -95,8 +94,6 @@ def run(
         raise InputError("series: run its plans one after another, such as for name, plan in plan.runs()")
     with as_on(again.machine if again is not None else {}):
         job = prepare(single, voice)
-        if again is not None:
-            _compare(job, again, voice)
         with _places(out) as (folder, scratch):
             return _run(job, folder, scratch, again, (voice, {**(notes or {}), "out": out, "started": started}))
 
@@ -108,11 +105,13 @@ def prepare(plan: Plan, voice: Voice) -> Job:
     name, memory = str(plan.density.source), plan.memory
     options = source_options(name, **described(plan))
     crystal, moving = moving_crystal(plan, voice)
-    source = get_source(name, **options, **memory_options(name, memory, voice.tell))
-    if plan.density.uncertainty:
-        ensemble(source)
-    means = Means(memory, plan.computing.scheduler)
-    return Job(plan, crystal, source, moving, means, inputs(plan, crystal, source))
+    return Job(plan, crystal, moving, options, Means(memory, plan.computing.scheduler))
+
+
+def open_source(job: Job, place: Kind, voice: Voice) -> DensitySource:
+    """The density of a plan, and the members of its error bars: a learned one is loaded once for both."""
+    told = memory_options(job.name, job.plan.memory, voice.tell, large=place != "memory")
+    return get_source(job.name, **job.options, **told)
 
 
 def described(plan: Plan) -> Described:
@@ -168,13 +167,16 @@ def cut(plan: Plan, crystal: Structure, sources: Sequence[str]) -> Specimen:
     )
 
 
-def potentials(job: Job, made: Specimen, place: Kind, scratch: Path, voice: Voice) -> steps.Potentials:
-    """The potentials of a specimen, in memory or on disk."""
+def potentials(
+    job: Job, made: Specimen, source: DensitySource, where: tuple[Kind, Path], voice: Voice
+) -> steps.Potentials:
+    """The potentials of a specimen, in memory or on disk; ``where``: which, and the folder for what vanishes."""
+    place, scratch = where
     allow = job.plan.density.allow_polar
     if place == "memory":
-        field = steps.density(made, job.source, allow_polar=allow)
+        field = steps.density(made, source, allow_polar=allow)
         return steps.potential(made, field, memory=job.means.memory, **job.moving)
-    density = announced(made.block.structure, fine_grid(made), job.source, job.means, voice, allow_polar=allow)
+    density = announced(made.block.structure, fine_grid(made), source, job.means, voice, allow_polar=allow)
     number = job.moving.get("phonons") or 0
     if number > 1:
         voice.tell(f"phonons     {number} configurations, written and read one after another")
@@ -188,14 +190,18 @@ def _run(
     (voice, notes), plan = rest, job.plan
     made = cut(plan, job.crystal, [job.name])
     results.introduce(made, voice)
-    if plan.density.uncertainty:
-        check(made, ensemble(job.source))
     for line in motion.motion_lines(made, job.moving):
         voice.tell(line)
     place = place_of_images(made, job.name, job.means)
     if again is not None and again.place in ("memory", "disk") and place != "cluster" and has_planes(job.name):
         place = "memory" if again.place == "memory" else "disk"
-    potential = potentials(job, made, place, scratch, voice)
+    source = open_source(job, place, voice)
+    hashes = inputs(plan, job.crystal, source)
+    if again is not None:
+        _compare(job, hashes, again, voice)
+    if plan.density.uncertainty:
+        check(made, ensemble(source))
+    potential = potentials(job, made, source, (place, scratch), voice)
     results.doubts(potential, plan.density.uncertainty, voice)
     memory = job.means.memory if again is None or again.memory is None else again.memory
     recording = {
@@ -215,22 +221,22 @@ def _run(
             "scratch": None if place == "memory" else scratch,
             "scheduler": job.means.scheduler,
         }
-        result = results.with_error_bars(result, ensemble(job.source), bars, voice)
+        result = results.with_error_bars(result, ensemble(source), bars, voice)
     if plan.recording.probe:
         result = results.with_probe(result, voice)
-    made_from = {"identity": identity(plan, job.hashes), "physics": PHYSICS, "inputs": job.hashes, "place": place}
+    made_from = {"identity": identity(plan, hashes), "physics": PHYSICS, "inputs": hashes, "place": place}
     return results.written(result, folder, made_from, {**notes, "motion": potential.motion.short})
 
 
-def _compare(job: Job, again: Recorded, voice: Voice) -> None:
+def _compare(job: Job, hashes: dict[str, str], again: Recorded, voice: Voice) -> None:
     """Say why a run that is done again will not be the same."""
     if again.physics != PHYSICS:
         voice.warn(f"{again.path}: made with version {again.physics} of the physics, this is {PHYSICS}: images differ")
     for key, was in again.inputs.items():
-        if key in job.hashes and job.hashes[key] != was:
+        if key in hashes and hashes[key] != was:
             section, _, name = key.partition(".")
             what = getattr(getattr(job.plan, section), name, None) or job.name
-            voice.warn(f"{again.path}: {key} {what} has changed since (SHA-256 {was[:12]}, now {job.hashes[key][:12]})")
+            voice.warn(f"{again.path}: {key} {what} has changed since (SHA-256 {was[:12]}, now {hashes[key][:12]})")
     for text in differences(again.machine):
         voice.tell(f"note: {text}: equal within rounding only")
 

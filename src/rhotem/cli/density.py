@@ -61,7 +61,7 @@ def density(
     options = source_options(source, **described(plan))
     crystal = read_crystal(plan)
     place = where.place_of_density(crystal, spacing, Path(output), means)
-    options |= memory_options(source, plan.memory, voice(False, err=True).tell)
+    options |= memory_options(source, plan.memory, voice(False, err=True).tell, large=place != "memory")
     if place == "cluster" or (place == "disk" and kind != "spin" and not charges and has_planes(source)):
         if kind == "spin" or charges:
             raise InputError("--scheduler: gives no spin density and no --charges; leave one of them out")

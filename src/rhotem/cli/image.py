@@ -45,7 +45,7 @@ def image(
     asked = planned(structure, given)
     if save_plan is not None:
         asked.plan.save(save_plan)
-    for name, plan in asked.plan.runs():
+    for name, plan in list(asked.plan.runs()):  # all of them can be, before the first is done
         if name and not quiet:
             typer.echo(f"-- {name}")
         _one(replace(asked, plan=plan), out / name if name else out, quiet)

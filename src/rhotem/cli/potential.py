@@ -121,9 +121,8 @@ def _write(
     on_disk = where.place_of_potential(grid, target, means) != "memory"
     if on_disk:
         where.check_source(source)
-    made_by = get_source(
-        source, **source_options(source, **described(plan)), **memory_options(source, memory, console.tell)
-    )
+    told = memory_options(source, memory, console.tell, large=on_disk)
+    made_by = get_source(source, **source_options(source, **described(plan)), **told)
     formula = block.structure.formula
     if on_disk:
         density = streamed.announced(block.structure, grid, made_by, means, console, allow_polar=allow)

@@ -25,6 +25,8 @@ from rhotem.microscope.presets import Preset
 
 #: Version of the format of plans.
 FORMAT = 1
+#: Letters of the longest folder's name.
+LONGEST = 120
 #: Keys of which one stands for the other.
 EITHER = {"specimen.zone": "specimen.plane", "specimen.plane": "specimen.zone"}
 
@@ -149,9 +151,11 @@ class Plan(Section):
         if not self.series:
             yield "", self
             return
-        for row in combinations(self.series):
-            name = ",".join(f"{place_of(key)[-1]}={_short(value)}" for key, value in row.items())
-            yield name, self.changed({".".join(place_of(key)): value for key, value in row.items()}, series={})
+        rows = combinations(self.series)
+        names = [",".join(f"{place_of(key)[-1]}={_short(value)}" for key, value in row.items()) for row in rows]
+        for number, (name, row) in enumerate(zip(names, rows, strict=True), start=1):
+            unique = name if names.count(name) == 1 and len(name) <= LONGEST else f"{name[:LONGEST]}-{number}"
+            yield unique, self.changed({".".join(place_of(key)): value for key, value in row.items()}, series={})
 
     def at(self, change: Callable[[str], str]) -> "Plan":
         """The same plan with every path replaced."""

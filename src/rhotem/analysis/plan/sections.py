@@ -20,6 +20,13 @@ FileKind = Literal["deformation", "valence", "pseudo-valence", "total"]
 Algorithm = Literal["auto", "bloch", "prism", "multislice"]
 
 
+def _no_number(value: Any) -> Any:
+    """Refuse 110 of a YAML file, where 001 would be 1."""
+    if isinstance(value, int | float):
+        raise ValueError(f"indices {value}: write them as a list, [1, 1, 0], or as text in quotes")
+    return value
+
+
 def _indices(value: Any) -> Any:
     if value is not None and len(value) not in (3, 4):
         raise ValueError(f"indices {list(value)}: expected three or four whole numbers, such as 1,1,0 or [1-10]")
@@ -71,12 +78,14 @@ class SpecimenSection(Section):
         tuple[int, ...] | None,
         Option("--zone", metavar="u,v,w"),
         written(parse_indices),
+        BeforeValidator(_no_number),
         AfterValidator(_indices),
     ] = Field(None, description="Direction towards the electron source, 3 or 4 indices: 1,1,0 or [1-10].")
     plane: Annotated[
         tuple[int, ...] | None,
         Option("--plane", metavar="h,k,l"),
         written(parse_indices),
+        BeforeValidator(_no_number),
         AfterValidator(_indices),
     ] = Field(None, description="Instead of --zone: the plane that the beam meets head on.")
     zone_basis: Annotated[Basis, Option("--zone-basis", Basis, shown="conventional")] = Field(
