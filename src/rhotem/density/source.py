@@ -1,12 +1,12 @@
 """The seam: whatever makes a density is a `DensitySource`, found by name in a registry."""
 
 import json
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import InputError, MissingDependencyError, PeriodicGrid
 from rhotem.core.folders import models_folder
 from rhotem.density.field import DensityField
 from rhotem.density.stream import StreamedDensity
@@ -80,11 +80,20 @@ def source_class(name: str) -> Any:
     kind = source_kind(name)
     for entry in entry_points(group=GROUP):
         if entry.name == kind:
-            return entry.load()
+            return _loaded(entry)
     raise InputError(
         f"--source {name}: no such source or file; choose one of {', '.join(source_names())}, an imported "
         "model, or a density file"
     )
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    """What is registered; says what to install where a package is missing."""
+    try:
+        return entry.load()
+    except ModuleNotFoundError as error:
+        hint = "pip install 'rhotem[models]'" if error.name == "torch" else "install it"
+        raise MissingDependencyError(f"--source {entry.name}: needs {error.name}, not installed; {hint}") from error
 
 
 def get_source(name: str, /, **options: Any) -> DensitySource:
