@@ -22,6 +22,7 @@ from rhotem.core import InputError
 from rhotem.core.machine import as_on, differences
 from rhotem.core.output import output_folder
 from rhotem.core.physics import PHYSICS
+from rhotem.core.provenance import versions
 from rhotem.density.source import DensitySource, default_source, get_source, is_density_file
 from rhotem.structure.model import Structure
 
@@ -237,8 +238,12 @@ def _compare(job: Job, hashes: dict[str, str], again: Recorded, voice: Voice) ->
             section, _, name = key.partition(".")
             what = getattr(getattr(job.plan, section), name, None) or job.name
             voice.warn(f"{again.path}: {key} {what} has changed since (SHA-256 {was[:12]}, now {hashes[key][:12]})")
-    for text in differences(again.machine):
-        voice.tell(f"note: {text}: equal within rounding only")
+    here = versions()
+    others = [
+        f"{name} is {here[name]}, was {was}" for name, was in again.versions.items() if here.get(name, was) != was
+    ]
+    if why := [*differences(again.machine), *others]:
+        voice.tell(f"note: {'; '.join(why)}: equal within rounding only")
 
 
 @contextmanager

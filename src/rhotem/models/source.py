@@ -155,10 +155,10 @@ class Model:
         )
 
     def planes(self, structure: Structure, spacing: float) -> StreamedDensity:
-        """The same plane by plane, for what is larger than memory (`rhotem.models.fast.stream`)."""
-        from rhotem.models.fast.stream import stream
+        """The same plane by plane, for what is larger than memory."""
+        from rhotem.models.fast import stream  # it imports this file
 
-        return stream(self, structure, spacing)
+        return stream.stream(self, structure, spacing)
 
     @property
     def spacing(self) -> float:
@@ -372,9 +372,7 @@ class SharpTerms(Sequence[OneCentre]):
     def __getitem__(self, atom: Any) -> Any:
         if isinstance(atom, slice):
             return tuple(self[a] for a in range(*atom.indices(len(self))))
-        if not -len(self) <= atom < len(self):
-            raise IndexError(atom)
-        atom = atom % len(self)
+        atom = range(len(self))[atom]  # from the end, too; IndexError beyond
         return OneCentre(atom, self.radii, (self.coefficients[atom].T @ self._functions) * self._powers)
 
 

@@ -36,6 +36,8 @@ class Recorded:
         Where potentials lay: "memory", "disk" or "cluster".
     memory : float or None
         Bytes that the simulation was allowed.
+    versions : dict
+        Of Python and of packages.
     """
 
     plan: Plan
@@ -45,6 +47,7 @@ class Recorded:
     machine: dict[str, Any] = field(default_factory=dict)
     place: str = ""
     memory: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -112,6 +115,7 @@ def _recorded(data: dict[str, Any], path: Path) -> Recorded:
         dict(run.get("machine", {})),
         str(run.get("place", "")),
         limit,
+        dict(data.get("versions", {})),
     )
 
 
