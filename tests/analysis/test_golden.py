@@ -21,7 +21,14 @@ PLANS = {
         "density": {"source": "free-atoms"},
         "microscope": {"detectors": ["HAADF=60-100", "ABF=11-22", "DPC=6-22"], "defocus_nm": 1, "source_size_A": 0.5},
         "computing": {"algorithm": "bloch", "seed": 1},
-    }
+    },
+    "at rest": {
+        "specimen": {"structure": "LiF", "zone": [0, 0, 1], "thickness_nm": 0.8},
+        "motion": {"phonons": 0},
+        "density": {"source": "free-atoms"},
+        "microscope": {"detectors": ["HAADF=60-100", "CoM=30"], "energy_keV": 80},
+        "computing": {"algorithm": "bloch"},
+    },
 }
 
 
@@ -34,7 +41,9 @@ def numbers(plan: dict) -> dict[str, list[float]]:
 @pytest.mark.parametrize("name", PLANS)
 def test_numbers_change_with_the_version_of_the_physics_only(name: str):
     golden = json.loads(GOLDEN.read_text())
-    assert golden["physics"] == PHYSICS, "the version was raised: write the numbers again (python tests/analysis/...)"
+    assert golden["physics"] == PHYSICS, (
+        "the version was raised: write the numbers again (python tests/analysis/test_golden.py)"
+    )
     for image, values in numbers(PLANS[name]).items():
         expected = np.array(golden[name][image])
         scale = np.abs(expected).max()

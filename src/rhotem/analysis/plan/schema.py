@@ -23,7 +23,9 @@ Made by `python -m rhotem.analysis.plan.schema docs`; a test compares it with th
 
 def schema() -> dict[str, Any]:
     """JSON schema of a plan's file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Plan.model_json_schema(by_alias=True)}
+    made = Plan.model_json_schema(by_alias=True)
+    made["required"] = ["rhotem", *made["required"]]  # in Python it need not be said
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
 def reference() -> str:

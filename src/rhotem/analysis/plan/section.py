@@ -100,13 +100,13 @@ def number(
     return BeforeValidator(refuse_bool), AfterValidator(check)
 
 
-def written(parse: Callable[[str], Any]) -> BeforeValidator:
-    """A validator that also takes text as ``parse`` reads it."""
+def written(parse: Callable[[str], Any], kind: Any = str) -> BeforeValidator:
+    """A validator that takes ``kind``, and text as ``parse`` reads it."""
 
     def read(value: Any) -> Any:
         return _as_value_error(parse, value) if isinstance(value, str) else value
 
-    return BeforeValidator(read)
+    return BeforeValidator(read, json_schema_input_type=kind | str | None)
 
 
 def each(parse: Callable[[str], Any]) -> AfterValidator:

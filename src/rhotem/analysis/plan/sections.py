@@ -40,6 +40,9 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+LISTED = BeforeValidator(_listed, json_schema_input_type=list[str] | dict[str, str | float] | str)
+
+
 def _path(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
@@ -77,14 +80,14 @@ class SpecimenSection(Section):
     zone: Annotated[
         tuple[int, ...] | None,
         Option("--zone", metavar="u,v,w"),
-        written(parse_indices),
+        written(parse_indices, tuple[int, ...]),
         BeforeValidator(_no_number),
         AfterValidator(_indices),
     ] = Field(None, description="Direction towards the electron source, 3 or 4 indices: 1,1,0 or [1-10].")
     plane: Annotated[
         tuple[int, ...] | None,
         Option("--plane", metavar="h,k,l"),
-        written(parse_indices),
+        written(parse_indices, tuple[int, ...]),
         BeforeValidator(_no_number),
         AfterValidator(_indices),
     ] = Field(None, description="Instead of --zone: the plane that the beam meets head on.")
@@ -118,7 +121,7 @@ class MotionSection(Section):
         int | str | None,
         Option("--phonons", metavar="N|auto:%", shown=f"{PHONONS}; with --frames all of them"),
         *number("phonons"),
-        written(_phonons),
+        written(_phonons, int),
         AfterValidator(_not_negative),
     ] = Field(
         None,
@@ -128,7 +131,9 @@ class MotionSection(Section):
     temperature_K: Annotated[
         float | None, Option("--temperature", float, "K"), *number("temperature", "K", least=0)
     ] = Field(None, description=f"Temperature of the atoms' vibration; without it {TEMPERATURE:g}.")
-    msd_A2: Annotated[dict[str, float] | None, Option("--msd", metavar="Au=0.0082"), written(parse_msd)] = Field(
+    msd_A2: Annotated[
+        dict[str, float] | None, Option("--msd", metavar="Au=0.0082"), written(parse_msd, dict[str, float])
+    ] = Field(
         None,
         description="⟨u²⟩ along one axis in Å² by element, at that temperature (B is 79 times as much); without it the "
         "structure file's, else the literature's.",
@@ -156,9 +161,9 @@ class DensitySection(Section):
         None,
         description="Total charge of the cell in e, +1: one electron missing; without it a density file's own, else 0.",
     )
-    valence_e: Annotated[dict[str, float] | None, Option("--valence", metavar="Li=1,O=6"), written(parse_valence)] = (
-        Field(None, description="Of a density file: valence electrons of its elements.")
-    )
+    valence_e: Annotated[
+        dict[str, float] | None, Option("--valence", metavar="Li=1,O=6"), written(parse_valence, dict[str, float])
+    ] = Field(None, description="Of a density file: valence electrons of its elements.")
     file_kind: Annotated[FileKind | None, Option("--file-kind", FileKind)] = Field(
         None, description="Of a density file: what it holds."
     )
@@ -199,19 +204,19 @@ class MicroscopeSection(Section):
     aberrations: Annotated[
         tuple[str, ...],
         Option("--aberration", list[str], "C30=-5um"),
-        BeforeValidator(_listed),
+        LISTED,
         each(parse_aberration),
     ] = Field((), description="Any aberration, C12=2nm, phi12=30deg, ...; without unit nm or degrees; may be repeated.")
-    tilt_mrad: Annotated[tuple[float, float] | None, Option("--tilt", metavar="x,y"), written(parse_tilt)] = Field(
-        None, description="Mistilt: the beam leans to +x and +y, in mrad."
-    )
+    tilt_mrad: Annotated[
+        tuple[float, float] | None, Option("--tilt", metavar="x,y"), written(parse_tilt, tuple[float, float])
+    ] = Field(None, description="Mistilt: the beam leans to +x and +y, in mrad.")
     source_size_A: Annotated[
         float | None, Option("--source-size", float, "Å"), *number("source size", "Å", least=0)
     ] = Field(None, description="FWHM of the effective source.")
     detectors: Annotated[
         tuple[str, ...],
         Option("--detector", list[str], "NAME=inner-outer", panel=RECORDING),
-        BeforeValidator(_listed),
+        LISTED,
         each(parse_detector),
     ] = Field(
         (),
