@@ -75,7 +75,7 @@ def test_one_definition_of_vacuum(gap: float) -> None:
     assert (run.specimen(charged, (0, 0, 1), basis="input", preset="pacbed").vacuum > 0) == is_slab
     model = get_source("model", novelty=False)
     if is_slab:
-        with pytest.raises(InputError, match="7.5 Å of vacuum"):
+        with pytest.raises(InputError, match=" Å of vacuum"):
             by_planes(model, charged, 0.3)
     else:
         assert by_planes(model, charged, 0.3).structure is charged
