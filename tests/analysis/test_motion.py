@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from rhotem.analysis import run
 from rhotem.analysis.streamed import StreamedPotentials
 from rhotem.cli.main import app
-from rhotem.cli.options import parse_msd
 from rhotem.core import InputError, PeriodicGrid
+from rhotem.core.words import parse_msd
 from rhotem.density.source import get_source
 from rhotem.density.stream import streamed
 from rhotem.structure.frames import read_frames

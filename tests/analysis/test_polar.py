@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rhotem.analysis import run
+from rhotem.analysis import run, where
 from rhotem.analysis.polar import LARGEST, checked
-from rhotem.cli import streamed
 from rhotem.cli.main import app
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.units import EPS0
@@ -96,7 +95,7 @@ def test_commands(tmp_path, monkeypatch, polar: Structure, large: bool) -> None:
     file = tmp_path / "polar.vasp"
     write_structure(polar, file)
     if large:
-        monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+        monkeypatch.setattr(where, "fits", lambda *sizes: False)
     common = (file, "--zone", "1,0,0", "--zone-basis", "input", "--source", "model")
     quick = ("--phonons", 0, "--thickness", 0.5, "--detector", "HAADF=40-60")
     potential = ("potential", *common, "--sampling", 0.1, "-o", tmp_path / "v.zarr")

@@ -6,9 +6,11 @@ import pytest
 from rhotem.analysis import run
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
+from rhotem.density.source import by_planes, get_source
 from rhotem.structure.assemble import slab
 from rhotem.structure.model import Structure
 from rhotem.structure.phases import phase
+from rhotem.structure.vacuum import find_vacuum
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,22 @@ def test_a_dipole_across_the_vacuum_is_warned_about(crystal: Structure, monkeypa
         monkeypatch.setattr(run, "get_source", lambda *a, field=field, **k: lambda structure, grid: field)
         warnings = run.density(crystal, "x").record.get("warnings", [])
         assert len(warnings) == said and all("potential step" in w for w in warnings)
+
+
+@pytest.mark.parametrize("gap", [6.5, 7.5])
+def test_one_definition_of_vacuum(gap: float) -> None:
+    """A gap between planes is vacuum for the specimen, for the check of dipoles and for the learned density alike."""
+    pytest.importorskip("torch")
+    plain = slab(phase("LiF"), (0, 0, 1), 4.0, 20.0)
+    atoms = plain.atoms.copy()
+    atoms.cell[2, 2] = np.ptp(atoms.positions[:, 2]) + gap
+    charged = Structure(atoms, charge=0.1)
+    is_slab = find_vacuum(charged) is not None
+    assert is_slab == (gap > 7.0)
+    assert (run.specimen(charged, (0, 0, 1), basis="input", preset="pacbed").vacuum > 0) == is_slab
+    model = get_source("model", novelty=False)
+    if is_slab:
+        with pytest.raises(InputError, match=" Å of vacuum"):
+            by_planes(model, charged, 0.3)
+    else:
+        assert by_planes(model, charged, 0.3).structure is charged

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from rhotem.analysis.sources import memory_options
 from rhotem.cli import main
-from rhotem.cli.options import memory_options
 
 pytest.importorskip("torch")
 

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rhotem.analysis import run
+from rhotem.analysis.sources import source_options
 from rhotem.cli import common, main, options
 from rhotem.cli.compare import image_folders
 from rhotem.core import InputError, PeriodicGrid
@@ -170,13 +171,13 @@ def test_charge_zero_overrides_that_of_a_file(tmp_path: Path) -> None:
 
 
 def test_valence_and_kind_reach_the_file_source() -> None:
-    found = options.source_options(str(Path(__file__)), charge=0.0, valence={"Li": 1.0}, file_kind="total")
+    found = source_options(str(Path(__file__)), charge=0.0, valence={"Li": 1.0}, file_kind="total")
     assert found == {"charge": 0.0, "valence": {"Li": 1.0}, "kind": "total"}
-    assert options.source_options("gpaw", gpaw_cache=Path("x")) == {"cache": Path("x")}
-    assert options.source_options("free-atoms", charge=0.0) == {}
-    assert options.source_options(str(Path(__file__)), correct_count=True) == {"correct": True}
+    assert source_options("gpaw", gpaw_cache=Path("x")) == {"cache": Path("x")}
+    assert source_options("free-atoms", charge=0.0) == {}
+    assert source_options(str(Path(__file__)), correct_count=True) == {"correct": True}
     with pytest.raises(InputError, match="--correct-count"):
-        options.source_options("free-atoms", correct_count=True)
+        source_options("free-atoms", correct_count=True)
 
 
 @pytest.mark.parametrize("text, found", [("Li=1,O=6", {"Li": 1, "O": 6}), (" Co = 9.0 ", {"Co": 9})])

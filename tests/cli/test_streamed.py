@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rhotem.cli import streamed
+from rhotem.analysis import where
+from rhotem.analysis.where import Means, place_of_potential
 from rhotem.cli.main import app
-from rhotem.cli.streamed import is_streamed
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.potential.files import read_potential
 
@@ -30,11 +30,12 @@ def test_free_atoms_streamed_are_those_in_memory(tmp_path):
 def test_what_does_not_fit_goes_to_disk(tmp_path):
     grid = PeriodicGrid(np.diag([50.0, 50.0, 100.0]), (1000, 1000, 100))  # 0.4 GB of slices, 0.48 GB of planes
     own, other = tmp_path / "v.zarr", tmp_path / "v.h5"
-    assert is_streamed(grid, own, 1.3e9, None) and not is_streamed(grid, own, 1.5e9, None)
-    assert not is_streamed(grid, other, 1.0e9, None)
-    assert is_streamed(grid, own, 1e12, "tcp://somewhere:8786")
+    assert place_of_potential(grid, own, Means(1.3e9)) == "disk"
+    assert place_of_potential(grid, own, Means(1.5e9)) == "memory"
+    assert place_of_potential(grid, other, Means(1.0e9)) == "memory"
+    assert place_of_potential(grid, own, Means(1e12, "tcp://somewhere:8786")) == "cluster"
     with pytest.raises(InputError, match=r"workers write \.zarr"):
-        is_streamed(grid, other, None, "tcp://somewhere:8786")
+        place_of_potential(grid, other, Means(None, "tcp://somewhere:8786"))
 
 
 def test_sources_that_have_no_planes_are_refused(tmp_path):
@@ -49,7 +50,7 @@ IMAGE = ("image", "LiF", "--keep-cell", "--thickness", 1.2, "--detector", "HAADF
 @pytest.fixture
 def too_large(monkeypatch):
     """As if nothing fitted into memory."""
-    monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+    monkeypatch.setattr(where, "fits", lambda *sizes: False)
 
 
 @pytest.mark.slow
@@ -61,7 +62,7 @@ def test_images_through_slices_on_disk_are_those_in_memory(tmp_path, monkeypatch
     given = IMAGE if "saed" not in more else IMAGE[:5]
     common = (*given, *more, "--source", "model:fast")
     assert invoke(*common, "--out", tmp_path / "whole").exit_code == 0
-    monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+    monkeypatch.setattr(where, "fits", lambda *sizes: False)
     done = invoke(*common, "--out", tmp_path / "disk")
     assert done.exit_code == 0, done.output
     assert "to disk one by one here" in done.output
@@ -82,7 +83,7 @@ def test_error_bars_through_slices_on_disk_are_those_in_memory(tmp_path, monkeyp
 
     common = (*IMAGE, "--phonons", 0, "--source", "model", "--uncertainty")
     assert invoke(*common, "--out", tmp_path / "whole").exit_code == 0
-    monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+    monkeypatch.setattr(where, "fits", lambda *sizes: False)
     done = invoke(*common, "--out", tmp_path / "disk")
     assert done.exit_code == 0, done.output
     assert "slices on disk one after another" in done.output
@@ -142,7 +143,7 @@ def test_a_density_goes_to_disk_plane_by_plane(tmp_path, monkeypatch):
 
     common = ("density", "LiF", "--source", "free-atoms", "--spacing", 0.2)
     assert invoke(*common, "-o", tmp_path / "whole.zarr").exit_code == 0
-    monkeypatch.setattr(streamed, "_fits", lambda *sizes: False)
+    monkeypatch.setattr(where, "fits", lambda *sizes: False)
     done = invoke(*common, "-o", tmp_path / "planes.zarr")
     assert done.exit_code == 0, done.output
     assert "to disk plane by plane here" in done.stderr and "total density of LiF from free atoms" in done.stdout

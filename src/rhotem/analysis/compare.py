@@ -1,17 +1,19 @@
 """What bonding changes: structure factors, images and column contrast from several densities, all else the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack
 
-from rhotem.analysis import TEMPERATURE, run
+from rhotem.analysis import run
 from rhotem.analysis.columns import Column, Contrast, columns, contrast
 from rhotem.analysis.factors import FactorTable, factor_table
+from rhotem.analysis.motion import Moving
 from rhotem.core import InputError, Progress, silent
+from rhotem.core.keywords import check_keywords
 from rhotem.density.field import DensityField
 from rhotem.microscope.images import ImageSet
-from rhotem.structure.frames import Frames
+from rhotem.microscope.plan import Plan
 
 #: Images without a meaningful mean; their contrast is the excess over it in the image's unit.
 ABSOLUTE = ("iDPC", "iCoM", "dDPC")
@@ -70,21 +72,22 @@ class Comparison:
         }
 
 
+class Comparing(Moving, total=False):
+    """How sources are compared: `Moving`; structure factors up to ``g_max`` in 1/Å; ``memory`` in bytes that potentials
+    and the simulation stay below; ``algorithm`` and ``announce`` as `run.image`; ``allow_polar`` as `run.density`;
+    ``source_options`` of the sources by name, e.g. ``{"gpaw": {"cache": "densities"}}``.
+    """
+
+    g_max: float
+    memory: float | None
+    algorithm: Literal["auto", "bloch", "prism", "multislice"]
+    announce: Callable[[Plan], None]
+    allow_polar: bool
+    source_options: dict[str, dict[str, Any]]
+
+
 def compare(
-    cut: run.Specimen,
-    sources: Sequence[str],
-    *,
-    g_max: float = 1.0,
-    phonons: int | None = None,
-    temperature: float = TEMPERATURE,
-    seed: int = 0,
-    memory: float | None = None,
-    msd: Mapping[str, float] | None = None,
-    frames: Frames | None = None,
-    source_options: dict[str, dict[str, Any]] | None = None,
-    allow_polar: bool = False,
-    progress: Progress = silent,
-    **options: Any,
+    cut: run.Specimen, sources: Sequence[str], *, progress: Progress = silent, **how: Unpack[Comparing]
 ) -> Comparison:
     """Simulate one specimen with several density sources; thermal displacements are the same for all.
 
@@ -93,36 +96,35 @@ def compare(
     cut : run.Specimen
     sources : sequence of str
         Registered names or density files, at least two; the first is the reference.
-    g_max : float
-        Structure factors up to this |g| in 1/Å.
-    phonons, temperature, seed, memory, msd, frames
-        As `run.potential`; the simulation stays below ``memory`` bytes, too.
-    source_options : dict, optional
-        Options of the density sources by name, e.g. ``{"gpaw": {"cache": "densities"}}``.
-    allow_polar : bool
-        As `run.density`.
-    **options
-        As `run.image`.
+    progress : Progress
+    **how
+        `Comparing`.
 
     Raises
     ------
     InputError
         If fewer than two different sources are named.
     """
+    check_keywords(how, Comparing, "compare")
     if len(set(sources)) < 2:
         raise InputError(f"compare: got {', '.join(sources) or 'no source'}; name two different density sources")
-    fields = {s: run.density(cut, s, allow_polar=allow_polar, **(source_options or {}).get(s, {})) for s in sources}
+    options, allowed = how.get("source_options", {}), how.get("allow_polar", False)
+    fields = {s: run.density(cut, s, allow_polar=allowed, **options.get(s, {})) for s in sources}
+    moving: Moving = {k: how[k] for k in Moving.__annotations__ if k in how}  # type: ignore[literal-required,assignment]
+    memory = how.get("memory")
+    recording: run.Recording = {"seed": how.get("seed", 0), "memory": memory, "algorithm": how.get("algorithm", "auto")}
+    if "announce" in how:
+        recording["announce"] = how["announce"]
     images, motion = {}, {}
     for source, field in fields.items():
 
         def named(stage: str, done: int, total: int, source: str = source) -> None:
             progress(f"{Path(source).name}: {stage}", done, total)
 
-        moving: dict[str, Any] = {"phonons": phonons, "temperature": temperature, "seed": seed, "msd": msd}
-        potentials = run.potential(cut, field, memory=memory, frames=frames, **moving)
+        potentials = run.potential(cut, field, memory=memory, **moving)
         motion = potentials.record()
-        images[source] = run.image(cut, potentials, seed=seed, memory=memory, progress=named, **options)
-    factors = {s: factor_table(f, g_max) for s, f in fields.items() if f.source != "free atoms"}
+        images[source] = run.image(cut, potentials, progress=named, **recording)
+    factors = {s: factor_table(f, how.get("g_max", 1.0)) for s, f in fields.items() if f.source != "free atoms"}
     found = columns(cut.cell)
     contrasts = {source: _contrasts(result, found) for source, result in images.items()}
     return Comparison(cut, fields, images, factors, found, contrasts, motion)

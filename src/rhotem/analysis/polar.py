@@ -12,7 +12,8 @@ from typing import TypeVar
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.density.stream import StreamedDensity
-from rhotem.potential.slab import CHARGE, find_vacuum, potential_step
+from rhotem.potential.slab import CHARGE, potential_step
+from rhotem.structure.vacuum import find_vacuum
 
 #: Potential step in V across a slab's vacuum that is worth a warning, and the largest that surfaces have.
 STEP, LARGEST = 0.1, 4.0

@@ -9,34 +9,31 @@ Five calls with the names of the command line do what `rhotem image` does::
     images  = image(cut, v)
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis import PHONONS, TEMPERATURE
+from rhotem.analysis.motion import Moving
+from rhotem.analysis.optics import adjusted_preset
 from rhotem.analysis.polar import checked
 from rhotem.analysis.recording import check_recording, remarks
 from rhotem.analysis.specimen import Specimen, direction, oriented, specimen, structure
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.core.keywords import check_keywords
 from rhotem.density.field import DensityField
-from rhotem.density.source import default_source, get_source
+from rhotem.density.source import DensitySource, default_source, get_source
 from rhotem.density.stream import StreamedDensity
 from rhotem.microscope.cost import Sizes
 from rhotem.microscope.images import ImageSet
-from rhotem.microscope.presets import Preset, get_preset
+from rhotem.microscope.plan import Plan
 from rhotem.microscope.scan import Scan
-from rhotem.microscope.settings import (
-    Microscope,
-    Pixelated,
-    parse_aberration,
-    parse_detector,
-)
+from rhotem.microscope.settings import Microscope, Pixelated
 from rhotem.microscope.simulate import simulate
 from rhotem.potential.slices import PotentialSlices, build_potential
-from rhotem.structure.frames import Frames
 from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
@@ -62,57 +59,14 @@ DENSITY_SPACING = 0.12
 PIXEL = 0.1
 
 
-def adjusted_preset(
-    name: str,
-    *,
-    energy: float | None = None,
-    defocus: float | None = None,
-    cs: float | None = None,
-    aberrations: Sequence[str] = (),
-    detectors: Sequence[str] = (),
-    **microscope: Any,
-) -> Preset:
-    """A preset with some of its settings replaced, in the units of the command line.
-
-    Parameters
-    ----------
-    name : str
-    energy : float, optional
-        kV.
-    defocus : float, optional
-        nm; positive is underfocus.
-    cs : float, optional
-        Third-order spherical aberration in mm.
-    aberrations : sequence of str
-        As `rhotem.microscope.settings.parse_aberration` takes them: "C12=2nm", "phi12=30".
-    detectors : sequence of str
-        As `rhotem.microscope.settings.parse_detector` takes them, "HAADF=68-200"; none: those of the preset.
-    **microscope
-        Other fields of `rhotem.microscope.settings.Microscope`, in its units: ``convergence`` and ``tilt`` in mrad,
-        ``source_size`` in Å, ``dose`` in e/Å², ``camera_step`` in mrad. None leaves a setting as it is.
-
-    Raises
-    ------
-    InputError
-        If the preset is not known or a value is out of range, written wrongly, or given twice.
-    """
-    coefficients = [parse_aberration(text) for text in aberrations]
-    if len(dict(coefficients)) < len(coefficients):
-        raise InputError(f"aberrations {', '.join(aberrations)}: one is given twice; give each once")
-    return get_preset(name).adjusted(
-        [parse_detector(text) for text in detectors],
-        energy=None if energy is None else 1e3 * energy,
-        defocus=None if defocus is None else 10.0 * defocus,
-        cs=None if cs is None else 1e7 * cs,
-        aberrations=dict(coefficients) or None,
-        **microscope,
-    )
-
-
 def density(
-    cut: Specimen | ImagingCell | Structure, source: str | None = None, *, allow_polar: bool = False, **options: Any
+    cut: Specimen | ImagingCell | Structure,
+    source: str | DensitySource | None = None,
+    *,
+    allow_polar: bool = False,
+    **options: Any,
 ) -> DensityField:
-    """Deformation density of the crystal from a source: its registered name or a density file.
+    """Deformation density of the crystal from a source: its registered name, a density file, or the source itself.
 
     None: the learned density, or free atoms where PyTorch is missing (`rhotem.density.source.default_source`).
 
@@ -127,8 +81,8 @@ def density(
     """
     cell = cut.cell if isinstance(cut, Specimen) else cut
     crystal = cell.unrotated if isinstance(cell, ImagingCell) else cell
-    made = get_source(source or default_source(), **options)
-    return checked(made(crystal, density_grid(made, crystal)), allow_polar)
+    maker = get_source(source or default_source(), **options) if source is None or isinstance(source, str) else source
+    return checked(maker(crystal, density_grid(maker, crystal)), allow_polar)
 
 
 def density_grid(source: object, crystal: Structure) -> PeriodicGrid:
@@ -147,28 +101,24 @@ class Potentials:
     on_disk = False
 
     def __init__(
-        self,
-        cut: Specimen,
-        field: DensityField | StreamedDensity,
-        phonons: int,
-        *,
-        temperature: float,
-        seed: int,
-        memory: float | None,
-        msd: Mapping[str, float] | None = None,
-        frames: Frames | None = None,
+        self, cut: Specimen, field: DensityField | StreamedDensity, memory: float | None, **moving: Unpack[Moving]
     ) -> None:
         from rhotem.structure.debye_waller import thermal_motion
 
+        check_keywords(moving, Moving, "potential")
+        frames, phonons = moving.get("frames"), moving.get("phonons")
+        if phonons is None:
+            phonons = PHONONS if frames is None else len(frames)
         check_phonons(phonons)
-        self.field, self.phonons, self.temperature, self.seed = field, phonons, temperature, seed
+        self.field, self.phonons = field, phonons
+        self.temperature, self.seed = moving.get("temperature", TEMPERATURE), moving.get("seed", 0)
         self._cut, self._memory = cut, memory
         self.progress: Progress = silent
         self._frames = frames.picked(phonons) if frames and phonons else None
         if self._frames is not None:
             self.motion = self._frames.motion(cut.block)
         else:
-            self.motion = thermal_motion(cut.block.structure, temperature, msd=msd)
+            self.motion = thermal_motion(cut.block.structure, self.temperature, msd=moving.get("msd"))
 
     @property
     def independent(self) -> bool:
@@ -214,15 +164,7 @@ class Potentials:
 
 
 def potential(
-    cut: Specimen,
-    field: DensityField,
-    *,
-    phonons: int | None = None,
-    temperature: float = TEMPERATURE,
-    seed: int = 0,
-    memory: float | None = None,
-    msd: Mapping[str, float] | None = None,
-    frames: Frames | None = None,
+    cut: Specimen, field: DensityField, *, memory: float | None = None, **moving: Unpack[Moving]
 ) -> Potentials:
     """Potentials of the block, one for each frozen-phonon configuration; one at rest if ``phonons`` is 0.
 
@@ -241,8 +183,7 @@ def potential(
     InputError
         If the number of configurations or the temperature is negative, or a given ⟨u²⟩ is none or of no atom.
     """
-    number = phonons if phonons is not None else PHONONS if frames is None else len(frames)
-    return Potentials(cut, field, number, temperature=temperature, seed=seed, memory=memory, msd=msd, frames=frames)
+    return Potentials(cut, field, memory, **moving)
 
 
 def check_phonons(phonons: int) -> None:
@@ -251,17 +192,38 @@ def check_phonons(phonons: int) -> None:
         raise InputError(f"phonons {phonons}: expected 0 (atoms at rest) or the number of configurations")
 
 
+class Recording(TypedDict, total=False):
+    """What is asked of a recording.
+
+    ``seed`` of counting noise. ``scan_step``: largest distance of scan positions, or pixel of the camera, in Å; None:
+    as many as determine the image, with counting noise the microscope's ``pixel``. ``field_of_view``: least side of the
+    images in Å, the periodic image continued over whole cells; None: one cell, with counting noise the microscope's
+    ``field``. Patterns of pixelated detectors are computed for every position of it. ``precision``: take as many
+    configurations (of all that the potentials hold) as bring the standard error of every image by thermal motion, at
+    columns, below this fraction of the image's range.
+
+    The others as `rhotem.microscope.simulate.simulate`.
+    """
+
+    seed: int
+    scan_step: float | None
+    field_of_view: float | None
+    precision: float | None
+    algorithm: Literal["auto", "bloch", "multislice", "prism"]
+    plan: Plan | None
+    memory: float | None
+    scheduler: str | None
+    error_bar: bool
+    announce: Callable[[Plan], None]
+
+
 def image(
     cut: Specimen,
     potentials: Iterable[PotentialSlices],
     *,
     phonons: int | None = None,
-    seed: int = 0,
-    scan_step: float | None = None,
-    field_of_view: float | None = None,
-    precision: float | None = None,
     progress: Progress = silent,
-    **options: Any,
+    **recording: Unpack[Recording],
 ) -> ImageSet:
     """Images of one cell of the specimen, averaged over the equal cells of the block.
 
@@ -272,66 +234,66 @@ def image(
         Of `potential`, or a list; its length is the number of configurations.
     phonons : int, optional
         That number, for an iterable without length.
-    seed : int
-        Of counting noise.
-    scan_step : float, optional
-        Largest distance of scan positions, or pixel of the camera, in Å. None: as many as determine the image, with
-        counting noise the microscope's ``pixel``.
-    field_of_view : float, optional
-        Least side of the images in Å: the periodic image is continued over whole cells. None: one cell, with counting
-        noise the microscope's ``field``. Patterns of pixelated detectors are computed for every position of it.
-    precision : float, optional
-        Take as many configurations (of all that ``potentials`` hold) as bring the standard error of every image by
-        thermal motion, at columns, below this fraction of the image's range.
     progress : Progress
-    **options
-        As `rhotem.microscope.simulate.simulate`: ``algorithm``, ``memory``, ``announce``, ...
+    **recording
+        `Recording`.
 
     Raises
     ------
     InputError
         If the number of configurations is not known, a length is not positive, or an option has no meaning here.
     """
-    recording = (scan_step, field_of_view, options.get("algorithm", "auto"))
-    check_recording(cut.preset, *recording, phonons=getattr(potentials, "phonons", phonons), precision=precision)
+    check_keywords(recording, Recording, "image")
+    options: dict[str, Any] = dict(recording)
+    seed, precision = options.pop("seed", 0), options.pop("precision", None)
+    scan_step, field_of_view = options.pop("scan_step", None), options.pop("field_of_view", None)
+    asked = (scan_step, field_of_view, options.get("algorithm", "auto"))
+    check_recording(cut.preset, *asked, phonons=getattr(potentials, "phonons", phonons), precision=precision)
     if phonons is None and not isinstance(potentials, Sized):
         raise InputError("potentials without length: say how many there are, phonons=...")
     number = max(1, phonons) if phonons is not None else len(potentials)  # type: ignore[arg-type]  # Sized, see above
     given = {"pixel": scan_step, "field": field_of_view}
     microscope = cut.preset.microscope.model_copy(update={k: v for k, v in given.items() if v is not None})
     # A stream of its own: the displacements come from default_rng(seed).
-    rng = np.random.default_rng((seed, 1))
+    options |= {"rng": np.random.default_rng((seed, 1)), "progress": progress}
     if cut.preset.mode != "stem":
-        from rhotem.microscope.parallel import parallel_images
-
-        shown = parallel_images(
-            potentials, microscope, repeats=cut.repeats[:2], configurations=number, rng=rng, progress=progress
-        )
-        pattern = replace(shown.plane_wave, hkl=spot_indices(cut.cell)) if shown.plane_wave else None
-        shown = replace(shown, plane_wave=pattern, images=shown.images if cut.preset.mode == "hrtem" else {})
+        shown = _parallel(cut, potentials, microscope, number, options)
     else:
         scan, repeats = _scan(cut, microscope, scan_step, field_of_view)
         if precision is not None:
             options |= {"precision": precision, "most": number}
             number = min(PHONONS, number)
-        options["independent"] = getattr(potentials, "independent", True)
-        shown = simulate(
-            potentials,
-            microscope,
-            scan,
-            cut.preset.detectors,
-            repeats=repeats,
-            configurations=number,
-            rng=rng,
-            progress=progress,
-            **options,
-        )
+        options |= {"independent": getattr(potentials, "independent", True), "repeats": repeats}
+        shown = simulate(potentials, microscope, scan, cut.preset.detectors, configurations=number, **options)
     if precision is not None and isinstance(potentials, Potentials):
         potentials.phonons = shown.record["configurations"]
-    if microscope.dose is None and not shown.patterns and (scan_step or field_of_view):
-        shown = shown.recorded(scan_step or PIXEL, field_of_view or 0.0)
+    return _recorded(cut, shown, scan_step, field_of_view)
+
+
+def _parallel(
+    cut: Specimen, potentials: Iterable[PotentialSlices], microscope: Microscope, number: int, options: dict[str, Any]
+) -> ImageSet:
+    """Image, or diffraction pattern, by parallel illumination."""
+    from rhotem.microscope.parallel import parallel_images
+
+    shown = parallel_images(
+        potentials,
+        microscope,
+        repeats=cut.repeats[:2],
+        configurations=number,
+        rng=options["rng"],
+        progress=options["progress"],
+    )
+    pattern = replace(shown.plane_wave, hkl=spot_indices(cut.cell)) if shown.plane_wave else None
+    return replace(shown, plane_wave=pattern, images=shown.images if cut.preset.mode == "hrtem" else {})
+
+
+def _recorded(cut: Specimen, shown: ImageSet, step: float | None, field: float | None) -> ImageSet:
+    """Images at the positions that were asked for, and what the record says of them."""
+    if cut.preset.microscope.dose is None and not shown.patterns and (step or field):
+        shown = shown.recorded(step or PIXEL, field or 0.0)
     scanned = {"positions": list(shown.scan.shape), "size_angstrom": list(shown.scan.size)}
-    asked = {"recorded": {"scan_step": scan_step, "field_of_view": field_of_view}} if scan_step or field_of_view else {}
+    asked = {"recorded": {"scan_step": step, "field_of_view": field}} if step or field else {}
     real = {"thickness": 10.0 * cut.thickness}  # without vacuum along the beam
     return replace(shown, record=shown.record | {"scan": scanned} | asked | real)
 

@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
+from rhotem.core.keywords import check_keywords
 from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error
 from rhotem.microscope.optics import cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import farthest_angle
 from rhotem.microscope.slicing import sliced
-from rhotem.potential.slab import VACUUM
 from rhotem.structure.indices import IDENTITY, standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.supercell import imaging_grid, lateral_repeats, repeated_grid, thickness_repeats
-from rhotem.structure.vacuum import widest_gap
+from rhotem.structure.vacuum import VACUUM, widest_gap
 
 #: Least width in Å of the block whose atoms move independently; the probe itself lives on a larger supercell.
 BLOCK_WIDTH = 4.5
@@ -137,43 +137,41 @@ def structure(source: str | Path | Any, charge: float = 0.0, **options: Any) -> 
     return read_structure(source, charge=charge, **options)
 
 
-def specimen(
-    crystal: Structure,
-    zone: Sequence[int] = (0, 0, 1),
-    *,
-    basis: str = "conventional",
-    plane: bool = False,
-    thickness: float | None = None,
-    preset: str | Preset = DEFAULT_PRESET,
-    sampling: float | None = None,
-    slice_thickness: float | None = None,
-    primitive: bool = True,
-    keep_cell: bool = False,
-    at_rest: bool = True,
-) -> Specimen:
+class Cutting(TypedDict, total=False):
+    """How a crystal is cut.
+
+    ``basis``, ``plane``: as `rhotem.structure.orient.orient`. ``thickness``: in nm, to whole cells nearest to it; None:
+    the preset's, or the cell once if it is kept or ends in vacuum. ``preset``: microscope and detectors. ``sampling``:
+    largest pixel in Å; None: the coarsest that carries the outermost detector angle and what the crystal needs whatever
+    is detected (`rhotem.microscope.fineness`); a note says what a coarser one costs. ``slice_thickness``: thickest
+    slice in Å; None: what the crystal needs, and thinner where atoms would lie on boundaries. ``primitive``: reduce to
+    the primitive cell first; False where the density is tied to the crystal's own cell (a file). ``keep_cell``: take
+    the given cell as it is, with the defects that it holds: never reduced, and repeated along the beam only if a
+    thickness is given; seen along its third vector a rectangular one keeps its second vector upwards. ``at_rest``:
+    whether potentials are made of atoms at rest, which need a finer grid; True serves both.
+    """
+
+    basis: str
+    plane: bool
+    thickness: float | None
+    preset: str | Preset
+    sampling: float | None
+    slice_thickness: float | None
+    primitive: bool
+    keep_cell: bool
+    at_rest: bool
+
+
+def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unpack[Cutting]) -> Specimen:
     """Cut a crystal along a zone axis to a thickness, on a grid fine enough for the detectors and for the crystal.
 
     Parameters
     ----------
     crystal : Structure
-    zone, basis, plane
+    zone : sequence of int
         As `rhotem.structure.orient.orient`.
-    thickness : float, optional
-        In nm; whole cells nearest to it. None: the preset's, or the cell once if it is kept or ends in vacuum.
-    preset : str or Preset
-        Microscope and detectors.
-    sampling : float, optional
-        Largest pixel in Å. None: the coarsest that carries the outermost detector angle and what the crystal needs
-        whatever is detected (`rhotem.microscope.fineness`). A note says what a coarser one costs.
-    slice_thickness : float, optional
-        Thickest slice in Å. None: what the crystal needs, and thinner where atoms would lie on boundaries.
-    primitive : bool
-        Reduce to the primitive cell first. False where the density is tied to the crystal's own cell (a file).
-    keep_cell : bool
-        Take the given cell as it is, with the defects that it holds: never reduced, and repeated along the beam only if
-        a thickness is given. Seen along its third vector a rectangular one keeps its second vector upwards.
-    at_rest : bool
-        Whether potentials are made of atoms at rest, which need a finer grid. True serves both.
+    **cutting
+        `Cutting`.
 
     Raises
     ------
@@ -181,15 +179,20 @@ def specimen(
         If a number is out of range, the grid is too coarse for the detectors, or a thickness is asked of a slab that
         ends in vacuum.
     """
+    check_keywords(cutting, Cutting, "specimen")
+    preset, basis = cutting.get("preset", DEFAULT_PRESET), cutting.get("basis", "conventional")
+    plane = cutting.get("plane", False)
+    keep_cell, primitive = cutting.get("keep_cell", False), cutting.get("primitive", True)
+    sampling, slice_thickness = cutting.get("sampling"), cutting.get("slice_thickness")
     chosen = get_preset(preset) if isinstance(preset, str) else preset
     up = (0, 1, 0) if keep_cell and not plane and _is_own_axis(crystal, zone, basis) else None
     cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive and not keep_cell, up=up)
     cell, vacuum = _entrance_first(cell)
-    nz, notes = _repeats_along(cell, chosen, thickness, vacuum, keep_cell)
+    nz, notes = _repeats_along(cell, chosen, cutting.get("thickness"), vacuum, keep_cell)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH if chosen.mode == "stem" else PARALLEL_BLOCK_WIDTH)
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
-    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest)
+    needed = atoms.reach(chosen.microscope, depth, reach(chosen), cutting.get("at_rest", True))
     finest = needed_sampling(chosen.microscope.wavelength, needed)
     thickest = atoms.slice_thickness(chosen.microscope, depth)
     coarse = _coarse(chosen, sampling, needed) + _thick(slice_thickness, thickest)

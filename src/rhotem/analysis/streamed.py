@@ -1,23 +1,34 @@
-"""Potentials of a specimen that are written to disk and read by the multislice, for cells larger than memory."""
+"""What is larger than memory: densities and potentials that lie on disk, or are made by a cluster."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from rhotem.analysis.motion import Moving
+from rhotem.analysis.polar import checked
 from rhotem.analysis.run import Potentials, Specimen
+from rhotem.analysis.voice import Voice
+from rhotem.analysis.where import SPACING, Means
 from rhotem.core import PeriodicGrid
+from rhotem.density.source import DensitySource, by_planes
 from rhotem.density.stream import StreamedDensity
 from rhotem.potential.slices import PotentialSlices
-from rhotem.potential.stream import potential_stream
+from rhotem.potential.stream import potential_stream, stream_potential
 from rhotem.potential.stream_read import open_potential
-from rhotem.structure.frames import Frames
+
+if TYPE_CHECKING:
+    from rhotem.structure.model import Structure
 
 
 class StreamedPotentials(Potentials):
     """As `Potentials`, one file of slices at a time, which vanishes when the next is asked for.
+
+    The atoms of each configuration are displaced exactly, the deformation density is smeared by the mean over the
+    atoms, as in memory.
 
     Parameters
     ----------
@@ -26,13 +37,12 @@ class StreamedPotentials(Potentials):
         Of the whole block.
     folder : Path
         Where the files lie meanwhile; workers of a cluster see it under the same name.
-    phonons : int
-        Configurations; the atoms of each are displaced exactly, the deformation density is smeared by the mean over the
-        atoms, as in memory.
+    memory : float or None
+        Bytes that making slices may use here, or in every worker.
     scheduler : str or None
         Address of a Dask scheduler whose workers make the slices; None: here.
-    temperature, seed, memory, msd, frames
-        As `rhotem.analysis.run.potential`; ``memory`` is what making slices may use here, or in every worker.
+    **moving
+        How atoms move.
     """
 
     def __init__(
@@ -40,17 +50,11 @@ class StreamedPotentials(Potentials):
         cut: Specimen,
         density: StreamedDensity,
         folder: Path,
-        phonons: int,
-        *,
-        temperature: float,
-        seed: int,
-        memory: float | None,
+        memory: float | None = None,
         scheduler: str | None = None,
-        msd: Mapping[str, float] | None = None,
-        frames: Frames | None = None,
+        **moving: Unpack[Moving],
     ) -> None:
-        common: dict[str, Any] = {"temperature": temperature, "seed": seed, "msd": msd, "frames": frames}
-        super().__init__(cut, density, phonons, memory=memory, **common)
+        super().__init__(cut, density, memory, **moving)
         self._density, self._folder, self._scheduler = density, folder, scheduler
 
     on_disk = True
@@ -77,4 +81,67 @@ class StreamedPotentials(Potentials):
                 try:
                     yield open_potential(path)
                 finally:  # also where no more are asked for
-                    shutil.rmtree(path)
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def announced(
+    structure: "Structure",
+    grid: PeriodicGrid,
+    source: DensitySource,
+    means: Means,
+    voice: Voice,
+    *,
+    allow_polar: bool = False,
+) -> StreamedDensity:
+    """Say that slices go to disk, and with which density; returns that.
+
+    Parameters
+    ----------
+    structure : Structure
+        The imaging cell, repeated as wanted.
+    grid : PeriodicGrid
+        Of the slices.
+    source : DensitySource
+        One that gives planes.
+    means : Means
+    voice : Voice
+    allow_polar : bool
+        As `rhotem.analysis.run.density`.
+
+    Raises
+    ------
+    InputError
+        As `rhotem.density.source.by_planes` and `rhotem.analysis.run.density`.
+    """
+    n_x, n_y, slices = grid.shape
+    held = f"{slices} slices of {n_x} × {n_y}, {4.0 * grid.size / 1e9:.2f} GB"
+    voice.tell(f"potential   {held}, to disk one by one {means}")
+    density = by_planes(source, structure, SPACING)
+    points = " × ".join(str(n) for n in density.grid.shape)
+    voice.tell(f"density     {len(structure)} atoms, {points} points, plane by plane")
+    return checked(density, allow_polar)
+
+
+def write_potential(density: StreamedDensity, grid: PeriodicGrid, target: Path, means: Means, voice: Voice) -> float:
+    """Write slices on ``grid`` to a .zarr; returns the mean inner potential in V."""
+    from rhotem.potential.parametrizations import mean_inner_potential
+
+    stream_potential(density, grid, target, memory_limit=means.room, scheduler=means.scheduler, progress=voice.progress)
+    return mean_inner_potential("pbe", density.structure.numbers, grid.volume)
+
+
+def write_density(
+    structure: "Structure", file: tuple[Path, Any, float], source: DensitySource, means: Means, voice: Voice
+) -> StreamedDensity:
+    """Write a density plane by plane, saying so first; returns it. ``file``: the .zarr, its kind, largest step in Å."""
+    from rhotem.density.stream_write import write_streamed
+
+    target, kind, spacing = file
+    points = " × ".join(str(n) for n in PeriodicGrid.from_spacing(structure.cell, spacing).shape)
+    voice.tell(f"density     {len(structure)} atoms, {points} points, to disk plane by plane {means}")
+    density = checked(by_planes(source, structure, spacing), allow_polar=True)
+    voice.doubts(density.record)
+    record = write_streamed(
+        density, target, kind, memory_limit=means.room, scheduler=means.scheduler, progress=voice.progress
+    )
+    return replace(density, record=record)

@@ -3,20 +3,21 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.analysis import run
+from rhotem.analysis import TEMPERATURE, run
+from rhotem.analysis.motion import Moving
 from rhotem.analysis.streamed import StreamedPotentials
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.core.keywords import check_keywords
 from rhotem.core.tasks import room
 from rhotem.density.field import DensityField
-from rhotem.density.source import get_source
+from rhotem.density.source import DensitySource, get_source
 from rhotem.density.stream import streamed
 from rhotem.microscope.images import ImageSet
-from rhotem.structure.frames import Frames
 from rhotem.structure.model import Structure
 
 #: Frozen-phonon configurations of every member: the spread between members hardly depends on them, as all members see
@@ -72,18 +73,19 @@ class ImageUncertainty:
         return {"members": self.members, "configurations": self.configurations, "images": rows}
 
 
-def ensemble(source: str, **options: Any) -> EnsembleSource:
-    """The source called ``source``, if it has members.
+def ensemble(source: str | DensitySource, **options: Any) -> EnsembleSource:
+    """The source called ``source``, or the source itself, if it has members.
 
     Raises
     ------
     InputError
         If it has none: free atoms, files and DFT runs do not know how far they are wrong.
     """
-    found = get_source(source, **options)
-    if not isinstance(found, EnsembleSource):
-        raise InputError(f"--uncertainty: source {source} has no ensemble; use --source model")
-    return found
+    maker = get_source(source, **options) if isinstance(source, str) else source
+    if not isinstance(maker, EnsembleSource):
+        name = source if isinstance(source, str) else type(source).__name__
+        raise InputError(f"--uncertainty: source {name} has no ensemble; use --source model")
+    return maker
 
 
 def check(cut: run.Specimen, source: EnsembleSource) -> None:
@@ -120,59 +122,79 @@ def plan(phonons: int, members: int) -> str:
     return f"error bars: {members} members of the density, {each} each, about {times:.1f} times the simulation itself"
 
 
+class Bars(Moving, total=False):
+    """How error bars are simulated: `Moving`; ``memory`` in bytes; a folder ``scratch`` where slices of one member and
+    configuration at a time lie (`StreamedPotentials`), made here or by the workers of ``scheduler``, who then also do
+    the windows of the image; ``pixel`` and ``field``: largest pixel and least side of the error bars in Å.
+    """
+
+    memory: float | None
+    scratch: Path | None
+    scheduler: str | None
+    pixel: float
+    field: float
+
+
 def image_uncertainty(
-    cut: run.Specimen,
-    source: EnsembleSource,
-    *,
-    phonons: int,
-    temperature: float,
-    seed: int = 0,
-    memory: float | None = None,
-    msd: Mapping[str, float] | None = None,
-    frames: Frames | None = None,
-    scratch: Path | None = None,
-    scheduler: str | None = None,
-    progress: Progress = silent,
+    cut: run.Specimen, source: EnsembleSource, *, progress: Progress = silent, **bars: Unpack[Bars]
 ) -> ImageUncertainty:
     """Images of every member, without counting noise and with the same displacements, and their standard deviation.
 
     Only the density differs between them: the spread is what the density's error does to a pixel. 90 % intervals are
-    ±1.645 σ, as far as the images are linear in the potential.
-
-    With a folder ``scratch`` slices of one member and configuration at a time lie there (`StreamedPotentials`), made
-    here or by the workers of ``scheduler``, who then also do the windows of the image (`rhotem.microscope.simulate`);
-    the density of that member is in memory.
+    ±1.645 σ, as far as the images are linear in the potential. Of slices on disk the density of one member is in
+    memory.
 
     Raises
     ------
     InputError
         If the source has a single member or no calibration, or the preset makes no images.
     """
+    check_keywords(bars, Bars, "image_uncertainty")
     check(cut, source)
+    scratch, seed = bars.get("scratch"), bars.get("seed", 0)
     crystal = cut.cell.unrotated if scratch is None else cut.block.structure
-    grid = run.density_grid(source, crystal)
     quiet = cut.preset.model_copy(update={"microscope": cut.preset.microscope.model_copy(update={"dose": None})})
     still = replace(cut, preset=quiet)
-    configurations = min(phonons, CONFIGURATIONS)
     shown: list[ImageSet] = []
-    for field in source.members(crystal, grid):
-        motion: dict[str, Any] = {"phonons": configurations, "temperature": temperature, "seed": seed}
-        motion |= {"msd": msd, "frames": frames}
-        if scratch is None:
-            potentials = run.potential(still, field, memory=memory, **motion)
-        else:
-            where: dict[str, Any] = {"memory": room(memory), "scheduler": scheduler}
-            potentials = StreamedPotentials(still, streamed(field), scratch, **where, **motion)
+    for field in source.members(crystal, run.density_grid(source, crystal)):
+        memory, scheduler = bars.get("memory"), bars.get("scheduler")
+        potentials = _member(still, field, bars)
         images = run.image(still, potentials, seed=seed, memory=memory, scheduler=scheduler, error_bar=False)
-        shown.append(images.resampled(PIXEL))
+        shown.append(_shared_pixels(images, bars))
         progress("error bars", len(shown), source.member_count)
     stacks = {name: np.stack([s.images[name] for s in shown]) for name in shown[0].images}
     sigma: dict[str, npt.NDArray] = {name: stack.std(axis=0, ddof=1) for name, stack in stacks.items()}
     mean: dict[str, npt.NDArray] = {name: stack.mean(axis=0) for name, stack in stacks.items()}
-    record = shown[0].record
     return ImageUncertainty(
-        replace(shown[0], images=sigma, record=record),
-        replace(shown[0], images=mean, record=record),
+        replace(shown[0], images=sigma),
+        replace(shown[0], images=mean),
         len(shown),
-        max(1, configurations),
+        max(1, _configurations(bars)),
     )
+
+
+def _configurations(bars: Bars) -> int:
+    phonons = bars.get("phonons")
+    return CONFIGURATIONS if phonons is None else min(phonons, CONFIGURATIONS)
+
+
+def _member(still: run.Specimen, field: DensityField, bars: Bars) -> run.Potentials:
+    """The potentials of one member, in memory or on disk."""
+    moving: Moving = {
+        "phonons": _configurations(bars),
+        "temperature": bars.get("temperature", TEMPERATURE),
+        "seed": bars.get("seed", 0),
+        "msd": bars.get("msd"),
+        "frames": bars.get("frames"),
+    }
+    memory, scratch = bars.get("memory"), bars.get("scratch")
+    if scratch is None:
+        return run.potential(still, field, memory=memory, **moving)
+    return StreamedPotentials(still, streamed(field), scratch, room(memory), bars.get("scheduler"), **moving)
+
+
+def _shared_pixels(images: ImageSet, bars: Bars) -> ImageSet:
+    """Images of one cell on the pixels and over the field of view that the error bars are asked for on."""
+    if bars.get("field"):
+        return images.recorded(bars.get("pixel", PIXEL), bars.get("field", 0.0))
+    return images.resampled(bars.get("pixel", PIXEL))

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rhotem.cli.common import RECORD
 from rhotem.core import InputError
+from rhotem.core.output import RECORD
 
 app = typer.Typer()
 

@@ -2,50 +2,25 @@
 
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rhotem.cli.common import DENSITY, ProgressBar, StructureArgument, ValenceOption, output_folder, write_record
+from rhotem.cli.common import ProgressBar, StructureArgument, output_folder, voice, write_record
 from rhotem.cli.options import (
     COMPUTING,
-    AlgorithmOption,
-    AllowOverlapsOption,
-    AllowPolarOption,
-    CorrectCountOption,
-    DensityChargeOption,
-    FileKindOption,
-    FramesOption,
-    GpawCacheOption,
-    KeepCellOption,
-    MemoryOption,
-    MsdOption,
-    OrderOption,
+    DENSITY,
     OutOption,
-    PhononsOption,
-    PlaneOption,
-    PresetOption,
     SimulationQuietOption,
-    SimulationSeedOption,
-    TemperatureOption,
-    ThicknessOption,
-    VacuumOption,
-    ZoneBasisOption,
-    ZoneOption,
-    is_density_file,
-    memory_options,
-    motion_lines,
-    moving_structure,
-    ordering,
-    remarks,
-    source_options,
-    vibration,
+    planned,
+    with_plan_options,
 )
 
 if TYPE_CHECKING:
-    from rhotem.microscope.plan import Plan
+    from rhotem.analysis.compare import Comparison
+    from rhotem.analysis.plan import Plan
+    from rhotem.microscope.plan import Plan as Cost
 
 app = typer.Typer()
 
@@ -62,109 +37,109 @@ ReachOption = Annotated[
     float,
     typer.Option(metavar="1/Å", help="Structure factors up to this |g| = 1/d.", rich_help_panel=COMPUTING),
 ]
+#: What means nothing where images without noise, on the pixels that determine them, are compared.
+WITHOUT = ("density.source", "density.uncertainty", "recording", "computing.scheduler")
 
 
 @app.command()
+@with_plan_options(without=WITHOUT)
 def compare(
     structure: StructureArgument,
     source: SourcesOption,
-    zone: ZoneOption = None,
-    plane: PlaneOption = None,
-    zone_basis: ZoneBasisOption = "conventional",
-    order: OrderOption = False,
-    vacuum: VacuumOption = None,
-    allow_overlaps: AllowOverlapsOption = False,
-    thickness: ThicknessOption = None,
-    keep_cell: KeepCellOption = False,
-    phonons: PhononsOption = None,
-    temperature: TemperatureOption = None,
-    msd: MsdOption = None,
-    frames: FramesOption = None,
-    charge: DensityChargeOption = None,
-    valence: ValenceOption = None,
-    file_kind: FileKindOption = None,
-    correct_count: CorrectCountOption = False,
-    gpaw_cache: GpawCacheOption = None,
-    allow_polar: AllowPolarOption = False,
-    preset: PresetOption = "layered-oxide",
+    given: dict[str, Any],
     g_max: ReachOption = 1.0,
-    algorithm: AlgorithmOption = "auto",
-    memory: MemoryOption = None,
-    seed: SimulationSeedOption = 0,
     out: OutOption = Path("rhotem-compare"),
     quiet: SimulationQuietOption = False,
 ) -> None:
     """Structure factors, images and the contrast of every kind of column, free atoms against another density."""
-    from rhotem.analysis import run
-    from rhotem.analysis.compare import compare as compare_sources
     from rhotem.analysis.figure import comparison_figure
+
+    sources = ["free-atoms", *dict.fromkeys(s for s in source if s != "free-atoms")]
+    plan = planned(structure, given).plan
+    check_comparable(plan)
+    options = density_options(sources, plan)
+    with output_folder(out) as folder:
+        result = _compared(plan, sources, options, g_max, quiet)
+        _write_images(result, folder)
+        comparison_figure(result, folder / "comparison.png")
+        write_record(folder, {"specimen": result.specimen.record(), **result.record()})
+    if not quiet:
+        _tell(result, sources)
+        typer.echo(f"figure and tables in {out}")
+
+
+def check_comparable(plan: "Plan") -> None:
+    """Refuse what a comparison does not do."""
+    from rhotem.core import InputError
+
+    if plan.precision is not None:
+        raise InputError("phonons auto: densities are compared by the same configurations; give their number")
+    if plan.series:
+        raise InputError("series: a comparison is of one plan; leave it out")
+
+
+def _compared(
+    plan: "Plan", sources: list[str], options: dict[str, dict[str, Any]], g_max: float, quiet: bool
+) -> "Comparison":
+    """Cut the specimen and simulate it with every density."""
+    from rhotem.analysis.compare import compare as compare_sources
+    from rhotem.analysis.motion import motion_lines
+    from rhotem.analysis.results import introduce
+    from rhotem.analysis.sources import memory_options
+    from rhotem.analysis.workflow import cut, moving_crystal
+
+    console, memory = voice(quiet), plan.memory
+    for name in sources:
+        options[name] |= memory_options(name, memory, None if quiet else typer.echo)
+    crystal, moving = moving_crystal(plan, console)
+    made = cut(plan, crystal, sources)
+    introduce(made, console)
+    for line in motion_lines(made, moving):
+        console.tell(line)
+    with ProgressBar(quiet) as progress:
+        result = compare_sources(
+            made,
+            sources,
+            g_max=g_max,
+            source_options=options,
+            allow_polar=plan.density.allow_polar,
+            algorithm=plan.computing.algorithm,
+            memory=memory,
+            progress=progress,
+            announce=_first_only(quiet),
+            **moving,
+        )
+    for field in result.fields.values():
+        for warning in field.record.get("warnings", ()):
+            console.warn(f"{field.source}: {warning}")
+    return result
+
+
+def _write_images(result: "Comparison", folder: Path) -> None:
+    """The images of every source into a folder of its own."""
     from rhotem.density.field import caption
     from rhotem.microscope.outputs import write_images
 
-    run.check_phonons(phonons or 0)
-    sources = ["free-atoms", *dict.fromkeys(s for s in source if s != "free-atoms")]
-    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
-    options = density_options(sources, described, charge=charge, gpaw_cache=gpaw_cache)
-    for name in sources:
-        options[name] |= memory_options(name, memory, None if quiet else typer.echo)
-    motion: dict[str, Any] = {"seed": seed, **vibration(phonons, temperature, msd, frames)}
-    asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
-    load = partial(run.structure, structure, charge=charge or 0.0, ordering=ordering(order), **asked)
-    crystal, snapshots = moving_structure(structure, frames, phonons, load, charge or 0.0)
-    motion |= snapshots
-    indices, is_plane = run.direction(crystal, zone, plane)
-    with output_folder(out) as folder:
-        cut = run.specimen(
-            crystal,
-            indices,
-            basis=zone_basis,
-            plane=is_plane,
-            thickness=thickness,
-            keep_cell=keep_cell or frames is not None,
-            preset=preset,
-            primitive=not any(is_density_file(s) for s in sources),
-            at_rest=phonons == 0,
+    sources = list(result.images)
+    for name, place in zip(sources, image_folders(sources), strict=True):
+        write_images(
+            result.images[name],
+            folder / place,
+            labels=result.specimen.cell.labels,
+            source=caption(result.fields[name].source, result.fields[name].record),
+            phonons=result.motion["configurations"],
+            motion=result.motion.get("displacement_sources", ""),
         )
-        if not quiet:
-            notes = [f"note: {note}" for note in remarks(cut)]
-            typer.echo("\n".join([str(cut), *notes, *motion_lines(cut, motion)]))
-        with ProgressBar(quiet) as progress:
-            result = compare_sources(
-                cut,
-                sources,
-                g_max=g_max,
-                source_options=options,
-                allow_polar=allow_polar,
-                algorithm=algorithm,
-                memory=memory,
-                progress=progress,
-                announce=_first_only(quiet),
-                **motion,
-            )
-        for field in result.fields.values():
-            for warning in field.record.get("warnings", ()):
-                typer.echo(f"warning: {field.source}: {warning}", err=True)
-        for name, place in zip(sources, image_folders(sources), strict=True):
-            write_images(
-                result.images[name],
-                folder / place,
-                labels=cut.cell.labels,
-                source=caption(result.fields[name].source, result.fields[name].record),
-                phonons=motion["phonons"],
-                motion=result.motion.get("displacement_sources", ""),
-            )
-        comparison_figure(result, folder / "comparison.png")
-        tables = result.record()
-        write_record(folder, {"specimen": cut.record(), **tables})
-    if quiet:
-        return
+
+
+def _tell(result: "Comparison", sources: list[str]) -> None:
+    """The contrast of every kind of column in every image."""
     for name in result.contrasts[sources[0]]:
         for index, row in enumerate(result.contrasts[sources[0]][name]):
             values = "  ".join(
                 f"{result.fields[s].source}: {result.contrasts[s][name][index].value:+.4f}" for s in sources
             )
             typer.echo(f"{name:8s} {row.label:8s} {values}")
-    typer.echo(f"figure and tables in {out}")
 
 
 def image_folders(sources: list[str]) -> list[str]:
@@ -173,11 +148,11 @@ def image_folders(sources: list[str]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
 
 
-def _first_only(quiet: bool) -> "Callable[[Plan], None]":
-    """Prints the plan of the first density; those of the others are the same."""
-    told: list[Plan] = []
+def _first_only(quiet: bool) -> "Callable[[Cost], None]":
+    """Prints the plan of the first simulation; those of the others are the same."""
+    told: list[Cost] = []
 
-    def announce(plan: "Plan") -> None:
+    def announce(plan: "Cost") -> None:
         if not told and not quiet:
             typer.echo(f"{plan}, for each density")
         told.append(plan)
@@ -185,21 +160,16 @@ def _first_only(quiet: bool) -> "Callable[[Plan], None]":
     return announce
 
 
-def density_options(
-    sources: list[str],
-    described: dict[str, Any],
-    *,
-    charge: float | None,
-    gpaw_cache: Path | None,
-) -> dict[str, dict[str, Any]]:
+def density_options(sources: list[str], plan: "Plan") -> dict[str, dict[str, Any]]:
     """Options of every source; those that describe a density go to files and imported models, of which one must be."""
-    from rhotem.density.source import is_peer
+    from rhotem.analysis.sources import Described, source_options
+    from rhotem.analysis.workflow import described
+    from rhotem.density.source import is_density_file, is_peer
 
+    said = described(plan)
+    common: Described = {"charge": said.get("charge"), "gpaw_cache": said.get("gpaw_cache")}
     files = [s for s in sources if is_density_file(s)]
     peers = [s for s in sources if is_peer(s)]
-    of_peer = {**described, "file_kind": None} if files else described
-    told = {**dict.fromkeys(files, described), **dict.fromkeys(peers, of_peer)}
-    return {
-        s: source_options(s, charge=charge, gpaw_cache=gpaw_cache, **(told.get(s, {}) if told else described))
-        for s in sources
-    }
+    of_peer: Described = {**said, "file_kind": None} if files else said
+    told = {**dict.fromkeys(files, said), **dict.fromkeys(peers, of_peer)}
+    return {s: source_options(s, **(told.get(s, common) if told else said)) for s in sources}

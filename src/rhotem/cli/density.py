@@ -1,30 +1,15 @@
 """`rhotem density`: the electron density of a structure, written to a file."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rhotem.cli import streamed
-from rhotem.cli.common import JsonOption, OutFileOption, StructureArgument, ValenceOption, output_file, to_json
-from rhotem.cli.options import (
-    AllowOverlapsOption,
-    CorrectCountOption,
-    DensityChargeOption,
-    FileKindOption,
-    GpawCacheOption,
-    MemoryOption,
-    OrderOption,
-    SourceOption,
-    VacuumOption,
-    memory_options,
-    ordering,
-    source_options,
-)
-from rhotem.cli.streamed import SchedulerOption
+from rhotem.cli.common import JsonOption, OutFileOption, ProgressBar, StructureArgument, output_file, to_json, voice
+from rhotem.cli.options import plan_of, with_plan_options
 
 if TYPE_CHECKING:
+    from rhotem.analysis.where import Means
     from rhotem.density.field import DensityField
     from rhotem.density.stream import StreamedDensity
     from rhotem.structure.model import Structure
@@ -39,23 +24,21 @@ SpacingOption = Annotated[float, typer.Option(metavar="Å", help="Largest step o
 ChargesOption = Annotated[bool, typer.Option("--charges", help="Print the Hirshfeld and Bader charge of every atom.")]
 
 
+#: What of a plan makes a density.
+KEYS = (
+    *("specimen.order", "specimen.vacuum_A", "specimen.allow_overlaps"),
+    *("density", "computing.memory", "computing.scheduler"),
+)
+
+
 @app.command()
+@with_plan_options(KEYS, without=("density.uncertainty", "density.allow_polar"))
 def density(
     structure: StructureArgument,
     output: OutFileOption,
-    order: OrderOption = False,
-    vacuum: VacuumOption = None,
-    allow_overlaps: AllowOverlapsOption = False,
-    source: SourceOption = "",
+    given: dict[str, Any],
     kind: KindOption = "total",
     spacing: SpacingOption = 0.1,
-    charge: DensityChargeOption = None,
-    valence: ValenceOption = None,
-    file_kind: FileKindOption = None,
-    correct_count: CorrectCountOption = False,
-    gpaw_cache: GpawCacheOption = None,
-    memory: MemoryOption = None,
-    scheduler: SchedulerOption = None,
     charges: ChargesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,36 +47,61 @@ def density(
     A .zarr larger than memory goes to disk plane by plane (--source model or
     free-atoms), with --scheduler by the workers of a Dask cluster.
     """
-    from rhotem.analysis import run
+    from rhotem.analysis import where
     from rhotem.analysis.charges import charge_table
-    from rhotem.analysis.polar import checked
-    from rhotem.core import InputError, PeriodicGrid
-    from rhotem.density.files import check_writable, write_density
-    from rhotem.density.source import get_source
+    from rhotem.analysis.sources import memory_options, source_options
+    from rhotem.analysis.workflow import described, read_crystal
+    from rhotem.core import InputError
+    from rhotem.density.files import check_writable
+    from rhotem.density.source import has_planes
 
     check_writable(output)
-    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
-    options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
-    asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
-    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order), **asked)
-    large = streamed.is_density_streamed(crystal, spacing, Path(output), memory, scheduler)
-    if scheduler is not None or (large and kind != "spin" and not charges and streamed.has_planes(source)):
+    plan = plan_of(structure, given)
+    source, means = str(plan.density.source), where.Means(plan.memory, plan.computing.scheduler)
+    options = source_options(source, **described(plan))
+    crystal = read_crystal(plan)
+    place = where.place_of_density(crystal, spacing, Path(output), means)
+    options |= memory_options(source, plan.memory, voice(False, err=True).tell, large=place != "memory")
+    if place == "cluster" or (place == "disk" and kind != "spin" and not charges and has_planes(source)):
         if kind == "spin" or charges:
             raise InputError("--scheduler: gives no spin density and no --charges; leave one of them out")
-        with output_file(Path(output)) as target:
-            how = spacing, memory, scheduler
-            made = streamed.write_density_in_pieces(crystal, target, kind, (source, options), how)
+        made = _in_pieces(crystal, (output, kind, spacing), (source, options), means)
         _tell(made, kind, output, as_json, {})
         return
-    options |= memory_options(source, memory, partial(typer.echo, err=True))
     if kind == "spin":
         options |= check_spin(source, crystal)
-    made_by = get_source(source, **options)
-    field = checked(made_by(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing)), allow_polar=True)
-    streamed.warn(field)
+    field = _whole(crystal, (output, kind, spacing), (source, options))
+    _tell(field, kind, output, as_json, {"charges": charge_table(field)} if charges else {})
+
+
+def _in_pieces(
+    crystal: "Structure", file: tuple[Path, str, float], source: tuple[str, dict[str, Any]], means: "Means"
+) -> "StreamedDensity":
+    """Write a density plane by plane; ``file``: path, kind, largest step in Å; ``source``: its name and options."""
+    from rhotem.analysis import streamed, where
+    from rhotem.density.source import get_source
+
+    output, kind, spacing = file
+    where.check_source(source[0])
+    with output_file(Path(output)) as target, ProgressBar() as progress:
+        maker, console = get_source(source[0], **source[1]), voice(False, progress, err=True)
+        return streamed.write_density(crystal, (target, kind, spacing), maker, means, console)
+
+
+def _whole(crystal: "Structure", file: tuple[Path, Any, float], source: tuple[str, dict[str, Any]]) -> "DensityField":
+    """Make a density in memory and write it; arguments as `_in_pieces`."""
+    from rhotem.analysis.polar import checked
+    from rhotem.core import PeriodicGrid
+    from rhotem.density.files import write_density
+    from rhotem.density.source import get_source
+
+    output, kind, spacing = file
+    maker = get_source(source[0], **source[1])
+    field = checked(maker(crystal, PeriodicGrid.from_spacing(crystal.cell, spacing)), allow_polar=True)
+    voice(False, err=True).doubts(field.record)
     with output_file(Path(output)) as target:
         write_density(field, target, kind=kind)
-    _tell(field, kind, output, as_json, {"charges": charge_table(field)} if charges else {})
+    return field
 
 
 def _tell(
@@ -140,9 +148,8 @@ def check_spin(source: str, structure: "Structure") -> dict[str, bool]:
         For free atoms and published networks, which have no spin, and for a DFT run without magnetic elements or
         moments.
     """
-    from rhotem.cli.options import is_density_file
     from rhotem.core import InputError
-    from rhotem.density.source import is_peer, source_names
+    from rhotem.density.source import is_peer, source_kind
 
     why = ""
     if source == "free-atoms" or is_peer(source):
@@ -154,5 +161,4 @@ def check_spin(source: str, structure: "Structure") -> dict[str, bool]:
             why = f"calculates {structure.formula} without spin: it has no magnetic element and no starting moments"
     if why:
         raise InputError(f"--kind spin: --source {source} {why}; choose another --kind or --source")
-    learned = source == "model" or not (source in source_names() or is_density_file(source))
-    return {"spin": True} if learned else {}
+    return {"spin": True} if source_kind(source) == "model" else {}

@@ -6,34 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rhotem.cli.common import OutFileOption, StructureArgument, ValenceOption, output_file
-from rhotem.cli.options import (
-    COMPUTING,
-    SPECIMEN,
-    AllowOverlapsOption,
-    AllowPolarOption,
-    CorrectCountOption,
-    DensityChargeOption,
-    FileKindOption,
-    GpawCacheOption,
-    MemoryOption,
-    MsdOption,
-    OrderOption,
-    PlaneOption,
-    SliceOption,
-    SourceOption,
-    VacuumOption,
-    ZoneBasisOption,
-    ZoneOption,
-    is_density_file,
-    memory_options,
-    ordering,
-    source_options,
-)
-from rhotem.cli.streamed import SchedulerOption
+from rhotem.cli.common import OutFileOption, ProgressBar, StructureArgument, output_file, voice
+from rhotem.cli.options import COMPUTING, SPECIMEN, plan_of, with_plan_options
 
 if TYPE_CHECKING:
+    from rhotem.analysis.plan import Plan
+    from rhotem.core import PeriodicGrid
     from rhotem.structure.model import Structure
+    from rhotem.structure.orient import ImagingCell
 
 app = typer.Typer()
 
@@ -50,30 +30,23 @@ EnergyOption = Annotated[
 ]
 
 
+#: What else of a plan makes a potential at rest.
+KEYS = (
+    *("specimen.zone", "specimen.plane", "specimen.zone_basis", "specimen.order", "specimen.vacuum_A"),
+    *("specimen.allow_overlaps", "density", "motion.msd_A2"),
+    *("computing.slice_thickness_A", "computing.memory", "computing.scheduler"),
+)
+
+
 @app.command()
+@with_plan_options(KEYS, without=("density.uncertainty",))
 def potential(
     structure: StructureArgument,
     output: OutFileOption,
-    zone: ZoneOption = None,
-    plane: PlaneOption = None,
-    zone_basis: ZoneBasisOption = "conventional",
-    order: OrderOption = False,
-    vacuum: VacuumOption = None,
-    allow_overlaps: AllowOverlapsOption = False,
+    given: dict[str, Any],
     repeat: RepeatOption = "1,1,1",
-    source: SourceOption = "",
-    charge: DensityChargeOption = None,
-    valence: ValenceOption = None,
-    file_kind: FileKindOption = None,
-    correct_count: CorrectCountOption = False,
-    gpaw_cache: GpawCacheOption = None,
-    allow_polar: AllowPolarOption = False,
     sampling: SamplingOption = 0.05,
-    slice_thickness: SliceOption = None,
     energy: EnergyOption = None,
-    msd: MsdOption = None,
-    memory: MemoryOption = None,
-    scheduler: SchedulerOption = None,
 ) -> None:
     """Build the potential at rest and write it: .zarr (own), .h5 (Prismatic), .addpot and .sli (Dr. Probe).
 
@@ -84,52 +57,89 @@ def potential(
     programs that take no potential. Files of other programs follow their
     documented layout and are untested in those programs.
     """
-    from rhotem.analysis import run
-    from rhotem.cli import streamed
-    from rhotem.density.field import caption
-    from rhotem.microscope.slicing import sliced
     from rhotem.potential import files
-    from rhotem.potential.slices import build_potential
-    from rhotem.structure.supercell import imaging_grid, repeated_grid
 
+    plan = plan_of(structure, given)
+    msd = plan.motion.msd_A2
     check_energy(output, energy)
     check_motion(output, msd)
-    described: dict[str, Any] = {"valence": valence, "file_kind": file_kind, "correct_count": correct_count}
-    options = source_options(source, charge=charge, gpaw_cache=gpaw_cache, **described)
-    asked = {"vacuum": vacuum, "allow_overlaps": allow_overlaps}
-    crystal = run.structure(structure, charge=charge or 0.0, ordering=ordering(order), **asked)
-    indices, is_plane = run.direction(crystal, zone, plane)
+    cell, grid = _cut(plan, sampling)
     counts = parse_repeats(repeat)
-    cell = run.oriented(crystal, indices, zone_basis, plane=is_plane, primitive=not is_density_file(source))
-    cell, number = sliced(cell, SLICE if slice_thickness is None else slice_thickness, SLICE)
-    grid = imaging_grid(cell, sampling, number)
     block = cell.repeated(*counts)
-    formula = block.structure.formula
     with output_file(Path(output)) as target:
         structure_writer = files.STRUCTURE_WRITERS.get(target.suffix.lower())
         if structure_writer:
             said = write_oriented(structure_writer, block.structure, target, msd)
-            typer.echo("\n".join([f"oriented structure of {formula}: {len(block.structure)} atoms", *said]))
-            typer.echo(f"written: {output}")
-            return
-        grid = repeated_grid(grid, *counts)
-        if streamed.is_streamed(grid, target, memory, scheduler):
-            how = memory, scheduler
-            v0 = streamed.write(block.structure, grid, target, (source, options), how, allow_polar=allow_polar)
-            typer.echo(f"potential of {formula} from {source}: mean inner potential {v0:.2f} V\nwritten: {output}")
-            return
-        bounded = options | memory_options(source, memory, typer.echo)
-        field = run.density(cell, source, allow_polar=allow_polar, **bounded)
-        for warning in field.record.get("warnings", ()):
-            typer.echo(f"warning: {warning}", err=True)
-        slices = build_potential(block, grid, field, memory_limit=memory)
-        written = files.write(slices, target, None if energy is None else 1e3 * energy)
-    by = caption(field.source, field.record)
-    many = f"{Path(output).parent / written[0].name} to {written[-1].name}" if len(written) > 1 else str(output)
+            head = f"oriented structure of {block.structure.formula}: {len(block.structure)} atoms"
+            typer.echo("\n".join([head, *said]))
+            many = str(output)
+        else:
+            names = _write(plan, cell, grid, counts, (target, None if energy is None else 1e3 * energy))
+            several = f"{Path(output).parent / names[0]} to {names[-1]}"
+            many = several if len(names) > 1 else str(output)
+    typer.echo(f"written: {many}")
+
+
+def _cut(plan: "Plan", sampling: float) -> "tuple[ImagingCell, PeriodicGrid]":
+    """The oriented cell, and its grid."""
+    from rhotem.analysis import run
+    from rhotem.analysis.sources import source_options
+    from rhotem.analysis.workflow import described, read_crystal
+    from rhotem.density.source import is_density_file
+    from rhotem.microscope.slicing import sliced
+    from rhotem.structure.supercell import imaging_grid
+
+    said, source, thickest = plan.specimen, str(plan.density.source), plan.computing.slice_thickness_A
+    source_options(source, **described(plan))  # refused before anything is read
+    crystal = read_crystal(plan)
+    indices, is_plane = run.direction(crystal, said.zone, said.plane)
+    cell = run.oriented(crystal, indices, said.zone_basis, plane=is_plane, primitive=not is_density_file(source))
+    cell, number = sliced(cell, SLICE if thickest is None else thickest, SLICE)
+    return cell, imaging_grid(cell, sampling, number)
+
+
+def _write(
+    plan: "Plan",
+    cell: "ImagingCell",
+    grid: "PeriodicGrid",
+    counts: tuple[int, int, int],
+    file: tuple[Path, float | None],
+) -> list[str]:
+    """Make the potential of a block and write it, saying so; the names of the files. ``file``: path, energy in eV."""
+    from rhotem.analysis import run, streamed, where
+    from rhotem.analysis.sources import memory_options, source_options
+    from rhotem.analysis.workflow import described
+    from rhotem.density.field import caption
+    from rhotem.density.source import get_source
+    from rhotem.potential import files
+    from rhotem.potential.slices import build_potential
+    from rhotem.structure.supercell import repeated_grid
+
+    (target, energy), source, memory = file, str(plan.density.source), plan.memory
+    console, means, allow = voice(False), where.Means(memory, plan.computing.scheduler), plan.density.allow_polar
+    block, grid = cell.repeated(*counts), repeated_grid(grid, *counts)
+    on_disk = where.place_of_potential(grid, target, means) != "memory"
+    if on_disk:
+        where.check_source(source)
+    told = memory_options(source, memory, console.tell, large=on_disk)
+    made_by = get_source(source, **source_options(source, **described(plan)), **told)
+    formula = block.structure.formula
+    if on_disk:
+        density = streamed.announced(block.structure, grid, made_by, means, console, allow_polar=allow)
+        console.doubts(density.record)
+        with ProgressBar() as progress:
+            v0 = streamed.write_potential(density, grid, target, means, voice(False, progress))
+        typer.echo(f"potential of {formula} from {source}: mean inner potential {v0:.2f} V")
+        return [target.name]
+    field = run.density(cell, made_by, allow_polar=allow)
+    console.doubts(field.record)
+    slices = build_potential(block, grid, field, memory_limit=memory)
+    written = files.write(slices, target, energy)
     typer.echo(
-        f"potential of {formula} from {by}: {grid.shape[2]} slices of {grid.shape[0]} x {grid.shape[1]}, "
-        f"mean inner potential {slices.mean_inner_potential:.2f} V\nwritten: {many}"
+        f"potential of {formula} from {caption(field.source, field.record)}: {grid.shape[2]} slices of "
+        f"{grid.shape[0]} x {grid.shape[1]}, mean inner potential {slices.mean_inner_potential:.2f} V"
     )
+    return [path.name for path in written]
 
 
 def check_energy(output: Path, energy: float | None) -> None:

@@ -8,7 +8,20 @@ from pathlib import Path
 import numpy as np
 
 #: Packages whose version can change a number in a result.
-PACKAGES = ("rhotem", "numpy", "scipy", "ase", "spglib", "abtem", "gpaw", "torch", "sevenn")
+PACKAGES = (
+    "rhotem",
+    "numpy",
+    "scipy",
+    "ase",
+    "spglib",
+    "abtem",
+    "pyfftw",
+    "finufft",
+    "numba",
+    "gpaw",
+    "torch",
+    "sevenn",
+)
 
 
 def versions() -> dict[str, str]:

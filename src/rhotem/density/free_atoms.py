@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.units import MOTT_BETHE
 from rhotem.density.field import DensityField
+from rhotem.density.stream import StreamedDensity, streamed
 from rhotem.structure.model import Structure
 
 #: Form factors are splines through these g (1/Å), and direct integrals beyond; inner shells need fewer knots.
@@ -247,3 +248,7 @@ class FreeAtoms:
             source="free atoms",
             record={"warnings": [ignored]} if structure.charge else {},
         )
+
+    def planes(self, structure: Structure, spacing: float) -> StreamedDensity:
+        """The same plane by plane."""
+        return streamed(self(structure, PeriodicGrid.from_spacing(structure.cell, spacing)))

@@ -8,10 +8,7 @@ from rhotem.core import InputError
 from rhotem.models.model import DensityModel
 from rhotem.models.surroundings import alone
 from rhotem.structure.model import Structure
-from rhotem.structure.vacuum import widest_gap
-
-#: Empty gap (Å) from which a cell counts as a slab.
-VACUUM = 6.0
+from rhotem.structure.vacuum import find_vacuum
 
 
 def count_exactly(model: DensityModel, structure: Structure, coefficients: tuple[torch.Tensor, ...]) -> None:
@@ -67,9 +64,9 @@ def check_charge(structure: Structure) -> None:
     """Refuse charged slabs: their background would fill the vacuum."""
     if not structure.charge:
         return
-    gap = max(widest_gap(structure, axis)[1] for axis in range(3))
-    if gap > VACUUM:
+    vacuum = find_vacuum(structure)
+    if vacuum is not None:
         raise InputError(
-            f"charge {structure.charge:+g} e in a cell with {gap:.1f} Å of vacuum: the compensating background "
+            f"charge {structure.charge:+g} e in a cell with {vacuum[2]:.1f} Å of vacuum: the compensating background "
             "would fill it; use a neutral slab"
         )

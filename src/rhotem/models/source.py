@@ -15,6 +15,7 @@ from rhotem.density import free_atoms
 from rhotem.density.convert import evaluate_one_centre
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.positive import make_positive, negative_part
+from rhotem.density.stream import StreamedDensity
 from rhotem.density.superpose import superpose
 from rhotem.models.checkpoint import find_model, load_model
 from rhotem.models.counting import check_charge, count_exactly
@@ -116,7 +117,7 @@ class Model:
 
         unknown = sorted(set(structure.numbers.tolist()) - set(self.model.settings.elements))
         if unknown:
-            return self._free_atoms(structure, grid, unknown)
+            return self.free_atoms(structure, grid, unknown)
         check_charge(structure)
         said = remarks(self, structure, grid.size)
         began = time.perf_counter()
@@ -152,6 +153,12 @@ class Model:
                 "seconds": {"encoder": encoded - began, "readout": evaluated - encoded},
             },
         )
+
+    def planes(self, structure: Structure, spacing: float) -> StreamedDensity:
+        """The same plane by plane, for what is larger than memory."""
+        from rhotem.models.fast import stream  # it imports this file
+
+        return stream.stream(self, structure, spacing)
 
     @property
     def spacing(self) -> float:
@@ -244,7 +251,8 @@ class Model:
             values = values + change
         return values, record
 
-    def _free_atoms(self, structure: Structure, grid: PeriodicGrid, unknown: list[int]) -> DensityField:
+    def free_atoms(self, structure: Structure, grid: PeriodicGrid, unknown: list[int]) -> DensityField:
+        """Free atoms throughout, where the elements ``unknown`` were never trained on; the record warns of it."""
         from ase.data import chemical_symbols
 
         names = ", ".join(chemical_symbols[z] for z in unknown)
@@ -364,9 +372,7 @@ class SharpTerms(Sequence[OneCentre]):
     def __getitem__(self, atom: Any) -> Any:
         if isinstance(atom, slice):
             return tuple(self[a] for a in range(*atom.indices(len(self))))
-        if not -len(self) <= atom < len(self):
-            raise IndexError(atom)
-        atom = atom % len(self)
+        atom = range(len(self))[atom]  # from the end, too; IndexError beyond
         return OneCentre(atom, self.radii, (self.coefficients[atom].T @ self._functions) * self._powers)
 
 

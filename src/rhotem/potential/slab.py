@@ -25,13 +25,11 @@ from rhotem.potential.deformation import check_field, crystal_shift
 from rhotem.potential.parametrizations import FormFactor
 from rhotem.potential.slices import PotentialSlices
 from rhotem.structure.model import Structure
-from rhotem.structure.vacuum import widest_gap
+from rhotem.structure.vacuum import VACUUM, find_vacuum
 
 if TYPE_CHECKING:
     from rhotem.structure.orient import ImagingCell
 
-#: Least gap in Å between atomic planes that counts as vacuum; layered crystals stay below.
-VACUUM = 7.0
 #: Least net charge in e of a cell that has no vacuum level to refer to.
 CHARGE = 0.02
 #: Gaps between planes that differ by less than this (Å) are those of one slab repeated.
@@ -83,16 +81,6 @@ class SlabReference:
         """What to add in V to the periodic potential at ``height`` in Å along the normal."""
         turn = np.mod(np.asarray(height, dtype=float) - self.vacuum_centre, self.period)
         return self.shift + self.step * (turn / self.period - 0.5)
-
-
-def find_vacuum(structure: Structure, least: float = VACUUM) -> tuple[int, float, float] | None:
-    """Axis, centre and width (Å along the normal) of the widest gap between atomic planes; None below ``least``."""
-    found = None
-    for axis in range(3):
-        start, width, period = widest_gap(structure, axis)
-        if width >= least and (found is None or width > found[2]):
-            found = (axis, float(np.mod(start + width / 2.0, period)), width)
-    return found
 
 
 def slab_reference(

@@ -4,6 +4,9 @@ import numpy as np
 
 from rhotem.structure.model import Structure
 
+#: Least gap in Å between atomic planes that counts as vacuum, everywhere in RhoTEM; layered crystals stay below.
+VACUUM = 7.0
+
 
 def widest_gap(structure: Structure, axis: int) -> tuple[float, float, float]:
     """The widest gap between atomic planes across a lattice vector.
@@ -25,3 +28,13 @@ def widest_gap(structure: Structure, axis: int) -> tuple[float, float, float]:
     gaps = np.diff(np.append(planes, planes[0] + 1.0))
     widest = int(gaps.argmax())
     return float(planes[widest]) * period, float(gaps[widest]) * period, period
+
+
+def find_vacuum(structure: Structure, least: float = VACUUM) -> tuple[int, float, float] | None:
+    """Axis, centre and width (Å along the normal) of the widest gap between atomic planes; None below ``least``."""
+    found = None
+    for axis in range(3):
+        start, width, period = widest_gap(structure, axis)
+        if width >= least and (found is None or width > found[2]):
+            found = (axis, float(np.mod(start + width / 2.0, period)), width)
+    return found

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
-from rhotem.density.stream import StreamedDensity
+from rhotem.density.stream import StreamedDensity, streamed
 from rhotem.models.counting import check_charge
 from rhotem.models.fast.grid import BlockOnGrid, add_block
 from rhotem.models.outside import remarks
@@ -42,6 +42,8 @@ class LearnedPlanes:
 def stream(model: Model, structure: Structure, spacing: float = 0.2) -> StreamedDensity:
     """Deformation density of ``structure``, its wide part made when planes are asked for.
 
+    Free atoms throughout where an element was never trained on.
+
     Only coefficients are held, 2.3 kB per atom. The electron count is that of the functions; the sum over a grid of
     0.2 Å has it to 1e-6.
 
@@ -56,7 +58,7 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     Raises
     ------
     InputError
-        If the readout is another one, elements were never trained on, or a slab is charged.
+        If the readout is another one, a slab is charged, or elements are unknown in a charged cell.
     MemoryLimitError
         If the coefficients do not fit into the model's ``memory``.
     """
@@ -66,8 +68,8 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     if model.model.settings.target != "deformation":
         raise InputError(f"model {model.name}: draws the whole valence density; stream one with target = deformation")
     unknown = sorted(set(structure.numbers.tolist()) - set(model.model.settings.elements))
-    if unknown:
-        raise InputError(f"model {model.name}: not trained on atomic numbers {unknown}; use free atoms")
+    if unknown:  # as in memory: free atoms, and a warning
+        return streamed(model.free_atoms(structure, PeriodicGrid.from_spacing(structure.cell, spacing), unknown))
     check_charge(structure)
     memory = encoder_room(model.model, structure, 0, model.memory)
     said = remarks(model, structure)

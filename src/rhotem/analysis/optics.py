@@ -1,0 +1,60 @@
+"""A preset of the microscope with some of its settings replaced, in the units that operators use."""
+
+from collections.abc import Sequence
+from typing import TypedDict, Unpack
+
+from rhotem.core import InputError
+from rhotem.core.keywords import check_keywords
+from rhotem.microscope.presets import Preset, get_preset
+from rhotem.microscope.settings import parse_aberration, parse_detector
+
+
+class Optics(TypedDict, total=False):
+    """Settings of the microscope; None leaves the preset's.
+
+    ``energy`` in kV, ``defocus`` in nm (positive is underfocus), ``cs`` in mm; ``aberrations`` as
+    `rhotem.microscope.settings.parse_aberration` takes them ("C12=2nm", "phi12=30"), ``detectors`` as
+    `rhotem.microscope.settings.parse_detector` does ("HAADF=68-200"). The others in the units of
+    `rhotem.microscope.settings.Microscope`: ``convergence`` and ``tilt`` in mrad, ``source_size`` in Å, ``dose`` in
+    e/Å², ``camera_step`` in mrad, ``focal_spread`` in Å.
+    """
+
+    energy: float | None
+    convergence: float | None
+    defocus: float | None
+    cs: float | None
+    aberrations: Sequence[str]
+    tilt: tuple[float, float] | None
+    source_size: float | None
+    focal_spread: float | None
+    detectors: Sequence[str]
+    dose: float | None
+    camera_step: float | None
+    pixel: float | None
+    field: float | None
+
+
+#: Å or eV in the units of `Optics`.
+SCALES = {"energy": 1e3, "defocus": 10.0, "cs": 1e7}
+
+
+def adjusted_preset(name: str, **settings: Unpack[Optics]) -> Preset:
+    """A preset with some of its settings replaced, in the units of the command line (`Optics`).
+
+    Raises
+    ------
+    InputError
+        If the preset is not known or a value is out of range, written wrongly, or given twice.
+    """
+    check_keywords(settings, Optics, "adjusted_preset")
+    given = dict(settings)
+    texts = tuple(settings.get("aberrations") or ())
+    coefficients = [parse_aberration(text) for text in texts]
+    if len(dict(coefficients)) < len(coefficients):
+        raise InputError(f"aberrations {', '.join(texts)}: one is given twice; give each once")
+    detectors = [parse_detector(text) for text in settings.get("detectors") or ()]
+    for setting, scale in SCALES.items():
+        value = given.get(setting)
+        given[setting] = scale * value if isinstance(value, int | float) else None
+    given |= {"aberrations": dict(coefficients) or None}
+    return get_preset(name).adjusted(detectors, **{key: value for key, value in given.items() if key != "detectors"})

@@ -1,0 +1,168 @@
+"""Plans and records of runs read from files, and plans written to them."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rhotem.analysis.plan.file import parse_document, read_document, to_yaml
+from rhotem.analysis.plan.model import FORMAT, Plan
+from rhotem.analysis.plan.problems import problems
+from rhotem.core import InputError
+from rhotem.core.output import RECORD_FORMAT
+from rhotem.core.physics import PHYSICS
+from rhotem.density.source import source_names
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run as its record tells it.
+
+    Parameters
+    ----------
+    plan : Plan
+    path : Path
+        Of the record.
+    physics : int
+        Version of the physics that made it.
+    inputs : dict
+        SHA-256 of what was read, by key of the plan ("specimen.structure").
+    machine : dict
+        Threads, processor, and how transforms were planned.
+    place : str
+        Where potentials lay: "memory", "disk" or "cluster".
+    memory : float or None
+        Bytes that the simulation was allowed.
+    versions : dict
+        Of Python and of packages.
+    """
+
+    plan: Plan
+    path: Path
+    physics: int = PHYSICS
+    inputs: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
+    memory: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def load_plan(path: str | Path) -> Plan:
+    """The plan in a YAML or JSON file, or in the record of a run; its relative paths refer to the file's folder.
+
+    Raises
+    ------
+    InputError
+        In one line with file, line and key, if it cannot be read, a key is unknown or a value cannot be.
+    """
+    return load_run(path).plan
+
+
+def load_run(path: str | Path) -> Recorded:
+    """A plan, or the run that a record tells of; see `load_plan`."""
+    path = Path(path)
+    data, lines = read_document(path)
+    if isinstance(data, dict) and data.get("format") == RECORD_FORMAT["format"]:
+        return _recorded(data, path)
+    if not isinstance(data, dict) or "rhotem" not in data:
+        raise InputError(f"{path}, line 1: no plan: it has no key rhotem; a plan starts with `rhotem: {FORMAT}`")
+    return Recorded(_plan(data, lines, path), path)
+
+
+def parse_plan(text: str, folder: str | Path = ".") -> Plan:
+    """The plan in a text of YAML or JSON, as if it stood in a file in ``folder``."""
+    path = Path(folder) / "plan.yaml"
+    data, lines = parse_document(text, path)
+    if not isinstance(data, dict):
+        raise InputError(f"plan: expected keys and values, starting with `rhotem: {FORMAT}`")
+    return _plan(data, lines, path)
+
+
+def _plan(data: dict[str, Any], lines: dict[tuple[str | int, ...], int], path: Path) -> Plan:
+    try:
+        plan = Plan.model_validate({key: {} if value is None else value for key, value in data.items()})
+    except ValidationError as error:
+        listed = sorted(problems(error, Plan), key=lambda problem: problem.line(lines))
+        more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
+        raise InputError(f"{path}, line {listed[0].line(lines)}: {listed[0]}{more}") from None
+    return plan.at(lambda name: _from_folder(name, path.parent))
+
+
+def _recorded(data: dict[str, Any], path: Path) -> Recorded:
+    """What a record holds.
+
+    Raises
+    ------
+    InputError
+        If it is of an older format or another command, whose records hold no plan.
+    """
+    if not isinstance(data.get("plan"), dict):
+        by = data.get("versions", {}).get("rhotem", "an older version")
+        command = " ".join(str(word) for word in data.get("command", ())) or "its command"
+        raise InputError(
+            f"{path}: record of format {data.get('format_version')} by RhoTEM {by} without a plan; repeat {command}"
+        )
+    run = data.get("run", {})
+    limit = data.get("simulation", {}).get("plan", {}).get("limit")
+    return Recorded(
+        _plan(data["plan"], {}, path),
+        path,
+        int(run.get("physics", PHYSICS)),
+        dict(run.get("inputs", {})),
+        dict(run.get("machine", {})),
+        str(run.get("place", "")),
+        limit,
+        dict(data.get("versions", {})),
+    )
+
+
+def save_plan(plan: Plan, path: Path, *, full: bool = False) -> None:
+    """Write a plan to a YAML or JSON file; its paths are made relative to the file's folder where they share one."""
+    data = plan.at(lambda name: _to_folder(name, path.parent)).data(full=full)
+    is_json = path.suffix.lower() == ".json"
+    if not is_json and path.suffix.lower() not in (".yaml", ".yml"):
+        raise InputError(f"{path}: a plan is written to .yaml or .json; name it so")
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n" if is_json else to_yaml(data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def relative(plan: Plan, folder: Path) -> Plan:
+    """A plan as it stands in a file in ``folder``."""
+    return plan.at(lambda name: _to_folder(name, folder))
+
+
+def _from_folder(name: str, folder: Path) -> str:
+    """A path of a plan's file, seen from the working directory; names of phases and sources stay."""
+    kind, colon, weights = name.partition(":")
+    if colon and kind in source_names():
+        return f"{kind}:{_from_folder(weights, folder)}" if _there(weights, folder) else name
+    if Path(name).is_absolute() or name in source_names():
+        return name
+    looks_like_one = "/" in name or os.sep in name or bool(Path(name).suffix)
+    return os.path.normpath(folder / name) if _there(name, folder) or looks_like_one else name
+
+
+def _to_folder(name: str, folder: Path) -> str:
+    """The other way round."""
+    kind, colon, weights = name.partition(":")
+    if colon and kind in source_names():
+        return f"{kind}:{_to_folder(weights, folder)}" if Path(weights).exists() else name
+    if name in source_names() or not (Path(name).exists() or "/" in name or os.sep in name or Path(name).suffix):
+        return name
+    here, there = os.path.abspath(name), os.path.abspath(folder)
+    try:
+        shared = os.path.commonpath([here, there])
+    except ValueError:  # on different disks
+        return here
+    return os.path.relpath(here, there) if shared != os.path.abspath(os.sep) else here
+
+
+def _there(name: str, folder: Path) -> bool:
+    return bool(name) and (folder / name).exists()

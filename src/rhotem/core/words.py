@@ -1,0 +1,117 @@
+"""Values as people write them on a command line or in a plan: ``1,1,0``, ``4GB``, ``Li=1,O=6``, ``auto:0.5``."""
+
+import re
+from math import isfinite
+
+from rhotem.core.errors import InputError
+
+#: Error in per cent of an image's range that ``auto`` alone asks for.
+PRECISION = 1.0
+
+
+def parse_indices(text: str) -> tuple[int, ...]:
+    """Three or four Miller indices from ``1,1,0``, ``1 1 0``, ``[1-10]``, ``110`` or ``[2-1-10]``.
+
+    Without separators every digit is one index. What they mean, and whether they are all zero, is for
+    `rhotem.structure` to say: it knows the cell.
+
+    Raises
+    ------
+    InputError
+        If the text is not three or four whole numbers.
+    """
+    bare = text.strip().strip("[](){}<>⟨⟩").strip()
+    pieces = re.split(r"[,;\s]+", bare) if re.search(r"[,;\s]", bare) else re.findall(r"[-+−]?\d", bare)
+    together = "".join(pieces)
+    whole = all(re.fullmatch(r"[-+−]?\d+", piece) for piece in pieces)
+    if not whole or len(pieces) not in (3, 4) or len(together) != len(re.sub(r"[,;\s]", "", bare)):
+        raise InputError(f"indices {text!r}: expected three or four whole numbers, such as 1,1,0 or [1-10]")
+    return tuple(int(piece.replace("−", "-")) for piece in pieces)
+
+
+def parse_memory(text: str) -> int:
+    """Bytes from ``4GB``, ``500 MB``, ``1.5GiB``.
+
+    Raises
+    ------
+    InputError
+        If there is no unit or the amount is not positive.
+    """
+    units = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(?:([KMGT])(I?)B?|()()B)\s*", text.upper())
+    size = int(float(match[1]) * (1024 if match[3] else 1000) ** units[match[2] or ""]) if match else 0
+    if size <= 0:
+        raise InputError(f"memory {text}: expected an amount with its unit, such as 4GB or 500MB")
+    return size
+
+
+def parse_valence(text: str) -> dict[str, float]:
+    """Electrons by element from ``Li=1,O=6``.
+
+    Raises
+    ------
+    InputError
+        If it is not written so.
+    """
+    found = re.findall(r"\s*([A-Z][a-z]?)\s*=\s*([0-9]+(?:\.[0-9]*)?)\s*(?:,|$)", text)
+    whole = "".join(re.sub(r"\s", "", text)).rstrip(",") == ",".join("=".join(pair) for pair in found)
+    if not found or not whole or len(dict(found)) < len(found):
+        raise InputError(f"valence {text}: expected elements and their valence electrons, such as Li=1,O=6")
+    return {element: float(number) for element, number in found}
+
+
+def parse_tilt(text: str) -> tuple[float, float]:
+    """Two angles in mrad from ``2,-1``.
+
+    Raises
+    ------
+    InputError
+        If they are not two finite numbers.
+    """
+    try:
+        x, y = (float(piece) for piece in text.split(","))
+        if not (isfinite(x) and isfinite(y)):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"tilt {text}: expected two angles in mrad, such as 2,-1") from None
+    return x, y
+
+
+def parse_msd(text: str) -> dict[str, float]:
+    """⟨u²⟩ in Å² by element from ``Au=0.0082,O=0.006``; what they may be is for `rhotem.structure` to say.
+
+    Raises
+    ------
+    InputError
+        If it is not written so, or an element stands there twice.
+    """
+    pairs = [piece.split("=") for piece in text.replace(";", ",").split(",") if piece.strip()]
+    try:
+        read = {symbol.strip(): float(value) for symbol, value in pairs}
+        if not read or len(read) < len(pairs) or not all(s.isalpha() and s == s.capitalize() for s in read):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"msd {text}: expected elements and their ⟨u²⟩ in Å², such as Au=0.0082,O=0.006") from None
+    return read
+
+
+def parse_phonons(text: str) -> int | float:
+    """A number of configurations; or, from ``auto`` or ``auto:0.5`` (per cent), an error as a fraction of the range.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    word, _, error = str(text).strip().partition(":")
+    try:
+        if word.lower() != "auto":
+            return int(text)
+        asked = float(error.rstrip("% ") if error else PRECISION) / 100
+        if not 0 < asked < 1:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"phonons {text}: expected a number of configurations, or auto:0.5 for an error of 0.5 % of the range"
+        ) from None
+    return asked
