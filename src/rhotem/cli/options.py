@@ -13,6 +13,7 @@ from rhotem.analysis.plan.model import Plan
 from rhotem.analysis.plan.problems import sections_of
 from rhotem.analysis.plan.section import Option, option_of
 from rhotem.analysis.plan.sections import COMPUTING, DENSITY, OPTICS, PANEL_OF, PANELS, RECORDING, RESULTS, SPECIMEN
+from rhotem.core.output import RECORD
 
 if TYPE_CHECKING:
     from rhotem.analysis.plan.load import Recorded
@@ -142,6 +143,8 @@ def planned(structure: str, given: dict[str, Any]) -> "Recorded":
     from rhotem.analysis.plan.load import Recorded, load_run
 
     path = Path(structure)
+    if path.is_dir() and (path / RECORD).is_file():  # the folder of a result
+        path = path / RECORD
     if not is_document(path):
         return Recorded(plan_of(structure, given), path)
     asked = load_run(path)

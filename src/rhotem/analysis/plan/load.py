@@ -12,7 +12,7 @@ from rhotem.analysis.plan.file import parse_document, read_document, to_yaml
 from rhotem.analysis.plan.model import FORMAT, Plan
 from rhotem.analysis.plan.problems import problems
 from rhotem.core import InputError
-from rhotem.core.output import RECORD_FORMAT
+from rhotem.core.output import RECORD, RECORD_FORMAT
 from rhotem.core.physics import PHYSICS
 from rhotem.density.source import source_names
 
@@ -64,6 +64,8 @@ def load_plan(path: str | Path) -> Plan:
 def load_run(path: str | Path) -> Recorded:
     """A plan, or the run that a record tells of; see `load_plan`."""
     path = Path(path)
+    if path.is_dir() and (path / RECORD).is_file():
+        path = path / RECORD
     data, lines = read_document(path)
     if isinstance(data, dict) and data.get("format") == RECORD_FORMAT["format"]:
         return _recorded(data, path)
