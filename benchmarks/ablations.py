@@ -20,20 +20,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from rhotem.models.target import Target
 
 from rhotem.labels.splits import read_split, unit_hash
-from rhotem.models.checkpoint import load_tensors, save_model, save_tensors
-from rhotem.models.encoders.sevennet import SHIPPED, SevenNet, SevenNetSettings
-from rhotem.models.evaluate import evaluate_label
-from rhotem.models.graph import Graph, build_graph
-from rhotem.models.grid import on_grid
-from rhotem.models.model import DensityModel, make_model
-from rhotem.models.radial import Block
-from rhotem.models.target import Target
-from rhotem.models.training.config import Config, read_config
-from rhotem.models.training.dataset import Label, label_files, read_label
-from rhotem.models.training.loss import PotentialTarget, potential_target
-from rhotem.models.training.trainer import Trainer
+from rhotem.learned.grid import on_grid
+from rhotem.learned.radial import Block
+from rhotem.learned.weights import load_tensors, save_model, save_tensors
+from rhotem.training.config import Config, read_config
+from rhotem.training.dataset import Label, label_files, read_label
+from rhotem.training.evaluate import evaluate_label
+from rhotem.training.loss import PotentialTarget, potential_target
+from rhotem.training.network.encoders.sevennet import SHIPPED, SevenNet, SevenNetSettings
+from rhotem.training.network.graph import Graph, build_graph
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.training.trainer import Trainer
 
 BASE = Path("data/training/ablations.toml")
 #: Atoms whose encoder is timed: up to so many of the cells tested in family. Repetitions, of which the fastest counts.

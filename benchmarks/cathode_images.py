@@ -21,10 +21,10 @@ from rhotem.analysis.factors import factor_table
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
-from rhotem.models.source import Model
-from rhotem.models.training.dataset import Label, label_files, read_label
-from rhotem.models.uncertainty import fingerprint
+from rhotem.learned.error_bars import fingerprint
+from rhotem.learned.source import Model
 from rhotem.structure.orient import orient
+from rhotem.training.dataset import Label, label_files, read_label
 
 LABELS, SPLIT = ("data/labels/raw/first", "data/labels/raw/records"), Path("data/training/split.json")
 #: Label, zone axis in its own cell, name.

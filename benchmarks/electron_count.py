@@ -17,13 +17,13 @@ import numpy as np
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import one_centre_electrons
 from rhotem.density.metrics import valence_electrons
-from rhotem.models.encoders.nequip import NequipSettings
-from rhotem.models.gated_field import on_gated_grid
-from rhotem.models.grid import counted_on_grid
-from rhotem.models.model import DensityModel, ModelSettings, make_model
-from rhotem.models.readouts.gated import GatedSettings
-from rhotem.models.source import SharpTerms, atom_coefficients, prepared
+from rhotem.learned.grid import counted_on_grid
+from rhotem.learned.source import SharpTerms, atom_coefficients, prepared
 from rhotem.structure.model import Structure
+from rhotem.training.gated.field import on_gated_grid
+from rhotem.training.gated.network import GatedSettings
+from rhotem.training.network.encoders.nequip import NequipSettings
+from rhotem.training.network.model import DensityModel, ModelSettings, make_model
 
 BAR = 1e-6
 

@@ -13,12 +13,12 @@ from statistics import fmean, median
 
 from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import deformation_error, potential_error_ratio
-from rhotem.models.checkpoint import load_model
-from rhotem.models.grid import on_grid
-from rhotem.models.source import atom_coefficients
-from rhotem.models.training.config import DistilSettings
-from rhotem.models.training.distil import draw_structures
+from rhotem.learned.grid import on_grid
+from rhotem.learned.source import atom_coefficients
+from rhotem.learned.weights import load_model
 from rhotem.structure.model import Structure
+from rhotem.training.config import DistilSettings
+from rhotem.training.distil import draw_structures
 from scaling import licoo2
 
 SEED, SPACING = 20_000, 0.2

@@ -21,9 +21,9 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.uncertainty import image_uncertainty
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
-from rhotem.models.source import Model
-from rhotem.models.training.dataset import Label, read_label
-from rhotem.models.uncertainty import HALF_WIDTH, LEVEL, family_shares, fingerprint, uncertainty_path, weighted_quantile
+from rhotem.learned.error_bars import HALF_WIDTH, LEVEL, family_shares, fingerprint, uncertainty_path, weighted_quantile
+from rhotem.learned.source import Model
+from rhotem.training.dataset import Label, read_label
 
 DETECTORS = ("HAADF=68-120", "ABF=11-22", "DPC=6-22", "CoM=22")
 SHOWN = ("HAADF", "ABF", "iDPC", "DPCx", "DPCy", "CoMx", "CoMy")

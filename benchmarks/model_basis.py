@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rhotem.models.checkpoint import load_model
-from rhotem.models.radial import Block
-from rhotem.models.tensor import part, solid_harmonics
-from rhotem.models.training.dataset import Label, make_probes, read_label
+from rhotem.learned.radial import Block
+from rhotem.learned.weights import load_model
+from rhotem.training.dataset import Label, make_probes, read_label
+from rhotem.training.network.tensor import part, solid_harmonics
 
 VOXELS = 4000
 #: Ridge relative to the mean square of a column.

@@ -13,12 +13,12 @@ import torch
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
-from rhotem.models.checkpoint import load_model
-from rhotem.models.graph import build_graph
-from rhotem.models.grid import on_grid
-from rhotem.models.training.config import read_config
-from rhotem.models.training.dataset import images_near_cell, read_labels
-from rhotem.models.training.split import split
+from rhotem.learned.grid import on_grid
+from rhotem.learned.weights import load_model
+from rhotem.training.config import read_config
+from rhotem.training.dataset import images_near_cell, read_labels
+from rhotem.training.network.graph import build_graph
+from rhotem.training.split import split
 
 SHELLS = ((0.0, 0.15), (0.15, 0.4), (0.4, 0.8), (0.8, 1.2), (1.2, np.inf))
 

@@ -30,13 +30,13 @@ import torch
 from rhotem.core import InputError
 from rhotem.density.metrics import score, valence_electrons
 from rhotem.labels.splits import read_split
-from rhotem.models.grid import on_grid
-from rhotem.models.model import DensityModel
-from rhotem.models.source import prepared
-from rhotem.models.training.config import Config
-from rhotem.models.training.dataset import Label, make_sample, read_labels
-from rhotem.models.training.loss import voxel_error
-from rhotem.models.training.trainer import Trainer
+from rhotem.learned.grid import on_grid
+from rhotem.learned.source import prepared
+from rhotem.training.config import Config
+from rhotem.training.dataset import Label, make_sample, read_labels
+from rhotem.training.loss import voxel_error
+from rhotem.training.network.model import DensityModel
+from rhotem.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 SPLIT = ROOT / "data/training/split-218.json"

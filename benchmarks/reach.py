@@ -13,9 +13,9 @@ import time
 import numpy as np
 
 from rhotem.core import PeriodicGrid
-from rhotem.models.fast.encoder import FastEncoder
-from rhotem.models.grid import on_grid
-from rhotem.models.source import Model, atom_coefficients
+from rhotem.learned.encoder import FastEncoder
+from rhotem.learned.grid import on_grid
+from rhotem.learned.source import Model, atom_coefficients
 from rhotem.structure.model import Structure
 from scaling import licoo2
 

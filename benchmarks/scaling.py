@@ -65,8 +65,8 @@ def peak() -> float:
 def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[str, float]:
     """One size, stage by stage."""
     from rhotem.core import PeriodicGrid
-    from rhotem.models.grid import counted_on_grid, on_grid
-    from rhotem.models.source import Model, atom_coefficients, encoder_room
+    from rhotem.learned.grid import counted_on_grid, on_grid
+    from rhotem.learned.source import Model, atom_coefficients, encoder_room
     from rhotem.structure.model import Structure
 
     def tell(plan: str) -> None:

@@ -56,8 +56,8 @@ def test_moments_of_point_charges(axis: int) -> None:
 def test_planes_have_the_step_of_the_field(polar: Structure, plain: Structure) -> None:
     """Moments of functions around atoms against the Fourier series of the density on the grid and around atoms."""
     pytest.importorskip("torch")
-    from rhotem.models.fast.stream import stream
-    from rhotem.models.source import Model
+    from rhotem.learned.planes import stream
+    from rhotem.learned.source import Model
 
     model = Model(novelty=False)
     for crystal in (polar, plain):

@@ -72,7 +72,7 @@ SourceOption = Annotated[
         help="Source of the density: free-atoms, gpaw, model (learned), model:NAME (other weights of `rhotem model "
         "list`, a run folder), an imported model, or a density file.",
         callback=_source,
-        show_default="model; without PyTorch free-atoms",
+        show_default="model",
         rich_help_panel=DENSITY,
     ),
 ]

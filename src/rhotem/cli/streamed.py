@@ -179,8 +179,8 @@ def streamed_density(
     grid = PeriodicGrid.from_spacing(structure.cell, spacing)
     if source == "free-atoms":
         return streamed(get_source(source, **options)(structure, grid))
-    from rhotem.models.fast.stream import stream
-    from rhotem.models.source import Model
+    from rhotem.learned.planes import stream
+    from rhotem.learned.source import Model
 
     model = get_source(source, memory=memory, announce=announce, **options)
     if not isinstance(model, Model):

@@ -17,12 +17,12 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Train a density model on DFT labels; run again to continue after an interruption."""
-    from rhotem.models.needs import check
-    from rhotem.models.training.config import read_config
+    from rhotem.core.packages import require
+    from rhotem.training.config import read_config
 
     settings = read_config(config)
-    check()
-    from rhotem.models.training.trainer import Trainer
+    require("torch", extra="training", what="rhotem train")
+    from rhotem.training.trainer import Trainer
 
     with ProgressBar(quiet) as progress:
         trainer = Trainer(settings, progress)

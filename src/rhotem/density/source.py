@@ -1,12 +1,11 @@
 """The seam: whatever makes a density is a `DensitySource`, found by name in a registry."""
 
 import json
-from importlib.metadata import entry_points
-from importlib.util import find_spec
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import InputError, MissingDependencyError, PeriodicGrid
 from rhotem.core.folders import models_folder
 from rhotem.density.field import DensityField
 from rhotem.structure.model import Structure
@@ -32,8 +31,8 @@ def source_names() -> list[str]:
 
 
 def default_source() -> str:
-    """The name "model", the learned density, where PyTorch can evaluate it; "free-atoms" elsewhere."""
-    return "model" if find_spec("torch") and "model" in source_names() else "free-atoms"
+    """What is taken where no source is named: the learned density."""
+    return "model"
 
 
 def get_source(name: str, /, **options: Any) -> DensitySource:
@@ -48,7 +47,7 @@ def get_source(name: str, /, **options: Any) -> DensitySource:
     """
     for entry in entry_points(group=GROUP):
         if entry.name == name:
-            return entry.load()(**options)
+            return _loaded(entry)(**options)
     kind, _, own = name.partition(":")
     if kind == "model" and own:
         return get_source(kind, **_told_once(name, options, name=own))
@@ -61,6 +60,15 @@ def get_source(name: str, /, **options: Any) -> DensitySource:
         f"--source {name}: no such source or file; choose one of {', '.join(source_names())}, an imported "
         "model, or a density file"
     )
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    """What is registered; says what to install where a package is missing."""
+    try:
+        return entry.load()
+    except ModuleNotFoundError as error:
+        hint = "pip install 'rhotem[training]'" if error.name == "torch" else "install it"
+        raise MissingDependencyError(f"--source {entry.name}: needs {error.name}, not installed; {hint}") from error
 
 
 def is_peer(name: str) -> bool:

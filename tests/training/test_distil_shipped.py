@@ -1,0 +1,51 @@
+"""The fast weights that come with the package: small, compiled, better than weights that saw labels only."""
+
+import ase
+import numpy as np
+import pytest
+
+from rhotem.density.source import get_source
+from rhotem.learned.coefficients import is_fast
+from rhotem.learned.source import Model, atom_coefficients
+from rhotem.learned.weights import SHIPPED, load_model, read_header, shipped_models
+from rhotem.structure.model import Structure
+
+
+@pytest.fixture(scope="module")
+def fast() -> Model:
+    return Model("fast")
+
+
+def test_small_listed_and_found_by_name():
+    assert (SHIPPED / "fast.safetensors").stat().st_size <= 3e6
+    assert {"default", "fast"} <= set(shipped_models())
+    assert get_source("model:fast").name == "fast"
+
+
+def test_accuracy_beside_the_teacher():
+    """A quarter more error than the teacher at most. (No number of old: the cells held out grow with the labels.)"""
+    own, teacher = (read_header(SHIPPED / f"{name}.safetensors")["info"]["accuracy"] for name in ("fast", "default"))
+    for part in ("family", "validation"):
+        assert own[part]["structures"] == teacher[part]["structures"]
+        assert own[part]["deformation_error"] < 1.25 * teacher[part]["deformation_error"]
+
+
+def test_its_functions_and_elements_are_those_of_the_default(fast):
+    teacher, _ = load_model("default")
+    assert fast.model.readout.blocks == teacher.readout.blocks
+    assert fast.model.settings.elements == teacher.settings.elements
+    assert fast.model.settings.members == teacher.settings.members
+    assert is_fast(fast.model)
+
+
+def test_compiled_and_plain_coefficients_agree(fast):
+    structure = Structure(_li2o())
+    plain = atom_coefficients(fast.model, structure, kernel="plain")
+    for a, b in zip(atom_coefficients(fast.model, structure), plain, strict=True):
+        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+
+
+def _li2o() -> ase.Atoms:
+    a = 4.62
+    cell = 0.5 * a * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    return ase.Atoms("OLi2", scaled_positions=[[0, 0, 0], [0.25] * 3, [0.75] * 3], cell=cell, pbc=True)
