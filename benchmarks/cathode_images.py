@@ -21,7 +21,7 @@ from rhotem.analysis.factors import factor_table
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
-from rhotem.learned.error_bars import fingerprint
+from rhotem.learned.calibration import fingerprint
 from rhotem.learned.source import Model
 from rhotem.structure.orient import orient
 from rhotem.training.dataset import Label, label_files, read_label

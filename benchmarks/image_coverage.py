@@ -21,7 +21,8 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.uncertainty import image_uncertainty
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
-from rhotem.learned.error_bars import HALF_WIDTH, LEVEL, family_shares, fingerprint, uncertainty_path, weighted_quantile
+from rhotem.learned.calibration import HALF_WIDTH, LEVEL, fingerprint, uncertainty_path
+from rhotem.training.error_bars.fit import family_shares, weighted_quantile
 from rhotem.learned.source import Model
 from rhotem.training.dataset import Label, read_label
 

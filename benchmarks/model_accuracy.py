@@ -9,7 +9,7 @@ without naming any.
 import sys
 from statistics import fmean, median
 
-from rhotem.learned.weights import load_model
+from rhotem.learned.model import load_model
 from rhotem.training.config import read_config
 from rhotem.training.dataset import read_labels
 from rhotem.training.evaluate import evaluate

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from rhotem.learned.radial import Block
-from rhotem.learned.weights import load_model
+from rhotem.learned.model import load_model
 from rhotem.training.dataset import Label, make_probes, read_label
-from rhotem.training.network.tensor import part, solid_harmonics
+from rhotem.learned.couplings import part
+from rhotem.training.network.tensor import solid_harmonics
 
 VOXELS = 4000
 #: Ridge relative to the mean square of a column.

@@ -14,7 +14,7 @@ from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
 from rhotem.learned.grid import on_grid
-from rhotem.learned.weights import load_model
+from rhotem.learned.model import load_model
 from rhotem.training.config import read_config
 from rhotem.training.dataset import images_near_cell, read_labels
 from rhotem.training.network.graph import build_graph

@@ -68,8 +68,8 @@ def main() -> None:
         )
     if options.default:
         from rhotem.learned.grid import on_grid
-        from rhotem.learned.source import atom_coefficients
-        from rhotem.learned.weights import load_model
+        from rhotem.learned.coefficients import atom_coefficients
+        from rhotem.learned.model import load_model
 
         default, _ = load_model("default")
         coefficients = atom_coefficients(default, structure)

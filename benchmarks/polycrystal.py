@@ -116,7 +116,7 @@ def free_in_vacuum(structure) -> float:
 
 def interiors(made, density, model) -> list[tuple[str, int, float, float]]:
     """Relative L1 distance to the infinite crystal by distance from boundary and surfaces: mean, largest."""
-    from rhotem.learned.source import atom_coefficients
+    from rhotem.learned.coefficients import atom_coefficients
     from rhotem.structure.model import Structure
 
     crystal = phase("LiCoO2")

@@ -31,7 +31,7 @@ from rhotem.core import InputError
 from rhotem.density.metrics import score, valence_electrons
 from rhotem.labels.splits import read_split
 from rhotem.learned.grid import on_grid
-from rhotem.learned.source import prepared
+from rhotem.training.network.predict import prepared
 from rhotem.training.config import Config
 from rhotem.training.dataset import Label, make_sample, read_labels
 from rhotem.training.loss import voxel_error

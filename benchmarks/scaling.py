@@ -66,7 +66,8 @@ def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[
     """One size, stage by stage."""
     from rhotem.core import PeriodicGrid
     from rhotem.learned.grid import counted_on_grid, on_grid
-    from rhotem.learned.source import Model, atom_coefficients, encoder_room
+    from rhotem.learned.source import Model, encoder_room
+    from rhotem.learned.coefficients import atom_coefficients
     from rhotem.structure.model import Structure
 
     def tell(plan: str) -> None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from rhotem.labels.record import read_record
-from rhotem.learned.error_bars import fingerprint
+from rhotem.learned.calibration import fingerprint
 from rhotem.learned.surroundings import learn, save_surroundings
 from rhotem.learned.weights import find_model
 

@@ -14,9 +14,10 @@ pytest.importorskip("torch")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network with random weights."""
-    from rhotem.learned.weights import save_model
-    from rhotem.training.network.encoders.nequip import NequipSettings
-    from rhotem.training.network.model import ModelSettings, make_model
+    from rhotem.training.checkpoint import save_model
+    from rhotem.learned.settings import NequipSettings
+    from rhotem.learned.settings import ModelSettings
+    from rhotem.training.network.model import make_model
 
     target = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)

@@ -14,15 +14,17 @@ import pytest
 import torch
 
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.learned.source import Model, prepared
-from rhotem.learned.weights import load_model
+from rhotem.learned.source import Model
+from rhotem.training.network.predict import prepared
+from rhotem.learned.model import load_model
 from rhotem.peers.evaluate import at_points
 from rhotem.peers.field import near_atoms
 from rhotem.peers.halves import TYPICAL
 from rhotem.peers.networks import make_peer
 from rhotem.structure.model import Structure
 from rhotem.training.config import Config
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 from rhotem.training.trainer import Trainer
 
 _spec = importlib.util.spec_from_file_location("models_suite", Path(__file__).parents[1] / "suite.py")

@@ -15,11 +15,14 @@ from rhotem.density.field import DensityField
 from rhotem.density.harmonics import real_harmonics
 from rhotem.density.superpose import superpose
 from rhotem.learned.grid import on_grid
-from rhotem.learned.source import Model, prepared
-from rhotem.learned.weights import load_model, save_model
+from rhotem.learned.source import Model
+from rhotem.training.network.predict import prepared
+from rhotem.learned.model import load_model
+from rhotem.training.checkpoint import save_model
 from rhotem.structure.model import Structure
 from rhotem.training.gated.network import Gated
-from rhotem.training.network.graph import build_graph, join, probe_pairs
+from rhotem.training.network.graph import build_graph, join
+from rhotem.learned.pairs import probe_pairs
 from rhotem.training.network.model import DensityModel
 from rhotem.training.network.readouts.spherical import Pairs, Probes
 

@@ -7,18 +7,8 @@ import pytest
 from ase.neighborlist import primitive_neighbor_list
 from scipy.special import sph_harm_y
 
-from rhotem.learned.arrangement import (
-    ALIKE,
-    FIRST,
-    FUNCTIONS,
-    LARGE,
-    LMAX,
-    PAULING,
-    REACH,
-    ArrangementBank,
-    arrangement,
-    learn_arrangements,
-)
+from rhotem.learned.arrangement import ALIKE, FIRST, FUNCTIONS, LARGE, LMAX, PAULING, REACH, ArrangementBank, arrangement
+from rhotem.training.error_bars.arrangement import learn_arrangements
 from rhotem.learned.novelty import UNKNOWN, of_structure
 from rhotem.structure.model import Structure
 

@@ -12,12 +12,14 @@ import torch
 from rhotem.core import InputError
 from rhotem.density.harmonics import real_harmonics
 from rhotem.learned.radial import Block
-from rhotem.learned.weights import load_model, load_tensors, save_model
+from rhotem.learned.model import load_model
+from rhotem.training.checkpoint import load_tensors, save_model
 from rhotem.structure.model import Structure
 from rhotem.training import distil
 from rhotem.training.config import Config, DistilSettings, read_config
 from rhotem.training.distil import Distillation, Metric, _radii, ask, draw_structures
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 from rhotem.training.trainer import Trainer
 
 BLOCKS = (Block(0.05, 0.8, 12, 4, 2.2), Block(0.6, 1.5, 4, 3, 4.0))

@@ -6,8 +6,10 @@ import pytest
 
 from rhotem.density.source import get_source
 from rhotem.learned.coefficients import is_fast
-from rhotem.learned.source import Model, atom_coefficients
-from rhotem.learned.weights import SHIPPED, load_model, read_header, shipped_models
+from rhotem.learned.source import Model
+from rhotem.learned.coefficients import atom_coefficients
+from rhotem.learned.weights import SHIPPED, read_header, shipped_models
+from rhotem.learned.model import load_model
 from rhotem.structure.model import Structure
 
 

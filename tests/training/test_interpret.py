@@ -6,12 +6,15 @@ import pytest
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.learned.grid import on_grid
-from rhotem.learned.interpret import contributions, gate_maps, populations
-from rhotem.learned.source import atom_coefficients, prepared
+from rhotem.learned.interpret import contributions, populations
+from rhotem.training.gated.maps import gate_maps
+from rhotem.learned.coefficients import atom_coefficients
+from rhotem.training.network.predict import prepared
 from rhotem.structure.model import Structure
-from rhotem.training.gated.network import GatedSettings
-from rhotem.training.network.encoders.nequip import NequipSettings
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.training.gated.settings import GatedSettings
+from rhotem.learned.settings import NequipSettings
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 
 SMALL = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, lmax_sent=1, layers=1)
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])

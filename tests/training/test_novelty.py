@@ -10,10 +10,12 @@ from rhotem.learned.encoder import FastEncoder
 from rhotem.learned.error_bars import nearest_atoms
 from rhotem.learned.novelty import atom_features, visit_features
 from rhotem.structure.model import Structure
-from rhotem.training.network.encoders.nequip import NequipSettings
-from rhotem.training.network.encoders.sevennet import SHIPPED, Pretrained, SevenNetSettings
+from rhotem.learned.settings import NequipSettings
+from rhotem.training.network.encoders.sevennet import SHIPPED, Pretrained
+from rhotem.learned.settings import SevenNetSettings
 from rhotem.training.network.graph import Graph, build_graph
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 
 SMALL = NequipSettings(channels=6, scalars=12, embedding=4, radial_width=8, lmax_sent=1, layers=2)
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])

@@ -9,7 +9,8 @@ import torch
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.learned.outside import remarks
 from rhotem.learned.planes import stream
-from rhotem.learned.source import Model, atom_coefficients
+from rhotem.learned.source import Model
+from rhotem.learned.coefficients import atom_coefficients
 from rhotem.learned.surroundings import Surroundings, alone, learn, lengths, load_surroundings, save_surroundings
 from rhotem.structure.model import Structure
 from rhotem.structure.phases import names, phase

@@ -11,13 +11,15 @@ from rhotem.core import PeriodicGrid
 from rhotem.density.harmonics import real_harmonics
 from rhotem.learned.grid import on_grid
 from rhotem.learned.radial import Block, geometric_weight
-from rhotem.learned.source import atom_coefficients
+from rhotem.learned.coefficients import atom_coefficients
 from rhotem.structure.model import Structure
 from rhotem.training.loss import plane_indices
-from rhotem.training.network.graph import atom_pairs, probe_pairs
-from rhotem.training.network.model import ModelSettings, make_model
+from rhotem.learned.pairs import atom_pairs, probe_pairs
+from rhotem.learned.settings import ModelSettings
+from rhotem.training.network.model import make_model
 from rhotem.training.network.readouts.fourier import fourier, make_tables
-from rhotem.training.network.tensor import coupling, couplings, part, solid_harmonics
+from rhotem.learned.couplings import coupling, couplings, part
+from rhotem.training.network.tensor import solid_harmonics
 
 BLOCK = Block(0.07, 0.8, 9, 4, 2.2)
 

@@ -11,16 +11,19 @@ import torch
 from rhotem.density.field import DensityField
 from rhotem.density.superpose import superpose
 from rhotem.learned.interpret import populations
-from rhotem.learned.source import atom_coefficients, prepared
+from rhotem.learned.coefficients import atom_coefficients
+from rhotem.training.network.predict import prepared
 from rhotem.structure.model import Structure
 from rhotem.training.dataset import make_probes
 from rhotem.training.gated.field import at
-from rhotem.training.gated.network import GatedSettings, Gates
-from rhotem.training.network.encoders.nequip import NequipSettings
+from rhotem.training.gated.settings import GatedSettings
+from rhotem.training.gated.network import Gates
+from rhotem.learned.settings import NequipSettings
 from rhotem.training.network.encoders.sevennet import SHIPPED as PRETRAINED
-from rhotem.training.network.encoders.sevennet import SevenNetSettings
+from rhotem.learned.settings import SevenNetSettings
 from rhotem.training.network.graph import Graph, build_graph
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 
 ELEMENTS = [3, 8, 27]
 

@@ -11,17 +11,20 @@ from scipy.spatial.transform import Rotation
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.field import DensityField
-from rhotem.learned.error_bars import Calibration, fingerprint, load_calibration, save_calibration
+from rhotem.learned.calibration import Calibration, fingerprint, load_calibration, save_calibration
 from rhotem.learned.novelty import NoveltyBank
-from rhotem.learned.source import Model, prepared
+from rhotem.learned.source import Model
+from rhotem.training.network.predict import prepared
 from rhotem.learned.spin import magnetisation, spin_coefficients
-from rhotem.learned.weights import load_model, load_tensors, save_model
+from rhotem.learned.model import load_model
+from rhotem.training.checkpoint import load_tensors, save_model
 from rhotem.structure.model import Structure
 from rhotem.training.config import Config
 from rhotem.training.dataset import make_probes, read_label
 from rhotem.training.evaluate import evaluate
-from rhotem.training.network.encoders.nequip import NequipSettings
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.learned.settings import NequipSettings
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 from rhotem.training.spin import treated_magnetisation
 from rhotem.training.trainer import Trainer
 

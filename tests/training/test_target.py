@@ -10,14 +10,15 @@ from rhotem.density.convert import as_kind
 from rhotem.density.fourier import coefficients, free_atom_coefficients
 from rhotem.learned.planes import stream
 from rhotem.learned.source import Model
-from rhotem.learned.weights import save_model
+from rhotem.training.checkpoint import save_model
 from rhotem.structure.model import Structure
 from rhotem.training.dataset import Label, make_sample
 from rhotem.training.error_bars.calibrate import calibrate
 from rhotem.training.evaluate import evaluate_label
 from rhotem.training.loss import plane_indices, potential_target
-from rhotem.training.network.encoders.nequip import NequipSettings
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.learned.settings import NequipSettings
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 
 CELL = np.array([[4.1, 0.0, 0.2], [0.3, 4.4, 0.0], [0.0, -0.2, 4.7]])
 SHAPE = (30, 32, 34)

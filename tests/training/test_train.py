@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rhotem.core import InputError
-from rhotem.learned.weights import load_model, load_tensors
+from rhotem.learned.model import load_model
+from rhotem.training.checkpoint import load_tensors
 from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import read_label, read_labels
 from rhotem.training.evaluate import evaluate_label

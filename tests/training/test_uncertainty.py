@@ -11,44 +11,20 @@ from scipy.stats import mannwhitneyu
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import as_kind
-from rhotem.learned.error_bars import (
-    FLOOR,
-    HALF_WIDTH,
-    Calibration,
-    Voxels,
-    conformal_factor,
-    family_shares,
-    fit,
-    load_calibration,
-    make_inputs,
-    member_statistics,
-    members_at_points,
-    nearest_atoms,
-    save_calibration,
-    uncertain_density,
-    weighted_quantile,
-    widening,
-)
-from rhotem.learned.novelty import LARGEST, UNKNOWN, atom_features, auroc, learn_from_features, of_structure
+from rhotem.learned.error_bars import FLOOR, make_inputs, member_statistics, members_at_points, nearest_atoms, uncertain_density, widening
+from rhotem.learned.calibration import HALF_WIDTH, Calibration, load_calibration, save_calibration
+from rhotem.training.error_bars.fit import Voxels, conformal_factor, family_shares, fit, weighted_quantile
+from rhotem.learned.novelty import LARGEST, UNKNOWN, atom_features, of_structure
+from rhotem.training.error_bars.novelty import auroc, learn_from_features
 from rhotem.learned.source import Model
-from rhotem.learned.weights import save_model
+from rhotem.training.checkpoint import save_model
 from rhotem.structure.model import Structure
 from rhotem.training.dataset import Label, read_labels
 from rhotem.training.error_bars.calibrate import Known, assess, borrow, calibrate_run, new_parents, run_labels
-from rhotem.training.error_bars.coverage import (
-    HeldOut,
-    actual_error,
-    by_quintile,
-    covered,
-    expected_error,
-    left_out_one_by_one,
-    left_out_weights,
-    log_score,
-    potential_report,
-    useful,
-)
-from rhotem.training.network.encoders.nequip import NequipSettings
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.training.error_bars.coverage import HeldOut, actual_error, by_quintile, covered, expected_error, left_out_one_by_one, left_out_weights, log_score, potential_report, useful
+from rhotem.learned.settings import NequipSettings
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.learned.settings import ModelSettings
 from rhotem.training.trainer import deal
 
 SMALL = NequipSettings(channels=8, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)

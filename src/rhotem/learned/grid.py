@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import PeriodicGrid, Progress, silent
-from rhotem.learned.kernels.grid import BlockOnGrid, add_block
+from rhotem.density.superpose import near_points
+from rhotem.learned.couplings import solid_harmonics
+from rhotem.learned.kernels.grid import LMAX, BlockOnGrid, add_block
 from rhotem.learned.radial import Block
 
 STAGE = "density on the grid"
@@ -25,7 +27,7 @@ def on_grid(
     """Δn of blocks of functions at the points of ``grid`` in e/Å³, in double precision."""
     total = np.zeros(grid.shape)
     for step, (block, c) in enumerate(zip(blocks, coefficients, strict=True)):
-        add_block(total, 0, BlockOnGrid(block, grid, positions), np.asarray(c, dtype=float))
+        add(total, block, grid, positions, np.asarray(c, dtype=float))
         progress(STAGE, step + 1, len(blocks))
     return total
 
@@ -40,12 +42,32 @@ def counted_on_grid(
     """
     total = np.zeros(grid.shape)
     c = np.asarray(coefficients, dtype=float)
-    sums = add_block(total, 0, BlockOnGrid(block, grid, positions), c) * grid.voxel_volume
+    sums = add(total, block, grid, positions, c) * grid.voxel_volume
     progress(STAGE, 1, 2)
     widest, correction, moved = count_correction(block, c, sums)
     add_block(total, 0, BlockOnGrid(widest, grid, positions), correction)
     progress(STAGE, 2, 2)
     return total, moved
+
+
+def add(total: Array, block: Block, grid: PeriodicGrid, positions: Array, coefficients: Array) -> Array:
+    """Add a block of all atoms to ``total``; sums (N, 2) over the grid of every atom's density and of its widest G."""
+    if block.lmax <= LMAX:
+        return add_block(total, 0, BlockOnGrid(block, grid, positions), coefficients)
+    return add_plainly(total, block, grid, positions, coefficients)
+
+
+def add_plainly(total: Array, block: Block, grid: PeriodicGrid, positions: Array, coefficients: Array) -> Array:
+    """The same for any angular momentum, without compiled loops."""
+    sums = np.zeros((len(positions), 2))
+    flat, (_, n2, n3) = total.reshape(-1), grid.shape
+    for atom, (centre, c) in enumerate(zip(positions, coefficients, strict=True)):
+        points, offsets = near_points(grid, centre, block.cutoff)
+        radial = block.radial(np.linalg.norm(offsets, axis=1)).T
+        values = ((radial @ c) * solid_harmonics(offsets, block.lmax)).sum(1)
+        np.add.at(flat, (points[:, 0] * n2 + points[:, 1]) * n3 + points[:, 2], values)
+        sums[atom] = values.sum(), radial[:, -1].sum()
+    return sums
 
 
 def count_correction(

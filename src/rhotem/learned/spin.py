@@ -8,8 +8,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.learned.coefficients import class_features
 from rhotem.learned.encoders.stage import AtomFeatures
-from rhotem.learned.grid import count_correction
-from rhotem.learned.kernels.grid import BlockOnGrid, add_block
+from rhotem.learned.grid import add, count_correction
 from rhotem.learned.model import LearnedModel
 from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
 from rhotem.learned.spin_head import SpinHead
@@ -76,9 +75,9 @@ def magnetisation(
     coefficients = spin_coefficients(model, structure, signs, memory=memory)
     values = np.zeros(grid.shape)
     for block, c in zip(head.blocks, coefficients, strict=True):
-        sums = add_block(values, 0, BlockOnGrid(block, grid, structure.positions), c) * grid.voxel_volume
+        sums = add(values, block, grid, structure.positions, c) * grid.voxel_volume
         widest, correction, _ = count_correction(block, c, sums)
-        add_block(values, 0, BlockOnGrid(widest, grid, structure.positions), correction)
+        add(values, widest, grid, structure.positions, correction)
     held = electrons_by_atom(head.blocks, coefficients)
     given = "signs of the given starting moments"
     return values, {

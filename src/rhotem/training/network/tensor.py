@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,7 +51,26 @@ def directions(vectors: torch.Tensor, lmax: int) -> torch.Tensor:
     return solid_harmonics(vectors / length, lmax) * math.sqrt(4.0 * math.pi)
 
 
-class _Paths(nn.Module):
+class ExactTables(nn.Module):
+    """A module with constant tables that are right in whatever precision it is brought to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._exact: dict[str, torch.Tensor] = {}
+
+    def register_table(self, name: str, table: torch.Tensor) -> None:
+        """Keep a table in double precision, and as a buffer in that of the module."""
+        self._exact[name] = table
+        self.register_buffer(name, table.to(torch.get_default_dtype()), persistent=False)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)
+        for name, table in self._exact.items():
+            setattr(self, name, table.to(getattr(self, name)))
+        return self
+
+
+class _Paths(ExactTables):
     """Couplings sorted by l1, with the place of every path in the output."""
 
     def __init__(self, paths: list[tuple[int, int, int]], lmax_out: int) -> None:
@@ -68,7 +88,7 @@ class _Paths(nn.Module):
                 d = 2 * p[2] + 1
                 table[part(p[1]), :, start : start + d] = torch.from_numpy(coupling(*p).transpose(1, 0, 2).copy())
                 start += d
-            self.register_buffer(f"table{first}", table.to(torch.get_default_dtype()), persistent=False)
+            self.register_table(f"table{first}", table)
 
     def collect(self, first: int, product: torch.Tensor, weights: tuple, sums: list[torch.Tensor | None]) -> None:
         """Add the paths that start at ``first``, (…, width, K), each times its weight, to sums by l3."""

@@ -25,7 +25,7 @@ from rhotem.training.network.encoders.base import AtomFeatures
 from rhotem.training.network.encoders.nequip import Nequip
 from rhotem.training.network.graph import Graph
 from rhotem.training.network.radial import end_function
-from rhotem.training.network.tensor import directions
+from rhotem.training.network.tensor import ExactTables, directions
 
 #: Added to the spread of features when they are standardised: those that hardly vary stay small.
 SMALLEST = 1e-2
@@ -179,7 +179,7 @@ class SevenNet(nn.Module):
         return tuple(k * (len(self.layers) if self.all_tensors else 1) for k in self.channels[1:])
 
 
-class _Layer(nn.Module):
+class _Layer(ExactTables):
     """One interaction: linear, convolution over the edges, linear, self-connection, gate.
 
     Features are lists over l of (N, 2l+1, 2, K): the structure, and its image under inversion.
@@ -193,9 +193,7 @@ class _Layer(nn.Module):
         self.paths = paths = convolution_paths(before, lmax)
         self.widths = [before[l1] for l1, _, _ in paths]
         for l1, l2, l3 in paths:
-            self.register_buffer(
-                f"c{l1}{l2}{l3}", torch.tensor(coupling(l1, l2, l3), dtype=torch.get_default_dtype()), persistent=False
-            )
+            self.register_table(f"c{l1}{l2}{l3}", torch.tensor(coupling(l1, l2, l3)))
         summed = [sum(before[p[0]] for p in paths if p[2] == l) for l in range(lmax + 1)]
         self.connect = _linear(before, gated[: len(before)])
         self.first = _linear(before, before)

@@ -11,13 +11,13 @@ from rhotem.learned.settings import SphericalSettings
 from rhotem.training.network.encoders.base import AtomFeatures
 from rhotem.training.network.graph import Graph
 from rhotem.training.network.radial import gaussians
-from rhotem.training.network.tensor import mlp, solid_harmonics
+from rhotem.training.network.tensor import ExactTables, mlp, solid_harmonics
 
 #: Size to start from of coefficients of orthonormal functions, e Å^(-3/2): what least squares gives for oxides.
 TYPICAL = 0.03
 
 
-class Spherical(nn.Module):
+class Spherical(ExactTables):
     """Gated equivariant map from features to the coefficients, and their sum at points.
 
     c = (W₁ (F ∘ gate(h)) + gate'(h) ∘ W₂ F) · scale(element): linear in the tensors F of an atom, everything else is
@@ -44,8 +44,7 @@ class Spherical(nn.Module):
         self.log_scale = nn.Parameter(torch.full((elements, lmax + 1, n), math.log(TYPICAL)))
         for index, block in enumerate(self.blocks):
             for l in range(block.lmax + 1):
-                matrix = torch.tensor(block.orthonormal(l), dtype=torch.get_default_dtype())
-                self.register_buffer(f"orthonormal{index}_{l}", matrix, persistent=False)
+                self.register_table(f"orthonormal{index}_{l}", torch.from_numpy(block.orthonormal(l)))
 
     def forward(self, features: AtomFeatures, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of the plain functions r^l G_n Y_lm, per block (N, functions, (lmax+1)²), e/Å^(3+l).

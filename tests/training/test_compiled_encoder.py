@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 from ase.neighborlist import primitive_neighbor_list
-from rhotem.models import spin_field
 
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
-from rhotem.learned.encoder import FastEncoder
+from rhotem.learned import spin
+from rhotem.learned.coefficients import atom_coefficients, encoder_of, member_coefficients
 from rhotem.learned.neighbours import Neighbours, same_surroundings
-from rhotem.learned.source import Model, atom_coefficients, prepared
+from rhotem.learned.settings import ModelSettings
+from rhotem.learned.source import Model
 from rhotem.learned.spin import spin_coefficients
 from rhotem.structure.model import Structure
-from rhotem.training.network.model import DensityModel, ModelSettings, make_model
+from rhotem.training.checkpoint import as_learned
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.training.network.predict import prepared
 
 SITES = np.array([[0.02, 0.05, 0.03], [0.45, 0.52, 0.1], [0.1, 0.48, 0.55], [-1.48, 0.07, 2.46]])
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -38,10 +41,10 @@ def small(seed: int = 0, **settings) -> DensityModel:
 
 
 def largest_difference(model: DensityModel, structure: Structure, **options) -> float:
-    plain = atom_coefficients(model, structure, kernel="plain")
-    fast = atom_coefficients(model, structure, **options)
-    scale = [c.abs().amax((0, 2), keepdim=True) for c in plain]
-    return max(float(((a - b).abs() / s).max()) for a, b, s in zip(plain, fast, scale, strict=True))
+    plain = [c.double().numpy() for c in prepared(model, structure)]
+    fast = atom_coefficients(as_learned(model), structure, **options)
+    scale = [np.abs(c).max((0, 2), keepdims=True) for c in plain]
+    return max(float((np.abs(a - b) / s).max()) for a, b, s in zip(plain, fast, scale, strict=True))
 
 
 @pytest.mark.parametrize("charge", [0.0, 0.7])
@@ -60,13 +63,13 @@ def test_compiled_is_plain_at_full_size_and_with_other_settings():
 def test_tiles_are_the_whole_and_threads_change_nothing(monkeypatch):
     structure = rattled((4, 3, 3))
     model = small().double()
-    whole = atom_coefficients(model, structure)
-    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
+    whole = atom_coefficients(as_learned(model), structure)
+    encoder = encoder_of(as_learned(model), structure)
     monkeypatch.setattr("rhotem.learned.encoder.LEAST", 100)
     assert encoder.needed(np.arange(len(structure))) > 110 * encoder.bytes_per_atom
-    tiled = atom_coefficients(model, structure, memory=137 * encoder.bytes_per_atom)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    threads = atom_coefficients(model, structure)
+    tiled = atom_coefficients(as_learned(model), structure, memory=137 * encoder.bytes_per_atom)
+    monkeypatch.setattr("rhotem.learned.encoder.available_threads", lambda: 3)
+    threads = atom_coefficients(as_learned(model), structure)
     for a, b, c in zip(whole, tiled, threads, strict=True):
         np.testing.assert_allclose(b, a, atol=1e-12)
         np.testing.assert_allclose(c, a, atol=1e-12)
@@ -89,7 +92,7 @@ def test_neighbours_as_ase_finds_them(cutoff, repeat):
 
 def test_a_repeated_cell_is_evaluated_once():
     model, structure = small().double(), crystal(repeat=(3, 2, 3))
-    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
+    encoder = encoder_of(as_learned(model), structure)
     assert len(encoder.representatives) == 4
     assert largest_difference(model, structure) < 1e-9
 
@@ -101,7 +104,7 @@ def test_a_defect_changes_what_is_near_it_and_nothing_else():
     del atoms[0]
     model, structure = small().double(), Structure(atoms)
     reach = model.encoder.receptive_field
-    encoder = FastEncoder(model.encoder, structure.numbers, structure.positions, structure.cell)
+    encoder = encoder_of(as_learned(model), structure)
     away = atoms.copy()
     away.append(ase.Atom("X", hole))
     distance = away.get_distances(-1, np.arange(len(atoms)), mic=True)
@@ -126,7 +129,7 @@ def test_small_displacements_are_told_apart():
 
 
 def test_absurd_structures_are_refused():
-    model = small()
+    model = as_learned(small())
     close = Structure(ase.Atoms([8, 8], [[0, 0, 0], [0.3, 0, 0]], cell=np.eye(3) * 4.0, pbc=True))
     with pytest.raises(InputError, match=r"0\.30 Å apart"):
         atom_coefficients(model, close)
@@ -139,8 +142,9 @@ def test_a_defect_reaches_as_far_as_asked():
     model = small(sevennet={}, nequip={"layers": 2}).double()
     structure = crystal(repeat=(6, 2, 2))
     del structure.atoms[0]
-    bulk = atom_coefficients(model, crystal(), kernel="plain")
-    exact, short = atom_coefficients(model, structure), atom_coefficients(model, structure, reach=4.0)
+    ready = as_learned(model)
+    bulk = [c.numpy() for c in prepared(model, crystal())]
+    exact, short = atom_coefficients(ready, structure), atom_coefficients(ready, structure, reach=4.0)
     cutoff = model.encoder.cutoff
     away = structure.atoms.copy()
     away.append(ase.Atom("Co", SITES[0] @ CELL))
@@ -148,7 +152,7 @@ def test_a_defect_reaches_as_far_as_asked():
     site = np.arange(1, len(structure) + 1) % 4
     far, near = distance > cutoff, distance < cutoff
     assert (far & (distance < 2 * cutoff)).sum() > 5
-    sharp = [c[0].numpy() for c in (bulk, exact, short)]  # the wide block also carries the count of the cell
+    sharp = [c[0] for c in (bulk, exact, short)]  # the wide block also carries the count of the cell
     scale = np.abs(sharp[0]).max()
     assert np.abs(sharp[2][far] - sharp[0][site[far]]).max() < 1e-9 * scale
     assert np.abs(sharp[1][far] - sharp[0][site[far]]).max() > 1e-6 * scale
@@ -162,14 +166,13 @@ def test_every_member_is_that_of_the_plain_form(charge, monkeypatch):
     monkeypatch.setattr("rhotem.learned.encoder.LEAST", 1)
     structure = crystal(charge, (2, 1, 1))
     for model, limit in ((small(members=3), 1e-5), (small(members=3).double(), 1e-9)):
-        with torch.no_grad():
-            plain = model.member_coefficients(model.graph(structure))
+        plain = [c.numpy() for c in prepared(model, structure, members=True)]
         for memory in (None, 1e3):
-            found = prepared(model, structure, members=True, memory=memory)
+            found = member_coefficients(as_learned(model), structure, memory)
             for a, b in zip(plain, found, strict=True):
                 assert b.shape == a.shape and b.dtype == a.dtype
-                assert float((a - b).abs().max()) < limit * float(a.abs().max())
-                assert float((a[0] - a[1]).abs().max()) > 0.01 * float(a.abs().max())  # members differ
+                assert np.abs(a - b).max() < limit * np.abs(a).max()
+                assert np.abs(a[0] - a[1]).max() > 0.01 * np.abs(a).max()  # members differ
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -179,24 +182,26 @@ def test_the_magnetisation_is_that_of_the_plain_form(double, monkeypatch):
     model = model.double() if double else model
     structure = crystal(repeat=(2, 2, 1))
     signs = np.random.default_rng(2).choice([-1.0, 0.0, 1.0], len(structure))
-    plain = spin_coefficients(model, structure, signs, kernel="plain")
-    monkeypatch.setattr(spin_field, "AT_ONCE", 5)
-    found = spin_coefficients(model, structure, signs, memory=1e6)
-    assert len(FastEncoder(model.encoder, *described(structure)).representatives) == 4 < len(structure)
+    graph = model.graph(structure)
+    with torch.no_grad():
+        plain = model.spin(model.encoder(graph), graph, torch.from_numpy(signs).to(graph.vectors))
+    monkeypatch.setattr(spin, "AT_ONCE", 5)
+    found = spin_coefficients(as_learned(model), structure, signs, memory=1e6)
+    assert len(encoder_of(as_learned(model), structure).representatives) == 4 < len(structure)
     for a, b in zip(plain, found, strict=True):
-        assert float((a - b).abs().max()) < (1e-9 if double else 1e-5) * float(a.abs().max())
-
-
-def described(s: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return s.numbers, s.positions, s.cell
+        assert np.abs(a.numpy() - b).max() < (1e-9 if double else 1e-5) * float(a.abs().max())
 
 
 def test_members_obey_the_memory(tmp_path):
     """Little memory is refused by name; with enough the encoder is told how much, and the densities are the same."""
-    from rhotem.learned.error_bars import COLUMNS, Calibration
+    from rhotem.learned.error_bars import COLUMNS
+    from rhotem.learned.calibration import Calibration
     from rhotem.learned.members import member_fields
     from rhotem.learned.novelty import NoveltyBank
-    from rhotem.learned.weights import save_model
+    from rhotem.learned.calibration import COLUMNS, Calibration
+    from rhotem.learned.members import member_fields
+    from rhotem.learned.novelty import NoveltyBank
+    from rhotem.training.checkpoint import save_model
 
     save_model(tmp_path / "m.safetensors", small(members=3), {"name": "m"})
     structure, told = crystal(repeat=(2, 1, 1)), []

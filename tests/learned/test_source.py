@@ -4,28 +4,21 @@ import ase
 import ase.build
 import numpy as np
 import pytest
-from rhotem.models import source
 
 from rhotem.core import MemoryLimitError, PeriodicGrid
 from rhotem.density.convert import as_kind
+from rhotem.learned import source
 from rhotem.learned.repeats import find_repetition
 from rhotem.learned.source import Model
-from rhotem.learned.weights import save_model
 from rhotem.structure.model import Structure
-from rhotem.training.network.model import ModelSettings, make_model
+
+#: Shipped, and small.
+WEIGHTS = "fast"
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory) -> str:
-    """Random weights of the encoder that is compiled."""
-    target = tmp_path_factory.mktemp("model") / "m.safetensors"
-    save_model(target, make_model(ModelSettings(elements=[3, 9, 11]), seed=1), {"name": "test"})
-    return str(target)
-
-
-@pytest.fixture(scope="module")
-def model(path) -> Model:
-    return Model(path, positive="off")
+def model() -> Model:
+    return Model(WEIGHTS, positive="off")
 
 
 def salt(repeat: tuple[int, int, int], moved: float = 0.0) -> Structure:
@@ -63,23 +56,23 @@ def test_a_repeated_cell_is_the_cell_repeated(model):
     )
 
 
-def test_little_memory_changes_nothing_and_too_little_is_refused(path):
+def test_little_memory_changes_nothing_and_too_little_is_refused():
     atoms = salt((5, 4, 4)).atoms
     atoms.positions += np.random.default_rng(0).normal(0.0, 0.02, atoms.positions.shape)
     structure = Structure(atoms)
     grid = PeriodicGrid.from_spacing(structure.cell, 0.4)
-    whole, little = (Model(path, positive="off", memory=m)(structure, grid) for m in (None, 5.06e8))
+    whole, little = (Model(WEIGHTS, positive="off", memory=m)(structure, grid) for m in (None, 5.06e8))
     peak = np.abs(whole.values).max()
     np.testing.assert_allclose(little.values, whole.values, atol=1e-5 * peak)
     np.testing.assert_allclose(little.one_centre[7].values, whole.one_centre[7].values, atol=1e-5)
     with pytest.raises(MemoryLimitError, match="coarser grid"):
-        Model(path, memory=5.0e8)(structure, grid)
+        Model(WEIGHTS, memory=5.0e8)(structure, grid)
 
 
-def test_the_plan_is_said_before(path):
+def test_the_plan_is_said_before():
     said: list[str] = []
     structure = salt((2, 2, 2))
-    Model(path, positive="off", memory=2e9, announce=said.append)(structure, PeriodicGrid(structure.cell, (9, 9, 9)))
+    Model(WEIGHTS, positive="off", memory=2e9, announce=said.append)(structure, PeriodicGrid(structure.cell, (9, 9, 9)))
     assert len(said) == 1 and "16 atoms, 2 kinds of surroundings, 1 tile," in said[0]
 
 
@@ -102,12 +95,12 @@ def test_one_centre_parts_are_made_when_asked_for(model):
     assert np.isfinite(as_kind(field, "deformation").values).all()
 
 
-def test_only_small_cells_are_asked_whether_they_are_negative(path, monkeypatch):
+def test_only_small_cells_are_asked_whether_they_are_negative(monkeypatch):
     """Superposing free atoms takes longer than the density itself; whoever wants to know says so."""
     monkeypatch.setattr(source, "REPORTED", 2)
     few, many = salt((1, 1, 1)), salt((2, 1, 1), moved=0.01)
     said = []
     for structure, asked in ((few, "auto"), (many, "auto"), (many, "report")):
         grid = PeriodicGrid.from_spacing(structure.cell, 0.5)
-        said.append("negative_electrons" in Model(path, positive=asked)(structure, grid).record)
+        said.append("negative_electrons" in Model(WEIGHTS, positive=asked)(structure, grid).record)
     assert said == [True, False, True]
