@@ -25,13 +25,13 @@ from rhotem.models.target import Target
 from rhotem.labels.splits import read_split, unit_hash
 from rhotem.learned.grid import on_grid
 from rhotem.learned.radial import Block
+from rhotem.learned.settings import SevenNetSettings
 from rhotem.training.checkpoint import load_tensors, save_model, save_tensors
 from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import Label, label_files, read_label
 from rhotem.training.evaluate import evaluate_label
 from rhotem.training.loss import PotentialTarget, potential_target
 from rhotem.training.network.encoders.sevennet import SHIPPED, SevenNet
-from rhotem.learned.settings import SevenNetSettings
 from rhotem.training.network.graph import Graph, build_graph
 from rhotem.training.network.model import DensityModel, make_model
 from rhotem.training.trainer import Trainer

@@ -17,16 +17,15 @@ import numpy as np
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import one_centre_electrons
 from rhotem.density.metrics import valence_electrons
+from rhotem.learned.coefficients import atom_coefficients
 from rhotem.learned.grid import counted_on_grid
 from rhotem.learned.readouts.spherical.predict import SharpTerms
-from rhotem.learned.coefficients import atom_coefficients
-from rhotem.training.network.predict import prepared
+from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.structure.model import Structure
 from rhotem.training.gated.field import on_gated_grid
 from rhotem.training.gated.settings import GatedSettings
-from rhotem.learned.settings import NequipSettings
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
+from rhotem.training.network.predict import prepared
 
 BAR = 1e-6
 

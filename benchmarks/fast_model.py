@@ -13,8 +13,8 @@ from statistics import fmean, median
 
 from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import deformation_error, potential_error_ratio
-from rhotem.learned.grid import on_grid
 from rhotem.learned.coefficients import atom_coefficients
+from rhotem.learned.grid import on_grid
 from rhotem.learned.model import load_model
 from rhotem.structure.model import Structure
 from rhotem.training.config import DistilSettings

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rhotem.learned.radial import Block
-from rhotem.learned.model import load_model
-from rhotem.training.dataset import Label, make_probes, read_label
 from rhotem.learned.couplings import part
+from rhotem.learned.model import load_model
+from rhotem.learned.radial import Block
+from rhotem.training.dataset import Label, make_probes, read_label
 from rhotem.training.network.tensor import solid_harmonics
 
 VOXELS = 4000

@@ -67,8 +67,8 @@ def main() -> None:
             f"| {memory:.0f} |"
         )
     if options.default:
-        from rhotem.learned.grid import on_grid
         from rhotem.learned.coefficients import atom_coefficients
+        from rhotem.learned.grid import on_grid
         from rhotem.learned.model import load_model
 
         default, _ = load_model("default")

@@ -31,11 +31,11 @@ from rhotem.core import InputError
 from rhotem.density.metrics import score, valence_electrons
 from rhotem.labels.splits import read_split
 from rhotem.learned.grid import on_grid
-from rhotem.training.network.predict import prepared
 from rhotem.training.config import Config
 from rhotem.training.dataset import Label, make_sample, read_labels
 from rhotem.training.loss import voxel_error
 from rhotem.training.network.model import DensityModel
+from rhotem.training.network.predict import prepared
 from rhotem.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]

@@ -13,10 +13,10 @@ import time
 import numpy as np
 
 from rhotem.core import PeriodicGrid
+from rhotem.learned.coefficients import atom_coefficients
 from rhotem.learned.encoder import FastEncoder
 from rhotem.learned.grid import on_grid
 from rhotem.learned.source import Model
-from rhotem.learned.coefficients import atom_coefficients
 from rhotem.structure.model import Structure
 from scaling import licoo2
 

@@ -65,9 +65,9 @@ def peak() -> float:
 def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[str, float]:
     """One size, stage by stage."""
     from rhotem.core import PeriodicGrid
+    from rhotem.learned.coefficients import atom_coefficients
     from rhotem.learned.grid import counted_on_grid, on_grid
     from rhotem.learned.source import Model, encoder_room
-    from rhotem.learned.coefficients import atom_coefficients
     from rhotem.structure.model import Structure
 
     def tell(plan: str) -> None:

@@ -19,15 +19,24 @@ import numpy as np
 
 from rhotem.labels.splits import CHEMISTRIES
 from rhotem.learned.arrangement import arrangement
-from rhotem.learned.error_bars import CONSTANT
-from rhotem.training.error_bars.fit import DISTANCE, Voxels, conformal_factor, fit
 from rhotem.learned.calibration import fingerprint
+from rhotem.learned.error_bars import CONSTANT
 from rhotem.learned.novelty import atom_features, of_structure
-from rhotem.training.error_bars.novelty import auroc
 from rhotem.learned.weights import find_model
 from rhotem.training.dataset import Label
 from rhotem.training.error_bars.calibrate import RunLabels, borrow, measure, run_labels, study
-from rhotem.training.error_bars.coverage import HeldOut, crystal_of, foretold, left_out_one_by_one, left_out_weights, novelty_report, quality, useful
+from rhotem.training.error_bars.coverage import (
+    HeldOut,
+    crystal_of,
+    foretold,
+    left_out_one_by_one,
+    left_out_weights,
+    novelty_report,
+    quality,
+    useful,
+)
+from rhotem.training.error_bars.fit import DISTANCE, Voxels, conformal_factor, fit
+from rhotem.training.error_bars.novelty import auroc
 
 #: Prototypes that are left out together by ``groups``: none of olivine, spinel and graphite, which test the score.
 GROUPS = {

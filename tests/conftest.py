@@ -21,7 +21,9 @@ HAS_GPAW, HAS_TORCH = (importlib.util.find_spec(name) is not None for name in ("
 
 def pytest_report_header() -> list[str]:
     lines = [] if HAS_GPAW else ["without GPAW: checks against DFT are skipped (make test GPAW=1)"]
-    return lines + ([] if HAS_TORCH else ["without PyTorch: tests/training and tests/peers are left out (make test TORCH=1)"])
+    return lines + (
+        [] if HAS_TORCH else ["without PyTorch: tests/training and tests/peers are left out (make test TORCH=1)"]
+    )
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

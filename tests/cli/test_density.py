@@ -53,9 +53,8 @@ def test_a_magnetic_crystal_may_have_spin(no_source: None, tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two tiny networks with random weights: ``with`` and ``without`` a spin head."""
+    from rhotem.learned.settings import ModelSettings, NequipSettings
     from rhotem.training.checkpoint import save_model
-    from rhotem.learned.settings import NequipSettings
-    from rhotem.learned.settings import ModelSettings
     from rhotem.training.network.model import make_model
 
     folder = tmp_path_factory.mktemp("weights")

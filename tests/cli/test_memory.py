@@ -14,9 +14,8 @@ pytest.importorskip("torch")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network with random weights."""
+    from rhotem.learned.settings import ModelSettings, NequipSettings
     from rhotem.training.checkpoint import save_model
-    from rhotem.learned.settings import NequipSettings
-    from rhotem.learned.settings import ModelSettings
     from rhotem.training.network.model import make_model
 
     target = tmp_path_factory.mktemp("weights") / "tiny.safetensors"

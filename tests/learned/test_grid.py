@@ -85,6 +85,8 @@ def test_higher_angular_momenta_are_summed_without_compiled_loops():
     values, _ = counted_on_grid(block, c[0], SITES @ cell, grid)
     assert grid.integrate(values) == pytest.approx(float((c[0][:, :, 0] @ block.electrons).sum()), abs=1e-9)
     # l = 5 and 6 integrate to nothing and are there
-    assert np.abs(values - counted_on_grid(Block(0.3, 1.0, 3, 4, 3.0), c[0][:, :, :25], SITES @ cell, grid)[0]).max() > 0.1
+    assert (
+        np.abs(values - counted_on_grid(Block(0.3, 1.0, 3, 4, 3.0), c[0][:, :, :25], SITES @ cell, grid)[0]).max() > 0.1
+    )
     with pytest.raises(ValueError, match="l = 6"):
         BlockOnGrid(block, grid, SITES @ cell)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-DATA = Path(__file__).parents[2] / "data" / "peers"
+DATA = Path(__file__).parents[1] / "data" / "peers"
 LAYOUTS = json.loads((DATA / "layouts.json").read_text())
 SETTINGS = {
     "charge3net": {

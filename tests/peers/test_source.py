@@ -21,7 +21,7 @@ from rhotem.peers.source import Peer
 from rhotem.peers.valence import assignment, mp_valences
 from rhotem.structure.model import Structure
 
-DATA = Path(__file__).parents[2] / "data" / "vasp"
+DATA = Path(__file__).parents[1] / "data" / "vasp"
 SETTINGS = DeepDFTSettings(architecture="deepdft-painn", size=4, interactions=1)
 
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.learned.source import Model
-from rhotem.training.network.predict import prepared
 from rhotem.learned.model import load_model
+from rhotem.learned.settings import ModelSettings
+from rhotem.learned.source import Model
 from rhotem.peers.evaluate import at_points
 from rhotem.peers.field import near_atoms
 from rhotem.peers.halves import TYPICAL
@@ -24,10 +24,10 @@ from rhotem.peers.networks import make_peer
 from rhotem.structure.model import Structure
 from rhotem.training.config import Config
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
+from rhotem.training.network.predict import prepared
 from rhotem.training.trainer import Trainer
 
-_spec = importlib.util.spec_from_file_location("models_suite", Path(__file__).parents[1] / "suite.py")
+_spec = importlib.util.spec_from_file_location("models_suite", Path(__file__).parents[1] / "training" / "suite.py")
 assert _spec and _spec.loader
 suite = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(suite)
@@ -37,7 +37,7 @@ SMALL = {
     "painn": {"architecture": "deepdft-painn", "size": 12},
     "charge3net": {"architecture": "charge3net", "mul": 16, "lmax": 2, "functions": 6, "interactions": 2},
 }
-DEMO = Path(__file__).parents[3] / "data/labels/demo"
+DEMO = Path(__file__).parents[2] / "data/labels/demo"
 
 
 class PeerSuite(suite.PropertySuite):

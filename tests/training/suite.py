@@ -14,15 +14,12 @@ from rhotem.density.convert import as_kind
 from rhotem.density.field import DensityField
 from rhotem.density.harmonics import real_harmonics
 from rhotem.density.superpose import superpose
-from rhotem.learned.grid import on_grid
+from rhotem.learned.pairs import probe_pairs
 from rhotem.learned.source import Model
-from rhotem.training.network.predict import prepared
-from rhotem.learned.model import load_model
-from rhotem.training.checkpoint import save_model
 from rhotem.structure.model import Structure
+from rhotem.training.checkpoint import as_learned, load_network, save_model
 from rhotem.training.gated.network import Gated
 from rhotem.training.network.graph import build_graph, join
-from rhotem.learned.pairs import probe_pairs
 from rhotem.training.network.model import DensityModel
 from rhotem.training.network.readouts.spherical import Pairs, Probes
 
@@ -186,7 +183,8 @@ class PropertySuite:
     def test_the_sum_over_a_grid_is_the_charge(self, model, shape, charge):
         """The label grid of the metrics: everything on the grid."""
         structure, grid = crystal(charge), PeriodicGrid(CELL, shape)
-        values = on_grid(model, prepared(model, structure), structure.positions, grid)
+        ready = as_learned(model)
+        values = ready.readout.values(ready.readout.prepare(structure), structure, grid)
         assert abs(grid.integrate(values) - self.electrons(structure)) < self.grid_count
 
     def electrons(self, structure: Structure) -> float:
@@ -234,7 +232,7 @@ class PropertySuite:
     def test_saved_and_loaded_it_is_the_same_bit_for_bit(self, points, tmp_path):
         model = self.make().eval()
         save_model(tmp_path / "m.safetensors", model)
-        again, _ = load_model(tmp_path / "m.safetensors")
+        again, _ = load_network(tmp_path / "m.safetensors")
         np.testing.assert_array_equal(density(again, crystal(), points), density(model, crystal(), points))
 
     # -- as a density source ----------------------------------------------------------------------------------------
@@ -300,7 +298,7 @@ class PropertySuite:
         with pytest.raises(InputError, match="no atoms"):
             source(Structure(ase.Atoms(cell=np.eye(3) * 4.0, pbc=True)), grid)
         with pytest.raises(InputError, match="no volume"):
-            prepared(source.model, Structure(ase.Atoms([8], [[0, 0, 0]])))
+            source.model.readout.prepare(Structure(ase.Atoms([8], [[0, 0, 0]])))
         slab = Structure(ase.Atoms([8], [[0, 0, 0]], cell=np.diag([4.0, 4.0, 20.0]), pbc=True), charge=1.0)
         with pytest.raises(InputError, match="vacuum"):
             source(slab, PeriodicGrid(slab.cell, (8, 8, 40)))

@@ -194,10 +194,6 @@ def test_the_magnetisation_is_that_of_the_plain_form(double, monkeypatch):
 
 def test_members_obey_the_memory(tmp_path):
     """Little memory is refused by name; with enough the encoder is told how much, and the densities are the same."""
-    from rhotem.learned.error_bars import COLUMNS
-    from rhotem.learned.calibration import Calibration
-    from rhotem.learned.members import member_fields
-    from rhotem.learned.novelty import NoveltyBank
     from rhotem.learned.calibration import COLUMNS, Calibration
     from rhotem.learned.members import member_fields
     from rhotem.learned.novelty import NoveltyBank

@@ -11,10 +11,9 @@ from rhotem.learned.encoders.interaction import InteractionStage
 from rhotem.learned.encoders.sevennet import PretrainedEncoder
 from rhotem.learned.encoders.stage import AtomFeatures
 from rhotem.learned.kernels.convolution import SPACING, spline_coefficients, spline_places
-from rhotem.learned.settings import NequipSettings
+from rhotem.learned.settings import NequipSettings, SevenNetSettings
 from rhotem.learned.weights import Weights
 from rhotem.training.network.encoders.sevennet import SHIPPED, Pretrained, radial_functions
-from rhotem.learned.settings import SevenNetSettings
 from rhotem.training.network.graph import build_graph
 
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -58,7 +57,9 @@ def features(encoder: Pretrained, structure: ase.Atoms, memory: float | None = N
     def keep(rows: np.ndarray, given: AtomFeatures) -> None:
         for name in ("scalars", "tensors"):
             values = getattr(given, name)
-            found.setdefault(name, np.zeros((len(fast.representatives), *values.shape[1:]), values.dtype))[rows] = values
+            found.setdefault(name, np.zeros((len(fast.representatives), *values.shape[1:]), values.dtype))[rows] = (
+                values
+            )
 
     fast.run(keep, fast.tiles(memory))
     return [found[name][fast.classes] for name in ("scalars", "tensors")]

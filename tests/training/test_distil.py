@@ -12,14 +12,13 @@ import torch
 from rhotem.core import InputError
 from rhotem.density.harmonics import real_harmonics
 from rhotem.learned.radial import Block
-from rhotem.learned.model import load_model
-from rhotem.training.checkpoint import load_tensors, save_model
+from rhotem.learned.settings import ModelSettings
 from rhotem.structure.model import Structure
 from rhotem.training import distil
+from rhotem.training.checkpoint import as_learned, load_network, load_tensors, save_model
 from rhotem.training.config import Config, DistilSettings, read_config
 from rhotem.training.distil import Distillation, Metric, _radii, ask, draw_structures
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
 from rhotem.training.trainer import Trainer
 
 BLOCKS = (Block(0.05, 0.8, 12, 4, 2.2), Block(0.6, 1.5, 4, 3, 4.0))
@@ -174,16 +173,16 @@ def test_what_is_drawn_keeps_away_from_what_is_held_out(pairs):
 
 
 def test_answers_are_asked_for_once(teacher, tmp_path, monkeypatch):
-    model = make_model(ModelSettings.model_validate(SMALL), seed=5).eval()
+    model = as_learned(make_model(ModelSettings.model_validate(SMALL), seed=5))
     structures = [pair(2.0), pair(1.7)]
     first = ask(model, "weights", structures, tmp_path / "answers")
-    expected = distil.prepared(model, structures[1], members=True)
-    assert all((a == b).all() for a, b in zip(first[1], expected, strict=True))
+    expected = model.readout.prepare_members(structures[1])
+    assert all((a.numpy() == b).all() for a, b in zip(first[1], expected, strict=True))
 
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(distil, "prepared", asked)
+    monkeypatch.setattr(model.readout, "prepare_members", asked)
     second = ask(model, "weights", structures, tmp_path / "answers")
     assert all((a == b).all() for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
     with pytest.raises(AssertionError):
@@ -250,7 +249,7 @@ def test_weights_of_half_the_size_are_the_same_to_their_rounding(tmp_path):
     save_model(tmp_path / "half", model, half=True)
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half")]
     assert sizes[1] < 0.6 * sizes[0]
-    read = load_model(tmp_path / "half.safetensors")[0].state_dict()
+    read = load_network(tmp_path / "half.safetensors")[0].state_dict()
     for name, given in model.state_dict().items():
         assert read[name].dtype == given.dtype
         assert torch.allclose(read[name], given, rtol=5e-4, atol=1e-7)

@@ -5,16 +5,13 @@ import numpy as np
 import pytest
 
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.learned.grid import on_grid
 from rhotem.learned.interpret import contributions, populations
-from rhotem.training.gated.maps import gate_maps
-from rhotem.learned.coefficients import atom_coefficients
-from rhotem.training.network.predict import prepared
+from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.structure.model import Structure
+from rhotem.training.checkpoint import as_learned
+from rhotem.training.gated.maps import gate_maps
 from rhotem.training.gated.settings import GatedSettings
-from rhotem.learned.settings import NequipSettings
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
 
 SMALL = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, lmax_sent=1, layers=1)
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -33,9 +30,8 @@ def make(readout: str) -> DensityModel:
 
 @pytest.mark.parametrize("readout", ["spherical", "gated"])
 def test_contributions_sum_to_the_density(readout):
-    model, s, grid = make(readout), crystal(), PeriodicGrid(CELL, (14, 15, 16))
-    given = atom_coefficients(model, s) if readout == "spherical" else prepared(model, s)
-    whole = on_grid(model, given, s.positions, grid)
+    model, s, grid = as_learned(make(readout)), crystal(), PeriodicGrid(CELL, (14, 15, 16))
+    whole = model.readout.values(model.readout.prepare(s), s, grid)
     np.testing.assert_allclose(contributions(model, s, grid, range(4)).sum(0), whole, atol=1e-9)
 
 
@@ -43,7 +39,7 @@ def test_contributions_sum_to_the_density(readout):
 @pytest.mark.parametrize("charge", [0.0, 0.7])
 def test_populations_sum_to_the_charge_and_are_integrals_of_the_maps(readout, charge):
     shape = (12, 13, 14) if readout == "gated" else (40, 42, 46)
-    model, s, grid = make(readout), crystal(charge), PeriodicGrid(CELL, shape)
+    model, s, grid = as_learned(make(readout)), crystal(charge), PeriodicGrid(CELL, shape)
     found = populations(model, s, grid)
     assert found.electrons.sum() == pytest.approx(-charge, abs=1e-9)
     maps = contributions(model, s, grid, range(4))
@@ -61,7 +57,7 @@ def test_shares_of_all_atoms_and_the_empty_channel_are_one():
 
 
 def test_maps_follow_their_atom():
-    model, s, grid = make("gated"), crystal(), PeriodicGrid(CELL, (8, 9, 10))
+    model, s, grid = as_learned(make("gated")), crystal(), PeriodicGrid(CELL, (8, 9, 10))
     order = [2, 0, 3, 1]
     permuted = Structure(s.atoms[order])
     np.testing.assert_allclose(
@@ -77,4 +73,4 @@ def test_what_cannot_be_shown():
     with pytest.raises(InputError, match="no gate"):
         gate_maps(make("spherical"), s, grid, [0])
     with pytest.raises(InputError, match="from 0 to 3"):
-        contributions(make("spherical"), s, grid, [4])
+        contributions(as_learned(make("spherical")), s, grid, [4])

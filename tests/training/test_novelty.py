@@ -4,18 +4,18 @@ import ase
 import numpy as np
 import pytest
 import torch
-from rhotem.learned.encoders.scalars import scalar_stages
 
 from rhotem.learned.encoder import FastEncoder
+from rhotem.learned.encoders.sevennet import PretrainedEncoder
 from rhotem.learned.error_bars import nearest_atoms
 from rhotem.learned.novelty import atom_features, visit_features
+from rhotem.learned.settings import ModelSettings, NequipSettings, SevenNetSettings
+from rhotem.learned.weights import Weights
 from rhotem.structure.model import Structure
-from rhotem.learned.settings import NequipSettings
+from rhotem.training.checkpoint import as_learned
 from rhotem.training.network.encoders.sevennet import SHIPPED, Pretrained
-from rhotem.learned.settings import SevenNetSettings
 from rhotem.training.network.graph import Graph, build_graph
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
 
 SMALL = NequipSettings(channels=6, scalars=12, embedding=4, radial_width=8, lmax_sent=1, layers=2)
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -36,12 +36,16 @@ def crystal(repeat=(1, 1, 1), moved=0.0, charge=0.0) -> Structure:
 
 def layer_scalars(encoder: Pretrained, s: Structure, layers: int, memory=None):
     """Scalars of the classes, and the classes."""
-    stages = scalar_stages(encoder, layers)
-    fast = FastEncoder(encoder, s.numbers, s.positions, s.cell, s.charge, stages=stages)
-    result = torch.zeros(len(fast.representatives), stages[-1].held["scalars"], dtype=fast.dtype)
+    name = "sevennet-0" if encoder.body.lmax == 2 else "sevennet-l3i5"
+    arrays = {key: t.numpy() for key, t in encoder.state_dict().items()}
+    settings = SevenNetSettings(name=name, layers=len(encoder.body.layers))
+    own = PretrainedEncoder(settings, SMALL, Weights(arrays))
+    stages = own.first_scalars(layers)
+    fast = FastEncoder(own, s.numbers, s.positions, s.cell, s.charge, stages=stages)
+    result = np.zeros((len(fast.representatives), stages[-1].held["scalars"]), dtype=fast.dtype)
 
     def keep(rows, features):
-        result[torch.from_numpy(rows)] = features.scalars
+        result[rows] = features.scalars
 
     fast.run(keep, fast.tiles(memory))
     return result, fast.classes
@@ -60,7 +64,7 @@ def test_scalars_of_the_first_layers_are_those_of_the_plain_encoder(name, layers
     with torch.no_grad():
         expected = encoder.body(graph_of(encoder, structure))[:, : 128 * layers]
     found, classes = layer_scalars(encoder, structure, layers)
-    np.testing.assert_allclose(found[classes].numpy(), expected.numpy(), atol=1e-9 * float(expected.abs().max()))
+    np.testing.assert_allclose(found[classes], expected.numpy(), atol=1e-9 * float(expected.abs().max()))
 
 
 def test_in_single_precision_to_what_its_splines_are_worth():
@@ -69,7 +73,7 @@ def test_in_single_precision_to_what_its_splines_are_worth():
     encoder = pretrained()
     with torch.no_grad():
         expected = encoder.body(graph_of(encoder, structure))[:, :256]
-    np.testing.assert_allclose(found[classes].numpy(), expected.numpy(), atol=2e-5 * float(expected.abs().max()))
+    np.testing.assert_allclose(found[classes], expected.numpy(), atol=2e-5 * float(expected.abs().max()))
 
 
 def test_little_memory_and_repeated_cells_change_nothing(monkeypatch):
@@ -82,7 +86,7 @@ def test_little_memory_and_repeated_cells_change_nothing(monkeypatch):
     monkeypatch.setattr(FastEncoder, "tiles", lambda self, memory: counted.append(tiles(self, memory)) or counted[-1])
     little, again = layer_scalars(encoder, displaced, 2, memory=1e4)
     assert len(counted[0]) > 1
-    np.testing.assert_allclose(little[again].numpy(), whole[classes].numpy(), atol=1e-6)
+    np.testing.assert_allclose(little[again], whole[classes], atol=1e-6)
     features, classes = layer_scalars(encoder, crystal((3, 1, 2)), 2)
     assert len(features) == 4 and len(classes) == 24
 
@@ -96,9 +100,9 @@ def test_other_encoders_are_asked_for_their_scalars(settings):
     model, structure = small(**settings), crystal(moved=0.1)
     with torch.no_grad():
         expected = model.encoder(model.graph(structure)).scalars.numpy()
-    np.testing.assert_allclose(atom_features(model, structure), expected, atol=1e-9)
+    np.testing.assert_allclose(atom_features(as_learned(model), structure), expected, atol=1e-9)
     found = np.zeros_like(expected)
-    classes, first = visit_features(model, structure, found.__setitem__, memory=1e5)
+    classes, first = visit_features(as_learned(model), structure, found.__setitem__, memory=1e5)
     np.testing.assert_allclose(found[first][classes], expected, atol=1e-9)
 
 

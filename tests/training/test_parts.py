@@ -9,16 +9,18 @@ from scipy.spatial.transform import Rotation
 
 from rhotem.core import PeriodicGrid
 from rhotem.density.harmonics import real_harmonics
-from rhotem.learned.grid import on_grid
-from rhotem.learned.radial import Block, geometric_weight
 from rhotem.learned.coefficients import atom_coefficients
-from rhotem.structure.model import Structure
-from rhotem.training.loss import plane_indices
-from rhotem.learned.pairs import atom_pairs, probe_pairs
-from rhotem.learned.settings import ModelSettings
-from rhotem.training.network.model import make_model
-from rhotem.training.network.readouts.fourier import fourier, make_tables
 from rhotem.learned.couplings import coupling, couplings, part
+from rhotem.learned.grid import on_grid
+from rhotem.learned.pairs import atom_pairs, probe_pairs
+from rhotem.learned.radial import Block
+from rhotem.learned.settings import ModelSettings
+from rhotem.structure.model import Structure
+from rhotem.training.checkpoint import as_learned
+from rhotem.training.loss import plane_indices
+from rhotem.training.network.model import make_model
+from rhotem.training.network.radial import geometric_weight
+from rhotem.training.network.readouts.fourier import fourier, make_tables
 from rhotem.training.network.tensor import solid_harmonics
 
 BLOCK = Block(0.07, 0.8, 9, 4, 2.2)
@@ -40,7 +42,7 @@ def test_couplings_turn_with_their_arguments(path):
 
     def couple(a: np.ndarray, b: np.ndarray) -> torch.Tensor:
         y = [solid_harmonics(torch.from_numpy(x), 4)[:, part(l)] for x, l in zip((a, b), path[:2], strict=True)]
-        return torch.einsum("na,nb,abc->nc", *y, coupling(*path))
+        return torch.einsum("na,nb,abc->nc", *y, torch.tensor(coupling(*path)))
 
     # D of l3 from harmonics themselves: Y(turned v) = Y(v) D
     plain = solid_harmonics(torch.from_numpy(v), 4)[:, part(path[2])]
@@ -104,10 +106,12 @@ def test_analytic_coefficients_are_those_of_the_grid():
     structure.atoms.positions[1] += [0.1, -0.2, 0.05]
     model = make_model(ModelSettings(elements=[11, 17]), seed=3).double().eval()
     grid = PeriodicGrid(structure.cell, (36, 36, 36))
-    c = atom_coefficients(model, structure)
-    c = (torch.cat([torch.zeros_like(c[0][:, :4]), c[0][:, 4:]], dim=1), c[1])  # what the grid can hold
-    values = on_grid(model, c, structure.positions, grid)
+    c = atom_coefficients(as_learned(model), structure)
+    c[0][:, :4] = 0.0  # what the grid can hold
+    values = on_grid(model.readout.blocks, c, structure.positions, grid)
     h = plane_indices(grid)
     tables = make_tables(model.readout.blocks, h @ grid.reciprocal, structure.positions, grid.volume, torch.float64)
     reference = grid.fourier(values)[tuple(h.T)]
-    np.testing.assert_allclose(fourier(c, tables).numpy(), reference, atol=1e-4 * np.abs(reference).max())
+    np.testing.assert_allclose(
+        fourier(tuple(torch.from_numpy(a) for a in c), tables).numpy(), reference, atol=1e-4 * np.abs(reference).max()
+    )

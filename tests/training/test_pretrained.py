@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.structure.model import Structure
 from rhotem.training.dataset import make_probes
-from rhotem.learned.settings import NequipSettings
 from rhotem.training.network.encoders.sevennet import SHIPPED, SevenNet
 from rhotem.training.network.graph import build_graph
-from rhotem.learned.settings import ModelSettings
 from rhotem.training.network.model import make_model
 from rhotem.training.points import at_points
 
@@ -95,8 +94,8 @@ def test_a_trained_layer_of_smaller_lmax_reads_the_tensors_it_has_room_for(atoms
     """Its invariants do not turn with the crystal; columns of l = 3 change nothing, those of l = 2 do."""
     from dataclasses import replace
 
-    from rhotem.training.network.encoders.sevennet import Pretrained
     from rhotem.learned.settings import SevenNetSettings
+    from rhotem.training.network.encoders.sevennet import Pretrained
     from rhotem.training.network.tensor import invariants
 
     small = NequipSettings(channels=6, scalars=12, embedding=4, radial_width=8, layers=1, lmax_sent=0, lmax=2)

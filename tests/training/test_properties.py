@@ -9,21 +9,19 @@ import pytest
 import torch
 
 from rhotem.density.field import DensityField
-from rhotem.density.superpose import superpose
-from rhotem.learned.interpret import populations
 from rhotem.learned.coefficients import atom_coefficients
-from rhotem.training.network.predict import prepared
+from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
+from rhotem.learned.settings import ModelSettings, NequipSettings, SevenNetSettings
 from rhotem.structure.model import Structure
+from rhotem.training.checkpoint import as_learned
 from rhotem.training.dataset import make_probes
 from rhotem.training.gated.field import at
-from rhotem.training.gated.settings import GatedSettings
 from rhotem.training.gated.network import Gates
-from rhotem.learned.settings import NequipSettings
+from rhotem.training.gated.settings import GatedSettings
 from rhotem.training.network.encoders.sevennet import SHIPPED as PRETRAINED
-from rhotem.learned.settings import SevenNetSettings
 from rhotem.training.network.graph import Graph, build_graph
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
+from rhotem.training.network.predict import prepared
 
 ELEMENTS = [3, 8, 27]
 
@@ -42,35 +40,8 @@ class TestNequipSpherical(suite.PropertySuite):
 
     @pytest.mark.parametrize("charge", [0.0, 1.0, -0.25])
     def test_electron_count_is_analytic(self, model, charge):
-        coefficients = atom_coefficients(model, suite.crystal(charge))
-        assert float(model.readout.atom_electrons(coefficients).sum()) == pytest.approx(-charge, abs=1e-9)
-
-
-class TestWholeDensity(suite.PropertySuite):
-    """n is drawn, not Δn; as a source it is a deformation density all the same."""
-
-    #: the valence is ten times as many electrons, in steeper functions
-    grid_count = 0.2
-
-    def make(self) -> DensityModel:
-        return make_model(ModelSettings(nequip=SMALL, elements=suite.ELEMENTS, target="density"), seed=1)
-
-    def electrons(self, structure: Structure) -> float:
-        return 9 + 6 + 1 + 6 - structure.charge  # Co 3d7 4s2, O 2s2 2p4, Li 2s
-
-    def counted(self, model: DensityModel, field: DensityField, points: np.ndarray) -> np.ndarray:
-        return suite.density(model, field.structure, points) - superpose(field.structure, field.grid, "valence").ravel()
-
-    @pytest.mark.parametrize("charge", [0.0, 1.0])
-    def test_coefficients_hold_the_valence(self, model, charge):
-        s = suite.crystal(charge)
-        held = float(model.readout.atom_electrons(atom_coefficients(model, s)).sum())
-        assert held == pytest.approx(self.electrons(s), abs=1e-9)
-        assert populations(model, s).electrons.sum() == pytest.approx(-charge, abs=1e-9)
-
-    def test_the_gated_readout_is_refused(self):
-        with pytest.raises(ValueError, match="target"):
-            ModelSettings(readout="gated", target="density")
+        coefficients = atom_coefficients(as_learned(model), suite.crystal(charge))
+        assert float(electrons_by_atom(model.readout.blocks, coefficients).sum()) == pytest.approx(-charge, abs=1e-9)
 
 
 class GatedSuite(suite.PropertySuite):

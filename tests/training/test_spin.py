@@ -12,19 +12,18 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.field import DensityField
 from rhotem.learned.calibration import Calibration, fingerprint, load_calibration, save_calibration
-from rhotem.learned.novelty import NoveltyBank
-from rhotem.learned.source import Model
-from rhotem.training.network.predict import prepared
-from rhotem.learned.spin import magnetisation, spin_coefficients
 from rhotem.learned.model import load_model
-from rhotem.training.checkpoint import load_tensors, save_model
+from rhotem.learned.novelty import NoveltyBank
+from rhotem.learned.settings import ModelSettings, NequipSettings
+from rhotem.learned.source import Model
+from rhotem.learned.spin import magnetisation, spin_coefficients
 from rhotem.structure.model import Structure
+from rhotem.training.checkpoint import as_learned, load_tensors, save_model
 from rhotem.training.config import Config
 from rhotem.training.dataset import make_probes, read_label
 from rhotem.training.evaluate import evaluate
-from rhotem.learned.settings import NequipSettings
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
+from rhotem.training.network.predict import prepared
 from rhotem.training.spin import treated_magnetisation
 from rhotem.training.trainer import Trainer
 
@@ -47,7 +46,8 @@ def make(spin: bool = True) -> DensityModel:
 def at(model: DensityModel, s: Structure, points: np.ndarray) -> np.ndarray:
     from rhotem.learned.spin import moment_signs
 
-    coefficients = spin_coefficients(model, s, moment_signs(s))
+    found = spin_coefficients(as_learned(model), s, moment_signs(s))
+    coefficients = tuple(torch.from_numpy(c) for c in found)
     probes = make_probes(points, s, *model.cutoffs[1:]).to("cpu", torch.float64)
     with torch.no_grad():
         return model.spin.at_points(coefficients, probes).numpy()
@@ -96,7 +96,7 @@ def test_atoms_without_a_moment_are_polarised_by_their_neighbours():
     sites = np.array([[0, 0, 0], [2.0, 0, 0], [-2.0, 0, 0]]) + 8.0
     atoms = ase.Atoms([8, 25, 25], sites, cell=np.eye(3) * 16.0, pbc=True)
     same, opposite = (
-        spin_coefficients(model, Structure(atoms), np.array([0.0, 1.0, s]))[0][0].numpy() for s in (1.0, -1.0)
+        spin_coefficients(as_learned(model), Structure(atoms), np.array([0.0, 1.0, s]))[0][0] for s in (1.0, -1.0)
     )
     odd = np.array([l % 2 == 1 for l in range(5) for _ in range(2 * l + 1)])
     assert np.abs(same[:, ~odd]).max() > 1e-4 and np.abs(opposite[:, odd]).max() > 1e-4
@@ -135,7 +135,7 @@ def test_a_moment_far_away_comes_in_smoothly():
 @pytest.mark.parametrize("shape", [(16, 17, 18), (33, 40, 36)])
 def test_sum_over_a_grid_is_the_moment_of_the_functions(shape):
     model, grid = make(), PeriodicGrid(CELL, shape)
-    values, record = magnetisation(model, crystal(), grid)
+    values, record = magnetisation(as_learned(model), crystal(), grid)
     assert abs(record["total_moment_muB"]) > 0.01
     assert grid.integrate(values) == pytest.approx(record["total_moment_muB"], abs=1e-9)
     assert sum(record["moment_by_atom_muB"]) == pytest.approx(record["total_moment_muB"], abs=1e-9)
@@ -239,7 +239,7 @@ def test_evaluation_counts_what_is_magnetic(labels):
         for p in model.spin.parameters():
             p.zero_()
         model.spin.log_scale.fill_(-30.0)
-    found = evaluate(model, [read_label(labels / f"{i}.npz") for i in (0, 2, 4)])["spin"]
+    found = evaluate(as_learned(model), [read_label(labels / f"{i}.npz") for i in (0, 2, 4)])["spin"]
     assert (found["overall"]["structures"], found["overall"]["magnetic"]) == (2, 2)
     assert found["overall"]["spin_error"] == pytest.approx(1.0, abs=1e-6)
     assert found["overall"]["total_moment_error_muB"] == pytest.approx(3.6, abs=1e-6)

@@ -1,5 +1,6 @@
 """Error bars: coverage where the truth is known, novelty of what is new, members whose mean is the density."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +12,39 @@ from scipy.stats import mannwhitneyu
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import as_kind
-from rhotem.learned.error_bars import FLOOR, make_inputs, member_statistics, members_at_points, nearest_atoms, uncertain_density, widening
 from rhotem.learned.calibration import HALF_WIDTH, Calibration, load_calibration, save_calibration
-from rhotem.training.error_bars.fit import Voxels, conformal_factor, family_shares, fit, weighted_quantile
+from rhotem.learned.error_bars import (
+    FLOOR,
+    make_inputs,
+    member_statistics,
+    members_at_points,
+    nearest_atoms,
+    uncertain_density,
+    widening,
+)
+from rhotem.learned.model import LearnedModel
 from rhotem.learned.novelty import LARGEST, UNKNOWN, atom_features, of_structure
-from rhotem.training.error_bars.novelty import auroc, learn_from_features
+from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.learned.source import Model
-from rhotem.training.checkpoint import save_model
 from rhotem.structure.model import Structure
+from rhotem.training.checkpoint import as_learned, save_model
 from rhotem.training.dataset import Label, read_labels
 from rhotem.training.error_bars.calibrate import Known, assess, borrow, calibrate_run, new_parents, run_labels
-from rhotem.training.error_bars.coverage import HeldOut, actual_error, by_quintile, covered, expected_error, left_out_one_by_one, left_out_weights, log_score, potential_report, useful
-from rhotem.learned.settings import NequipSettings
+from rhotem.training.error_bars.coverage import (
+    HeldOut,
+    actual_error,
+    by_quintile,
+    covered,
+    expected_error,
+    left_out_one_by_one,
+    left_out_weights,
+    log_score,
+    potential_report,
+    useful,
+)
+from rhotem.training.error_bars.fit import Voxels, conformal_factor, family_shares, fit, weighted_quantile
+from rhotem.training.error_bars.novelty import auroc, learn_from_features
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.learned.settings import ModelSettings
 from rhotem.training.trainer import deal
 
 SMALL = NequipSettings(channels=8, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)
@@ -46,9 +66,14 @@ def groups() -> list[Voxels]:
 
 
 @pytest.fixture(scope="module")
-def model() -> DensityModel:
+def network() -> DensityModel:
     settings = ModelSettings(nequip=SMALL, elements=[3, 8, 11], members=5)
     return make_model(settings, seed=2).double().eval()
+
+
+@pytest.fixture(scope="module")
+def model(network) -> LearnedModel:
+    return as_learned(network)
 
 
 def lithium_oxide(a: float = 4.62, z: int = 3) -> Structure:
@@ -291,10 +316,9 @@ def test_sigma_is_that_of_the_interval(calibration):
 
 
 @pytest.fixture
-def source(model, calibration, tmp_path) -> Model:
+def source(network, calibration, tmp_path) -> Model:
     path: Path = tmp_path / "ensemble.safetensors"
-    save_model(path, model.float(), {"name": "ensemble"})
-    model.double()
+    save_model(path, copy.deepcopy(network).float(), {"name": "ensemble"})
     save_calibration(path, calibration)
     return Model(str(path))
 
@@ -371,7 +395,7 @@ def test_a_run_is_calibrated_on_what_it_held_out(tmp_path):
     path, calibration = calibrate_run(run)
     assert calibration.arrangements is not None
     assert path == run / "uncertainty" / "model.safetensors"
-    found = assess(model.eval(), load_calibration(run / "model.safetensors"), read_labels([tmp_path])[1:])
+    found = assess(as_learned(model), load_calibration(run / "model.safetensors"), read_labels([tmp_path])[1:])
     assert found["overall"]["coverage"] == pytest.approx(0.9, abs=0.03)
     assert set(calibration.report["families"]) == {"one", "two", "three", "four"}
     assert calibration.potential_factor > 1.0  # untrained members agree with each other and not with DFT

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import Progress, silent
+from rhotem.core import InputError, Progress, silent
 from rhotem.core.threads import available_threads
 from rhotem.learned.encoders.stage import AtomFeatures, Encoder, Stage, States, Surroundings
 from rhotem.learned.neighbours import Neighbours, same_surroundings
@@ -78,6 +78,8 @@ class FastEncoder:
         self.numbers = np.asarray(numbers, dtype=np.int64)
         self.neighbours = Neighbours(positions, cell, encoder.cutoff)
         self.dtype = np.dtype(encoder.dtype)
+        if not np.isfinite(charge):
+            raise InputError(f"model: charge {charge}, expected a finite number")
         self.charge_per_atom = charge / len(self.numbers)
         self.stages = list(encoder.stages() if stages is None else stages)
         bins = self.neighbours.bin_of

@@ -30,7 +30,7 @@ class Neighbours:
     Raises
     ------
     InputError
-        If there are no atoms or positions are not finite.
+        If there are no atoms, positions are not finite, or the cell has no volume.
     """
 
     def __init__(self, positions: npt.ArrayLike, cell: npt.ArrayLike, cutoff: float) -> None:
@@ -40,6 +40,8 @@ class Neighbours:
             raise InputError("model: the structure has no atoms; give at least one")
         if not np.isfinite(r).all():
             raise InputError("model: positions are not finite numbers; check the structure file")
+        if not abs(np.linalg.det(self.cell.reshape(3, 3))) > 1e-6:
+            raise InputError("model: the cell has no volume; give three lattice vectors, with vacuum for a molecule")
         inverse = np.linalg.inv(self.cell)
         fractional = r @ inverse
         fractional -= np.floor(fractional)

@@ -1,16 +1,11 @@
 """The fast weights that come with the package: small, compiled, better than weights that saw labels only."""
 
-import ase
-import numpy as np
 import pytest
 
 from rhotem.density.source import get_source
-from rhotem.learned.coefficients import is_fast
-from rhotem.learned.source import Model
-from rhotem.learned.coefficients import atom_coefficients
-from rhotem.learned.weights import SHIPPED, read_header, shipped_models
 from rhotem.learned.model import load_model
-from rhotem.structure.model import Structure
+from rhotem.learned.source import Model
+from rhotem.learned.weights import SHIPPED, read_header, shipped_models
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +32,3 @@ def test_its_functions_and_elements_are_those_of_the_default(fast):
     assert fast.model.readout.blocks == teacher.readout.blocks
     assert fast.model.settings.elements == teacher.settings.elements
     assert fast.model.settings.members == teacher.settings.members
-    assert is_fast(fast.model)
-
-
-def test_compiled_and_plain_coefficients_agree(fast):
-    structure = Structure(_li2o())
-    plain = atom_coefficients(fast.model, structure, kernel="plain")
-    for a, b in zip(atom_coefficients(fast.model, structure), plain, strict=True):
-        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
-
-
-def _li2o() -> ase.Atoms:
-    a = 4.62
-    cell = 0.5 * a * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
-    return ase.Atoms("OLi2", scaled_positions=[[0, 0, 0], [0.25] * 3, [0.75] * 3], cell=cell, pbc=True)

@@ -7,10 +7,10 @@ import pytest
 from ase.neighborlist import primitive_neighbor_list
 from scipy.special import sph_harm_y
 
-from rhotem.learned.arrangement import ALIKE, FIRST, FUNCTIONS, LARGE, LMAX, PAULING, REACH, ArrangementBank, arrangement
-from rhotem.training.error_bars.arrangement import learn_arrangements
+from rhotem.learned.arrangement import FIRST, FUNCTIONS, LARGE, LMAX, PAULING, REACH, ArrangementBank, arrangement
 from rhotem.learned.novelty import UNKNOWN, of_structure
 from rhotem.structure.model import Structure
+from rhotem.training.error_bars.arrangement import ALIKE, learn_arrangements
 
 
 def crystal(kind="rocksalt", name="LiF", a=4.03, rattle=0.0) -> Structure:
@@ -107,7 +107,7 @@ def test_every_training_atom_has_one_that_is_kept_nearby():
 
 def test_a_full_bank_is_spread_over_all(monkeypatch):
     """However many labels there are, error bars stay small files."""
-    monkeypatch.setattr("rhotem.learned.arrangement.MOST", 20)
+    monkeypatch.setattr("rhotem.training.error_bars.arrangement.MOST", 20)
     angles = np.linspace(0.0, np.pi, 400)
     prints = [np.stack([np.cos(angles), np.sin(angles)], axis=1)[k::4] for k in range(4)]
     kept = learn_arrangements(prints, range(4)).fingerprints
@@ -117,10 +117,10 @@ def test_a_full_bank_is_spread_over_all(monkeypatch):
 
 
 def test_stored_and_back(bank):
-    again = ArrangementBank.from_tensors(bank.tensors())
+    again = ArrangementBank.from_arrays(bank.arrays())
     expected = bank.novelty(crystal("zincblende", "LiF", 4.4))
     np.testing.assert_allclose(again.novelty(crystal("zincblende", "LiF", 4.4)), expected, atol=0.02)
-    assert ArrangementBank.from_tensors({}) is None
+    assert ArrangementBank.from_arrays({}) is None
 
 
 def test_score_of_a_structure_adds_chemistry_and_arrangement():

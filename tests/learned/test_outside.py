@@ -4,13 +4,13 @@ import ase
 import ase.build
 import numpy as np
 import pytest
-import torch
 
 from rhotem.core import InputError, PeriodicGrid
+from rhotem.learned.coefficients import atom_coefficients
 from rhotem.learned.outside import remarks
 from rhotem.learned.planes import stream
+from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
 from rhotem.learned.source import Model
-from rhotem.learned.coefficients import atom_coefficients
 from rhotem.learned.surroundings import Surroundings, alone, learn, lengths, load_surroundings, save_surroundings
 from rhotem.structure.model import Structure
 from rhotem.structure.phases import names, phase
@@ -133,18 +133,17 @@ def test_an_atom_alone_is_free(name):
 
 
 def test_atoms_alone_beside_a_crystal_stay_free_and_the_count_holds(model):
-    """A chain of LiF and an O atom 6 Å away: O has nothing, the others are neutral; compiled, plain and by planes."""
+    """A chain of LiF and an O atom 6 Å away: O has nothing, the others are neutral; as coefficients and by planes."""
     atoms = ase.Atoms("LiFO", [[0, 0, 0], [2.0, 0, 0], [2.0, 7.0, 7.0]], cell=[4.0, 14.0, 14.0], pbc=True)
     structure = Structure(atoms.repeat((2, 1, 1)))
     assert alone(structure, 3.0).tolist() == [False, False, True] * 2
     assert not alone(structure, 5.0).any()  # its own image, 4 Å away
     structure = Structure(ase.Atoms("LiFO", atoms.positions, cell=[7.0, 14.0, 14.0], pbc=True))
     readout = model.model.readout
-    for kernel in ("auto", "plain"):
-        given = atom_coefficients(model.model, structure, kernel=kernel)
-        held = readout.atom_electrons(given)
-        assert float(held.sum()) == pytest.approx(0.0, abs=1e-9) and not any(c[2].any() for c in given)
-        assert all(torch.isfinite(c).all() for c in given) and abs(float(held[0])) > 1e-3
+    coefficients = atom_coefficients(model.model, structure)
+    held = electrons_by_atom(readout.blocks, coefficients)
+    assert float(held.sum()) == pytest.approx(0.0, abs=1e-9) and not any(c[2].any() for c in coefficients)
+    assert all(np.isfinite(c).all() for c in coefficients) and abs(float(held[0])) > 1e-3
     planes = stream(model, structure)
     assert "O3" in planes.record["warnings"][0] and not planes.moments[2].any()
 
