@@ -67,7 +67,8 @@ class Neighbours:
         """
         lists = (self.order, self.starts, self.bin_of, self.bins, self.reach)
         counts = np.zeros(len(atoms), dtype=np.int64)
-        closest = _count(atoms, self.positions, self.cell, lists, self.cutoff, counts)
+        nothing, none = np.empty(0, dtype=np.int64), np.empty((0, 3))
+        closest = _search(atoms, self.positions, self.cell, lists, self.cutoff, (counts, nothing, nothing, none))
         if closest[0] < CLOSEST:
             raise InputError(
                 f"model: atoms {int(closest[1])} and {int(closest[2])} are {closest[0]:.2f} Å apart, expected at least "
@@ -76,7 +77,7 @@ class Neighbours:
         starts = np.concatenate([[0], np.cumsum(counts)])
         neighbour = np.empty(starts[-1], dtype=np.int64)
         vectors = np.empty((starts[-1], 3))
-        _fill(atoms, self.positions, self.cell, lists, self.cutoff, (starts, neighbour, vectors))
+        _search(atoms, self.positions, self.cell, lists, self.cutoff, (counts, starts, neighbour, vectors))
         return starts, neighbour, vectors
 
 
@@ -97,57 +98,48 @@ def same_surroundings(
 
 
 @compiled(exact=True)
-def _visit(atom, positions, cell, lists, cutoff, at, neighbour, vectors, closest):  # type: ignore[no-untyped-def]
-    """Neighbours of one atom; written from ``at`` on where there is room for them. Number found."""
-    order, starts, bin_of, bins, reach = lists
-    found = 0
+def _search(atoms, positions, cell, lists, cutoff, out):  # type: ignore[no-untyped-def]  # compiled
+    """Numbers of neighbours of atoms, and these where there is room for them; the smallest distance and its two atoms.
+
+    ``out``: ``counts`` (M,), written; ``starts`` (M + 1,), ``neighbour`` (E,) and ``vectors`` (E, 3), written unless
+    they are empty.
+    """
+    counts, starts, neighbour, vectors = out
+    order, first, bin_of, bins, reach = lists
+    closest = np.array([1e24, 0.0, 0.0])
     limit = cutoff * cutoff
-    x, y, z = positions[atom]
-    for d0 in range(-reach[0], reach[0] + 1):
-        b0 = bin_of[atom, 0] + d0
-        s0 = b0 // bins[0]
-        for d1 in range(-reach[1], reach[1] + 1):
-            b1 = bin_of[atom, 1] + d1
-            s1 = b1 // bins[1]
-            for d2 in range(-reach[2], reach[2] + 1):
-                b2 = bin_of[atom, 2] + d2
-                s2 = b2 // bins[2]
-                index = ((b0 - s0 * bins[0]) * bins[1] + b1 - s1 * bins[1]) * bins[2] + b2 - s2 * bins[2]
-                tx = s0 * cell[0, 0] + s1 * cell[1, 0] + s2 * cell[2, 0] - x
-                ty = s0 * cell[0, 1] + s1 * cell[1, 1] + s2 * cell[2, 1] - y
-                tz = s0 * cell[0, 2] + s1 * cell[1, 2] + s2 * cell[2, 2] - z
-                for k in range(starts[index], starts[index + 1]):
-                    other = order[k]
-                    vx, vy, vz = positions[other, 0] + tx, positions[other, 1] + ty, positions[other, 2] + tz
-                    squared = vx * vx + vy * vy + vz * vz
-                    if squared > limit or (other == atom and s0 == 0 and s1 == 0 and s2 == 0):
-                        continue
-                    if squared < closest[0]:
-                        closest[0], closest[1], closest[2] = squared, atom, other
-                    if len(neighbour):
-                        neighbour[at + found] = other
-                        vectors[at + found, 0], vectors[at + found, 1], vectors[at + found, 2] = vx, vy, vz
-                    found += 1
-    return found
-
-
-@compiled(exact=True)
-def _count(atoms, positions, cell, lists, cutoff, counts):  # type: ignore[no-untyped-def]  # compiled
-    """Numbers of neighbours; returns the smallest distance and its two atoms."""
-    closest = np.array([1e12, 0.0, 0.0])
-    nothing, none = np.empty(0, dtype=np.int64), np.empty((0, 3))
     for m in range(len(atoms)):
-        counts[m] = _visit(atoms[m], positions, cell, lists, cutoff, 0, nothing, none, closest)
+        atom, found = atoms[m], 0
+        x, y, z = positions[atom, 0], positions[atom, 1], positions[atom, 2]
+        for d0 in range(-reach[0], reach[0] + 1):
+            b0 = bin_of[atom, 0] + d0
+            s0 = b0 // bins[0]
+            for d1 in range(-reach[1], reach[1] + 1):
+                b1 = bin_of[atom, 1] + d1
+                s1 = b1 // bins[1]
+                for d2 in range(-reach[2], reach[2] + 1):
+                    b2 = bin_of[atom, 2] + d2
+                    s2 = b2 // bins[2]
+                    index = ((b0 - s0 * bins[0]) * bins[1] + b1 - s1 * bins[1]) * bins[2] + b2 - s2 * bins[2]
+                    tx = s0 * cell[0, 0] + s1 * cell[1, 0] + s2 * cell[2, 0] - x
+                    ty = s0 * cell[0, 1] + s1 * cell[1, 1] + s2 * cell[2, 1] - y
+                    tz = s0 * cell[0, 2] + s1 * cell[1, 2] + s2 * cell[2, 2] - z
+                    for k in range(first[index], first[index + 1]):
+                        other = order[k]
+                        vx, vy, vz = positions[other, 0] + tx, positions[other, 1] + ty, positions[other, 2] + tz
+                        squared = vx * vx + vy * vy + vz * vz
+                        if squared > limit or (other == atom and s0 == 0 and s1 == 0 and s2 == 0):
+                            continue
+                        if squared < closest[0]:
+                            closest[0], closest[1], closest[2] = squared, atom, other
+                        if len(neighbour):
+                            e = starts[m] + found
+                            neighbour[e] = other
+                            vectors[e, 0], vectors[e, 1], vectors[e, 2] = vx, vy, vz
+                        found += 1
+        counts[m] = found
     closest[0] = np.sqrt(closest[0])
     return closest
-
-
-@compiled(exact=True)
-def _fill(atoms, positions, cell, lists, cutoff, out):  # type: ignore[no-untyped-def]  # compiled
-    starts, neighbour, vectors = out
-    closest = np.zeros(3)
-    for m in range(len(atoms)):
-        _visit(atoms[m], positions, cell, lists, cutoff, starts[m], neighbour, vectors, closest)
 
 
 @compiled(exact=True)

@@ -21,7 +21,7 @@ def compiled(function: Callable | None = None, *, exact: bool = False, inside: b
     if inside:
         return njit(inline="always")(function)
     _watch()
-    return njit(fastmath=set() if exact else FAST, nogil=True, cache=True)(function)
+    return njit(fastmath=set() if exact else FAST, nogil=True, cache=True, error_model="numpy")(function)
 
 
 class _Once(event.Listener):

@@ -47,10 +47,12 @@ def convolve(edges, sent, table, matrices, where, paths, places, out):  # type: 
     l1, channels, column, at = where
     atoms, copies = len(starts) - 1, places.shape[1]
     rows, width = 2 * l1 + 1, channels * copies
-    most = np.max(starts[1:] - starts[:-1])
-    highest = 2 * np.max(paths) + 1
-    weights = np.empty((most, len(paths) * channels), sent.dtype)
-    left, right = np.empty(highest * most * rows, sent.dtype), np.empty((most * rows, width), sent.dtype)
+    most = highest = 0
+    for atom in range(atoms):
+        most = max(most, starts[atom + 1] - starts[atom])
+    for p in range(len(paths)):
+        highest = max(highest, 2 * paths[p] + 1)
+    weights, right = np.empty((most, len(paths) * channels), sent.dtype), np.empty((most * rows, width), sent.dtype)
     product = np.empty((highest, width), sent.dtype)
     for atom in range(atoms):
         first = starts[atom]
@@ -59,16 +61,17 @@ def convolve(edges, sent, table, matrices, where, paths, places, out):  # type: 
         a = at
         for p in range(len(paths)):
             count = 2 * paths[p] + 1
-            coupled, weighted = left[: count * n * rows].reshape(count, n * rows), right[: n * rows]
+            coupled, weighted = np.empty((count, n * rows), sent.dtype), right[: n * rows]
             for i in range(n):
                 w, c = weights[i, p * channels : (p + 1) * channels], matrices[first + i]
                 h = sent[source[first + i]]
-                flat = weighted[i * rows : (i + 1) * rows].reshape(-1)
-                for piece in range(rows * copies):
-                    q = flat[piece * channels : (piece + 1) * channels]
-                    g = h[column + piece * channels : column + (piece + 1) * channels]
-                    for k in range(channels):
-                        q[k] = w[k] * g[k]
+                for m1 in range(rows):
+                    row = weighted[i * rows + m1]
+                    for copy in range(copies):
+                        b = column + (m1 * copies + copy) * channels
+                        q, g = row[copy * channels : (copy + 1) * channels], h[b : b + channels]
+                        for k in range(channels):
+                            q[k] = w[k] * g[k]
                 for m3 in range(count):
                     for m1 in range(rows):
                         coupled[m3, i * rows + m1] = c[a + m3 * rows + m1]
@@ -79,7 +82,8 @@ def convolve(edges, sent, table, matrices, where, paths, places, out):  # type: 
                 before, block, begin = places[p, copy, 0], places[p, copy, 1], places[p, copy, 2]
                 for m3 in range(count):
                     place = atoms * before + (atom * count + m3) * block + begin
-                    out[place : place + channels] = total[m3, copy * channels : (copy + 1) * channels]
+                    for k in range(channels):
+                        out[place + k] = total[m3, copy * channels + k]
 
 
 @compiled

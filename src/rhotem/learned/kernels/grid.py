@@ -58,6 +58,8 @@ class BlockOnGrid:
         length = np.linalg.norm(grid.cell, axis=1)
         axes = grid.cell / length[:, None]
         self.metric = axes @ axes.T
+        #: squared distance of a plane u1 = 1 from the origin
+        self.apart = float(np.linalg.det(self.metric) / np.linalg.det(self.metric[1:, 1:]))
         self.step = length / np.array(grid.shape)
         self.polynomials = harmonic_polynomials(grid, block.lmax)
         self.reach = block.cutoff * np.linalg.norm(grid.reciprocal, axis=1) * np.array(grid.shape)
@@ -94,7 +96,7 @@ class BlockOnGrid:
             out,
             (first, self.grid.shape[0]),
             (self.base[atoms], self.offset[atoms], polynomials),
-            (self.metric, self.step, self.reach),
+            (self.metric, self.step, self.reach, self.apart),
             (0.5 / self.block.sigma**2, self.block.cutoff),
             sums,
         )
@@ -215,13 +217,11 @@ def _points(line, points, begin, step, parabola, plane, u2, radial):  # type: ig
 def _add(out, planes, atoms, geometry, radial, sums):  # type: ignore[no-untyped-def]  # compiled: numba types it
     first, n1 = planes
     bases, offsets, polynomials = atoms
-    metric, step, reach = geometry
+    metric, step, reach, apart = geometry
     limit = radial[1] ** 2
     count, n2, n3 = out.shape
     line = np.empty((3, int(2 * reach[2]) + 3))
     plane = np.empty((len(radial[0]), LMAX + 1, LMAX + 1))
-    # squared distance of a plane u1 = 1 from the origin
-    apart = np.linalg.det(metric) / (metric[1, 1] * metric[2, 2] - metric[1, 2] ** 2)
     for atom in range(len(bases)):
         base, offset = bases[atom], offsets[atom]
         for o1 in range(int(np.ceil(offset[0] - reach[0])), int(np.floor(offset[0] + reach[0])) + 1):

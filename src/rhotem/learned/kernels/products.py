@@ -68,9 +68,9 @@ def _norms(lmax: int) -> npt.NDArray[np.float64]:
 
 def directions(vectors: npt.NDArray[np.float64], lmax: int, dtype: npt.DTypeLike = np.float64) -> npt.NDArray:
     """√(4π) Y_lm of directions of edges, which have a length, (E, (lmax+1)²): mean square 1 per component."""
-    result = np.empty((len(vectors), size(lmax)), dtype=dtype)
+    result = np.empty((len(vectors), size(lmax)))
     _harmonics(vectors, lmax, _norms(lmax), result)
-    return result
+    return result.astype(dtype, copy=False)
 
 
 @compiled
