@@ -277,5 +277,5 @@ def test_runs_that_cannot_be(labels, tmp_path):
     wrong.model.spin = False
     with pytest.raises(InputError, match=r"only = spin"):
         Trainer(wrong)
-    with pytest.raises(ValueError, match="leave out target and spin"):
+    with pytest.raises(ValueError, match="leave spin out"):
         ModelSettings(spin=True, peer={"architecture": "deepdft-schnet"})

@@ -79,5 +79,7 @@ class SpinHead:
             (np.ones(len(centre), dtype), np.arange(len(centre)), np.append(0, np.cumsum(counts))),
             shape=(len(own), len(centre)),
         )
-        total = (sums @ message.reshape(len(centre), -1)).reshape(len(own), size(self.lmax), self.channels)
+        total = (sums @ message.reshape(len(centre), size(self.lmax) * self.channels)).reshape(
+            len(own), size(self.lmax), self.channels
+        )
         return total / dtype.type(math.sqrt(NEIGHBOURS))

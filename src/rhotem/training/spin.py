@@ -65,7 +65,7 @@ def spin_goal(label: Label, sample: Sample) -> SpinGoal:
     """What to learn from a label; ``sample``: the same label with the graph of its atoms."""
     values = treated_magnetisation(label).ravel().astype(np.float32)
     sums = np.abs(values).cumsum(dtype=np.float64) + 1e-9 * np.arange(1, len(values) + 1)
-    own = replace(sample, values=values, cumulative=sums / sums[-1], free=None)
+    own = replace(sample, values=values, cumulative=sums / sums[-1])
     scale = float(np.abs(values).mean()) + SMALLEST / label.grid.volume
     return SpinGoal(own, torch.from_numpy(moment_signs(label.structure)).float(), scale)
 
