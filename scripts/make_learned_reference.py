@@ -1,4 +1,4 @@
-"""Makes `tests/data/learned/NAME.npz`: what the plain networks in PyTorch give with shipped weights, in double precision.
+"""Makes `tests/data/learned/NAME.npz`: what the plain networks give with shipped weights, in double precision.
 
 Tests of the learned density compare with it where PyTorch is not installed.
 

@@ -1,7 +1,6 @@
 """Error bars of a learned density: from spread of the members, size, place and novelty; calibrated."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +9,6 @@ from rhotem.core import PeriodicGrid
 from rhotem.learned.calibration import COLUMNS, Calibration
 from rhotem.learned.model import LearnedModel
 from rhotem.structure.model import Structure
-
-if TYPE_CHECKING:
-    from rhotem.learned.readouts.spherical.predict import SphericalReadout
 
 #: Added to densities (e/Å³) before logarithms.
 FLOOR = 1e-4
@@ -79,7 +75,7 @@ def member_statistics(model: LearnedModel, structure: Structure, grid: PeriodicG
 
 def prepare_members(model: LearnedModel, structure: Structure, memory: float | None = None) -> tuple[npt.NDArray, ...]:
     """Coefficients of every member, (members, N, functions, (lmax+1)²) per block."""
-    return cast("SphericalReadout", model.readout).prepare_members(structure, memory)
+    return model.readout.prepare_members(structure, memory)
 
 
 def at_points(

@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid
-from rhotem.learned.grid import on_grid
 from rhotem.learned.model import LearnedModel
-from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
 from rhotem.structure.model import Structure
 
 Array = npt.NDArray[np.float64]
@@ -51,14 +49,7 @@ def contributions(model: LearnedModel, structure: Structure, grid: PeriodicGrid,
         If there is no such atom, or the model cannot take the structure.
     """
     check_atoms(structure, atoms)
-    if not model.can.linear:
-        return model.readout.contributions(structure, grid, atoms)
-    coefficients = model.readout.prepare(structure)
-    maps = []
-    for atom in atoms:
-        own = tuple(c[atom : atom + 1] for c in coefficients)
-        maps.append(on_grid(model.readout.blocks, own, structure.positions[[atom]], grid))
-    return np.stack(maps)
+    return model.readout.contributions(structure, grid, atoms)
 
 
 def populations(model: LearnedModel, structure: Structure, grid: PeriodicGrid | None = None) -> Populations:
@@ -67,13 +58,7 @@ def populations(model: LearnedModel, structure: Structure, grid: PeriodicGrid | 
     They are the model's own way to share Δn out, not a charge that can be measured: where functions of neighbours
     overlap, training did not care who holds an electron. Compare `rhotem.density.charges`.
     """
-    if not model.can.linear:
-        return Populations(*model.readout.electrons(structure, grid))
-    parts = model.readout.prepare_members(structure)
-    electrons = electrons_by_atom(model.readout.blocks, tuple(c.mean(0, dtype=float) for c in parts))
-    # inside the network the count is part of every atom's own map; what is left here is rounding
-    left = np.full(len(structure), (-structure.charge - electrons.sum()) / len(structure))
-    return Populations(electrons + left, left)
+    return Populations(*model.readout.electrons(structure, grid))
 
 
 def check_atoms(structure: Structure, atoms: Sequence[int]) -> None:

@@ -1,7 +1,6 @@
 """The members of an ensemble one by one: what error bars of anything after the density are made of."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
@@ -11,9 +10,6 @@ from rhotem.learned.counting import count_exactly, stays_free
 from rhotem.learned.error_bars import widening
 from rhotem.learned.source import Model, encoder_room
 from rhotem.structure.model import Structure
-
-if TYPE_CHECKING:
-    from rhotem.learned.readouts.spherical.predict import SphericalReadout
 
 
 def member_fields(
@@ -28,7 +24,7 @@ def member_fields(
     """
     check_members(source, structure)
     model = source.model
-    count, readout = model.settings.members, cast("SphericalReadout", model.readout)
+    count, readout = model.settings.members, model.readout
     # members in single precision, their mean and one of them in double; values of one and on the way to it
     room = encoder_room(model, structure, 2 * grid.size, source.memory, sets=0.5 * count + 2.0)
     each = readout.prepare_members(structure, room, source.announce)

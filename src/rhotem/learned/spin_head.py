@@ -74,12 +74,9 @@ class SpinHead:
         end = end_function(length / dtype.type(self.cutoff)) * signs[row].astype(dtype)
         weights *= (end[:, None] * linear(w.part("send"), others)[row])[:, None]
         message = weights[:, self.l_of] * directions(vectors, self.lmax, dtype)[..., None]
-        counts = np.bincount(centre, minlength=len(own))
-        sums = csr_matrix(
-            (np.ones(len(centre), dtype), np.arange(len(centre)), np.append(0, np.cumsum(counts))),
-            shape=(len(own), len(centre)),
-        )
-        total = (sums @ message.reshape(len(centre), size(self.lmax) * self.channels)).reshape(
-            len(own), size(self.lmax), self.channels
-        )
-        return total / dtype.type(math.sqrt(NEIGHBOURS))
+        components = size(self.lmax)
+        starts = np.append(0, np.cumsum(np.bincount(centre, minlength=len(own))))
+        ones, shape = np.ones(len(centre), dtype=dtype), (len(own), len(centre))
+        by_atom = csr_matrix((ones, np.arange(len(centre)), starts), shape=shape)
+        total = by_atom @ message.reshape(len(centre), components * self.channels)
+        return total.reshape(len(own), components, self.channels) / dtype.type(math.sqrt(NEIGHBOURS))

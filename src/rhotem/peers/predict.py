@@ -1,13 +1,14 @@
 """Density of a published network that was trained here, by the network itself."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.learned.radial import Block
-from rhotem.learned.readouts.base import Announce, Array, Evaluated
+from rhotem.learned.readouts.base import Announce, Array, Evaluated, Single
 from rhotem.peers.field import on_peer_grid, peer_values, values_at
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_network
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Given = tuple[torch.Tensor, ...]
 
 
-class PeerGridReadout:
+class PeerGridReadout(Single):
     """See `rhotem.learned.readouts.base.Readout`."""
 
     blocks: tuple[Block, ...] = ()
@@ -62,8 +63,10 @@ class PeerGridReadout:
         flat: Array = scalars.double().cpu().flatten(1).numpy()
         return flat
 
-    def contributions(self, *_: object) -> Array:
+    def contributions(self, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> Array:
         """Refused: what an atom brings is not told apart."""
         raise InputError("model: a published network does not say what single atoms bring; use another readout")
 
-    electrons = contributions
+    def electrons(self, structure: Structure, grid: PeriodicGrid | None = None) -> tuple[Array, Array]:
+        """Refused as well."""
+        raise InputError("model: a published network does not say what single atoms hold; use another readout")

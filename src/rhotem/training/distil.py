@@ -171,9 +171,9 @@ class Distillation:
         held = {id(x) for x in self.watched}
         self.lessons = [x for x in lessons if id(x) not in held]
         with torch.no_grad():  # the sizes to start from: known, of the same functions
-            pairs = zip((student.readout, *student.others), teacher.readout.maps, strict=False)
-            for mine, theirs in pairs:
-                mine.log_scale.copy_(torch.from_numpy(theirs.weights["log_scale"]))
+            sizes = (teacher.weights.part("readout"), *teacher.weights.part("others").numbered)
+            for mine, theirs in zip((student.readout, *student.others), sizes, strict=False):
+                mine.log_scale.copy_(torch.from_numpy(theirs["log_scale"]))
 
     @classmethod
     def of(

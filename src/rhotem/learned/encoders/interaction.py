@@ -140,7 +140,7 @@ class InteractionStage:
         if self.dtype != np.float32:
             return []
         count = round((CUTOFF - CLOSEST) / SPACING) + 2 * BEYOND + 1
-        knots = (np.arange(count) - BEYOND) * SPACING + CLOSEST
+        knots = (np.arange(count, dtype=np.float64) - BEYOND) * SPACING + CLOSEST
         coefficients = spline_coefficients(self.radial_weights(knots))
         return [np.ascontiguousarray(coefficients[:, g.weights], dtype=np.float32) for g in self.groups]
 

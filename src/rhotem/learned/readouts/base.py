@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import PeriodicGrid, Progress, silent
+from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.field import OneCentre
 from rhotem.learned.radial import Block
 from rhotem.structure.model import Structure
@@ -69,6 +69,12 @@ class Readout(Protocol):
         """
         ...
 
+    def prepare_members(
+        self, structure: Structure, memory: float | None = None, announce: Announce | None = None
+    ) -> Prepared:
+        """The same of every member of an ensemble, in one more, first, dimension."""
+        ...
+
     def evaluate(self, prepared: Prepared, structure: Structure, grid: PeriodicGrid) -> Evaluated:
         """Δn with its sharp parts apart."""
         ...
@@ -86,3 +92,21 @@ class Readout(Protocol):
     def features(self, structure: Structure) -> Array | None:
         """Features (N, F) that its novelty is measured by; None: those of the model's encoder."""
         ...
+
+    def contributions(self, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> Array:
+        """What each of ``atoms`` brings to Δn at every point, (A, *shape) in e/Å³."""
+        ...
+
+    def electrons(self, structure: Structure, grid: PeriodicGrid | None = None) -> tuple[Array, Array]:
+        """∫ of every atom's contribution, (N,) in e, on ``grid`` where it is not analytic; and what the count added."""
+        ...
+
+
+class Single:
+    """A readout that is no ensemble."""
+
+    def prepare_members(
+        self, structure: Structure, memory: float | None = None, announce: Announce | None = None
+    ) -> Prepared:
+        """Refused."""
+        raise InputError("model: has a single member, so there is no spread; use a model with several")

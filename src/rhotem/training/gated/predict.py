@@ -9,7 +9,7 @@ import torch
 
 from rhotem.core import PeriodicGrid, Progress, silent
 from rhotem.learned.radial import Block
-from rhotem.learned.readouts.base import Announce, Array, Evaluated
+from rhotem.learned.readouts.base import Announce, Array, Evaluated, Single
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_network
 from rhotem.training.gated.field import at, gated_values, on_gated_grid
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Given = tuple[torch.Tensor, ...]
 
 
-class GatedReadout:
+class GatedReadout(Single):
     """See `rhotem.learned.readouts.base.Readout`."""
 
     blocks: tuple[Block, ...] = ()

@@ -104,6 +104,21 @@ class SphericalReadout:
     def features(self, structure: Structure) -> None:
         """None: those of the encoder."""
 
+    def contributions(self, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> Array:
+        """What the functions of each of ``atoms`` hold at every point, (A, *shape) in e/Å³."""
+        prepared = self.prepare(structure)
+        own = ([c[atom : atom + 1] for c in prepared] for atom in atoms)
+        return np.stack(
+            [on_grid(self.blocks, c, structure.positions[[a]], grid) for a, c in zip(atoms, own, strict=True)]
+        )
+
+    def electrons(self, structure: Structure, grid: PeriodicGrid | None = None) -> tuple[Array, Array]:
+        """Analytic, so that no grid matters; inside the network the count is part of every atom's own map."""
+        members = self.prepare_members(structure)
+        electrons = electrons_by_atom(self.blocks, tuple(c.mean(0, dtype=float) for c in members))
+        rounding = np.full(len(structure), (-structure.charge - electrons.sum()) / len(structure))
+        return electrons + rounding, rounding
+
     def _repeated(self, far: Array, structure: Structure, grid: PeriodicGrid) -> tuple[Array, float]:
         """`counted_on_grid`; of a repeated cell once, then copied."""
         repetition = find_repetition(structure, grid.shape)
