@@ -50,7 +50,7 @@ def distance(models: list, names: tuple[str, str], count: int) -> None:
     rows = []
     for s in drawn:
         grid = PeriodicGrid.from_spacing(s.cell, SPACING)
-        first, second = (on_grid(m, atom_coefficients(m, s), s.positions, grid) for m in models)
+        first, second = (on_grid(m.readout.blocks, atom_coefficients(m, s), s.positions, grid) for m in models)
         rows.append((deformation_error(first, second, grid), potential_error_ratio(first, second, grid)))
         print(f"  {s.formula:20s} {rows[-1][0]:.3f} {rows[-1][1]:.3f}")
     a, b = zip(*rows, strict=True)

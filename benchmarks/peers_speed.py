@@ -73,9 +73,9 @@ def main() -> None:
 
         default, _ = load_model("default")
         coefficients = atom_coefficients(default, structure)
-        on_grid(default, coefficients, structure.positions, PeriodicGrid(structure.cell, (8, 8, 8)))
+        on_grid(default.readout.blocks, coefficients, structure.positions, PeriodicGrid(structure.cell, (8, 8, 8)))
         _, encoder = timed(lambda: atom_coefficients(default, structure))
-        wall, cpu = timed(lambda: on_grid(default, coefficients, structure.positions, grid))
+        wall, cpu = timed(lambda: on_grid(default.readout.blocks, coefficients, structure.positions, grid))
         size, each = default.parameters_count, len(structure) / encoder
         speed = [grid.size / (encoder + seconds) for seconds in (wall, cpu)]
         print(f"| RhoTEM default | {size:,} | {each:.0f} | {speed[0]:.0f} | {speed[1]:.0f} | |")

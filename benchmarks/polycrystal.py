@@ -128,7 +128,7 @@ def interiors(made, density, model) -> list[tuple[str, int, float, float]]:
     for turn in made.rotations:
         atoms = crystal.atoms.copy()
         atoms.set_cell(crystal.cell @ turn.T, scale_atoms=True)
-        c = tuple(part.numpy() for part in atom_coefficients(model.model, Structure(atoms)))
+        c = atom_coefficients(model.model, Structure(atoms))
         bulks.append((atoms, c))
     depth = distance(made)
     rows = []

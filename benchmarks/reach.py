@@ -43,7 +43,7 @@ def main() -> None:
         began = time.process_time()
         coefficients = atom_coefficients(model, structure, reach=reach)
         spent = time.process_time() - began
-        values = on_grid(model, coefficients, structure.positions, grid)
+        values = on_grid(model.readout.blocks, coefficients, structure.positions, grid)
         exact = values if exact is None else exact
         off = np.abs(values - exact)
         print(
