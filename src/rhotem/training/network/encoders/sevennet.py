@@ -69,8 +69,13 @@ class Pretrained(nn.Module):
         return self.top(graph if graph.extra is not None else replace(graph, extra=self.given(graph)))
 
     def load_pretrained(self, path: Path) -> None:
-        """Take the weights of the frozen layers from a file of `convert`."""
+        """Take the weights of the frozen layers from a file of `convert`; InputError where it is not there."""
         from safetensors.torch import load_file
+
+        if not path.is_file():
+            raise InputError(
+                f"pretrained layers {path.name}: not in the wheel; train from a checkout of the repository"
+            )
 
         own = self.body.state_dict()
         self.body.load_state_dict({k: v for k, v in load_file(path).items() if k in own})
