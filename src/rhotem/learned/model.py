@@ -1,6 +1,5 @@
 """A trained model ready to predict: encoder, readout, spin head, from weights and the settings stored with them."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,14 @@ class LearnedModel:
             else:
                 self.encoder = NequipEncoder(settings.nequip, own)
         self.readout: Readout = self.can.load(self.can.predict)(self)
+        own = self.weights.part("spin")
+        if own.empty is settings.spin:
+            raise ValueError(f"spin: {'no' if own.empty else 'a'} head in the weights, settings say otherwise")
+        #: what gives the magnetisation, or None
+        self.spin: SpinHead | None = None
+        if settings.spin:
+            encoder = self.any_encoder
+            self.spin = SpinHead(settings.spherical, own, encoder.channels, encoder.cutoff)
 
     @property
     def can(self) -> Architecture:
@@ -58,13 +65,6 @@ class LearnedModel:
         if self.encoder is None:
             raise InputError("model: a published network has no encoder of ours")
         return self.encoder
-
-    @cached_property
-    def spin(self) -> SpinHead | None:
-        """What gives the magnetisation, or None."""
-        if not self.settings.spin:
-            return None
-        return SpinHead(self.settings.spherical, self.weights.part("spin"), self.any_encoder.cutoff)
 
     @property
     def parameters_count(self) -> int:
@@ -88,7 +88,9 @@ def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[Lea
     try:
         return LearnedModel(read_settings(header, path), arrays), header
     except (KeyError, ValueError, IndexError) as error:
-        raise InputError(f"model {path}: weights do not fit the settings in its JSON; the two files differ") from error
+        raise InputError(
+            f"model {path}: weights do not fit the settings in its JSON ({error}); the two files differ"
+        ) from error
 
 
 def read_settings(header: dict[str, Any], path: Path) -> ModelSettings:

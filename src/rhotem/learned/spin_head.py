@@ -33,16 +33,18 @@ class SpinHead:
     ----------
     settings : SphericalSettings
     weights : Weights
+    channels : int
+        Of the encoder's tensors.
     cutoff : float
         Reach of a neighbour's sign, Å.
     """
 
-    def __init__(self, settings: SphericalSettings, weights: Weights, cutoff: float) -> None:
+    def __init__(self, settings: SphericalSettings, weights: Weights, channels: int, cutoff: float) -> None:
         self.blocks, self.weights, self.cutoff = blocks_of(settings), weights, cutoff
-        self.map = CoefficientMap(self.blocks, weights)
+        self.channels = len(weights["near"])
+        self.map = CoefficientMap(self.blocks, weights, channels + self.channels, settings.width)
         self.dtype, self.lmax = self.map.dtype, self.map.lmax
         self.bessel = weights["distance.weight"].shape[1]
-        self.channels = len(weights["near"])
         self.l_of = [l for l in range(self.lmax + 1) for _ in range(2 * l + 1)]
 
     def __call__(

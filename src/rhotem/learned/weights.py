@@ -56,6 +56,21 @@ class Weights:
             found = found._parts.get(str(name), NOTHING)
         return found
 
+    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise ValueError unless arrays are there and have the shapes that settings say."""
+        for name, shape in shapes.items():
+            try:
+                found = self[name].shape
+            except KeyError:
+                found = None
+            if found != shape:
+                raise ValueError(f"{name}: shape {found}, settings say {shape}")
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return not self.arrays
+
     @cached_property
     def numbered(self) -> list["Weights"]:
         """The parts whose names are numbers, in order."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 CUTOFF, DECAY = 5.0, 4.5
 #: Channels of l = 0, 1, …
 CHANNELS: dict[str, tuple[int, ...]] = {"sevennet-0": (128, 64, 32), "sevennet-l3i5": (128, 64, 32, 32)}
+#: Width of the radial networks.
+WIDTH = 64
 #: Rows that a linear map is applied to at once.
 ROWS = 4096
 
@@ -81,6 +83,7 @@ class InteractionStage:
         self.first, self.connect = (
             [m / self.dtype.type(math.sqrt(len(m))) for m in w.part(name).listed] for name in ("first", "connect")
         )
+        w.check({"radial.2": (WIDTH, sum(self.widths))})
         self.radial, self.denominator = w.part("radial").listed, w["denominator"]
         self.sent = self.copies * _width(self.before)
         top = encoder.top

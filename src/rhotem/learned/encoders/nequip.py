@@ -5,7 +5,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from rhotem.learned.dense import linear, mix, mlp, sigmoid, silu
 from rhotem.learned.encoders.stage import Stage, States, Surroundings
 from rhotem.learned.kernels.products import atom_kernel, atom_tables, directions, edge_kernel, edge_tables
 from rhotem.learned.radial import bessel, end_function
-from rhotem.learned.settings import NequipSettings
+from rhotem.learned.settings import ELEMENTS, NequipSettings
 from rhotem.learned.weights import Weights
 
 
@@ -31,6 +30,9 @@ class NequipEncoder:
     def __init__(self, settings: NequipSettings, weights: Weights) -> None:
         s = settings
         self.settings, self.weights = s, weights
+        weights.check({"embedding.weight": (ELEMENTS, s.embedding), "start.weight": (s.scalars, s.embedding + s.extra)})
+        if len(weights.part("layers").numbered) != s.layers:
+            raise ValueError(f"layers: {len(weights.part('layers').numbered)}, settings say {s.layers}")
         #: whether tensors of pretrained layers are there before the first layer
         self.continued = bool(s.extra_tensors)
         self.cutoff, self.receptive_field = s.cutoff, s.layers * s.cutoff
@@ -38,16 +40,13 @@ class NequipEncoder:
         self.channels = (2 * s.layers + self.continued) * s.channels
         self.dtype = weights["start.weight"].dtype
         self.embedding = weights["embedding.weight"]
+        self._stages = [NequipStage(self, n) for n in range(s.layers)]
 
     def start(self, numbers: npt.NDArray[np.int64], charge: float) -> States:
         """Scalars of elements and charge."""
         charges = np.full((len(numbers), 1), charge, dtype=self.dtype)
         w = self.weights
         return {"scalars": linear(w.part("start"), self.embedding[numbers]) + linear(w.part("charge"), charges)}
-
-    @cached_property
-    def _stages(self) -> list["NequipStage"]:
-        return [NequipStage(self, n) for n in range(self.settings.layers)]
 
     def stages(self) -> Sequence[Stage]:
         """Its layers."""
@@ -71,13 +70,19 @@ class NequipStage:
         self.lmax, self.channels = s.lmax, s.channels
         self.lmax_sent = 0 if index == 0 and not encoder.continued else min(s.lmax_sent, s.lmax)
         self.scale = encoder.dtype.type(1.0 / math.sqrt(s.mean_neighbours))
+        self.paths = couplings(self.lmax_sent, s.lmax, s.lmax)
+        self.weights.check({
+            "weights.2.weight": (len(self.paths) * s.channels, s.radial_width),
+            "radial.weight": (s.radial_width, s.bessel),
+            "mix.weight": (s.lmax + 1, s.channels, s.channels),
+        })  # fmt: skip
         components = size(s.lmax)
         kept = components * s.channels * (2 * (index + 1) + encoder.continued)
         # the last one's are handed on at once
         held = {"scalars": s.scalars, "kept": kept, "hidden": components * s.channels}
         self.held = {} if self.last else held
         self.sent = size(self.lmax_sent) * s.channels
-        self.edges = edge_tables(couplings(self.lmax_sent, s.lmax, s.lmax), encoder.dtype)
+        self.edges = edge_tables(self.paths, encoder.dtype)
         self.atoms = atom_tables([p for p in couplings(s.lmax, s.lmax, s.lmax) if 0 < p[0] <= p[1]], encoder.dtype)
         self.element = linear(self.weights.part("element"), encoder.embedding)
         self.element_sent = linear(self.weights.part("element_sent"), encoder.embedding)

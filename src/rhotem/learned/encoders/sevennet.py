@@ -7,14 +7,13 @@ potential trained on the trajectories of the Materials Project, 89 elements.
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.learned.dense import linear
-from rhotem.learned.encoders.interaction import CHANNELS, CUTOFF, InteractionStage, ScalarsStage
+from rhotem.learned.encoders.interaction import CHANNELS, CUTOFF, ScalarsStage
 from rhotem.learned.encoders.nequip import NequipEncoder
 from rhotem.learned.encoders.stage import Stage, States
 from rhotem.learned.settings import NequipSettings, SevenNetSettings
@@ -58,6 +57,13 @@ class PretrainedEncoder:
         self.scalars, self.channels, self.lmax = self.top.scalars, self.top.channels, self.top.lmax
         self.dtype = self.mean.dtype
         self.species = self.body["species"]
+        channels, every = self.pretrained, settings.layers if self.every else 1
+        known = channels[0] * settings.layers + sum((2 * l + 1) * k * every for l, k in enumerate(channels) if l)
+        weights.check({"mean": (known,), "scale": (known,), "body.embedding": (SPECIES, channels[0])})
+        if len(self.body.part("layers").numbered) != settings.layers:
+            raise ValueError(
+                f"pretrained layers: {len(self.body.part('layers').numbered)}, settings say {settings.layers}"
+            )
 
     def start(self, numbers: npt.NDArray[np.int64], charge: float) -> States:
         """Features of SevenNet, and what its scalars add up to in the trained layers.
@@ -77,11 +83,6 @@ class PretrainedEncoder:
         charges = np.full((len(numbers), 1), charge, dtype=self.dtype)
         scalars = self.top.embedding[numbers] @ of_elements.T + w["start.bias"] + linear(w.part("charge"), charges)
         return {"x": x, "scalars": scalars}
-
-    @cached_property
-    def body_stages(self) -> list[InteractionStage]:
-        """Pretrained layers alone."""
-        return [InteractionStage(self, n) for n in range(self.layers)]
 
     def stages(self) -> Sequence[Stage]:
         """Its layers."""

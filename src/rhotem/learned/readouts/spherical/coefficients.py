@@ -7,7 +7,7 @@ from rhotem.learned.couplings import part
 from rhotem.learned.dense import linear, mlp, sigmoid, silu, softplus
 from rhotem.learned.encoders.stage import AtomFeatures
 from rhotem.learned.radial import Block
-from rhotem.learned.settings import SphericalSettings
+from rhotem.learned.settings import ELEMENTS, SphericalSettings
 from rhotem.learned.weights import Weights
 
 
@@ -26,13 +26,20 @@ class CoefficientMap:
     ----------
     blocks : tuple of Block
     weights : Weights
+    channels, width : int
+        Of the tensors that it reads, and of what decides the gates.
     """
 
-    def __init__(self, blocks: tuple[Block, ...], weights: Weights) -> None:
+    def __init__(self, blocks: tuple[Block, ...], weights: Weights, channels: int, width: int) -> None:
         self.blocks, self.weights = blocks, weights
         self.first, self.second = weights["first"], weights["second"]
         self.lmax, self.channels, self.functions = self.first.shape
         self.dtype = self.first.dtype
+        functions = sum(b.functions for b in blocks)
+        weights.check({
+            "first": (self.lmax, channels, functions), "log_scale": (ELEMENTS, self.lmax + 1, functions),
+            "gate_in.weight": (channels * self.lmax, width),
+        })  # fmt: skip
         self.scale = np.exp(weights["log_scale"])
         self.orthonormal = [[b.orthonormal(l).astype(self.dtype) for l in range(b.lmax + 1)] for b in blocks]
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,14 +39,14 @@ class SphericalReadout:
 
     def __init__(self, model: "LearnedModel") -> None:
         self.model = model
+        s, parts = model.settings, (model.weights.part("readout"), *model.weights.part("others").numbered)
+        if len(parts) != s.members:
+            raise ValueError(f"members: {len(parts)}, settings say {s.members}")
         self.blocks = blocks_of(model.settings.spherical)
         self.cutoff = max(b.cutoff for b in self.blocks)
-
-    @cached_property
-    def maps(self) -> list[CoefficientMap]:
-        """From features to coefficients, one per member."""
-        w = self.model.weights
-        return [CoefficientMap(self.blocks, part) for part in (w.part("readout"), *w.part("others").numbered)]
+        channels = model.any_encoder.channels
+        #: from features to coefficients, one per member
+        self.maps = [CoefficientMap(self.blocks, part, channels, s.spherical.width) for part in parts]
 
     @property
     def receptive_field(self) -> float:
