@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.learned.dense import linear
-from rhotem.learned.encoders.interaction import CHANNELS, CUTOFF, ScalarsStage
+from rhotem.learned.encoders.interaction import CHANNELS, CUTOFF, InteractionStage, ScalarsStage
 from rhotem.learned.encoders.nequip import NequipEncoder
 from rhotem.learned.encoders.stage import Stage, States
 from rhotem.learned.settings import NequipSettings, SevenNetSettings
@@ -64,6 +64,8 @@ class PretrainedEncoder:
             raise ValueError(
                 f"pretrained layers: {len(self.body.part('layers').numbered)}, settings say {settings.layers}"
             )
+        #: pretrained layers alone
+        self.body_stages = [InteractionStage(self, n) for n in range(self.layers)]
 
     def start(self, numbers: npt.NDArray[np.int64], charge: float) -> States:
         """Features of SevenNet, and what its scalars add up to in the trained layers.
