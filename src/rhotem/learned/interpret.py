@@ -41,7 +41,7 @@ class Populations:
 
 
 def contributions(model: LearnedModel, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> Array:
-    """What each of ``atoms`` brings to Δn at every point, (A, *shape) in e/Å³; over all atoms they sum to Δn.
+    """What each of ``atoms`` brings to Δn at every point, (A, n1, n2, n3) in e/Å³; over all atoms they sum to Δn.
 
     Raises
     ------

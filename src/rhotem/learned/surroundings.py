@@ -141,7 +141,7 @@ def surroundings_path(weights: Path) -> Path:
 
 
 def save_surroundings(weights: Path, known: Surroundings, fingerprint: str) -> Path:
-    """Write them beside the weights, whose `rhotem.learned.error_bars.fingerprint` they keep."""
+    """Write them beside the weights, whose `rhotem.learned.calibration.fingerprint` they keep."""
     path = surroundings_path(weights)
     path.parent.mkdir(exist_ok=True)
     elements = sorted(known.usual)

@@ -94,7 +94,7 @@ class Readout(Protocol):
         ...
 
     def contributions(self, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> Array:
-        """What each of ``atoms`` brings to Δn at every point, (A, *shape) in e/Å³."""
+        """What each of ``atoms`` brings to Δn at every point, (A, n1, n2, n3) in e/Å³."""
         ...
 
     def electrons(self, structure: Structure, grid: PeriodicGrid | None = None) -> tuple[Array, Array]:

@@ -66,7 +66,7 @@ class GatedReadout(Single):
         """None: those of the encoder."""
 
     def contributions(self, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> Array:
-        """What atoms bring to Δn, (A, *shape) in e/Å³."""
+        """What atoms bring to Δn, (A, n1, n2, n3) in e/Å³."""
         return gate_maps(self.network, structure, grid, atoms).contribution
 
     def electrons(self, structure: Structure, grid: PeriodicGrid | None = None) -> tuple[Array, Array]:

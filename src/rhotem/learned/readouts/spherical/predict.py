@@ -104,7 +104,7 @@ class SphericalReadout:
         """None: those of the encoder."""
 
     def contributions(self, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> Array:
-        """What the functions of each of ``atoms`` hold at every point, (A, *shape) in e/Å³."""
+        """What the functions of each of ``atoms`` hold at every point, (A, n1, n2, n3) in e/Å³."""
         prepared = self.prepare(structure)
         own = ([c[atom : atom + 1] for c in prepared] for atom in atoms)
         return np.stack(
