@@ -34,7 +34,7 @@ PACKAGES = {
     "rosettasciio": "",
     "matplotlib": "",
     "gpaw": "new DFT densities",
-    "torch": "the learned density",
+    "torch": "training and imported networks",
     "cupy": "images on an NVIDIA GPU",
 }
 

@@ -105,7 +105,7 @@ class Model:
         unknown = sorted(set(structure.numbers.tolist()) - set(self.model.settings.elements))
         if unknown:
             return self._free_atoms(structure, grid, unknown)
-        check_charge(structure)
+        self._check_charge(structure)
         said = remarks(self, structure, grid.size)
         began = time.perf_counter()
         room = encoder_room(self.model, structure, grid.size, self.memory)
@@ -206,6 +206,11 @@ class Model:
             record["moved_to_be_positive_e"] = 0.5 * grid.integrate(np.abs(change))
             values = values + change
         return values, record
+
+    def _check_charge(self, structure: Structure) -> None:
+        if structure.charge and not self.model.can.charge:
+            raise InputError(f"model {self.name}: its readout knows neutral cells only; set charge 0, or another model")
+        check_charge(structure)
 
     def _free_atoms(self, structure: Structure, grid: PeriodicGrid, unknown: list[int]) -> DensityField:
         from ase.data import chemical_symbols
