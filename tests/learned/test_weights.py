@@ -90,6 +90,8 @@ def test_settings_ask_what_an_architecture_can():
         ModelSettings(readout="gated", members=4)
     with pytest.raises(ValueError, match="unknown setting"):
         ModelSettings(spericle={})
+    with pytest.raises(ValueError, match=r"gated\.wdth: Extra"):
+        ModelSettings(readout="gated", gated={"wdth": 3})
     can = ModelSettings().architecture
     assert can.linear and can.planes and can.tiles and can.members and can.spin and can.charge
 

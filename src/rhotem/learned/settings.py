@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rhotem.core import RhoTEMError
 from rhotem.learned.architectures import Architecture, architecture, names
@@ -145,5 +145,9 @@ def _checked(kind: Architecture, section: Any) -> Any:
         return section
     try:
         return kind.read_settings(section)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([kind.name, *map(str, first["loc"])])
+        raise ValueError(f"{where}: {first['msg']}") from error
     except RhoTEMError:
         return section
