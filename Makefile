@@ -1,4 +1,4 @@
-# make demo    environment, installation, images of LiCoO2 from examples/LiCoO2.cif; TORCH=1: with the learned density
+# make demo    environment, installation, images of LiCoO2 from examples/LiCoO2.cif
 # make test    environment, lint, types, layers, docs, wheel, tests. GPAW=1 and TORCH=1 install these first and forbid
 #              skipping what needs them; both are the default when CI is set
 # Parts:       make lint | types | layers | docs | tests | wheel | gpaw | clean; make format
@@ -15,11 +15,9 @@ TORCH ?= 1
 endif
 ifeq ($(TORCH),1)
 export RHOTEM_REQUIRE_TORCH = 1
-TOOLS := $(VENV)/.installed-dev-models
-DEMO := $(VENV)/.installed-models
+TOOLS := $(VENV)/.installed-dev-training
 else
 TOOLS := $(VENV)/.installed-dev
-DEMO := $(VENV)/.installed
 endif
 ifeq ($(GPAW),1)
 export RHOTEM_REQUIRE_GPAW = 1
@@ -41,15 +39,15 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) -e '.[dev,docs]'
 	@touch $@
 
-$(VENV)/.installed-models: $(VENV)/.installed
-	@echo "environment: PyTorch for the learned density"
-	@$(PIP) -e '.[models]'
+$(VENV)/.installed-training: $(VENV)/.installed
+	@echo "environment: PyTorch for training and imported networks"
+	@$(PIP) -e '.[training]'
 	@touch $@
 
-$(VENV)/.installed-dev-models: $(VENV)/.installed-dev $(VENV)/.installed-models
+$(VENV)/.installed-dev-training: $(VENV)/.installed-dev $(VENV)/.installed-training
 	@touch $@
 
-demo: $(DEMO)
+demo: $(VENV)/.installed
 	$(BIN)/rhotem image examples/LiCoO2.cif --out demo-images
 	@echo "The pictures are in $(CURDIR)/demo-images:"
 	@ls -1 demo-images/*.png

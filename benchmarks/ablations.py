@@ -23,18 +23,17 @@ import torch
 
 from rhotem.labels.label import Label
 from rhotem.labels.splits import read_split, unit_hash
-from rhotem.models.checkpoint import load_tensors, save_model, save_tensors
-from rhotem.models.encoders.sevennet import SHIPPED, SevenNet, SevenNetSettings
-from rhotem.models.evaluate import evaluate_label
-from rhotem.models.graph import Graph, build_graph
-from rhotem.models.grid import on_grid
-from rhotem.models.model import DensityModel, make_model
-from rhotem.models.radial import Block
-from rhotem.models.target import Target
-from rhotem.models.training.config import Config, read_config
-from rhotem.models.training.dataset import read_labels
-from rhotem.models.training.loss import PotentialTarget, potential_target
-from rhotem.models.training.trainer import Trainer
+from rhotem.learned.radial import Block
+from rhotem.learned.settings import SevenNetSettings
+from rhotem.training.checkpoint import as_learned, load_tensors, save_model, save_tensors
+from rhotem.training.config import Config, read_config
+from rhotem.training.dataset import read_labels
+from rhotem.training.evaluate import evaluate_label
+from rhotem.training.loss import PotentialTarget, potential_target
+from rhotem.training.network.encoders.sevennet import SHIPPED, SevenNet
+from rhotem.training.network.graph import Graph, build_graph
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.training.trainer import Trainer
 
 BASE = Path("data/training/ablations.toml")
 #: Atoms whose encoder is timed: up to so many of the cells tested in family. Repetitions, of which the fastest counts.
@@ -95,7 +94,6 @@ OTHERS = [
     Run("sevennet-0", {"model.sevennet.name": "sevennet-0"}),
     Run("sevennet-0-all", SHIPPED_BODY),
     Run("sevennet-l3i5-all", {"model.sevennet.tensors": "all"}),
-    Run("target-density", {"model.target": "density"}),
     Run("scratch", {"model.encoder": "nequip", "model.nequip.layers": 2, "model.nequip.lmax_sent": 2}),
 ]
 GATES = [
@@ -140,7 +138,7 @@ class Shared:
         self.labels = read_labels(base.data.labels, wanted=names)
         self._features: dict[str, dict[str, torch.Tensor]] = {}
         self._targets: dict[str, PotentialTarget] = {}
-        self._functions: tuple[tuple[Block, ...], Target] = ((), "deformation")
+        self._functions: tuple[Block, ...] = ()
 
     def labels_of(self, run: Run) -> list[Label]:
         """All labels, of the training parents only a share: the first in the order of a hash, so shares are nested."""
@@ -173,11 +171,11 @@ class Shared:
 
     def target(self, label: Label, model: DensityModel) -> PotentialTarget:
         """`potential_target`, once for all runs with these functions in a row."""
-        functions = (model.readout.blocks, model.settings.target)
+        functions = model.readout.blocks
         if functions != self._functions:
             self._targets, self._functions = {}, functions
         if label.name not in self._targets:
-            self._targets[label.name] = potential_target(label, *functions)
+            self._targets[label.name] = potential_target(label, functions)
         return self._targets[label.name]
 
 
@@ -205,7 +203,7 @@ class Short(Trainer):
         return model
 
     def _target(self, label: Label) -> PotentialTarget | None:
-        return self.shared.target(label, self.model) if self.model.readout.linear else None
+        return self.shared.target(label, self.model) if self.model.can.linear else None
 
     def result(self) -> dict[str, dict[str, list[float | None]]]:
         """By part and cell: deformation error, potential error, NMAE of free atoms in %, are all elements known."""
@@ -223,7 +221,7 @@ class Short(Trainer):
         """Put the potential's errors into a `result` that has none, of what is held out in family and watched."""
         for part in ("family", "validation"):
             for label in self.split.held_out[part]:
-                measured = evaluate_label(self.average, label)["potential_error_ratio"]
+                measured = evaluate_label(as_learned(self.average), label)["potential_error_ratio"]
                 parts[part][label.name][1] = round(measured, 4)
 
     def cost(self) -> dict[str, float]:
@@ -240,14 +238,15 @@ class Short(Trainer):
         atoms = sum(len(g.numbers) for g in graphs)
         encoded, read = [], []
         with torch.no_grad():
-            given = model(graph_of(smallest, model).to("cpu"))
+            ready = as_learned(model)
+            given = ready.readout.prepare(smallest.structure)
             for _ in range(REPEATS):
                 began = time.process_time()
                 for graph in graphs:
                     model.encoder(graph)
                 encoded.append(time.process_time() - began)
                 began = time.process_time()
-                on_grid(model, given, smallest.structure.positions, smallest.grid)
+                ready.readout.values(given, smallest.structure, smallest.grid)
                 read.append(time.process_time() - began)
         return {"atoms_per_second": atoms / min(encoded), "voxels_per_second": smallest.grid.size / min(read)}
 

@@ -58,7 +58,6 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "sevennet-0-all",
         {"channels-96": "twice the channels", "layers-2": "two trained layers"},
     ),
-    "target": ("baseline", {"target-density": "valence density"}),
     "pretrained layers, 100 steps more": ("frozen-on", {"tuned-on": "trained, a tenth of the rate"}),
     "readout, 200 steps": ("spherical-200", {"gate-full": "gated, w_geo in the softmax, vacuum channel"}),
     "gate, 200 steps": (

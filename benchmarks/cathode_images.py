@@ -22,10 +22,10 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.labels.label import Label
-from rhotem.models.source import Model
-from rhotem.models.training.dataset import read_labels
-from rhotem.models.uncertainty import fingerprint
+from rhotem.learned.calibration import fingerprint
+from rhotem.learned.source import Model
 from rhotem.structure.orient import orient
+from rhotem.training.dataset import read_labels
 
 LABELS, SPLIT = ("data/labels/whole", "data/labels/shards"), Path("data/training/split.json")
 #: Label, zone axis in its own cell, name.

@@ -16,7 +16,7 @@ from rhotem.density.charges import bader_charges, hirshfeld_charges
 from rhotem.density.convert import as_kind
 from rhotem.density.field import DensityField
 from rhotem.density.superpose import superpose
-from rhotem.models.source import Model
+from rhotem.learned.source import Model
 from rhotem.structure.model import Structure
 
 SPACING, LARGEST = 0.12, 0.05

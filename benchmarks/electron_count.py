@@ -17,13 +17,16 @@ import numpy as np
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.convert import one_centre_electrons
 from rhotem.density.metrics import valence_electrons
-from rhotem.models.encoders.nequip import NequipSettings
-from rhotem.models.gated_field import on_gated_grid
-from rhotem.models.grid import counted_on_grid
-from rhotem.models.model import DensityModel, ModelSettings, make_model
-from rhotem.models.readouts.gated import GatedSettings
-from rhotem.models.source import SharpTerms, atom_coefficients, prepared
+from rhotem.learned.coefficients import atom_coefficients
+from rhotem.learned.grid import counted_on_grid
+from rhotem.learned.readouts.spherical.predict import SharpTerms
+from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.structure.model import Structure
+from rhotem.training.checkpoint import as_learned
+from rhotem.training.gated.field import on_gated_grid
+from rhotem.training.gated.settings import GatedSettings
+from rhotem.training.network.model import DensityModel, make_model
+from rhotem.training.network.predict import prepared
 
 BAR = 1e-6
 
@@ -52,10 +55,11 @@ def random_case(rng: np.random.Generator) -> tuple[Structure, PeriodicGrid]:
 
 def error(model: DensityModel, structure: Structure, grid: PeriodicGrid, split: bool) -> float:
     """|∫Δn + q| in e."""
-    if model.readout.linear:
-        c = atom_coefficients(model, structure)
-        values, _ = counted_on_grid(model, c, structure.positions, grid)
-        terms = SharpTerms(model.readout.blocks[0], c[0].numpy())
+    if model.can.linear:
+        ready = as_learned(model)
+        c = atom_coefficients(ready, structure)
+        values, _ = counted_on_grid(ready.readout.blocks[1], c[1], structure.positions, grid)
+        terms = SharpTerms(ready.readout.blocks[0], c[0])
     else:
         result = on_gated_grid(model, prepared(model, structure), structure, grid, split=split)
         values, terms = result.values, result.one_centre

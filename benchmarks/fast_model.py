@@ -13,12 +13,12 @@ from statistics import fmean, median
 
 from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import deformation_error, potential_error_ratio
-from rhotem.models.checkpoint import load_model
-from rhotem.models.grid import on_grid
-from rhotem.models.source import atom_coefficients
-from rhotem.models.training.config import DistilSettings
-from rhotem.models.training.distil import draw_structures
+from rhotem.learned.coefficients import atom_coefficients
+from rhotem.learned.grid import on_grid
+from rhotem.learned.model import load_model
 from rhotem.structure.model import Structure
+from rhotem.training.config import DistilSettings
+from rhotem.training.distil import draw_structures
 from scaling import licoo2
 
 SEED, SPACING = 20_000, 0.2
@@ -50,7 +50,7 @@ def distance(models: list, names: tuple[str, str], count: int) -> None:
     rows = []
     for s in drawn:
         grid = PeriodicGrid.from_spacing(s.cell, SPACING)
-        first, second = (on_grid(m, atom_coefficients(m, s), s.positions, grid) for m in models)
+        first, second = (on_grid(m.readout.blocks, atom_coefficients(m, s), s.positions, grid) for m in models)
         rows.append((deformation_error(first, second, grid), potential_error_ratio(first, second, grid)))
         print(f"  {s.formula:20s} {rows[-1][0]:.3f} {rows[-1][1]:.3f}")
     a, b = zip(*rows, strict=True)

@@ -22,9 +22,10 @@ from rhotem.analysis.uncertainty import image_uncertainty
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.labels.label import Label
-from rhotem.models.source import Model
-from rhotem.models.training.dataset import read_labels
-from rhotem.models.uncertainty import HALF_WIDTH, LEVEL, family_shares, fingerprint, uncertainty_path, weighted_quantile
+from rhotem.learned.calibration import HALF_WIDTH, LEVEL, fingerprint, uncertainty_path
+from rhotem.learned.source import Model
+from rhotem.training.dataset import read_labels
+from rhotem.training.error_bars.fit import family_shares, weighted_quantile
 
 DETECTORS = ("HAADF=68-120", "ABF=11-22", "DPC=6-22", "CoM=22")
 SHOWN = ("HAADF", "ABF", "iDPC", "DPCx", "DPCy", "CoMx", "CoMy")

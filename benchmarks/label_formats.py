@@ -15,9 +15,9 @@ import numpy as np
 
 from rhotem.labels.members import decode, encode_few
 from rhotem.labels.splits import read_split
-from rhotem.models.training.config import read_config
-from rhotem.models.training.dataset import read_labels
-from rhotem.models.training.trainer import Trainer
+from rhotem.training.config import read_config
+from rhotem.training.dataset import read_labels
+from rhotem.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 SPLIT = ROOT / "data" / "training" / "split.json"

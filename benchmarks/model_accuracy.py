@@ -9,11 +9,11 @@ without naming any.
 import sys
 from statistics import fmean, median
 
-from rhotem.models.checkpoint import load_model
-from rhotem.models.evaluate import evaluate
-from rhotem.models.training.config import read_config
-from rhotem.models.training.dataset import read_labels
-from rhotem.models.training.split import split
+from rhotem.learned.model import load_model
+from rhotem.training.config import read_config
+from rhotem.training.dataset import read_labels
+from rhotem.training.evaluate import evaluate
+from rhotem.training.split import split
 
 TITLES = {
     "family": "in family: prototype trained on, composition or ordering not",

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from rhotem.labels.label import Label
-from rhotem.models.checkpoint import load_model
-from rhotem.models.radial import Block
-from rhotem.models.tensor import part, solid_harmonics
-from rhotem.models.training.dataset import make_probes, read_label
+from rhotem.learned.couplings import part
+from rhotem.learned.model import load_model
+from rhotem.learned.radial import Block
+from rhotem.training.dataset import make_probes, read_label
+from rhotem.training.network.radial import gaussians
+from rhotem.training.network.tensor import solid_harmonics
 
 VOXELS = 4000
 #: Ridge relative to the mean square of a column.
@@ -28,11 +30,11 @@ def design(label: Label, blocks: tuple[Block, ...], points: np.ndarray) -> torch
     probes = make_probes(points, label.structure, *(b.cutoff for b in blocks)).to("cpu", torch.float64)
     atoms, columns = len(label.structure), []
     for block, pairs in zip(blocks, (probes.near, probes.far), strict=True):
-        gaussians = block.gaussians((pairs.vectors**2).sum(-1))
+        near = gaussians(block, (pairs.vectors**2).sum(-1))
         harmonics = solid_harmonics(pairs.vectors, block.lmax)
         atom = torch.repeat_interleave(torch.arange(atoms), torch.tensor(pairs.per_atom))
         for l in range(block.lmax + 1):
-            radial = gaussians @ torch.from_numpy(block.orthonormal(l))
+            radial = near @ torch.from_numpy(block.orthonormal(l))
             values = (radial[:, :, None] * harmonics[:, None, part(l)]).flatten(1)
             column = torch.zeros(len(points), atoms, values.shape[1], dtype=torch.float64)
             columns.append(column.index_put((pairs.point, atom), values, accumulate=True).flatten(1))

@@ -9,16 +9,13 @@ import sys
 from collections import defaultdict
 
 import numpy as np
-import torch
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
-from rhotem.models.checkpoint import load_model
-from rhotem.models.graph import build_graph
-from rhotem.models.grid import on_grid
-from rhotem.models.training.config import read_config
-from rhotem.models.training.dataset import images_near_cell, read_labels
-from rhotem.models.training.split import split
+from rhotem.learned.model import load_model
+from rhotem.training.config import read_config
+from rhotem.training.dataset import images_near_cell, read_labels
+from rhotem.training.split import split
 
 SHELLS = ((0.0, 0.15), (0.15, 0.4), (0.4, 0.8), (0.8, 1.2), (1.2, np.inf))
 
@@ -30,9 +27,7 @@ def main(name: str, path: str, part: str = "family") -> None:
     found: dict[tuple[str, float], np.ndarray] = defaultdict(lambda: np.zeros(2))
     for label in labels:
         s = label.structure
-        graph = build_graph(s.numbers, s.positions, s.cell, model.encoder.cutoff, s.charge)
-        with torch.no_grad():
-            values = on_grid(model, model(graph.to("cpu")), s.positions, label.grid)
+        values = model.readout.values(model.readout.prepare(s), s, label.grid)
         error, size = np.abs(values - label.treated).ravel(), np.abs(label.treated).ravel()
         images, owner = images_near_cell(s.positions, s.cell, 4.0)
         distance, nearest = cKDTree(images).query(label.grid.points().reshape(-1, 3))

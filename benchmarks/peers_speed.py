@@ -15,10 +15,10 @@ from collections.abc import Callable
 import torch
 
 from rhotem.core import PeriodicGrid
-from rhotem.models.peers import evaluate
-from rhotem.models.peers.charge3net import ChargE3NetSettings
-from rhotem.models.peers.deepdft import DeepDFTSettings
-from rhotem.models.peers.networks import PeerSettings, make_peer
+from rhotem.peers import evaluate
+from rhotem.peers.charge3net import ChargE3NetSettings
+from rhotem.peers.deepdft import DeepDFTSettings
+from rhotem.peers.networks import PeerSettings, make_peer
 from rhotem.structure.phases import phase
 
 PUBLISHED: dict[str, PeerSettings] = {
@@ -67,15 +67,15 @@ def main() -> None:
             f"| {memory:.0f} |"
         )
     if options.default:
-        from rhotem.models.checkpoint import load_model
-        from rhotem.models.grid import on_grid
-        from rhotem.models.source import atom_coefficients
+        from rhotem.learned.coefficients import atom_coefficients
+        from rhotem.learned.grid import on_grid
+        from rhotem.learned.model import load_model
 
         default, _ = load_model("default")
         coefficients = atom_coefficients(default, structure)
-        on_grid(default, coefficients, structure.positions, PeriodicGrid(structure.cell, (8, 8, 8)))
+        on_grid(default.readout.blocks, coefficients, structure.positions, PeriodicGrid(structure.cell, (8, 8, 8)))
         _, encoder = timed(lambda: atom_coefficients(default, structure))
-        wall, cpu = timed(lambda: on_grid(default, coefficients, structure.positions, grid))
+        wall, cpu = timed(lambda: on_grid(default.readout.blocks, coefficients, structure.positions, grid))
         size, each = default.parameters_count, len(structure) / encoder
         speed = [grid.size / (encoder + seconds) for seconds in (wall, cpu)]
         print(f"| RhoTEM default | {size:,} | {each:.0f} | {speed[0]:.0f} | {speed[1]:.0f} | |")

@@ -116,7 +116,7 @@ def free_in_vacuum(structure) -> float:
 
 def interiors(made, density, model) -> list[tuple[str, int, float, float]]:
     """Relative L1 distance to the infinite crystal by distance from boundary and surfaces: mean, largest."""
-    from rhotem.models.source import atom_coefficients
+    from rhotem.learned.coefficients import atom_coefficients
     from rhotem.structure.model import Structure
 
     crystal = phase("LiCoO2")
@@ -128,7 +128,7 @@ def interiors(made, density, model) -> list[tuple[str, int, float, float]]:
     for turn in made.rotations:
         atoms = crystal.atoms.copy()
         atoms.set_cell(crystal.cell @ turn.T, scale_atoms=True)
-        c = tuple(part.numpy() for part in atom_coefficients(model.model, Structure(atoms)))
+        c = atom_coefficients(model.model, Structure(atoms))
         bulks.append((atoms, c))
     depth = distance(made)
     rows = []
@@ -168,7 +168,7 @@ def around(positions, cell, atom, coefficients, ball, model):
     """Δn at points around an atom."""
     import torch
 
-    from rhotem.models.fast.points import at_points
+    from rhotem.training.points import at_points
 
     blocks = model.model.readout.blocks
     reach = BALL + max(b.cutoff for b in blocks)
@@ -297,8 +297,8 @@ def main() -> None:
     parser.add_argument("--scheduler", help="Dask cluster for the slices")
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
-    from rhotem.models.fast.stream import stream
-    from rhotem.models.source import Model
+    from rhotem.learned.planes import stream
+    from rhotem.learned.source import Model
     from rhotem.potential.stream import stream_potential
 
     stage = Stages(given.work)

@@ -31,13 +31,12 @@ from rhotem.core import InputError
 from rhotem.density.metrics import score, valence_electrons
 from rhotem.labels.label import Label
 from rhotem.labels.splits import read_split
-from rhotem.models.grid import on_grid
-from rhotem.models.model import DensityModel
-from rhotem.models.source import prepared
-from rhotem.models.training.config import Config
-from rhotem.models.training.dataset import make_sample, read_labels
-from rhotem.models.training.loss import voxel_error
-from rhotem.models.training.trainer import Trainer
+from rhotem.training.checkpoint import as_learned
+from rhotem.training.config import Config
+from rhotem.training.dataset import make_sample, read_labels
+from rhotem.training.loss import voxel_error
+from rhotem.training.network.model import DensityModel
+from rhotem.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 SPLIT = ROOT / "data/training/split-218.json"
@@ -214,10 +213,10 @@ def sampled(model: DensityModel, labels: list[Label], voxels: int) -> dict[str, 
 
 def whole(model: DensityModel, labels: list[Label]) -> dict[str, Any]:
     """Metrics on whole grids, and voxels per CPU second from atoms to array."""
-    rows, seconds = [], 0.0
+    rows, seconds, ready = [], 0.0, as_learned(model)
     for label in labels:
         began = time.process_time()
-        values = on_grid(model, prepared(model, label.structure), label.structure.positions, label.grid)
+        values = ready.readout.values(ready.readout.prepare(label.structure), label.structure, label.grid)
         seconds += time.process_time() - began
         rows.append(score(values, label.treated, label.structure, label.grid))
     return {

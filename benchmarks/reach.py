@@ -13,9 +13,10 @@ import time
 import numpy as np
 
 from rhotem.core import PeriodicGrid
-from rhotem.models.fast.encoder import FastEncoder
-from rhotem.models.grid import on_grid
-from rhotem.models.source import Model, atom_coefficients
+from rhotem.learned.coefficients import atom_coefficients
+from rhotem.learned.encoder import FastEncoder
+from rhotem.learned.grid import on_grid
+from rhotem.learned.source import Model
 from rhotem.structure.model import Structure
 from scaling import licoo2
 
@@ -42,7 +43,7 @@ def main() -> None:
         began = time.process_time()
         coefficients = atom_coefficients(model, structure, reach=reach)
         spent = time.process_time() - began
-        values = on_grid(model, coefficients, structure.positions, grid)
+        values = on_grid(model.readout.blocks, coefficients, structure.positions, grid)
         exact = values if exact is None else exact
         off = np.abs(values - exact)
         print(

@@ -65,8 +65,9 @@ def peak() -> float:
 def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[str, float]:
     """One size, stage by stage."""
     from rhotem.core import PeriodicGrid
-    from rhotem.models.grid import counted_on_grid, on_grid
-    from rhotem.models.source import Model, atom_coefficients, encoder_room
+    from rhotem.learned.coefficients import atom_coefficients
+    from rhotem.learned.grid import counted_on_grid, on_grid
+    from rhotem.learned.source import Model, encoder_room
     from rhotem.structure.model import Structure
 
     def tell(plan: str) -> None:
@@ -75,7 +76,7 @@ def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[
     model = Model(name).model
     small = Structure(licoo2(24, perfect=True))
     grid = PeriodicGrid.from_spacing(small.cell, 0.3)
-    counted_on_grid(model, atom_coefficients(model, small), small.positions, grid)
+    counted_on_grid(model.readout.blocks[1], atom_coefficients(model, small)[1], small.positions, grid)
     structure = Structure(licoo2(atoms, perfect))
     grid = PeriodicGrid.from_spacing(structure.cell, SPACING)
     result = {"atoms": len(structure), "voxels": grid.size, "start_GB": peak()}
@@ -85,18 +86,18 @@ def measure(atoms: int, perfect: bool, memory: float | None, name: str) -> dict[
     )
     marks.append((time.perf_counter(), time.process_time()))
     result["encoder_GB"] = peak()
-    values, moved = counted_on_grid(model, coefficients, structure.positions, grid)
+    values, moved = counted_on_grid(model.readout.blocks[1], coefficients[1], structure.positions, grid)
     marks.append((time.perf_counter(), time.process_time()))
     result["grid_GB"] = peak()
     for name, before, after in zip(("encoder", "grid"), marks[:-1], marks[1:], strict=True):
         result[f"{name}_wall_s"], result[f"{name}_cpu_s"] = (b - a for a, b in zip(before, after, strict=True))
-    sharp = coefficients[0][:, :, 0].numpy() @ model.readout.blocks[0].electrons
+    sharp = coefficients[0][:, :, 0] @ model.readout.blocks[0].electrons
     result["electrons_off"] = float(grid.integrate(values) + sharp.sum())
     result["valence_electrons"] = float(sum({3: 1, 8: 6, 27: 9}[z] for z in structure.numbers.tolist()))
     result["count_correction_e"] = moved
     if grid.size < 2e6:  # all functions at the points of a grid, as labels are compared with
         began = time.process_time()
-        on_grid(model, coefficients, structure.positions, grid)
+        on_grid(model.readout.blocks, coefficients, structure.positions, grid)
         result["all_functions_cpu_s"] = time.process_time() - began
     return result
 

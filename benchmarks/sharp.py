@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from rhotem.core import PeriodicGrid
-from rhotem.models.fast.stream import stream
-from rhotem.models.source import Model
+from rhotem.learned.planes import stream
+from rhotem.learned.source import Model
 from rhotem.potential import build_potential, sharp
 from rhotem.potential.stream import stream_potential
 from rhotem.structure.model import Structure

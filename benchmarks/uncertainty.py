@@ -19,10 +19,13 @@ import numpy as np
 
 from rhotem.labels.label import Label
 from rhotem.labels.splits import CHEMISTRIES
-from rhotem.models.arrangement import arrangement
-from rhotem.models.calibrate import RunLabels, borrow, measure, run_labels, study
-from rhotem.models.checkpoint import find_model
-from rhotem.models.coverage import (
+from rhotem.learned.arrangement import arrangement
+from rhotem.learned.calibration import fingerprint
+from rhotem.learned.error_bars import CONSTANT
+from rhotem.learned.novelty import atom_features, of_structure
+from rhotem.learned.weights import find_model
+from rhotem.training.error_bars.calibrate import RunLabels, borrow, measure, run_labels, study
+from rhotem.training.error_bars.coverage import (
     HeldOut,
     crystal_of,
     foretold,
@@ -32,8 +35,8 @@ from rhotem.models.coverage import (
     quality,
     useful,
 )
-from rhotem.models.novelty import atom_features, auroc, of_structure
-from rhotem.models.uncertainty import CONSTANT, DISTANCE, Voxels, conformal_factor, fingerprint, fit
+from rhotem.training.error_bars.fit import DISTANCE, Voxels, conformal_factor, fit
+from rhotem.training.error_bars.novelty import auroc
 
 #: Prototypes that are left out together by ``groups``: none of olivine, spinel and graphite, which test the score.
 GROUPS = {

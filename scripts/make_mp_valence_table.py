@@ -1,4 +1,4 @@
-"""Makes `src/rhotem/models/peers/mp_valence.json`: PAW set and valence electrons of every element in MPRelaxSet.
+"""Makes `src/rhotem/peers/mp_valence.json`: PAW set and valence electrons of every element in MPRelaxSet.
 
 The densities of the Materials Project, on which ChargE3Net and DeepDFT were trained, were calculated with the PBE sets
 that pymatgen's MPRelaxSet names. Their valences (ZVAL) are read from pymatgen's `potcar-summary-stats.json.bz2`.
@@ -14,7 +14,7 @@ import pymatgen.io.vasp
 from ase.data import atomic_numbers
 from pymatgen.io.vasp.sets import MPRelaxSet
 
-OUTPUT = Path(__file__).parents[1] / "src" / "rhotem" / "models" / "peers" / "mp_valence.json"
+OUTPUT = Path(__file__).parents[1] / "src" / "rhotem" / "peers" / "mp_valence.json"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Makes `src/rhotem/models/weights/uncertainty/*-surroundings.npz`: lengths around atoms that weights were trained on.
+"""Makes `src/rhotem/learned/shipped/uncertainty/*-surroundings.npz`: lengths around atoms that weights were trained on.
 
 `rhotem model calibrate` stores them for a run; this does it for shipped weights whose run is no longer there, from the
 structures of their labels alone.
@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from rhotem.labels.read import read_labels
-from rhotem.models.checkpoint import find_model
-from rhotem.models.surroundings import learn, save_surroundings
-from rhotem.models.uncertainty import fingerprint
+from rhotem.learned.calibration import fingerprint
+from rhotem.learned.surroundings import learn, save_surroundings
+from rhotem.learned.weights import find_model
 
 
 def main(split: str, *folders: str) -> None:

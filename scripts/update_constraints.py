@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = """\
 # Versions RhoTEM was last tested with, for `pip install -c constraints.txt`. Written by scripts/update_constraints.py.
-# torch is needed by the learned density only; docs/install.md says how to get the small CPU build on Linux.
+# torch is needed for training and imported networks only; docs/install.md says how to get the small CPU build on Linux.
 """
 
 

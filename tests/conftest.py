@@ -10,19 +10,24 @@ import pytest
 
 #: Set to 1 (`make test GPAW=1`, always on CI) to fail instead of skipping what needs GPAW.
 REQUIRE_GPAW = os.environ.get("RHOTEM_REQUIRE_GPAW") == "1"
-#: The same for PyTorch (`make test TORCH=1`) and tests/models, which cannot be imported without it.
+#: The same for PyTorch (`make test TORCH=1`) and `NEED_TORCH`, which cannot be imported without it.
 REQUIRE_TORCH = os.environ.get("RHOTEM_REQUIRE_TORCH") == "1"
+
+#: Folders of tests that need PyTorch.
+NEED_TORCH = [Path(__file__).parent / name for name in ("training", "peers")]
 
 HAS_GPAW, HAS_TORCH = (importlib.util.find_spec(name) is not None for name in ("gpaw", "torch"))
 
 
 def pytest_report_header() -> list[str]:
     lines = [] if HAS_GPAW else ["without GPAW: checks against DFT are skipped (make test GPAW=1)"]
-    return lines + ([] if HAS_TORCH else ["without PyTorch: tests/models is left out (make test TORCH=1)"])
+    return lines + (
+        [] if HAS_TORCH else ["without PyTorch: tests/training and tests/peers are left out (make test TORCH=1)"]
+    )
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    inside = collection_path.parent == Path(__file__).parent / "models"
+    inside = any(folder in collection_path.parents for folder in NEED_TORCH)
     return True if inside and not (HAS_TORCH or REQUIRE_TORCH) else None
 
 

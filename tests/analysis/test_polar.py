@@ -54,9 +54,8 @@ def test_moments_of_point_charges(axis: int) -> None:
 
 def test_planes_have_the_step_of_the_field(polar: Structure, plain: Structure) -> None:
     """Moments of functions around atoms against the Fourier series of the density on the grid and around atoms."""
-    pytest.importorskip("torch")
-    from rhotem.models.fast.stream import stream
-    from rhotem.models.source import Model
+    from rhotem.learned.planes import stream
+    from rhotem.learned.source import Model
 
     model = Model(novelty=False)
     for crystal in (polar, plain):
@@ -69,7 +68,6 @@ def test_planes_have_the_step_of_the_field(polar: Structure, plain: Structure) -
 
 
 def test_what_no_surface_has_is_refused(polar: Structure, plain: Structure) -> None:
-    pytest.importorskip("torch")
     with pytest.raises(InputError, match=r"polar slab.*--source free-atoms or gpaw; --allow-polar"):
         run.density(polar, "model")
     said = run.density(polar, "model", allow_polar=True).record["warnings"]
@@ -91,7 +89,6 @@ def test_other_densities_are_warned_about(plain: Structure) -> None:
 @pytest.mark.parametrize("large", [False, True])
 def test_commands(tmp_path, monkeypatch, polar: Structure, large: bool) -> None:
     """Images and potentials are refused with exit code 2 and nothing is written, in memory and by way of the disk."""
-    pytest.importorskip("torch")
     file = tmp_path / "polar.vasp"
     write_structure(polar, file)
     if large:

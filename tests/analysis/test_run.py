@@ -194,10 +194,9 @@ def test_every_ready_phase_is_found_by_name():
 
 def test_a_learned_density_needs_no_fine_grid() -> None:
     """Every coefficient of its smooth part is on the grid that it asks for, to 1e-6."""
-    pytest.importorskip("torch")
     from rhotem.core import reflections
     from rhotem.density.fourier import coefficients
-    from rhotem.models.source import Model
+    from rhotem.learned.source import Model
 
     crystal, model = run.structure("LiCoO2"), Model("fast", positive="off")
     h = reflections(crystal.cell, 2.4)

@@ -53,9 +53,9 @@ def test_a_magnetic_crystal_may_have_spin(no_source: None, tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two tiny networks with random weights: ``with`` and ``without`` a spin head."""
-    from rhotem.models.checkpoint import save_model
-    from rhotem.models.encoders.nequip import NequipSettings
-    from rhotem.models.model import ModelSettings, make_model
+    from rhotem.learned.settings import ModelSettings, NequipSettings
+    from rhotem.training.checkpoint import save_model
+    from rhotem.training.network.model import make_model
 
     folder = tmp_path_factory.mktemp("weights")
     small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)

@@ -14,9 +14,9 @@ pytest.importorskip("torch")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network with random weights."""
-    from rhotem.models.checkpoint import save_model
-    from rhotem.models.encoders.nequip import NequipSettings
-    from rhotem.models.model import ModelSettings, make_model
+    from rhotem.learned.settings import ModelSettings, NequipSettings
+    from rhotem.training.checkpoint import save_model
+    from rhotem.training.network.model import make_model
 
     target = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)

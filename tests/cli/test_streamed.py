@@ -56,7 +56,6 @@ def too_large(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [("--phonons", 2), ("--preset", "saed", "--phonons", 0)])
 def test_images_through_slices_on_disk_are_those_in_memory(tmp_path, monkeypatch, more):
-    pytest.importorskip("torch")
     import zarr
 
     given = IMAGE if "saed" not in more else IMAGE[:5]
@@ -78,7 +77,6 @@ def test_images_through_slices_on_disk_are_those_in_memory(tmp_path, monkeypatch
 
 @pytest.mark.slow
 def test_error_bars_through_slices_on_disk_are_those_in_memory(tmp_path, monkeypatch):
-    pytest.importorskip("torch")
     import zarr
 
     common = (*IMAGE, "--phonons", 0, "--source", "model", "--uncertainty")

@@ -34,14 +34,14 @@ PACKAGES = {
     "rosettasciio": "",
     "matplotlib": "",
     "gpaw": "new DFT densities",
-    "torch": "the learned density",
+    "torch": "training and imported networks",
     "cupy": "images on an NVIDIA GPU",
 }
 
 #: How to install what is optional.
 INSTALL = {
     "gpaw": "scripts/install-gpaw.sh in a checkout, or CC=g++ CXX=g++ pip install 'rhotem[gpaw]' (docs/install.md)",
-    "torch": "pip install 'rhotem[models]'",
+    "torch": "pip install 'rhotem[training]'",
     "cupy": "pip install cupy-cuda12x",
 }
 
@@ -115,7 +115,7 @@ def models() -> dict[str, Any]:
     from rhotem.core.folders import models_folder
 
     found: dict[str, Any] = {"default": None, "imported": sorted(p.stem for p in models_folder().glob("*.safetensors"))}
-    weights = files("rhotem.models") / "weights"
+    weights = files("rhotem.learned") / "shipped"
     if (weights / "default.safetensors").is_file():
         info = json.loads((weights / "default.json").read_text()).get("info", {})
         measured = info.get("accuracy", {})

@@ -29,7 +29,7 @@ def run_command(
 
     from rhotem.labels.plan import jobs_of, load_plan
     from rhotem.labels.runner import run, wanted
-    from rhotem.models.calculators import potential_calculator
+    from rhotem.peers.calculators import potential_calculator
 
     loaded = load_plan(plan)
     choose = _selection(select)
@@ -57,7 +57,7 @@ def _selection(models: list[str] | None) -> Callable | None:
     if not models:
         return None
     from rhotem.labels.selection import by_disagreement
-    from rhotem.models.source import Model
+    from rhotem.learned.source import Model
 
     return by_disagreement([Model(name) for name in models])
 

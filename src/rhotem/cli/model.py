@@ -17,15 +17,11 @@ NameArgument = Annotated[
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
     """Weights that came with the package, and imported ones."""
-    from rhotem.models.needs import check
-
-    check()
     from rhotem.core.folders import models_folder
-    from rhotem.models.checkpoint import SHIPPED, read_header, shipped_models
-    from rhotem.models.peers.checkpoint import imported_models
+    from rhotem.learned.weights import SHIPPED, read_header, shipped_models
 
     found = {name: read_header(SHIPPED / f"{name}.safetensors")["info"] for name in shipped_models()}
-    imported = {name: read_header(models_folder() / f"{name}.safetensors") for name in imported_models()}
+    imported = {path.stem: read_header(path) for path in sorted(models_folder().glob("*.safetensors"))}
     if as_json:
         typer.echo(to_json({**found, **{name: header["info"] for name, header in imported.items()}}))
         return
@@ -44,10 +40,7 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
     from ase.data import chemical_symbols
 
     from rhotem.density.source import is_peer
-    from rhotem.models.needs import check
-
-    check()
-    from rhotem.models.checkpoint import load_model
+    from rhotem.learned.model import load_model
 
     if is_peer(model):
         _info_of_peer(model, as_json)
@@ -62,9 +55,9 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
         return
     kind = f"{settings.encoder} encoder, {settings.readout} readout"
     if settings.peer is not None:
-        kind = f"{settings.peer.architecture}, trained here on the deformation density"
+        kind = f"{settings.section('peer').architecture}, trained here on the deformation density"
     typer.echo(f"{header['info'].get('name', model)}: {kind}")
-    typer.echo(f"  {loaded.parameters_count} parameters, reach {loaded.encoder.receptive_field:g} Å")
+    typer.echo(f"  {loaded.parameters_count} parameters, reach {loaded.readout.receptive_field:g} Å")
     if settings.members > 1:
         typer.echo(f"  {settings.members} members")
     functions = " + ".join(f"{block.functions} (l <= {block.lmax})" for block in loaded.readout.blocks)
@@ -78,7 +71,10 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
 
 def _info_of_peer(name: str, as_json: bool) -> None:
     """An imported network: architecture, sizes, origin, and the valence electrons that its density holds."""
-    from rhotem.models.peers.checkpoint import load_peer
+    from rhotem.core.packages import require
+
+    require("torch", extra="training", what="imported models")
+    from rhotem.peers.checkpoint import load_peer
 
     model, header = load_peer(name)
     settings, info = model.settings, header.get("info", {})
@@ -119,10 +115,10 @@ def import_model(
 ) -> None:
     """Convert an official DeepDFT or ChargE3Net checkpoint; afterwards `--source NAME` uses it."""
     from rhotem.core import InputError
-    from rhotem.models.needs import check
+    from rhotem.core.packages import require
 
-    check()
-    from rhotem.models.peers.checkpoint import import_checkpoint, load_peer
+    require("torch", extra="training", what="imported models")
+    from rhotem.peers.checkpoint import import_checkpoint, load_peer
 
     pairs = [text.partition("=") for text in given or []]
     if any(not key or not value for key, _, value in pairs):
@@ -145,21 +141,20 @@ def evaluate(
     labels: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of label files (rhotem labels).")],
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
 ) -> None:
     """Compare a model with DFT labels: three metrics beside the free-atom baseline, and its speed."""
     from rhotem.core import InputError
-    from rhotem.models.needs import check
+    from rhotem.core.packages import require
 
-    check()
-    from rhotem.models.calibrate import assess
-    from rhotem.models.checkpoint import find_model, load_model
-    from rhotem.models.evaluate import evaluate as run
-    from rhotem.models.training.dataset import read_labels
-    from rhotem.models.training.trainer import pick_device
-    from rhotem.models.uncertainty import load_calibration, uncertainty_path
+    require("torch", extra="training", what="rhotem model evaluate")
+    from rhotem.learned.calibration import load_calibration, uncertainty_path
+    from rhotem.learned.model import load_model
+    from rhotem.learned.weights import find_model
+    from rhotem.training.dataset import read_labels
+    from rhotem.training.error_bars.calibrate import assess
+    from rhotem.training.evaluate import evaluate as run
 
-    loaded, _ = load_model(model, str(pick_device(device)))
+    loaded, _ = load_model(model)
     with ProgressBar(quiet) as progress:
         references = read_labels([labels], progress)
         result = run(loaded, references, progress)
@@ -200,10 +195,10 @@ def calibrate(
     quiet: QuietOption = False,
 ) -> None:
     """Error bars of a trained model from the labels that its training held out; stored beside its weights."""
-    from rhotem.models.needs import check
+    from rhotem.core.packages import require
 
-    check()
-    from rhotem.models.calibrate import calibrate_run
+    require("torch", extra="training", what="rhotem model calibrate")
+    from rhotem.training.error_bars.calibrate import calibrate_run
 
     with ProgressBar(quiet) as progress:
         path, calibration = calibrate_run(run, progress)

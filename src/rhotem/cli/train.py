@@ -8,7 +8,7 @@ import typer
 from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, to_json
 
 if TYPE_CHECKING:
-    from rhotem.models.training.config import Config
+    from rhotem.training.config import Config
 
 app = typer.Typer()
 
@@ -23,11 +23,11 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Train a density model on DFT labels, after the runs it starts from; run again to continue."""
-    from rhotem.models.needs import check
-    from rhotem.models.training.config import stages
+    from rhotem.core.packages import require
+    from rhotem.training.config import stages
 
     chain = stages(config)
-    check()
+    require("torch", extra="training", what="rhotem train")
     for number, settings in enumerate(chain, 1):
         if number < len(chain) and (Path(settings.out) / "model.safetensors").is_file():
             continue
@@ -42,7 +42,7 @@ def train(
 
 def _train(settings: "Config", title: str, steps: int | None, quiet: bool) -> tuple[dict[str, Any], int]:
     """Train one run, or so many steps of it; what came out, and how many steps were made."""
-    from rhotem.models.training.trainer import Trainer
+    from rhotem.training.trainer import Trainer
 
     with ProgressBar(quiet) as progress:
         trainer = Trainer(settings, progress)

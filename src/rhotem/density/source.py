@@ -2,7 +2,6 @@
 
 import json
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -42,8 +41,8 @@ def source_names() -> list[str]:
 
 
 def default_source() -> str:
-    """The name "model", the learned density, where PyTorch can evaluate it; "free-atoms" elsewhere."""
-    return "model" if find_spec("torch") and "model" in source_names() else "free-atoms"
+    """What is taken where no source is named: the learned density."""
+    return "model"
 
 
 def source_kind(name: str) -> str:
@@ -92,7 +91,7 @@ def _loaded(entry: EntryPoint) -> Any:
     try:
         return entry.load()
     except ModuleNotFoundError as error:
-        hint = "pip install 'rhotem[models]'" if error.name == "torch" else "install it"
+        hint = "pip install 'rhotem[training]'" if error.name == "torch" else "install it"
         raise MissingDependencyError(f"--source {entry.name}: needs {error.name}, not installed; {hint}") from error
 
 

@@ -9,15 +9,12 @@ import numpy as np
 
 from rhotem.core import InputError, MissingDependencyError
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import START_MOMENTS, starting_moments
 
 #: Hubbard U in eV on the d shell, Dudarev form, unscaled: all eight of the Materials Project, fitted to oxide formation
 #: energies (Wang, Maxisch, Ceder, Phys. Rev. B 73, 195107 (2006); Jain et al., Phys. Rev. B 84, 045115 (2011)).
 #: Applied only where O or F is present. No U on f shells.
 HUBBARD_U = {"Co": 3.32, "Cr": 3.7, "Fe": 5.3, "Mn": 3.9, "Mo": 4.38, "Ni": 6.2, "V": 3.25, "W": 6.2}
-
-#: Ferromagnetic starting moments in Bohr magnetons (Cr³⁺, Ce³⁺ and Nd³⁺ high spin); cells without any of these elements
-#: are run spin-paired.
-START_MOMENTS = {"Co": 0.6, "Cr": 3.0, "Fe": 4.0, "Mn": 3.8, "Ni": 1.5, "V": 2.0, "Ti": 0.3, "Ce": 1.0, "Nd": 3.0}
 
 #: Settings given by element: of these only what a structure's elements have matters.
 BY_ELEMENT = ("hubbard_u", "start_moments", "setups")
@@ -126,12 +123,7 @@ def unusual(values: Mapping[str, Any], elements: Iterable[str]) -> dict[str, Any
 
 def moments(structure: Structure, settings: DftSettings) -> np.ndarray:
     """Starting moments (N,) in Bohr magnetons: the structure's own, or ferromagnetic from the table."""
-    if structure.moments is not None:
-        own = np.asarray(structure.moments, dtype=float)
-        if own.shape != (len(structure),):
-            raise InputError(f"starting moments: got shape {own.shape}, expected one per atom, ({len(structure)},)")
-        return own
-    return np.array([settings.start_moments.get(s, 0.0) for s in structure.atoms.symbols], dtype=float)
+    return starting_moments(structure, settings.start_moments)
 
 
 def is_spin_polarised(structure: Structure, settings: DftSettings) -> bool:

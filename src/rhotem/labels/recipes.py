@@ -202,7 +202,7 @@ class Recipe(BaseModel):
         return atoms
 
     def _moments(self, atoms: ase.Atoms) -> np.ndarray | None:
-        from rhotem.labels.gpaw_settings import START_MOMENTS
+        from rhotem.structure.moments import START_MOMENTS
 
         if self.moments is None:
             return None

@@ -1,0 +1,157 @@
+"""Coefficients of the spherical readout: features read out class by class, the electron count put right."""
+
+import math
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import Progress, silent
+from rhotem.learned.counting import count_exactly
+from rhotem.learned.couplings import size
+from rhotem.learned.encoder import FastEncoder
+from rhotem.learned.encoders.stage import AtomFeatures
+from rhotem.learned.readouts.base import Announce
+from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
+from rhotem.structure.model import Structure
+
+if TYPE_CHECKING:
+    from rhotem.learned.model import LearnedModel
+    from rhotem.learned.readouts.spherical.predict import SphericalReadout
+
+
+def atom_coefficients(
+    model: "LearnedModel",
+    structure: Structure,
+    memory: float | None = None,
+    progress: Progress = silent,
+    announce: Announce | None = None,
+    *,
+    reach: float = math.inf,
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Coefficients of every atom in double precision, the mean of the members; their electrons are exactly −q.
+
+    Parameters
+    ----------
+    model : LearnedModel
+        With a spherical readout.
+    structure : Structure
+    memory : float or None
+        Bytes to stay below; None: no limit. The result itself takes some 3 kB per atom.
+    progress : Progress
+    announce : callable, optional
+        Told what will be done.
+    reach : float
+        Å; see `FastEncoder`.
+
+    Raises
+    ------
+    InputError
+        If there are no atoms, or two are closer than 0.5 Å; if all are alone and the cell is charged.
+    """
+    encoder = encoder_of(model, structure, reach)
+    tiles = _announced(encoder, memory, 8.0 * _numbers(model), announce)
+    parts, add = _read(model, structure, encoder, 1, (tiles, progress))
+    result = tuple(part[0][encoder.classes].astype(float) for part in parts)
+    result[-1][:, -1, 0] += add.mean(0)[encoder.classes]
+    count_exactly(model, structure, result)
+    return result
+
+
+def member_coefficients(
+    model: "LearnedModel",
+    structure: Structure,
+    memory: float | None = None,
+    progress: Progress = silent,
+    announce: Announce | None = None,
+) -> tuple[npt.NDArray, ...]:
+    """Coefficients of every member, (members, N, functions, (lmax+1)²) per block, in the precision of the weights.
+
+    The encoder is evaluated once. Arguments as `atom_coefficients`; the result takes some 1.2 kB per atom and member in
+    single precision.
+    """
+    encoder = encoder_of(model, structure)
+    members = model.settings.members
+    tiles = _announced(encoder, memory, encoder.dtype.itemsize * members * _numbers(model), announce)
+    parts, add = _read(model, structure, encoder, members, (tiles, progress))
+    result = tuple(part[:, encoder.classes] for part in parts)
+    result[-1][:, :, -1, 0] += add[:, encoder.classes].astype(encoder.dtype)
+    return result
+
+
+def class_features(
+    model: "LearnedModel",
+    structure: Structure,
+    memory: float | None = None,
+    announce: Announce | None = None,
+) -> tuple[FastEncoder, AtomFeatures]:
+    """The encoder on a structure, and the features of its classes; arguments as `atom_coefficients`."""
+    encoder = encoder_of(model, structure)
+    e, kinds = model.any_encoder, len(encoder.representatives)
+    scalars = np.empty((kinds, e.scalars), dtype=encoder.dtype)
+    tensors = np.empty((kinds, size(e.lmax), e.channels), dtype=encoder.dtype)
+
+    def keep(rows: npt.NDArray[np.int64], features: AtomFeatures) -> None:
+        scalars[rows], tensors[rows] = features.scalars, features.tensors
+
+    held = encoder.dtype.itemsize * (e.scalars + size(e.lmax) * e.channels)
+    encoder.run(keep, _announced(encoder, memory, float(held), announce))
+    return encoder, AtomFeatures(scalars, tensors)
+
+
+def encoder_of(model: "LearnedModel", s: Structure, reach: float = math.inf) -> FastEncoder:
+    """The encoder of ``model`` on a structure."""
+    return FastEncoder(model.any_encoder, s.numbers, s.positions, s.cell, s.charge, reach=reach)
+
+
+def _numbers(model: "LearnedModel") -> int:
+    """Coefficients of an atom."""
+    return sum(block.coefficients for block in model.readout.blocks)
+
+
+def _announced(
+    encoder: FastEncoder, memory: float | None, held: float, announce: Announce | None
+) -> list[npt.NDArray[np.int64]]:
+    """Tiles within ``memory`` bytes, and what will be done; ``held``: bytes that every atom has in the end."""
+    tiles, atoms = encoder.tiles(memory), len(encoder.numbers)
+    if announce is not None:
+        states = max(encoder.needed(tile) for tile in tiles)
+        announce(
+            f"learned density: {atoms} atoms, {len(encoder.representatives)} kinds of surroundings, {len(tiles)} tile"
+            f"{'s'[: len(tiles) > 1]}, at most {states / 1e9:.2f} GB between layers and "
+            f"{held * atoms / 1e9:.2f} GB of coefficients"
+        )
+    return tiles
+
+
+def _read(
+    model: "LearnedModel",
+    structure: Structure,
+    encoder: FastEncoder,
+    kept: int,
+    run: tuple[list[npt.NDArray[np.int64]], Progress],
+) -> tuple[list[npt.NDArray], npt.NDArray[np.float64]]:
+    """Coefficients of every class as atoms alone have them, and what the count adds to each.
+
+    ``kept`` is 1, the mean of the members, or their number. Per block (kept, classes, functions, (lmax+1)²), and
+    (members, classes) for the widest function of the last block.
+    """
+    readout = cast("SphericalReadout", model.readout)
+    blocks, maps, kinds = readout.blocks, readout.maps, len(encoder.representatives)
+    numbers = encoder.numbers[encoder.representatives]
+    parts = [np.zeros((kept, kinds, b.functions, (b.lmax + 1) ** 2), dtype=encoder.dtype) for b in blocks]
+    held, share = np.empty((2, len(maps), kinds))
+
+    def read(rows: npt.NDArray[np.int64], features: AtomFeatures) -> None:
+        for index, own in enumerate(maps):
+            coefficients, shares = own(features, numbers[rows])
+            share[index, rows] = shares
+            held[index, rows] = electrons_by_atom(blocks, tuple(coefficients))
+            for total, c in zip(parts, coefficients, strict=True):
+                total[index if kept > 1 else 0, rows] += c / encoder.dtype.type(len(maps) // kept)
+
+    encoder.run(read, *run)
+    count = np.bincount(encoder.classes, minlength=kinds)
+    # what the cell misses goes to every atom's widest function by the network's shares
+    missing = (-structure.charge - held @ count) / (share @ count)
+    return parts, share * missing[:, None] / float(blocks[-1].electrons[-1])

@@ -1,0 +1,1 @@
+"""Layers of the encoders, ordered by atom: what an atom knows of its surroundings."""

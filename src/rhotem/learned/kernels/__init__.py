@@ -1,0 +1,1 @@
+"""Loops that numpy has no words for, compiled by numba once per machine."""

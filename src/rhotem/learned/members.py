@@ -1,0 +1,68 @@
+"""The members of an ensemble one by one: what error bars of anything after the density are made of."""
+
+from collections.abc import Iterator
+
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.density import free_atoms
+from rhotem.density.field import DensityField
+from rhotem.learned.calibration import Calibration
+from rhotem.learned.counting import count_exactly, stays_free
+from rhotem.learned.error_bars import widening
+from rhotem.learned.source import Model, encoder_room
+from rhotem.structure.model import Structure
+
+
+def member_fields(
+    source: Model, structure: Structure, grid: PeriodicGrid, calibration: Calibration
+) -> Iterator[DensityField]:
+    """One density per member, mean + widening · (member − mean) as calibrated; the members are evaluated once.
+
+    Raises
+    ------
+    InputError
+        If the model has a single member or does not know an element, or as for the density itself.
+    """
+    check_members(source, structure)
+    model = source.model
+    count, readout = model.settings.members, model.readout
+    # members in single precision, their mean and one of them in double; values of one and on the way to it
+    room = encoder_room(model, structure, 2 * grid.size, source.memory, sets=0.5 * count + 2.0)
+    each = readout.prepare_members(structure, room, source.announce)
+    spread = widening(model, calibration, structure, each, room)
+    mean = tuple(c.mean(0, dtype=float) for c in each)
+    for k in range(count):
+        own = tuple(m + spread * (c[k].astype(float) - m) for c, m in zip(each, mean, strict=True))
+        count_exactly(model, structure, own)
+        found = readout.evaluate(own, structure, grid)
+        yield DensityField(
+            kind="deformation",
+            structure=structure,
+            grid=grid,
+            values=found.values,
+            one_centre=found.one_centre,
+            reference=free_atoms.load().identifier,
+            source=f"model {source.name}, member {k + 1} of {count}",
+            record={"model": source.name, "member": k, "widening": spread, **found.record},
+        )
+
+
+def check_members(source: Model, structure: Structure) -> None:
+    """Refuse structures that there is no spread of members for, before anything is calculated.
+
+    Raises
+    ------
+    InputError
+        If the model has a single member or does not know an element; if no atom has a neighbour.
+    """
+    from ase.data import chemical_symbols
+
+    model, why = source.model, ""
+    unknown = sorted(set(structure.numbers.tolist()) - set(model.settings.elements))
+    if model.settings.members == 1:
+        why = "has a single member"
+    elif unknown:
+        why = f"was not trained on {', '.join(chemical_symbols[z] for z in unknown)}"
+    elif stays_free(model, structure).all():
+        why = "leaves atoms free that have no neighbour, and all members alike"
+    if why:
+        raise InputError(f"model {source.name}: {why}, so there is no spread to carry on; leave out --uncertainty")

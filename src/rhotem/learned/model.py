@@ -1,0 +1,111 @@
+"""A trained model ready to predict: encoder, readout, spin head, from weights and the settings stored with them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from rhotem.core import InputError
+from rhotem.learned.architectures import Architecture
+from rhotem.learned.encoders.nequip import NequipEncoder
+from rhotem.learned.encoders.sevennet import PretrainedEncoder
+from rhotem.learned.encoders.stage import Encoder
+from rhotem.learned.readouts.base import Readout
+from rhotem.learned.settings import ModelSettings
+from rhotem.learned.spin_head import SpinHead
+from rhotem.learned.weights import Arrays, Weights, find_model, in_precision, read_arrays, read_header
+
+
+class LearnedModel:
+    """Weights that predict.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+    arrays : mapping
+        Weights by name; all in one precision, in which it computes.
+
+    Raises
+    ------
+    InputError
+        If weights do not fit the settings.
+    MissingDependencyError
+        If its readout needs a package that is not installed.
+    """
+
+    def __init__(self, settings: ModelSettings, arrays: Arrays) -> None:
+        self.settings, self.weights = settings, Weights(arrays)
+        self.encoder: Encoder | None = None
+        if settings.peer is None:
+            own = self.weights.part("encoder")
+            if settings.encoder == "sevennet":
+                self.encoder = PretrainedEncoder(settings.sevennet, settings.nequip, own)
+            else:
+                self.encoder = NequipEncoder(settings.nequip, own)
+        self.readout: Readout = self.can.load(self.can.predict)(self)
+        own = self.weights.part("spin")
+        if own.empty is settings.spin:
+            raise ValueError(f"spin: {'no' if own.empty else 'a'} head in the weights, settings say otherwise")
+        #: what gives the magnetisation, or None
+        self.spin: SpinHead | None = None
+        if settings.spin:
+            encoder = self.any_encoder
+            self.spin = SpinHead(settings.spherical, own, encoder.channels, encoder.cutoff)
+
+    @property
+    def can(self) -> Architecture:
+        """What its readout is and can."""
+        return self.settings.architecture
+
+    @property
+    def any_encoder(self) -> Encoder:
+        """Its encoder, where it is known to have one of ours."""
+        if self.encoder is None:
+            raise InputError("model: a published network has no encoder of ours")
+        return self.encoder
+
+    @property
+    def parameters_count(self) -> int:
+        """Trained numbers."""
+        return sum(a.size for a in self.weights.arrays.values() if a.dtype.kind == "f")
+
+
+def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[LearnedModel, dict[str, Any]]:
+    """A model by path or name of shipped weights ("default"), and the content of its JSON.
+
+    Raises
+    ------
+    InputError
+        If it is not there, truncated, of a newer format, of an unknown architecture, or its weights do not fit it.
+    MissingDependencyError
+        If its readout needs a package that is not installed.
+    """
+    path = find_model(name)
+    header = read_header(path)
+    arrays = in_precision(read_arrays(path), dtype)
+    try:
+        return LearnedModel(read_settings(header, path), arrays), header
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(
+            f"model {path}: weights do not fit the settings in its JSON ({error}); the two files differ"
+        ) from error
+
+
+def read_settings(header: dict[str, Any], path: Path) -> ModelSettings:
+    """Settings of a header.
+
+    Raises
+    ------
+    InputError
+        If they are unknown to this version.
+    """
+    try:
+        return ModelSettings.model_validate(header["settings"])
+    except (KeyError, ValidationError) as error:
+        why = f" ({error.errors()[0]['msg']})" if isinstance(error, ValidationError) else ""
+        raise InputError(
+            f"model {path}: architecture or settings unknown to this version of RhoTEM{why}; update RhoTEM or train "
+            "again"
+        ) from error

@@ -1,0 +1,206 @@
+"""Whether a structure is outside of what a model was trained on: one number, and which atoms and why.
+
+The novelty of a structure is the largest of three, each over what is usual at most: the out-of-distribution score
+(chemistry and prototype, `rhotem.learned.novelty`), the strain that separates most of its atoms from trained ones
+(`rhotem.learned.surroundings`), and that of its strangest atom. Above 1 the density is an extrapolation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.learned.calibration import Calibration, fingerprint, load_calibration
+from rhotem.learned.counting import free_remark, stays_free
+from rhotem.learned.model import LearnedModel
+from rhotem.learned.novelty import SHARE, UNKNOWN, of_structure
+from rhotem.learned.source import Model, encoder_room
+from rhotem.learned.surroundings import Surroundings, load_surroundings
+from rhotem.structure.model import Structure
+
+#: Largest usual score: above all 124 held-out labels (2.9) and ready phases (2.5).
+SCORE = 3.0
+#: Largest usual strain of most atoms, and of one: ready phases strained by 2 % have 0.048, one of their atoms 0.08.
+STRAIN, STRAIN_OF_ONE = 0.05, 0.15
+#: Largest novelty told.
+LARGEST = 10.0
+#: Atoms whose arrangement is looked at; more are sampled.
+SAMPLED = 200
+#: Kinds of atoms named in a warning.
+NAMED = 3
+#: What is unusual of an atom whose three lengths are longer or shorter than trained.
+REASONS = (
+    ("its nearest neighbour is too far away", "its nearest neighbour is too close"),
+    ("its bonds are too long", "its bonds are too short"),
+    ("too much empty space around it", "too crowded around it"),
+)
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What weights were trained on, as far as it is stored beside them.
+
+    Parameters
+    ----------
+    calibration : Calibration or None
+    surroundings : Surroundings or None
+    """
+
+    calibration: Calibration | None
+    surroundings: Surroundings | None
+
+    @classmethod
+    def beside(cls, weights: Path) -> "Trained":
+        """What lies beside weights; nothing of a model that was not calibrated."""
+        try:
+            calibration = load_calibration(weights)
+        except InputError:
+            calibration = None
+        return cls(calibration, load_surroundings(weights, fingerprint(weights)))
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How far a structure is outside of the training.
+
+    Parameters
+    ----------
+    novelty : float or None
+        1 is the limit; None where nothing is known of the training.
+    extrapolated : bool
+        Whether it is above the limit for other reasons than atoms that stay free.
+    score : float or None
+        Out-of-distribution score.
+    strain, strain_of_one : float or None
+        Upper quartile over the atoms, and largest.
+    atoms : sequence of dict
+        The strangest: ``atom`` (from 1), ``element``, ``strain``, ``why``.
+    """
+
+    novelty: float | None = None
+    extrapolated: bool = False
+    score: float | None = None
+    strain: float | None = None
+    strain_of_one: float | None = None
+    atoms: Sequence[dict[str, Any]] = ()
+
+    def record(self) -> dict[str, Any]:
+        """For the record of a density."""
+        if self.novelty is None:
+            return {}
+        known = {"score": self.score, "strain": self.strain, "strain_of_one_atom": self.strain_of_one}
+        return {
+            "novelty": {
+                "value": round(self.novelty, 3),
+                "limit": 1.0,
+                **{name: round(value, 4) for name, value in known.items() if value is not None},
+                "atoms": [dict(row) for row in self.atoms],
+            }
+        }
+
+    def warnings(self, model: str) -> list[str]:
+        """One line if the structure is outside."""
+        if self.novelty is None or not self.extrapolated:
+            return []
+        named = "; ".join(f"{row['element']}{row['atom']}: {row['why']}" for row in self.atoms) or "chemistry"
+        return [
+            f"novelty {self.novelty:.1f}, limit 1: outside of what model {model} was trained on ({named}); its density "
+            "is an extrapolation: take --source gpaw or free-atoms, or look at error bars (--uncertainty)"
+        ]
+
+
+def assess(
+    trained: Trained,
+    model: LearnedModel,
+    structure: Structure,
+    free: npt.NDArray[np.bool_],
+    memory: float | None = None,
+) -> Outside:
+    """How far a structure, whose elements the model knows, is outside of the training.
+
+    ``free``: atoms (N,) without a predicted density (`rhotem.learned.counting.stays_free`); ``memory``: bytes allowed.
+    """
+    score = None if trained.calibration is None else _score(trained.calibration, model, structure, memory)
+    by_score = 0.0 if score is None else max(0.0, score / SCORE)
+    if trained.surroundings is None:
+        if score is None:
+            return Outside()
+        return Outside(min(by_score, LARGEST), by_score >= 1.0 and not free.all(), score)
+    strain, differences = trained.surroundings.strain(structure)
+    largest = max(by_score, _by_strain(strain))
+    bonded = 0.0 if free.all() else max(by_score, _by_strain(strain[~free]))
+    atoms = _strangest(structure, strain, differences, free)
+    if by_score > _by_strain(strain):
+        atoms = [{**row, "why": "its chemistry or arrangement is new"} for row in atoms[:1]]
+    # an element without training atoms: infinite
+    most, one = (min(float(value), LARGEST) for value in (_most(strain), strain.max()))
+    return Outside(min(largest, LARGEST), bonded >= 1.0, score, most, one, atoms)
+
+
+def remarks(source: Model, structure: Structure, points: int = 0) -> dict[str, Any]:
+    """How far a structure is outside of the training, and what is unusual about it, for the record of its density.
+
+    "novelty", and "warnings" where it is above the limit or atoms stay free; ``points``: of the grid beside it.
+    """
+    model, found = source.model, Outside()
+    free = stays_free(model, structure)
+    if source.novelty:
+        if source.trained is None:
+            source.trained = Trained.beside(source.path)
+        room = encoder_room(model, structure, points, source.memory)
+        found = assess(source.trained, model, structure, free, room)
+    warnings = [*free_remark(model, structure, free), *found.warnings(source.name)]
+    return found.record() | ({"warnings": warnings} if warnings else {})
+
+
+def _by_strain(strain: Array) -> float:
+    """Novelty by the strain (N,) of atoms."""
+    return max(_most(strain) / STRAIN, float(strain.max()) / STRAIN_OF_ONE)
+
+
+def _most(strain: Array) -> float:
+    """Strain that a share `SHARE` of the atoms stays within: one of theirs, so that repeated cells have the same."""
+    return float(np.quantile(strain, SHARE, method="inverted_cdf"))
+
+
+def _score(calibration: Calibration, model: LearnedModel, structure: Structure, memory: float | None) -> float:
+    """`Calibration.out_of_distribution`; of many atoms the arrangement of some."""
+    novelty = calibration.bank.novelty(model, structure, memory)
+    if calibration.arrangements is None or novelty.max() >= UNKNOWN:
+        return of_structure(novelty)
+    chosen = None
+    if len(structure) > SAMPLED:
+        chosen = np.sort(np.random.default_rng(0).choice(len(structure), SAMPLED, replace=False))
+    return of_structure(novelty, calibration.arrangements.novelty(structure, chosen))
+
+
+def _strangest(
+    structure: Structure, strain: Array, differences: Array, free: npt.NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """The atom of the largest strain, and of those elements that have unusual ones, with what is unusual about it."""
+    rows: list[dict[str, Any]] = []
+    symbols = structure.atoms.get_chemical_symbols()
+    for atom in np.argsort(-strain, kind="stable").tolist():
+        if symbols[atom] in {row["element"] for row in rows}:
+            continue
+        length = int(np.abs(differences[atom]).argmax())
+        size = float(differences[atom][length])
+        why = f"{REASONS[length][int(size < 0)]}, {100 * strain[atom]:.0f} % in length from any trained"
+        if not np.isfinite(strain[atom]):
+            why = "its element was not trained on"
+        if free[atom]:
+            why = "no neighbour that the model sees: free, Δn = 0"
+        if rows and strain[atom] < STRAIN:
+            break
+        rows.append(
+            {"atom": atom + 1, "element": symbols[atom], "strain": float(min(strain[atom], LARGEST)), "why": why}
+        )
+        if len(rows) == NAMED:
+            break
+    return rows

@@ -1,0 +1,1 @@
+"""What turns features of atoms into a density: one folder per architecture (`rhotem.learned.architectures`)."""

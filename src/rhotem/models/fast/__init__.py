@@ -1,1 +1,0 @@
-"""The learned density compiled: the same numbers as the plain form, for cells of many atoms."""

@@ -1,1 +1,0 @@
-"""From the features of the atoms to a density."""

@@ -1,0 +1,1 @@
+"""Plain networks in torch: what training optimises, and the reference that `rhotem.learned` is tested against."""

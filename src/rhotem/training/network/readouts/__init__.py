@@ -1,0 +1,1 @@
+"""Readouts in torch."""

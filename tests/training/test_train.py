@@ -1,0 +1,192 @@
+"""Training on small made-up labels: it learns, resumes bit for bit, and refuses what cannot be."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from rhotem.core import InputError
+from rhotem.learned.model import load_model
+from rhotem.training.checkpoint import load_network, load_tensors
+from rhotem.training.config import Config, read_config
+from rhotem.training.dataset import read_label, read_labels
+from rhotem.training.network.encoders.sevennet import SHIPPED
+from rhotem.training.split import split
+from rhotem.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    """Two atoms in a box; electrons go from one Gaussian to another, the more the nearer the atoms are."""
+    folder = tmp_path_factory.mktemp("labels")
+    for index, distance in enumerate((1.6, 1.8, 2.0, 2.2)):
+        cell, shape = np.diag([4.0, 4.2, 4.4]), (20, 20, 22)
+        axes = np.stack(np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij"), -1)
+        positions = np.array([[1.0, 2.0, 2.0], [1.0 + distance, 2.0, 2.0]])
+        gaussians = []
+        for p in positions @ np.linalg.inv(cell):
+            d = axes - p
+            r2 = (((d - np.rint(d)) @ cell) ** 2).sum(-1)
+            gaussians.append(np.exp(-0.5 * r2 / 0.5**2))
+        values = (gaussians[1] / gaussians[1].sum() - gaussians[0] / gaussians[0].sum()) * 800.0 / distance**2
+        meta = {"family": "pair", "spinpol": False}
+        np.savez(
+            folder / f"{index}.npz",
+            numbers=[3, 8 if index < 3 else 9],
+            positions=positions,
+            cell=cell,
+            deformation=values.astype(np.float16),
+            meta=json.dumps(meta),
+        )
+    return folder
+
+
+def config(labels, out, steps=40, **train) -> Config:
+    return Config.model_validate(
+        {
+            "name": "tiny",
+            "out": str(out),
+            "data": {"labels": [str(labels)], "test_parents": ["pair FLi"], "points": 200},
+            "train": {
+                "steps": steps, "structures_per_step": 2, "evaluate_every": 20, "save_every": 10, "warmup": 5,
+                "learning_rate": 1e-2, "ema": 0.9, "device": "cpu", **train,
+            },
+            "model": {
+                "nequip": {"channels": 4, "scalars": 8, "embedding": 4, "radial_width": 8, "layers": 1},
+                "members": 2,
+            },
+        }
+    )  # fmt: skip
+
+
+def test_it_learns_and_writes_everything(labels, tmp_path):
+    trainer = Trainer(config(labels, tmp_path / "run", steps=60))
+    first = trainer.train_step()[1]
+    info = trainer.run()
+    last = np.mean([trainer.train_step()[1] for _ in range(3)])
+    assert first > 0.8 and last < 0.5 * first
+    names = {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"config.json", "log.csv", "model.safetensors", "model.json", "results.json", "learning-curve.png"} <= names
+    assert info["accuracy"]["family"]["structures"] == 1
+    assert load_model(tmp_path / "run")[0].settings.elements == [3, 8]
+
+
+def test_stopped_and_continued_is_the_same_bit_for_bit(labels, tmp_path):
+    Trainer(config(labels, tmp_path / "whole", steps=24)).run()
+    Trainer(config(labels, tmp_path / "parts", steps=24)).run(until=10)
+    Trainer(config(labels, tmp_path / "parts", steps=24)).run()
+    whole, parts = (load_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all((whole[name] == parts[name]).all() for name in whole)
+
+
+def test_another_configuration_does_not_continue(labels, tmp_path):
+    Trainer(config(labels, tmp_path / "run", steps=24)).run(until=10)
+    with pytest.raises(InputError, match="another configuration"):
+        Trainer(config(labels, tmp_path / "run", steps=24, learning_rate=2e-2))
+
+
+def test_members_grow_from_a_model_to_start_from(labels, tmp_path):
+    first = config(labels, tmp_path / "first", steps=30)
+    first.model.members = 1
+    Trainer(first).run()
+    second = config(labels, tmp_path / "second", steps=20, start=str(tmp_path / "first"))
+    second.model.members = 3
+    trainer = Trainer(second)
+    assert len(trainer.model.others) == 2
+    before = [p.detach().clone() for p in trainer.model.others[1].parameters()]
+    assert all((a == b).all() for a, b in zip(before, trainer.model.readout.parameters(), strict=True))
+    assert trainer.train_step()[1] < 0.8
+    trainer.run()
+    known, header = load_network(tmp_path / "second")
+    assert known.settings.members == 3
+    assert header["info"]["steps"] == 50  # of both
+    own = [m.scalar.weight for m in (known.readout, *known.others)]
+    assert not (own[0] == own[1]).all()
+
+
+def tuned(labels, out, **train) -> Config:
+    """Two layers of SevenNet-0, trained as well."""
+    settings = config(labels, out, encoder_rate=0.1, feature_dropout=0.1, **train)
+    settings.model.encoder = "sevennet"
+    settings.model.sevennet.name, settings.model.sevennet.layers = "sevennet-0", 2
+    settings.model.nequip.lmax_sent = 1
+    return settings
+
+
+def test_pretrained_layers_are_trained_slowly_saved_and_continued_bit_for_bit(labels, tmp_path):
+    Trainer(tuned(labels, tmp_path / "whole", steps=8)).run()
+    Trainer(tuned(labels, tmp_path / "parts", steps=8)).run(until=3)
+    Trainer(tuned(labels, tmp_path / "parts", steps=8)).run()
+    whole, parts = (load_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all((whole[name] == parts[name]).all() for name in whole)
+    before = load_tensors(SHIPPED / "sevennet-0.safetensors")
+    moved = {k: (whole[f"encoder.body.{k}"] - before[k]).abs().max() for k in before if f"encoder.body.{k}" in whole}
+    # Adam moves a weight by no more than about its learning rate per step
+    assert 1e-5 < max(moved.values()) < 8 * 1e-2 * 0.1
+    assert moved["layers.0.connect.0"] > 0 and moved["embedding"] > 0
+    assert moved["layers.1.denominator"] == moved["frequencies"] == 0
+    model = load_network(tmp_path / "whole")[0]
+    assert (model.encoder.body.embedding == whole["encoder.body.embedding"]).all()
+
+
+def test_only_pretrained_layers_have_a_rate(labels, tmp_path):
+    with pytest.raises(InputError, match="encoder_rate"):
+        Trainer(config(labels, tmp_path, encoder_rate=0.1))
+
+
+def test_parents_never_appear_on_both_sides(labels, tmp_path):
+    parts = split(read_labels([labels]), config(labels, tmp_path).data, seed=0)
+    assert {label.parent for label in parts.train}.isdisjoint({label.parent for label in parts.family})
+    assert len(parts.train) == 3 and len(parts.family) == 1
+
+
+def test_labels_that_cannot_be(labels, tmp_path):
+    with np.load(labels / "0.npz") as data:
+        fields = dict(data)
+    fields["deformation"] = fields["deformation"].copy()
+    fields["deformation"][0, 0, 0] = np.nan
+    np.savez(tmp_path / "nan.npz", **fields)
+    with pytest.raises(InputError, match="NaN"):
+        read_label(tmp_path / "nan.npz")
+    (tmp_path / "cut.npz").write_bytes((labels / "0.npz").read_bytes()[:500])
+    with pytest.raises(InputError, match="not a readable label file"):
+        read_label(tmp_path / "cut.npz")
+    with pytest.raises(InputError, match="not there"):
+        read_labels([tmp_path / "nothing"])
+
+
+def test_checkpoints_that_cannot_be(labels, tmp_path):
+    Trainer(config(labels, tmp_path / "run", steps=2)).run()
+    good = tmp_path / "run"
+
+    def broken(name: str) -> tuple:
+        folder = shutil.copytree(good, tmp_path / name)
+        return folder, json.loads((folder / "model.json").read_text())
+
+    folder, header = broken("newer")
+    (folder / "model.json").write_text(json.dumps({**header, "format_version": 99}))
+    with pytest.raises(InputError, match="format version 99"):
+        load_model(folder)
+    folder, header = broken("unknown")
+    header["settings"]["readout"] = "oracle"
+    (folder / "model.json").write_text(json.dumps(header))
+    with pytest.raises(InputError, match="architecture"):
+        load_model(folder)
+    folder, _ = broken("truncated")
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="truncated"):
+        load_model(folder)
+    with pytest.raises(InputError, match="neither a file"):
+        load_model("no-such-model")
+
+
+def test_configs_that_cannot_be(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text('name = "x"\nout = "o"\n[data]\nlabels = ["l"]\n[train]\nsteps = -1\n')
+    with pytest.raises(InputError, match=r"train\.steps"):
+        read_config(path)
+    path.write_text("name = ")
+    with pytest.raises(InputError, match="not TOML"):
+        read_config(path)
