@@ -21,7 +21,7 @@ def compiled(function: Callable | None = None, *, exact: bool = False, inside: b
     if inside:
         return njit(inline="always")(function)
     _watch()
-    options = {"fastmath": set() if exact else FAST, "nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"fastmath": set() if exact else FAST, "nogil": True, "error_model": "numpy"}
     try:
         return njit(**options, cache=True)(function)
     except RuntimeError:  # no folder that could be written to: compiled in every process

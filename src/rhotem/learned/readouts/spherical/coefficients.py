@@ -1,5 +1,7 @@
 """The trained map from features of atoms to coefficients of their functions."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,12 @@ from rhotem.learned.weights import Weights
 def blocks_of(settings: SphericalSettings) -> tuple[Block, ...]:
     """Radial functions: sharp ones near the atom, wide ones."""
     return tuple(Block(**block.model_dump()) for block in (settings.near, settings.far))
+
+
+@lru_cache(maxsize=16)
+def _orthonormal(block: Block, dtype: np.dtype) -> list[npt.NDArray]:
+    """`Block.orthonormal` by l: the same for all members."""
+    return [block.orthonormal(l).astype(dtype) for l in range(block.lmax + 1)]
 
 
 class CoefficientMap:
@@ -41,7 +49,7 @@ class CoefficientMap:
             "gate_in.weight": (channels * self.lmax, width),
         })  # fmt: skip
         self.scale = np.exp(weights["log_scale"])
-        self.orthonormal = [[b.orthonormal(l).astype(self.dtype) for l in range(b.lmax + 1)] for b in blocks]
+        self.orthonormal = [_orthonormal(b, self.dtype) for b in blocks]
 
     def __call__(self, features: AtomFeatures, numbers: npt.NDArray[np.int64]) -> tuple[list[npt.NDArray], npt.NDArray]:
         """Coefficients as every atom alone has them, and its share (N,) of what the cell's electron count misses."""
