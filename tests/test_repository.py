@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,14 @@ def test_files_stay_small():
     assert sum(p.stat().st_size for p in weights) <= 20e6, "weights of all networks: over 20 MB"
     large = [str(p.relative_to(ROOT)) for p in tracked() if p not in weights and p.stat().st_size > 8e6]
     assert not large, f"over 8 MB: {large}"
-    labels = sum(p.stat().st_size for p in tracked() if p.is_relative_to(ROOT / "data" / "labels"))
-    assert labels <= 45e6, "labels: over 45 MB"
+    labels, shards = ROOT / "data" / "labels", ROOT / "data" / "labels" / "shards"
+    single = [p for p in tracked() if p.is_relative_to(labels) and not p.is_relative_to(shards)]
+    assert sum(p.stat().st_size for p in single) <= 45e6, "labels outside of shards: over 45 MB"
+    sizes = {p.name: [m.compress_size for m in zipfile.ZipFile(p).infolist()] for p in tracked() if p.parent == shards}
+    every = [size for members in sizes.values() for size in members]
+    assert sum(every) <= 20e3 * len(every), "labels of shards: over 20 kB in the mean"
+    sizes.pop("0001.zip")  # whole grids, and shards are never rewritten
+    assert all(max(members) <= 40e3 for members in sizes.values()), "a label of a shard: over 40 kB"
 
 
 def test_rooms_import_one_way():

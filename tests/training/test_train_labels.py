@@ -14,7 +14,7 @@ from rhotem.labels.members import decode, encode_few
 from rhotem.labels.pack import sampled
 from rhotem.labels.read import places
 from rhotem.labels.read import read_label as read_plain
-from rhotem.training.checkpoint import as_learned, load_tensors
+from rhotem.training.checkpoint import as_learned, load_network, load_tensors
 from rhotem.training.config import Config, stages
 from rhotem.training.dataset import make_sample, read_label, read_labels
 from rhotem.training.evaluate import evaluate_label
