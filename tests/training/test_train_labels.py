@@ -13,7 +13,6 @@ from rhotem.labels.label import Label
 from rhotem.labels.members import decode, encode_few
 from rhotem.labels.pack import sampled
 from rhotem.labels.read import places
-from rhotem.labels.read import read_label as read_plain
 from rhotem.training.checkpoint import as_learned, load_network, load_tensors
 from rhotem.training.config import Config, stages
 from rhotem.training.dataset import make_sample, read_label, read_labels
@@ -223,12 +222,6 @@ def test_the_shipped_recipe_names_what_is_there():
     for config in chain:
         assert all(Path(folder).is_dir() for folder in config.data.labels)
         assert Path(config.data.split).is_file()
-
-
-def test_a_network_that_draws_n_needs_whole_grids(whole):
-    with pytest.raises(InputError, match="needs whole labels"):
-        make_sample(decode(encode_few(whole, "c")), CUTOFFS, "density")
-    assert read_plain(DATA / "demo" / "00000.npz").complete
 
 
 def test_error_bars_and_spin_are_learned_from_few_voxels(tmp_path):
