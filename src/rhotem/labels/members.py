@@ -32,7 +32,7 @@ from rhotem.structure.model import Structure
 FINE, COARSE = 0.01, 0.04
 #: Mean |value| in e/Å³ that steps are taken from at least: a molecule in its box has 0.001, a crystal 0.005 to 0.05.
 LEAST_MEAN = 2e-3
-#: Fourier coefficients are kept in multiples of this share of the largest.
+#: Fourier coefficients are kept in multiples of this share of the largest: part of the format, as shards never change.
 WAVE_STEP = 1.0 / 32767.0
 #: Schema of members of few voxels; those of whole grids have that of npz files.
 FEW_SCHEMA = 2
