@@ -1,6 +1,7 @@
 # make demo    environment, installation, images of LiCoO2 from examples/LiCoO2.cif
-# make test    environment, lint, types, layers, docs, wheel, tests. GPAW=1 and TORCH=1 install these first and forbid
-#              skipping what needs them; both are the default when CI is set
+# make test    environment, lint, types, layers, docs, wheel, tests below ten seconds. GPAW=1 and TORCH=1 install these first
+#              and forbid skipping what needs them; both are the default when CI is set
+# make slow    the tests that make test leaves out, with GPAW and PyTorch: an hour or so
 # Parts:       make lint | types | layers | docs | tests | wheel | gpaw | clean; make format
 
 SHELL := /bin/sh
@@ -9,7 +10,7 @@ PYTHON ?= $(shell sh scripts/find-python.sh)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 JOBS ?= 2
-ifdef CI
+ifneq ($(CI)$(filter slow,$(MAKECMDGOALS)),)
 GPAW ?= 1
 TORCH ?= 1
 endif
@@ -24,7 +25,7 @@ export RHOTEM_REQUIRE_GPAW = 1
 EXTRA := gpaw
 endif
 
-.PHONY: demo test lint format types layers docs tests wheel gpaw clean
+.PHONY: demo test slow lint format types layers docs tests wheel gpaw clean
 .NOTPARALLEL:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -55,6 +56,10 @@ demo: $(VENV)/.installed
 test: $(EXTRA) lint types layers docs wheel tests
 	@echo "all checks passed"
 
+slow: export OMP_NUM_THREADS ?= 1
+slow: $(TOOLS) $(EXTRA)
+	$(BIN)/python -m pytest -n $(JOBS) --durations=20 -m slow
+
 lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,7 +81,7 @@ docs: $(TOOLS)
 # One thread per worker: two workers with two BLAS threads each would fight for two cores.
 tests: export OMP_NUM_THREADS ?= 1
 tests: $(TOOLS) $(EXTRA)
-	$(BIN)/python -m pytest -n $(JOBS) --durations=10
+	$(BIN)/python -m pytest -n $(JOBS) --durations=10 -m "not slow"
 
 wheel: $(TOOLS)
 	@rm -rf build/wheel
