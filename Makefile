@@ -1,7 +1,7 @@
 # make demo    environment, installation, images of LiCoO2 from examples/LiCoO2.cif
 # make test    environment, lint, types, layers, docs, wheel, tests. GPAW=1 and TORCH=1 install these first and forbid
 #              skipping what needs them; both are the default when CI is set
-# Parts:       make lint | types | layers | docs | tests | wheel | gpaw | clean; make format
+# Parts:       make lint | types | layers | docs | tests | notebooks | wheel | gpaw | clean; make format
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -24,7 +24,7 @@ export RHOTEM_REQUIRE_GPAW = 1
 EXTRA := gpaw
 endif
 
-.PHONY: demo test lint format types layers docs tests wheel gpaw clean
+.PHONY: demo test lint format types layers docs tests notebooks wheel gpaw clean
 .NOTPARALLEL:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -77,6 +77,11 @@ docs: $(TOOLS)
 tests: export OMP_NUM_THREADS ?= 1
 tests: $(TOOLS) $(EXTRA)
 	$(BIN)/python -m pytest -n $(JOBS) --durations=10
+
+# The tutorials; one of them: make notebooks NOTEBOOKS=docs/tutorials/first-image.ipynb
+notebooks: export OMP_NUM_THREADS ?= 1
+notebooks: $(TOOLS)
+	$(BIN)/python scripts/run_notebooks.py $(NOTEBOOKS)
 
 wheel: $(TOOLS)
 	@rm -rf build/wheel
