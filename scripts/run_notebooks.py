@@ -41,10 +41,24 @@ def executed(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def merged(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell with neighbouring pieces of one stream as one: commands print in pieces of any length."""
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last is not None and output.output_type == "stream" == last.output_type and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Put the outputs into the file; refuse what is too large for the repository."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = merged(cell.outputs)
     notebook.metadata["language_info"] = {"name": "python"}
     text = nbformat.writes(notebook)
     if len(text.encode()) > LARGEST:
