@@ -32,7 +32,7 @@ def test_programs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.name)
 def test_tutorials_are_kept_with_outputs(path: Path) -> None:
-    """Run without error from top to bottom (`make notebooks` runs them again), small, pictures described, on the map."""
+    """Run without error from top to bottom (`make notebooks` does it again), small, pictures described, on the map."""
     text = path.read_text(encoding="utf-8")
     cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
     assert len(text.encode()) < 400_000
