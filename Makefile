@@ -1,8 +1,8 @@
 # make demo    environment, installation, images of LiCoO2 from examples/LiCoO2.cif
 # make test    environment, lint, types, layers, docs, wheel, tests below ten seconds. GPAW=1 and TORCH=1 install these first
 #              and forbid skipping what needs them; both are the default when CI is set
-# make slow    the tests that make test leaves out, with GPAW and PyTorch: an hour or so
-# Parts:       make lint | types | layers | docs | tests | wheel | gpaw | clean; make format
+# make slow    the tests that make test leaves out, with GPAW and PyTorch, and all tutorials
+# Parts:       make lint | types | layers | docs | tests | notebooks | wheel | gpaw | clean; make format
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -25,7 +25,7 @@ export RHOTEM_REQUIRE_GPAW = 1
 EXTRA := gpaw
 endif
 
-.PHONY: demo test slow lint format types layers docs tests wheel gpaw clean
+.PHONY: demo test slow lint format types layers docs tests notebooks wheel gpaw clean
 .NOTPARALLEL:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -59,6 +59,7 @@ test: $(EXTRA) lint types layers docs wheel tests
 slow: export OMP_NUM_THREADS ?= 1
 slow: $(TOOLS) $(EXTRA)
 	$(BIN)/python -m pytest -n $(JOBS) --durations=20 -m slow
+	$(BIN)/python scripts/run_notebooks.py
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .
@@ -82,6 +83,11 @@ docs: $(TOOLS)
 tests: export OMP_NUM_THREADS ?= 1
 tests: $(TOOLS) $(EXTRA)
 	$(BIN)/python -m pytest -n $(JOBS) --durations=10 -m "not slow"
+
+# The tutorials; one of them: make notebooks NOTEBOOKS=docs/tutorials/first-image.ipynb
+notebooks: export OMP_NUM_THREADS ?= 1
+notebooks: $(TOOLS)
+	$(BIN)/python scripts/run_notebooks.py $(NOTEBOOKS)
 
 wheel: $(TOOLS)
 	@rm -rf build/wheel

@@ -9,9 +9,10 @@ author = "RhoTEM developers"
 project_copyright = "RhoTEM developers, GPL-3.0-or-later"
 release = version = rhotem.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # outputs are those in the files: scripts/run_notebooks.py --write
 exclude_patterns = ["_build"]
 
 html_theme = "furo"

@@ -1,5 +1,6 @@
 """What lies in examples/ works as it stands."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 import rhotem
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
@@ -25,3 +28,18 @@ def test_programs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out and (tmp_path / "LiF-images" / "record.json").exists()
     assert rhotem.load_plan("LiF.yaml").specimen.structure == "LiF"
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.name)
+def test_tutorials_are_kept_with_outputs(path: Path) -> None:
+    """Run without error from top to bottom (`make notebooks` does it again), small, pictures described, on the map."""
+    text = path.read_text(encoding="utf-8")
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert len(text.encode()) < 400_000
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [(cell, output) for cell in cells for output in cell["outputs"]]
+    assert not any(output["output_type"] == "error" for _, output in outputs)
+    for cell, output in outputs:
+        if "image/png" in output.get("data", {}):
+            assert cell["metadata"]["mystnb"]["image"]["alt"]
+    assert f"tutorials/{path.stem}" in (ROOT / "docs" / "index.md").read_text()

@@ -17,6 +17,7 @@ from rhotem.labels.read import read_label
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+CHINESE = (ROOT / "README.zh-CN.md").read_text()
 BIN = Path(sys.executable).parent
 
 #: Patterns are written in pieces so that this file does not contain what it looks for.
@@ -178,8 +179,17 @@ def test_readme_make_targets_exist():
     assert {"demo", "test"} <= named <= targets
 
 
+def test_readmes_show_the_same():
+    """The same commands, Python and pictures in both languages; comments are translated."""
+    pattern = re.compile(r"```python\n.*?```|\]\((?:docs/images/|http)[^)]+\)", re.DOTALL)
+    assert shell_lines(CHINESE) == shell_lines(README)
+    ours, theirs = ([re.sub(r"  # .*", "", part) for part in pattern.findall(text)] for text in (README, CHINESE))
+    assert ours == theirs
+    assert "README.md" in CHINESE and "README.zh-CN.md" in README
+
+
 def test_readme_links_and_pictures_are_there():
-    for link in re.findall(r"\]\(([^)#]+)", README):
+    for link in re.findall(r"\]\(([^)#]+)", README + CHINESE):
         assert link.startswith("http") or (ROOT / link).exists(), f"README: {link} is not there"
 
 

@@ -68,10 +68,10 @@ def density(
 ) -> DensityField:
     """Deformation density of the crystal from a source: its registered name, a density file, or the source itself.
 
-    None: the learned density, or free atoms where PyTorch is missing (`rhotem.density.source.default_source`).
+    None: the learned density (`rhotem.density.source.default_source`).
 
-    Of a specimen or imaging cell it is that of the crystal before rotation and strain: a file or a DFT run belongs to
-    that frame, and the potential carries it over by fractional coordinates.
+    For a specimen or imaging cell, the density is that of the crystal before rotation and strain: a file or a DFT run
+    belongs to that frame, and the potential carries it over by fractional coordinates.
 
     Raises
     ------

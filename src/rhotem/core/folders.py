@@ -19,7 +19,7 @@ def models_folder() -> Path:
 
 @contextmanager
 def scratch(target: Path) -> Iterator[Path]:
-    """A folder beside a result, on its disk, that vanishes; the folder of the result is made where it is missing."""
+    """Temporary folder beside ``target``, on the same disk; deleted at the end. Makes the parent folder if need be."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent))
     try:

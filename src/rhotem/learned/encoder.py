@@ -24,7 +24,7 @@ EDGES_AT_ONCE = 1000
 READ_AT_ONCE = 8
 #: Share of the allowed memory for what atoms know between layers; the rest is for edges.
 SHARE = 0.8
-#: States always held: with fewer, hardly any atom would be evaluated but for its neighbours' sake.
+#: Least number of atoms whose states are held: with fewer, nearly all work would go to the neighbours of few atoms.
 LEAST = 2000
 
 Consumer = Callable[[npt.NDArray[np.int64], AtomFeatures], None]

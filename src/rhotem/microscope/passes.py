@@ -193,7 +193,7 @@ def send(
 
 
 def _waves(engine: Engine, plan: Plan, exits: int) -> int:
-    """How many waves of one configuration are told of."""
+    """Number of waves of one configuration that progress counts: beams, or probes times exit planes."""
     if isinstance(engine, BlochEngine):
         return engine.beams
     return plan.waves if plan.algorithm == "bloch" else plan.probes * exits

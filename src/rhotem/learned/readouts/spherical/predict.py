@@ -119,7 +119,7 @@ class SphericalReadout:
         return electrons + rounding, rounding
 
     def _repeated(self, far: Array, structure: Structure, grid: PeriodicGrid) -> tuple[Array, float]:
-        """`counted_on_grid`; of a repeated cell once, then copied."""
+        """`counted_on_grid`; evaluates one cell of a repeated structure and copies it to the others."""
         repetition = find_repetition(structure, grid.shape)
         if repetition is None:
             return counted_on_grid(self.blocks[1], far, structure.positions, grid)
