@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from rhotem.analysis.run import potential as make_potential
     from rhotem.analysis.run import specimen as cut_specimen
     from rhotem.analysis.run import structure as read_structure
-    from rhotem.analysis.voice import Voice
     from rhotem.analysis.series import run_series
+    from rhotem.analysis.voice import Voice
     from rhotem.analysis.workflow import run
     from rhotem.core.errors import RhoTEMError
     from rhotem.density.files import read_density, write_density

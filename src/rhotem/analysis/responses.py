@@ -113,5 +113,7 @@ def montage(
     images = stack[name].reshape(len(thicknesses), len(defocus), *stack[name].shape[1:])
     tiles = [[(image, held.extent) for image in row] for row in images]
     labels = [f"{t:g} nm" for t in thicknesses], [f"{d:g} nm" for d in defocus]
-    draw_montage(tiles, path, rows=labels[0], columns=labels[1], title=f"{name}: defocus to the right, thickness downwards")
+    draw_montage(
+        tiles, path, rows=labels[0], columns=labels[1], title=f"{name}: defocus to the right, thickness downwards"
+    )
     return images

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,18 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, as_written, zarr_array
 
 #: Units as keys of a plan end with them, and as they are written.
-UNITS = {"e_per_A2": "e/Å²", "A2": "Å²", "A": "Å", "nm": "nm", "mm": "mm", "mrad": "mrad", "K": "K", "keV": "keV", "e": "e"}
+UNITS = {"e_per_A2": "e/Å²", "A2": "Å²", "A": "Å", **{name: name for name in ("nm", "mm", "mrad", "K", "keV", "e")}}
 
 
 def write_series(plan: Plan, made: Mapping[str, Result], folder: Path, notes: dict[str, Any]) -> None:
     """Write montages of one or two keys, ``series.zarr`` where scans have equal shapes, and the record of all."""
     fine = [_as_written(result) for result in made.values()]
+    axes = axes_of(plan, list(made.values()))
     names = list(dict.fromkeys(name for images in fine for name in images.images))
     if len(plan.series) < 3:
         for name in names:
-            _montage(plan, name, fine, folder / f"montage-{_stem(name)}.png")
-    _write_zarr(plan, [name for name in names if _alike(name, fine)], fine, folder / "series.zarr")
+            _montage(axes, name, fine, folder / f"montage-{_stem(name)}.png")
+    _write_zarr(axes, [name for name in names if _alike(name, fine)], fine, folder / "series.zarr")
     out, started = notes.pop("out"), notes.pop("started")
     record = {
         **notes,
@@ -52,10 +53,27 @@ def key_and_unit(key: str) -> tuple[str, str]:
     return name.replace("_", " "), ""
 
 
-def labels(key: str, values: list[Any]) -> list[str]:
+def axes_of(plan: Plan, made: list[Result]) -> list[dict[str, Any]]:
+    """Keys of a series with unit and values, JSON-ready; of the thickness those of whole cells beside those asked."""
+    dumped = plan.data()["series"]
+    lengths = [len(values_of(given)) for given in plan.series.values()]
+    found = []
+    for place, (key, given) in enumerate(plan.series.items()):
+        values = values_of(given) if isinstance(dumped[key], dict) else list(dumped[key])
+        axis = {"key": ".".join(place_of(key)), "unit": key_and_unit(key)[1], "values": values}
+        if axis["key"] == "specimen.thickness_nm":
+            depth = np.array([result.specimen.thickness for result in made]).reshape(lengths)
+            rows = np.moveaxis(depth, place, 0).reshape(len(values), -1)
+            if np.allclose(rows, rows[:, :1]):
+                axis["real"] = [float(f"{row[0]:.4g}") for row in rows]
+        found.append(axis)
+    return found
+
+
+def labels(axis: Mapping[str, Any]) -> list[str]:
     """Values of a key with their unit, in words."""
-    said = key_and_unit(key)[1]
-    return [f"{_words(value)} {said if isinstance(value, int | float) else ''}".strip() for value in values]
+    values = axis.get("real", axis["values"])
+    return [f"{_words(value)} {axis['unit'] if isinstance(value, int | float) else ''}".strip() for value in values]
 
 
 def _words(value: Any) -> str:
@@ -82,24 +100,22 @@ def _source(result: Result) -> dict[str, Any]:
     return {"identity": result.record["run"]["identity"], "settings_of_one_propagation": shared}
 
 
-def _montage(plan: Plan, name: str, fine: list[ImageSet], path: Path) -> None:
+def _montage(axes: list[dict[str, Any]], name: str, fine: list[ImageSet], path: Path) -> None:
     """One image at every setting: the first of two keys downwards, the last to the right."""
-    keys = list(plan.series)
-    values = [values_of(plan.series[key]) for key in keys]
-    across = len(values[-1])
+    across = len(axes[-1]["values"])
 
     def tile(images: ImageSet) -> Tile | None:
         return (images[name], images.scan.size) if name in images.images else None
 
     tiles = list(map(tile, fine))
-    right = key_and_unit(keys[-1])[0]
-    down = f", {key_and_unit(keys[0])[0]} downwards" if len(keys) == 2 else ""
+    names = [key_and_unit(axis["key"])[0] for axis in axes]
+    down = f", {names[0]} downwards" if len(axes) == 2 else ""
     draw_montage(
         [tiles[start : start + across] for start in range(0, len(tiles), across)],
         path,
-        rows=labels(keys[0], values[0]) if len(keys) == 2 else [""],
-        columns=labels(keys[-1], values[-1]),
-        title=f"{name}{f' ({unit(name)})' if unit(name) else ''}: {right} to the right{down}",
+        rows=labels(axes[0]) if len(axes) == 2 else [""],
+        columns=labels(axes[-1]),
+        title=f"{name}{f' ({unit(name)})' if unit(name) else ''}: {names[-1]} to the right{down}",
     )
 
 
@@ -108,21 +124,12 @@ def _alike(name: str, fine: list[ImageSet]) -> bool:
     return all(name in images.images and images.scan == fine[0].scan for images in fine)
 
 
-def _axes(plan: Plan) -> Iterator[dict[str, Any]]:
-    """Keys of a series with their values, JSON-ready."""
-    dumped = plan.data()["series"]
-    for key, given in plan.series.items():
-        values = values_of(given) if isinstance(dumped[key], dict) else list(dumped[key])
-        yield {"key": ".".join(place_of(key)), "unit": key_and_unit(key)[1], "values": values}
-
-
-def _write_zarr(plan: Plan, names: list[str], fine: list[ImageSet], path: Path) -> None:
+def _write_zarr(axes: list[dict[str, Any]], names: list[str], fine: list[ImageSet], path: Path) -> None:
     """Arrays (values of the first key, of the second, ..., nx, ny) with what stands along each axis."""
     import zarr
 
     if not names:
         return
-    axes = list(_axes(plan))
     group = zarr.open_group(str(path), mode="w")
     scan = fine[0].scan
     for name in names:
