@@ -242,6 +242,7 @@ def _shared(
         thicknesses=[0.1 * float(made.block.lengths[2]) for made in group.cuts],  # with vacuum
         range=span,
         edges=[],
+        independent=potential.independent,
         memory=job.means.memory,
         progress=voice.progress,
     )

@@ -121,7 +121,11 @@ def _montage(axes: list[dict[str, Any]], name: str, fine: list[ImageSet], path: 
 
 def _alike(name: str, fine: list[ImageSet]) -> bool:
     """Whether an image is there in all settings, with the same positions."""
-    return all(name in images.images and images.scan == fine[0].scan for images in fine)
+    first = fine[0].scan
+    return all(
+        name in images.images and images.scan.shape == first.shape and np.allclose(images.scan.size, first.size)
+        for images in fine
+    )
 
 
 def _write_zarr(axes: list[dict[str, Any]], names: list[str], fine: list[ImageSet], path: Path) -> None:
