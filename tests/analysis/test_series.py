@@ -32,7 +32,13 @@ def crystal(tmp_path_factory: pytest.TempPathFactory) -> str:
 def plan_of(crystal: str, phonons: int = 0, **more: Any) -> Plan:
     """On one grid whatever the detectors, the lens and the thickness are."""
     plan = Plan(
-        specimen={"structure": crystal, "zone": [0, 0, 1], "zone_basis": "input", "keep_cell": True, "thickness_nm": 0.6},
+        specimen={
+            "structure": crystal,
+            "zone": [0, 0, 1],
+            "zone_basis": "input",
+            "keep_cell": True,
+            "thickness_nm": 0.6,
+        },
         motion={"phonons": phonons},
         density={"source": "free-atoms"},
         microscope={"detectors": ["ABF=11-22", "DPC=6-22", "ADF=30-60"]},
