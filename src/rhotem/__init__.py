@@ -14,6 +14,7 @@ _HOMES = {
     "Plan": "rhotem.analysis.plan:Plan",
     "load_plan": "rhotem.analysis.plan:load_plan",
     "run": "rhotem.analysis.workflow:run",
+    "run_series": "rhotem.analysis.series:run_series",
     "Voice": "rhotem.analysis.voice:Voice",
     "Result": "rhotem.analysis.results:Result",
     "read_structure": "rhotem.analysis.run:structure",
@@ -43,6 +44,7 @@ __all__ = [
     "read_density",
     "read_structure",
     "run",
+    "run_series",
     "write_density",
     "write_images",
 ]
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from rhotem.analysis.run import potential as make_potential
     from rhotem.analysis.run import specimen as cut_specimen
     from rhotem.analysis.run import structure as read_structure
+    from rhotem.analysis.series import run_series
     from rhotem.analysis.voice import Voice
     from rhotem.analysis.workflow import run
     from rhotem.core.errors import RhoTEMError

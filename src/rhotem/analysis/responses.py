@@ -1,15 +1,20 @@
 """The scattering response of a specimen, and montages of what it answers."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.analysis.montage import draw_montage
+from rhotem.analysis.run import recorded
 from rhotem.core import InputError
+from rhotem.microscope.images import ImageSet
 from rhotem.microscope.response import Range, Response
 from rhotem.microscope.response import response as respond
+from rhotem.microscope.scan import Scan
 
 if TYPE_CHECKING:
     from rhotem.analysis.specimen import Specimen
@@ -56,6 +61,38 @@ def response(
     return respond(potentials, cut.preset.microscope, chosen, depths, range=range, repeats=repeats, **options)
 
 
+def image(
+    cut: "Specimen",
+    held: Response,
+    *,
+    seed: int = 0,
+    scan_step: float | None = None,
+    field_of_view: float | None = None,
+) -> ImageSet:
+    """What `rhotem.analysis.run.image` gives for a specimen, from a response that holds its lens and thickness.
+
+    ``seed``, ``scan_step`` and ``field_of_view`` as there; there is no position-averaged pattern.
+
+    Raises
+    ------
+    InputError
+        If the response does not hold it.
+    """
+    given = {"pixel": scan_step, "field": field_of_view}
+    microscope = cut.preset.microscope.model_copy(update={k: v for k, v in given.items() if v is not None})
+    lengths = cut.cell.lengths
+    shown = held.images(
+        cut.preset.detectors,
+        thickness=float(cut.block.lengths[2]),
+        scan=Scan.cell((float(lengths[0]), float(lengths[1])), microscope),
+        rng=np.random.default_rng((seed, 1)),  # as `rhotem.analysis.run.image`, so that it draws the same electrons
+        **microscope.model_dump(),
+    )
+    shared = "one configuration for each kappa"
+    record = shown.record | ({"phonon_sampling": shared} if shown.record["configurations"] > 1 else {})
+    return recorded(cut, replace(shown, record=record), scan_step, field_of_view)
+
+
 def montage(
     held: Response,
     name: str,
@@ -69,26 +106,14 @@ def montage(
 
     Returns the images, (thicknesses, defocus, nx, ny).
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     depth, focus = (grid.ravel() for grid in np.meshgrid(thicknesses, defocus, indexing="ij"))
     stack = held.series(thickness=10.0 * depth, defocus=10.0 * focus, **settings)
     if name not in stack:
         raise InputError(f"no image {name!r}; there are {', '.join(stack)}")
     images = stack[name].reshape(len(thicknesses), len(defocus), *stack[name].shape[1:])
-    size = 1.1 * np.array([len(defocus), len(thicknesses) * held.extent[1] / held.extent[0]])
-    figure = Figure(figsize=tuple(np.clip(size + 0.6, 3.0, 30.0)), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(thicknesses), len(defocus), squeeze=False)
-    for one, focal in zip(axes[0], defocus, strict=True):
-        one.set_title(f"{focal:g} nm", fontsize=7)
-    for row, thickness, line in zip(images, thicknesses, axes, strict=True):
-        for image, one in zip(row, line, strict=True):
-            extent = (0.0, held.extent[0], held.extent[1], 0.0)
-            one.imshow(image.T, cmap="gray", extent=extent, vmin=row.min(), vmax=row.max(), interpolation="bicubic")
-            one.set(xticks=[], yticks=[])
-        line[0].set_ylabel(f"{thickness:g} nm", fontsize=7)
-    figure.suptitle(f"{name}: defocus to the right, thickness downwards", fontsize=8)
-    figure.savefig(path)
+    tiles = [[(image, held.extent) for image in row] for row in images]
+    labels = [f"{t:g} nm" for t in thicknesses], [f"{d:g} nm" for d in defocus]
+    draw_montage(
+        tiles, path, rows=labels[0], columns=labels[1], title=f"{name}: defocus to the right, thickness downwards"
+    )
     return images

@@ -84,12 +84,8 @@ def simulate(
     cut: Specimen, potentials: steps.Potentials, means: Means, recording: Mapping[str, Any], voice: Voice
 ) -> ImageSet:
     """Say how the beam will be propagated, and do it; ``recording``: `rhotem.analysis.run.Recording`."""
-    plural = "s" if potentials.phonons > 1 else ""
     wanted = recording.get("precision")
-    moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
-    if wanted:
-        moving = f"frozen phonons until images are within {100 * wanted:g} % of their range at columns (1 σ)"
-    voice.tell(f"density: {caption(potentials.field.source, potentials.field.record)}; {moving}")
+    say_density(potentials, wanted, voice)
     if potentials.on_disk:
         potentials.progress = voice.progress
     images = steps.image(
@@ -101,11 +97,20 @@ def simulate(
         announce=lambda plan: voice.tell(str(plan)),
         **recording,
     )
-    _say_errors(images, wanted, voice)
+    say_errors(images, wanted, voice)
     return images
 
 
-def _say_errors(images: ImageSet, wanted: float | None, voice: Voice) -> None:
+def say_density(potentials: steps.Potentials, wanted: float | None, voice: Voice) -> None:
+    """Say where the density comes from, and how many configurations show the motion."""
+    plural = "s" if potentials.phonons > 1 else ""
+    moving = f"{potentials.phonons} frozen-phonon configuration{plural}" if potentials.phonons else "no TDS"
+    if wanted:
+        moving = f"frozen phonons until images are within {100 * wanted:g} % of their range at columns (1 σ)"
+    voice.tell(f"density: {caption(potentials.field.source, potentials.field.record)}; {moving}")
+
+
+def say_errors(images: ImageSet, wanted: float | None, voice: Voice) -> None:
     """Standard errors by thermal motion; a warning where they are above what was asked for."""
     errors = images.record.get("phonon_error", {})
     rows = {name: row["of_range"] for name, row in errors.get("images", {}).items() if "of_range" in row}

@@ -267,7 +267,7 @@ def image(
         shown = simulate(potentials, microscope, scan, cut.preset.detectors, configurations=number, **options)
     if precision is not None and isinstance(potentials, Potentials):
         potentials.phonons = shown.record["configurations"]
-    return _recorded(cut, shown, scan_step, field_of_view)
+    return recorded(cut, shown, scan_step, field_of_view)
 
 
 def _parallel(
@@ -288,7 +288,7 @@ def _parallel(
     return replace(shown, plane_wave=pattern, images=shown.images if cut.preset.mode == "hrtem" else {})
 
 
-def _recorded(cut: Specimen, shown: ImageSet, step: float | None, field: float | None) -> ImageSet:
+def recorded(cut: Specimen, shown: ImageSet, step: float | None, field: float | None) -> ImageSet:
     """Images at the positions that were asked for, and what the record says of them."""
     if cut.preset.microscope.dose is None and not shown.patterns and (step or field):
         shown = shown.recorded(step or PIXEL, field or 0.0)

@@ -118,6 +118,19 @@ class Specimen:
         return self.cell.crystal
 
 
+def shortened(cut: Specimen, preset: Preset, thickness: float | None, *, keep_cell: bool = False) -> Specimen:
+    """The same specimen with another thickness (nm) and preset, on the grid that it has; arguments as `specimen`."""
+    number, notes = repeats_along(cut.cell, preset, thickness, cut.vacuum, keep_cell)
+    nx, ny, nz = cut.repeats
+    if number == nz:
+        return replace(cut, preset=preset)
+    notes += cut.notes[keep_cell:]  # the first of a cell that is kept says how often it is repeated
+    shape = (cut.grid.shape[0] // nx, cut.grid.shape[1] // ny, cut.grid.shape[2] // nz)
+    grid = repeated_grid(PeriodicGrid(cut.cell.structure.cell, shape), nx, ny, number)
+    block = cut.cell.repeated(nx, ny, number)
+    return replace(cut, repeats=(nx, ny, number), block=block, grid=grid, preset=preset, notes=notes)
+
+
 def structure(source: str | Path | Any, charge: float = 0.0, **options: Any) -> Structure:
     """A crystal from a file, an `ase.Atoms`, or the name of a ready phase ("LiCoO2").
 
@@ -188,7 +201,7 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     up = (0, 1, 0) if keep_cell and not plane and _is_own_axis(crystal, zone, basis) else None
     cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive and not keep_cell, up=up)
     cell, vacuum = _entrance_first(cell)
-    nz, notes = _repeats_along(cell, chosen, cutting.get("thickness"), vacuum, keep_cell)
+    nz, notes = repeats_along(cell, chosen, cutting.get("thickness"), vacuum, keep_cell)
     nx, ny = lateral_repeats(cell, BLOCK_WIDTH if chosen.mode == "stem" else PARALLEL_BLOCK_WIDTH)
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
@@ -244,7 +257,7 @@ def _entrance_first(cell: ImagingCell) -> tuple[ImagingCell, float]:
     return replace(cell, structure=replace(cell.structure, atoms=atoms)), width
 
 
-def _repeats_along(
+def repeats_along(
     cell: ImagingCell, preset: Preset, thickness: float | None, vacuum: float, keep_cell: bool
 ) -> tuple[int, tuple[str, ...]]:
     """Cells along the beam, and what to say about them."""

@@ -24,6 +24,7 @@ from rhotem.core.output import output_folder
 from rhotem.core.physics import PHYSICS
 from rhotem.core.provenance import versions
 from rhotem.density.source import DensitySource, default_source, get_source, is_density_file
+from rhotem.microscope.presets import Preset
 from rhotem.structure.model import Structure
 
 
@@ -87,16 +88,21 @@ def run(
         In one line, if something cannot be used; then nothing is left in ``out``.
     """
     voice, started = voice or Voice(), time.perf_counter()
-    again = plan if isinstance(plan, Recorded) else None
-    if isinstance(plan, str | Path):
-        again = load_run(plan)
-    single = again.plan if again is not None else plan if isinstance(plan, Plan) else Plan(**plan)  # type: ignore[arg-type]
+    single, again = asked_for(plan)
     if single.series:
-        raise InputError("series: run its plans one after another, such as for name, plan in plan.runs()")
+        raise InputError("series: rhotem.run_series(plan, out) does its plans, plan.runs() gives them one by one")
     with as_on(again.machine if again is not None else {}):
         job = prepare(single, voice)
-        with _places(out) as (folder, scratch):
-            return _run(job, folder, scratch, again, (voice, {**(notes or {}), "out": out, "started": started}))
+        with places(out) as (folder, scratch):
+            return run_job(job, folder, scratch, again, (voice, {**(notes or {}), "out": out, "started": started}))
+
+
+def asked_for(plan: Plan | Recorded | Mapping[str, Any] | str | Path) -> tuple[Plan, Recorded | None]:
+    """The plan that is meant by any of these, and the run that is to be done again, if it is one."""
+    again = load_run(plan) if isinstance(plan, str | Path) else plan if isinstance(plan, Recorded) else None
+    if again is not None:
+        return again.plan, again
+    return plan if isinstance(plan, Plan) else Plan(**plan), None  # type: ignore[arg-type]
 
 
 def prepare(plan: Plan, voice: Voice) -> Job:
@@ -149,8 +155,11 @@ def moving_crystal(plan: Plan, voice: Voice) -> tuple[Structure, motion.Moving]:
     return crystal, {"seed": plan.computing.seed, **moving, **snapshots, **most}
 
 
-def cut(plan: Plan, crystal: Structure, sources: Sequence[str]) -> Specimen:
-    """The specimen of a plan, for densities of these sources: that of a file is tied to its own cell."""
+def cut(plan: Plan, crystal: Structure, sources: Sequence[str], preset: Preset | None = None) -> Specimen:
+    """The specimen of a plan, for densities of these sources: that of a file is tied to its own cell.
+
+    ``preset``: what the grid is made for instead of the plan's.
+    """
     said, computing = plan.specimen, plan.computing
     indices, is_plane = steps.direction(crystal, said.zone, said.plane)
     return steps.specimen(
@@ -159,13 +168,18 @@ def cut(plan: Plan, crystal: Structure, sources: Sequence[str]) -> Specimen:
         basis=said.zone_basis,
         plane=is_plane,
         thickness=said.thickness_nm,
-        keep_cell=said.keep_cell or plan.motion.frames is not None,
-        preset=plan.preset(),
+        keep_cell=keeps_cell(plan),
+        preset=preset or plan.preset(),
         sampling=computing.sampling_A,
         slice_thickness=computing.slice_thickness_A,
         primitive=not any(is_density_file(name) for name in sources),
         at_rest=plan.motion.phonons == 0,
     )
+
+
+def keeps_cell(plan: Plan) -> bool:
+    """Whether the given cell is taken as it is: that of a trajectory always."""
+    return plan.specimen.keep_cell or plan.motion.frames is not None
 
 
 def potentials(
@@ -184,7 +198,7 @@ def potentials(
     return StreamedPotentials(made, density, scratch, job.means.room, job.means.scheduler, **job.moving)
 
 
-def _run(
+def run_job(
     job: Job, folder: Path | None, scratch: Path, again: Recorded | None, rest: tuple[Voice, dict[str, Any]]
 ) -> results.Result:
     """From the specimen to the files."""
@@ -247,7 +261,7 @@ def _compare(job: Job, hashes: dict[str, str], again: Recorded, voice: Voice) ->
 
 
 @contextmanager
-def _places(out: str | Path | None) -> Iterator[tuple[Path | None, Path]]:
+def places(out: str | Path | None) -> Iterator[tuple[Path | None, Path]]:
     """The folder to write into, and one for what vanishes, on the same disk."""
     if out is None:
         with tempfile.TemporaryDirectory(prefix="rhotem-") as scratch:

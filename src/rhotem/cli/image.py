@@ -1,6 +1,5 @@
 """`rhotem image`: a structure, a plan or a record in, calibrated STEM images out."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,10 +44,21 @@ def image(
     asked = planned(structure, given)
     if save_plan is not None:
         asked.plan.save(save_plan)
-    for name, plan in list(asked.plan.runs()):  # all of them can be, before the first is done
-        if name and not quiet:
-            typer.echo(f"-- {name}")
-        _one(replace(asked, plan=plan), out / name if name else out, quiet)
+    if asked.plan.series:
+        _series(asked, out, quiet)
+    else:
+        _one(asked, out, quiet)
+
+
+def _series(asked: "Recorded", out: Path, quiet: bool) -> None:
+    """Do every setting of a series, and say what stands beside their folders."""
+    from rhotem.analysis.series import run_series
+
+    with ProgressBar(quiet) as progress:
+        made = run_series(asked, out, voice(quiet, progress), {"command": command_line()})
+    if not quiet:
+        files = sorted({path.name for path in out.iterdir()} - set(made))
+        typer.echo(f"{len(made)} settings in {out}, a folder each; {', '.join(files)}")
 
 
 def _one(asked: "Recorded", out: Path, quiet: bool) -> None:

@@ -70,8 +70,7 @@ def write_images(
         If the folder cannot be written.
     """
     folder = _writable(Path(folder))
-    noisy = images.record.get("microscope", {}).get("dose") is not None
-    fine = images if noisy or pixel is None or not images.scan.periodic else images.resampled(pixel)
+    fine = as_written(images, pixel)
     caption = _caption(images, labels, source, phonons)
     caption["motion"] = "" if caption["no_tds"] else motion
     written = []
@@ -103,6 +102,12 @@ def write_images(
     with _whole(folder / "images.zarr") as path:
         _write_zarr(path, fine, images, caption)
     return [*written, "images.zarr"]
+
+
+def as_written(images: ImageSet, pixel: float | None = PIXEL) -> ImageSet:
+    """The images with the pixels that files get; arguments as `write_images`."""
+    noisy = images.record.get("microscope", {}).get("dose") is not None
+    return images if noisy or pixel is None or not images.scan.periodic else images.resampled(pixel)
 
 
 def write_atoms(structure: "Structure", path: str | Path) -> None:
@@ -314,17 +319,17 @@ def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str,
     group = zarr.open_group(str(path), mode="w")
     attributes = {"sampling_angstrom": list(fine.sampling), "origin_angstrom": list(fine.scan.origin)}
     for name, image in fine.images.items():
-        _zarr_array(path / name, image.astype(np.float32), {"unit": unit(name) or "fraction of beam", **attributes})
+        zarr_array(path / name, image.astype(np.float32), {"unit": unit(name) or "fraction of beam", **attributes})
     calibration = {"unit": "fraction of beam", "step_mrad": list(images.angular_step)}
     if images.plane_wave is None and images.diffraction.size:
-        _zarr_array(path / "PACBED", images.diffraction, calibration)
+        zarr_array(path / "PACBED", images.diffraction, calibration)
     elif images.plane_wave is not None:
         pattern = images.plane_wave
         kind = "elastic" if pattern.separated else "elastic and diffuse, one configuration"
-        _zarr_array(path / "diffraction", pattern.elastic, {"kind": kind, **calibration})
-        _zarr_array(path / "diffraction_error", pattern.error, calibration)
+        zarr_array(path / "diffraction", pattern.elastic, {"kind": kind, **calibration})
+        zarr_array(path / "diffraction_error", pattern.error, calibration)
         calibration = {"unit": "fraction of beam per mrad²", "step_mrad": list(pattern.diffuse_step)}
-        _zarr_array(path / "diffuse", pattern.diffuse_density, calibration)
+        zarr_array(path / "diffuse", pattern.diffuse_density, calibration)
     record = json.loads(json.dumps(images.record, default=_plain))
     group.attrs.update({"format": "rhotem-images", "version": FORMAT, "record": record, "caption": caption})
 
@@ -339,7 +344,8 @@ def _write_spots(path: Path, rows: list[dict[str, Any]]) -> None:
         table.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
-def _zarr_array(path: Path, values: npt.NDArray, attributes: dict[str, Any]) -> None:
+def zarr_array(path: Path, values: npt.NDArray, attributes: dict[str, Any]) -> None:
+    """An array of a Zarr group, in one chunk."""
     import zarr
 
     array = zarr.open_array(str(path), mode="w", shape=values.shape, chunks=values.shape, dtype=values.dtype)

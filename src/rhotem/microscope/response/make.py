@@ -39,6 +39,7 @@ def response(
     memory: float | None = None,
     threads: int | None = None,
     error_bar: bool = True,
+    independent: bool = False,
     announce: Callable[[ResponsePlan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> Response:
@@ -69,6 +70,9 @@ def response(
     threads : int or None
     error_bar : bool
         Send one share of the κ through two configurations, so that images have an error bar of thermal motion.
+    independent : bool
+        Atoms of equal cells move independently. A direct run then tells its error by comparing these, so images are
+        those of the first of the two configurations, as there; otherwise of both.
     announce : callable
         Told the plan before work starts.
     progress : Progress
@@ -97,7 +101,8 @@ def response(
     del first
     engine = BlochEngine(microscope, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads)
     maker = _Maker(engine, Cells(kept), exits, plan, repeats)
-    maker.run(as_announced(waiting, iterator, number), number, error_bar, progress)
+    twin = (error_bar, not independent or repeats == (1, 1))
+    maker.run(as_announced(waiting, iterator, number), number, twin, progress)
     seconds = {"seconds": time.perf_counter() - start, "seconds_after_propagation": maker.seconds}
     made = {"plan": plan.record(), "configurations": number, "potential": origin, "versions": versions()}
     return Response(
@@ -156,8 +161,13 @@ class _Maker:
         self.twin: Twin | None = None
         self.seconds = 0.0
 
-    def run(self, potentials: "Iterator[PotentialSlices]", number: int, twin: bool, progress: Progress) -> None:
-        """Every κ through one of ``number`` configurations, and with ``twin`` one share of them through two."""
+    def run(
+        self, potentials: "Iterator[PotentialSlices]", number: int, twin: tuple[bool, bool], progress: Progress
+    ) -> None:
+        """Every κ through one of ``number`` configurations, and with ``twin`` one share of them through two.
+
+        ``twin``: whether, and whether images are the mean of both.
+        """
         groups, done = self.engine.groups, 0
         if len(groups) < number:
             raise InputError(f"{number} configurations share {len(groups)} groups of beams; give fewer")
@@ -169,7 +179,7 @@ class _Maker:
 
         shares = [np.arange(i, len(groups), number).tolist() for i in np.arange(number)]
         chosen, others = -2, 0.0
-        if twin and number > 1:
+        if twin[0] and number > 1:
             chosen, others = twin_share([[groups[place] for place in share] for share in shares])
         before: Forms | None = None
         for configuration, slices in enumerate(potentials):
@@ -182,7 +192,7 @@ class _Maker:
             elif configuration == chosen + 1 and before is not None:
                 for place in shares[chosen]:
                     self._keep(place, transmission, advance)
-                self.twin = Twin.of(rows, before, (self.matrix, self.rim), others)
+                self.twin = Twin.of(rows, before, (self.matrix, self.rim), others, mean=twin[1])
                 before = None
 
     def _keep(self, place: int, transmission: npt.NDArray[np.complex64], advance: Callable[[int], None]) -> None:

@@ -74,17 +74,18 @@ class Twin:
     rim: Complex
 
     @classmethod
-    def of(cls, rows: IntArray, first: Forms, second: Forms, others: float) -> "Twin":
+    def of(cls, rows: IntArray, first: Forms, second: Forms, others: float, *, mean: bool = True) -> "Twin":
         """From the two configurations; ``others``: `rhotem.microscope.passes.twin_share`.
 
         ``first`` holds pairs ``rows`` of the one and becomes the twin, ``second`` all pairs with those of the other,
-        which become the mean of both.
+        which become the mean of both, or without ``mean`` those of the first.
         """
-        scale = np.float32(np.sqrt((others - 0.5) / 2))
+        scale = np.float32(np.sqrt((others - 0.5 * mean) / 2))
         for one, whole in zip(first, second, strict=True):
             for level, column in np.ndindex(one.shape[:2]):
                 other = whole[level, column, rows]
-                whole[level, column, rows] = 0.5 * (one[level, column] + other)
+                own = one[level, column]
+                whole[level, column, rows] = 0.5 * (own + other) if mean else own
                 one[level, column] -= other
             one *= scale
         return cls(rows, *first)
