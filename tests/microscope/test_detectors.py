@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from rhotem.core import InputError
 from rhotem.microscope.detectors import KINDS, Channel, Detector, image_names, parse_detector, unit
 from rhotem.microscope.detectors.base import Ring
+from rhotem.microscope.detectors.registry import largest_angle
 from rhotem.microscope.presets import get_preset
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, Microscope, Segmented
@@ -92,3 +93,10 @@ def test_unknown_kinds_are_refused_by_name():
         TypeAdapter(Detector).validate_python({"kind": "ronchi", "outer": 3})
     with pytest.raises(InputError, match="no inner angle; write CoM=40"):
         parse_detector("CoM=3-40")
+
+
+@pytest.mark.parametrize("name", ["overview", "PACBED", "Probe", "diffraction"])
+def test_a_detector_named_like_another_picture_is_refused(name: str):
+    """Its picture would replace overview.png or PACBED.png without a word."""
+    with pytest.raises(InputError, match="choose another name"):
+        largest_angle([Annular(name=name, inner=10, outer=20)])

@@ -8,6 +8,7 @@ import pytest
 from rhotem.core import InputError, MemoryLimitError
 from rhotem.microscope.plan import make_plan, probe_window
 from rhotem.microscope.response import Range, Response, open_response, response
+from rhotem.microscope.response.images import _rows as rows
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Pixelated, Segmented
 from rhotem.microscope.simulate import simulate, simulate_series
@@ -372,3 +373,9 @@ def test_images_are_written_as_others(held, tmp_path):
 
     write_images(held.images(DETECTORS[:1], defocus=10.0), tmp_path)
     assert (tmp_path / "ADF.png").exists() and not (tmp_path / "PACBED.png").exists()
+
+
+def test_a_series_of_nothing_is_refused():
+    """It was a ValueError of numpy."""
+    with pytest.raises(InputError, match="series of 0 defocus"):
+        list(rows({"defocus": []}))

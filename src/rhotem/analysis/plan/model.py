@@ -72,9 +72,13 @@ class Plan(Section):
                 check(self)
             except RhoTEMError as error:
                 raise At(where, str(error)) from None
+        seen: dict[str, str] = {}
         for name, values in self.series.items():
             try:
                 place = ".".join(place_of(name))
+                if place in seen:  # one of the two would win without a word
+                    raise InputError(f"the same key as {seen[place]}; give its values once")
+                seen[place] = name
                 for value in values_of(values):
                     self.changed({place: value}, series={})
             except RhoTEMError as error:

@@ -118,9 +118,12 @@ def _cut(where: tuple[str | int, ...], model: type[BaseModel]) -> tuple[str | in
     kept: list[str | int] = []
     inner: type[BaseModel] | None = model
     for part in where:
-        if isinstance(part, int) or inner is None or str(part) in keys_of(inner):
+        if kept[:1] == ["series"]:
+            if part not in TYPES and "[" not in str(part):
+                kept.append(part)  # a key of the series, or of its steps
+        elif isinstance(part, int) or inner is None or str(part) in keys_of(inner):
             kept.append(part)
             inner = sections_of(inner).get(str(part)) if inner is not None and not isinstance(part, int) else inner
-        elif kept == ["series"] or (len(where) == len(kept) + 1 and str(part) not in TYPES and "[" not in str(part)):
-            kept.append(part)  # a key of the series; an unknown key
+        elif len(where) == len(kept) + 1 and str(part) not in TYPES and "[" not in str(part):
+            kept.append(part)  # an unknown key
     return tuple(kept)

@@ -15,6 +15,9 @@ from rhotem.microscope.camera import Camera
 from rhotem.microscope.detectors.base import KINDS, Channel, DetectorBase
 from rhotem.microscope.instrument import NUMBER
 
+#: Pictures of a run that are no detector's; in small letters, as some file systems know no others.
+TAKEN = ("overview", "pacbed", "diffraction", "probe")
+
 for _module in pkgutil.iter_modules(package.__path__):
     if _module.name != "registry":
         import_module(f"{package.__name__}.{_module.name}")
@@ -70,13 +73,16 @@ def largest_angle(detectors: Sequence[DetectorBase]) -> float:
     Raises
     ------
     InputError
-        If there is no detector or two have the same name.
+        If there is no detector, two have the same name, or one that of another picture.
     """
     names = [(type(d), d.name) for d in detectors]
     if not names:
         raise InputError("no detector: give at least one, e.g. Annular(name='HAADF', inner=68, outer=200)")
     if len(set(names)) < len(names):
         raise InputError(f"detector names {[n for _, n in names]} repeat; give every detector its own name")
+    taken = [d.name for d in detectors if d.name.lower() in TAKEN]
+    if taken:
+        raise InputError(f"detector {taken[0]}: {taken[0]}.png is another picture of a run; choose another name")
     return max(d.outer for d in detectors)
 
 

@@ -353,8 +353,10 @@ def _rows(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Settings one by one, of single values and sequences of equal length."""
     many = {k: list(v) for k, v in settings.items() if isinstance(v, Sequence | np.ndarray) and not isinstance(v, str)}
     lengths = {len(values) for values in many.values()}
-    if len(lengths) > 1:
-        raise InputError(f"series of {', '.join(f'{len(v)} {k}' for k, v in many.items())}: give equally many of each")
+    if len(lengths) > 1 or 0 in lengths:
+        raise InputError(
+            f"series of {', '.join(f'{len(v)} {k}' for k, v in many.items())}: give equally many of each, at least one"
+        )
     for n in range(lengths.pop() if lengths else 1):
         row = {**settings, **{name: values[n] for name, values in many.items()}}
         yield {
