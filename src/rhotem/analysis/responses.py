@@ -58,6 +58,7 @@ def response(
     depths = None if thicknesses is None else [10.0 * t for t in thicknesses]
     chosen = cut.preset.detectors if detectors is None else tuple(detectors)
     repeats = (int(cut.repeats[0]), int(cut.repeats[1]))
+    options.setdefault("independent", getattr(potentials, "independent", False))  # images as those of a direct run
     return respond(potentials, cut.preset.microscope, chosen, depths, range=range, repeats=repeats, **options)
 
 
