@@ -65,6 +65,7 @@ def test_every_key_with_a_dimension_carries_its_unit():
         ("thickness_nm: .nan", "thickness_nm"),
         ("thickness_nm: true", "expected a number in nm"),
         ("thickness_nm: ten", "valid number"),
+        ("thickness_nm: 10 nm", "write 10, the unit is always nm"),
         ("zone: [1, 1]", "three or four whole numbers"),
         ("zone: [1, 1, 0.5]", "zone"),
         ("zone: 001", "as a list"),
@@ -129,6 +130,9 @@ def test_a_json_plan_names_its_line(tmp_path: Path):
     path = tmp_path / "plan.json"
     path.write_text('{\n\t"rhotem": 1,\n\t"specimen": {\n\t\t"structure": "LiF",\n\t\t"zome": [1, 0, 0]\n\t}\n}\n')
     with pytest.raises(InputError, match=rf"^{re.escape(str(path))}, line 5: specimen.zome: .*zone"):
+        load_plan(path)
+    path.write_text('{"rhotem": 1,\n"specimen": {"structure": "LiF"},\n}\n')
+    with pytest.raises(InputError, match="line 3: not readable as JSON"):
         load_plan(path)
 
 

@@ -100,3 +100,9 @@ def test_a_detector_named_like_another_picture_is_refused(name: str):
     """Its picture would replace overview.png or PACBED.png without a word."""
     with pytest.raises(InputError, match="choose another name"):
         largest_angle([Annular(name=name, inner=10, outer=20)])
+
+
+def test_two_nameless_detectors_of_one_kind_are_refused_with_words_that_help():
+    """The command line gives segments no name, so asking for another name would be no help."""
+    with pytest.raises(InputError, match="without a name: ask for one of them"):
+        largest_angle([parse_detector("DPC=6-22"), parse_detector("iDPC=10-20")])

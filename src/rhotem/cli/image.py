@@ -68,4 +68,5 @@ def _one(asked: "Recorded", out: Path, quiet: bool) -> None:
     with ProgressBar(quiet) as progress:
         result = run(asked, out, voice(quiet, progress), {"command": command_line()})
     if not quiet:
-        typer.echo(f"{result.images}\n{len(result.images.images)} images in {out}: {', '.join(result.files)}")
+        number = len(result.images.images)
+        typer.echo(f"{result.images}\n{number} image{'s' * (number != 1)} in {out}: {', '.join(result.files)}")

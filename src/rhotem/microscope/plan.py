@@ -116,7 +116,8 @@ class Plan:
                 f"probes      {self.probes} on {size[0]:.1f} × {size[1]:.1f} Å",
                 f"algorithm   {what}",
                 f"patterns    pixels of {self.camera[0]:.3f} × {self.camera[1]:.3f} mrad computed",
-                f"phonons     {configurations} configurations" + (", one for each κ" if self.shared else ""),
+                f"phonons     {configurations} configuration{'s' * (configurations != 1)}"
+                + (", one for each κ" if self.shared else ""),
                 f"memory      {self.memory / 1e9:.2f} GB"
                 + ("" if self.limit is None else f" of {self.limit / 1e9:.2f} GB allowed"),
                 f"time        about {_duration(self.seconds)} on {self.threads} core{'s'[: self.threads > 1]}",

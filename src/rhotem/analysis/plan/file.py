@@ -26,6 +26,11 @@ def read_document(path: Path) -> tuple[Any, dict[tuple[str | int, ...], int]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})") from None
+    if path.suffix.lower() == ".json":  # YAML would take what JSON does not allow
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {error.lineno}: not readable as JSON: {error.msg}") from None
     return parse_document(text, path)
 
 

@@ -41,6 +41,10 @@ class Option:
     least: int | None = None
 
 
+#: A number with a unit behind it.
+_SPELLED = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[^\W\d].*")
+
+
 class At(ValueError):
     """A value that does not fit to others of a plan; ``where`` is the key to look at."""
 
@@ -84,6 +88,9 @@ def number(
     def refuse_bool(value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError(f"{words}: expected a number{f' in {unit}' if unit else ''}")
+        spelled = _SPELLED.fullmatch(value) if isinstance(value, str) and unit else None
+        if spelled:
+            raise ValueError(f"{words} {value!r}: write {spelled[1]}, the unit is always {unit}")
         return value
 
     def check(value: Any) -> Any:

@@ -79,6 +79,8 @@ def largest_angle(detectors: Sequence[DetectorBase]) -> float:
     if not names:
         raise InputError("no detector: give at least one, e.g. Annular(name='HAADF', inner=68, outer=200)")
     if len(set(names)) < len(names):
+        if any(not name for _, name in names):
+            raise InputError("two detectors of one kind without a name: ask for one of them, or name them in Python")
         raise InputError(f"detector names {[n for _, n in names]} repeat; give every detector its own name")
     taken = [d.name for d in detectors if d.name.lower() in TAKEN]
     if taken:

@@ -133,7 +133,8 @@ def exit_slices(number: int, thickness: float, thicknesses: Sequence[float] | No
     exits = sorted({round(t / thickness) for t in thicknesses})
     if not exits or exits[0] < 1 or exits[-1] > number:
         raise InputError(
-            f"thicknesses {list(thicknesses)} Å: expected between {thickness:.2f} and {number * thickness:.1f} Å"
+            f"thicknesses {', '.join(f'{0.1 * t:g}' for t in thicknesses) or 'none'} nm: expected between "
+            f"{0.1 * thickness:.3g} and {0.1 * number * thickness:.4g} nm"
         )
     return exits
 
