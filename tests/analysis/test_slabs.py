@@ -35,6 +35,7 @@ def test_beam_along_the_normal_meets_one_slab(crystal: Structure) -> None:
         run.specimen(Structure(atoms), (0, 0, 1), basis="input", thickness=5.0)
 
 
+@pytest.mark.slow
 def test_vacuum_across_the_beam_is_empty_in_the_image(crystal: Structure) -> None:
     preset = run.adjusted_preset("layered-oxide", detectors=["HAADF=68-150"])
     cut = run.specimen(crystal, (1, 0, 0), basis="input", thickness=0.8, preset=preset)
@@ -65,7 +66,6 @@ def test_a_dipole_across_the_vacuum_is_warned_about(crystal: Structure, monkeypa
 @pytest.mark.parametrize("gap", [6.5, 7.5])
 def test_one_definition_of_vacuum(gap: float) -> None:
     """A gap between planes is vacuum for the specimen, for the check of dipoles and for the learned density alike."""
-    pytest.importorskip("torch")
     plain = slab(phase("LiF"), (0, 0, 1), 4.0, 20.0)
     atoms = plain.atoms.copy()
     atoms.cell[2, 2] = np.ptp(atoms.positions[:, 2]) + gap

@@ -9,7 +9,8 @@ pytestmark = [pytest.mark.gpaw, pytest.mark.filterwarnings("ignore")]
 SCRIPT = Path(__file__).parents[2] / "scripts" / "check_paw_rebuild.py"
 
 
-@pytest.mark.parametrize("name", ["LiF", pytest.param("SiC", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["LiF", "SiC"])
 def test_potential_of_the_rebuilt_deformation(name: str) -> None:
     """Error of V[Δn] below 5 % of its size, from more than 15 % in the file; SiC was not used for calibration."""
     pytest.importorskip("gpaw")

@@ -147,6 +147,7 @@ def test_density_files_are_structure_and_source_of_every_command(tmp_path: Path,
     assert (tmp_path / "o" / "record.json").exists() and (tmp_path / "c" / "record.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["J04", "J05"])
 def test_vacuum_on_every_command(tmp_path: Path, case: str) -> None:
     file = DATA / ROWS[case]["file"]

@@ -25,6 +25,7 @@ def images(cut, moved):
     return run.image(cut, [slices], phonons=1)
 
 
+@pytest.mark.slow
 def test_classical_motion_vanishes_at_zero_kelvin(cut):
     """⟨u²⟩ ∝ T: the images meet the static ones, and their distance falls in proportion to T."""
     static = images(cut, None)
@@ -44,6 +45,7 @@ def test_zero_point_motion_remains_at_zero_kelvin(cut):
     assert (msd > 0).all()
 
 
+@pytest.mark.slow
 def test_seed_decides_everything_random(cut):
     msd, _ = mean_square_displacements(cut.block.structure)
     first, again, other = (next(displacements(msd, 1, np.random.default_rng(s))) for s in (1, 1, 2))
@@ -57,6 +59,7 @@ def test_displacements_have_the_variance_asked_for(cut):
     assert np.allclose(many.var(axis=(0, 2)), msd, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_single_precision_is_enough(cut):
     field = FreeAtoms()(cut.crystal, cut.grid)
     single, double = (build_potential(cut.block, cut.grid, field, precision=p) for p in ("single", "double"))
