@@ -69,8 +69,13 @@ class Architecture:
         return getattr(import_module(module), name)
 
     def read_settings(self, content: Any) -> Any:
-        """Settings from what a header or a configuration says."""
-        kind: Callable = self.load(self.settings)
+        """Settings from what a header or a configuration says; they may be read where the readout cannot be used."""
+        module, _, name = self.settings.partition(":")
+        try:
+            kind: Callable = getattr(import_module(module), name)
+        except ModuleNotFoundError:
+            self.check_installed()
+            raise
         return kind.model_validate(content) if hasattr(kind, "model_validate") else kind(content)
 
 
