@@ -1,46 +1,18 @@
 """Density of a published network that was trained here, by the network itself."""
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
-from rhotem.learned.radial import Block
-from rhotem.learned.readouts.base import Announce, Array, Evaluated, Single
+from rhotem.learned.readouts.base import Array, Evaluated
 from rhotem.peers.field import on_peer_grid, peer_values, values_at
 from rhotem.structure.model import Structure
-from rhotem.training.checkpoint import as_network
-from rhotem.training.network.predict import prepared
-
-if TYPE_CHECKING:
-    from rhotem.learned.model import LearnedModel
-
-Given = tuple[torch.Tensor, ...]
+from rhotem.training.network.predict import Given, NetworkReadout
 
 
-class PeerGridReadout(Single):
+class PeerGridReadout(NetworkReadout):
     """See `rhotem.learned.readouts.base.Readout`."""
-
-    blocks: tuple[Block, ...] = ()
-    spacing = 0.12
-
-    def __init__(self, model: "LearnedModel") -> None:
-        self.network = as_network(model)
-        self.cutoff = self.network.readout.cutoff
-        self.receptive_field = self.network.encoder.receptive_field
-
-    def prepare(
-        self,
-        structure: Structure,
-        memory: float | None = None,
-        announce: Announce | None = None,
-        *,
-        reach: float = math.inf,
-    ) -> Given:
-        """What its points need of every atom; memory is not bounded."""
-        return prepared(self.network, structure)
 
     def evaluate(self, prepared: Given, structure: Structure, grid: PeriodicGrid) -> Evaluated:
         """Δn with the count right, sharp parts apart."""

@@ -1,48 +1,19 @@
 """Density of the gated readout, by the network itself."""
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from rhotem.core import PeriodicGrid, Progress, silent
-from rhotem.learned.radial import Block
-from rhotem.learned.readouts.base import Announce, Array, Evaluated, Single
+from rhotem.learned.readouts.base import Array, Evaluated
 from rhotem.structure.model import Structure
-from rhotem.training.checkpoint import as_network
 from rhotem.training.gated.field import at, gated_values, on_gated_grid
 from rhotem.training.gated.maps import gate_maps
-from rhotem.training.network.predict import prepared
-
-if TYPE_CHECKING:
-    from rhotem.learned.model import LearnedModel
-
-Given = tuple[torch.Tensor, ...]
+from rhotem.training.network.predict import Given, NetworkReadout
 
 
-class GatedReadout(Single):
+class GatedReadout(NetworkReadout):
     """See `rhotem.learned.readouts.base.Readout`."""
-
-    blocks: tuple[Block, ...] = ()
-    spacing = 0.12
-
-    def __init__(self, model: "LearnedModel") -> None:
-        self.network = as_network(model)
-        self.cutoff = self.network.readout.cutoff
-        self.receptive_field = self.network.encoder.receptive_field
-
-    def prepare(
-        self,
-        structure: Structure,
-        memory: float | None = None,
-        announce: Announce | None = None,
-        *,
-        reach: float = math.inf,
-    ) -> Given:
-        """What every atom gives to its edges; memory is not bounded."""
-        return prepared(self.network, structure)
 
     def evaluate(self, prepared: Given, structure: Structure, grid: PeriodicGrid) -> Evaluated:
         """Δn with the count right, sharp parts apart."""
