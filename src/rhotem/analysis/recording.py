@@ -4,7 +4,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.microscope.presets import Preset
-from rhotem.microscope.settings import Pixelated, angles, image_names
+from rhotem.microscope.settings import Microscope, angles, image_names
 
 
 def check_recording(
@@ -31,7 +31,7 @@ def check_recording(
         )
     if precision is not None and preset.mode != "stem":
         raise InputError(f"phonons auto: preset {preset.name} scans no probe; give the number of configurations")
-    if precision is not None and all(isinstance(d, Pixelated) for d in preset.detectors):
+    if precision is not None and all(d.patterns for d in preset.detectors):
         raise InputError("phonons auto: errors are estimated for images, and there are only patterns; give a number")
     for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
         if value is not None and not (np.isfinite(value) and value > 0):
@@ -43,6 +43,12 @@ def check_recording(
             f"algorithm {algorithm!r}: the parallel beam of preset {preset.name} goes through one cell by multislice; "
             "leave it out"
         )
+
+
+def recording_microscope(preset: Preset, scan_step: float | None, field_of_view: float | None) -> Microscope:
+    """The microscope of a preset with the scan step and field of view (Å) that were asked for; None leaves its own."""
+    asked = {"pixel": scan_step, "field": field_of_view}
+    return preset.microscope.model_copy(update={name: value for name, value in asked.items() if value is not None})
 
 
 def remarks(preset: Preset) -> tuple[str, ...]:

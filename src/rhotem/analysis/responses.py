@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis.montage import draw_montage
+from rhotem.analysis.recording import recording_microscope
 from rhotem.analysis.run import recorded
 from rhotem.core import InputError
 from rhotem.microscope.images import ImageSet
@@ -79,8 +80,7 @@ def image(
     InputError
         If the response does not hold it.
     """
-    given = {"pixel": scan_step, "field": field_of_view}
-    microscope = cut.preset.microscope.model_copy(update={k: v for k, v in given.items() if v is not None})
+    microscope = recording_microscope(cut.preset, scan_step, field_of_view)
     lengths = cut.cell.lengths
     shown = held.images(
         cut.preset.detectors,

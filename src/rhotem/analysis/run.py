@@ -20,7 +20,7 @@ from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.analysis.motion import Moving
 from rhotem.analysis.optics import adjusted_preset
 from rhotem.analysis.polar import checked
-from rhotem.analysis.recording import check_recording, remarks
+from rhotem.analysis.recording import check_recording, recording_microscope, remarks
 from rhotem.analysis.specimen import Specimen, direction, oriented, specimen, structure
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.core.keywords import check_keywords
@@ -31,7 +31,7 @@ from rhotem.microscope.cost import Sizes
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.plan import Plan
 from rhotem.microscope.scan import Scan
-from rhotem.microscope.settings import Microscope, Pixelated
+from rhotem.microscope.settings import Microscope
 from rhotem.microscope.simulate import simulate
 from rhotem.potential.slices import PotentialSlices, build_potential
 from rhotem.structure.indices import standard_cell
@@ -133,10 +133,7 @@ class Potentials:
     @property
     def sizes(self) -> Sizes:
         """What one will be, so that the simulation can be planned before it is made."""
-        cut, (n_x, n_y, slices) = self._cut, self._cut.grid.shape
-        extent = (float(cut.grid.cell[0, 0]), float(cut.grid.cell[1, 1]))
-        held = 4.0 * cut.grid.size * cut.oversampling**2
-        return Sizes(extent, (n_x, n_y), slices, float(cut.grid.cell[2, 2]) / slices, held, self.on_disk)
+        return sizes_of(self._cut, self.on_disk)
 
     def __len__(self) -> int:
         return max(1, self.phonons)
@@ -161,6 +158,14 @@ class Potentials:
             common["deformation_msd"] = self.motion.isotropic
         for moved in self.displacements():
             yield build_potential(cut.block, cut.grid, field, displacements=moved, **common)
+
+
+def sizes_of(cut: Specimen, on_disk: bool = False) -> Sizes:
+    """What one potential of a specimen will be."""
+    n_x, n_y, slices = cut.grid.shape
+    extent = (float(cut.grid.cell[0, 0]), float(cut.grid.cell[1, 1]))
+    held = 4.0 * cut.grid.size * cut.oversampling**2
+    return Sizes(extent, (n_x, n_y), slices, float(cut.grid.cell[2, 2]) / slices, held, on_disk)
 
 
 def potential(
@@ -252,8 +257,7 @@ def image(
     if phonons is None and not isinstance(potentials, Sized):
         raise InputError("potentials without length: say how many there are, phonons=...")
     number = max(1, phonons) if phonons is not None else len(potentials)  # type: ignore[arg-type]  # Sized, see above
-    given = {"pixel": scan_step, "field": field_of_view}
-    microscope = cut.preset.microscope.model_copy(update={k: v for k, v in given.items() if v is not None})
+    microscope = recording_microscope(cut.preset, scan_step, field_of_view)
     # A stream of its own: the displacements come from default_rng(seed).
     options |= {"rng": np.random.default_rng((seed, 1)), "progress": progress}
     if cut.preset.mode != "stem":
@@ -314,7 +318,7 @@ def _scan(
     nx, ny = cut.repeats[:2]
     lx, ly = (float(length) for length in cut.cell.lengths[:2])
     one = Scan.cell((lx, ly), microscope)
-    if not any(isinstance(d, Pixelated) for d in cut.preset.detectors) or (step is None and field is None):
+    if not any(d.patterns for d in cut.preset.detectors) or (step is None and field is None):
         return Scan((one.shape[0] * nx, one.shape[1] * ny), (lx * nx, ly * ny)), (nx, ny)
     if step is not None:
         one = Scan.region((0.0, 0.0), (lx, ly), step, (lx, ly))

@@ -225,13 +225,13 @@ def _shared(
     results.introduce(whole, voice)
     for line in motion.motion_lines(whole, job.moving):
         voice.tell(line)
-    source = open_source(job, place, voice)
-    potential = potentials(job, whole, source, (place, where[1]), voice)
     span = _range(group.microscopes)
-    planned = _plan(group, potential, span)
+    planned = _plan(group, span)
     if isinstance(planned, str):
         voice.tell(f"note: {number} settings one by one: {planned}")
         return None
+    source = open_source(job, place, voice)
+    potential = potentials(job, whole, source, (place, where[1]), voice)
     results.doubts(potential, False, voice)
     results.say_density(potential, None, voice)
     voice.tell(f"{number} settings from one propagation\n{planned}")
@@ -242,7 +242,6 @@ def _shared(
         thicknesses=[0.1 * float(made.block.lengths[2]) for made in group.cuts],  # with vacuum
         range=span,
         edges=[],
-        independent=potential.independent,
         memory=job.means.memory,
         progress=voice.progress,
     )
@@ -299,18 +298,19 @@ def _range(microscopes: list[Microscope]) -> Range:
     return span
 
 
-def _plan(group: Group, potential: steps.Potentials, span: Range) -> ResponsePlan | str:
-    """The plan of the response, or why single runs are better."""
+def _plan(group: Group, span: Range) -> ResponsePlan | str:
+    """The plan of the response, or why single runs are better; no density is made for it."""
     whole, job, number = group.whole, group.jobs[0], len(group.names)
+    sizes, configurations = steps.sizes_of(whole), max(1, job.moving.get("phonons") or 0)
     microscope, detectors = whole.preset.microscope, whole.preset.detectors
     try:
         plan = plan_response(
-            potential.sizes,
+            sizes,
             microscope,
             basis(detectors, []),
             span,
             exits=len({made.repeats[2] for made in group.cuts}),
-            configurations=len(potential),
+            configurations=configurations,
             repeats=whole.repeats[:2],
             memory=job.means.memory,
         )
@@ -319,10 +319,10 @@ def _plan(group: Group, potential: steps.Potentials, span: Range) -> ResponsePla
     if plan.worth > number:
         return f"one propagation for all takes less time from {plan.worth} settings on"
     # cells so large that probes see a window of them only
-    scan = Scan.cell(potential.sizes.extent, microscope)
-    memory: dict[str, Any] = {"configurations": len(potential), "memory_limit": job.means.memory}
+    scan = Scan.cell(sizes.extent, microscope)
+    memory: dict[str, Any] = {"configurations": configurations, "memory_limit": job.means.memory}
     try:
-        direct = make_plan(potential.sizes, microscope, scan, detectors, **memory)
+        direct = make_plan(sizes, microscope, scan, detectors, **memory)
     except MemoryLimitError:
         return plan
     if direct.windows is not None and number * direct.seconds < plan.seconds:
