@@ -110,6 +110,7 @@ def compare(
         raise InputError(f"compare: got {', '.join(sources) or 'no source'}; name two different density sources")
     options, allowed = how.get("source_options", {}), how.get("allow_polar", False)
     fields = {s: run.density(cut, s, allow_polar=allowed, **options.get(s, {})) for s in sources}
+    # the keys are those of `Moving`, which mypy does not see
     moving: Moving = {k: how[k] for k in Moving.__annotations__ if k in how}  # type: ignore[literal-required,assignment]
     memory = how.get("memory")
     recording: run.Recording = {"seed": how.get("seed", 0), "memory": memory, "algorithm": how.get("algorithm", "auto")}

@@ -37,13 +37,11 @@ class Job:
     plan : Plan
         With the source of the density named.
     crystal : Structure
-    source : DensitySource
-        The density, and the members of its error bars: a learned one is loaded once for both.
     moving : Moving
         `rhotem.analysis.motion.Moving`.
+    options : dict
+        Of the source.
     means : Means
-    hashes : dict
-        SHA-256 of the inputs.
     """
 
     plan: Plan
@@ -102,7 +100,7 @@ def asked_for(plan: Plan | Recorded | Mapping[str, Any] | str | Path) -> tuple[P
     again = load_run(plan) if isinstance(plan, str | Path) else plan if isinstance(plan, Recorded) else None
     if again is not None:
         return again.plan, again
-    return plan if isinstance(plan, Plan) else Plan(**plan), None  # type: ignore[arg-type]
+    return plan if isinstance(plan, Plan) else Plan(**plan), None  # type: ignore[arg-type]  # a mapping
 
 
 def prepare(plan: Plan, voice: Voice) -> Job:

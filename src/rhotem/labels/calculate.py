@@ -97,7 +97,7 @@ def run_once(
     scf_seconds = time.time() - start
     try:
         forces = atoms.get_forces()
-    except NotImplementedError:
+    except NotImplementedError:  # GPAW has no forces for this setting; the label does without
         forces = np.full((len(atoms), 3), np.nan)
     deformation, magnetization, counts = deformation_density(calculator, atoms, spin)
     meta = {

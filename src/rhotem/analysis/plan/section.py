@@ -71,7 +71,7 @@ class _OneLine(ModelMetaclass):
         except ValidationError as error:
             from rhotem.analysis.plan.problems import problems
 
-            raise InputError("; ".join(str(p) for p in problems(error, cls))) from None  # type: ignore[arg-type]
+            raise InputError("; ".join(str(p) for p in problems(error, cls))) from None  # type: ignore[arg-type]  # a model
 
 
 class Section(BaseModel, metaclass=_OneLine):
