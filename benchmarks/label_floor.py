@@ -32,6 +32,7 @@ import numpy.typing as npt
 from rhotem.core import PeriodicGrid
 from rhotem.density.metrics import deformation_error, potential_error_ratio, treat_near_nuclei
 from rhotem.labels.label import Label
+from rhotem.labels.npz import write_npz
 from rhotem.labels.read import read_label
 
 Floats = npt.NDArray[np.float64]
@@ -166,7 +167,7 @@ def calculated(label: Label, start: str, path: Path) -> None:
         "start": start,
     }
     local = atoms.get_magnetic_moments() if spin else np.zeros(len(atoms))
-    Label(label.structure, deformation, magnetization, label.forces, local, meta).write(path)
+    write_npz(Label(label.structure, deformation, magnetization, label.forces, local, meta), path)
 
 
 def rivals(folders: list[Path]) -> None:

@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from rhotem.cli.labels import app
 from rhotem.core import InputError
+from rhotem.labels.npz import write_npz
 
 command = CliRunner()
 
@@ -19,7 +20,7 @@ def test_list_shows_the_jobs_and_runs_nothing(tmp_path):
 
 def test_status_names_what_is_rejected(label, tmp_path):
     (tmp_path / "records").mkdir()
-    label.write(tmp_path / "records" / "good.npz")
+    write_npz(label, tmp_path / "records" / "good.npz")
     (tmp_path / "records" / "bad.npz").write_bytes(b"not a label")
     result = command.invoke(app, ["status", str(tmp_path)])
     assert "1 labels accepted" in result.output
@@ -35,7 +36,7 @@ def test_status_of_nothing_says_how_to_begin(tmp_path):
 
 def test_pack_check_splits_in_a_row(label, tmp_path):
     (tmp_path / "raw").mkdir()
-    label.write(tmp_path / "raw" / "a.npz")
+    write_npz(label, tmp_path / "raw" / "a.npz")
     for arguments in (
         ["shard", "raw", "shards"],
         ["pack", "raw", "kept"],
@@ -48,14 +49,14 @@ def test_pack_check_splits_in_a_row(label, tmp_path):
 
 
 def test_compare_of_a_label_with_itself(label, tmp_path):
-    label.write(tmp_path / "a.npz")
+    write_npz(label, tmp_path / "a.npz")
     result = command.invoke(app, ["compare", str(tmp_path / "a.npz"), str(tmp_path / "a.npz")])
     assert float(result.output) == 0.0
 
 
 def test_one_file_cannot_hold_many_densities(label, tmp_path):
     for name in "ab":
-        label.write(tmp_path / f"{name}.npz")
+        write_npz(label, tmp_path / f"{name}.npz")
     result = command.invoke(app, ["export", str(tmp_path), "-o", str(tmp_path / "CHGCAR")])
     assert isinstance(result.exception, InputError)
 

@@ -10,6 +10,7 @@ from ase.io import read
 from rhotem.core import InputError
 from rhotem.labels.export import export_density, write_extxyz
 from rhotem.labels.external import from_density, read_vasprun
+from rhotem.labels.npz import write_npz
 from rhotem.labels.quality import judge
 
 VASP = Path(__file__).parents[1] / "data" / "vasp"
@@ -94,7 +95,7 @@ def test_truncated_vasprun_is_refused(nacl, tmp_path):
 def test_extxyz_is_what_ase_reads(label, tmp_path):
     files = []
     for i in range(3):
-        replace(label, meta={**label.meta, "energy_eV": -1.5 * i}).write(tmp_path / f"{i}.npz")
+        write_npz(replace(label, meta={**label.meta, "energy_eV": -1.5 * i}), tmp_path / f"{i}.npz")
         files.append(tmp_path / f"{i}.npz")
     assert write_extxyz(files, tmp_path / "all.extxyz") == 3
     frames = read(tmp_path / "all.extxyz", index=":")
@@ -106,7 +107,7 @@ def test_extxyz_is_what_ase_reads(label, tmp_path):
 def test_exported_chgcar_holds_the_valence_electrons(label, tmp_path):
     """Counted by another reader: Li 1 + F 7 in GPAW's default sets, sampled at 0.1 Å, nuclei on grid points: 1 %."""
     vasp = pytest.importorskip("pymatgen.io.vasp")
-    label.write(tmp_path / "a.npz")
+    write_npz(label, tmp_path / "a.npz")
     target = export_density(tmp_path / "a.npz", tmp_path / "CHGCAR")
     data = vasp.Chgcar.from_file(str(target)).data["total"]
     assert data.mean() == pytest.approx(8.0, abs=0.12)

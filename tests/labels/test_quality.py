@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rhotem.labels.label import Label
+from rhotem.labels.npz import write_npz
 from rhotem.labels.quality import judge, judge_file
 from rhotem.structure.model import Structure
 
@@ -45,7 +46,7 @@ def test_bad_labels_are_rejected_with_the_reason(label, change, reason):
 
 def test_truncated_file_is_rejected_not_raised(label, tmp_path):
     path = tmp_path / "a.npz"
-    label.write(path)
+    write_npz(label, path)
     path.write_bytes(path.read_bytes()[:1000])
     record, verdict = judge_file(path)
     assert record is None

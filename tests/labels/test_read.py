@@ -12,6 +12,7 @@ from rhotem.density.metrics import score, treat_near_nuclei
 from rhotem.labels.label import Label
 from rhotem.labels.listing import listing
 from rhotem.labels.members import decode, encode, encode_few
+from rhotem.labels.npz import write_npz
 from rhotem.labels.pack import pack, sampled
 from rhotem.labels.read import names, places, read_label, read_labels
 from rhotem.labels.score import score_label
@@ -139,8 +140,8 @@ def test_fields_are_treated_and_integrate_to_minus_the_charge(label):
 
 
 def test_unusable_labels_are_listed_and_never_handed_out(label, tmp_path):
-    label.write(tmp_path / "good.npz")
-    replace(label, meta={**label.meta, "converged": False}).write(tmp_path / "bad.npz")
+    write_npz(label, tmp_path / "good.npz")
+    write_npz(replace(label, meta={**label.meta, "converged": False}), tmp_path / "bad.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:3000])
     found = listing([tmp_path])
     assert [c.id for c in found.usable] == ["good"]
@@ -150,7 +151,7 @@ def test_unusable_labels_are_listed_and_never_handed_out(label, tmp_path):
 
 def test_packing_twice_changes_nothing(label, tmp_path):
     (tmp_path / "raw").mkdir()
-    label.write(tmp_path / "raw" / "a.npz")
+    write_npz(label, tmp_path / "raw" / "a.npz")
     assert pack(tmp_path / "raw", tmp_path / "out", whole=False) == {"a": "voxels"}
     content = (tmp_path / "out" / "voxels" / "a.npz").read_bytes()
     assert pack(tmp_path / "raw", tmp_path / "out", whole=True) == {"a": "kept"}
@@ -196,7 +197,7 @@ def test_files_shards_and_folders_are_read_alike(tmp_path):
 
 
 def test_a_manifest_says_what_files_of_the_first_set_do_not(label, tmp_path):
-    replace(label, meta={}).write(tmp_path / "00001.npz")
+    write_npz(replace(label, meta={}), tmp_path / "00001.npz")
     (tmp_path / "manifest.csv").write_text("file,family,suspect_spin\n00001.npz,olivine,1\n")
     read = read_label(tmp_path / "00001.npz")
     assert (read.family, read.suspect, read.chemistries) == ("olivine", True, ("olivine",))

@@ -12,6 +12,7 @@ from rhotem.labels.gpaw_settings import DftSettings
 from rhotem.labels.job import Job
 from rhotem.labels.label import Label
 from rhotem.labels.listing import listing
+from rhotem.labels.npz import write_npz
 from rhotem.labels.pack import pack
 from rhotem.labels.quality import judge
 from rhotem.labels.read import read_label
@@ -52,14 +53,14 @@ def test_labels_made_before_there_was_a_start_keep_their_identifier():
 
 
 def test_a_lower_state_replaces_the_packed_one(label, raw, tmp_path):
-    state(label, -10.0).write(raw / "first.npz")
+    write_npz(state(label, -10.0), raw / "first.npz")
     assert pack(raw, tmp_path / "out") == {"first": "voxels"}
-    state(label, -10.5, DISPLACED).write(raw / "second.npz")
+    write_npz(state(label, -10.5, DISPLACED), raw / "second.npz")
     found = pack(raw, tmp_path / "out")
     assert found == {"first": "higher: 0.500 eV per cell above second", "second": "voxels"}
     assert kept(tmp_path / "out") == ["second"]
     assert pack(raw, tmp_path / "out")["second"] == "kept"
-    state(label, -10.7, DftSettings(start_displacement=0.1, start_seed=2)).write(raw / "third.npz")
+    write_npz(state(label, -10.7, DftSettings(start_displacement=0.1, start_seed=2)), raw / "third.npz")
     pack(raw, tmp_path / "out")
     assert kept(tmp_path / "out") == ["third"]
     above = read_label(tmp_path / "out" / "voxels" / "third.npz").meta["higher_states_eV"]
@@ -68,8 +69,8 @@ def test_a_lower_state_replaces_the_packed_one(label, raw, tmp_path):
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_higher_state_is_told_and_not_packed(label, raw, tmp_path, whole):
-    state(label, -10.0).write(raw / "a.npz")
-    state(label, -9.8, DISPLACED).write(raw / "b.npz")
+    write_npz(state(label, -10.0), raw / "a.npz")
+    write_npz(state(label, -9.8, DISPLACED), raw / "b.npz")
     for _ in range(2):
         found = pack(raw, tmp_path / "out", whole)
         assert found["b"] == "higher: 0.200 eV per cell above a"
@@ -83,11 +84,11 @@ def test_a_higher_state_is_told_and_not_packed(label, raw, tmp_path, whole):
 def test_labels_elsewhere_are_compared_with_and_left_alone(label, raw, tmp_path):
     given = tmp_path / "given"
     given.mkdir()
-    state(label, -10.0).write(given / "00112.npz")
+    write_npz(state(label, -10.0), given / "00112.npz")
     content = (given / "00112.npz").read_bytes()
-    state(label, -9.8, DISPLACED).write(raw / "a.npz")
+    write_npz(state(label, -9.8, DISPLACED), raw / "a.npz")
     assert pack(raw, tmp_path / "out", known=[given]) == {"a": "higher: 0.200 eV per cell above 00112"}
-    state(label, -10.3, DftSettings(start_displacement=0.1, start_seed=2)).write(raw / "b.npz")
+    write_npz(state(label, -10.3, DftSettings(start_displacement=0.1, start_seed=2)), raw / "b.npz")
     arguments = ["pack", str(raw), str(tmp_path / "out"), "--known", str(given)]
     assert "00112: higher: 0.300 eV per cell above b" in CliRunner().invoke(app, arguments).output
     assert kept(tmp_path / "out") == ["b"]
@@ -97,8 +98,8 @@ def test_labels_elsewhere_are_compared_with_and_left_alone(label, raw, tmp_path)
 
 def test_one_state_found_twice_is_kept_once(label, raw, tmp_path):
     """Two atoms: 1 meV per atom is 2 meV per cell."""
-    state(label, -10.0).write(raw / "a.npz")
-    state(label, -10.0015, DISPLACED).write(raw / "b.npz")
+    write_npz(state(label, -10.0), raw / "a.npz")
+    write_npz(state(label, -10.0015, DISPLACED), raw / "b.npz")
     assert pack(raw, tmp_path / "out") == {"a": "voxels", "b": "same: the state of a"}
 
 
@@ -114,15 +115,15 @@ def test_what_differs_in_more_than_the_start_is_another_label(label, raw, tmp_pa
         "unknown": state(label, -16.0, energy_eV=None),
     }
     for name, record in ({"a": state(label, -10.0)} | others).items():
-        record.write(raw / f"{name}.npz")
+        write_npz(record, raw / f"{name}.npz")
     pack(raw, tmp_path / "out")
     assert kept(tmp_path / "out") == sorted(["a", *others])
 
 
 def test_a_state_that_is_not_trusted_replaces_none(label, raw, tmp_path):
-    state(label, -10.0).write(raw / "a.npz")
+    write_npz(state(label, -10.0), raw / "a.npz")
     force = np.full((2, 3), 100.0)
-    replace(state(label, -11.0, DISPLACED), forces=force).write(raw / "b.npz")
+    write_npz(replace(state(label, -11.0, DISPLACED), forces=force), raw / "b.npz")
     assert pack(raw, tmp_path / "out") == {"a": "voxels", "b": "voxels"}
     found = listing([tmp_path / "out" / "voxels"])
     assert [c.id for c in found.usable] == ["a"]
@@ -134,8 +135,8 @@ def test_the_lowest_state_only_is_handed_out(label, tmp_path):
     (tmp_path / "new").mkdir()
     given = state(label, -10.0)
     del given.meta["settings"]  # labels of the first set name none: they were made with the defaults
-    given.write(tmp_path / "given" / "00112.npz")
-    state(label, -11.3, DISPLACED).write(tmp_path / "new" / "lower.npz")
+    write_npz(given, tmp_path / "given" / "00112.npz")
+    write_npz(state(label, -11.3, DISPLACED), tmp_path / "new" / "lower.npz")
     found = listing([tmp_path / "given", tmp_path / "new"])
     (left,) = found.usable
     assert left.id == "lower"
@@ -147,12 +148,12 @@ def test_the_lowest_state_only_is_handed_out(label, tmp_path):
 
 def test_shards_take_the_lowest_state_only(label, raw, tmp_path):
     """A higher one that a shard has stays where it is, and is not handed out."""
-    state(label, -10.0).write(raw / "high.npz")
-    state(label, -10.4, DISPLACED).write(raw / "low.npz")
+    write_npz(state(label, -10.0), raw / "high.npz")
+    write_npz(state(label, -10.4, DISPLACED), raw / "low.npz")
     first, outcome = add_shard(raw, tmp_path / "shards")
     assert outcome == {"low": "added", "high": "higher: 0.400 eV per cell above low"}
     content = first.read_bytes()
-    state(label, -11.0, DftSettings(start_displacement=0.1, start_seed=7)).write(raw / "lowest.npz")
+    write_npz(state(label, -11.0, DftSettings(start_displacement=0.1, start_seed=7)), raw / "lowest.npz")
     _, outcome = add_shard(raw, tmp_path / "shards")
     assert outcome["lowest"] == "added" and outcome["low"] == "kept" and outcome["high"].startswith("higher")
     assert first.read_bytes() == content
@@ -210,7 +211,7 @@ def test_status_shows_the_warning(label, tmp_path):
     atoms = label.structure.atoms.copy()
     atoms.symbols[:] = ["Fe", "O"]
     record = state(label, -10.0, gap_eV=0.0, U={"Fe": ":d,5.3,0"})
-    replace(record, structure=Structure(atoms), magmoms=np.array([3.7, 0.1])).write(tmp_path / "records" / "a.npz")
+    write_npz(replace(record, structure=Structure(atoms), magmoms=np.array([3.7, 0.1])), tmp_path / "records" / "a.npz")
     output = CliRunner().invoke(app, ["status", str(tmp_path)]).output
     assert "1 labels accepted" in output
     assert "warning: a" in output

@@ -179,6 +179,7 @@ def add(
     """Make a label of somebody's own DFT run."""
     from rhotem.core import InputError
     from rhotem.labels.external import from_density
+    from rhotem.labels.npz import write_npz
     from rhotem.labels.quality import judge
 
     record = from_density(density, vasprun, charge, prototype, kind=kind)
@@ -187,7 +188,7 @@ def add(
         raise InputError(f"{density}: rejected: {'; '.join(verdict.reasons)}")
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"{record.meta['job']}.npz"
-    record.write(path)
+    write_npz(record, path)
     told = "; ".join((*verdict.reasons, *verdict.warnings))
     typer.echo(f"{path}: {verdict.state}" + (f" ({told})" if told else ""))
 

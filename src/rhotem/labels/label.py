@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,12 +188,6 @@ class Label:
         standing = np.zeros(self.grid.size)
         standing[self.voxels.index] = self.voxels.weight * values
         return _transform(standing.reshape(self.grid.shape), indices)
-
-    def write(self, path: str | Path, compact: bool = False) -> None:
-        """Write an npz file (`rhotem.labels.npz`); it appears under its name only when it is complete."""
-        from rhotem.labels.npz import write_npz
-
-        write_npz(self, path, compact)
 
 
 def _transform(values: npt.NDArray[np.float64], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:

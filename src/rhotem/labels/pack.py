@@ -9,6 +9,7 @@ import numpy as np
 
 from rhotem.density.metrics import treat_near_nuclei
 from rhotem.labels.label import Label
+from rhotem.labels.npz import write_npz
 from rhotem.labels.quality import judge_file, suspect_spin
 from rhotem.labels.read import read_label, with_parent
 from rhotem.labels.splits import parent_of, wanted_whole
@@ -78,7 +79,7 @@ def _note(path: Path, higher: dict[str, float]) -> None:
 
 def _write(record: Label, path: Path) -> None:
     """Whole grids in the plain form that anything can read; voxels compactly."""
-    record.write(path, compact=record.voxels is not None)
+    write_npz(record, path, compact=record.voxels is not None)
 
 
 def sampled(record: Label, count: int | None = None) -> Label:
@@ -118,7 +119,7 @@ def small_selection(sources: Iterable[Path], target: Path, limit: int = 3_000_00
         record = with_parent(record)
         if parent_of(record.meta) in parents:
             continue
-        replace(record, magnetization=None).write(target / path.name)
+        write_npz(replace(record, magnetization=None), target / path.name)
         used += (target / path.name).stat().st_size
         if used > limit:
             (target / path.name).unlink()

@@ -14,6 +14,7 @@ from typing import Any
 from rhotem.core import RhoTEMError
 from rhotem.labels.claims import Claim
 from rhotem.labels.job import Job
+from rhotem.labels.npz import write_npz
 
 #: Exit codes: the label was made; another process has or had the run; it failed and the reason is on disk.
 DONE, TAKEN, FAILED = 0, 3, 4
@@ -46,7 +47,7 @@ def work(directory: Path, job_file: Path, attempts: int) -> int:
             fail(directory, job, reason, traceback.format_exc())
             return FAILED
         label.meta["suspect_spin"] = bool(suspect_spin(label))
-        label.write(record)
+        write_npz(label, record)
         failure.unlink(missing_ok=True)
         note(directory, job, "done", f"{time.time() - start:.0f} s")
         shutil.rmtree(scratch, ignore_errors=True)

@@ -2,18 +2,38 @@
 
 import json
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
 
 from rhotem.core import InputError
 from rhotem.learned.weights import write_json
 from rhotem.training.checkpoint import load_tensors, save_tensors
+from rhotem.training.config import Config
 from rhotem.training.log import trim
+from rhotem.training.network.model import DensityModel
+from rhotem.training.split import Split
 
-if TYPE_CHECKING:
-    from rhotem.training.trainer import Trainer
+
+class Run(Protocol):
+    """What of a training run is kept: weights, their average, the optimiser, the generator, the step."""
+
+    config: Config
+    folder: Path
+    split: Split
+    model: DensityModel
+    average: DensityModel
+    optimiser: torch.optim.AdamW
+    rng: np.random.Generator
+    step: int
+    spent: float
+    best: float
+    waited: int
 
 
-def save_state(run: "Trainer") -> None:
+def save_state(run: Run) -> None:
     """Everything needed to go on as if never stopped."""
     tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in run.average.state_dict().items()}
@@ -35,7 +55,7 @@ def save_state(run: "Trainer") -> None:
     )
 
 
-def load_state(run: "Trainer") -> None:
+def load_state(run: Run) -> None:
     """Continue the run of this folder.
 
     Raises
@@ -65,7 +85,7 @@ def load_state(run: "Trainer") -> None:
     trim(run.folder, run.step)
 
 
-def identity(run: "Trainer") -> dict:
+def identity(run: Run) -> dict:
     """What must be the same for a run to be continued."""
     content = run.config.model_dump(mode="json")
     for name in ("device", "threads", "save_every", "start", "half"):

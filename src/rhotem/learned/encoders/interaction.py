@@ -12,21 +12,20 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.learned.couplings import Path, coupling, part, size
 from rhotem.learned.dense import SILU, silu
+from rhotem.learned.encoders.nequip import NequipEncoder
 from rhotem.learned.encoders.stage import States, Surroundings
 from rhotem.learned.kernels.convolution import BEYOND, SPACING, convolve, spline_coefficients, spline_places
 from rhotem.learned.kernels.products import directions
 from rhotem.learned.neighbours import CLOSEST
 from rhotem.learned.radial import end_function
-
-if TYPE_CHECKING:
-    from rhotem.learned.encoders.sevennet import PretrainedEncoder
+from rhotem.learned.weights import Weights
 
 #: Cutoff of the edges and start of their decay, Å.
 CUTOFF, DECAY = 5.0, 4.5
@@ -36,6 +35,19 @@ CHANNELS: dict[str, tuple[int, ...]] = {"sevennet-0": (128, 64, 32), "sevennet-l
 WIDTH = 64
 #: Rows that a linear map is applied to at once.
 ROWS = 4096
+
+
+class Pretrained(Protocol):
+    """What a layer asks the encoder that it is part of; see `rhotem.learned.encoders.sevennet`."""
+
+    body: Weights
+    mean: npt.NDArray
+    scale: npt.NDArray
+    top: NequipEncoder
+    pretrained: tuple[int, ...]
+    layers: int
+    every: bool
+    dtype: np.dtype
 
 
 def convolution_paths(before: Sequence[int], lmax: int) -> list[Path]:
@@ -71,7 +83,7 @@ class InteractionStage:
     of the layers so far add up to ("given", up to the l of SevenNet).
     """
 
-    def __init__(self, encoder: "PretrainedEncoder", index: int) -> None:
+    def __init__(self, encoder: Pretrained, index: int) -> None:
         self.encoder, self.index, self.dtype = encoder, index, encoder.dtype
         w = encoder.body.part("layers", index)
         self.after = encoder.pretrained

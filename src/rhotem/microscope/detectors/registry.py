@@ -5,12 +5,12 @@ import pkgutil
 import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, SerializeAsAny
 
 from rhotem.core import InputError
-from rhotem.microscope import detectors as package
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.detectors.base import KINDS, Channel, DetectorBase
 from rhotem.microscope.instrument import NUMBER
@@ -18,9 +18,9 @@ from rhotem.microscope.instrument import NUMBER
 #: Pictures of a run that are no detector's; in small letters, as some file systems know no others.
 TAKEN = ("overview", "pacbed", "diffraction", "probe")
 
-for _module in pkgutil.iter_modules(package.__path__):
+for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
     if _module.name != "registry":
-        import_module(f"{package.__name__}.{_module.name}")
+        import_module(f"{__package__}.{_module.name}")
 
 
 def detector_of(value: Any) -> Any:
