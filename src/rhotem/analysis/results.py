@@ -187,9 +187,7 @@ def written(result: Result, folder: Path | None, made_from: dict[str, Any], note
 
 def recorded_plan(plan: Plan, out: str | Path | None) -> dict[str, Any]:
     """A plan as its record holds it: complete, its paths seen from the folder ``out``."""
-    from rhotem.analysis.plan.load import relative
-
-    return (plan if out is None else relative(plan, Path(out))).data(full=True)
+    return (plan if out is None else plan.relative(Path(out))).data(full=True)
 
 
 def _files(result: Result, folder: Path, motion: str) -> list[str]:

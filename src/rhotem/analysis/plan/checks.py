@@ -1,22 +1,19 @@
 """What of a plan contradicts itself, said before anything is read or computed."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rhotem.analysis.optics import adjusted_preset
+from rhotem.analysis.plan.contents import Contents
 from rhotem.analysis.recording import check_recording
 from rhotem.core import InputError
 
-if TYPE_CHECKING:
-    from rhotem.analysis.plan.model import Plan
 
-
-def _direction(plan: "Plan") -> None:
+def _direction(plan: Contents) -> None:
     if plan.specimen.zone is not None and plan.specimen.plane is not None:
         raise InputError("both a zone axis and a plane were given; give one")
 
 
-def _trajectory(plan: "Plan") -> None:
+def _trajectory(plan: Contents) -> None:
     motion = plan.motion
     if motion.frames is None:
         return
@@ -32,53 +29,53 @@ def _trajectory(plan: "Plan") -> None:
         raise InputError(f"--frames {motion.frames}: its frames say where the atoms are; leave {given} out")
 
 
-def _preset(plan: "Plan") -> None:
+def _preset(plan: Contents) -> None:
     adjusted_preset(plan.microscope.preset)
 
 
-def _optics(plan: "Plan") -> None:
+def _optics(plan: Contents) -> None:
     adjusted_preset(plan.microscope.preset, **plan.optics() | {"dose": None, "camera_step": None})
 
 
-def _dose(plan: "Plan") -> None:
+def _dose(plan: Contents) -> None:
     adjusted_preset(plan.microscope.preset, **plan.optics() | {"camera_step": None})
 
 
-def _camera(plan: "Plan") -> None:
+def _camera(plan: Contents) -> None:
     plan.preset()
 
 
-def _scan_step(plan: "Plan") -> None:
+def _scan_step(plan: Contents) -> None:
     check_recording(plan.preset(), scan_step=plan.recording.scan_step_A)
 
 
-def _field(plan: "Plan") -> None:
+def _field(plan: Contents) -> None:
     check_recording(plan.preset(), field_of_view=plan.recording.field_of_view_A)
 
 
-def _phonons(plan: "Plan") -> None:
+def _phonons(plan: Contents) -> None:
     phonons = plan.motion.phonons
     check_recording(plan.preset(), phonons=phonons if isinstance(phonons, int) else None, precision=plan.precision)
 
 
-def _algorithm(plan: "Plan") -> None:
+def _algorithm(plan: Contents) -> None:
     check_recording(plan.preset(), algorithm=plan.computing.algorithm)
 
 
-def _probe(plan: "Plan") -> None:
+def _probe(plan: Contents) -> None:
     preset = plan.preset()
     if plan.recording.probe and preset.mode != "stem":
         raise InputError(f"preset {preset.name} has parallel illumination and no probe; leave --probe out")
 
 
-def _uncertainty(plan: "Plan") -> None:
+def _uncertainty(plan: Contents) -> None:
     preset = plan.preset()
     if plan.density.uncertainty and preset.mode == "diffraction":
         raise InputError(f"--uncertainty: preset {preset.name} makes no images; choose another or leave it out")
 
 
 #: Key to look at, and the check.
-CHECKS: tuple[tuple[tuple[str, ...], "Callable[[Plan], None]"], ...] = (
+CHECKS: tuple[tuple[tuple[str, ...], Callable[[Contents], None]], ...] = (
     (("specimen", "plane"), _direction),
     (("motion", "frames"), _trajectory),
     (("microscope", "preset"), _preset),

@@ -107,6 +107,25 @@ def to_yaml(data: dict[str, Any]) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
 
+def write_document(data: dict[str, Any], path: Path) -> None:
+    """Write keys and values to a YAML or JSON file.
+
+    Raises
+    ------
+    InputError
+        If its name ends otherwise, or it cannot be written.
+    """
+    is_json = path.suffix.lower() == ".json"
+    if not is_json and path.suffix.lower() not in (".yaml", ".yml"):
+        raise InputError(f"{path}: a plan is written to .yaml or .json; name it so")
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n" if is_json else to_yaml(data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
 def is_document(path: Path) -> bool:
     """Whether a file is a plan or the record of a run, by its ending and by what stands in it."""
     ending = path.suffix.lower()

@@ -1,20 +1,19 @@
-"""Plans and records of runs read from files, and plans written to them."""
+"""Plans and records of runs read from files."""
 
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from rhotem.analysis.plan.file import parse_document, read_document, to_yaml
-from rhotem.analysis.plan.model import FORMAT, Plan
+from rhotem.analysis.plan.contents import FORMAT
+from rhotem.analysis.plan.file import parse_document, read_document
+from rhotem.analysis.plan.model import Plan
+from rhotem.analysis.plan.paths import from_folder
 from rhotem.analysis.plan.problems import problems
 from rhotem.core import InputError
 from rhotem.core.output import RECORD, RECORD_FORMAT
 from rhotem.core.physics import PHYSICS
-from rhotem.density.source import source_names
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _plan(data: dict[str, Any], lines: dict[tuple[str | int, ...], int], path: P
         listed = sorted(problems(error, Plan), key=lambda problem: problem.line(lines))
         more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
         raise InputError(f"{path}, line {listed[0].line(lines)}: {listed[0]}{more}") from None
-    return plan.at(lambda name: _from_folder(name, path.parent))
+    return plan.at(lambda name: from_folder(name, path.parent))
 
 
 def _recorded(data: dict[str, Any], path: Path) -> Recorded:
@@ -119,52 +118,3 @@ def _recorded(data: dict[str, Any], path: Path) -> Recorded:
         limit,
         dict(data.get("versions", {})),
     )
-
-
-def save_plan(plan: Plan, path: Path, *, full: bool = False) -> None:
-    """Write a plan to a YAML or JSON file; its paths are made relative to the file's folder where they share one."""
-    data = plan.at(lambda name: _to_folder(name, path.parent)).data(full=full)
-    is_json = path.suffix.lower() == ".json"
-    if not is_json and path.suffix.lower() not in (".yaml", ".yml"):
-        raise InputError(f"{path}: a plan is written to .yaml or .json; name it so")
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n" if is_json else to_yaml(data)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def relative(plan: Plan, folder: Path) -> Plan:
-    """A plan as it stands in a file in ``folder``."""
-    return plan.at(lambda name: _to_folder(name, folder))
-
-
-def _from_folder(name: str, folder: Path) -> str:
-    """A path of a plan's file, seen from the working directory; names of phases and sources stay."""
-    kind, colon, weights = name.partition(":")
-    if colon and kind in source_names():
-        return f"{kind}:{_from_folder(weights, folder)}" if _there(weights, folder) else name
-    if Path(name).is_absolute() or name in source_names():
-        return name
-    looks_like_one = "/" in name or os.sep in name or bool(Path(name).suffix)
-    return os.path.normpath(folder / name) if _there(name, folder) or looks_like_one else name
-
-
-def _to_folder(name: str, folder: Path) -> str:
-    """The other way round."""
-    kind, colon, weights = name.partition(":")
-    if colon and kind in source_names():
-        return f"{kind}:{_to_folder(weights, folder)}" if Path(weights).exists() else name
-    if name in source_names() or not (Path(name).exists() or "/" in name or os.sep in name or Path(name).suffix):
-        return name
-    here, there = os.path.abspath(name), os.path.abspath(folder)
-    try:
-        shared = os.path.commonpath([here, there])
-    except ValueError:  # on different disks
-        return here
-    return os.path.relpath(here, there) if shared != os.path.abspath(os.sep) else here
-
-
-def _there(name: str, folder: Path) -> bool:
-    return bool(name) and (folder / name).exists()

@@ -2,67 +2,30 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import model_validator
 
-from rhotem.analysis.optics import Optics, adjusted_preset
 from rhotem.analysis.plan.checks import CHECKS
-from rhotem.analysis.plan.problems import close, keys_of, sections_of
-from rhotem.analysis.plan.section import At, Section
-from rhotem.analysis.plan.sections import (
-    ComputingSection,
-    DensitySection,
-    MicroscopeSection,
-    MotionSection,
-    RecordingSection,
-    SpecimenSection,
-)
-from rhotem.analysis.plan.series import Steps, combinations, values_of
+from rhotem.analysis.plan.contents import Contents
+from rhotem.analysis.plan.file import write_document
+from rhotem.analysis.plan.paths import to_folder
+from rhotem.analysis.plan.problems import At, close, keys_of, sections_of
+from rhotem.analysis.plan.series import combinations, values_of
 from rhotem.core import InputError, RhoTEMError
-from rhotem.core.words import parse_memory, parse_phonons
-from rhotem.microscope.presets import Preset
 
-#: Version of the format of plans.
-FORMAT = 1
 #: Letters of the longest folder's name.
 LONGEST = 120
 #: Keys of which one stands for the other.
 EITHER = {"specimen.zone": "specimen.plane", "specimen.plane": "specimen.zone"}
 
 
-def _version(value: Any) -> Any:
-    if value != FORMAT or isinstance(value, bool):
-        raise ValueError(f"format {value!r}: this version of RhoTEM reads plans of format {FORMAT}")
-    return value
-
-
-def _not_empty(value: Any) -> Any:
-    for name, values in value.items():
-        if not values_of(values):
-            raise At(("series", name), "no values; give a list, or from, to and steps")
-    return value
-
-
-class Plan(Section):
+class Plan(Contents):
     """One run as data: what `rhotem image` does, and `rhotem.run` in Python.
 
     Frozen; `changed` makes another one. Keys that are not given have the values of the command line's defaults.
     Relative paths of a `Plan` refer to the working directory, those of a file to the folder that it lies in.
     """
-
-    rhotem: Annotated[int, BeforeValidator(_version)] = Field(FORMAT, description="Version of this format.")
-    specimen: SpecimenSection
-    motion: MotionSection = Field(default_factory=MotionSection, description="How the atoms move.")
-    density: DensitySection = Field(default_factory=DensitySection, description="Where the density comes from.")
-    microscope: MicroscopeSection = Field(default_factory=MicroscopeSection, description="The instrument.")
-    recording: RecordingSection = Field(default_factory=RecordingSection, description="What is recorded.")
-    computing: ComputingSection = Field(default_factory=ComputingSection, description="How it is computed.")
-    series: Annotated[dict[str, Steps | tuple[Any, ...]], AfterValidator(_not_empty)] = Field(
-        default_factory=dict,
-        description="Keys of the sections, each with a list of values or {from, to, steps}: one run for every "
-        "combination.",
-    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -114,37 +77,6 @@ class Plan(Section):
                 inner[name] = value
         return Plan(**data)
 
-    def preset(self) -> Preset:
-        """Microscope and detectors."""
-        return adjusted_preset(self.microscope.preset, **self.optics())
-
-    def optics(self) -> Optics:
-        """What differs from the preset, as `rhotem.analysis.optics.adjusted_preset` takes it."""
-        m, r = self.microscope, self.recording
-        return {
-            "energy": m.energy_keV,
-            "convergence": m.convergence_mrad,
-            "defocus": m.defocus_nm,
-            "cs": m.cs_mm,
-            "aberrations": m.aberrations,
-            "tilt": m.tilt_mrad,
-            "source_size": m.source_size_A,
-            "detectors": m.detectors,
-            "dose": r.dose_e_per_A2,
-            "camera_step": r.camera_step_mrad,
-        }
-
-    @property
-    def memory(self) -> int | None:
-        """Bytes allowed, or None."""
-        return None if self.computing.memory is None else parse_memory(self.computing.memory)
-
-    @property
-    def precision(self) -> float | None:
-        """Error by thermal motion asked for instead of a number of configurations, as a fraction of the range."""
-        read = None if self.motion.phonons is None else parse_phonons(str(self.motion.phonons))
-        return read if isinstance(read, float) else None
-
     def data(self, *, full: bool = False) -> dict[str, Any]:
         """The plan as nested dicts, JSON-ready; without ``full`` only what differs from the defaults."""
         data = self.model_dump(mode="json", by_alias=True, exclude_defaults=not full)
@@ -173,11 +105,14 @@ class Plan(Section):
         folders = {key: tuple(change(v) for v in values_of(self.series[key])) for key in paths}
         return new.changed(series={**new.model_dump(by_alias=True)["series"], **folders}) if folders else new
 
+    def relative(self, folder: Path) -> "Plan":
+        """The plan as it stands in a file in ``folder``."""
+        return self.at(lambda name: to_folder(name, folder))
+
     def save(self, path: str | Path, *, full: bool = False) -> None:
         """Write the plan as YAML, or as JSON if the name ends so; its relative paths refer to the file's folder."""
-        from rhotem.analysis.plan.load import save_plan
-
-        save_plan(self, Path(path), full=full)
+        path = Path(path)
+        write_document(self.relative(path.parent).data(full=full), path)
 
 
 #: Keys that hold a path, or a name that may be one.

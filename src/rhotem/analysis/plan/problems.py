@@ -8,14 +8,20 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from rhotem.analysis.plan.section import At
-
 #: Line of every key by its place: ("specimen", "zone", 0).
 Lines = Mapping[tuple[str | int, ...], int]
 
 
 #: What pydantic calls the branches of a union.
 TYPES = ("int", "str", "float", "bool", "Steps")
+
+
+class At(ValueError):
+    """A value that does not fit to others of a plan; ``where`` is the key to look at."""
+
+    def __init__(self, where: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from rhotem.analysis.plan.problems import problems
 from rhotem.core import InputError, RhoTEMError
 
 
@@ -45,14 +46,6 @@ class Option:
 _SPELLED = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[^\W\d].*")
 
 
-class At(ValueError):
-    """A value that does not fit to others of a plan; ``where`` is the key to look at."""
-
-    def __init__(self, where: tuple[str, ...], message: str) -> None:
-        super().__init__(message)
-        self.where = where
-
-
 if TYPE_CHECKING:  # pydantic's metaclass has no public name
     from pydantic._internal._model_construction import ModelMetaclass
 else:
@@ -69,8 +62,6 @@ class _OneLine(ModelMetaclass):
         try:
             return super().__call__(*values, **named)
         except ValidationError as error:
-            from rhotem.analysis.plan.problems import problems
-
             raise InputError("; ".join(str(p) for p in problems(error, cls))) from None  # type: ignore[arg-type]  # a model
 
 
