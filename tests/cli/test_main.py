@@ -277,3 +277,10 @@ def test_doctor_reports_what_is_installed():
     assert [n for n, p in report["presets"].items() if p["default"]] == ["layered-oxide"]
     assert all(p["runs"] and p["seconds"] > 0 for p in report["presets"].values())
     assert report["models"]["default"]["name"]
+
+
+def test_the_package_is_the_command(tmp_path: Path) -> None:
+    """`python -m rhotem` works where the folder of commands is not on the path."""
+    done = subprocess.run([sys.executable, "-m", "rhotem", "--version"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("rhotem ")

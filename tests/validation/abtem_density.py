@@ -1,4 +1,4 @@
-"""The guarded route through abTEM's `ChargeDensityPotential`: a second opinion on potentials from densities.
+"""Densities through abTEM's `ChargeDensityPotential`, guarded: a second opinion on potentials from densities.
 
 abTEM 1.0 adds the full nuclear charge to the density it is given, so the density must hold all electrons; fed with a
 valence density it returns potentials of ions with the charge of the core, without a warning. Other releases may mean

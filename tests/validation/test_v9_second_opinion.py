@@ -7,10 +7,11 @@ import pytest
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.free_atoms import FreeAtoms
-from rhotem.microscope.abtem_density import charge_density_meaning, charge_density_slices, largest_deviation
 from rhotem.potential.slices import build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
+
+from .abtem_density import charge_density_meaning, charge_density_slices, largest_deviation
 
 
 def lif() -> ImagingCell:
