@@ -284,3 +284,24 @@ def test_the_package_is_the_command(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "rhotem", "--version"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("rhotem ")
+
+
+def test_two_runs_into_one_folder(tmp_path: Path) -> None:
+    """The second is refused while the first is at work; a killed one leaves neither its place nor its files."""
+    first = (
+        "import pathlib, time\nfrom rhotem.core.output import output_folder\n"
+        "with output_folder(pathlib.Path('results')) as folder:\n"
+        "    (folder / 'a.txt').write_text('a')\n    print('in', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", first], cwd=tmp_path, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"in\n"
+        with (
+            pytest.raises(InputError, match="another run is writing there"),
+            common.output_folder(tmp_path / "results"),
+        ):
+            pass
+        running.kill()
+    with common.output_folder(tmp_path / "results-2"), common.output_folder(tmp_path / "results") as folder:
+        (folder / "b.txt").write_text("b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results", "results-2"]

@@ -1,11 +1,21 @@
 """Where the user's own files are kept, and where work is done beside them."""
 
+import errno
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: nobody is told of others
+    fcntl = None  # type: ignore[assignment]
+
+#: In a temporary folder, locked by the run that works there; the lock ends with the run, however that ends.
+LOCK = ".lock"
 
 
 def models_folder() -> Path:
@@ -26,3 +36,38 @@ def scratch(target: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def alone(target: Path) -> Iterator[Path]:
+    """`scratch` that nobody else has for the same target; what killed runs left there is deleted.
+
+    Raises
+    ------
+    BlockingIOError
+        If another run is at work on ``target``.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for folder in target.parent.glob(f".{glob.escape(target.name)}-????????.tmp"):  # as mkdtemp names them
+        if _is_held(folder / LOCK):
+            raise BlockingIOError(errno.EAGAIN, "another run is writing there")
+        if fcntl is not None and (folder / LOCK).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    with scratch(target) as folder, open(folder / f"{LOCK}.new", "w") as stream:
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        os.replace(stream.name, folder / LOCK)  # never there without being held
+        yield folder
+
+
+def _is_held(lock: Path) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        with open(lock) as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rhotem.core.errors import InputError, RhoTEMError
-from rhotem.core.folders import scratch
+from rhotem.core.folders import LOCK, alone
 from rhotem.core.provenance import versions
 
 #: Name of the record in every output folder, and of its format. Version 2 holds the plan of a run.
@@ -27,7 +27,7 @@ def output_folder(target: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If ``target`` is a file, or nothing can be written there.
+        If ``target`` is a file, nothing can be written there, or another run is at it.
     """
     asked, target = Path(target), Path(os.path.abspath(target))
     if target.exists() and not target.is_dir():
@@ -57,7 +57,7 @@ def output_file(target: Path) -> Iterator[Path]:
     with _workplace(target, "-o") as work:
         with _named_as_asked({work / target.name: asked, work: asked.parent}):
             yield work / target.name
-        for path in sorted(work.iterdir()):
+        for path in sorted(path for path in work.iterdir() if path.name != LOCK):
             _replace(path, target.parent / path.name)
 
 
@@ -88,7 +88,9 @@ def _workplace(target: Path, option: str) -> Iterator[Path]:
         for place in (target, target.parent):
             if place.is_dir() and not os.access(place, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-        work = held.enter_context(scratch(target))
+        work = held.enter_context(alone(target))
+    except BlockingIOError:
+        raise InputError(f"{option} {target}: another run is writing there; wait for it or give another name") from None
     except OSError as error:
         raise InputError(
             f"{option} {target}: cannot write there ({error.strerror}); choose a place you can write to"
