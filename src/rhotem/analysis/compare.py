@@ -1,9 +1,12 @@
 """What bonding changes: structure factors, images and column contrast from several densities, all else the same."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack
+
+import numpy as np
+import numpy.typing as npt
 
 from rhotem.analysis import run
 from rhotem.analysis.columns import Column, Contrast, columns, contrast
@@ -14,6 +17,23 @@ from rhotem.core.keywords import check_keywords
 from rhotem.density.field import DensityField
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.plan import Plan
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an image is from the reference's, as parts of the reference's range (highest minus lowest pixel).
+
+    Parameters
+    ----------
+    largest : float
+        Of any pixel, with its sign.
+    rms : float
+        Root mean square over the pixels.
+    """
+
+    largest: float
+    rms: float
+
 
 #: Images without a meaningful mean; their contrast is the excess over it in the image's unit.
 ABSOLUTE = ("iDPC", "iCoM", "dDPC")
@@ -43,10 +63,25 @@ class Comparison:
     contrasts: dict[str, dict[str, list[Contrast]]]
     motion: dict[str, Any]
 
+    @property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """Of every image of every source but the reference; one without any range has none."""
+        (_, reference), *others = self.images.items()
+        return {
+            source: {
+                name: _difference(images[name], image) for name, image in reference.images.items() if np.ptp(image) > 0
+            }
+            for source, images in others
+        }
+
     def record(self) -> dict[str, Any]:
         """The tables, JSON-ready."""
         return {
             "phonons": self.motion,
+            "differences": {
+                source: {name: asdict(difference) for name, difference in rows.items()}
+                for source, rows in self.differences.items()
+            },
             "densities": {
                 source: {"source": field.source, "reference": field.reference, **field.record}
                 for source, field in self.fields.items()
@@ -129,6 +164,11 @@ def compare(
     found = columns(cut.cell)
     contrasts = {source: _contrasts(result, found) for source, result in images.items()}
     return Comparison(cut, fields, images, factors, found, contrasts, motion)
+
+
+def _difference(image: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Difference:
+    apart = (image - reference) / np.ptp(reference)
+    return Difference(float(apart.flat[np.abs(apart).argmax()]), float(np.sqrt(np.mean(apart**2))))
 
 
 def _contrasts(images: ImageSet, found: list[Column]) -> dict[str, list[Contrast]]:

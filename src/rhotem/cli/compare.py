@@ -133,7 +133,12 @@ def _write_images(result: "Comparison", folder: Path) -> None:
 
 
 def _tell(result: "Comparison", sources: list[str]) -> None:
-    """The contrast of every kind of column in every image."""
+    """How far the images are apart, and the contrast of every kind of column in every image."""
+    for source, rows in result.differences.items():
+        typer.echo(f"{result.fields[source].source} minus {result.fields[sources[0]].source}, in % of the range:")
+        for name, apart in rows.items():
+            typer.echo(f"{name:8s} at most {100 * apart.largest:+.2f}, root mean square {100 * apart.rms:.2f}")
+    typer.echo("contrast of columns:")
     for name in result.contrasts[sources[0]]:
         for index, row in enumerate(result.contrasts[sources[0]][name]):
             values = "  ".join(
