@@ -37,7 +37,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "environment: tools for tests and documentation"
-	@$(PIP) -e '.[dev,docs]'
+	@$(PIP) -e '.[dev,docs]' -e packages/rhotem-data
 	@touch $@
 
 $(VENV)/.installed-training: $(VENV)/.installed
@@ -91,8 +91,8 @@ notebooks: $(TOOLS)
 
 wheel: $(TOOLS)
 	@rm -rf build/wheel
-	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps -w build/wheel .
-	$(BIN)/python scripts/check_wheel.py build/wheel/*.whl
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps -w build/wheel . ./packages/rhotem-data
+	$(BIN)/python scripts/check_wheel.py build/wheel/rhotem-*.whl
 
 gpaw: $(TOOLS)
 	@sh scripts/install-gpaw.sh $(BIN)/python

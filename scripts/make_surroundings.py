@@ -1,4 +1,4 @@
-"""Makes `src/rhotem/learned/shipped/uncertainty/*-surroundings.npz`: lengths around atoms that weights were trained on.
+"""Makes `uncertainty/*-surroundings.npz` beside shipped weights: lengths around atoms that weights were trained on.
 
 `rhotem model calibrate` stores them for a run; this does it for shipped weights whose run is no longer there, from the
 structures of their labels alone.

@@ -1,11 +1,11 @@
-"""The fast weights that come with the package: small, compiled, better than weights that saw labels only."""
+"""The fast weights of the package rhotem-data: small, compiled, better than weights that saw labels only."""
 
 import pytest
 
 from rhotem.density.source import get_source
 from rhotem.learned.model import load_model
 from rhotem.learned.source import Model
-from rhotem.learned.weights import SHIPPED, read_header, shipped_models
+from rhotem.learned.weights import find_model, installed_models, read_header
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +14,14 @@ def fast() -> Model:
 
 
 def test_small_listed_and_found_by_name():
-    assert (SHIPPED / "fast.safetensors").stat().st_size <= 3e6
-    assert {"default", "fast"} <= set(shipped_models())
+    assert find_model("fast").stat().st_size <= 3e6
+    assert {"default", "fast"} <= set(installed_models())
     assert get_source("model:fast").name == "fast"
 
 
 def test_accuracy_beside_the_teacher():
     """A quarter more error than the teacher at most. (No number of old: the cells held out grow with the labels.)"""
-    own, teacher = (read_header(SHIPPED / f"{name}.safetensors")["info"]["accuracy"] for name in ("fast", "default"))
+    own, teacher = (read_header(find_model(name))["info"]["accuracy"] for name in ("fast", "default"))
     for part in ("family", "validation"):
         assert own[part]["structures"] == teacher[part]["structures"]
         assert own[part]["deformation_error"] < 1.25 * teacher[part]["deformation_error"]

@@ -2,23 +2,26 @@
 
 import json
 import shutil
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 
 from rhotem.core import InputError, MissingDependencyError
 from rhotem.core import packages as core_packages
-from rhotem.learned import architectures
+from rhotem.learned import architectures, weights
 from rhotem.learned.architectures import Architecture
 from rhotem.learned.model import load_model
 from rhotem.learned.settings import ModelSettings
-from rhotem.learned.weights import SHIPPED, find_model
+from rhotem.learned.weights import SHIPPED, find_model, installed_models
 
 
 @pytest.fixture
 def copied(tmp_path):
     """Shipped weights and what changes their JSON."""
     for ending in ("safetensors", "json"):
-        shutil.copy(SHIPPED / f"fast.{ending}", tmp_path / f"m.{ending}")
+        shutil.copy(find_model("fast").with_suffix(f".{ending}"), tmp_path / f"m.{ending}")
 
     def change(**settings):
         side = tmp_path / "m.json"
@@ -76,6 +79,17 @@ def test_names(tmp_path):
     assert find_model("default").parent == SHIPPED
     with pytest.raises(InputError, match="default, fast"):
         find_model("no-such-model")
+
+
+def test_weights_of_other_packages(tmp_path, monkeypatch, copied):
+    """A package names its folder in the group rhotem.weights; without rhotem-data it is said where fast weights are."""
+    entry = EntryPoint("mine", "mine_weights:FOLDER", "rhotem.weights")
+    monkeypatch.setitem(sys.modules, "mine_weights", SimpleNamespace(FOLDER=tmp_path))
+    monkeypatch.setattr(weights, "entry_points", lambda group: [entry])
+    assert find_model("m") == copied()
+    assert list(installed_models()) == ["default", "m"]
+    with pytest.raises(InputError, match=r"there are: default, m\).*rhotem-data"):
+        find_model("fast")
 
 
 def test_a_readout_that_needs_more_says_what_to_install(copied, monkeypatch):

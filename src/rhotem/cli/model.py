@@ -18,9 +18,9 @@ NameArgument = Annotated[
 def list_models(as_json: JsonOption = False) -> None:
     """Weights that came with the package, and imported ones."""
     from rhotem.core.folders import models_folder
-    from rhotem.learned.weights import SHIPPED, read_header, shipped_models
+    from rhotem.learned.weights import installed_models, read_header
 
-    found = {name: read_header(SHIPPED / f"{name}.safetensors")["info"] for name in shipped_models()}
+    found = {name: read_header(path)["info"] for name, path in installed_models().items()}
     imported = {path.stem: read_header(path) for path in sorted(models_folder().glob("*.safetensors"))}
     if as_json:
         typer.echo(to_json({**found, **{name: header["info"] for name, header in imported.items()}}))

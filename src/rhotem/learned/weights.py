@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ FORMAT, FORMAT_VERSION = "rhotem-model", 1
 
 #: Weights that come with the package.
 SHIPPED = Path(__file__).parent / "shipped"
+#: Weights of the project in other packages.
+ELSEWHERE = {"fast": "rhotem-data"}
 
 Arrays = Mapping[str, npt.NDArray]
 
@@ -150,7 +153,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def find_model(name: str | Path) -> Path:
-    """Path of the weights called ``name``: a file, a run folder, or shipped weights.
+    """Path of the weights called ``name``: a file, a run folder, or installed weights.
 
     Raises
     ------
@@ -158,13 +161,21 @@ def find_model(name: str | Path) -> Path:
         If there are none.
     """
     path = Path(name)
-    for candidate in (path, path / "model.safetensors", SHIPPED / f"{name}.safetensors"):
+    for candidate in (path, path / "model.safetensors"):
         if candidate.is_file():
             return candidate.with_suffix(".safetensors")
-    shipped = ", ".join(shipped_models()) or "none"
-    raise InputError(f"model {name}: neither a file nor a run folder nor shipped weights (there are: {shipped})")
+    installed = installed_models()
+    if str(name) in installed:
+        return installed[str(name)]
+    known = ", ".join(installed) or "none"
+    more = f"; {name} comes with {ELSEWHERE[str(name)]}: pip install it" if str(name) in ELSEWHERE else ""
+    raise InputError(f"model {name}: neither a file nor a run folder nor installed weights (there are: {known}){more}")
 
 
-def shipped_models() -> list[str]:
-    """Names of the weights in the package."""
-    return sorted(p.stem for p in SHIPPED.glob("*.safetensors"))
+def installed_models() -> dict[str, Path]:
+    """Weights by name: those of this package, then those of packages with an entry point in ``rhotem.weights``."""
+    found: dict[str, Path] = {}
+    for folder in (SHIPPED, *(Path(entry.load()) for entry in entry_points(group="rhotem.weights"))):
+        for path in sorted(folder.glob("*.safetensors")):
+            found.setdefault(path.stem, path)
+    return found
