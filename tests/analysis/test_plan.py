@@ -99,6 +99,7 @@ def test_a_wrong_line_is_named(line: str, words: str):
         ("series: {thicknes: [1, 2]}", 3, "did you mean specimen.thickness_nm?"),
         ("series:\n  thickness_nm: [1, -2]", 4, "thickness -2 nm"),
         ("series:\n  thickness_nm: []", 4, "no values"),
+        ("series:\n  thickness_nm: 3", 4, "3: give a list of values"),
         ("series:\n  defocus_nm: {from: 1, to: 2}", 4, "steps"),
         ("series:\n  defocus_nm: {from: 1, to: 2, steps: 1}", 4, "series.defocus_nm.steps: steps 1"),
         ("series:\n  defocus_nm: [1, 2]\n  microscope.defocus_nm: [3, 4]", 5, "the same key as defocus_nm"),

@@ -147,8 +147,10 @@ def test_primitive_cells():
 
 def test_names():
     assert phase("lfp").info["name"] == "LiFePO4"
-    with pytest.raises(InputError, match="choose one of"):
+    with pytest.raises(InputError, match=r"rhotem structure phase lists them$"):
         phase("unobtainium")
+    with pytest.raises(InputError, match=r"did you mean LiCoO2"):
+        phase("LiCoO3")
 
 
 def test_the_table_is_plain():

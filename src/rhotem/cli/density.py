@@ -133,7 +133,7 @@ def _tell(
         more_of_it += [spin["note"]] if "note" in spin else []
         typer.echo("; ".join([f"  total moment: {spin['total_moment_muB']:+.2f} µB", *more_of_it]))
     if "negative_electrons" in field.record:
-        typer.echo(f"  negative density: {field.record['negative_electrons']:.2g} e")
+        typer.echo(f"  of the predicted total density below zero: {field.record['negative_electrons']:.2g} e")
     typer.echo(f"written: {output}")
 
 

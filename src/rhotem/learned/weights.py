@@ -161,6 +161,10 @@ def find_model(name: str | Path) -> Path:
         If there are none.
     """
     path = Path(name)
+    if str(name) in ("model", "learned"):  # as the source is called
+        return find_model("default")
+    if str(name).startswith("model:"):
+        return find_model(str(name).removeprefix("model:"))
     for candidate in (path, path / "model.safetensors"):
         if candidate.is_file():
             return candidate.with_suffix(".safetensors")

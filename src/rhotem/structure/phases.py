@@ -11,6 +11,7 @@ Pmn2₁ Li2MnSiO4, Dominko 2006). A type that is a measured phase refers to it.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
@@ -199,10 +200,10 @@ def _known(name: str) -> str | None:
 def _resolve(name: str) -> str:
     key = _known(name)
     if key is None:
-        raise InputError(
-            f"phase {name}: no such phase; choose one of {', '.join(names())}, or a structure type: "
-            f"{', '.join(sorted(structure_types()))}"
-        )
+        every = {known.lower(): known for known in (*structure_types(), *ALIASES, *names())}
+        near = dict.fromkeys(every[match] for match in get_close_matches(name.lower(), every, 3, 0.6))
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise InputError(f"phase {name}: no such phase, nor a file; rhotem structure phase lists them{meant}")
     return key
 
 

@@ -55,12 +55,14 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
             message = unknown(where, model)
         elif item["type"] == "missing":
             message = "is missing; give it"
+        elif where[:1] == ("series",) and item["type"] in ("model_type", "tuple_type"):
+            message = f"{item['input']!r}: give a list of values, [2, 4, 8], or {{from: 2, to: 8, steps: 4}}"
         elif item["type"] == "value_error":
             message = re.sub(r"^Value error, ", "", item["msg"])
         else:
             message = f"{item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
         listed.append(Problem(_cut(where, model), message))
-    return listed
+    return list(dict.fromkeys(listed))  # every branch of a union says the same
 
 
 def unknown(where: tuple[str | int, ...], model: type[BaseModel]) -> str:
