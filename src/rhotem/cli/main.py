@@ -19,6 +19,7 @@ COMMANDS = {
     "image": "A structure in, calibrated STEM images out.",
     "density": "Electron density of a structure, written to a file.",
     "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
+    "plan": "What a session could see: detectability of a change, and the dose that shows it.",
     "compare": "Structure factors and images from different densities side by side.",
     "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
     "labels": "DFT densities in quantity, to train on and to test against.",

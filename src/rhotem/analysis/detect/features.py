@@ -1,0 +1,191 @@
+"""Changes of a specimen that one may want to see: a specimen without and one with it, atom for atom the same else."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ase
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers
+
+from rhotem.analysis.columns import Column, columns
+from rhotem.analysis.specimen import Specimen
+from rhotem.core import InputError
+from rhotem.structure.model import Structure
+from rhotem.structure.orient import ImagingCell
+
+#: Å: atoms this near to a column's axis belong to it, across the beam.
+COLUMN = 0.3
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A change by name: ``vacancy:Li``, ``vacancy:Li:3``, ``vacancy:Li:20%``, ``dopant:Ni=Al``, ``antisite:Li/Ni``,
+    ``density`` (what bonding changes: no atom does).
+
+    Parameters
+    ----------
+    kind : str
+        A key of `FEATURES`, or "density".
+    elements : tuple of str
+    number : float
+        Atoms of one column, or, below 0, minus the share of them.
+    """
+
+    kind: str
+    elements: tuple[str, ...] = ()
+    number: float = 1.0
+
+    def __str__(self) -> str:
+        amount = f"{self.number:g}" if self.number > 0 else f"{-100 * self.number:g} %"
+        return WORDS[self.kind].format(amount, *self.elements)
+
+
+#: What a feature is, by kind.
+WORDS = {
+    "vacancy": "{0} of a column's {1} missing",
+    "dopant": "{0} of a column's {1} replaced by {2}",
+    "antisite": "{0} of a column's {1} in the place of {2}, and {2} in theirs",
+    "density": "the bonded density instead of free atoms",
+}
+#: A feature is written so.
+_WRITTEN = re.compile(r"(?P<kind>[a-z]+)(?::(?P<elements>[A-Z][a-z]?(?:[/=][A-Z][a-z]?)?))?(?::(?P<amount>[\d.]+%?))?")
+
+
+def parse_feature(text: str) -> Feature:
+    """A feature as it is written on the command line.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    match = _WRITTEN.fullmatch(text.strip())
+    known = ", ".join(("vacancy:Li", "vacancy:Li:20%", "dopant:Ni=Al", "antisite:Li/Ni", "density"))
+    if match is None or match["kind"] not in (*FEATURES, "density"):
+        raise InputError(f"feature {text!r}: expected one of {known}")
+    elements = tuple(re.split("[/=]", match["elements"])) if match["elements"] else ()
+    wanted = 0 if match["kind"] == "density" else 1 if match["kind"] == "vacancy" else 2
+    if len(elements) != wanted:
+        raise InputError(
+            f"feature {text!r}: {match['kind']} takes {wanted} element{'s' * (wanted != 1)}, as in {known}"
+        )
+    for element in elements:
+        if element not in atomic_numbers:
+            raise InputError(f"feature {text!r}: no element {element}")
+    amount = match["amount"] or "1"
+    number = -float(amount[:-1]) / 100 if amount.endswith("%") else float(amount)
+    if not (number >= 1 or -1 <= number < 0) or (number >= 1 and number != int(number)):
+        raise InputError(f"feature {text!r}: {amount} atoms of a column; give a whole number, or a share up to 100%")
+    return Feature(match["kind"], elements, number)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A specimen before and after a change.
+
+    Parameters
+    ----------
+    before, after : Specimen
+        On one grid.
+    kept : (M,) int array
+        Row in ``before`` of every atom of ``after``, so that both move alike.
+    place : (float, float)
+        Of the column that changes, Å.
+    label : str
+        What the column is made of.
+    atoms : int
+        Atoms that change.
+    """
+
+    before: Specimen
+    after: Specimen
+    kept: npt.NDArray[np.int64]
+    place: tuple[float, float]
+    label: str
+    atoms: int
+
+
+def make_pair(host: Specimen, feature: Feature) -> Pair:
+    """Both specimens from one without the feature, whose cell is large enough to hold it.
+
+    Raises
+    ------
+    InputError
+        If the specimen has no such column.
+    """
+    cell = ImagingCell.from_orthogonal(host.cell.structure)
+    before = replace(host, cell=cell, block=cell)
+    middle = 0.5 * np.array([cell.lengths[0], cell.lengths[1]])
+    column = _nearest(columns(cell), feature.elements[0], middle)
+    rows = _rows(cell.structure, column, feature.elements[0])
+    chosen = _chosen(rows, cell.structure, feature, column)
+    atoms, kept = FEATURES[feature.kind](cell.structure.atoms.copy(), chosen, feature.elements)
+    changed = ImagingCell.from_orthogonal(Structure(atoms, charge=cell.structure.charge, info=cell.structure.info))
+    place = (float(column.position[0]), float(column.position[1]))
+    return Pair(before, replace(host, cell=changed, block=changed), kept, place, column.label, len(chosen))
+
+
+def _nearest(found: Sequence[Column], element: str, middle: npt.NDArray[np.float64]) -> Column:
+    own = [c for c in found if element in c.label.split("/")]
+    if not own:
+        labels = ", ".join(sorted({c.label for c in found}))
+        raise InputError(f"no column holds {element}; seen along this axis there are {labels}")
+    purest = min(len(c.label.split("/")) for c in own)
+    return min(
+        (c for c in own if len(c.label.split("/")) == purest), key=lambda c: float(np.hypot(*(c.position - middle)))
+    )
+
+
+def _rows(structure: Structure, column: Column, element: str) -> list[int]:
+    """Atoms of an element in a column, by depth."""
+    extent = np.diag(structure.cell)[:2]
+    apart = (structure.positions[:, :2] - column.position + extent / 2) % extent - extent / 2
+    own = (np.hypot(*apart.T) < 2 * COLUMN) & (structure.numbers == atomic_numbers[element])
+    return [int(row) for row in np.flatnonzero(own)[np.argsort(structure.positions[own, 2], kind="stable")]]
+
+
+def _chosen(rows: list[int], structure: Structure, feature: Feature, column: Column) -> list[int]:
+    """Atoms that change: as many as asked for, evenly spread in depth about the middle."""
+    number = feature.number if feature.number > 0 else max(1, round(-feature.number * len(rows)))
+    if number > len(rows):
+        raise InputError(
+            f"{feature.number:g} atoms of {feature.elements[0]}: the {column.label} column has {len(rows)} at this "
+            "thickness"
+        )
+    places = (np.arange(int(number)) + 0.5) / number * len(rows)
+    return [rows[int(place)] for place in places]
+
+
+def _vacancy(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> tuple[ase.Atoms, npt.NDArray[np.int64]]:
+    kept = np.setdiff1d(np.arange(len(atoms)), chosen)
+    return atoms[kept], kept
+
+
+def _dopant(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> tuple[ase.Atoms, npt.NDArray[np.int64]]:
+    atoms.numbers[chosen] = atomic_numbers[elements[1]]
+    return atoms, np.arange(len(atoms))
+
+
+def _antisite(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> tuple[ase.Atoms, npt.NDArray[np.int64]]:
+    """Each chosen atom changes place with the nearest of the other element that has not yet."""
+    other = np.flatnonzero(atoms.numbers == atomic_numbers[elements[1]])
+    if len(other) < len(chosen):
+        raise InputError(f"antisite: fewer {elements[1]} than {elements[0]} that change; the specimen has {len(other)}")
+    numbers, taken = atoms.numbers.copy(), set()
+    for row in chosen:
+        for candidate in other[np.argsort(atoms.get_distances(row, other, mic=True), kind="stable")]:
+            if int(candidate) not in taken:
+                taken.add(int(candidate))
+                numbers[row], numbers[candidate] = numbers[candidate], numbers[row]
+                break
+    atoms.numbers = numbers
+    return atoms, np.arange(len(atoms))
+
+
+Change = Callable[[ase.Atoms, list[int], Sequence[str]], tuple[Any, npt.NDArray[np.int64]]]
+
+#: What changes atoms, by name.
+FEATURES: dict[str, Change] = {"vacancy": _vacancy, "dopant": _dopant, "antisite": _antisite}

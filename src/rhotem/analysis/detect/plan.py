@@ -1,0 +1,90 @@
+"""The detectability of a change in the specimen of a plan."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from rhotem.analysis import workflow
+from rhotem.analysis.detect.features import Feature
+from rhotem.analysis.detect.simulated import simulate_feature
+from rhotem.analysis.detect.sweep import Detectability, sweep
+from rhotem.analysis.plan import Plan
+from rhotem.analysis.voice import Voice
+from rhotem.core import InputError, Progress, silent
+
+
+def detectability(
+    plan: Plan,
+    feature: Feature,
+    *,
+    dose: float,
+    defocus: Sequence[float],
+    thicknesses: Sequence[float] = (),
+    phonons: int = 0,
+    voice: Voice | None = None,
+    progress: Progress = silent,
+) -> Detectability:
+    """How well a change of the plan's specimen is seen at a dose.
+
+    Parameters
+    ----------
+    plan : Plan
+        Structure, zone axis, density, microscope and detectors.
+    feature : Feature
+        Of `rhotem.analysis.detect.features.parse_feature`.
+    dose : float
+        e/Å².
+    defocus, thicknesses : sequences of float
+        nm. No thickness: that of the preset. Atoms that change lie evenly in the depth of each specimen, so that every
+        thickness is propagated; a change of the density costs one propagation for all.
+    phonons : int
+        Configurations of thermal motion, the same for both specimens; 0: at rest.
+    voice, progress
+        Told what is done.
+
+    Raises
+    ------
+    InputError
+        If the preset scans no probe, records patterns only, or the specimen has no such column.
+    """
+    say = voice or Voice()
+    preset = plan.preset()
+    if preset.mode != "stem":
+        raise InputError(f"preset {preset.name} scans no probe; detectability is of scanned images")
+    detectors = tuple(d for d in preset.detectors if not d.patterns)
+    if not detectors:
+        raise InputError(f"preset {preset.name} records patterns only; name detectors, --detector ABF=11-22")
+    if dose <= 0:
+        raise InputError(f"dose {dose:g} e/Å²: expected a positive number")
+    crystal, moving = workflow.moving_crystal(plan.changed({"motion.phonons": phonons}), say)
+    depths = list(thicknesses) or [preset.thickness]
+    held: list[Detectability] = []
+    groups = [depths] if feature.kind == "density" else [[depth] for depth in depths]
+    for group in groups:
+        sized = plan.changed({"specimen.thickness_nm": max(group), "motion.phonons": phonons})
+        cut = workflow.cut(sized, crystal, [plan.density.source or "model"])
+        cut = replace(cut, preset=preset.model_copy(update={"detectors": detectors}))
+        say.tell(f"{cut}\n{feature}")
+        made = simulate_feature(
+            cut,
+            feature,
+            source=plan.density.source,
+            defocus=[10.0 * f for f in defocus],
+            thicknesses=group if len(group) > 1 else None,
+            progress=progress,
+            announce=lambda told: say.tell(str(told)),
+            memory=plan.memory,
+            **moving,
+        )
+        real = [0.1 * t for t in made.before.thicknesses]
+        held.append(sweep(made, feature, dose=dose, defocus=defocus, thicknesses=real))
+    return _joined(held)
+
+
+def _joined(held: list[Detectability]) -> Detectability:
+    """Several thicknesses as one."""
+    rows = [row for each in held for row in each.rows]
+    shown: dict[str, Any] = {}
+    for name in held[0].shown:
+        shown[name] = min(held, key=lambda each: each.best(name).enough).shown[name]
+    return replace(held[0], rows=rows, shown=shown)

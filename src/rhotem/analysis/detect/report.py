@@ -1,0 +1,92 @@
+"""Detectability as a table, a sentence of advice and a figure."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhotem.analysis.detect.sweep import ROSE, Detectability
+
+
+def table(result: Detectability) -> str:
+    """A line for every image at its best focus, at every thickness."""
+    lines = [
+        f"{'image':10s} {'thickness':>9s} {'defocus':>8s} {'change':>8s} {'noise':>8s} {'CNR':>6s} {'d′':>7s} "
+        f"{'dose for d′ = 5':>16s}",
+        f"{'':10s} {'nm':>9s} {'nm':>8s} {'% range':>8s} {'% range':>8s} {'':>6s} {'':>7s} {'e/Å²':>16s}",
+    ]
+    for name in dict.fromkeys(row.image for row in result.rows):
+        for thickness in dict.fromkeys(row.thickness for row in result.rows):
+            own = [row for row in result.rows if row.image == name and row.thickness == thickness]
+            row = min(own, key=lambda r: r.enough)
+            lines.append(
+                f"{name:10s} {row.thickness:9.2f} {row.defocus:8.2f} {100 * row.change:8.2f} {100 * row.noise:8.2f} "
+                f"{row.cnr:6.2f} {row.detectability:7.2f} {row.enough:16.2e}"
+            )
+    return "\n".join(lines)
+
+
+def advice(result: Detectability) -> str:
+    """One sentence: the setting that needs the fewest electrons, and whether the dose is enough."""
+    best = result.best()
+    if not np.isfinite(best.enough):
+        return f"{result.feature}: no image changes"
+    others = [result.best(name) for name in dict.fromkeys(row.image for row in result.rows) if name != best.image]
+    beside = ", ".join(f"{row.image} {row.enough / best.enough:.3g} times that" for row in others)
+    verdict = "seen" if result.dose >= best.enough else "not seen"
+    foci = [row.defocus for row in result.rows]
+    edge = best.defocus in (min(foci), max(foci)) and min(foci) < max(foci)
+    return (
+        f"{result.feature}: {verdict} at {result.dose:.3g} e/Å² (d′ = {best.detectability:.2g}); best in {best.image} "
+        f"at {best.defocus:g} nm defocus, {best.thickness:.3g} nm thick: d′ = {ROSE:g} needs {best.enough:.2g} e/Å²"
+        + (f"; {beside}" if beside else "")
+        + ("; the best focus is at the end of those asked, ask for more (--foci)" if edge else "")
+    )
+
+
+def figure(result: Detectability, path: str | Path) -> None:
+    """Each image without the feature, what the feature changes in units of the noise, and d′ against focus."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(result.shown)
+    drawn = Figure(figsize=(3.4 * len(names), 9.0), layout="constrained", dpi=110)
+    FigureCanvasAgg(drawn)
+    axes = drawn.subplots(3, len(names), squeeze=False)
+    for column, name in enumerate(names):
+        found, image, size = result.shown[name]
+        best = result.best(name)
+        _picture(axes[0, column], image, size, f"{name}, {best.thickness:.3g} nm, defocus {best.defocus:g} nm")
+        electrons = result.dose * size[0] * size[1] / image.size
+        change = found.signal / np.where(found.deviation > 0, found.deviation, np.inf) * np.sqrt(electrons)
+        most = float(np.abs(change).max()) or 1.0
+        drawing = _picture(axes[1, column], change, size, "change / noise of a pixel", most)
+        drawn.colorbar(drawing, ax=axes[1, column], shrink=0.8).ax.tick_params(labelsize=6)
+        if result.place is not None:
+            for row in (0, 1):
+                axes[row, column].plot(*result.place, "o", mfc="none", mec="tab:orange", ms=12)
+        _against_focus(axes[2, column], result, name)
+    drawn.suptitle(f"{result.feature}; {result.dose:.3g} e/Å²", fontsize=11)
+    drawn.savefig(path)
+
+
+def _picture(axes: Any, image: Any, size: tuple[float, float], title: str, most: float | None = None) -> Any:
+    """A picture in grey, or, with its largest magnitude, a difference around 0."""
+    colours: dict[str, Any] = {"cmap": "gray"} if most is None else {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+    shown = axes.imshow(image.T, extent=(0, size[0], size[1], 0), **colours)
+    axes.set_title(title, fontsize=8)
+    axes.set_xlabel("x (Å)", fontsize=7)
+    axes.tick_params(labelsize=6)
+    return shown
+
+
+def _against_focus(axes: Any, result: Detectability, name: str) -> None:
+    for thickness in dict.fromkeys(row.thickness for row in result.rows):
+        own = [row for row in result.rows if row.image == name and row.thickness == thickness]
+        axes.plot([r.defocus for r in own], [r.detectability for r in own], "o-", ms=3, label=f"{thickness:.3g} nm")
+    axes.axhline(ROSE, color="black", lw=0.6, ls="--")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("defocus (nm)", fontsize=7)
+    axes.set_ylabel("d′", fontsize=7)
+    axes.tick_params(labelsize=6)
+    axes.legend(fontsize=6)

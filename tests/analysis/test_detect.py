@@ -1,0 +1,166 @@
+"""Detectability: of a bump on a bright field, of deflections, of features that are there and that are not."""
+
+import ase.build
+import numpy as np
+import pytest
+
+from rhotem.analysis import run
+from rhotem.analysis.detect.features import make_pair, parse_feature
+from rhotem.analysis.detect.noise import Channels, channels_of, transfer
+from rhotem.analysis.detect.observer import seen
+from rhotem.analysis.detect.simulated import wide_host
+from rhotem.core import InputError
+from rhotem.microscope.detectors import Annular, CenterOfMass, Segmented
+from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.record import Recorder
+from rhotem.microscope.scan import Scan
+from rhotem.structure.model import Structure
+
+SCAN = Scan((24, 20), (6.0, 5.0))
+MICROSCOPE = Microscope(energy=200e3, convergence=20.0)
+
+
+def waves(rng: np.random.Generator, amplitude: float) -> np.ndarray:
+    """A smooth periodic field without a mean."""
+    x, y = np.meshgrid(*(2 * np.pi * np.arange(n) / n for n in SCAN.shape), indexing="ij")
+    phases = rng.uniform(0, 2 * np.pi, 6)
+    orders = [(1, 0), (0, 1), (1, 1), (2, 1), (1, -2), (3, 0)]
+    field = sum(np.cos(a * x + b * y + p) for (a, b), p in zip(orders, phases, strict=True))
+    return amplitude * np.asarray(field)
+
+
+def test_counts_of_one_detector_are_poisson():
+    """d′² of N electrons a pixel is N Σ s²/p where the intensity p hardly changes (the classical result)."""
+    rng = np.random.default_rng(0)
+    intensity, change = 0.4 + waves(rng, 0.03), waves(rng, 1e-4)
+    detector = Annular(name="ABF", inner=11, outer=22)
+    names = tuple(c.name for c in detector.channels())
+    before = Channels(names, intensity[None], intensity[None, None])
+    after = Channels(names, (intensity + change)[None], (intensity + change)[None, None])
+    found = seen(after, before, transfer(detector, names, SCAN, MICROSCOPE)["ABF"])
+    assert found.index == pytest.approx((change**2 / intensity).sum(), rel=1e-3)
+    assert found.detectability(1e4) == pytest.approx(1e2 * np.sqrt(found.index))
+    assert found.contrast_to_noise(1.0) == pytest.approx((np.abs(change) / np.sqrt(intensity)).max(), rel=1e-3)
+
+
+def quarters(rng: np.random.Generator, detector: Segmented, phase: np.ndarray) -> Channels:
+    """Four evenly lit segments whose difference is the gradient of a phase."""
+    names = tuple(c.name for c in detector.channels())
+    gx, gy = (np.roll(phase, -1, axis) - np.roll(phase, 1, axis) for axis in (0, 1))
+    mean = 0.2 + np.stack([gx, gy, -gx, -gy])
+    noise = np.zeros((4, 4, *SCAN.shape))
+    for i in range(4):
+        noise[i, i] = 0.2
+    return Channels(names, mean, noise)
+
+
+def test_an_integrated_phase_tells_what_its_gradients_tell():
+    """Integration only drops the part of the noise that is no gradient, so iDPC and dDPC see alike, and both
+    components together as well: their d′² add up to it where the signal is a gradient and the noise white.
+    """
+    rng = np.random.default_rng(1)
+    detector = Segmented(inner=11, outer=22)
+    flat, bump = np.zeros(SCAN.shape), waves(rng, 1e-3)
+    before, after = quarters(rng, detector, flat), quarters(rng, detector, bump)
+    found = {
+        name: seen(after, before, factors).index
+        for name, factors in transfer(detector, before.names, SCAN, MICROSCOPE).items()
+    }
+    assert found["dDPC"] == pytest.approx(found["iDPC"], rel=1e-4)
+    assert found["DPCx"] + found["DPCy"] == pytest.approx(found["iDPC"], rel=0.05)
+
+
+def test_the_filter_separates_noisy_images_as_predicted():
+    """Poisson electrons in four segments, images made by the detector itself, 2,000 of each kind."""
+    rng, counted = np.random.default_rng(2), 60.0
+    detector = Segmented(inner=11, outer=22)
+    before, after = quarters(rng, detector, np.zeros(SCAN.shape)), quarters(rng, detector, waves(rng, 3e-3))
+    factors = transfer(detector, before.names, SCAN, MICROSCOPE)["iDPC"]
+    found = seen(after, before, factors)
+    scores = []
+    for kind in (before, after):
+        drawn = rng.poisson(counted * kind.mean, (2000, *kind.mean.shape)) / counted
+        images = [detector.images(dict(zip(before.names, one, strict=True)), SCAN, MICROSCOPE)["iDPC"] for one in drawn]
+        scores.append((np.stack(images) * found.template).sum(axis=(1, 2)))
+    measured = (scores[1].mean() - scores[0].mean()) / np.sqrt(0.5 * (scores[0].var() + scores[1].var()))
+    assert 1.5 < measured < 6
+    assert found.detectability(counted) == pytest.approx(measured, rel=0.06)
+
+
+def test_deflections_scatter_as_electrons_do():
+    """Centre of mass of electrons drawn beam by beam, against the covariance from the recorder's moments."""
+    rng = np.random.default_rng(4)
+    detector = CenterOfMass(outer=30)
+    recorder = Recorder([detector], 1, MICROSCOPE.wavelength, (12.0, 12.0), counted=True)
+    beams = np.array([(h, k) for h in range(-9, 10) for k in range(-9, 10) if h * h + k * k < 80])
+    intensity = rng.uniform(0.2, 1.0, len(beams))
+    intensity *= 0.8 / intensity.sum()
+    columns = (intensity @ recorder.weights(beams))[:, None, None]
+    found = channels_of(detector, recorder, columns)
+    electrons = 500
+    drawn = rng.poisson(electrons * intensity, (40_000, len(beams)))
+    angles = 1e3 * MICROSCOPE.wavelength * beams / 12.0
+    seen_angles = drawn @ angles / drawn.sum(axis=1, keepdims=True)
+    x, y = (found.names.index(name) for name in ("CoMx", "CoMy"))
+    np.testing.assert_allclose(found.mean[[x, y], 0, 0], intensity @ angles / intensity.sum(), atol=1e-6)
+    expected = found.covariance[np.ix_([x, y], [x, y])][..., 0, 0] / electrons
+    np.testing.assert_allclose(np.cov(seen_angles.T), expected, atol=0.03 * expected[0, 0])
+
+
+def test_nothing_changes_nothing_is_seen():
+    rng = np.random.default_rng(3)
+    detector = Segmented(inner=11, outer=22)
+    same = quarters(rng, detector, np.zeros(SCAN.shape))
+    factors = transfer(detector, same.names, SCAN, MICROSCOPE)["iDPC"]
+    assert seen(same, same, factors).detectability(1e6) == 0.0
+
+
+@pytest.fixture(scope="module")
+def host():
+    crystal = Structure(ase.build.bulk("LiF", "rocksalt", 4.03, cubic=True))
+    return wide_host(run.specimen(crystal, zone=(0, 0, 1), thickness=1.6))
+
+
+def test_features_change_what_they_say(host):
+    """Counts of atoms, the column they are in, and everything else where it was."""
+    numbers = host.cell.structure.numbers
+    assert min(host.cell.lengths[:2]) >= 12.0
+    vacancy = make_pair(host, parse_feature("vacancy:Li:50%"))
+    gone = np.setdiff1d(np.arange(len(numbers)), vacancy.kept)
+    assert vacancy.atoms == len(gone) == 2 and set(numbers[gone]) == {3}
+    places = host.cell.structure.positions[gone]
+    np.testing.assert_allclose(places[:, :2], np.tile(places[0, :2], (2, 1)), atol=1e-6)
+    left = vacancy.after.cell.structure
+    np.testing.assert_allclose(left.positions, vacancy.before.cell.structure.positions[vacancy.kept], atol=1e-9)
+    assert vacancy.after.grid.shape == vacancy.before.grid.shape
+
+    swapped = make_pair(host, parse_feature("antisite:Li/F")).after.cell.structure
+    assert np.bincount(swapped.numbers).tolist() == np.bincount(numbers).tolist()
+    assert (swapped.numbers != numbers).sum() == 2
+    doped = make_pair(host, parse_feature("dopant:Li=Na:3")).after.cell.structure
+    assert (doped.numbers == 11).sum() == 3 and len(doped) == len(numbers)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("vacancy", "takes 1 element"),
+        ("vacancy:Xx", "no element"),
+        ("vacancy:Li:0", "whole number"),
+        ("vacancy:Li:1.5", "whole number"),
+        ("vacancy:Li:120%", "share"),
+        ("antisite:Li", "takes 2 elements"),
+        ("hole:Li", "expected one of"),
+    ],
+)
+def test_features_that_are_none(written: str, words: str):
+    with pytest.raises(InputError, match=words) as caught:
+        parse_feature(written)
+    assert "\n" not in str(caught.value)
+
+
+def test_features_that_the_cell_does_not_have(host):
+    with pytest.raises(InputError, match="no column holds Ni"):
+        make_pair(host, parse_feature("vacancy:Ni"))
+    with pytest.raises(InputError, match="column has 4 at this thickness"):
+        make_pair(host, parse_feature("vacancy:Li:9"))
