@@ -257,6 +257,10 @@ class BlochEngine:
         matrices = self._scatter(group, transmission, keep, exits, advance)
         return self._kept_beams(group.kappa, keep), matrices
 
+    def kept_beams(self, group: BeamGroup, reach: float) -> npt.NDArray[np.int64]:
+        """Beams (m, 2) within ``reach`` (1/Å) that `scattered` gives for a group."""
+        return self._kept_beams(group.kappa, self._kept(group.kappa, reach))
+
     def entrance_phase(self, beams: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Phase in rad that beams (n, 2) of the supercell lose before the middle of the first slice."""
         return self._path(*self._beam_frequencies(beams), self.thickness / 2)

@@ -298,7 +298,7 @@ class Response:
         if key in self._ready:
             return self._ready[key]
         for detector in detectors:
-            if detector.patterns:
+            if not detector.channels():
                 raise InputError(f"detector {detector.name}: a response holds signals, not patterns; simulate those")
         recorder = Recorder(detectors, 0, self.microscope.wavelength, self.supercell, counted=counted)
         chosen = selection(self.cells, recorder, detectors)
