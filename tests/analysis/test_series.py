@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 import ase
@@ -12,6 +13,7 @@ from ase.io import write
 
 import rhotem
 from rhotem.analysis import series as module
+from rhotem.analysis.answers import lens
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.series import grouped
 from rhotem.analysis.series_files import key_and_unit, labels
@@ -140,14 +142,14 @@ def test_a_series_replaces_an_older(crystal, tmp_path):
 @pytest.mark.parametrize("reason", ["memory", "worth"])
 def test_where_a_response_is_no_gain_runs_are_single(crystal, reason, monkeypatch):
     """With one line that says why."""
-    real = module.plan_response
+    real = lens.plan_response
 
     def planned(*given: Any, **named: Any) -> Any:
         if reason == "memory":
             raise MemoryLimitError("the response needs 900.0 GB")
-        return module.replace(real(*given, **named), worth=40)
+        return replace(real(*given, **named), worth=40)
 
-    monkeypatch.setattr(module, "plan_response", planned)
+    monkeypatch.setattr(lens, "plan_response", planned)
     said: list[str] = []
     plan = plan_of(crystal, detectors=["ABF=11-22"], series={"defocus_nm": [0, 1]})
     made = rhotem.run_series(plan, voice=rhotem.Voice(said.append))
@@ -169,7 +171,7 @@ def test_what_no_response_holds_is_simulated(crystal):
 
 def test_a_setting_that_cannot_be_is_refused_first(crystal, tmp_path, monkeypatch):
     """In one line with its name; nothing is propagated or left behind, in mixed series neither."""
-    monkeypatch.setattr(module.responses, "response", lambda *given, **named: pytest.fail("propagated"))
+    monkeypatch.setattr(lens.responses, "response", lambda *given, **named: pytest.fail("propagated"))
     for series in ({"defocus_nm": [0, 500.0]}, {"tilt_mrad": [None, [2, 0]], "defocus_nm": [0, 500.0]}):
         with pytest.raises(InputError, match=r"defocus_nm=500: the probe is 2\d\d\d? Å wide"):
             rhotem.run_series(plan_of(crystal, series=series), tmp_path / "out")
