@@ -14,7 +14,7 @@ SLACK = 1e-9
 
 
 def weights_of(
-    held: Sequence[float], asked: Sequence[float], between: bool, slice_thickness: float
+    held: Sequence[float], asked: Sequence[float], between: bool, slice_thickness: float, what: str = "patterns"
 ) -> npt.NDArray[np.float64]:
     """Weights (asked, levels) of the levels that patterns at some thicknesses are sums of.
 
@@ -29,6 +29,8 @@ def weights_of(
         Whether there is anything between.
     slice_thickness : float
         Å; what is nearer than half of that to one held is that one, where there is nothing between.
+    what : str
+        Name of what holds them.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def weights_of(
         known = abs(nodes[nearest] - depth) <= (1e-6 * slice_thickness if between else slack)
         beyond = depth > nodes[-1] + slack or depth < 0 or not np.isfinite(depth)
         if not known and (not between or beyond):
-            raise InputError(f"thickness {0.1 * depth:.4g} nm: the patterns hold {_words(held, between)}")
+            raise InputError(f"thickness {0.1 * depth:.4g} nm: the {what} hold {_words(held, between)}")
         if known:
             mixing[row, nearest] = 1.0
             continue

@@ -1,7 +1,7 @@
 """`patterns`: potentials in, and out what answers for every aperture, mistilt and thickness."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Distance in Å of the thicknesses that are kept.
 LADDER = 20.0
+#: Most waves that are transformed together, and what a transform costs besides, in waves.
+MOST_WAVES, ALONE = 16, 0.3
 
 
 def patterns(
@@ -155,7 +157,6 @@ class _Maker:
 
     def __init__(self, microscope: Microscope, wanted: Wanted, plan: PatternsPlan, exits: list[int]) -> None:
         lens = wide(microscope, wanted.tilt, plan.supercell)
-        self.engine = BlochEngine(lens, plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads)
         self.reach, self.exits, self.plan = reach_of(microscope, wanted, plan.supercell), exits, plan
         self.group = operations(microscope, wanted, plan.tiling, plan.supercell)
         self.lit = Illuminated.of(lens, plan.extent, plan.tiling, self.group)
@@ -163,6 +164,8 @@ class _Maker:
         if self.lit.number < self.number:
             raise InputError(f"{self.number} configurations share {self.lit.number} beams; give fewer")
         self.dealt = self._deal(plan.supercell)
+        shape = (plan.extent, plan.shape, plan.slice_thickness, plan.tiling, plan.threads)
+        self.engine = BlochEngine(lens, *shape, batch=self._batch())
         self.outgoing = [self.engine.kept_beams(group, self.reach) for group in self.lit.groups]
         kind = np.float32 if self.complete and self.number > 1 else np.float16
         self.blocks = [self._empty(len(g.vectors), place, kind) for place, g in enumerate(self.lit.groups)]
@@ -178,6 +181,13 @@ class _Maker:
         dealt = np.empty(len(order), dtype=np.int64)
         dealt[order] = np.arange(len(order)) % self.number
         return np.split(dealt, np.cumsum(sizes)[:-1])
+
+    def _batch(self) -> int:
+        """Waves transformed together: transforms of empty places cost as much, single ones a little more."""
+        rows = np.array([len(r) for c in range(self.number) for _, r in self._rows(c)])
+        tried = np.arange(1, MOST_WAVES + 1)
+        cost = [(np.ceil(rows / size) * (size + ALONE)).sum() for size in tried]
+        return int(tried[np.argmin(cost)])
 
     def _empty(self, beams: int, place: int, kind: type) -> npt.NDArray[Any]:
         return np.zeros((len(self.exits), beams, len(self.outgoing[place])), dtype=kind)
@@ -198,17 +208,23 @@ class _Maker:
             finally:
                 pool.shutdown(cancel_futures=True)  # an interruption does not wait for the rest
 
-    def _tasks(self, configuration: int) -> list[_Task]:
-        """What goes through one configuration: its share, and of configuration 1 the share of 0 as well."""
-        every = []
+    def _rows(self, configuration: int) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+        """Groups, and which of their beams go through a configuration: its share, and through 1 that of 0 as well."""
         for place, dealt in enumerate(self.dealt):
             here = np.ones(len(dealt), dtype=bool) if self.complete else dealt == configuration
             if configuration == 1 and not self.complete:
                 here |= dealt == 0
-            rows = np.flatnonzero(here)
-            size = self.engine.batch
-            every += [_Task(place, rows[start : start + size]) for start in range(0, len(rows), size)]
-        return every
+            if here.any():
+                yield place, np.flatnonzero(here)
+
+    def _tasks(self, configuration: int) -> list[_Task]:
+        """The same in batches."""
+        size = self.engine.batch
+        return [
+            _Task(place, rows[start : start + size])
+            for place, rows in self._rows(configuration)
+            for start in range(0, len(rows), size)
+        ]
 
     def _through(self, transmission: npt.NDArray[np.complex64], task: _Task) -> npt.NDArray[np.float32]:
         """Intensities (exits, beams in, beams out) times `SCALE`."""
