@@ -2,8 +2,8 @@
 
     python benchmarks/pacbed_fit.py FOLDER [--phonons 4] [--keep patterns.zarr] [--block 2]
 
-FOLDER holds pictures whose names end in a range of nanometres such as ``05-on_zone_61-63nm.jpg``; that range is compared
-with what is found and used for nothing else. Centre, rotation, scale, aperture and mistilt are fitted together with the
+FOLDER holds pictures whose names end in a range of nanometres such as ``05-on_zone_61-63nm.jpg``; that range is
+compared with what is found and used for nothing else. Centre, rotation, scale, aperture and mistilt are fitted with the
 thickness. What is compared is the logarithm of the pattern without its slow part. ``--keep`` writes the patterns or,
 where it is there, opens it. CPU seconds are those of this process.
 """
@@ -41,8 +41,7 @@ def made(phonons, block, keep):
     crystal = run.structure(Path(__file__).parents[1] / "examples" / "SrTiO3.cif")
     cut = run.specimen(crystal, zone=(0, 0, 1), thickness=112, preset=preset, at_rest=False)
     if block:
-        nx, ny, nz = cut.repeats
-        shape = tuple(n // r for n, r in zip(cut.grid.shape, cut.repeats, strict=True))
+        nz, shape = cut.repeats[2], tuple(n // r for n, r in zip(cut.grid.shape, cut.repeats, strict=True))
         grid = repeated_grid(PeriodicGrid(cut.cell.structure.cell, shape), block, block, nz)
         cut = replace(cut, repeats=(block, block, nz), block=cut.cell.repeated(block, block, nz), grid=grid)
     print(cut)
@@ -140,9 +139,7 @@ def main():
     arguments = parser.parse_args()
     start = time.process_time()
     held = made(arguments.phonons, arguments.block, arguments.keep)
-    print(
-        f"{held}\npatterns: {time.process_time() - start:.1f} CPU s, error bar {held.images().record['phonon_error']}"
-    )
+    print(f"{held}\npatterns: {time.process_time() - start:.1f} CPU s, {held.images().record['phonon_error']}")
     start = time.process_time()
     libraries = [Library(held, aperture) for aperture in APERTURES]
     print(f"{len(THICKNESSES)} thicknesses at {len(APERTURES)} apertures: {time.process_time() - start:.1f} CPU s")
