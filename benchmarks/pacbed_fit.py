@@ -1,6 +1,6 @@
 """Thickness of measured position-averaged patterns of SrTiO3 [001], from one propagation.
 
-    python benchmarks/pacbed_fit.py FOLDER [--phonons 4] [--keep patterns.zarr] [--block 2]
+    python benchmarks/pacbed_fit.py FOLDER [--phonons 4] [--keep patterns.zarr] [--block 3.9]
 
 FOLDER holds pictures whose names end in a range of nanometres such as ``05-on_zone_61-63nm.jpg``; that range is
 compared with what is found and used for nothing else. Centre, rotation, scale, aperture and mistilt are fitted with the
@@ -11,7 +11,6 @@ where it is there, opens it. CPU seconds are those of this process.
 import argparse
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,7 @@ from scipy.optimize import minimize
 
 from rhotem.analysis import run
 from rhotem.analysis.patterns import patterns
-from rhotem.core import PeriodicGrid
 from rhotem.microscope.patterns import open_patterns
-from rhotem.structure.supercell import repeated_grid
 
 #: Apertures in mrad that are tried, and the largest mistilt.
 APERTURES, TILT = (13.2, 13.6, 14.0), 4.0
@@ -39,11 +36,7 @@ def made(phonons, block, keep):
     settings = {"energy": 200.0, "convergence": max(APERTURES), "detectors": ["PACBED=22"]}
     preset = run.adjusted_preset("pacbed", **settings)
     crystal = run.structure(Path(__file__).parents[1] / "examples" / "SrTiO3.cif")
-    cut = run.specimen(crystal, zone=(0, 0, 1), thickness=112, preset=preset, at_rest=False)
-    if block:
-        nz, shape = cut.repeats[2], tuple(n // r for n, r in zip(cut.grid.shape, cut.repeats, strict=True))
-        grid = repeated_grid(PeriodicGrid(cut.cell.structure.cell, shape), block, block, nz)
-        cut = replace(cut, repeats=(block, block, nz), block=cut.cell.repeated(block, block, nz), grid=grid)
+    cut = run.specimen(crystal, zone=(0, 0, 1), thickness=112, preset=preset, at_rest=False, block=block)
     print(cut)
     potentials = run.potential(cut, run.density(cut, "free-atoms"), phonons=phonons)
     held = patterns(cut, potentials, tilt=TILT, announce=print)
@@ -135,7 +128,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--phonons", type=int, default=4)
     parser.add_argument("--keep")
-    parser.add_argument("--block", type=int, help="cells a side whose atoms move independently; as the workflow has it")
+    parser.add_argument("--block", type=float, help="least width in Å of the block whose atoms move independently")
     arguments = parser.parse_args()
     start = time.process_time()
     held = made(arguments.phonons, arguments.block, arguments.keep)

@@ -282,3 +282,9 @@ def test_patterns_take_nothing_from_detectors_beside_them(thermal):
     beside = simulate(thermal[:1], MICROSCOPE, scan, [Annular(name="BF", outer=30)], algorithm="bloch")
     assert not alone.images and not alone.patterns
     np.testing.assert_allclose(alone.diffraction, beside.diffraction, rtol=1e-6)
+
+
+def test_a_pattern_alone_says_what_it_is(square):
+    images = patterns([square], MICROSCOPE, OUTER).images(outer=30.0)
+    n = images.diffraction.shape[0]
+    assert str(images).startswith(f"PACBED: {n} x {n} pixels of ") and str(images).endswith("% of the beam")
