@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 import ase
@@ -12,6 +13,7 @@ from ase.io import write
 
 import rhotem
 from rhotem.analysis import series as module
+from rhotem.analysis.answers import lens
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.series import grouped
 from rhotem.analysis.series_files import key_and_unit, labels
@@ -140,14 +142,14 @@ def test_a_series_replaces_an_older(crystal, tmp_path):
 @pytest.mark.parametrize("reason", ["memory", "worth"])
 def test_where_a_response_is_no_gain_runs_are_single(crystal, reason, monkeypatch):
     """With one line that says why."""
-    real = module.plan_response
+    real = lens.plan_response
 
     def planned(*given: Any, **named: Any) -> Any:
         if reason == "memory":
             raise MemoryLimitError("the response needs 900.0 GB")
-        return module.replace(real(*given, **named), worth=40)
+        return replace(real(*given, **named), worth=40)
 
-    monkeypatch.setattr(module, "plan_response", planned)
+    monkeypatch.setattr(lens, "plan_response", planned)
     said: list[str] = []
     plan = plan_of(crystal, detectors=["ABF=11-22"], series={"defocus_nm": [0, 1]})
     made = rhotem.run_series(plan, voice=rhotem.Voice(said.append))
@@ -169,7 +171,7 @@ def test_what_no_response_holds_is_simulated(crystal):
 
 def test_a_setting_that_cannot_be_is_refused_first(crystal, tmp_path, monkeypatch):
     """In one line with its name; nothing is propagated or left behind, in mixed series neither."""
-    monkeypatch.setattr(module.responses, "response", lambda *given, **named: pytest.fail("propagated"))
+    monkeypatch.setattr(lens.responses, "response", lambda *given, **named: pytest.fail("propagated"))
     for series in ({"defocus_nm": [0, 500.0]}, {"tilt_mrad": [None, [2, 0]], "defocus_nm": [0, 500.0]}):
         with pytest.raises(InputError, match=r"defocus_nm=500: the probe is 2\d\d\d? Å wide"):
             rhotem.run_series(plan_of(crystal, series=series), tmp_path / "out")
@@ -196,3 +198,59 @@ def test_labels_carry_units():
     assert key_and_unit("microscope.defocus_nm") == ("defocus", "nm")
     assert labels({"unit": "nm", "values": [-2.0, 0.5]}) == ["-2 nm", "0.5 nm"]
     assert labels({"unit": "", "values": [["ABF=11-22", "BF=8"], None]}) == ["ABF=11-22, BF=8", "default"]
+
+
+def patterns_of(crystal: str, phonons: int = 0, **more: Any) -> Plan:
+    return plan_of(crystal, phonons, detectors=["PACBED=40"], **more)
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"thickness_nm": [1.2, 0.6], "convergence_mrad": [20.0, 24.0]},
+        {"defocus_nm": [0.0, 500.0]},
+        {"camera_step_mrad": [2.0, 4.0]},
+    ],
+)
+def test_averaged_patterns_come_from_one_propagation(crystal, series):
+    """As single runs have them, within half precision; no focus changes them, however wide its probe."""
+    plan = patterns_of(crystal, series=series)
+    made = rhotem.run_series(plan)
+    for name, single in plan.runs():
+        result = made[name]
+        assert result.record["simulation"]["patterns"] and result.record["series"]["settings"] == len(made)
+        if single.microscope.defocus_nm == 500.0:
+            single = single.changed(defocus_nm=0.0)
+        direct = rhotem.run(single)
+        assert result.images.angular_step == pytest.approx(direct.images.angular_step)
+        reference = direct.images.diffraction
+        difference = np.abs(result.images.diffraction - reference)
+        assert difference.max() <= 2.0**-11 * reference.max()
+        assert result.record["specimen"]["thickness_nm"] == direct.record["specimen"]["thickness_nm"]
+
+
+def test_tilts_share_a_propagation(crystal, tmp_path):
+    """Around the zone axis or the middle of those asked; the pixels of a tilted single run lie elsewhere."""
+    plan = patterns_of(crystal, series={"tilt_mrad": [[0, 0], [3, 0], [0, -3]], "thickness_nm": [0.6, 1.2]})
+    made = rhotem.run_series(plan, tmp_path / "out")
+    assert {result.record["series"]["settings"] for result in made.values()} == {6}
+    for (name, single), (_, result) in zip(plan.runs(), made.items(), strict=True):
+        direct, pattern = rhotem.run(single).images, result.images.diffraction
+        # edges of an aperture between pixels are one wide: what is compared is its inside
+        x = np.hypot(*np.meshgrid(*[np.arange(n) - n // 2 for n in pattern.shape], indexing="ij"))
+        inside = x < 22.0 / max(result.images.angular_step) - 2
+        assert np.abs(pattern - direct.diffraction)[inside].max() < 0.02 * pattern.max(), name
+    names = [*made, "montage-PACBED.png", "record.json", "series.zarr"]
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(names)
+    group = zarr.open_group(str(tmp_path / "out" / "series.zarr"), mode="r")
+    assert group["PACBED"].shape[:2] == (3, 2) and group["PACBED"].attrs["dimensions"][2:] == ["kx", "ky"]
+    np.testing.assert_allclose(group["PACBED"][2, 1], list(made.values())[5].images.diffraction, rtol=1e-6)
+    files = set(os.listdir(tmp_path / "out" / next(iter(made))))
+    assert files == {"PACBED.png", "atoms.csv", "images.zarr", "record.json"}
+
+
+def test_what_changes_the_propagation_groups_patterns(crystal):
+    series = {"energy_keV": [200.0, 300.0], "tilt_mrad": [[0, 0], [2, 0]]}
+    assert [len(group) for group in grouped(list(patterns_of(crystal, series=series).runs()))] == [2, 2]
+    mixed = plan_of(crystal, series={"detectors": [["PACBED=40"], ["ABF=11-22"], ["PACBED=30"]]})
+    assert sorted(len(group) for group in grouped(list(mixed.runs()))) == [1, 2]

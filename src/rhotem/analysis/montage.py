@@ -10,6 +10,8 @@ import numpy.typing as npt
 Tile = tuple[npt.NDArray[np.floating], tuple[float, float]]
 #: Height in inches of what stands above the images, and width of one of them.
 HEAD, TILE = 0.6, 1.1
+#: Letters of a title for an inch.
+LETTERS = 16
 
 
 def draw_montage(
@@ -42,5 +44,6 @@ def draw_montage(
             image, (a, b) = tile
             one.imshow(image.T, cmap="gray", extent=(0.0, a, b, 0.0), vmin=least, vmax=most, interpolation="bicubic")
         line[0].set_ylabel(label, fontsize=7)
-    figure.suptitle(title, fontsize=8)
+    narrow = len(title) > LETTERS * size[0]
+    figure.suptitle(title.replace(": ", ":\n", 1) if narrow else title, fontsize=8)
     figure.savefig(path)

@@ -4,20 +4,21 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rhotem.analysis import motion, responses, results
+from rhotem.analysis import motion, results
 from rhotem.analysis import run as steps
+from rhotem.analysis.answers import Answer, answer_for
+from rhotem.analysis.answers.group import Group
 from rhotem.analysis.plan import Plan, Recorded
 from rhotem.analysis.plan.identity import identity, inputs
 from rhotem.analysis.series_files import write_series
-from rhotem.analysis.specimen import Specimen, shortened
+from rhotem.analysis.specimen import shortened
 from rhotem.analysis.voice import Voice
 from rhotem.analysis.where import place_of_images
 from rhotem.analysis.workflow import (
-    Job,
     asked_for,
     cut,
     keeps_cell,
@@ -27,48 +28,11 @@ from rhotem.analysis.workflow import (
     prepare,
     run_job,
 )
-from rhotem.core import InputError, MemoryLimitError, RhoTEMError
+from rhotem.core import InputError, RhoTEMError
 from rhotem.core.machine import as_on
 from rhotem.core.physics import PHYSICS
-from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.plan import make_plan, probe_window
-from rhotem.microscope.presets import Preset
-from rhotem.microscope.response import Range, Response
-from rhotem.microscope.response.channels import basis
-from rhotem.microscope.response.plan import ResponsePlan, plan_response
-from rhotem.microscope.scan import Scan
-
-#: Keys whose values one propagation answers for.
-LENS = {
-    "specimen": ("thickness_nm",),
-    "microscope": ("defocus_nm", "cs_mm", "aberrations", "convergence_mrad", "source_size_A", "detectors"),
-    "recording": ("dose_e_per_A2", "scan_step_A", "field_of_view_A"),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Single plans of a series that differ in the lens only, or one plan by itself.
-
-    Parameters
-    ----------
-    names : tuple of str
-    jobs : tuple of Job
-    cuts : tuple of Specimen
-        On the grid of ``whole`` where there are several.
-    whole : Specimen
-        The thickest, cut for all detectors and the largest aperture.
-    """
-
-    names: tuple[str, ...]
-    jobs: tuple[Job, ...]
-    cuts: tuple[Specimen, ...]
-    whole: Specimen
-
-    @property
-    def microscopes(self) -> list[Microscope]:
-        """That of every plan."""
-        return [made.preset.microscope for made in self.cuts]
+from rhotem.microscope.images import ImageSet
+from rhotem.microscope.plan import probe_window
 
 
 def run_series(
@@ -80,7 +44,7 @@ def run_series(
     """Do all plans of a series: what `rhotem image` does with one, with the same files.
 
     Plans that differ in what a lens, a detector or a dose sets, or in the thickness of a crystal, come from one
-    propagation (`rhotem.microscope.response`) where that takes less time and fits into memory.
+    propagation (`rhotem.analysis.answers`) where that takes less time and fits into memory.
 
     Parameters
     ----------
@@ -119,40 +83,35 @@ def run_series(
 
 
 def grouped(runs: Sequence[tuple[str, Plan]]) -> list[list[tuple[str, Plan]]]:
-    """Single plans by what they share: those of one group differ in `LENS` only; others stand alone."""
+    """Single plans by what they share: those of one group differ in what one answer is for; others stand alone."""
     groups: dict[str, list[tuple[str, Plan]]] = {}
     for number, (name, plan) in enumerate(runs):
-        data = plan.data(full=True)
-        for section, keys in LENS.items():
+        data, answer = plan.data(full=True), answer_for(plan)
+        for section, keys in answer.keys.items() if answer else ():
             for key in keys:
                 data[section].pop(key, None)
-        key = json.dumps(data, sort_keys=True) if shareable(plan) else str(number)
+        key = f"{type(answer).__name__} {json.dumps(data, sort_keys=True)}" if answer else str(number)
         groups.setdefault(key, []).append((name, plan))
     return list(groups.values())
-
-
-def shareable(plan: Plan) -> bool:
-    """Whether a response can answer a plan: images of a scanned probe without error bars from the density."""
-    preset, computing = plan.preset(), plan.computing
-    signals = bool(preset.detectors) and all(d.channels() and not d.patterns for d in preset.detectors)
-    other = plan.density.uncertainty or plan.precision is not None or plan.recording.camera_step_mrad is not None
-    exact = computing.algorithm in ("auto", "bloch") and computing.scheduler is None
-    return preset.mode == "stem" and signals and exact and not other
 
 
 def _prepared(members: list[tuple[str, Plan]], voice: Voice) -> Group:
     """Everything of a group read and cut, and what cannot be refused."""
     names, plans = zip(*members, strict=True)
     with _named(names[0]):
-        job = prepare(plans[0], voice)
-        whole = cut(_thickest(plans), job.crystal, [job.name], _widest([plan.preset() for plan in plans]))
+        job, answer = prepare(plans[0], voice), answer_for(plans[0])
+        presets = [plan.preset() for plan in plans]
+        widest = answer.whole(presets) if answer and len(plans) > 1 else presets[0]
+        whole = cut(_thickest(plans), job.crystal, [job.name], widest)
     jobs, cuts = [], []
     for name, plan in members:
         named = plan.changed({"density.source": job.name}) if plan.density.source is None else plan
         with _named(name):
             keep = keeps_cell(plan)
             one = shortened(whole, plan.preset(), plan.specimen.thickness_nm, keep_cell=keep)
-            if one.preset.mode == "stem":
+            if answer is not None:
+                answer.check(one)
+            elif one.preset.mode == "stem":
                 probe_window(one.preset.microscope, float(one.block.lengths[2]))
         jobs.append(replace(job, plan=named))
         cuts.append(one)
@@ -179,24 +138,14 @@ def _thickest(plans: Sequence[Plan]) -> Plan:
     return max(plans, key=thickness)
 
 
-def _widest(presets: list[Preset]) -> Preset:
-    """A preset with the largest aperture and the detectors of all."""
-    if len(presets) == 1:
-        return presets[0]
-    detectors = list(dict.fromkeys(detector for preset in presets for detector in preset.detectors))
-    renamed = (d.model_copy(update={"name": f"{n} {d.name}"}) for n, d in enumerate(detectors))
-    largest = max(preset.microscope.convergence for preset in presets)
-    microscope = presets[0].microscope.model_copy(update={"convergence": largest})
-    return presets[0].model_copy(update={"microscope": microscope, "detectors": tuple(renamed)})
-
-
 def _done(
     group: Group, where: tuple[Path | None, Path, Path | None], voice: Voice, notes: dict[str, Any]
 ) -> dict[str, results.Result]:
     """The results of a group, from one propagation or one after the other."""
     folder, scratch, out = where
-    if len(group.names) > 1:
-        made = _shared(group, where, voice, notes)
+    answer = answer_for(group.jobs[0].plan)
+    if len(group.names) > 1 and answer is not None:
+        made = _shared(group, answer, where, (voice, notes))
         if made is not None:
             return made
     single = {}
@@ -212,10 +161,10 @@ def _done(
 
 
 def _shared(
-    group: Group, where: tuple[Path | None, Path, Path | None], voice: Voice, notes: dict[str, Any]
+    group: Group, answer: Answer[Any], where: tuple[Path | None, Path, Path | None], rest: tuple[Voice, dict[str, Any]]
 ) -> dict[str, results.Result] | None:
     """The results of a group from one propagation; None, with a line that says why, where that is no gain."""
-    job, whole = group.jobs[0], group.whole
+    (voice, notes), job, whole = rest, group.jobs[0], group.whole
     number = len(group.names)
     place = place_of_images(whole, job.name, job.means)
     if place != "memory":
@@ -225,31 +174,24 @@ def _shared(
     results.introduce(whole, voice)
     for line in motion.motion_lines(whole, job.moving):
         voice.tell(line)
-    span = _range(group.microscopes)
-    planned = _plan(group, span)
-    if isinstance(planned, str):
-        voice.tell(f"note: {number} settings one by one: {planned}")
+    needs = answer.needs(group)
+    if isinstance(needs, str):
+        voice.tell(f"note: {number} settings one by one: {needs}")
         return None
     source = open_source(job, place, voice)
     potential = potentials(job, whole, source, (place, where[1]), voice)
     results.doubts(potential, False, voice)
     results.say_density(potential, None, voice)
-    voice.tell(f"{number} settings from one propagation\n{planned}")
+    voice.tell(f"{number} settings from one propagation\n{needs.words}")
     began = time.perf_counter()
-    held = responses.response(
-        whole,
-        potential,
-        thicknesses=[0.1 * float(made.block.lengths[2]) for made in group.cuts],  # with vacuum
-        range=span,
-        edges=[],
-        memory=job.means.memory,
-        progress=voice.progress,
-    )
+    held = answer.made(group, potential, voice.progress)
     propagated = time.perf_counter()
     hashes = inputs(job.plan, job.crystal, source)
     shown = {}
     for place_in_group, name in enumerate(group.names):
-        shown[name] = _answered(group, place_in_group, (held, potential, hashes), where, {**notes})
+        images = answer.images(group.cuts[place_in_group], held, group.jobs[place_in_group].plan)
+        known = (potential, hashes, held.record["seconds"])
+        shown[name] = _answered(group, place_in_group, (images, known), where, {**notes})
         voice.tell(f"-- {name}")
         results.say_errors(shown[name].images, None, voice)
         voice.tell(str(shown[name]))
@@ -262,69 +204,21 @@ def _shared(
 def _answered(
     group: Group,
     number: int,
-    known: tuple[Response, steps.Potentials, dict[str, str]],
+    answered: tuple[ImageSet, tuple[steps.Potentials, dict[str, str], float]],
     where: tuple[Path | None, Path, Path | None],
     notes: dict[str, Any],
 ) -> results.Result:
-    """One setting of a response, with its files."""
-    (held, potential, hashes), (folder, _, out), started = known, where, time.perf_counter()
+    """One setting that a propagation answered, with its files."""
+    (images, (potential, hashes, seconds)), (folder, _, out) = answered, where
+    started = time.perf_counter()
     plan, made, name = group.jobs[number].plan, group.cuts[number], group.names[number]
-    recording = plan.recording
-    images = responses.image(
-        made,
-        held,
-        seed=plan.computing.seed,
-        scan_step=recording.scan_step_A,
-        field_of_view=recording.field_of_view_A,
-    )
     result = results.Result(plan, made, potential.field, images, potential.record())
-    if recording.probe:
+    if plan.recording.probe:
         result = results.with_probe(result, Voice())
     inside = None if folder is None else folder / name
     if inside is not None:
         inside.mkdir()
     made_from = {"identity": identity(plan, hashes), "physics": PHYSICS, "inputs": hashes, "place": "memory"}
-    shared = {"settings": len(group.names), "propagation_seconds": held.record["seconds"]}
+    shared = {"settings": len(group.names), "propagation_seconds": seconds}
     said = {"out": None if out is None else out / name, "started": started, "motion": potential.motion.short}
     return results.written(result, inside, made_from, {**notes, "series": shared, **said})
-
-
-def _range(microscopes: list[Microscope]) -> Range:
-    """What a response must hold for these."""
-    foci = [-microscope.coefficients.get("C10", 0.0) for microscope in microscopes]
-    span = Range(defocus=(min(foci), max(foci)))
-    for microscope in microscopes:
-        span = span.around(microscope)
-    return span
-
-
-def _plan(group: Group, span: Range) -> ResponsePlan | str:
-    """The plan of the response, or why single runs are better; no density is made for it."""
-    whole, job, number = group.whole, group.jobs[0], len(group.names)
-    sizes, configurations = steps.sizes_of(whole), max(1, job.moving.get("phonons") or 0)
-    microscope, detectors = whole.preset.microscope, whole.preset.detectors
-    try:
-        plan = plan_response(
-            sizes,
-            microscope,
-            basis(detectors, []),
-            span,
-            exits=len({made.repeats[2] for made in group.cuts}),
-            configurations=configurations,
-            repeats=whole.repeats[:2],
-            memory=job.means.memory,
-        )
-    except (MemoryLimitError, InputError) as error:
-        return str(error)
-    if plan.worth > number:
-        return f"one propagation for all takes less time from {plan.worth} settings on"
-    # cells so large that probes see a window of them only
-    scan = Scan.cell(sizes.extent, microscope)
-    memory: dict[str, Any] = {"configurations": configurations, "memory_limit": job.means.memory}
-    try:
-        direct = make_plan(sizes, microscope, scan, detectors, **memory)
-    except MemoryLimitError:
-        return plan
-    if direct.windows is not None and number * direct.seconds < plan.seconds:
-        return f"{number} times about {direct.seconds:.0f} s in windows, {plan.seconds:.0f} s without"
-    return plan

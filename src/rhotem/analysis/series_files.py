@@ -19,7 +19,10 @@ from rhotem.core.physics import PHYSICS
 from rhotem.microscope.detectors import unit
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, as_written, zarr_array
+from rhotem.microscope.pictures import PATTERN_RANGE
 
+#: Name of the position-averaged pattern.
+PACBED = "PACBED"
 #: Units as keys of a plan end with them, and as they are written.
 UNITS = {"e_per_A2": "e/Å²", "A2": "Å²", "A": "Å", **{name: name for name in ("nm", "mm", "mrad", "K", "keV", "e")}}
 
@@ -29,10 +32,15 @@ def write_series(plan: Plan, made: Mapping[str, Result], folder: Path, notes: di
     fine = [_as_written(result) for result in made.values()]
     axes = axes_of(plan, list(made.values()))
     names = list(dict.fromkeys(name for images in fine for name in images.images))
+    averaged = all(images.diffraction.size and not images.images and images.plane_wave is None for images in fine)
     if len(plan.series) < 3:
         for name in names:
             _montage(axes, name, fine, folder / f"montage-{_stem(name)}.png")
+        if averaged:
+            _montage(axes, PACBED, fine, folder / f"montage-{PACBED}.png")
     _write_zarr(axes, [name for name in names if _alike(name, fine)], fine, folder / "series.zarr")
+    if averaged:
+        _write_patterns(axes, fine, folder / "series.zarr")
     out, started = notes.pop("out"), notes.pop("started")
     record = {
         **notes,
@@ -105,6 +113,10 @@ def _montage(axes: list[dict[str, Any]], name: str, fine: list[ImageSet], path: 
     across = len(axes[-1]["values"])
 
     def tile(images: ImageSet) -> Tile | None:
+        if name == PACBED:
+            pattern, step = images.diffraction, images.angular_step
+            grey = np.log10(np.maximum(pattern, PATTERN_RANGE * pattern.max()))
+            return grey, (step[0] * pattern.shape[0], step[1] * pattern.shape[1])
         return (images[name], images.scan.size) if name in images.images else None
 
     tiles = list(map(tile, fine))
@@ -115,8 +127,33 @@ def _montage(axes: list[dict[str, Any]], name: str, fine: list[ImageSet], path: 
         path,
         rows=labels(axes[0]) if len(axes) == 2 else [""],
         columns=labels(axes[-1]),
-        title=f"{name}{f' ({unit(name)})' if unit(name) else ''}: {names[-1]} to the right{down}",
+        title=f"{name}{_said(name)}: {names[-1]} to the right{down}",
     )
+
+
+def _write_patterns(axes: list[dict[str, Any]], fine: list[ImageSet], path: Path) -> None:
+    """An array (values of the first key, of the second, ..., kx, ky) of position-averaged patterns of equal pixels."""
+    import zarr
+
+    shape, step = fine[0].diffraction.shape, fine[0].angular_step
+    if any(one.diffraction.shape != shape or not np.allclose(one.angular_step, step) for one in fine):
+        return
+    group = zarr.open_group(str(path), mode="w")
+    stack = np.stack([images.diffraction for images in fine]).astype(np.float32)
+    said = {
+        "unit": "fraction of beam",
+        "dimensions": [*(axis["key"] for axis in axes), "kx", "ky"],
+        "step_mrad": list(step),
+    }
+    zarr_array(path / PACBED, stack.reshape(*(len(axis["values"]) for axis in axes), *shape), said)
+    group.attrs.update({"format": "rhotem-series", "version": 1, "axes": axes})
+
+
+def _said(name: str) -> str:
+    """What the grey of an image stands for, where it is no fraction of the beam."""
+    if name == PACBED:
+        return " (log scale)"
+    return f" ({unit(name)})" if unit(name) else ""
 
 
 def _alike(name: str, fine: list[ImageSet]) -> bool:

@@ -161,7 +161,8 @@ class Cutting(TypedDict, total=False):
     the primitive cell first; False where the density is tied to the crystal's own cell (a file). ``keep_cell``: take
     the given cell as it is, with the defects that it holds: never reduced, and repeated along the beam only if a
     thickness is given; seen along its third vector a rectangular one keeps its second vector upwards. ``at_rest``:
-    whether potentials are made of atoms at rest, which need a finer grid; True serves both.
+    whether potentials are made of atoms at rest, which need a finer grid; True serves both. ``block``: least width in Å
+    of the block whose atoms move independently; None: `BLOCK_WIDTH`, of a parallel beam `PARALLEL_BLOCK_WIDTH`.
     """
 
     basis: str
@@ -173,6 +174,7 @@ class Cutting(TypedDict, total=False):
     primitive: bool
     keep_cell: bool
     at_rest: bool
+    block: float | None
 
 
 def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unpack[Cutting]) -> Specimen:
@@ -202,7 +204,7 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     cell = oriented(crystal, zone, basis, plane=plane, primitive=primitive and not keep_cell, up=up)
     cell, vacuum = _entrance_first(cell)
     nz, notes = repeats_along(cell, chosen, cutting.get("thickness"), vacuum, keep_cell)
-    nx, ny = lateral_repeats(cell, BLOCK_WIDTH if chosen.mode == "stem" else PARALLEL_BLOCK_WIDTH)
+    nx, ny = lateral_repeats(cell, _block_width(chosen, cutting.get("block")))
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
     needed = atoms.reach(chosen.microscope, depth, reach(chosen), cutting.get("at_rest", True))
@@ -216,6 +218,15 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     finer = 1 if single else atoms.oversampling(float(max(grid.spacing[:2])))
     block, fine = cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz)
     return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, finer, needed, notes + coarse)
+
+
+def _block_width(preset: Preset, asked: float | None) -> float:
+    """Least width in Å of the block whose atoms move independently."""
+    if asked is None:
+        return BLOCK_WIDTH if preset.mode == "stem" else PARALLEL_BLOCK_WIDTH
+    if not (np.isfinite(asked) and asked > 0):
+        raise InputError(f"block {asked} Å: expected a positive length")
+    return asked
 
 
 def _coarse(preset: Preset, sampling: float | None, needed: float) -> tuple[str, ...]:

@@ -24,10 +24,9 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.core.threads import available_threads
-from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.optics import aberration_phase, aperture, band_limit
+from rhotem.microscope.assembly import Assembly, BeamGroup, path
+from rhotem.microscope.optics import aperture, band_limit
 from rhotem.microscope.record import Recorder
-from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.transforms import fast_length
 from rhotem.microscope.transmission import FINE_BYTES, transmission
@@ -36,24 +35,6 @@ Complex = npt.NDArray[np.complex64]
 
 #: Bytes of wave function that one thread transforms at a time; they should stay in its level-2 cache.
 BATCH_BYTES = 512 * 1024
-#: Bytes of diffracted intensity held at a time while probes are assembled.
-PROBE_BYTES = 64 * 1024**2
-
-
-@dataclass(frozen=True)
-class BeamGroup:
-    """Beams of the probe that share κ.
-
-    Parameters
-    ----------
-    kappa : (2,) int array
-        κ in units of 1/L, folded into the first reciprocal cell of P.
-    vectors : (n, 2) int array
-        H in units of 1/P.
-    """
-
-    kappa: npt.NDArray[np.int64]
-    vectors: npt.NDArray[np.int64]
 
 
 def supercell_beams(microscope: Microscope, extent: tuple[float, float], tiling: tuple[int, int]) -> list[BeamGroup]:
@@ -71,6 +52,11 @@ def supercell_beams(microscope: Microscope, extent: tuple[float, float], tiling:
         rows = (kappa == key).all(axis=1)
         groups[key] = BeamGroup(np.array(key), (h[rows] - kappa[rows]) // m)
     return list(groups.values())
+
+
+def cached_waves(grid: tuple[int, int]) -> int:
+    """How many waves on a grid stay in the cache of a thread together; at least one."""
+    return max(1, BATCH_BYTES // (8 * grid[0] * grid[1]))
 
 
 class _Worker:
@@ -123,6 +109,8 @@ class BlochEngine:
     refine : bool
         Continue the potential, which is band-limited, to a slightly finer grid where that makes transforms faster.
         False: transform on the potential's own grid.
+    batch : int or None
+        Waves transformed together, whatever number is asked for; None: as many as stay in the cache.
     """
 
     def __init__(
@@ -135,6 +123,7 @@ class BlochEngine:
         threads: int | None = None,
         edge_average: bool = True,
         refine: bool = True,
+        batch: int | None = None,
     ) -> None:
         self.microscope, self.extent, self.shape = microscope, extent, shape
         self.grid = (fast_length(shape[0]), fast_length(shape[1])) if refine else shape
@@ -143,14 +132,12 @@ class BlochEngine:
         self.groups = supercell_beams(microscope, extent, tiling)
         self.threads = threads or available_threads()
         most = max(len(group.vectors) for group in self.groups)
-        fits = BATCH_BYTES // (8 * self.grid[0] * self.grid[1])
-        self.batch = int(max(1, min(fits, -(-most // self.threads))))
+        self.batch = min(batch or -(-most // self.threads), cached_waves(self.grid))
         self._workers: SimpleQueue[_Worker] = SimpleQueue()
         for _ in range(self.threads):
             self._workers.put(_Worker(self.batch, self.grid))
         self._g = tuple(np.rint(np.fft.fftfreq(n) * n).astype(np.int64) for n in self.grid)
-        self.edge_average = edge_average
-        self._norm = self._amplitude_norm()
+        self.probe = Assembly(microscope, self.supercell, tiling, tuple(self.groups), thickness, edge_average)
 
     @property
     def sampling(self) -> tuple[float, float]:
@@ -162,17 +149,6 @@ class BlochEngine:
         """Number of beams in the probe."""
         return sum(len(group.vectors) for group in self.groups)
 
-    def _beam_frequencies(self, h: npt.NDArray[np.int64]) -> tuple[npt.NDArray, npt.NDArray]:
-        return h[:, 0] / self.supercell[0], h[:, 1] / self.supercell[1]
-
-    def _aperture(self, group: BeamGroup) -> npt.NDArray:
-        kx, ky = self._beam_frequencies(self.members(group))
-        return aperture(kx, ky, self.microscope, (1 / self.supercell[0], 1 / self.supercell[1]))
-
-    def _amplitude_norm(self) -> float:
-        power = 1 if self.edge_average else 2
-        return float(np.sqrt(sum((self._aperture(group) ** power).sum() for group in self.groups)))
-
     def transmission(self, slices: npt.NDArray) -> Complex:
         """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å."""
         return transmission(slices, self.grid, self.extent, self.microscope.interaction, self.threads)
@@ -182,13 +158,7 @@ class BlochEngine:
         kx = (kappa[0] / self.supercell[0] + self._g[0] / self.extent[0])[:, None]
         ky = (kappa[1] / self.supercell[1] + self._g[1] / self.extent[1])[None]
         limit = band_limit(kx**2 + ky**2, self.sampling) / (self.grid[0] * self.grid[1])
-        return (limit * np.exp(-1j * self._path(kx, ky, self.thickness))).astype(np.complex64)
-
-    def _path(self, kx: npt.NDArray, ky: npt.NDArray, length: float) -> npt.NDArray:
-        """Phase in rad that plane waves lose over ``length`` Å along the tilted crystal's axis."""
-        tx, ty = np.tan(1e-3 * np.array(self.microscope.tilt))
-        phase = np.pi * self.microscope.wavelength * (kx**2 + ky**2) + 2 * np.pi * (kx * tx + ky * ty)
-        return np.asarray(length * phase)
+        return (limit * np.exp(-1j * path(self.microscope, kx, ky, self.thickness))).astype(np.complex64)
 
     def run(
         self,
@@ -222,7 +192,7 @@ class BlochEngine:
         for group in self.groups if groups is None else groups:
             beams, matrices = self.scattered(group, transmission, reach, exits, advance)
             for exit_slice, matrix in zip(exits, matrices, strict=True):
-                self._assemble(group, matrix, beams, positions, recorders[exit_slice])
+                self.probe.add(group, matrix, beams, positions, recorders[exit_slice])
 
     def exit_wave(self, slices: npt.NDArray) -> Complex:
         """Fourier coefficients (nx, ny) of the exit wave of a plane wave along the axis, |ψ|² summing to at most 1.
@@ -235,7 +205,7 @@ class BlochEngine:
             for _ in worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis)):
                 pass
             kx, ky = (g / length for g, length in zip(self._g, self.extent, strict=True))
-            behind = self._path(kx[:, None], ky[None], self.thickness / 2)
+            behind = path(self.microscope, kx[:, None], ky[None], self.thickness / 2)
             return np.asarray(worker.waves[0] * np.exp(1j * behind), dtype=np.complex64)
         finally:
             self._workers.put(worker)
@@ -257,13 +227,17 @@ class BlochEngine:
         matrices = self._scatter(group, transmission, keep, exits, advance)
         return self._kept_beams(group.kappa, keep), matrices
 
+    def kept_beams(self, group: BeamGroup, reach: float) -> npt.NDArray[np.int64]:
+        """Beams (m, 2) within ``reach`` (1/Å) that `scattered` gives for a group."""
+        return self._kept_beams(group.kappa, self._kept(group.kappa, reach))
+
     def entrance_phase(self, beams: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Phase in rad that beams (n, 2) of the supercell lose before the middle of the first slice."""
-        return self._path(*self._beam_frequencies(beams), self.thickness / 2)
+        return self.probe.entrance_phase(beams)
 
     def members(self, group: BeamGroup) -> npt.NDArray[np.int64]:
         """Beams (n, 2) of a group in units of the supercell's reciprocal cell."""
-        return group.kappa + group.vectors * np.array(self.tiling)
+        return self.probe.members(group)
 
     def _kept(self, kappa: npt.NDArray[np.int64], reach: float) -> npt.NDArray[np.int64]:
         """Flat indices of the G whose κ + G a detector sees."""
@@ -304,44 +278,6 @@ class BlochEngine:
             for done in pool.map(work, chunks):
                 advance(done)
         return matrices
-
-    def _assemble(
-        self,
-        group: BeamGroup,
-        matrix: Complex,
-        beams: npt.NDArray[np.int64],
-        positions: npt.NDArray[np.float64],
-        recorder: Recorder,
-    ) -> None:
-        """Add the diffracted intensities of all probes in the components of one κ."""
-        weights = recorder.weights(beams)
-        size = max(1, PROBE_BYTES // (8 * len(beams)))
-        covered = self._aperture(group)
-        rim = None
-        if self.edge_average:
-            edge = np.flatnonzero(covered < 1)
-            there = Edge(self.members(group)[edge], covered[edge], matrix[edge], edge)
-            rim = Rim(there, self._norm, beams, recorder)
-        for offset, share in zip(*focal_nodes(self.microscope), strict=True):
-            for start in range(0, len(positions), size):
-                rows = slice(start, min(start + size, len(positions)))
-                plane_waves = self._plane_waves(group, positions[rows], offset)
-                waves = (plane_waves * covered.astype(np.float32)) @ matrix
-                intensity = waves.real**2
-                intensity += waves.imag**2
-                if rim is not None:
-                    intensity += rim.background
-                    recorder.sums[rows] += share * rim.correction(plane_waves, waves)
-                if share != 1:
-                    intensity *= np.float32(share)
-                recorder.add(rows, beams, weights, intensity)
-
-    def _plane_waves(self, group: BeamGroup, positions: npt.NDArray[np.float64], defocus: float) -> Complex:
-        """Amplitudes (positions, beams) of normalised probes whose aperture were open everywhere."""
-        kx, ky = self._beam_frequencies(self.members(group))
-        chi = aberration_phase(kx, ky, self.microscope, defocus) + self.entrance_phase(self.members(group))
-        phase = positions[:, :1] * kx + positions[:, 1:] * ky
-        return (np.exp(-1j * (chi + 2 * np.pi * phase)) / self._norm).astype(np.complex64)
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,17 @@ class Camera:
 
     def _shares(self, number: int, step: float, outer: float) -> Array:
         """Part (pixels of the camera, ``number``) of each computed pixel in each of the camera's."""
-        half = self.half(outer)
-        middle = self.step * np.arange(-half, half + 1)[:, None]
-        own = step * (np.arange(number) - number // 2)[None]
-        above = np.minimum(middle + self.step / 2, own + step / 2)
-        below = np.maximum(middle - self.step / 2, own - step / 2)
-        return np.clip(above - below, 0.0, None) / step
+        return shares(number, step, self.step, self.half(outer))
+
+
+def shares(number: int, step: float, pixel: float, half: int, shift: float = 0.0) -> Array:
+    """Part (2 ``half`` + 1, ``number``) of each of ``number`` pixels of ``step`` in each of those of ``pixel``.
+
+    Both are centred, but for the ``shift`` by which the middle of the latter lies off that of the former, in the same
+    unit.
+    """
+    middle = pixel * np.arange(-half, half + 1)[:, None]
+    own = step * (np.arange(number) - number // 2)[None] - shift
+    above = np.minimum(middle + pixel / 2, own + step / 2)
+    below = np.maximum(middle - pixel / 2, own - step / 2)
+    return np.clip(above - below, 0.0, None) / step

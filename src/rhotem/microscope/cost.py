@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.settings import Detector, Microscope, farthest_angle
+from rhotem.microscope.settings import Detector, Microscope, farthest_angle, sees_pixels
 from rhotem.microscope.transforms import fast_length
 from rhotem.microscope.windows import Windows
 
@@ -145,11 +145,10 @@ class Cost:
     def bloch(self, configurations: int) -> Estimate:
         """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams.
 
-        Not so for pixelated detectors: each of their pixels belongs to one κ and would see one configuration only. Nor
+        Not so for patterns: each of their pixels belongs to one κ and would see one configuration only. Nor
         in windows: those of a defect show what is there once.
         """
-        pixelated = any(d.patterns for d in self.detectors)
-        shared = configurations > 1 and self.number == 1 and not pixelated
+        shared = configurations > 1 and self.number == 1 and not sees_pixels(self.detectors)
         tiling = spread(self.tiling, self.sizes.extent, configurations) if shared else self.tiling
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
         outer = farthest_angle(self.detectors, self.microscope.camera_step)

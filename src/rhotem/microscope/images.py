@@ -65,6 +65,10 @@ class ImageSet:
             f"on {size[0]:.2f} x {size[1]:.2f} Å"
         )
         lines = [head, *(line.rstrip() for line in table)] if len(rows) > 1 else []
+        if not lines and self.plane_wave is None and self.diffraction.size:
+            (n, m), (a, b) = self.diffraction.shape, self.angular_step
+            share = 100 * float(self.diffraction.sum())
+            lines = [f"PACBED: {n} x {m} pixels of {a:.3g} x {b:.3g} mrad, {share:.4g} % of the beam"]
         return "\n".join([*lines, *([str(self.plane_wave)] if self.plane_wave else [])])
 
     @property

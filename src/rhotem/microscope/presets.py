@@ -12,6 +12,7 @@ from rhotem.microscope.settings import (
     Detector,
     Microscope,
     Pixelated,
+    PositionAveraged,
     Segmented,
     Settings,
     largest_angle,
@@ -156,7 +157,7 @@ PRESETS: dict[str, Preset] = {
             about="position-averaged convergent-beam diffraction for thickness and tilt",
             status="ranges of PACBED-CNN: 300 kV, 15–25 mrad, to 100 nm, tilt 0–10 mrad",
             microscope=Microscope(energy=300e3, convergence=20.0),
-            detectors=(Pixelated(outer=60.0),),
+            detectors=(PositionAveraged(outer=60.0),),
             thickness=30.0,
         ),
         Preset(

@@ -5,12 +5,14 @@ from rhotem.microscope.detectors import (
     CenterOfMass,
     Detector,
     Pixelated,
+    PositionAveraged,
     Segmented,
     angles,
     farthest_angle,
     image_names,
     largest_angle,
     parse_detector,
+    sees_pixels,
 )
 from rhotem.microscope.instrument import ABERRATIONS, Microscope, Settings, parse_aberration
 
@@ -21,6 +23,7 @@ __all__ = [
     "Detector",
     "Microscope",
     "Pixelated",
+    "PositionAveraged",
     "Segmented",
     "Settings",
     "angles",
@@ -29,4 +32,5 @@ __all__ = [
     "largest_angle",
     "parse_aberration",
     "parse_detector",
+    "sees_pixels",
 ]

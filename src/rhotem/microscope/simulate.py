@@ -21,7 +21,7 @@ from rhotem.microscope.plan import Algorithm, Plan, make_plan
 from rhotem.microscope.record import recorder_of
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import Samples
-from rhotem.microscope.settings import Detector, Microscope
+from rhotem.microscope.settings import Detector, Microscope, sees_pixels
 from rhotem.microscope.window_job import ClusterWindows
 from rhotem.microscope.windows import WindowEngine
 
@@ -180,7 +180,7 @@ def simulate_series(
         configurations=configurations,
         memory_limit=memory,
     )
-    if plan.shared and any(d.patterns for d in detectors):
+    if plan.shared and sees_pixels(detectors):
         raise InputError(
             "the plan lets thermal configurations share the beams, so a pixel of a pattern would see one of them: "
             "make the plan for these detectors"

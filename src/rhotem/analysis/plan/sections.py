@@ -221,7 +221,7 @@ class MicroscopeSection(Section):
     ] = Field(
         (),
         description="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments; CoM=40; 4D=40: "
-        "patterns; may be repeated.",
+        "patterns; PACBED=40: their mean; may be repeated.",
     )
 
 

@@ -9,6 +9,7 @@ from rhotem.microscope.detectors.base import Channel, DetectorBase, Region
 from rhotem.microscope.detectors.center_of_mass import CenterOfMass
 from rhotem.microscope.detectors.pixelated import Pixelated
 from rhotem.microscope.detectors.planes import quadrant, rings_of, weight
+from rhotem.microscope.detectors.position_averaged import PositionAveraged
 from rhotem.microscope.detectors.registry import (
     KINDS,
     Detector,
@@ -18,6 +19,7 @@ from rhotem.microscope.detectors.registry import (
     image_names,
     largest_angle,
     parse_detector,
+    sees_pixels,
     unit,
 )
 from rhotem.microscope.detectors.segmented import Segmented
@@ -30,6 +32,7 @@ __all__ = [
     "Detector",
     "DetectorBase",
     "Pixelated",
+    "PositionAveraged",
     "Region",
     "Segmented",
     "angles",
@@ -40,6 +43,7 @@ __all__ = [
     "parse_detector",
     "quadrant",
     "rings_of",
+    "sees_pixels",
     "unit",
     "weight",
 ]

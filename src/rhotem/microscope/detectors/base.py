@@ -68,11 +68,14 @@ class DetectorBase(Settings):
         Names, in lower case, that stand for this kind in ``NAME=inner-outer``; none: those that no other kind has.
     patterns : bool
         Whether a whole diffraction pattern is kept for each position.
+    averaged : bool
+        Whether it sees the mean over all positions only, which every run of a scanned probe records.
     """
 
     units: ClassVar[Mapping[str, str]] = {}
     written: ClassVar[tuple[str, ...]] = ()
     patterns: ClassVar[bool] = False
+    averaged: ClassVar[bool] = False
 
     name: str
     outer: float = Field(gt=0, lt=1000)

@@ -82,10 +82,15 @@ def largest_angle(detectors: Sequence[DetectorBase]) -> float:
         if any(not name for _, name in names):
             raise InputError("two detectors of one kind without a name: ask for one of them, or name them in Python")
         raise InputError(f"detector names {[n for _, n in names]} repeat; give every detector its own name")
-    taken = [d.name for d in detectors if d.name.lower() in TAKEN]
+    taken = [d.name for d in detectors if d.name.lower() in TAKEN and not d.averaged]
     if taken:
         raise InputError(f"detector {taken[0]}: {taken[0]}.png is another picture of a run; choose another name")
     return max(d.outer for d in detectors)
+
+
+def sees_pixels(detectors: Sequence[DetectorBase]) -> bool:
+    """Whether single pixels of patterns are shown, each of which belongs to one κ."""
+    return any(d.patterns or d.averaged for d in detectors)
 
 
 def farthest_angle(detectors: Sequence[DetectorBase], camera_step: float | None = None) -> float:

@@ -34,7 +34,7 @@ def basis(detectors: Sequence[DetectorBase], edges: Sequence[float] | None) -> l
             raise InputError(
                 f"detector {detector.name}: a response holds signals, not patterns; use simulate for those"
             )
-    known = [d for preset in PRESETS.values() for d in preset.detectors if not d.patterns] if edges is None else []
+    known = [d for preset in PRESETS.values() for d in preset.detectors if d.channels()] if edges is None else []
     circles = {float(e) for e in (REGULAR if edges is None else edges)}
     circles |= {float(e) for d in (*detectors, *known) for e in (getattr(d, "inner", 0.0), d.outer)}
     if edges is not None and any(not 0 < e <= outermost for e in edges):

@@ -19,20 +19,17 @@ from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.response.asked import Asked, Pairs
 from rhotem.microscope.response.channels import selection
+from rhotem.microscope.response.limits import ROUNDING, check_probe, replaced
 from rhotem.microscope.response.matrices import Beams, Twin
-from rhotem.microscope.response.range import Range, held_defocus, needed_window
+from rhotem.microscope.response.range import Range
 from rhotem.microscope.response.slopes import gradients
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 
 Array = npt.NDArray[Any]
 
-#: Settings of a microscope that change the wave inside the specimen: they stay as they were.
-FIXED = ("energy", "tilt", "camera_step")
 #: Sets of detectors and thicknesses that are kept ready.
 READY = 8
-#: Share by which a setting may exceed what is held: rounding.
-ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,38 +127,9 @@ class Response:
         InputError
             If it does not; the message says what it does hold.
         """
-        fixed = sorted(name for name in FIXED if settings.get(name) not in (None, getattr(self.microscope, name)))
-        if fixed:
-            raise InputError(f"{', '.join(fixed)}: fixed when a response is made; make another for other values")
-        changes = {name: value for name, value in settings.items() if value is not None or name == "dose"}
-        whole = self.microscope.model_dump() | changes
-        named = dict(whole["aberrations"])
-        for name, plain in (("C10", "defocus"), ("C30", "cs")):
-            if plain in changes and "aberrations" not in changes:
-                named.pop(name, None)
-            elif name in changes.get("aberrations", {}) and plain not in changes:
-                whole[plain] = 0.0
-        microscope = Microscope(**(whole | {"aberrations": named}))
-        self._check(microscope, thickness)
+        microscope = replaced(self.microscope, settings)
+        check_probe(microscope, self.microscope, min(self.supercell), thickness, "response")
         return microscope
-
-    def _check(self, microscope: Microscope, thickness: float) -> None:
-        """Refuse a probe that the supercell does not hold."""
-        largest = self.microscope.convergence
-        if microscope.convergence > largest * (1 + ROUNDING):
-            raise InputError(f"convergence {microscope.convergence:g} mrad: the response holds up to {largest:g} mrad")
-        side, needed = min(self.supercell), needed_window(microscope, thickness)
-        if needed <= side * (1 + ROUNDING):
-            return
-        named = [f"{n} {v / 10:.4g} nm" for n, v in microscope.coefficients.items() if n[0] == "C" and n != "C10"]
-        defocus = -0.1 * microscope.coefficients.get("C10", 0.0)
-        span = held_defocus(microscope, thickness, side)
-        holds = f"defocus {0.1 * span[0]:.3g} to {0.1 * span[1]:.3g} nm without other aberrations" if span else "none"
-        raise InputError(
-            f"{', '.join([f'defocus {defocus:.4g} nm', *named])} at {microscope.convergence:g} mrad and "
-            f"{0.1 * thickness:.3g} nm: the probe needs {needed:.1f} Å, the response has {side:.1f} Å, which at this "
-            f"aperture and thickness hold {holds}; make it with a larger range"
-        )
 
     def level(self, thickness: float | None) -> int:
         """Place of a thickness in Å; None: the largest.
@@ -298,7 +266,7 @@ class Response:
         if key in self._ready:
             return self._ready[key]
         for detector in detectors:
-            if detector.patterns:
+            if not detector.channels():
                 raise InputError(f"detector {detector.name}: a response holds signals, not patterns; simulate those")
         recorder = Recorder(detectors, 0, self.microscope.wavelength, self.supercell, counted=counted)
         chosen = selection(self.cells, recorder, detectors)

@@ -1,7 +1,6 @@
 """Responses at rest: one Zarr group, versioned, checked when it is opened."""
 
 import json
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,13 @@ from rhotem.microscope.response.channels import described
 from rhotem.microscope.response.matrices import Beams, Twin
 from rhotem.microscope.response.range import Range
 from rhotem.microscope.settings import Detector
+from rhotem.microscope.stored import read_group, write_group
 
 if TYPE_CHECKING:
     from rhotem.microscope.response.images import Response
 
 #: What the group says it is, and the version of its layout.
-FORMAT, VERSION = "rhotem-response", 1
+FORM = ("rhotem-response", 1)
 
 
 def save_response(response: "Response", path: Path, *, half: bool = False) -> None:
@@ -28,15 +28,6 @@ def save_response(response: "Response", path: Path, *, half: bool = False) -> No
 
     ``half``: M in half precision, every channel over its largest value. The relative error is stored with it.
     """
-    import shutil
-
-    import zarr
-
-    if path.exists():
-        raise InputError(f"{path} exists; remove it or choose another name")
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    group = zarr.open_group(str(part), mode="w")
     arrays: dict[str, npt.NDArray[Any]] = {
         "vectors": response.beams.vectors,
         "sizes": np.array(response.beams.sizes, dtype=np.int64),
@@ -51,13 +42,7 @@ def save_response(response: "Response", path: Path, *, half: bool = False) -> No
         halves = {name: _halved(values) for name, values in arrays.items() if name.endswith("matrix")}
         for name, (rounded, scale) in halves.items():
             arrays |= {name: rounded, f"{name}_scale": scale}
-    for name, values in arrays.items():
-        chunks = (1, 1, *values.shape[2:]) if values.ndim >= 3 else values.shape
-        array = zarr.open_array(str(part / name), mode="w", shape=values.shape, chunks=chunks, dtype=values.dtype)
-        array[:] = values
     attributes = {
-        "format": FORMAT,
-        "version": VERSION,
         "rounding": error,
         "microscope": response.microscope.model_dump(),
         "range": response.range.model_dump(),
@@ -68,11 +53,9 @@ def save_response(response: "Response", path: Path, *, half: bool = False) -> No
         "thicknesses_angstrom": list(response.thicknesses),
         "slope_rad_angstrom": response.slope,
         "columns": [[i, moment] for i, moment in response.cells.columns],
-        "checksums": {name: _checksum(values) for name, values in arrays.items()},
         "record": json.loads(json.dumps(response.record, default=float)),
     }
-    group.attrs.update(attributes)
-    part.rename(path)
+    write_group(path, FORM, arrays, attributes)
 
 
 def open_response(path: str | Path) -> "Response":
@@ -83,29 +66,9 @@ def open_response(path: str | Path) -> "Response":
     InputError
         If it is none, is damaged, or was written by another version of the format.
     """
-    import zarr
-
     from rhotem.microscope.response.images import Response
 
-    path = Path(path)
-    try:
-        group = zarr.open_group(str(path), mode="r")
-        said: dict[str, Any] = dict(group.attrs)
-    except Exception as error:
-        raise InputError(f"{path} is no Zarr group that can be read ({type(error).__name__})") from None
-    if said.get("format") != FORMAT:
-        raise InputError(f"{path} is no response of RhoTEM")
-    if said.get("version") != VERSION:
-        raise InputError(
-            f"{path}: version {said.get('version')} of responses, this RhoTEM reads {VERSION}; make it again"
-        )
-    try:
-        arrays = {name: np.asarray(zarr.open_array(str(path / name), mode="r")[:]) for name in said["checksums"]}
-    except Exception as error:
-        raise InputError(f"{path}: an array is missing or damaged ({type(error).__name__}); make it again") from None
-    damaged = [name for name, values in arrays.items() if _checksum(values) != said["checksums"][name]]
-    if damaged:
-        raise InputError(f"{path}: {', '.join(damaged)} differ from what was written; make it again")
+    arrays, said = read_group(Path(path), FORM, "responses")
     for name in [name for name in arrays if f"{name}_scale" in arrays]:
         arrays[name] = _whole(arrays[name], arrays[f"{name}_scale"])
     adapter = TypeAdapter(tuple[Detector, ...])
@@ -147,7 +110,3 @@ def _rounding(values: npt.NDArray[np.complex64]) -> float:
     difference = _whole(*_halved(values)) - values
     power = (np.abs(values) ** 2).sum(axis=2)
     return float(np.sqrt(((np.abs(difference) ** 2).sum(axis=2) / np.where(power > 0, power, 1.0)).max()))
-
-
-def _checksum(values: npt.NDArray[Any]) -> int:
-    return zlib.crc32(values.tobytes())

@@ -1,0 +1,17 @@
+"""One propagation, any aperture: position-averaged diffraction patterns (PACBED) as sums over beams.
+
+Averaged over whole lateral periods, beams of a probe do not interfere, so the pattern is
+
+    I(κ+G; t) = Σ_H f(κ+H) |S_κ,t(G, H)|² / Σ f
+
+with S the scattering matrix of `rhotem.microscope.bloch` and f the part of a beam's pixel inside the aperture. The
+intensities know neither convergence nor mistilt: a tilted beam is an aperture centred off the axis. `patterns` keeps
+them on a ladder of thicknesses, `Patterns` answers for any of these (LeBeau et al., Ultramicroscopy 110, 118, 2010).
+"""
+
+from rhotem.microscope.patterns.held import Patterns
+from rhotem.microscope.patterns.make import patterns
+from rhotem.microscope.patterns.plan import PatternsPlan
+from rhotem.microscope.patterns.store import open_patterns
+
+__all__ = ["Patterns", "PatternsPlan", "open_patterns", "patterns"]

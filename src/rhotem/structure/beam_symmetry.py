@@ -1,0 +1,62 @@
+"""Symmetry of a crystal seen along the beam: what leaves the beam and both surfaces of a specimen as they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.structure.indices import symmetry
+from rhotem.structure.model import Structure
+
+#: Fractional tolerance of translations along the beam.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One operation across the beam.
+
+    Parameters
+    ----------
+    matrix : (2, 2) int array
+        Where it takes reciprocal vectors of the imaging cell, as columns.
+    shift : (2,) array
+        Its translation in fractions of that cell: ``V(matrix @ h) = V(h) exp(2πi h·shift)`` for Fourier coefficients.
+    """
+
+    matrix: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.float64]
+
+
+def beam_symmetry(structure: Structure) -> list[Operation]:
+    """Rotations, mirrors and glides of an orthogonal cell that keep the direction and the height along z.
+
+    Two-fold axes and mirrors across the beam, and screws along it, change the surfaces: they are left out. Atoms with
+    different magnetic moments are different. Of P1, and of cells too large to be searched, the identity.
+    """
+    found = symmetry(structure)
+    every = {np.eye(2, dtype=np.int64).tobytes(): Operation(np.eye(2, dtype=np.int64), np.zeros(2))}
+    if found is None:
+        return list(every.values())
+    for rotation, shift in zip(found.rotations, found.translations, strict=True):
+        along = rotation[2, 2] == 1 and not rotation[2, :2].any() and not rotation[:2, 2].any()
+        if along and abs(shift[2] - np.rint(shift[2])) < TOLERANCE:
+            matrix = np.ascontiguousarray(rotation[:2, :2].T, dtype=np.int64)
+            every.setdefault(matrix.tobytes(), Operation(matrix, np.asarray(shift[:2], dtype=float)))
+    return list(every.values())
+
+
+def deviation(operation: Operation, slices: npt.NDArray[np.floating]) -> float:
+    """Deviation of slices (n, nx, ny) from a symmetry, over their largest Fourier coefficient beside that of h = 0."""
+    values = np.fft.fft2(slices)
+    values[:, 0, 0] = 0.0
+    half = np.array(slices.shape[1:]) // 2
+    axes = (np.arange(1 - n, n) for n in half)
+    h = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    image = h @ operation.matrix.T
+    inside = (np.abs(image) < half).all(axis=1)
+    h, image = h[inside], image[inside]
+    turned = values[:, h[:, 0], h[:, 1]] * np.exp(2j * np.pi * (h @ operation.shift))
+    largest = float(np.abs(values).max())
+    difference = float(np.abs(values[:, image[:, 0], image[:, 1]] - turned).max())
+    return difference / largest if largest > 0 else 0.0
