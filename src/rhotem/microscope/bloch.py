@@ -25,16 +25,17 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.optics import aberration_phase, aperture, band_limit
+from rhotem.microscope.optics import aberration_phase, aperture, band_limit, cutoff_frequency
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
-from rhotem.microscope.transforms import fast_length
+from rhotem.microscope.transforms import BandLimited, fast_length
 from rhotem.microscope.transmission import FINE_BYTES, transmission
 
 Complex = npt.NDArray[np.complex64]
 
-#: Bytes of wave function that one thread transforms at a time; they should stay in its level-2 cache.
+#: Bytes of wave function that one thread transforms at a time; they should stay in its level-2 cache. Two waves at
+#: least share the reading of a slice.
 BATCH_BYTES = 512 * 1024
 #: Bytes of diffracted intensity held at a time while probes are assembled.
 PROBE_BYTES = 64 * 1024**2
@@ -73,16 +74,8 @@ def supercell_beams(microscope: Microscope, extent: tuple[float, float], tiling:
     return list(groups.values())
 
 
-class _Worker:
-    """One thread's wave buffer with its Fourier transforms."""
-
-    def __init__(self, batch: int, shape: tuple[int, int]) -> None:
-        import pyfftw
-
-        self.waves = pyfftw.empty_aligned((batch, *shape), dtype="complex64")
-        options: dict[str, Any] = {"axes": (1, 2), "threads": 1, "flags": ("FFTW_MEASURE",), "planning_timelimit": 5.0}
-        self.forward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_FORWARD", **options).execute
-        self.backward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_BACKWARD", **options).execute
+class _Worker(BandLimited):
+    """One thread's waves with their Fourier transforms."""
 
     def passes(
         self, vectors: npt.NDArray[np.int64], transmission: Collection[Complex], propagator: Complex
@@ -95,7 +88,7 @@ class _Worker:
         for step, slice_transmission in enumerate(transmission, 1):
             self.waves *= slice_transmission
             self.forward()
-            self.waves *= propagator
+            self.filter(propagator)
             yield step
             if step < len(transmission):
                 self.backward()
@@ -143,11 +136,11 @@ class BlochEngine:
         self.groups = supercell_beams(microscope, extent, tiling)
         self.threads = threads or available_threads()
         most = max(len(group.vectors) for group in self.groups)
-        fits = BATCH_BYTES // (8 * self.grid[0] * self.grid[1])
+        fits = max(2, BATCH_BYTES // (8 * self.grid[0] * self.grid[1]))
         self.batch = int(max(1, min(fits, -(-most // self.threads))))
         self._workers: SimpleQueue[_Worker] = SimpleQueue()
         for _ in range(self.threads):
-            self._workers.put(_Worker(self.batch, self.grid))
+            self._workers.put(_Worker(self.batch, self.grid, self._highest()))
         self._g = tuple(np.rint(np.fft.fftfreq(n) * n).astype(np.int64) for n in self.grid)
         self.edge_average = edge_average
         self._norm = self._amplitude_norm()
@@ -156,6 +149,10 @@ class BlochEngine:
     def sampling(self) -> tuple[float, float]:
         """Step of the grid that is transformed, Å."""
         return self.extent[0] / self.grid[0], self.extent[1] / self.grid[1]
+
+    def _highest(self) -> int:
+        """Largest index along x of coefficients κ + G within the band limit."""
+        return int(cutoff_frequency(self.sampling) * self.extent[0] + 0.5)
 
     @property
     def beams(self) -> int:
