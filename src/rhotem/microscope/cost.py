@@ -7,7 +7,7 @@ import numpy as np
 
 from rhotem.microscope.coherence import focal_nodes
 from rhotem.microscope.settings import Detector, Microscope, farthest_angle
-from rhotem.microscope.transforms import fast_length
+from rhotem.microscope.transforms import fast_grid
 from rhotem.microscope.windows import Windows
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Cost:
         outer = farthest_angle(self.detectors, self.microscope.camera_step)
         beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
         assembly = 8.0 * self.probes * beams / kappas * self._disc(outer) * larger * self._nodes
-        points = float(fast_length(self.sizes.shape[0]) * fast_length(self.sizes.shape[1]))
+        points = float(np.prod(fast_grid(self.sizes.shape)))
         seconds = self._transforms(beams * self.number, points) + assembly * PRODUCT
         memory = 8.0 * self.sizes.slices * points
         memory += 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8

@@ -24,6 +24,9 @@ NARROWEST, TAILS, WIDEST = 14.0, 8.0, 30.0
 #: Room for what aberrations spread, in radii, and the convergence in mrad that this and the least side hold for: an
 #: aperture should have as many pixels as that one, down to the smallest.
 FRINGES, USUAL, SMALLEST = 1.75, 22.0, 5.0
+#: Further room, in radii, where few reciprocal vectors fit into a smaller aperture: aberrations then may leave a tenth
+#: of the contrast, but the errors of averaged edges stay. All of it from 16.5 mrad down.
+FAINT, STEEPNESS = 5.0, 3.0
 
 Algorithm = Literal["auto", "bloch", "multislice", "prism"]
 ALGORITHMS = ("auto", "bloch", "multislice", "prism")
@@ -299,7 +302,8 @@ def probe_window(microscope: Microscope, thickness: float) -> float:
 def window_of(entrance: float, radius: float, convergence: float) -> float:
     """Side in Å of the supercell of a probe whose rays reach ``entrance`` Å on the surface, ``radius`` Å anywhere."""
     smaller = max(1.0, USUAL / max(convergence, SMALLEST))
-    return max(NARROWEST * smaller, TAILS + 2.0 * radius + FRINGES * entrance * smaller**2)
+    room = FRINGES * smaller**2 + FAINT * min(1.0, STEEPNESS * (smaller - 1.0))
+    return max(NARROWEST * smaller, TAILS + 2.0 * radius + room * entrance)
 
 
 def _causes(microscope: Microscope, thickness: float) -> str:

@@ -1,10 +1,13 @@
 """Fourier transforms on this machine: lengths that are fast, and waves whose coefficients fill a part of the grid."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Complex = npt.NDArray[np.complex64]
 
 #: How much longer than needed a transform may be, if that is faster.
 LONGER = 1.2
@@ -14,31 +17,46 @@ BESIDE = 1.5
 
 @lru_cache(maxsize=1024)
 def fast_length(length: int) -> int:
-    """Length from ``length`` to `LONGER` times that which transforms fastest, measured row by row with FFTW.
+    """Length from ``length`` to `LONGER` times that whose rows FFTW transforms fastest, as measured.
 
     Vector instructions want many factors 2: a point of 384 takes half the time of one of 360.
     """
+    return min(range(length, int(LONGER * length) + 1), key=lambda n: (_row_time(n), n), default=length)
 
-    def cost(n: int) -> float:
-        rest, odd = n, []
-        for prime in (2, 3, 5, 7):
-            while rest % prime == 0:
-                rest //= prime
-                odd += [prime] * (prime > 2)
-        if rest > 1:
-            return np.inf
-        twos = min(n & -n, 16)
-        own = {16: 1.0, 8: 1.35, 4: 1.6, 2: 2.3, 1: 2.6}[twos]
-        own += 0.6 * (odd.count(3) > 1 and n > 144) + 0.2 * odd.count(7)
-        return n * (BESIDE + own)
 
-    return min(range(length, int(LONGER * length) + 1), key=lambda n: (cost(n), n), default=length)
+def _row_time(n: int) -> float:
+    """Time of a row of ``n`` points in units of that of one good point's transform."""
+    rest, odd = n, []
+    for prime in (2, 3, 5, 7):
+        while rest % prime == 0:
+            rest //= prime
+            odd += [prime] * (prime > 2)
+    if rest > 1:
+        return float("inf")
+    own = {16: 1.0, 8: 1.35, 4: 1.6, 2: 2.3, 1: 2.6}[min(n & -n, 16)]
+    return n * (BESIDE + own + 0.6 * (odd.count(3) > 1 and n > 144) + 0.2 * odd.count(7))
+
+
+def fast_grid(shape: tuple[int, int]) -> tuple[int, int]:
+    """Grid from ``shape`` on whose waves pass slices fastest; one for `rhotem.microscope.strips` where that is near."""
+    from rhotem.microscope.lanes import LANES
+    from rhotem.microscope.strips import work
+
+    def cost(n: int) -> tuple[float, int]:
+        return n * (BESIDE + work(n)), n
+
+    first, second = (range(n, int(LONGER * n) + 1) for n in shape)
+    rows = min((n for n in first if np.isfinite(work(n))), key=cost, default=None)
+    columns = min((n for n in second if n % LANES == 0 and np.isfinite(work(n))), key=cost, default=None)
+    if rows is None or columns is None:
+        return fast_length(shape[0]), fast_length(shape[1])
+    return rows, columns
 
 
 class BandLimited:
-    """Waves with their transforms, in place, of which only coefficients up to a largest index along x exist.
+    """Waves of which only coefficients up to a largest index along x exist, on their way through slices.
 
-    Rows beyond it hold zeros, which need no transform along y: a third of them where a grid has no aliases of products.
+    Rows of coefficients beyond it hold zeros: a third of them where a grid has no aliases of products.
 
     Parameters
     ----------
@@ -52,46 +70,73 @@ class BandLimited:
     Attributes
     ----------
     waves : (number, nx, ny) complex64 array
-        Values or coefficients.
-    parts : list of slice
-        Rows that hold coefficients.
+        Coefficients along x; coefficients or values along y.
+    used : int
+        Waves that are not zero, the first of them.
     """
 
     def __init__(self, number: int, shape: tuple[int, int], half: int) -> None:
         import pyfftw
 
-        n = shape[0]
+        from rhotem.microscope.strips import Strips, fits
+
+        self.used, n = number, shape[0]
         whole = 2 * half + 1 >= n
         self.waves = pyfftw.zeros_aligned((number, *shape), dtype="complex64")
-        self.parts = [slice(0, n)] if whole else [slice(0, half + 1), *([slice(n - half, n)] if half else [])]
-        self._gap = self.waves[:, half + 1 : n - half] if not whole else self.waves[:, :0]
-        rows = [self.waves[:, part] for part in self.parts]
-        self._forward = [self._plan(self.waves, 1, "FFTW_FORWARD"), *(self._plan(r, 2, "FFTW_FORWARD") for r in rows)]
-        self._backward = [
-            *(self._plan(r, 2, "FFTW_BACKWARD") for r in rows),
-            self._plan(self.waves, 1, "FFTW_BACKWARD"),
-        ]
+        self._parts = [slice(0, n)] if whole else [slice(0, half + 1), *([slice(n - half, n)] if half else [])]
+        self._gap = self.waves[:, :0] if whole else self.waves[:, half + 1 : n - half]
+        rows = [self.waves[:, part] for part in self._parts]
+        self._forward = [_plan(r, 2, "FFTW_FORWARD") for r in rows]
+        self._backward = [_plan(r, 2, "FFTW_BACKWARD") for r in rows]
+        self._strips = Strips(shape, half) if fits(shape) else None
+        self._across = [] if self._strips else [_plan(self.waves, 1, f"FFTW_{way}WARD") for way in ("BACK", "FOR")]
+        self.waves[:] = 0
 
-    @staticmethod
-    def _plan(waves: npt.NDArray[np.complex64], axis: int, direction: str) -> Any:
-        import pyfftw
-
-        options: dict[str, Any] = {"threads": 1, "flags": ("FFTW_MEASURE",), "planning_timelimit": 5.0}
-        return pyfftw.FFTW(waves, waves, axes=(axis,), direction=direction, **options).execute
-
-    def forward(self) -> None:
-        """Values to coefficients times the number of points; those beyond are dropped."""
-        self._forward[0]()
+    def through(self, transmission: npt.NDArray[Any]) -> None:
+        """Multiply by a slice of `transmission`, values along y; coefficients along x gain the factor nx."""
+        if self._strips:
+            for wave in self.waves[: self.used]:
+                self._strips.through(wave, transmission)
+            return
+        self._across[0]()
+        self.waves *= transmission
+        self._across[1]()
         self._gap[:] = 0
-        for rows in self._forward[1:]:
+
+    def coefficients(self, factor: Complex) -> None:
+        """Values along y to coefficients, times the number of columns and ``factor`` (nx, ny)."""
+        for rows in self._forward:
+            rows()
+        for part in self._parts:
+            self.waves[:, part] *= factor[part]
+
+    def values(self) -> None:
+        """Coefficients along y to values."""
+        for rows in self._backward:
             rows()
 
-    def backward(self) -> None:
-        """Coefficients to values."""
-        for one in self._backward:
-            one()
+    def between(self, factor: Complex) -> Callable[[], None]:
+        """What does `coefficients` and `values` at once, with a ``factor`` that many slices share."""
+        strips = self._strips
+        if strips is None:
 
-    def filter(self, factor: npt.NDArray[np.complex64]) -> None:
-        """Multiply the coefficients by ``factor`` (nx, ny)."""
-        for part in self.parts:
-            self.waves[:, part] *= factor[part]
+            def both() -> None:
+                self.coefficients(factor)
+                self.values()
+
+            return both
+        filters = strips.filters(factor)
+
+        def together() -> None:
+            for wave in self.waves[: self.used]:
+                strips.between(wave, filters)
+
+        return together
+
+
+def _plan(waves: Complex, axis: int, direction: str) -> Any:
+    """A transform in place."""
+    import pyfftw
+
+    options: dict[str, Any] = {"threads": 1, "flags": ("FFTW_MEASURE",), "planning_timelimit": 5.0}
+    return pyfftw.FFTW(waves, waves, axes=(axis,), direction=direction, **options).execute
