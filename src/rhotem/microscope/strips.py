@@ -10,6 +10,8 @@ decimation in frequency, which leaves values in the order of reversed digits, an
 takes them in that order; nothing is sorted.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -76,51 +78,59 @@ def _late(up: bool, strip: int, n: int, radices: npt.NDArray[np.int64], factors:
 
 @numba.njit(nogil=True, cache=True)
 def _columns(
-    wave: int,
+    waves: tuple[int, int],
     shape: tuple[int, int],
     half: int,
-    slice_: int,
+    packed: int,
     plans: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     factors: tuple[int, int],
     strip: int,
 ) -> None:
+    """All waves (first address, number) through a slice."""
     nx, ny = shape
-    for column in range(0, ny, LANES):
-        for i in range(nx):
-            if i <= half or i >= nx - half:
-                load(wave + 8 * (i * ny + column), strip + i * ROW)
-            else:
-                clear(strip + i * ROW)
-        _early(True, strip, nx, plans[0], factors[0])
-        for i in range(nx):
-            scale(strip + i * ROW, slice_ + i * ROW)
-        slice_ += nx * ROW
-        _late(False, strip, nx, plans[1], factors[1])
-        for i in range(nx):
-            if i <= half or i >= nx - half:
-                save(strip + i * ROW, wave + 8 * (i * ny + column))
+    for wave in range(waves[0], waves[0] + 8 * nx * ny * waves[1], 8 * nx * ny):
+        here = packed
+        for column in range(wave, wave + 8 * ny, 8 * LANES):
+            for i in range(nx):
+                if i <= half or i >= nx - half:
+                    load(column + 8 * i * ny, strip + i * ROW)
+                else:
+                    clear(strip + i * ROW)
+            _early(True, strip, nx, plans[0], factors[0])
+            for i in range(nx):
+                scale(strip + i * ROW, here + i * ROW)
+            here += nx * ROW
+            _late(False, strip, nx, plans[1], factors[1])
+            for i in range(nx):
+                if i <= half or i >= nx - half:
+                    save(strip + i * ROW, column + 8 * i * ny)
 
 
 @numba.njit(nogil=True, cache=True)
 def _rows(
-    wave: int,
-    ny: int,
+    waves: tuple[int, int],
+    shape: tuple[int, int],
     places: npt.NDArray[np.int64],
     filters: int,
     plans: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     factors: tuple[int, int],
     strip: int,
 ) -> None:
-    for first in range(0, len(places), LANES):
-        rows = places.ctypes.data + 8 * first
-        for column in range(0, ny, LANES):
-            load_turned(wave + 8 * column, rows, strip + column * ROW)
-        _early(False, strip, ny, plans[0], factors[0])
-        for j in range(ny):
-            scale(strip + j * ROW, filters + (first // LANES * ny + j) * ROW)
-        _late(True, strip, ny, plans[1], factors[1])
-        for column in range(0, ny, LANES):
-            save_turned(wave + 8 * column, rows, strip + column * ROW)
+    """Rows of all waves at ``places`` from a wave's address on, sixteen at a time, to the middle of the next slice."""
+    nx, ny = shape
+    for wave in range(waves[0], waves[0] + 8 * nx * ny * waves[1], 8 * nx * ny):
+        here = filters
+        for first in range(0, len(places), LANES):
+            rows = places.ctypes.data + 8 * first
+            for column in range(0, ny, LANES):
+                load_turned(wave + 8 * column, rows, strip + column * ROW)
+            _early(False, strip, ny, plans[0], factors[0])
+            for j in range(ny):
+                scale(strip + j * ROW, here + j * ROW)
+            here += ny * ROW
+            _late(True, strip, ny, plans[1], factors[1])
+            for column in range(0, ny, LANES):
+                save_turned(wave + 8 * column, rows, strip + column * ROW)
 
 
 def radices_of(length: int) -> list[int] | None:
@@ -188,42 +198,40 @@ class Strips:
 
     Parameters
     ----------
-    shape : (int, int)
-        Grid; `fits` says whether it is possible.
+    waves : (n, nx, ny) array
+        Coefficients along x, of a grid that `fits`; changed in place.
     half : int
         Largest index along x of coefficients; others are zero before and dropped after.
     """
 
-    def __init__(self, shape: tuple[int, int], half: int) -> None:
-        if not fits(shape):
-            raise ValueError(f"shape {shape}: expected factors 2, 3 and 5, and {LANES} of them along y")
-        self.shape, self.half = shape, min(half, shape[0] // 2)
+    def __init__(self, waves: Complex, half: int) -> None:
+        self.shape = shape = (waves.shape[1], waves.shape[2])
+        if not fits(shape) or not waves.flags.c_contiguous:
+            raise ValueError(f"shape {shape}: expected factors 2, 3 and 5, and {LANES} of them along y, contiguous")
+        self.waves, self.half = waves, min(half, shape[0] // 2)
         self._across, self._along = _Line(shape[0], 1), _Line(shape[1], -1)
         there = [i for i in range(shape[0]) if i <= self.half or i >= shape[0] - self.half]
+        there += there[-1:] * (-len(there) % LANES)  # the last strip does its last row several times, alike
         self._there = np.array(there)
-        self._idle = np.zeros(shape[1], dtype=np.complex64)
+        self._places = 8 * shape[1] * self._there
         room = np.empty(ROW * max(shape) + 64, dtype=np.uint8)
         self._room, self._strip = room, -(-room.ctypes.data // 64) * 64
+        self._address = waves.ctypes.data
 
-    def through(self, wave: Complex, packed: Packed) -> None:
-        """Send a wave (nx, ny), coefficients along x and values along y, through a slice (`pack`), in place."""
-        line = self._across
-        data = (wave.ctypes.data, self.shape, self.half, packed.ctypes.data)
-        _columns(*data, line.plans, line.factors, self._strip)
+    def through(self, packed: Packed, number: int) -> None:
+        """Send the first ``number`` waves, values along y, through a slice (`pack`)."""
+        line, waves = self._across, (self._address, number)
+        _columns(waves, self.shape, self.half, packed.ctypes.data, line.plans, line.factors, self._strip)
 
-    def filters(self, factor: Complex) -> Packed:
-        """A factor (nx, ny) of coefficients as `between` takes it."""
-        number = -(-len(self._there) // LANES)
-        parts = np.zeros((number * LANES, self.shape[1]), dtype=np.complex64)
-        parts[: len(self._there)] = factor[self._there][:, self._along.order]
-        result = aligned((number, self.shape[1], 2, LANES))
-        turned = parts.reshape(number, LANES, -1).transpose(0, 2, 1)
-        result[:, :, 0], result[:, :, 1] = turned.real, turned.imag
-        return result
+    def between(self, factor: Complex) -> Callable[[int], None]:
+        """What transforms so many waves along y, multiplies their coefficients by ``factor``, and transforms back."""
+        line, number = self._along, len(self._there) // LANES
+        filters = aligned((number, self.shape[1], 2, LANES))
+        turned = factor[self._there][:, line.order].reshape(number, LANES, -1).transpose(0, 2, 1)
+        filters[:, :, 0], filters[:, :, 1] = turned.real, turned.imag
 
-    def between(self, wave: Complex, filters: Packed) -> None:
-        """Transform a wave along y, multiply its coefficients, and transform them back, times ny, in place."""
-        line, base = self._along, wave.ctypes.data
-        places = np.full(len(filters) * LANES, self._idle.ctypes.data - base, dtype=np.int64)
-        places[: len(self._there)] = 8 * self.shape[1] * self._there
-        _rows(base, self.shape[1], places, filters.ctypes.data, line.plans, line.factors, self._strip)
+        def travel(number: int) -> None:
+            data = ((self._address, number), self.shape, self._places, filters.ctypes.data)
+            _rows(*data, line.plans, line.factors, self._strip)
+
+        return travel

@@ -88,15 +88,14 @@ class BandLimited:
         rows = [self.waves[:, part] for part in self._parts]
         self._forward = [_plan(r, 2, "FFTW_FORWARD") for r in rows]
         self._backward = [_plan(r, 2, "FFTW_BACKWARD") for r in rows]
-        self._strips = Strips(shape, half) if fits(shape) else None
+        self._strips = Strips(self.waves, half) if fits(shape) else None
         self._across = [] if self._strips else [_plan(self.waves, 1, f"FFTW_{way}WARD") for way in ("BACK", "FOR")]
         self.waves[:] = 0
 
     def through(self, transmission: npt.NDArray[Any]) -> None:
         """Multiply by a slice of `transmission`, values along y; coefficients along x gain the factor nx."""
         if self._strips:
-            for wave in self.waves[: self.used]:
-                self._strips.through(wave, transmission)
+            self._strips.through(transmission, self.used)
             return
         self._across[0]()
         self.waves *= transmission
@@ -125,13 +124,8 @@ class BandLimited:
                 self.values()
 
             return both
-        filters = strips.filters(factor)
-
-        def together() -> None:
-            for wave in self.waves[: self.used]:
-                strips.between(wave, filters)
-
-        return together
+        travel = strips.between(factor)
+        return lambda: travel(self.used)
 
 
 def _plan(waves: Complex, axis: int, direction: str) -> Any:
