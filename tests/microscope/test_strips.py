@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.lanes import LANES
+from rhotem.microscope.settings import Microscope
 from rhotem.microscope.strips import Strips, aligned, fits, pack, radices_of, work
 from rhotem.microscope.transforms import BandLimited, fast_grid
 
@@ -73,3 +75,19 @@ def test_grids_grow_little_and_only_where_strips_can_do_them():
     assert radices_of(14) is None and work(14) == np.inf
     with pytest.raises(ValueError, match="factors"):
         Strips(np.zeros((1, 14, 32), dtype=np.complex64), 4)
+
+
+def test_a_grid_for_speed_changes_nothing():
+    """35 × 50 points are transformed on another grid, with the band limit of their own."""
+    rng = np.random.default_rng(1)
+    slices = rng.uniform(0, 60, (4, 70, 100)).astype(np.float32)
+    microscope = Microscope(energy=200e3, convergence=15)
+    found = []
+    for refine in (False, True):
+        engine = BlochEngine(microscope, (3.5, 5.0), (35, 50), 2.0, (2, 1), 1, refine=refine)
+        assert (engine.grid == (35, 50)) is not refine
+        beams, matrices = engine.scattered(engine.groups[1], engine.prepared(slices), 3.0, [2, 4])
+        order = np.lexsort(beams.T)
+        found.append([matrix[:, order] for matrix in matrices])
+    for plain, fine in zip(*found, strict=True):
+        assert np.abs(plain - fine).max() < 2e-6 * np.abs(plain).max()

@@ -152,8 +152,8 @@ class BlochEngine:
 
     @property
     def sampling(self) -> tuple[float, float]:
-        """Step of the grid that is transformed, Å."""
-        return self.extent[0] / self.grid[0], self.extent[1] / self.grid[1]
+        """Step in Å of the waves, whose band limit holds on a finer grid that is transformed, too."""
+        return self.extent[0] / self.shape[0], self.extent[1] / self.shape[1]
 
     def _highest(self) -> int:
         """Largest index along x of coefficients κ + G within the band limit."""
@@ -177,12 +177,15 @@ class BlochEngine:
 
     def transmission(self, slices: npt.NDArray) -> Complex:
         """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å."""
-        return transmission(slices, self.grid, self.extent, self.microscope.interaction, self.threads)
+        return self._transmission(slices, packed=False)
 
     def prepared(self, slices: npt.NDArray) -> npt.NDArray:
         """The same in the order that `scattered` takes them."""
-        scale = self.microscope.interaction
-        return transmission(slices, self.grid, self.extent, scale, self.threads, packed=True)
+        return self._transmission(slices, packed=True)
+
+    def _transmission(self, slices: npt.NDArray, packed: bool) -> npt.NDArray:
+        data = (slices, self.grid, self.extent, self.microscope.interaction, self.threads)
+        return transmission(*data, sampling=self.sampling, packed=packed)
 
     def propagator(self, kappa: npt.NDArray[np.int64]) -> Complex:
         """Free propagation over one slice for components κ + G, band-limited, with the 1/N of the transform."""

@@ -57,7 +57,7 @@ class Plan:
     maximum_angle : float
         Largest angle the grid carries, mrad.
     memory, seconds : float
-        Estimates: bytes, and seconds of all configurations on ``threads`` cores.
+        Estimates: bytes, and seconds of all configurations on ``threads`` cores, potentials included.
     limit : float or None
         Bytes that were allowed.
     windows : Windows or None
@@ -123,7 +123,8 @@ class Plan:
                 + (", one for each κ" if self.shared else ""),
                 f"memory      {self.memory / 1e9:.2f} GB"
                 + ("" if self.limit is None else f" of {self.limit / 1e9:.2f} GB allowed"),
-                f"time        about {_duration(self.seconds)} on {self.threads} core{'s'[: self.threads > 1]}",
+                f"time        about {_duration(self.seconds * self.threads)} of one idle core"
+                + (f", {_duration(self.seconds)} on {self.threads}" if self.threads > 1 else ""),
                 *(f"warning     {text}" for text in self.warnings),
             ]
         )

@@ -18,7 +18,8 @@ def transmission(
     extent: tuple[float, float],
     interaction: float,
     threads: int,
-    limited: bool = True,
+    *,
+    sampling: tuple[float, float] | None = None,
     packed: bool = False,
 ) -> npt.NDArray[Any]:
     """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å on ``grid``.
@@ -36,8 +37,9 @@ def transmission(
     interaction : float
         σ in rad/(V·Å).
     threads : int
-    limited : bool
-        False leaves the cutting off to whoever takes them (abTEM does it).
+    sampling : (float, float) or None
+        Steps in Å whose band limit holds, of ``grid`` or coarser. None leaves the cutting off to whoever takes them
+        (abTEM does it).
     packed : bool
         In the order of `rhotem.microscope.strips`, where that can do the grid.
     """
@@ -48,8 +50,9 @@ def transmission(
 
     indices = tuple(np.rint(np.fft.fftfreq(n) * n).astype(np.int64) for n in grid)
     gx, gy = indices[0] / extent[0], indices[1] / extent[1]
-    sampling = (extent[0] / grid[0], extent[1] / grid[1])
-    limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, sampling).astype(np.float32) if limited else np.float32(1)
+    limit: Any = np.float32(1)
+    if sampling is not None:
+        limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, sampling).astype(np.float32)
     packed = packed and fits(grid)
     strips = (len(slices), grid[1] // LANES, grid[0], 2, LANES)
     result: npt.NDArray[Any] = aligned(strips) if packed else np.empty((len(slices), *grid), dtype=np.complex64)
