@@ -24,9 +24,10 @@ FFT_LARGE, POINT, CACHED = 1 / 8e9, 0.62e-9, 2.5e6
 #: Work of a point beside that of stages, along x and along y, in units of `rhotem.microscope.strips.work`; how many
 #: times it is that where strips cannot do a grid.
 ALONG_X, ALONG_Y, WHOLE = 1.0, 1.2, 2.5
-#: Seconds to make a point of a potential and of what it does to waves; of a complex product of matrices, per operation;
-#: of an intensity, with what detectors see of it; of a κ.
-MAKE, PRODUCT, INTENSITY, GROUP = 95e-9, 1 / 60e9, 8e-9, 2e-3
+#: Seconds of a point of a wave on its way in and out; to make a point of a potential and of what it does to waves, and a
+#: potential whatever its size; of a complex product of matrices, per operation; of an intensity, with what detectors see
+#: of it; of a κ; to begin.
+ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 83e-9, 0.12, 1 / 60e9, 8e-9, 2e-3, 0.4
 #: Seconds to read a byte of slices from disk and unpack it.
 READ = 1 / 0.3e9
 
@@ -156,7 +157,7 @@ class Cost:
         else:
             units = WHOLE * (ALONG_X + ALONG_Y + 2.0)
         slower = 1.0 + (8.0 * points / CACHED) ** 0.7
-        return float(waves * self.sizes.slices * points * units * slower * POINT * pace())
+        return float(waves * points * (self.sizes.slices * units * slower * POINT + ENDS) * pace())
 
     def bloch(self, configurations: int) -> Estimate:
         """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams.
@@ -174,8 +175,8 @@ class Cost:
         # one share goes through two configurations for the error bar
         twice = 1.0 + 1.0 / configurations if shared else 1.0
         seconds = self._passes(beams * self.number) + self._assembly(beams, kappas, self._disc(outer) * larger)
-        made = (configurations if shared else 1) * MAKE * 0.25 * self.sizes.held * self.number
-        seconds = seconds * twice + made * pace()
+        made = (configurations if shared else 1) * (TABLES + MAKE * 0.25 * self.sizes.held * self.number)
+        seconds = seconds * twice + (made + BEGIN / (1 if shared else configurations)) * pace()
         memory = 8.0 * self.sizes.slices * points
         memory += 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
         return Estimate("bloch", beams * self.number, seconds, memory, tiling, shared=shared)

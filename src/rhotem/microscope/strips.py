@@ -186,11 +186,8 @@ class _Line:
             block = sub
         self._early = np.concatenate(turns).astype(np.complex64)
         self._late = np.concatenate(turns[::-1]).conj().astype(np.complex64)
-
-    @property
-    def factors(self) -> tuple[int, int]:
-        """Addresses of the factors between stages."""
-        return self._early.ctypes.data, self._late.ctypes.data
+        #: Addresses of the factors between stages.
+        self.factors = (self._early.ctypes.data, self._late.ctypes.data)
 
 
 class Strips:

@@ -90,6 +90,7 @@ class BandLimited:
         self._backward = [_plan(r, 2, "FFTW_BACKWARD") for r in rows]
         self._strips = Strips(self.waves, half) if fits(shape) else None
         self._across = [] if self._strips else [_plan(self.waves, 1, f"FFTW_{way}WARD") for way in ("BACK", "FOR")]
+        self._travel: tuple[Complex, Callable[[], None]] | None = None
         self.waves[:] = 0
 
     def through(self, transmission: npt.NDArray[Any]) -> None:
@@ -116,16 +117,20 @@ class BandLimited:
 
     def between(self, factor: Complex) -> Callable[[], None]:
         """What does `coefficients` and `values` at once, with a ``factor`` that many slices share."""
-        strips = self._strips
-        if strips is None:
+        if self._travel is None or self._travel[0] is not factor:
+            self._travel = (factor, self._between(factor))
+        return self._travel[1]
 
-            def both() -> None:
-                self.coefficients(factor)
-                self.values()
+    def _between(self, factor: Complex) -> Callable[[], None]:
+        if self._strips is not None:
+            travel = self._strips.between(factor)
+            return lambda: travel(self.used)
 
-            return both
-        travel = strips.between(factor)
-        return lambda: travel(self.used)
+        def both() -> None:
+            self.coefficients(factor)
+            self.values()
+
+        return both
 
 
 def _plan(waves: Complex, axis: int, direction: str) -> Any:
