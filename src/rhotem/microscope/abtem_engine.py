@@ -88,7 +88,7 @@ class AbtemEngine:
         # over half a slice a tilted probe moves
         positions = positions + np.tan(1e-3 * np.array(self.microscope.tilt)) * self.thickness / 2
         interaction, threads = self.microscope.interaction, available_threads()
-        functions = transmission(slices, self.shape, self.extent, interaction, threads, limited=False)
+        functions = transmission(slices, self.shape, self.extent, interaction, threads)
         for exit_slice in sorted(recorders):
             tiled = np.tile(functions[:exit_slice], (1, *self.tiling))
             potential = transmitting(tiled, self.thickness, self.whole)

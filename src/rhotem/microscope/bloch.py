@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +24,16 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.assembly import Assembly, BeamGroup, path
-from rhotem.microscope.optics import aperture, band_limit
+from rhotem.microscope.optics import aperture, band_limit, cutoff_frequency
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.settings import Microscope
-from rhotem.microscope.transforms import fast_length
+from rhotem.microscope.transforms import BandLimited, fast_grid
 from rhotem.microscope.transmission import FINE_BYTES, transmission
 
 Complex = npt.NDArray[np.complex64]
 
-#: Bytes of wave function that one thread transforms at a time; they should stay in its level-2 cache.
-BATCH_BYTES = 512 * 1024
+#: Bytes of wave function that one thread sends at a time, and waves that share the reading of a slice at least.
+BATCH_BYTES, TOGETHER = 512 * 1024, 4
 
 
 def supercell_beams(microscope: Microscope, extent: tuple[float, float], tiling: tuple[int, int]) -> list[BeamGroup]:
@@ -55,36 +54,35 @@ def supercell_beams(microscope: Microscope, extent: tuple[float, float], tiling:
 
 
 def cached_waves(grid: tuple[int, int]) -> int:
-    """How many waves on a grid stay in the cache of a thread together; at least one."""
-    return max(1, BATCH_BYTES // (8 * grid[0] * grid[1]))
+    """How many waves on a grid one thread sends together: those that stay in its cache, and a few at least."""
+    return max(TOGETHER, BATCH_BYTES // (8 * grid[0] * grid[1]))
 
 
-class _Worker:
-    """One thread's wave buffer with its Fourier transforms."""
-
-    def __init__(self, batch: int, shape: tuple[int, int]) -> None:
-        import pyfftw
-
-        self.waves = pyfftw.empty_aligned((batch, *shape), dtype="complex64")
-        options: dict[str, Any] = {"axes": (1, 2), "threads": 1, "flags": ("FFTW_MEASURE",), "planning_timelimit": 5.0}
-        self.forward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_FORWARD", **options).execute
-        self.backward = pyfftw.FFTW(self.waves, self.waves, direction="FFTW_BACKWARD", **options).execute
+class _Worker(BandLimited):
+    """One thread's waves with their Fourier transforms."""
 
     def passes(
-        self, vectors: npt.NDArray[np.int64], transmission: Collection[Complex], propagator: Complex
+        self,
+        vectors: npt.NDArray[np.int64],
+        transmission: Collection[npt.NDArray],
+        propagator: Complex,
+        exits: Collection[int],
     ) -> Iterator[int]:
-        """Send the plane waves H through the slices; after each, `waves` holds the Fourier coefficients."""
-        x, y = (np.arange(n) / n for n in self.waves.shape[1:])
-        self.waves[len(vectors) :] = 0
+        """Send the plane waves H through the slices; after ``exits``, `waves` holds the Fourier coefficients."""
+        y = np.arange(self.waves.shape[2]) / self.waves.shape[2]
+        self.waves[:], self.used = 0, len(vectors)
         for wave, (hx, hy) in zip(self.waves, vectors, strict=False):
-            wave[:] = np.exp(2j * np.pi * hx * x)[:, None] * np.exp(2j * np.pi * hy * y)[None]
+            wave[hx] = np.exp(2j * np.pi * hy * y)
+        travel = self.between(propagator)
         for step, slice_transmission in enumerate(transmission, 1):
-            self.waves *= slice_transmission
-            self.forward()
-            self.waves *= propagator
+            self.through(slice_transmission)
+            if step not in exits:
+                travel()
+                continue
+            self.coefficients(propagator)
             yield step
             if step < len(transmission):
-                self.backward()
+                self.values()
 
 
 class BlochEngine:
@@ -126,23 +124,27 @@ class BlochEngine:
         batch: int | None = None,
     ) -> None:
         self.microscope, self.extent, self.shape = microscope, extent, shape
-        self.grid = (fast_length(shape[0]), fast_length(shape[1])) if refine else shape
+        self.grid = fast_grid(shape) if refine else shape
         self.thickness, self.tiling = thickness, tiling
         self.supercell = (extent[0] * tiling[0], extent[1] * tiling[1])
         self.groups = supercell_beams(microscope, extent, tiling)
         self.threads = threads or available_threads()
         most = max(len(group.vectors) for group in self.groups)
-        self.batch = min(batch or -(-most // self.threads), cached_waves(self.grid))
+        self.batch = int(max(1, min(batch or -(-most // self.threads), cached_waves(self.grid))))
         self._workers: SimpleQueue[_Worker] = SimpleQueue()
         for _ in range(self.threads):
-            self._workers.put(_Worker(self.batch, self.grid))
+            self._workers.put(_Worker(self.batch, self.grid, self._highest()))
         self._g = tuple(np.rint(np.fft.fftfreq(n) * n).astype(np.int64) for n in self.grid)
         self.probe = Assembly(microscope, self.supercell, tiling, tuple(self.groups), thickness, edge_average)
 
     @property
     def sampling(self) -> tuple[float, float]:
-        """Step of the grid that is transformed, Å."""
-        return self.extent[0] / self.grid[0], self.extent[1] / self.grid[1]
+        """Step in Å of the waves, whose band limit holds on a finer grid that is transformed, too."""
+        return self.extent[0] / self.shape[0], self.extent[1] / self.shape[1]
+
+    def _highest(self) -> int:
+        """Largest index along x of coefficients κ + G within the band limit."""
+        return int(cutoff_frequency(self.sampling) * self.extent[0] + 0.5)
 
     @property
     def beams(self) -> int:
@@ -151,7 +153,15 @@ class BlochEngine:
 
     def transmission(self, slices: npt.NDArray) -> Complex:
         """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å."""
-        return transmission(slices, self.grid, self.extent, self.microscope.interaction, self.threads)
+        return self._transmission(slices, packed=False)
+
+    def prepared(self, slices: npt.NDArray) -> npt.NDArray:
+        """The same in the order that `scattered` takes them."""
+        return self._transmission(slices, packed=True)
+
+    def _transmission(self, slices: npt.NDArray, packed: bool) -> npt.NDArray:
+        data = (slices, self.grid, self.extent, self.microscope.interaction, self.threads)
+        return transmission(*data, sampling=self.sampling, packed=packed)
 
     def propagator(self, kappa: npt.NDArray[np.int64]) -> Complex:
         """Free propagation over one slice for components κ + G, band-limited, with the 1/N of the transform."""
@@ -186,7 +196,7 @@ class BlochEngine:
         """
         if any(n % m for n, m in zip(slices.shape[1:], self.shape, strict=True)):
             raise InputError(f"potential grid {slices.shape[1:]} differs from the first configuration's {self.shape}")
-        transmission = self.transmission(slices)
+        transmission = self.prepared(slices)
         reach = next(iter(recorders.values())).reach
         exits = sorted(recorders)
         for group in self.groups if groups is None else groups:
@@ -202,7 +212,7 @@ class BlochEngine:
         worker = self._workers.get()
         try:
             axis = np.zeros(2, dtype=np.int64)
-            for _ in worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis)):
+            for _ in worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis), {len(slices)}):
                 pass
             kx, ky = (g / length for g, length in zip(self._g, self.extent, strict=True))
             behind = path(self.microscope, kx[:, None], ky[None], self.thickness / 2)
@@ -213,7 +223,7 @@ class BlochEngine:
     def scattered(
         self,
         group: BeamGroup,
-        transmission: Complex,
+        transmission: npt.NDArray,
         reach: float,
         exits: list[int],
         advance: Callable[[int], None] = lambda beams: None,
@@ -221,7 +231,7 @@ class BlochEngine:
         """Beams within ``reach`` (1/Å) and what the probe's beams of one κ scatter into them, at each exit.
 
         Beams (m, 2) are in units of the supercell's reciprocal cell, matrices (beams in, m) are Fourier coefficients
-        half a slice behind the last one. ``transmission`` is that of `transmission`.
+        half a slice behind the last one. ``transmission`` is that of `prepared`.
         """
         keep = self._kept(group.kappa, reach)
         matrices = self._scatter(group, transmission, keep, exits, advance)
@@ -253,7 +263,7 @@ class BlochEngine:
     def _scatter(
         self,
         group: BeamGroup,
-        transmission: Complex,
+        transmission: npt.NDArray,
         keep: npt.NDArray[np.int64],
         exits: list[int],
         advance: Callable[[int], None],
@@ -265,10 +275,9 @@ class BlochEngine:
         def work(rows: npt.NDArray[np.int64]) -> int:
             worker = self._workers.get()
             try:
-                for step in worker.passes(group.vectors[rows], transmission[: exits[-1]], propagator):
-                    if step in exits:
-                        coefficients = worker.waves[: len(rows)].reshape(len(rows), -1)
-                        matrices[exits.index(step)][rows] = coefficients[:, keep]
+                for step in worker.passes(group.vectors[rows], transmission[: exits[-1]], propagator, exits):
+                    coefficients = worker.waves[: len(rows)].reshape(len(rows), -1)
+                    matrices[exits.index(step)][rows] = coefficients[:, keep]
             finally:
                 self._workers.put(worker)
             return len(rows)
@@ -281,7 +290,7 @@ class BlochEngine:
 
 
 @dataclass(frozen=True)
-class _InBlocks(Collection[Complex]):
+class _InBlocks(Collection[npt.NDArray]):
     """Transmission functions of slices, made a few at a time: enough for one pass."""
 
     engine: BlochEngine
@@ -293,7 +302,7 @@ class _InBlocks(Collection[Complex]):
     def __contains__(self, item: object) -> bool:
         return False
 
-    def __iter__(self) -> Iterator[Complex]:
+    def __iter__(self) -> Iterator[npt.NDArray]:
         size = max(1, FINE_BYTES // (8 * self.slices.shape[1] * self.slices.shape[2]))
         for start in range(0, len(self), size):
-            yield from self.engine.transmission(self.slices[start : start + size])
+            yield from self.engine.prepared(self.slices[start : start + size])

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhotem.microscope.coherence import focal_nodes
+from rhotem.microscope.lanes import LANES
+from rhotem.microscope.pace import pace
 from rhotem.microscope.settings import Detector, Microscope, farthest_angle, sees_pixels
-from rhotem.microscope.transforms import fast_length
+from rhotem.microscope.strips import fits, work
+from rhotem.microscope.transforms import fast_grid
 from rhotem.microscope.windows import Windows
 
 if TYPE_CHECKING:
@@ -15,11 +18,16 @@ if TYPE_CHECKING:
 
     Detectors = list[Detector] | tuple[Detector, ...]
 
-#: Seconds per floating-point operation of one core in a transform that stays in its level-2 cache, and beyond it;
-#: of a complex matrix product. Measured on one 2.7 GHz server core that others shared (docs/scale.md).
-FFT_CACHED, FFT_LARGE, PRODUCT = 1 / 25e9, 1 / 8e9, 1 / 60e9
-#: Bytes of a wave below which its transforms stay in that cache, and beyond which they do not at all.
-CACHED, LARGE = 2**19, 2**21
+#: Seconds of one core, at the pace of `rhotem.microscope.pace`: per floating-point operation of abTEM's transforms;
+#: per point and unit of work of a wave in strips, which grow beyond `CACHED` bytes of it (docs/microscope.md).
+FFT_LARGE, POINT, CACHED = 1 / 8e9, 0.62e-9, 2.5e6
+#: Work of a point beside that of stages, along x and along y, in units of `rhotem.microscope.strips.work`; how many
+#: times it is that where strips cannot do a grid.
+ALONG_X, ALONG_Y, WHOLE = 1.0, 1.2, 2.5
+#: Seconds of a point of a wave on its way in and out; to make a point of a potential and of what it does to waves, and a
+#: potential whatever its size; of a complex product of matrices, per operation; of an intensity, with what detectors see
+#: of it; of a κ; to begin.
+ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 83e-9, 0.12, 1 / 60e9, 8e-9, 2e-3, 0.4
 #: Seconds to read a byte of slices from disk and unpack it.
 READ = 1 / 0.3e9
 
@@ -133,14 +141,23 @@ class Cost:
         copies = 1.0 if self.microscope.dose is None else 3.0
         return copies * sum(4.0 * self.probes * self._disc(d.outer) * 4 / np.pi for d in self.detectors if d.patterns)
 
-    def _transforms(self, waves: float, points: float, alone: bool = True) -> float:
-        """Seconds of one core for multislice of ``waves`` on ``points``: transform there and back, two products.
+    def _transforms(self, waves: float, points: float) -> float:
+        """Seconds of one core for abTEM's multislice of ``waves`` on ``points``: transforms there and back, products.
 
-        abTEM transforms a batch of waves together, which leaves the cache: they are not ``alone``.
+        It transforms a batch of waves together, which leaves the cache.
         """
-        beyond = np.clip(np.log(8 * points / CACHED) / np.log(LARGE / CACHED), 0.0, 1.0) if alone else 1.0
-        rate = FFT_CACHED * (FFT_LARGE / FFT_CACHED) ** beyond
-        return float(waves * self.sizes.slices * points * (10 * np.log2(points) + 24) * rate)
+        return float(waves * self.sizes.slices * points * (10 * np.log2(points) + 24) * FFT_LARGE * pace())
+
+    def _passes(self, waves: float) -> float:
+        """Seconds of one core to send ``waves`` through all slices."""
+        nx, ny = fast_grid(self.sizes.shape)
+        points = float(nx * ny)
+        if fits((nx, ny)):
+            units = ALONG_X + work(nx) + (ALONG_Y + work(ny)) * LANES * np.ceil((2 * nx / 3 + 1) / LANES) / nx
+        else:
+            units = WHOLE * (ALONG_X + ALONG_Y + 2.0)
+        slower = 1.0 + (8.0 * points / CACHED) ** 0.7
+        return float(waves * points * (self.sizes.slices * units * slower * POINT + ENDS) * pace())
 
     def bloch(self, configurations: int) -> Estimate:
         """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams.
@@ -153,17 +170,25 @@ class Cost:
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
         outer = farthest_angle(self.detectors, self.microscope.camera_step)
         beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
-        assembly = 8.0 * self.probes * beams / kappas * self._disc(outer) * larger * self._nodes
-        points = float(fast_length(self.sizes.shape[0]) * fast_length(self.sizes.shape[1]))
-        seconds = self._transforms(beams * self.number, points) + assembly * PRODUCT
+        points = float(np.prod(fast_grid(self.sizes.shape)))
+        # one share goes through two configurations for the error bar
+        twice = 1.0 + 1.0 / configurations if shared else 1.0
+        seconds = self._passes(beams * self.number) + self._assembly(beams, kappas, self._disc(outer) * larger)
+        made = (configurations if shared else 1) * (TABLES + MAKE * 0.25 * self.sizes.held * self.number)
+        seconds = seconds * twice + (made + BEGIN / (1 if shared else configurations)) * pace()
         memory = 8.0 * self.sizes.slices * points
         memory += 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
         return Estimate("bloch", beams * self.number, seconds, memory, tiling, shared=shared)
 
+    def _assembly(self, beams: float, kappas: float, seen: float) -> float:
+        """Seconds of one core to put all probes together from ``beams``, and detect them in ``seen`` beams."""
+        each = 8.0 * beams / kappas * PRODUCT + INTENSITY
+        return float((self.probes * seen * self._nodes * each + kappas * self.number * GROUP) * pace())
+
     def multislice(self, configurations: int) -> Estimate:
         """Every probe by itself."""
         points = self._points * float(np.prod(self.tiling))
-        seconds = self._transforms(self.probes * self._nodes, points, alone=False)
+        seconds = self._transforms(self.probes * self._nodes, points)
         memory = 16.0 * self.sizes.slices * points + 64.0 * points * min(self.probes, 16)
         return Estimate("multislice", self.probes, seconds, memory, self.tiling)
 
@@ -176,7 +201,7 @@ class Cost:
         beams = self._disc(self.microscope.convergence) / float(np.prod(factors))
         window = points / float(np.prod(factors))
         reduction = (8.0 * beams * window + 5 * window * np.log2(window)) * self.probes * self._nodes
-        seconds = self._transforms(beams, points, alone=False) + float(reduction) * FFT_LARGE
+        seconds = self._transforms(beams, points) + float(reduction) * FFT_LARGE * pace()
         memory = 16.0 * self.sizes.slices * points + 8.0 * beams * points * 0.5
         return Estimate("prism", beams, seconds, memory, self.tiling, (factors[0], factors[1]))
 

@@ -28,8 +28,9 @@ BOUND_AT_REST = 7.5
 LOST, LOST_AT_REST = 0.02, 0.01
 #: Frequency in 1/Å of the potential per unit of atomic number, and the least.
 PER_CHARGE, LEAST = 0.4, 10.0
-#: Factor of the outermost detector's angle for the heaviest atoms, from `STRONG` on growing to this at Z = 79.
-MARGIN, STRONG = 0.35, 40
+#: Further share of the outermost detector's angle that is carried, of any atoms; and for the heaviest, from `STRONG` on
+#: growing to this at Z = 79.
+LEAST_MARGIN, MARGIN, STRONG = 0.05, 0.35, 40
 #: The same for any atoms at rest: rings of higher-order Laue zones are as sharp at the edge of a detector as anywhere,
 #: and beams of the probe reach that edge by way of angles up to the convergence beyond it.
 MARGIN_AT_REST = 0.25
@@ -89,7 +90,7 @@ class Scatterers:
         bound = max(bound, BOUND)
         far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
         margin = MARGIN * max(0.0, self.heaviest - STRONG) / (79 - STRONG)
-        recorded = outer * (1.0 + margin)
+        recorded = outer * (1.0 + max(margin, LEAST_MARGIN))
         if at_rest:
             recorded = max(recorded, outer * (1.0 + MARGIN_AT_REST), outer + microscope.convergence)
         return float(max(1e3 * microscope.wavelength * max(bound, far), recorded))

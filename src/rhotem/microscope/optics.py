@@ -19,11 +19,15 @@ def band_limit(k2: Array, sampling: tuple[float, float]) -> Array:
 
     One inside, zero beyond 2/3 of the Nyquist frequency, with a narrow cosine edge: abTEM's definition.
     """
-    coarsest = max(sampling)
-    cutoff, taper = BAND_LIMIT / coarsest / 2, TAPER / coarsest
+    cutoff, taper = cutoff_frequency(sampling), TAPER / max(sampling)
     k = np.sqrt(k2)
     edge = 0.5 * (1 + np.cos(np.pi * (k - cutoff + taper) / taper))
     return np.where(k > cutoff, 0.0, np.where(k > cutoff - taper, edge, 1.0))
+
+
+def cutoff_frequency(sampling: tuple[float, float]) -> float:
+    """Frequency in 1/Å beyond which a grid carries nothing."""
+    return BAND_LIMIT / max(sampling) / 2
 
 
 def cutoff_angle(wavelength: float, sampling: tuple[float, float]) -> float:

@@ -24,6 +24,9 @@ NARROWEST, TAILS, WIDEST = 14.0, 8.0, 30.0
 #: Room for what aberrations spread, in radii, and the convergence in mrad that this and the least side hold for: an
 #: aperture should have as many pixels as that one, down to the smallest.
 FRINGES, USUAL, SMALLEST = 1.75, 22.0, 5.0
+#: Further room, in radii, where few reciprocal vectors fit into a smaller aperture: aberrations then may leave a tenth
+#: of the contrast, but the errors of averaged edges stay. All of it from 16.5 mrad down.
+FAINT, STEEPNESS = 5.0, 3.0
 
 Algorithm = Literal["auto", "bloch", "multislice", "prism"]
 ALGORITHMS = ("auto", "bloch", "multislice", "prism")
@@ -54,7 +57,7 @@ class Plan:
     maximum_angle : float
         Largest angle the grid carries, mrad.
     memory, seconds : float
-        Estimates: bytes, and seconds of all configurations on ``threads`` cores.
+        Estimates: bytes, and seconds of all configurations on ``threads`` cores, potentials included.
     limit : float or None
         Bytes that were allowed.
     windows : Windows or None
@@ -120,7 +123,8 @@ class Plan:
                 + (", one for each κ" if self.shared else ""),
                 f"memory      {self.memory / 1e9:.2f} GB"
                 + ("" if self.limit is None else f" of {self.limit / 1e9:.2f} GB allowed"),
-                f"time        about {_duration(self.seconds)} on {self.threads} core{'s'[: self.threads > 1]}",
+                f"time        about {_duration(self.seconds * self.threads)} of one idle core"
+                + (f", {_duration(self.seconds)} on {self.threads}" if self.threads > 1 else ""),
                 *(f"warning     {text}" for text in self.warnings),
             ]
         )
@@ -299,7 +303,8 @@ def probe_window(microscope: Microscope, thickness: float) -> float:
 def window_of(entrance: float, radius: float, convergence: float) -> float:
     """Side in Å of the supercell of a probe whose rays reach ``entrance`` Å on the surface, ``radius`` Å anywhere."""
     smaller = max(1.0, USUAL / max(convergence, SMALLEST))
-    return max(NARROWEST * smaller, TAILS + 2.0 * radius + FRINGES * entrance * smaller**2)
+    room = FRINGES * smaller**2 + FAINT * min(1.0, STEEPNESS * (smaller - 1.0))
+    return max(NARROWEST * smaller, TAILS + 2.0 * radius + room * entrance)
 
 
 def _causes(microscope: Microscope, thickness: float) -> str:

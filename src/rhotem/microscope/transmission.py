@@ -1,12 +1,12 @@
 """What a slice does to the wave: exp(iσV), taken on the potential's own grid and cut off at the waves' band limit."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.optics import band_limit
 from rhotem.microscope.scan import fourier_resample
-
-Complex = npt.NDArray[np.complex64]
 
 #: Bytes of transmission functions held at a time on the grid of a finer potential.
 FINE_BYTES = 64 * 1024**2
@@ -18,8 +18,10 @@ def transmission(
     extent: tuple[float, float],
     interaction: float,
     threads: int,
-    limited: bool = True,
-) -> Complex:
+    *,
+    sampling: tuple[float, float] | None = None,
+    packed: bool = False,
+) -> npt.NDArray[Any]:
     """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å on ``grid``.
 
     Slices on a grid finer than that of the waves are exponentiated there and cut off at the waves' band limit: what
@@ -35,26 +37,42 @@ def transmission(
     interaction : float
         σ in rad/(V·Å).
     threads : int
-    limited : bool
-        False leaves the cutting off to whoever takes them (abTEM does it).
+    sampling : (float, float) or None
+        Steps in Å whose band limit holds, of ``grid`` or coarser. None leaves the cutting off to whoever takes them
+        (abTEM does it).
+    packed : bool
+        In the order of `rhotem.microscope.strips`, where that can do the grid.
     """
     import scipy.fft
 
+    from rhotem.microscope.lanes import LANES
+    from rhotem.microscope.strips import aligned, fits, pack
+
     indices = tuple(np.rint(np.fft.fftfreq(n) * n).astype(np.int64) for n in grid)
     gx, gy = indices[0] / extent[0], indices[1] / extent[1]
-    sampling = (extent[0] / grid[0], extent[1] / grid[1])
-    limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, sampling).astype(np.float32) if limited else np.float32(1)
-    result = np.empty((len(slices), *grid), dtype=np.complex64)
-    size = max(1, FINE_BYTES // (8 * max(slices[0].size, result[0].size)))
+    limit: Any = np.float32(1)
+    if sampling is not None:
+        limit = band_limit(gx[:, None] ** 2 + gy[None] ** 2, sampling).astype(np.float32)
+    packed = packed and fits(grid)
+    strips = (len(slices), grid[1] // LANES, grid[0], 2, LANES)
+    result: npt.NDArray[Any] = aligned(strips) if packed else np.empty((len(slices), *grid), dtype=np.complex64)
+    size = max(1, FINE_BYTES // (8 * max(slices[0].size, grid[0] * grid[1])))
     for start in range(0, len(slices), size):
         block = slice(start, start + size)
         values = slices[block].astype(np.float32, copy=False)
         if slices.shape[1] < grid[0] or slices.shape[2] < grid[1]:
             values = fourier_resample(values, grid).astype(np.float32, copy=False)
-        waves = np.exp(1j * np.float32(interaction) * values)
-        waves = scipy.fft.fft2(waves, overwrite_x=True, workers=threads)
-        if waves.shape[1:] != grid:
-            share = np.float32(grid[0] * grid[1] / (waves.shape[1] * waves.shape[2]))
-            waves = waves[:, indices[0][:, None], indices[1][None]] * share
-        result[block] = scipy.fft.ifft2(waves * limit, overwrite_x=True, workers=threads)
+        share = np.float32(grid[0] * grid[1] / (values.shape[1] * values.shape[2]))
+        phase = np.float32(interaction) * values
+        waves = np.empty(phase.shape, dtype=np.complex64)
+        waves.real, waves.imag = np.cos(phase), np.sin(phase)  # four times faster than exp
+        waves = scipy.fft.fft(waves, axis=2, overwrite_x=True, workers=threads)
+        waves = scipy.fft.fft(waves[:, :, indices[1]], axis=1, overwrite_x=True, workers=threads)
+        waves = waves[:, indices[0]]
+        waves *= limit * share
+        waves = scipy.fft.ifft2(waves, overwrite_x=True, workers=threads)
+        if packed:
+            pack(waves, result[block])
+        else:
+            result[block] = waves
     return result

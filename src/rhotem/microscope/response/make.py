@@ -184,7 +184,7 @@ class _Maker:
             chosen, others = twin_share([[groups[place] for place in share] for share in shares])
         before: Forms | None = None
         for configuration, slices in enumerate(potentials):
-            transmission = self.engine.transmission(np.asarray(slices.array))
+            transmission = self.engine.prepared(np.asarray(slices.array))
             for place in shares[configuration]:
                 self._keep(place, transmission, advance)
             if configuration == chosen:
