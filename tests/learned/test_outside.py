@@ -164,10 +164,12 @@ def test_without_the_question_nothing_is_said():
 
 
 def test_members_refuse_before(model):
-    for structure, why in ((Structure(ase.build.bulk("Au")), "not trained on Au"), (boxed(ase.Atoms("O")), "free")):
+    polonium = Structure(ase.build.bulk("Po", "sc", a=3.35))
+    for structure, why in ((polonium, "not trained on Po"), (boxed(ase.Atoms("O")), "free")):
         with pytest.raises(InputError, match=why):
             model.check_members(structure)
     model.check_members(phase("LiF"))
+    model.check_members(phase("SrTiO3"))
 
 
 @pytest.mark.slow
@@ -192,6 +194,9 @@ def test_commands_say_it(tmp_path):
     assert record["density"]["novelty"]["value"] > 1.0
     densities = json.loads((tmp_path / "c" / "record.json").read_text())["densities"]
     assert densities["model"]["novelty"] == record["density"]["novelty"] and "novelty" not in densities["free-atoms"]
-    refused = ("image", "SrTiO3", "--source", "model", "--uncertainty", "--thickness", 0.6, "--out", tmp_path / "u")
+    refused = ("image", "SrTiO3", "--strict", "--thickness", 0.6, "--out", tmp_path / "u")
     done = CliRunner().invoke(app, [str(a) for a in refused])
     assert done.exit_code == 2 and "not trained on Sr" in done.output and not (tmp_path / "u").exists()
+    done = CliRunner().invoke(app, [str(a) for a in (*refused[:2], *refused[3:], "--phonons", 0)])
+    assert done.exit_code == 0 and "never trained on, expected error: Sr" in done.output
+    assert "Sr" in json.loads((tmp_path / "u" / "record.json").read_text())["density"]["new_elements"]["zero_shot"]

@@ -77,9 +77,18 @@ class DensityField:
 
 
 def caption(source: str, record: Mapping[str, Any]) -> str:
-    """Who made a density, for captions; of a learned one how far the structure is outside of its training, too."""
-    novelty = record.get("novelty")
-    if not novelty:
-        return source
-    beyond = " (outside of its training)" if novelty["value"] >= novelty["limit"] else ""
-    return f"{source}, novelty {novelty['value']:.1f}{beyond}"
+    """Who made a density, for captions; of a learned one how far the structure is outside of its training, too.
+
+    Elements it was never trained on are named with their expected error (free atoms 1), or as left free.
+    """
+    novelty, new = record.get("novelty"), record.get("new_elements", {})
+    parts = [source]
+    if novelty:
+        beyond = " (outside of its training)" if novelty["value"] >= novelty["limit"] else ""
+        parts.append(f"novelty {novelty['value']:.1f}{beyond}")
+    errors = [f"{name} {row['expected_error']:.2f}" for name, row in new.get("zero_shot", {}).items()]
+    if errors:
+        parts.append(f"never trained on, expected error: {' '.join(errors)}")
+    if new.get("free") and "fallback" not in record:
+        parts.append(f"free atoms around {' '.join(new['free'])}")
+    return ", ".join(parts)

@@ -16,13 +16,13 @@ from rhotem.labels.fingerprint import described, leaks
 from rhotem.labels.label import Label
 from rhotem.labels.waves import plane_indices
 from rhotem.learned.arrangement import ArrangementBank, arrangement
-from rhotem.learned.calibration import LEVEL, Calibration, fingerprint, save_calibration
+from rhotem.learned.calibration import LEVEL, Calibration, save_calibration
 from rhotem.learned.error_bars import make_inputs, members_at_points, nearest_atoms, prepare_members
 from rhotem.learned.model import LearnedModel, load_model
 from rhotem.learned.novelty import LARGEST, NoveltyBank, atom_features
 from rhotem.learned.surroundings import learn as learn_surroundings
 from rhotem.learned.surroundings import save_surroundings
-from rhotem.learned.weights import find_model
+from rhotem.learned.weights import find_model, fingerprint
 from rhotem.training.dataset import read_labels
 from rhotem.training.error_bars.arrangement import learn_arrangements
 from rhotem.training.error_bars.coverage import (
