@@ -140,13 +140,15 @@ def assess(
     ``free``: atoms (N,) without a predicted density (`rhotem.learned.counting.stays_free`); ``memory``: bytes allowed.
     """
     score = None if trained.calibration is None else _score(trained.calibration, model, structure, memory)
-    by_score = 0.0 if score is None else max(0.0, score / SCORE)
+    known = _known(model, structure)
+    # beside a new element the chemistry is new; how much that matters is the expected error of the element
+    by_score = 0.0 if score is None or not known.all() else max(0.0, score / SCORE)
     if trained.surroundings is None:
         if score is None:
             return Outside()
         return Outside(min(by_score, LARGEST), by_score >= 1.0 and not free.all(), score)
     strain, differences = trained.surroundings.strain(structure)
-    strain = np.where(_known(model, structure), strain, 0.0)
+    strain = np.where(known, strain, 0.0)
     largest = max(by_score, _by_strain(strain))
     bonded = 0.0 if free.all() else max(by_score, _by_strain(strain[~free]))
     atoms = _strangest(structure, strain, differences, free)
