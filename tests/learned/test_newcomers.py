@@ -87,7 +87,7 @@ def test_new_elements_are_predicted_and_it_is_said(model):
     assert 0.1 < row["expected_error"] < 0.5 and "O3SrTi" in row["measured_on"]
     line = field.record["warnings"][0]
     assert "not trained on Sr" in line and f"{row['expected_error']:.2f}" in line and "gpaw" in line
-    assert f"never trained on, expected error: Sr {row['expected_error']:.2f}" in caption(field.source, field.record)
+    assert f"(Sr untrained, error {row['expected_error']:.2f})" in caption(field.source, field.record)
     assert np.abs(field.values).max() > 0.01 and field.record["novelty"]["value"] >= 1.0
     assert field.record["novelty"]["of_known_elements"] < 1.0 and len(field.record["warnings"]) == 1
 

@@ -82,13 +82,12 @@ def caption(source: str, record: Mapping[str, Any]) -> str:
     Elements it was never trained on are named with their expected error (free atoms 1), or as left free.
     """
     novelty, new = record.get("novelty"), record.get("new_elements", {})
-    parts = [source]
-    if novelty:
-        beyond = " (outside of its training)" if novelty["value"] >= novelty["limit"] else ""
-        parts.append(f"novelty {novelty['value']:.1f}{beyond}")
-    errors = [f"{name} {row['expected_error']:.2f}" for name, row in new.get("zero_shot", {}).items()]
-    if errors:
-        parts.append(f"never trained on, expected error: {' '.join(errors)}")
+    why = []
+    if errors := {name: f"{row['expected_error']:.2f}" for name, row in new.get("zero_shot", {}).items()}:
+        why.append(f"{', '.join(errors)} untrained, error {', '.join(errors.values())}")
     if new.get("free") and "fallback" not in record:
-        parts.append(f"free atoms around {' '.join(new['free'])}")
-    return ", ".join(parts)
+        why.append(f"free atoms around {', '.join(new['free'])}")
+    if novelty and novelty["value"] >= novelty["limit"] and not why:
+        why.append("outside of its training")
+    said = f"{source}, novelty {novelty['value']:.1f}" if novelty else source
+    return f"{said} ({'; '.join(why)})" if why else said
