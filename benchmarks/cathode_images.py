@@ -22,8 +22,8 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.labels.label import Label
-from rhotem.learned.calibration import fingerprint
 from rhotem.learned.source import Model
+from rhotem.learned.weights import fingerprint
 from rhotem.structure.orient import orient
 from rhotem.training.dataset import read_labels
 

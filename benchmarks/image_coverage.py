@@ -22,8 +22,9 @@ from rhotem.analysis.uncertainty import image_uncertainty
 from rhotem.core import InputError
 from rhotem.density.field import DensityField
 from rhotem.labels.label import Label
-from rhotem.learned.calibration import HALF_WIDTH, LEVEL, fingerprint, uncertainty_path
+from rhotem.learned.calibration import HALF_WIDTH, LEVEL, uncertainty_path
 from rhotem.learned.source import Model
+from rhotem.learned.weights import fingerprint
 from rhotem.training.dataset import read_labels
 from rhotem.training.error_bars.fit import family_shares, weighted_quantile
 

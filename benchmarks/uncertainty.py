@@ -20,10 +20,9 @@ import numpy as np
 from rhotem.labels.label import Label
 from rhotem.labels.splits import CHEMISTRIES
 from rhotem.learned.arrangement import arrangement
-from rhotem.learned.calibration import fingerprint
 from rhotem.learned.error_bars import CONSTANT
 from rhotem.learned.novelty import atom_features, of_structure
-from rhotem.learned.weights import find_model
+from rhotem.learned.weights import find_model, fingerprint
 from rhotem.training.error_bars.calibrate import RunLabels, borrow, measure, run_labels, study
 from rhotem.training.error_bars.coverage import (
     HeldOut,

@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 
 from rhotem.labels.read import read_labels
-from rhotem.learned.calibration import fingerprint
 from rhotem.learned.surroundings import learn, save_surroundings
-from rhotem.learned.weights import find_model
+from rhotem.learned.weights import find_model, fingerprint
 
 
 def main(split: str, *folders: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 from ase.neighborlist import primitive_neighbor_list
 from scipy.special import sph_harm_y
 
-from rhotem.learned.arrangement import FIRST, FUNCTIONS, LARGE, LMAX, PAULING, REACH, ArrangementBank, arrangement
+from rhotem.learned.arrangement import FIRST, FUNCTIONS, LARGE, LMAX, REACH, ArrangementBank, arrangement
 from rhotem.learned.novelty import UNKNOWN, of_structure
+from rhotem.learned.relatives import PAULING
 from rhotem.structure.model import Structure
 from rhotem.training.error_bars.arrangement import ALIKE, learn_arrangements
 

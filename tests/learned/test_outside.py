@@ -55,6 +55,28 @@ def test_large_strains_are_outside(model, name, factor):
     assert "Å" not in made["warnings"][0].split("(")[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [("Li", 0.75), ("Li", 0.85), ("Li", 1.15), ("Na", 0.75), ("Na", 1.1), ("Si", 0.85), ("Li2O", 0.9), ("Li2O", 1.15)],
+)
+def test_lengths_that_other_compounds_have_are_strains_too(model, name, factor):
+    """Li atoms of Li2O are 2.3 Å apart, those of the metal squeezed by a quarter as well."""
+    made = remarks(model, strained(name, factor))
+    assert made["novelty"]["value"] > 1.0 and "trained" in made["warnings"][0]
+
+
+def test_a_compound_trained_often_is_compared_with_itself():
+    """Only that: one seen once is compared with all."""
+    lithium, oxide, squeezed = phase("Li"), phase("Li2O"), strained("Li", 0.78)
+    once = learn([lithium, oxide]).strain(squeezed)[0].max()
+    known = learn([lithium, lithium, strained("Li", 1.001), oxide])
+    often = known.strain(squeezed)[0].max()
+    # two of three lengths differ by the strain
+    assert often > 0.9 * np.sqrt(2 / 3) * np.log(1 / 0.78) and often > once
+    assert set(known.compounds[known.numbers == 3].tolist()) == {"Li", ""}
+    assert set(known.compounds[known.numbers == 8].tolist()) == {""}
+
+
 def test_a_sheet_in_vacuum_is_outside(model):
     a, height = 2.82, 0.95
     cell = [[a, 0, 0], [-a / 2, a * np.sqrt(3) / 2, 0], [0, 0, 15.0]]
@@ -164,10 +186,12 @@ def test_without_the_question_nothing_is_said():
 
 
 def test_members_refuse_before(model):
-    for structure, why in ((Structure(ase.build.bulk("Au")), "not trained on Au"), (boxed(ase.Atoms("O")), "free")):
+    polonium = Structure(ase.build.bulk("Po", "sc", a=3.35))
+    for structure, why in ((polonium, "not trained on Po"), (boxed(ase.Atoms("O")), "free")):
         with pytest.raises(InputError, match=why):
             model.check_members(structure)
     model.check_members(phase("LiF"))
+    model.check_members(phase("SrTiO3"))
 
 
 @pytest.mark.slow
@@ -187,11 +211,14 @@ def test_commands_say_it(tmp_path):
     for command in (image, ("compare", *common, "--out", tmp_path / "c")):
         done = CliRunner().invoke(app, [str(a) for a in command])
         assert done.exit_code == 0 and "outside of what model default was trained on" in done.output
-    assert "novelty 1.9 (outside of its training)" in CliRunner().invoke(app, [str(a) for a in image]).output
+    assert "novelty 3.8 (outside of its training)" in CliRunner().invoke(app, [str(a) for a in image]).output
     record = json.loads((tmp_path / "i" / "record.json").read_text())
     assert record["density"]["novelty"]["value"] > 1.0
     densities = json.loads((tmp_path / "c" / "record.json").read_text())["densities"]
     assert densities["model"]["novelty"] == record["density"]["novelty"] and "novelty" not in densities["free-atoms"]
-    refused = ("image", "SrTiO3", "--source", "model", "--uncertainty", "--thickness", 0.6, "--out", tmp_path / "u")
+    refused = ("image", "SrTiO3", "--strict", "--thickness", 0.6, "--out", tmp_path / "u")
     done = CliRunner().invoke(app, [str(a) for a in refused])
     assert done.exit_code == 2 and "not trained on Sr" in done.output and not (tmp_path / "u").exists()
+    done = CliRunner().invoke(app, [str(a) for a in (*refused[:2], *refused[3:], "--phonons", 0)])
+    assert done.exit_code == 0 and "(Sr untrained, error 0.24)" in done.output
+    assert "Sr" in json.loads((tmp_path / "u" / "record.json").read_text())["density"]["new_elements"]["zero_shot"]

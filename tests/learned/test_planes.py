@@ -25,13 +25,13 @@ def test_planes_are_those_of_the_grid():
     assert abs(by_planes.grid.integrate(values) + held) < 1e-6 * 4 * len(structure)
 
 
-def test_unknown_elements_are_free_atoms_as_in_memory():
+def test_elements_beyond_the_encoder_are_free_atoms_as_in_memory():
     """With the same warning, in the same words of source and record."""
-    model, gold = Model(), Structure(ase.build.bulk("Au"))
-    by_planes = stream(model, gold)
-    whole = model(gold, by_planes.grid)
+    model, polonium = Model(), Structure(ase.build.bulk("Po", "sc", a=3.35))
+    by_planes = stream(model, polonium)
+    whole = model(polonium, by_planes.grid)
     assert not by_planes.planes(range(2)).any() and not len(by_planes.one_centre)
     assert (by_planes.source, by_planes.record) == (whole.source, whole.record) and "free atoms" in whole.source
-    assert "not trained on Au" in whole.record["warnings"][0]
-    with pytest.raises(InputError, match="free atoms cannot be charged"):
-        stream(model, Structure(ase.build.bulk("Au"), charge=1.0))
+    assert "not trained on Po" in whole.record["warnings"][0]
+    with pytest.raises(InputError, match="not trained on Po, whose part in the charge"):
+        stream(model, Structure(polonium.atoms, charge=1.0))

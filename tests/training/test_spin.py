@@ -11,12 +11,13 @@ from scipy.spatial.transform import Rotation
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.field import DensityField
-from rhotem.learned.calibration import Calibration, fingerprint, load_calibration, save_calibration
+from rhotem.learned.calibration import Calibration, load_calibration, save_calibration
 from rhotem.learned.model import load_model
 from rhotem.learned.novelty import NoveltyBank
 from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.learned.source import Model
 from rhotem.learned.spin import magnetisation, spin_coefficients
+from rhotem.learned.weights import fingerprint
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_learned, load_tensors, save_model
 from rhotem.training.config import Config

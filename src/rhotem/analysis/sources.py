@@ -11,7 +11,8 @@ from rhotem.density.source import is_density_file, is_peer, source_class
 
 class Described(TypedDict, total=False):
     """What a user says of a density: ``charge`` (e), ``valence`` electrons by element, what a file holds
-    (``file_kind``), whether its count is put right (``correct_count``), and the folder of GPAW runs (``gpaw_cache``).
+    (``file_kind``), whether its count is put right (``correct_count``), the folder of GPAW runs (``gpaw_cache``), and
+    whether a learned one is refused of elements it was not trained on (``strict``).
     """
 
     charge: float | None
@@ -19,6 +20,7 @@ class Described(TypedDict, total=False):
     file_kind: str | None
     correct_count: bool
     gpaw_cache: str | Path | None
+    strict: bool
 
 
 def source_options(source: str, **described: Unpack[Described]) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def source_options(source: str, **described: Unpack[Described]) -> dict[str, Any
     told = {name: value for name, value in told.items() if value is not None}
     if told:
         return told
+    if described.get("strict") and "strict" in inspect.signature(source_class(source)).parameters:
+        return {"strict": True}  # other sources know all elements, or none
     return {"cache": described.get("gpaw_cache")} if source == "gpaw" else {}
 
 

@@ -106,11 +106,13 @@ def check(cut: run.Specimen, source: EnsembleSource) -> None:
 def remarks(record: Mapping[str, Any]) -> list[str]:
     """What to know of the error bars of a density with this record, before they are simulated."""
     novelty = record.get("novelty", {"value": 0.0, "limit": 1.0})
-    if novelty["value"] < novelty["limit"]:
+    # those of new elements were calibrated apart
+    value = novelty.get("of_known_elements", novelty["value"])
+    if value < novelty["limit"]:
         return []
     return [
         f"error bars are calibrated on structures of novelty below {novelty['limit']:g}, this one has "
-        f"{novelty['value']:.1f}: errors may be larger than they say"
+        f"{value:.1f}: errors may be larger than they say"
     ]
 
 

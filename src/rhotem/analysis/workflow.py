@@ -128,6 +128,7 @@ def described(plan: Plan) -> Described:
         "file_kind": said.file_kind,
         "correct_count": said.correct_count,
         "gpaw_cache": said.gpaw_cache,
+        "strict": said.strict,
     }
 
 

@@ -172,7 +172,11 @@ def density_options(sources: list[str], plan: "Plan") -> dict[str, dict[str, Any
     from rhotem.density.source import is_density_file, is_peer
 
     said = described(plan)
-    common: Described = {"charge": said.get("charge"), "gpaw_cache": said.get("gpaw_cache")}
+    common: Described = {
+        "charge": said.get("charge"),
+        "gpaw_cache": said.get("gpaw_cache"),
+        "strict": said.get("strict", False),
+    }
     files = [s for s in sources if is_density_file(s)]
     peers = [s for s in sources if is_peer(s)]
     of_peer: Described = {**said, "file_kind": None} if files else said

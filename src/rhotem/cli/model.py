@@ -7,6 +7,9 @@ import typer
 
 from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, parse_valence, to_json
 
+#: Elements of which there are free atoms.
+MOST = 96
+
 app = typer.Typer(no_args_is_help=True)
 
 NameArgument = Annotated[
@@ -50,6 +53,8 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
     settings = loaded.settings
     header["parameters"] = loaded.parameters_count
     header["elements"] = [chemical_symbols[z] for z in settings.elements]
+    if loaded.newcomers is not None:
+        header |= loaded.newcomers.among(range(1, MOST + 1)).record()
     if as_json:
         typer.echo(to_json(header))
         return
@@ -64,6 +69,10 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
     if functions:
         typer.echo(f"  radial functions {functions}")
     typer.echo(f"  elements {' '.join(header['elements'])}")
+    if new := header.get("new_elements"):
+        rows = [f"{name} {row['expected_error']:.2f}" for name, row in new["zero_shot"].items()]
+        typer.echo(f"  without labels, expected error (free atoms 1): {' '.join(rows) or 'none predicted'}")
+        typer.echo(f"  left free: {' '.join(new['free'])}")
     if settings.spin:
         typer.echo(f"  spin density, moments of {' '.join(chemical_symbols[z] for z in settings.spin_elements)}")
     typer.echo(f"  {_accuracy(header['info'])}")

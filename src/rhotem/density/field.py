@@ -77,9 +77,17 @@ class DensityField:
 
 
 def caption(source: str, record: Mapping[str, Any]) -> str:
-    """Who made a density, for captions; of a learned one how far the structure is outside of its training, too."""
-    novelty = record.get("novelty")
-    if not novelty:
-        return source
-    beyond = " (outside of its training)" if novelty["value"] >= novelty["limit"] else ""
-    return f"{source}, novelty {novelty['value']:.1f}{beyond}"
+    """Who made a density, for captions; of a learned one how far the structure is outside of its training, too.
+
+    Elements it was never trained on are named with their expected error (free atoms 1), or as left free.
+    """
+    novelty, new = record.get("novelty"), record.get("new_elements", {})
+    why = []
+    if errors := {name: f"{row['expected_error']:.2f}" for name, row in new.get("zero_shot", {}).items()}:
+        why.append(f"{', '.join(errors)} untrained, error {', '.join(errors.values())}")
+    if new.get("free") and "fallback" not in record:
+        why.append(f"free atoms around {', '.join(new['free'])}")
+    if novelty and novelty["value"] >= novelty["limit"] and not why:
+        why.append("outside of its training")
+    said = f"{source}, novelty {novelty['value']:.1f}" if novelty else source
+    return f"{said} ({'; '.join(why)})" if why else said

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rhotem.learned.kernels.products import directions
 from rhotem.learned.neighbours import Neighbours
 from rhotem.learned.novelty import distance_to_nearest
+from rhotem.learned.relatives import PAULING
 from rhotem.structure.model import Structure
 
 #: Reach in units of the distance of neighbours, radial functions, largest l.
@@ -27,16 +28,6 @@ NEAREST = 5.0
 ATOMS = 32
 #: Added to distances of fingerprints of length 1.
 SMALLEST = 1e-3
-
-#: Electronegativities by Pauling of Z = 1, 2, … 94; 0 where there is none (A. L. Allred, J. Inorg. Nucl. Chem. 17, 215
-#: (1961), and the CRC Handbook of Chemistry and Physics for what is missing there).
-PAULING = np.array([
-    0.0, 2.2, 0.0, 0.98, 1.57, 2.04, 2.55, 3.04, 3.44, 3.98, 0.0, 0.93, 1.31, 1.61, 1.9, 2.19, 2.58, 3.16, 0.0,
-    0.82, 1.0, 1.36, 1.54, 1.63, 1.66, 1.55, 1.83, 1.88, 1.91, 1.9, 1.65, 1.81, 2.01, 2.18, 2.55, 2.96, 3.0,
-    0.82, 0.95, 1.22, 1.33, 1.6, 2.16, 1.9, 2.2, 2.28, 2.2, 1.93, 1.69, 1.78, 1.96, 2.05, 2.1, 2.66, 2.6, 0.79,
-    0.89, 1.1, 1.12, 1.13, 1.14, 1.13, 1.17, 1.2, 1.2, 1.1, 1.22, 1.23, 1.24, 1.25, 1.1, 1.27, 1.3, 1.5, 2.36,
-    1.9, 2.2, 2.2, 2.28, 2.54, 2.0, 1.62, 2.33, 2.02, 2.0, 2.2, 2.2, 0.7, 0.9, 1.1, 1.3, 1.5, 1.38, 1.36, 1.28,
-])  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 

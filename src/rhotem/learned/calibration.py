@@ -1,6 +1,5 @@
 """What turns spread, size, place and novelty into error bars, as it is stored beside weights."""
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.learned.arrangement import ArrangementBank
 from rhotem.learned.novelty import UNKNOWN, NoveltyBank, of_structure
-from rhotem.learned.weights import read_arrays, save_arrays, write_json
+from rhotem.learned.weights import fingerprint, read_arrays, save_arrays, write_json
 from rhotem.structure.model import Structure
 
 #: Share of errors that an interval shall cover, and half-width of a Gaussian's interval of that share over its σ.
@@ -85,17 +84,6 @@ def save_calibration(weights: Path, calibration: Calibration) -> Path:
     }
     write_json(path.with_suffix(".json"), content)
     return path
-
-
-def fingerprint(weights: Path) -> str:
-    """SHA-256 of a file of weights, as it is without a spin head: error bars of another density are worth nothing."""
-    content = weights.read_bytes()
-    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
-    if b'"spin.' in header:
-        from safetensors.numpy import load, save
-
-        content = save({name: array for name, array in load(content).items() if not name.startswith("spin.")})
-    return hashlib.sha256(content).hexdigest()
 
 
 def load_calibration(weights: Path) -> Calibration:

@@ -13,6 +13,7 @@ from rhotem.learned.encoder import FastEncoder
 from rhotem.learned.encoders.stage import AtomFeatures
 from rhotem.learned.readouts.base import Announce
 from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
+from rhotem.learned.removal import take_away
 from rhotem.structure.model import Structure
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def atom_coefficients(
     parts, add = _read(model, structure, encoder, 1, (tiles, progress))
     result = tuple(part[0][encoder.classes].astype(float) for part in parts)
     result[-1][:, -1, 0] += add.mean(0)[encoder.classes]
+    _leave_free(model, structure, result)
     count_exactly(model, structure, result)
     return result
 
@@ -76,6 +78,7 @@ def member_coefficients(
     parts, add = _read(model, structure, encoder, members, (tiles, progress))
     result = tuple(part[:, encoder.classes] for part in parts)
     result[-1][:, :, -1, 0] += add[:, encoder.classes].astype(encoder.dtype)
+    _leave_free(model, structure, result)
     return result
 
 
@@ -102,6 +105,12 @@ def class_features(
 def encoder_of(model: "LearnedModel", s: Structure, reach: float = math.inf) -> FastEncoder:
     """The encoder of ``model`` on a structure."""
     return FastEncoder(model.any_encoder, s.numbers, s.positions, s.cell, s.charge, reach=reach)
+
+
+def _leave_free(model: "LearnedModel", structure: Structure, coefficients: tuple[npt.NDArray, ...]) -> None:
+    """Take the learned part away around elements that the model has nothing to say of."""
+    if model.newcomers is not None:
+        take_away(model.readout.blocks, structure, coefficients, model.newcomers.left_free(structure.numbers))
 
 
 def _numbers(model: "LearnedModel") -> int:

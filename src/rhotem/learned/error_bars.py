@@ -53,7 +53,7 @@ def uncertain_density(
     novelty = calibration.bank.novelty(model, structure)
     distance, nearest = nearest_atoms(structure, grid.points().reshape(-1, 3))
     inputs = make_inputs(mean.ravel(), spread.ravel(), distance, novelty[nearest])
-    sigma = calibration.sigma(inputs).reshape(grid.shape)
+    sigma = calibration.sigma(inputs).reshape(grid.shape) * widened_for(model, structure)[0]
     return UncertainDensity(mean, sigma, spread, novelty, calibration.out_of_distribution(structure, novelty))
 
 
@@ -109,17 +109,26 @@ def widening(
     """By how much the members of a structure are spread so that error bars of its potential hold.
 
     First their spread is brought to the size of the errors that they typically leave in such a structure, then it is
-    widened by the factor that the projected potential of held-out labels needs. Without a spread, or of elements that
-    the model does not know, there is nothing to compare: the factor alone. ``prepared``: as `at_points`; ``memory``:
-    bytes that the encoder may take.
+    widened by the factor that the projected potential of held-out labels needs, and where elements are new by the one
+    that labels of such need. Without a spread there is nothing to compare: the factors alone. ``prepared``: as
+    `at_points`; ``memory``: bytes that the encoder may take.
     """
-    if model.settings.members == 1 or not set(structure.numbers.tolist()) <= set(model.settings.elements):
-        return calibration.potential_factor
+    factor = calibration.potential_factor * widened_for(model, structure)[1]
+    if model.settings.members == 1:
+        return factor
     points = np.random.default_rng(0).random((SAMPLED, 3)) @ structure.cell
     mean, spread = at_points(model, structure, points, prepared)
     distance, nearest = nearest_atoms(structure, points)
     inputs = make_inputs(mean, spread, distance, calibration.bank.novelty(model, structure, memory)[nearest])
-    return calibration.potential_factor * error_over_spread(inputs, calibration.weights)
+    return factor * error_over_spread(inputs, calibration.weights)
+
+
+def widened_for(model: LearnedModel, structure: Structure) -> tuple[float, float]:
+    """By how much new elements widen error bars of voxels and of the projected potential; 1 where all are known."""
+    known = set(structure.numbers.tolist()) <= set(model.settings.elements)
+    if known or model.newcomers is None or model.newcomers.measured is None:
+        return 1.0, 1.0
+    return model.newcomers.measured.factor, model.newcomers.measured.potential_factor
 
 
 def error_over_spread(inputs: Array, weights: Array) -> float:

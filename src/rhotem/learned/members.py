@@ -8,6 +8,7 @@ from rhotem.density.field import DensityField
 from rhotem.learned.calibration import Calibration
 from rhotem.learned.counting import count_exactly, stays_free
 from rhotem.learned.error_bars import widening
+from rhotem.learned.newcomers import named
 from rhotem.learned.source import Model, encoder_room
 from rhotem.structure.model import Structure
 
@@ -20,7 +21,7 @@ def member_fields(
     Raises
     ------
     InputError
-        If the model has a single member or does not know an element, or as for the density itself.
+        As `check_members`, or as for the density itself.
     """
     check_members(source, structure)
     model = source.model
@@ -52,16 +53,15 @@ def check_members(source: Model, structure: Structure) -> None:
     Raises
     ------
     InputError
-        If the model has a single member or does not know an element; if no atom has a neighbour.
+        If the model has a single member, leaves an element free, or all atoms, as none has a neighbour; as
+        `Model.strangers`.
     """
-    from ase.data import chemical_symbols
-
     model, why = source.model, ""
-    unknown = sorted(set(structure.numbers.tolist()) - set(model.settings.elements))
+    strangers = source.strangers(structure)
     if model.settings.members == 1:
         why = "has a single member"
-    elif unknown:
-        why = f"was not trained on {', '.join(chemical_symbols[z] for z in unknown)}"
+    elif strangers.free:
+        why = f"was not trained on {named(strangers.free)} and leaves free atoms there"
     elif stays_free(model, structure).all():
         why = "leaves atoms free that have no neighbour, and all members alike"
     if why:

@@ -12,7 +12,9 @@ from rhotem.learned.architectures import Architecture
 from rhotem.learned.encoders.nequip import NequipEncoder
 from rhotem.learned.encoders.sevennet import PretrainedEncoder
 from rhotem.learned.encoders.stage import Encoder
+from rhotem.learned.newcomers import Newcomers
 from rhotem.learned.readouts.base import Readout
+from rhotem.learned.relatives import encoded, with_newcomers
 from rhotem.learned.settings import ModelSettings
 from rhotem.learned.spin_head import SpinHead
 from rhotem.learned.weights import Arrays, Weights, find_model, in_precision, read_arrays, read_header
@@ -38,6 +40,8 @@ class LearnedModel:
     def __init__(self, settings: ModelSettings, arrays: Arrays) -> None:
         self.settings, self.weights = settings, Weights(arrays)
         self.encoder: Encoder | None = None
+        #: what becomes of elements that it was not trained on; None: nothing is known of them
+        self.newcomers: Newcomers | None = None
         if settings.peer is None:
             own = self.weights.part("encoder")
             if settings.encoder == "sevennet":
@@ -75,6 +79,8 @@ class LearnedModel:
 def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[LearnedModel, dict[str, Any]]:
     """A model by path or name of shipped weights ("default"), and the content of its JSON.
 
+    Tables of elements have rows of relatives where an element was not trained on (`rhotem.learned.relatives`).
+
     Raises
     ------
     InputError
@@ -86,11 +92,16 @@ def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[Lea
     header = read_header(path)
     arrays = in_precision(read_arrays(path), dtype)
     try:
-        return LearnedModel(read_settings(header, path), arrays), header
+        settings = read_settings(header, path)
+        if not settings.architecture.linear:
+            return LearnedModel(settings, arrays), header
+        model = LearnedModel(settings, with_newcomers(arrays, settings.elements))
     except (KeyError, ValueError, IndexError) as error:
         raise InputError(
             f"model {path}: weights do not fit the settings in its JSON ({error}); the two files differ"
         ) from error
+    model.newcomers = Newcomers(settings.elements, encoded(arrays), path)
+    return model, header
 
 
 def read_settings(header: dict[str, Any], path: Path) -> ModelSettings:

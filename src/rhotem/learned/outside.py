@@ -2,11 +2,12 @@
 
 The novelty of a structure is the largest of three, each over what is usual at most: the out-of-distribution score
 (chemistry and prototype, `rhotem.learned.novelty`), the strain that separates most of its atoms from trained ones
-(`rhotem.learned.surroundings`), and that of its strangest atom. Above 1 the density is an extrapolation.
+(`rhotem.learned.surroundings`), and that of its strangest atom; with elements that were never trained on
+(`rhotem.learned.newcomers`) a fourth, their expected error. Above 1 the density is an extrapolation.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.learned.calibration import Calibration, fingerprint, load_calibration
+from rhotem.learned.calibration import Calibration, load_calibration
 from rhotem.learned.counting import free_remark, stays_free
 from rhotem.learned.model import LearnedModel
+from rhotem.learned.newcomers import Strangers
 from rhotem.learned.novelty import SHARE, UNKNOWN, of_structure
 from rhotem.learned.source import Model, encoder_room
 from rhotem.learned.surroundings import Surroundings, load_surroundings
+from rhotem.learned.weights import fingerprint
 from rhotem.structure.model import Structure
 
 #: Largest usual score: above all 124 held-out labels (2.9) and ready phases (2.5).
 SCORE = 3.0
 #: Largest usual strain of most atoms, and of one: ready phases strained by 2 % have 0.048, one of their atoms 0.08.
 STRAIN, STRAIN_OF_ONE = 0.05, 0.15
+#: Mean error of held-out labels of novelty below 1: what the expected error of a new element is measured by.
+ERROR = 0.15
 #: Largest novelty told.
 LARGEST = 10.0
 #: Atoms whose arrangement is looked at; more are sampled.
@@ -74,7 +79,9 @@ class Outside:
     novelty : float or None
         1 is the limit; None where nothing is known of the training.
     extrapolated : bool
-        Whether it is above the limit for other reasons than atoms that stay free.
+        Whether it is above the limit for other reasons than atoms that stay free and new elements.
+    by_known : float or None
+        The same, of known elements alone; None where all are known.
     score : float or None
         Out-of-distribution score.
     strain, strain_of_one : float or None
@@ -88,13 +95,19 @@ class Outside:
     score: float | None = None
     strain: float | None = None
     strain_of_one: float | None = None
+    by_known: float | None = None
     atoms: Sequence[dict[str, Any]] = ()
 
     def record(self) -> dict[str, Any]:
         """For the record of a density."""
         if self.novelty is None:
             return {}
-        known = {"score": self.score, "strain": self.strain, "strain_of_one_atom": self.strain_of_one}
+        known = {
+            "of_known_elements": self.by_known,
+            "score": self.score,
+            "strain": self.strain,
+            "strain_of_one_atom": self.strain_of_one,
+        }
         return {
             "novelty": {
                 "value": round(self.novelty, 3),
@@ -122,17 +135,20 @@ def assess(
     free: npt.NDArray[np.bool_],
     memory: float | None = None,
 ) -> Outside:
-    """How far a structure, whose elements the model knows, is outside of the training.
+    """How far a structure is outside of the training, by its elements that were trained on.
 
     ``free``: atoms (N,) without a predicted density (`rhotem.learned.counting.stays_free`); ``memory``: bytes allowed.
     """
     score = None if trained.calibration is None else _score(trained.calibration, model, structure, memory)
-    by_score = 0.0 if score is None else max(0.0, score / SCORE)
+    known = _known(model, structure)
+    # beside a new element the chemistry is new; how much that matters is the expected error of the element
+    by_score = 0.0 if score is None or not known.all() else max(0.0, score / SCORE)
     if trained.surroundings is None:
         if score is None:
             return Outside()
         return Outside(min(by_score, LARGEST), by_score >= 1.0 and not free.all(), score)
     strain, differences = trained.surroundings.strain(structure)
+    strain = np.where(known, strain, 0.0)
     largest = max(by_score, _by_strain(strain))
     bonded = 0.0 if free.all() else max(by_score, _by_strain(strain[~free]))
     atoms = _strangest(structure, strain, differences, free)
@@ -140,23 +156,43 @@ def assess(
         atoms = [{**row, "why": "its chemistry or arrangement is new"} for row in atoms[:1]]
     # an element without training atoms: infinite
     most, one = (min(float(value), LARGEST) for value in (_most(strain), strain.max()))
-    return Outside(min(largest, LARGEST), bonded >= 1.0, score, most, one, atoms)
+    return Outside(min(largest, LARGEST), bonded >= 1.0, score, most, one, atoms=atoms)
 
 
 def remarks(source: Model, structure: Structure, points: int = 0) -> dict[str, Any]:
     """How far a structure is outside of the training, and what is unusual about it, for the record of its density.
 
-    "novelty", and "warnings" where it is above the limit or atoms stay free; ``points``: of the grid beside it.
+    "novelty", and "warnings" where it is above the limit or atoms stay free; "new_elements" where there are some;
+    ``points``: of the grid beside it.
     """
     model, found = source.model, Outside()
-    free = stays_free(model, structure)
+    free, strangers = stays_free(model, structure), source.strangers(structure)
     if source.novelty:
         if source.trained is None:
             source.trained = Trained.beside(source.path)
         room = encoder_room(model, structure, points, source.memory)
-        found = assess(source.trained, model, structure, free, room)
-    warnings = [*free_remark(model, structure, free), *found.warnings(source.name)]
-    return found.record() | ({"warnings": warnings} if warnings else {})
+        found = with_strangers(assess(source.trained, model, structure, free, room), strangers)
+    warnings = [
+        *free_remark(model, structure, free),
+        *strangers.warnings(source.name, model.readout.cutoff),
+        *found.warnings(source.name),
+    ]
+    return found.record() | strangers.record() | ({"warnings": warnings} if warnings else {})
+
+
+def with_strangers(found: Outside, strangers: Strangers) -> Outside:
+    """The same with the expected error of elements that were never trained on: they are outside by definition."""
+    if found.novelty is None or not strangers:
+        return found
+    by_error = min(LARGEST, max(1.0, strangers.expected_error / ERROR))
+    return replace(found, novelty=max(found.novelty, by_error), by_known=found.novelty)
+
+
+def _known(model: LearnedModel, structure: Structure) -> npt.NDArray[np.bool_]:
+    """Atoms (N,) of elements that were trained on; of a model without a word on others all of them."""
+    if model.newcomers is None:
+        return np.ones(len(structure), dtype=bool)
+    return np.isin(structure.numbers, sorted(model.newcomers.trained))
 
 
 def _by_strain(strain: Array) -> float:
@@ -172,6 +208,9 @@ def _most(strain: Array) -> float:
 def _score(calibration: Calibration, model: LearnedModel, structure: Structure, memory: float | None) -> float:
     """`Calibration.out_of_distribution`; of many atoms the arrangement of some."""
     novelty = calibration.bank.novelty(model, structure, memory)
+    known = _known(model, structure)
+    # where all elements are new their arrangement alone
+    novelty = novelty[known] if known.any() else np.zeros(1)
     if calibration.arrangements is None or novelty.max() >= UNKNOWN:
         return of_structure(novelty)
     chosen = None

@@ -43,7 +43,7 @@ class LearnedPlanes:
 def stream(model: Model, structure: Structure, spacing: float = 0.2) -> StreamedDensity:
     """Deformation density of ``structure``, its wide part made when planes are asked for.
 
-    Free atoms throughout where an element was never trained on.
+    Of elements never trained on the same as in memory (`rhotem.learned.newcomers`).
 
     Only coefficients are held, 2.3 kB per atom. The electron count is that of the functions; the sum over a grid of
     0.2 Å has it to 1e-6.
@@ -59,16 +59,17 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     Raises
     ------
     InputError
-        If the readout is another one, a slab is charged, or elements are unknown in a charged cell.
+        If the readout is another one, a slab is charged, or elements are unknown and the cell is charged or the model
+        strict.
     MemoryLimitError
         If the coefficients do not fit into the model's ``memory``.
     """
     readout = model.model.readout
     if not model.model.can.planes:
         raise InputError(f"model {model.name}: its readout is not made of functions around atoms; use a spherical one")
-    unknown = sorted(set(structure.numbers.tolist()) - set(model.model.settings.elements))
-    if unknown:  # as in memory: free atoms, and a warning
-        return streamed(model.free_atoms(structure, PeriodicGrid.from_spacing(structure.cell, spacing), unknown))
+    strangers = model.strangers(structure)
+    if strangers.fill(structure.numbers):  # as in memory: free atoms, and a warning
+        return streamed(model.free_atoms(structure, PeriodicGrid.from_spacing(structure.cell, spacing), strangers))
     check_charge(structure)
     memory = encoder_room(model.model, structure, 0, model.memory)
     said = remarks(model, structure)

@@ -18,6 +18,7 @@ from rhotem.density.stream import StreamedDensity
 from rhotem.density.superpose import superpose
 from rhotem.learned.counting import check_charge
 from rhotem.learned.model import LearnedModel, load_model
+from rhotem.learned.newcomers import Strangers, named
 from rhotem.learned.weights import find_model
 from rhotem.structure.model import Structure
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Atoms up to which an analytic density is checked for negative values unasked.
 REPORTED = 30
+
+#: Why all of a structure becomes free atoms.
+WHOLE = "its readout cannot leave out single atoms"
 
 Positive = Literal["auto", "project", "report", "off"]
 
@@ -52,6 +56,8 @@ class Model:
         15 make cells with dilute defects cheaper; errors are in docs/scale.md.
     novelty : bool
         Say how far a structure is outside of the training (`rhotem.learned.outside`): tenths of the encoder's time.
+    strict : bool
+        Refuse elements that the weights were not trained on, instead of predicting them or leaving them free.
 
     Raises
     ------
@@ -69,6 +75,7 @@ class Model:
         *,
         reach: float = math.inf,
         novelty: bool = True,
+        strict: bool = False,
     ) -> None:
         if positive not in ("auto", "project", "report", "off"):
             raise InputError(f"model: positive={positive!r}, expected auto, project, report or off")
@@ -80,7 +87,7 @@ class Model:
             raise InputError(
                 f"model {self.name}: reach {reach:g} Å, expected a length > 0 and a readout whose atoms share features"
             )
-        self.reach, self.novelty = reach, novelty
+        self.reach, self.novelty, self.strict = reach, novelty, strict
         self.trained: Trained | None = None
         if spin:
             from rhotem.learned.spin import spin_head
@@ -88,7 +95,7 @@ class Model:
             spin_head(self.model, self.name)
 
     def __call__(self, structure: Structure, grid: PeriodicGrid) -> DensityField:
-        """Deformation density of ``structure``; free atoms throughout where an element was never trained on.
+        """Deformation density of ``structure``; elements never trained on: `rhotem.learned.newcomers`.
 
         ∫Δn = −q holds to 1e-6 of the valence electrons, as the g = 0 coefficient and as the sum of the grid part and
         the one-centre parts.
@@ -96,15 +103,16 @@ class Model:
         Raises
         ------
         InputError
-            If atoms are closer than 0.5 Å, a slab is charged, or elements are unknown in a charged cell.
+            If atoms are closer than 0.5 Å, a slab is charged, or elements are unknown and the cell is charged or the
+            model strict.
         MemoryLimitError
             If the result alone does not fit into ``memory``.
         """
         from rhotem.learned.outside import remarks
 
-        unknown = sorted(set(structure.numbers.tolist()) - set(self.model.settings.elements))
-        if unknown:
-            return self.free_atoms(structure, grid, unknown)
+        strangers = self.strangers(structure)
+        if strangers.fill(structure.numbers):
+            return self.free_atoms(structure, grid, strangers)
         self._check_charge(structure)
         said = remarks(self, structure, grid.size)
         began = time.perf_counter()
@@ -165,7 +173,7 @@ class Model:
         Raises
         ------
         InputError
-            If there is a single member, no calibration, or an element was never trained on.
+            If there is a single member, no calibration, or an element is left free.
         """
         from rhotem.learned.calibration import load_calibration
         from rhotem.learned.members import member_fields
@@ -212,15 +220,38 @@ class Model:
             raise InputError(f"model {self.name}: its readout knows neutral cells only; set charge 0, or another model")
         check_charge(structure)
 
-    def free_atoms(self, structure: Structure, grid: PeriodicGrid, unknown: list[int]) -> DensityField:
-        """Free atoms throughout, where the elements ``unknown`` were never trained on; the record warns of it."""
-        from ase.data import chemical_symbols
+    def strangers(self, structure: Structure) -> Strangers:
+        """Elements of ``structure`` that the weights were not trained on, and what becomes of them.
 
-        names = ", ".join(chemical_symbols[z] for z in unknown)
-        if structure.charge:
+        Raises
+        ------
+        InputError
+            If there are some and the model is strict or the cell charged; if free atoms of one are not known.
+        """
+        for z in np.unique(structure.numbers).tolist():
+            free_atoms.load().radii(z)
+        newcomers = self.model.newcomers
+        numbers = set(structure.numbers.tolist())
+        if newcomers is not None:
+            found = newcomers.among(numbers)
+        else:
+            unknown = sorted(numbers - set(self.model.settings.elements))
+            found = Strangers({}, dict.fromkeys(unknown, WHOLE), whole=bool(unknown))
+        if found and self.strict:
             raise InputError(
-                f"model {self.name}: not trained on {names}, and free atoms cannot be charged; set charge 0"
+                f"--strict: model {self.name} was not trained on {found.names}; leave it out, or take --source gpaw"
             )
+        if found and structure.charge:
+            raise InputError(
+                f"model {self.name}: not trained on {found.names}, whose part in the charge of a cell is not known; "
+                "set charge 0, or take --source gpaw"
+            )
+        return found
+
+    def free_atoms(self, structure: Structure, grid: PeriodicGrid, strangers: Strangers) -> DensityField:
+        """Free atoms throughout, where nothing learned is left; the record warns of it."""
+        names = named(strangers.free)
+        why = "; ".join(sorted(set(strangers.free.values())))
         return DensityField(
             kind="deformation",
             structure=structure,
@@ -231,8 +262,11 @@ class Model:
             record={
                 "model": self.name,
                 "fallback": "free atoms",
-                "unknown_elements": unknown,
-                "warnings": [f"model {self.name} was not trained on {names}: free atoms throughout; or --source gpaw"],
+                "unknown_elements": sorted(strangers.free),
+                **strangers.record(),
+                "warnings": [
+                    f"model {self.name} was not trained on {names}: free atoms throughout ({why}); or --source gpaw"
+                ],
             },
         )
 

@@ -11,6 +11,11 @@ three lengths describe an atom, each as a logarithm, so that a uniform strain ε
 - that of the room per neighbour, −⅓ ln Σ cos²(πd/2R), R = 8 Å: small in a squeezed crystal, large beside a vacuum.
 
 The root mean square of the differences to the nearest training atom of the element is the strain that separates them.
+
+Elements have one length in one compound and another in the next: Li atoms are as near each other in Li2O as in the
+metal squeezed by a quarter. So atoms of a compound that was trained on several times are also compared with those of
+that compound alone, by the first two lengths: surfaces and layers have another room, without being strained, so the
+third difference counts as none.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,6 +35,8 @@ REACH, SOFTNESS = 8.0, 0.37
 LEAST = 1e-9
 #: Training atoms of one element nearer than this to one that is kept are not kept.
 ALIKE = 0.002
+#: Labels of a composition from which its atoms are compared with each other alone.
+OFTEN = 3
 #: Atoms at once: what their neighbours need is some 30 MB.
 ATOMS = 1024
 
@@ -49,11 +56,14 @@ class Surroundings:
         Of `lengths`.
     usual : dict
         Median distance in Å to the nearest atom, by element.
+    compounds : (M,) array of str, or None
+        Composition of the structure where it was trained on at least `OFTEN` times, else empty. None: not known.
     """
 
     numbers: Names
     lengths: Array
     usual: dict[int, float]
+    compounds: npt.NDArray[np.str_] | None = None
 
     def strain(self, structure: Structure) -> tuple[Array, Array]:
         """By how much all atoms would have to be strained to have what a training atom has.
@@ -74,7 +84,28 @@ class Surroundings:
             distance, nearest = cKDTree(known).query(own[mine])
             strain[mine] = distance / np.sqrt(3.0)
             differences[mine] = own[mine] - known[nearest]
+        self._of_compound(structure, own, strain, differences)
         return strain, differences
+
+    def _of_compound(self, structure: Structure, own: Array, strain: Array, differences: Array) -> None:
+        """Larger strains of atoms whose compound was trained on often, put in their places."""
+        from scipy.spatial import cKDTree
+
+        if self.compounds is None:
+            return
+        same = self.compounds == composition(structure)
+        for z in set(self.numbers[same].tolist()):
+            mine, known = np.flatnonzero(structure.numbers == z), self.lengths[same & (self.numbers == z)]
+            distance, nearest = cKDTree(known[:, :2]).query(own[mine, :2])
+            larger = distance / np.sqrt(3.0) > strain[mine]
+            rows = mine[larger]
+            strain[rows] = distance[larger] / np.sqrt(3.0)
+            differences[rows] = np.pad(own[rows, :2] - known[nearest[larger], :2], ((0, 0), (0, 1)))
+
+
+def composition(structure: Structure) -> str:
+    """Reduced formula."""
+    return str(structure.atoms.get_chemical_formula(mode="hill", empirical=True))
 
 
 def lengths(structure: Structure, usual: dict[int, float]) -> Array:
@@ -131,8 +162,12 @@ def learn(structures: Iterable[Structure]) -> Surroundings:
     nearest = np.minimum(np.concatenate([nearest_neighbours(s) for s in given]), REACH)
     usual = {int(z): float(np.median(nearest[numbers == z])) for z in np.unique(numbers)}
     found = np.concatenate([lengths(s, usual) for s in given])
-    kept = np.concatenate([np.flatnonzero(numbers == z)[_unlike(found[numbers == z])] for z in usual])
-    return Surroundings(numbers[kept].astype(np.int64), found[kept], usual)
+    formulas = [composition(s) for s in given]
+    often = [f if formulas.count(f) >= OFTEN else "" for f in formulas]
+    compounds = np.repeat(np.array(often), [len(s) for s in given])
+    kinds = [(numbers == z) & (compounds == f) for z in usual for f in sorted(set(often))]
+    kept = np.concatenate([np.flatnonzero(kind)[_unlike(found[kind])] for kind in kinds if kind.any()])
+    return Surroundings(numbers[kept].astype(np.int64), found[kept], usual, compounds[kept])
 
 
 def surroundings_path(weights: Path) -> Path:
@@ -150,6 +185,7 @@ def save_surroundings(weights: Path, known: Surroundings, fingerprint: str) -> P
         weights=fingerprint,
         numbers=known.numbers.astype(np.uint8),
         lengths=known.lengths.astype(np.float32),
+        **({} if known.compounds is None else {"compounds": known.compounds}),
         elements=np.array(elements, dtype=np.uint8),
         usual=np.array([known.usual[z] for z in elements], dtype=np.float32),
     )
@@ -166,7 +202,8 @@ def load_surroundings(weights: Path, fingerprint: str) -> Surroundings | None:
             if str(stored["weights"]) != fingerprint:
                 return None
             usual = dict(zip(stored["elements"].tolist(), stored["usual"].astype(float).tolist(), strict=True))
-            return Surroundings(stored["numbers"].astype(np.int64), stored["lengths"].astype(float), usual)
+            compounds = stored.get("compounds", None)
+            return Surroundings(stored["numbers"].astype(np.int64), stored["lengths"].astype(float), usual, compounds)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: damaged; `rhotem model calibrate RUN` makes it again") from error
 

@@ -20,10 +20,9 @@ import torch
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import G_MAX
 from rhotem.labels.sampler import draw
-from rhotem.learned.calibration import fingerprint
 from rhotem.learned.model import LearnedModel, load_model
 from rhotem.learned.radial import Block
-from rhotem.learned.weights import find_model
+from rhotem.learned.weights import find_model, fingerprint
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import load_tensors, save_tensors
 from rhotem.training.config import DistilSettings

@@ -174,6 +174,11 @@ class DensitySection(Section):
     gpaw_cache: Annotated[str | None, Option("--gpaw-cache", metavar="DIR"), BeforeValidator(_path)] = Field(
         None, description="Folder that keeps GPAW calculations, found again by structure."
     )
+    strict: Annotated[bool, Option("--strict/--no-strict", bool)] = Field(
+        False,
+        description="Refuse elements that the learned density was not trained on, instead of predicting them with a "
+        "larger error, or leaving free atoms around them.",
+    )
     allow_polar: Annotated[bool, Option("--allow-polar/--no-allow-polar", bool)] = Field(
         False, description="Go on with a slab whose learned density has a potential step that no surface has."
     )

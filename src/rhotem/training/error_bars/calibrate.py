@@ -16,13 +16,13 @@ from rhotem.labels.fingerprint import described, leaks
 from rhotem.labels.label import Label
 from rhotem.labels.waves import plane_indices
 from rhotem.learned.arrangement import ArrangementBank, arrangement
-from rhotem.learned.calibration import LEVEL, Calibration, fingerprint, save_calibration
-from rhotem.learned.error_bars import make_inputs, members_at_points, nearest_atoms, prepare_members
+from rhotem.learned.calibration import LEVEL, Calibration, save_calibration
+from rhotem.learned.error_bars import make_inputs, members_at_points, nearest_atoms, prepare_members, widened_for
 from rhotem.learned.model import LearnedModel, load_model
 from rhotem.learned.novelty import LARGEST, NoveltyBank, atom_features
 from rhotem.learned.surroundings import learn as learn_surroundings
 from rhotem.learned.surroundings import save_surroundings
-from rhotem.learned.weights import find_model
+from rhotem.learned.weights import find_model, fingerprint
 from rhotem.training.dataset import read_labels
 from rhotem.training.error_bars.arrangement import learn_arrangements
 from rhotem.training.error_bars.coverage import (
@@ -266,7 +266,8 @@ def assess(model: LearnedModel, calibration: Calibration, labels: Sequence[Label
     rng = np.random.default_rng(seed)
     novelty = [calibration.bank.novelty(model, label.structure) for label in labels]
     groups = [draw(model, label, own, rng) for label, own in zip(labels, novelty, strict=True)]
-    w, f = calibration.weights, calibration.factor
+    w = calibration.weights
+    factors = [calibration.factor * widened_for(model, label.structure)[0] for label in labels]
     structures: list[dict[str, Any]] = [
         {
             "name": group.name,
@@ -278,7 +279,7 @@ def assess(model: LearnedModel, calibration: Calibration, labels: Sequence[Label
             "expected_error": expected_error(group, w),
             "novelty": calibration.out_of_distribution(label.structure, own),
         }
-        for label, group, own in zip(labels, groups, novelty, strict=True)
+        for label, group, own, f in zip(labels, groups, novelty, factors, strict=True)
     ]
     families = {
         name: {"coverage": fmean(row["coverage"] for row in structures if row["family"] == name)}
