@@ -165,6 +165,8 @@ def written(result: Result, folder: Path | None, made_from: dict[str, Any], note
     if bars is not None:
         # configurations of the error bars only where atoms move
         more["uncertainty"] = bars.record()
+    if result.plan.microscope.instrument is not None:
+        more["instrument"] = instrument_record(result.plan)
     if result.probe is not None:
         more["probe"] = result.probe.numbers()
     out, started, motion = notes.pop("out"), notes.pop("started"), notes.pop("motion")
@@ -183,6 +185,20 @@ def written(result: Result, folder: Path | None, made_from: dict[str, Any], note
     if folder is not None:
         record = write_record(folder, record)
     return replace(result, record=record, files=files)
+
+
+def instrument_record(plan: Plan) -> dict[str, Any]:
+    """The instrument as its file tells it, and what of it was switched off."""
+    from rhotem.microscope.instruments import CONTRIBUTIONS, get_instrument
+
+    name, preset = str(plan.microscope.instrument), plan.preset()
+    on = [one for one in CONTRIBUTIONS if one not in preset.without]
+    return {
+        **get_instrument(name).model_dump(mode="json", by_alias=True),
+        "alignment": preset.alignment,
+        "on": on,
+        "off": list(preset.without),
+    }
 
 
 def recorded_plan(plan: Plan, out: str | Path | None) -> dict[str, Any]:

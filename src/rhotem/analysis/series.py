@@ -41,7 +41,7 @@ from rhotem.microscope.scan import Scan
 #: Keys whose values one propagation answers for.
 LENS = {
     "specimen": ("thickness_nm",),
-    "microscope": ("defocus_nm", "cs_mm", "aberrations", "convergence_mrad", "source_size_A", "detectors"),
+    "microscope": ("defocus_nm", "cs_mm", "aberrations", "convergence_mrad", "source_size_A", "detectors", "alignment"),
     "recording": ("dose_e_per_A2", "scan_step_A", "field_of_view_A"),
 }
 

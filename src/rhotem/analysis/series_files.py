@@ -16,7 +16,6 @@ from rhotem.analysis.results import Result, recorded_plan
 from rhotem.core.machine import machine
 from rhotem.core.output import write_record
 from rhotem.core.physics import PHYSICS
-from rhotem.microscope.detectors import unit
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, as_written, zarr_array
 
@@ -109,13 +108,14 @@ def _montage(axes: list[dict[str, Any]], name: str, fine: list[ImageSet], path: 
 
     tiles = list(map(tile, fine))
     names = [key_and_unit(axis["key"])[0] for axis in axes]
+    quantity = f" ({fine[0].unit(name)})" if fine[0].unit(name) else ""
     down = f", {names[0]} downwards" if len(axes) == 2 else ""
     draw_montage(
         [tiles[start : start + across] for start in range(0, len(tiles), across)],
         path,
         rows=labels(axes[0]) if len(axes) == 2 else [""],
         columns=labels(axes[-1]),
-        title=f"{name}{f' ({unit(name)})' if unit(name) else ''}: {names[-1]} to the right{down}",
+        title=f"{name}{quantity}: {names[-1]} to the right{down}",
     )
 
 
@@ -142,7 +142,7 @@ def _write_zarr(axes: list[dict[str, Any]], names: list[str], fine: list[ImageSe
             path / name,
             stack.reshape(*(len(axis["values"]) for axis in axes), *scan.shape),
             {
-                "unit": unit(name) or "fraction of beam",
+                "unit": fine[0].unit(name) or "fraction of beam",
                 "dimensions": [*(axis["key"] for axis in axes), "x", "y"],
                 "sampling_angstrom": list(scan.step),
                 "origin_angstrom": list(scan.origin),

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.core.threads import available_threads
+from rhotem.microscope.acquisition.apply import Recording
+from rhotem.microscope.acquisition.camera import exposed
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.coherence import Lens
 from rhotem.microscope.diffraction import Waves
@@ -31,7 +33,6 @@ def parallel_images(
     potentials: "Iterable[PotentialSlices]",
     microscope: Microscope,
     *,
-    objective: float | None = None,
     repeats: tuple[int, int] = (1, 1),
     rng: np.random.Generator | None = None,
     progress: Progress = silent,
@@ -50,8 +51,6 @@ def parallel_images(
         One per configuration, all on the same grid. A single one counts as at rest unless its record says otherwise.
     microscope : Microscope
         ``dose`` is per Å² of the specimen; aberrations are those of the objective lens.
-    objective : float or None
-        Semi-angle of the objective aperture in mrad; None: open.
     repeats : (int, int)
         Cells in the potential that are equal but for thermal motion. The image is the mean of them and shows one; only
         reciprocal vectors of that one have elastic intensity.
@@ -80,7 +79,7 @@ def parallel_images(
     for slices in potentials:
         if first is None:
             first, engine = slices, _engine(microscope, slices)
-            lens = Lens(microscope, slices.extent, engine.shape, repeats, objective=objective)
+            lens = Lens(microscope, slices.extent, engine.shape, repeats, objective=microscope.objective)
             waves, camera = Waves(engine.shape, repeats), _Camera(lens)
         elif slices.array.shape != first.array.shape:
             raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
@@ -93,16 +92,18 @@ def parallel_images(
     if first is None:
         raise InputError("no potential: give at least one configuration")
     scan = Scan(lens.cell, (first.extent[0] / repeats[0], first.extent[1] / repeats[1]))
-    image = camera.image()
+    image, clean = camera.image(), {}
+    more: dict[str, Any] = {}
     if microscope.dose is not None and rng is not None:
-        clean, scan = field_of_view(image, scan, microscope.pixel, microscope.field)
-        image = np.asarray(count(clean, scan, microscope.dose, rng), dtype=np.float64)
+        ideal, scan = field_of_view(image, scan, microscope.pixel, microscope.field)
+        image, more = photographed(np.asarray(ideal, dtype=np.float64), scan, microscope, rng)
+        clean = {"HRTEM": ideal} if microscope.acquisition is not None else {}
     turn = 1e3 * microscope.wavelength
     pattern = waves.result((turn / first.extent[0], turn / first.extent[1]), moving)
     record = {
         "microscope": microscope.model_dump(),
         "mode": "parallel illumination",
-        "objective_mrad": objective,
+        "objective_mrad": microscope.objective,
         "configurations": number,
         "equal_cells": list(repeats),
         "coherence": lens.record,
@@ -111,8 +112,26 @@ def parallel_images(
         "potential": first.record,
         "seconds": time.perf_counter() - start,
         "versions": versions(),
+        **more,
     }
-    return ImageSet({"HRTEM": image}, scan, pattern.elastic, pattern.step, {}, record, pattern)
+    return ImageSet({"HRTEM": image}, scan, pattern.elastic, pattern.step, {}, record, pattern, clean)
+
+
+def photographed(
+    ideal: Array, scan: Scan, microscope: Microscope, rng: np.random.Generator
+) -> tuple[Array, dict[str, Any]]:
+    """An image (nx, ny) in units of the incident intensity as a camera records it, and what the record says of it.
+
+    Counted electrons as fractions, or counts of a camera with electronics.
+    """
+    acquisition, dose = microscope.acquisition, float(microscope.dose or 0.0)
+    if acquisition is None or acquisition.camera is None:
+        counting = acquisition is None or acquisition.counting
+        return np.asarray(count(ideal, scan, dose, rng) if counting else ideal, dtype=np.float64), {}
+    electrons = dose * scan.step[0] * scan.step[1]
+    recording = Recording(acquisition, rng)
+    image = exposed(ideal * electrons, acquisition.camera, rng if acquisition.counting else None, recording.streams)
+    return image, {"units": {"HRTEM": "counts"}, "acquisition": {"electrons_per_pixel": electrons}}
 
 
 class _Camera:

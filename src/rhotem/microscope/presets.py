@@ -33,6 +33,12 @@ class Preset(Settings):
         Scanned focused probe, or parallel illumination.
     changed : tuple of str
         Settings that are not the preset's own any more (`adjusted`).
+    instrument : str
+        The named instrument whose microscope it is; "": an ideal one.
+    alignment : int or None
+        Seed of its residual aberrations; None: none.
+    without : tuple of str
+        Contributions of the instrument that are switched off.
     """
 
     name: str
@@ -43,6 +49,9 @@ class Preset(Settings):
     thickness: float = Field(10.0, gt=0)
     mode: str = "stem"
     changed: tuple[str, ...] = ()
+    instrument: str = ""
+    alignment: int | None = None
+    without: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _mode(self) -> Self:
@@ -77,9 +86,12 @@ class Preset(Settings):
         changed = [*changes, *(["detectors"] if detectors else [])]
         for name in changed:
             if name in _MEANINGLESS[self.mode]:
+                beam, other = "a scanned probe", "has parallel illumination"
+                if self.mode != "stem":
+                    beam, other = "parallel illumination", "scans a probe"
                 raise InputError(
-                    f"preset {self.name}: {name.replace('_', ' ')} means nothing with parallel illumination; "
-                    "leave it out, or choose a preset that scans a probe"
+                    f"preset {self.name}: {name.replace('_', ' ')} means nothing with {beam}; leave it out, or choose "
+                    f"a preset that {other}"
                 )
         if not changed:
             return self
@@ -103,7 +115,7 @@ _COMMON = "common practice"
 
 #: Settings without meaning in a mode.
 _MEANINGLESS: dict[str, tuple[str, ...]] = {
-    "stem": (),
+    "stem": ("objective",),
     "hrtem": ("detectors", "source_size", "camera_step"),
     "diffraction": ("detectors", "source_size", "dose", "camera_step"),
 }

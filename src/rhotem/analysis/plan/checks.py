@@ -36,6 +36,11 @@ def _preset(plan: "Plan") -> None:
     adjusted_preset(plan.microscope.preset)
 
 
+def _instrument(plan: "Plan") -> None:
+    m = plan.microscope
+    adjusted_preset(m.preset, instrument=m.instrument, alignment=m.alignment, without=m.without)
+
+
 def _optics(plan: "Plan") -> None:
     adjusted_preset(plan.microscope.preset, **plan.optics() | {"dose": None, "camera_step": None})
 
@@ -82,6 +87,7 @@ CHECKS: tuple[tuple[tuple[str, ...], "Callable[[Plan], None]"], ...] = (
     (("specimen", "plane"), _direction),
     (("motion", "frames"), _trajectory),
     (("microscope", "preset"), _preset),
+    (("microscope", "instrument"), _instrument),
     (("microscope",), _optics),
     (("recording", "dose_e_per_A2"), _dose),
     (("recording", "camera_step_mrad"), _camera),

@@ -122,6 +122,10 @@ class Plan(Section):
         """What differs from the preset, as `rhotem.analysis.optics.adjusted_preset` takes it."""
         m, r = self.microscope, self.recording
         return {
+            "instrument": m.instrument,
+            "alignment": m.alignment,
+            "without": m.without,
+            "scan_step": r.scan_step_A,
             "energy": m.energy_keV,
             "convergence": m.convergence_mrad,
             "defocus": m.defocus_nm,
@@ -129,6 +133,8 @@ class Plan(Section):
             "aberrations": m.aberrations,
             "tilt": m.tilt_mrad,
             "source_size": m.source_size_A,
+            "focal_spread": m.focal_spread_A,
+            "objective": m.objective_mrad,
             "detectors": m.detectors,
             "dose": r.dose_e_per_A2,
             "camera_step": r.camera_step_mrad,
@@ -181,7 +187,13 @@ class Plan(Section):
 
 
 #: Keys that hold a path, or a name that may be one.
-PATHS = (("specimen", "structure"), ("motion", "frames"), ("density", "source"), ("density", "gpaw_cache"))
+PATHS = (
+    ("specimen", "structure"),
+    ("motion", "frames"),
+    ("density", "source"),
+    ("density", "gpaw_cache"),
+    ("microscope", "instrument"),
+)
 
 
 def place_of(name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.analysis.plan.section import Option, Section, each, number, written
+from rhotem.core import InputError
 from rhotem.core.words import parse_indices, parse_memory, parse_msd, parse_phonons, parse_tilt, parse_valence
 from rhotem.microscope.presets import DEFAULT_PRESET
 from rhotem.microscope.settings import parse_aberration, parse_detector
@@ -40,6 +41,8 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+#: One text as a list of one.
+ALONE = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 LISTED = BeforeValidator(_listed, json_schema_input_type=list[str] | dict[str, str | float] | str)
 
 
@@ -183,11 +186,33 @@ class DensitySection(Section):
     )
 
 
+def _contribution(name: str) -> str:
+    """Refuse what no instrument has."""
+    from rhotem.microscope.instruments.contributions import CONTRIBUTIONS
+
+    if name not in CONTRIBUTIONS:
+        raise InputError(f"{name!r}: no contribution of an instrument; choose of {', '.join(CONTRIBUTIONS)}")
+    return name
+
+
 class MicroscopeSection(Section):
     """The instrument: a preset and what differs from it."""
 
     preset: Annotated[str, Option("--preset", shown=DEFAULT_PRESET)] = Field(
         DEFAULT_PRESET, description="Microscope and detectors; `rhotem doctor` lists the presets."
+    )
+    instrument: Annotated[str | None, Option("--instrument", metavar="NAME|FILE"), BeforeValidator(_path)] = Field(
+        None,
+        description="Real instrument (`rhotem instruments`): its aberrations, envelopes, detectors and noise instead "
+        "of the preset's microscope.",
+    )
+    alignment: Annotated[int | None, Option("--alignment", int, shown="0", least=0), *number("alignment", least=0)] = (
+        Field(None, description="Of an instrument: seed of the residual aberrations that it was left with.")
+    )
+    without: Annotated[tuple[str, ...], Option("--without", list[str], "NAME"), ALONE, each(_contribution)] = Field(
+        (),
+        description="Of an instrument: a contribution that is switched off, jitter, drift, counting, ...; may be "
+        "repeated.",
     )
     energy_keV: Annotated[
         float | None, Option("--energy", float, "kV"), *number("energy", "keV", above=1, below=5000)
@@ -213,6 +238,12 @@ class MicroscopeSection(Section):
     source_size_A: Annotated[
         float | None, Option("--source-size", float, "Å"), *number("source size", "Å", least=0)
     ] = Field(None, description="FWHM of the effective source.")
+    focal_spread_A: Annotated[
+        float | None, Option("--focal-spread", float, "Å"), *number("focal spread", "Å", least=0)
+    ] = Field(None, description="Standard deviation of the focus by chromatic aberration.")
+    objective_mrad: Annotated[
+        float | None, Option("--objective", float, "mrad"), *number("objective aperture", "mrad", above=0, below=1000)
+    ] = Field(None, description="Semi-angle of the objective aperture (HRTEM); without it open.")
     detectors: Annotated[
         tuple[str, ...],
         Option("--detector", list[str], "NAME=inner-outer", panel=RECORDING),

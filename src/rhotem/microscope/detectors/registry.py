@@ -38,7 +38,7 @@ class _AnyKind:
 
     @staticmethod
     def __get_pydantic_json_schema__(schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"oneOf": [kind.model_json_schema() for kind in KINDS.values()]}
+        return {"oneOf": [handler(kind.__pydantic_core_schema__) for kind in KINDS.values()]}
 
 
 #: Any detector, also from its settings as a dictionary with ``kind``.
