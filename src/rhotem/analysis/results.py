@@ -22,6 +22,7 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, write_atoms, write_images
 
 if TYPE_CHECKING:
+    from rhotem.analysis.focus import Focus
     from rhotem.microscope.probe import Probe
 
 
@@ -99,6 +100,43 @@ def simulate(
     )
     say_errors(images, wanted, voice)
     return images
+
+
+def focused(
+    plan: Plan,
+    cut: Specimen,
+    potentials: steps.Potentials,
+    how: tuple[Means, Mapping[str, Any]],
+    voice: Voice,
+) -> tuple[Specimen, ImageSet, "Focus"]:
+    """The specimen at the best focus, and its images: from the propagation that found it where that answers for them.
+
+    ``how``: means and recording, as `simulate` takes them.
+    """
+    from rhotem.analysis import focus, responses
+
+    means, recording = how
+    say_density(potentials, None, voice)
+    name = focus.focused_image(cut.preset.detectors, plan.best or "")
+    voice.tell(f"focus       searched for {name} by one propagation")
+    found = focus.best_focus(
+        cut,
+        potentials,
+        plan.best or "",
+        memory=means.memory,
+        announce=lambda made: voice.tell(str(made)),
+        progress=voice.progress,
+    )
+    voice.tell(str(found))
+    if found.doubt:
+        voice.warn(found.doubt)
+    there = focus.at(cut, found.defocus)
+    if not responses.answers(plan):
+        return there, simulate(there, potentials, means, recording, voice), found
+    asked: dict[str, Any] = {key: recording.get(key) for key in ("seed", "scan_step", "field_of_view")}
+    images = responses.image(there, found.held, **asked)
+    say_errors(images, None, voice)
+    return there, images, found
 
 
 def say_density(potentials: steps.Potentials, wanted: float | None, voice: Voice) -> None:

@@ -126,18 +126,9 @@ def grouped(runs: Sequence[tuple[str, Plan]]) -> list[list[tuple[str, Plan]]]:
         for section, keys in LENS.items():
             for key in keys:
                 data[section].pop(key, None)
-        key = json.dumps(data, sort_keys=True) if shareable(plan) else str(number)
+        key = json.dumps(data, sort_keys=True) if responses.shareable(plan) else str(number)
         groups.setdefault(key, []).append((name, plan))
     return list(groups.values())
-
-
-def shareable(plan: Plan) -> bool:
-    """Whether a response can answer a plan: images of a scanned probe without error bars from the density."""
-    preset, computing = plan.preset(), plan.computing
-    signals = bool(preset.detectors) and all(d.channels() and not d.patterns for d in preset.detectors)
-    other = plan.density.uncertainty or plan.precision is not None or plan.recording.camera_step_mrad is not None
-    exact = computing.algorithm in ("auto", "bloch") and computing.scheduler is None
-    return preset.mode == "stem" and signals and exact and not other
 
 
 def _prepared(members: list[tuple[str, Plan]], voice: Voice) -> Group:

@@ -10,6 +10,7 @@ from rhotem.microscope.settings import (
     Annular,
     CenterOfMass,
     Detector,
+    Enhanced,
     Microscope,
     Pixelated,
     Segmented,
@@ -140,6 +141,29 @@ PRESETS: dict[str, Preset] = {
             status=_COMMON,
             microscope=Microscope(energy=300e3, convergence=21.0, dose=1e4),
             detectors=(Segmented(inner=6, outer=24), Annular(name="HAADF", inner=50, outer=200)),
+        ),
+        Preset(
+            name="light-elements",
+            about="light columns: enhanced ABF, ABF and iDPC of eight segments in one scan",
+            status="common practice; enhanced ABF of Findlay et al., Ultramicroscopy 136, 31 (2014)",
+            microscope=Microscope(energy=200e3, convergence=22.0),
+            detectors=(
+                Enhanced(inner=11, outer=22),
+                Annular(name="ABF", inner=11, outer=22),
+                Segmented(inner=6, outer=22, segments=8),
+            ),
+            thickness=5.0,
+        ),
+        Preset(
+            name="dark-fields",
+            about="low-, medium- and high-angle dark field: strain and light elements beside Z contrast",
+            status=_COMMON,
+            microscope=Microscope(energy=200e3, convergence=22.0),
+            detectors=(
+                Annular(name="LAADF", inner=25, outer=50),
+                Annular(name="MAADF", inner=50, outer=80),
+                Annular(name="HAADF", inner=80, outer=200),
+            ),
         ),
         Preset(
             name="low-voltage",

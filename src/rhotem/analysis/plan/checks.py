@@ -45,6 +45,18 @@ def _optics(plan: "Plan") -> None:
     adjusted_preset(plan.microscope.preset, **plan.optics() | {"dose": None, "camera_step": None})
 
 
+def _best(plan: "Plan") -> None:
+    if plan.best is None:
+        return
+    preset = plan.preset()
+    if preset.mode != "stem":
+        raise InputError(f"defocus best: preset {preset.name} scans no probe; give a number")
+    names = [name for d in preset.detectors if d.channels() and not d.patterns for name in d.image_names()]
+    if not names or (plan.best and plan.best.lower() not in [name.lower() for name in names]):
+        listed = f"choose one of {', '.join(names)}" if names else "these detectors make none"
+        raise InputError(f"defocus best:{plan.best}: there is no such image; {listed}")
+
+
 def _dose(plan: "Plan") -> None:
     adjusted_preset(plan.microscope.preset, **plan.optics() | {"camera_step": None})
 
@@ -89,6 +101,7 @@ CHECKS: tuple[tuple[tuple[str, ...], "Callable[[Plan], None]"], ...] = (
     (("microscope", "preset"), _preset),
     (("microscope", "instrument"), _instrument),
     (("microscope",), _optics),
+    (("microscope", "defocus_nm"), _best),
     (("recording", "dose_e_per_A2"), _dose),
     (("recording", "camera_step_mrad"), _camera),
     (("recording", "scan_step_A"), _scan_step),

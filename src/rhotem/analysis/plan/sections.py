@@ -186,6 +186,23 @@ class DensitySection(Section):
     )
 
 
+def _focus(value: Any) -> Any:
+    """A number, ``best`` or ``best:IMAGE``; ``{best: IMAGE}`` is the latter."""
+    if isinstance(value, dict) and list(value) == ["best"]:
+        value = f"best:{value['best']}" if value["best"] else "best"
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    text = str(value).strip()
+    if isinstance(value, bool | dict | list | tuple) or not text:
+        raise ValueError(f"defocus {value!r}: expected a number in nm, best, or best: and the name of an image")
+    if text == "best" or (text.startswith("best:") and text[5:].strip()):
+        return ":".join(part.strip() for part in text.split(":", 1))
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"defocus {text!r}: expected a number, the unit is always nm, or best, or best:ABF") from None
+
+
 def _contribution(name: str) -> str:
     """Refuse what no instrument has."""
     from rhotem.microscope.instruments.contributions import CONTRIBUTIONS
@@ -220,8 +237,14 @@ class MicroscopeSection(Section):
     convergence_mrad: Annotated[
         float | None, Option("--convergence", float, "mrad"), *number("convergence", "mrad", above=0, below=200)
     ] = Field(None, description="Convergence semi-angle.")
-    defocus_nm: Annotated[float | None, Option("--defocus", float, "nm"), *number("defocus", "nm")] = Field(
-        None, description="Defocus; positive is underfocus."
+    defocus_nm: Annotated[
+        float | str | None,
+        Option("--defocus", metavar="nm|best[:IMAGE]"),
+        BeforeValidator(_focus, json_schema_input_type=float | str | dict[str, str] | None),
+    ] = Field(
+        None,
+        description="Defocus; positive is underfocus. best, best:ABF: the focus with the largest contrast of an image, "
+        "from one propagation.",
     )
     cs_mm: Annotated[float | None, Option("--cs", float, "mm"), *number("cs", "mm")] = Field(
         None, description="Third-order spherical aberration."
@@ -251,8 +274,8 @@ class MicroscopeSection(Section):
         each(parse_detector),
     ] = Field(
         (),
-        description="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments; CoM=40; 4D=40: "
-        "patterns; may be repeated.",
+        description="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments, DPC8, DPC16: "
+        "more, DPC=6-22@30: turned; eABF=11-22; CoM=40; 4D=40: patterns; may be repeated.",
     )
 
 

@@ -111,12 +111,12 @@ class DetectorBase(Settings):
             KINDS[cls.model_fields["kind"].default] = cls
 
     @classmethod
-    def parsed(cls, name: str, inner: float, outer: float) -> Self:
-        """That written as ``name=inner-outer``."""
+    def parsed(cls, name: str, inner: float, outer: float, **more: float) -> Self:
+        """That written as ``name=inner-outer``; ``rotation`` where ``@degrees`` stands behind it."""
         if inner and "inner" not in cls.model_fields:
             raise InputError(f"{name} has no inner angle; write {name}={outer:g}")
         angles: dict[str, Any] = {"inner": inner, "outer": outer} if inner else {"outer": outer}
-        return cls(**angles)
+        return cls(**angles, **more)
 
     def image_names(self) -> list[str]:
         """Names of the images, or patterns, that it gives."""
