@@ -70,6 +70,7 @@ VALUES: dict[str, tuple[list[str], Any]] = {
     "microscope.without": (["jitter", "drift"], ("jitter", "drift")),
     "microscope.focal_spread_A": (["30"], 30.0),
     "microscope.objective_mrad": (["25"], 25.0),
+    "microscope.precession_mrad": (["20"], 20.0),
     "microscope.energy_keV": (["80"], 80.0),
     "microscope.convergence_mrad": (["30"], 30.0),
     "microscope.defocus_nm": (["-2"], -2.0),
@@ -95,6 +96,7 @@ BESIDE = {
     "microscope.alignment": ("--instrument", "microscope.instrument", "corrected-200-cfeg"),
     "microscope.without": ("--instrument", "microscope.instrument", "corrected-200-cfeg"),
     "microscope.objective_mrad": ("--preset", "microscope.preset", "cryo-sei-hrtem"),
+    "microscope.precession_mrad": ("--preset", "microscope.preset", "saed"),
 }
 
 

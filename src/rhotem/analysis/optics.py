@@ -36,6 +36,7 @@ class Optics(TypedDict, total=False):
     source_size: float | None
     focal_spread: float | None
     objective: float | None
+    precession: float | None
     detectors: Sequence[str]
     dose: float | None
     camera_step: float | None

@@ -13,7 +13,7 @@ pseudo-variance p = ⟨(ψ − ⟨ψ⟩)²⟩, and v∥ the variance along ⟨ψ
 ``4 E v∥/N + (v² + |p|²)/(N(N − 1))``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +143,17 @@ class Diffraction:
         angle = float(np.hypot(n * self.step[0], m * self.step[1]))
         values = {"intensity": float(self.elastic[i, j]), "error": float(self.error[i, j])}
         return {"i": n, "j": m, **names, "angle_mrad": angle, **values}
+
+
+def mean_of(patterns: "list[Diffraction]") -> Diffraction:
+    """The mean of patterns on one lattice, as a precessed beam records them.
+
+    The same thermal configurations make all of them, so their errors and limits are means, too.
+    """
+    if len(patterns) == 1:
+        return patterns[0]
+    names = ("elastic", "error", "least", "diffuse")
+    return replace(patterns[0], **{name: np.mean([getattr(p, name) for p in patterns], axis=0) for name in names})
 
 
 def _indices(hkl: Array, i: int, j: int) -> tuple[int | None, ...]:

@@ -35,6 +35,8 @@ class ImageSet:
         Spots and diffuse scattering, of parallel illumination.
     clean : dict of (nx, ny) arrays
         The same images of a flawless instrument without noise; empty where nothing but counting spoils them.
+    exit_wave : (mx, my) complex array or None
+        Mean wave of one cell behind the specimen, of parallel illumination; 1 in vacuum.
     displacements : (2, nx, ny) array or None
         Å along x and y of the probe from the positions of the scan, where there are any.
     """
@@ -48,6 +50,7 @@ class ImageSet:
     plane_wave: Diffraction | None = None
     clean: dict[str, npt.NDArray] = field(default_factory=dict)
     displacements: npt.NDArray[np.float64] | None = None
+    exit_wave: npt.NDArray[np.complexfloating] | None = None
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float64]:
         if name not in self.images:
@@ -82,7 +85,9 @@ class ImageSet:
     def without_flaws(self) -> "ImageSet":
         """The clean images, with the record of the recorded ones."""
         record = {**self.record, "units": {}, "clean": True}
-        return replace(self, images=self.clean, clean={}, patterns={}, displacements=None, record=record)
+        return replace(
+            self, images=self.clean, clean={}, patterns={}, displacements=None, exit_wave=None, record=record
+        )
 
     @property
     def sampling(self) -> tuple[float, float]:

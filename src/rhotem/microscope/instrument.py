@@ -52,6 +52,8 @@ class Microscope(Settings):
         How far the beam leans towards +x and +y of the image, off the zone axis, in mrad; small-angle.
     objective : float or None
         Semi-angle in mrad of the objective aperture, of parallel illumination; None: open.
+    precession : float
+        Semi-angle in mrad of the cone on which a parallel beam is precessed, and descanned, for diffraction.
     acquisition : Acquisition or None
         How the instrument spoils what it records; None: nothing but counting noise.
 
@@ -74,6 +76,7 @@ class Microscope(Settings):
     camera_step: float | None = Field(None, gt=0)
     tilt: tuple[float, float] = (0.0, 0.0)
     objective: float | None = Field(None, gt=0, lt=1000)
+    precession: float = Field(0.0, ge=0, lt=100)
     acquisition: Acquisition | None = None
 
     @model_validator(mode="after")

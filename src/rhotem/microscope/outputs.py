@@ -352,6 +352,10 @@ def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str,
         zarr_array(path / "diffraction_error", pattern.error, calibration)
         calibration = {"unit": "fraction of beam per mrad²", "step_mrad": list(pattern.diffuse_step)}
         zarr_array(path / "diffuse", pattern.diffuse_density, calibration)
+    if images.exit_wave is not None:
+        side = [float(length) for length in images.record.get("exit_wave_cell_A", images.scan.size)]
+        said = {"unit": "1 in vacuum", "cell_angstrom": side, "mean": "over thermal configurations and equal cells"}
+        zarr_array(path / "exit_wave", images.exit_wave.astype(np.complex64), said)
     if images.displacements is not None:
         note = {"unit": "Å", "axes": "x and y of the probe, from its position of the scan"}
         zarr_array(path / "displacements", images.displacements.astype(np.float32), note)

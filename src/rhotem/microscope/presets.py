@@ -30,7 +30,7 @@ class Preset(Settings):
     detectors : tuple of detectors
     thickness : float
         Usual specimen thickness in nm.
-    mode : "stem", "hrtem" or "diffraction"
+    mode : "stem", "hrtem", "diffraction" or "holography"
         Scanned focused probe, or parallel illumination.
     changed : tuple of str
         Settings that are not the preset's own any more (`adjusted`).
@@ -56,8 +56,8 @@ class Preset(Settings):
 
     @model_validator(mode="after")
     def _mode(self) -> Self:
-        if self.mode not in ("stem", "hrtem", "diffraction"):
-            raise ValueError(f"mode {self.mode!r} is not one of stem, hrtem, diffraction")
+        if self.mode not in _MEANINGLESS:
+            raise ValueError(f"mode {self.mode!r} is not one of {', '.join(_MEANINGLESS)}")
         return self
 
     def adjusted(self, detectors: Sequence[Detector] = (), **microscope: Any) -> "Preset":
@@ -87,12 +87,12 @@ class Preset(Settings):
         changed = [*changes, *(["detectors"] if detectors else [])]
         for name in changed:
             if name in _MEANINGLESS[self.mode]:
-                beam, other = "a scanned probe", "has parallel illumination"
-                if self.mode != "stem":
-                    beam, other = "parallel illumination", "scans a probe"
+                beam = "a scanned probe" if self.mode == "stem" else "parallel illumination"
+                modes = [mode for mode, without in _MEANINGLESS.items() if name not in without]
+                others = [preset.name for preset in PRESETS.values() if preset.mode in modes]
                 raise InputError(
-                    f"preset {self.name}: {name.replace('_', ' ')} means nothing with {beam}; leave it out, or choose "
-                    f"a preset that {other}"
+                    f"preset {self.name}: {name.replace('_', ' ')} means nothing with {beam} for {self.mode}; leave it "
+                    f"out, or choose a preset such as {others[0]}"
                 )
         if not changed:
             return self
@@ -116,9 +116,10 @@ _COMMON = "common practice"
 
 #: Settings without meaning in a mode.
 _MEANINGLESS: dict[str, tuple[str, ...]] = {
-    "stem": ("objective",),
-    "hrtem": ("detectors", "source_size", "camera_step"),
+    "stem": ("objective", "precession"),
+    "hrtem": ("detectors", "source_size", "camera_step", "precession"),
     "diffraction": ("detectors", "source_size", "dose", "camera_step"),
+    "holography": ("detectors", "source_size", "dose", "camera_step", "precession"),
 }
 
 PRESETS: dict[str, Preset] = {
@@ -202,6 +203,40 @@ PRESETS: dict[str, Preset] = {
             microscope=Microscope(energy=200e3, convergence=0.1),
             thickness=20.0,
             mode="diffraction",
+        ),
+        Preset(
+            name="precession",
+            about="precession electron diffraction: the mean over a cone of beams, nearer to kinematic intensities",
+            status="common practice; Vincent & Midgley, Ultramicroscopy 53, 271 (1994)",
+            microscope=Microscope(energy=200e3, convergence=0.1, precession=17.0),
+            thickness=20.0,
+            mode="diffraction",
+        ),
+        Preset(
+            name="nanobeam",
+            about="nanobeam 4D-STEM: small discs that hardly overlap, for strain and phases",
+            status=_COMMON,
+            microscope=Microscope(energy=200e3, convergence=1.5),
+            detectors=(Pixelated(outer=40.0),),
+            thickness=20.0,
+        ),
+        Preset(
+            name="hrtem",
+            about="corrected HRTEM with a slightly negative spherical aberration: bright atoms, and the exit wave",
+            status="Jia, Lentzen & Urban, Science 299, 870 (2003)",
+            microscope=Microscope(
+                energy=300e3, convergence=0.15, defocus=-55.0, cs=-1.5e5, focal_spread=30.0, dose=1e4, pixel=0.1
+            ),
+            thickness=5.0,
+            mode="hrtem",
+        ),
+        Preset(
+            name="holography",
+            about="off-axis holography: phase and amplitude of the image wave from the sideband",
+            status="common practice; Lichte & Lehmann, Rep. Prog. Phys. 71, 016102 (2008)",
+            microscope=Microscope(energy=300e3, convergence=0.05, focal_spread=30.0, objective=25.0),
+            thickness=5.0,
+            mode="holography",
         ),
     )
 }

@@ -135,6 +135,7 @@ class Plan(Section):
             "source_size": m.source_size_A,
             "focal_spread": m.focal_spread_A,
             "objective": m.objective_mrad,
+            "precession": m.precession_mrad,
             "detectors": m.detectors,
             "dose": r.dose_e_per_A2,
             "camera_step": r.camera_step_mrad,

@@ -267,6 +267,9 @@ class MicroscopeSection(Section):
     objective_mrad: Annotated[
         float | None, Option("--objective", float, "mrad"), *number("objective aperture", "mrad", above=0, below=1000)
     ] = Field(None, description="Semi-angle of the objective aperture (HRTEM); without it open.")
+    precession_mrad: Annotated[
+        float | None, Option("--precession", float, "mrad"), *number("precession", "mrad", least=0, below=100)
+    ] = Field(None, description="Semi-angle of the cone on which the beam of a diffraction pattern is precessed.")
     detectors: Annotated[
         tuple[str, ...],
         Option("--detector", list[str], "NAME=inner-outer", panel=RECORDING),
