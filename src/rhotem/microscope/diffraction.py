@@ -211,7 +211,7 @@ class Waves:
         variance = np.maximum(n * (total[of_cell] - np.abs(mean) ** 2) / (n - 1), 0.0)
         elastic = total[of_cell] - variance
         pseudo = n * (self.square / n - mean**2) / (n - 1)
-        along = 0.5 * (variance + (pseudo * np.exp(-2j * np.angle(mean))).real)
+        along = np.maximum(0.5 * (variance + (pseudo * np.exp(-2j * np.angle(mean))).real), 0.0)
         error = np.sqrt(4 * np.maximum(elastic, 0) * along / n + (variance**2 + np.abs(pseudo) ** 2) / (n * (n - 1)))
         diffuse = total.copy()
         diffuse[of_cell] = variance

@@ -139,18 +139,19 @@ def _shown(
     if exit_wave is None:
         return {}, {}, cell, {}
     if hologram:
-        return sideband(exit_wave, cell.size, microscope), {}, cell, {**said, "units": {"phase": "rad"}}
+        return (
+            sideband(exit_wave, cell.size, microscope),
+            {},
+            cell,
+            {**said, "units": {"phase": "rad", "amplitude": "of vacuum"}},
+        )
     image = camera.image()
     if microscope.dose is None or rng is None:
         return {"HRTEM": image}, {}, cell, said
     ideal, over = field_of_view(image, cell, microscope.pixel, microscope.field)
     photo, more = photographed(np.asarray(ideal, dtype=np.float64), over, microscope, rng)
-    return (
-        {"HRTEM": photo},
-        {"HRTEM": np.asarray(ideal, dtype=float)} if microscope.acquisition else {},
-        over,
-        said | more,
-    )
+    clean = {"HRTEM": np.asarray(ideal, dtype=np.float64)} if microscope.acquisition else {}
+    return {"HRTEM": photo}, clean, over, said | more
 
 
 def photographed(
