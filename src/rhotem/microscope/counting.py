@@ -111,7 +111,8 @@ def draw(
         seen += expected.sum(axis=(2, 3))
         counts = {name: middle(drawn, values.shape[2:]) for name, values in patterns.items()}
         inside = moments[len(cells.columns) :]
-        _divide(drawn, expected, inside, _Edges(cells, pixel, drawn.shape[2:]), numbers, sums, rng)
+        if cells.cells:  # none beside a camera alone
+            _divide(drawn, expected, inside, _Edges(cells, pixel, drawn.shape[2:]), numbers, sums, rng)
     elsewhere = rng.poisson(np.clip(1.0 - seen, 0.0, None) * electrons)
     return Electrons(cells, numbers, sums, counts, elsewhere)
 
