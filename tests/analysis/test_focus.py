@@ -45,6 +45,15 @@ def test_columns_the_wrong_way_round_are_named():
     assert inversions({"ABF": bright}, extent, CUT, signs)["ABF"][0] == "F is brighter than Li"
 
 
+def test_what_the_probe_does_not_resolve_is_not_judged():
+    """A light column in the tails of heavy ones is no inversion: 8.6 mrad have an Airy radius of 1.8 Å."""
+    extent = tuple(float(x) for x in CUT.cell.lengths[:2])
+    hollow, blunt = spots({"F": 3, "Li": -1}), CUT.preset.microscope.model_copy(update={"convergence": 8.6})
+    coarse = replace(CUT, preset=CUT.preset.model_copy(update={"microscope": blunt}))
+    assert inversions({"HAADF": hollow}, extent, CUT, {"HAADF": 1}) == {"HAADF": ["Li is dark"]}
+    assert inversions({"HAADF": hollow}, extent, coarse, {"HAADF": 1}) == {}
+
+
 def test_signs_are_those_of_bright_and_dark_field():
     detectors = (
         Annular(name="HAADF", inner=60, outer=200),

@@ -261,7 +261,6 @@ def test_carbon_scatters_as_much_out_of_the_disc_as_into_the_dark_field():
     ]
     detectors += [Annular(name="HAADF", inner=60, outer=250), Segmented(inner=6, outer=22), CenterOfMass(outer=60)]
     recorder = Recorder(detectors, 1, MICROSCOPE.wavelength, (16.0, 16.0))
-    recorder.pacbed = np.zeros((0, 0))
     gained = dict(zip((c.name for c in recorder.channels), carbon.changes(recorder, MICROSCOPE), strict=True))
     total = carbon.total(MICROSCOPE)
     # screened Rutherford of carbon at 200 kV: some 4e-19 cm²

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.analysis.columns import Column, column_intensity, columns
+from rhotem.analysis.columns import Column, columns
 from rhotem.microscope.detectors import Annular, CenterOfMass, DetectorBase, Enhanced, Mapped, Segmented
 from rhotem.microscope.images import ImageSet
 
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.floating]
 
-#: Part of the range of an image below which a difference says nothing; radius in Å of a column's surroundings.
-LEAST, AROUND = 0.05, 0.8
+#: Part of the range of an image below which a difference says nothing; radii in Å of a column and its surroundings.
+LEAST, WITHIN, AROUND = 0.05, 0.3, 0.8
+#: Radius of the Airy disc in λ/α, and the part of the distance to the next column that it may fill.
+AIRY, RESOLVED = 0.61, 0.6
+#: Columns of one kind that are looked at; atoms of a cell and kinds of columns beyond which none are.
+SHOWN, ATOMS, KINDS = 24, 5000, 8
 #: Part of the aperture by which an annular detector must lie beside it to have a usual sign.
 BESIDE = 0.05
 
@@ -47,27 +51,34 @@ def inversions(
 ) -> dict[str, list[str]]:
     """What is the wrong way round in noise-free periodic images (nx, ny) of ``extent`` Å, in words, by image.
 
-    The heaviest kind of column must not be the fainter one beside the lightest, and no kind may stand out from its
-    surroundings the other way. Differences below `LEAST` of the range count for nothing.
+    The heaviest kind of column must not be the fainter one beside the lightest, and no kind that the probe resolves may
+    stand out from its surroundings the other way. Differences below `LEAST` of the range count for nothing.
     """
-    kinds = _kinds(cut)
+    kinds, lens = _kinds(cut), cut.preset.microscope
+    apart = max(AROUND + WITHIN, AIRY * lens.wavelength / (RESOLVED * 1e-3 * lens.convergence))
+    lonely = [kind[0].label for kind in kinds if _nearest(kind[0], kinds, extent) > apart]
     found: dict[str, list[str]] = {}
     for name, sign in signs.items():
         if name not in images or len(kinds) == 0:
             continue
-        said = _wrong(sign * images[name], extent, kinds, ("darker", "dark") if sign > 0 else ("brighter", "bright"))
+        words = ("darker", "dark") if sign > 0 else ("brighter", "bright")
+        said = _wrong(_Series(sign * images[name], extent), kinds, lonely, words)
         if said:
             found[name] = said
     return found
 
 
 def _kinds(cut: "Specimen") -> list[list[Column]]:
-    """Columns by their label, the lightest first."""
+    """Columns by their label, the lightest first; none where there are too many atoms or kinds to be columns."""
     from ase.data import atomic_numbers
 
+    if len(cut.cell.structure.atoms) > ATOMS:
+        return []
     found: dict[str, list[Column]] = {}
     for column in columns(cut.cell):
         found.setdefault(column.label, []).append(column)
+    if len(found) > KINDS:
+        return []
 
     def weight(label: str) -> float:
         mean = np.mean([atomic_numbers[element] for element in label.split("/")])
@@ -76,31 +87,53 @@ def _kinds(cut: "Specimen") -> list[list[Column]]:
     return [found[label] for label in sorted(found, key=weight)]
 
 
-def _wrong(image: Array, extent: tuple[float, float], kinds: list[list[Column]], words: tuple[str, str]) -> list[str]:
-    """What is wrong in an image whose columns should be bright; ``words`` for the other way."""
-    least = LEAST * float(np.ptp(image))
-    height = {kind[0].label: float(np.mean([column_intensity(image, extent, c) for c in kind])) for kind in kinds}
+def _wrong(values: "_Series", kinds: list[list[Column]], lonely: list[str], words: tuple[str, str]) -> list[str]:
+    """What is wrong in an image whose columns should be bright; ``words`` for the other way.
+
+    Only kinds that are ``lonely`` are compared with their surroundings.
+    """
+    least = LEAST * values.range
+    shown = [kind[:: -(-len(kind) // SHOWN)] for kind in kinds]
+    height = {kind[0].label: float(np.mean([values(c, WITHIN)[0] for c in kind])) for kind in shown}
     light, heavy = kinds[0][0].label, kinds[-1][0].label
     said = []
     if height[light] - height[heavy] > least:
         said.append(f"{heavy} is {words[0]} than {light}")
-    for kind in kinds:
+    for kind in shown:
         label = kind[0].label
-        ring = np.mean([_around(image, extent, column) for column in kind])
-        if ring - height[label] > least and not (said and label == heavy):
+        if (said and label == heavy) or label not in lonely:
+            continue
+        if float(np.mean([values(c, AROUND)[1] for c in kind])) - height[label] > least:
             said.append(f"{label} is {words[1]}")
     return said
 
 
-def _around(image: Array, extent: tuple[float, float], column: Column) -> float:
-    """Mean of a periodic image on a circle around a column: Fourier coefficients times J0(2π|k|r)."""
-    from scipy.special import j0
+def _nearest(column: Column, kinds: list[list[Column]], extent: tuple[float, float]) -> float:
+    """Distance in Å to the nearest other column; infinite where there is none."""
+    size = np.array(extent)
+    others = np.array([c.position for kind in kinds for c in kind if c is not column]).reshape(-1, 2)
+    offset = (others - column.position + size / 2) % size - size / 2
+    return float(np.hypot(*offset.T).min(initial=np.inf))
 
-    coefficients = np.fft.fft2(image) / image.size
-    kx, ky = (np.fft.fftfreq(n, length / n) for n, length in zip(image.shape, extent, strict=True))
-    turn = np.exp(2j * np.pi * (kx[:, None] * column.position[0] + ky[None] * column.position[1]))
-    ring = j0(2 * np.pi * AROUND * np.hypot(kx[:, None], ky[None]))
-    return float((coefficients * ring * turn).sum().real)
+
+class _Series:
+    """The Fourier series of a periodic image, exact between pixels."""
+
+    def __init__(self, image: Array, extent: tuple[float, float]) -> None:
+        self.range = float(np.ptp(image))
+        self.coefficients = np.fft.fft2(image) / image.size
+        kx, ky = (np.fft.fftfreq(n, length / n) for n, length in zip(image.shape, extent, strict=True))
+        self.kx, self.ky = kx[:, None], ky[None]
+        self.k = np.hypot(self.kx, self.ky)
+
+    def __call__(self, column: Column, radius: float) -> tuple[float, float]:
+        """Means over a disc of ``radius`` Å around a column and over its edge: 2 J1(x)/x and J0(x), x = 2π|k|r."""
+        from scipy.special import j0, j1
+
+        x = 2 * np.pi * radius * self.k
+        disc = np.where(x > 0, 2 * j1(x) / np.where(x > 0, x, 1), 1.0)
+        here = self.coefficients * np.exp(2j * np.pi * (self.kx * column.position[0] + self.ky * column.position[1]))
+        return float((here * disc).sum().real), float((here * j0(x)).sum().real)
 
 
 def remarks(images: ImageSet, cut: "Specimen") -> list[str]:

@@ -18,6 +18,7 @@ from rhotem.core.units import ELECTRON_REST_ENERGY
 from rhotem.microscope.acquisition.positions import ACCURACY
 from rhotem.microscope.acquisition.settings import Carbon
 from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.optics import aperture
 from rhotem.microscope.probe import Probe
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
@@ -38,10 +39,9 @@ def atoms_per_area(carbon: Carbon) -> float:
 def changes(recorder: Recorder, microscope: Microscope) -> npt.NDArray[np.float64]:
     """Δσ (columns) in Å² of all signals of a recorder.
 
-    The electrons that meet the atom have the mean pattern of the specimen where it is known, else that of the bare
-    probe.
+    The electrons that meet the atom are taken to have the directions of the bare probe.
     """
-    before = _pattern(recorder, microscope)
+    before = _disc(recorder, microscope)
     half = [n // 2 for n in before.shape]
     step, wavelength = recorder.step, microscope.wavelength
     wide = [2 * h + 1 for h in half]  # scattering from end to end
@@ -71,12 +71,8 @@ def _cross_section(q: Array, energy: float) -> Array:
     return np.asarray(((1 + energy / ELECTRON_REST_ENERGY) * form[places].reshape(np.shape(q))) ** 2)
 
 
-def _pattern(recorder: Recorder, microscope: Microscope) -> Array:
-    """Fractions of the beam (2n+1, 2m+1) in the pixels of the recorder, as far as its detectors reach."""
-    if recorder.pacbed.size > 1:
-        return recorder.pacbed
-    from rhotem.microscope.optics import aperture
-
+def _disc(recorder: Recorder, microscope: Microscope) -> Array:
+    """The bright disc (2n+1, 2m+1) on the pixels of the recorder, as far as its detectors reach; sums to 1."""
     half = [int(recorder.reach / s) for s in recorder.step]
     axes = (s * np.arange(-h, h + 1) for s, h in zip(recorder.step, half, strict=True))
     kx, ky = np.meshgrid(*axes, indexing="ij")

@@ -16,7 +16,7 @@ from rhotem.microscope.detectors.base import KINDS, Channel, DetectorBase
 from rhotem.microscope.instrument import NUMBER
 
 #: Pictures of a run that are no detector's; in small letters, as some file systems know no others.
-TAKEN = ("overview", "pacbed", "diffraction", "probe")
+TAKEN = ("overview", "pacbed", "diffraction", "probe", "displacements", "exit_wave", "clean")
 
 for _module in pkgutil.iter_modules(package.__path__):
     if _module.name != "registry":
