@@ -59,9 +59,20 @@ class Focus:
     held: Response
 
     def __str__(self) -> str:
-        turned = [f"{f:g}" for f, wrong in zip(self.foci, self.inverted, strict=True) if wrong]
         said = f"focus       {self.defocus:.2f} nm is best for {self.image} of {self.foci[0]:g} to {self.foci[-1]:g} nm"
+        turned = [f"{a:g} to {b:g}" if b > a else f"{a:g}" for a, b in self._inverted_spans()]
         return said + (f"; columns are inverted at {', '.join(turned)} nm" if turned else "")
+
+    def _inverted_spans(self) -> list[tuple[float, float]]:
+        """First and last of neighbouring foci that invert columns."""
+        spans: list[tuple[float, float]] = []
+        for place, wrong in enumerate(self.inverted):
+            focus = float(self.foci[place])
+            if wrong and place and self.inverted[place - 1]:
+                spans[-1] = (spans[-1][0], focus)
+            elif wrong:
+                spans.append((focus, focus))
+        return spans
 
     @property
     def doubt(self) -> str:
