@@ -84,7 +84,17 @@ def test_what_belongs_to_instruments_is_refused_without_one():
         (("--alignment", 1), "name one"),
         (("--instrument", "titan"), "choose one of corrected"),
         (("--instrument", "corrected-200-cfeg", "--without", "noise"), "choose of aberrations"),
+        (("--instrument", "corrected-200-cfeg", "--energy", 80), "was measured at 200 keV"),
         (("--objective", 20), "means nothing with a scanned probe"),
     ):
         code, _, err = invoke("image", "LiF", *words)
         assert code == 2 and said in err and err.count("\n") == 1, err
+
+
+def test_an_aperture_that_the_instrument_has_not_is_said():
+    from rhotem.analysis.recording import remarks
+
+    plan = Plan(**PLAN)
+    assert not [line for line in remarks(plan.changed(convergence_mrad=18).preset()) if "apertures" in line]
+    said = remarks(plan.changed(convergence_mrad=12).preset())
+    assert any("has apertures of 22, 18, 27, 32 mrad, none of 12 mrad" in line for line in said)

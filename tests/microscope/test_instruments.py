@@ -127,6 +127,14 @@ def test_a_preset_keeps_its_mode_and_gets_the_instrument():
     assert patterns.detectors == get_preset("ptychography").detectors and patterns.microscope.dose is not None
 
 
+def test_what_is_named_is_taken_exactly():
+    """C12 without an azimuth has none of the residual's."""
+    real = get_instrument("corrected-200-cfeg").preset(get_preset("layered-oxide"))
+    named = real.adjusted(aberrations={"C12": 20.0}, defocus=30.0, cs=5e3).microscope
+    assert named.aberrations["C12"] == 20 and "phi12" not in named.aberrations
+    assert (named.defocus, named.cs) == (30.0, 5e3) and named.aberrations["C21"] == real.microscope.aberrations["C21"]
+
+
 def test_detectors_of_a_name_get_its_electronics_and_map(tmp_path):
     np.save(tmp_path / "map.npy", np.pad(np.ones((40, 40)), 10))
     own = Mapped(name="HAADF", inner=60, outer=180, map=str(tmp_path / "map.npy"), electronics={"gain": 3})

@@ -66,7 +66,7 @@ def adjusted_preset(name: str, **settings: Unpack[Optics]) -> Preset:
     base = get_preset(name)
     asked = {key: given.pop(key, None) for key in ("instrument", "alignment", "without", "scan_step")}
     if asked["instrument"]:
-        base, detectors = _real(base, detectors, asked)
+        base, detectors = _real(base, detectors, asked, settings.get("energy"))
     elif asked["without"] or asked["alignment"] is not None:
         raise InputError("alignment and contributions are those of an instrument; name one, or leave them out")
     for setting, scale in SCALES.items():
@@ -76,13 +76,18 @@ def adjusted_preset(name: str, **settings: Unpack[Optics]) -> Preset:
     return base.adjusted(detectors, **{key: value for key, value in given.items() if key != "detectors"})
 
 
-def _real(base: Preset, detectors: list[Any], asked: dict[str, Any]) -> tuple[Preset, list[Any]]:
+def _real(base: Preset, detectors: list[Any], asked: dict[str, Any], energy: float | None) -> tuple[Preset, list[Any]]:
     """A preset with the microscope of an instrument, and detectors with its electronics."""
     from rhotem.microscope.instruments import get_instrument
     from rhotem.microscope.instruments.contributions import without
 
     off = tuple(asked["without"] or ())
     instrument = without(get_instrument(asked["instrument"]), off)
+    if energy is not None and energy != instrument.energy_keV:
+        raise InputError(
+            f"energy {energy:g} keV: instrument {instrument.name} was measured at {instrument.energy_keV:g} keV; leave "
+            "the energy out, or write an instrument for it"
+        )
     alignment = None if "residuals" in off else asked["alignment"] or 0
     real = instrument.preset(base, alignment, asked["scan_step"])
     named = {"instrument": asked["instrument"], "without": off}

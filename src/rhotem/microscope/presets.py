@@ -98,7 +98,9 @@ class Preset(Settings):
             return self
         settings = self.microscope.model_dump() | changes
         added = dict(changes.get("aberrations", {}))
-        settings["aberrations"] = self.microscope.aberrations | added
+        azimuths = {f"phi{name[1:]}" for name in added if name[0] == "C"}  # a new coefficient has its own
+        kept = {name: value for name, value in self.microscope.aberrations.items() if name not in azimuths}
+        settings["aberrations"] = kept | added
         for name, field in (("C10", "defocus"), ("C30", "cs")):
             if name in added and field not in changes:
                 settings[field] = 0.0
