@@ -79,7 +79,7 @@ def test_alignments_of_a_series_share_one_propagation():
     assert np.abs(shared.clean["ABF"] - single.clean["ABF"]).max() < 0.02 * spread
 
 
-def test_what_belongs_to_instruments_is_refused_without_one():
+def test_what_belongs_to_instruments_is_refused_without_one(tmp_path: Path):
     for words, said in (
         (("--alignment", 1), "name one"),
         (("--instrument", "titan"), "choose one of corrected"),
@@ -88,6 +88,14 @@ def test_what_belongs_to_instruments_is_refused_without_one():
         (("--objective", 20), "means nothing with a scanned probe"),
     ):
         code, _, err = invoke("image", "LiF", *words)
+        assert code == 2 and said in err and err.count("\n") == 1, err
+    plan = {"rhotem": 1, **PLAN}
+    for microscope, said in (
+        (PLAN["microscope"], "compared in images without noise"),
+        ({"defocus_nm": "best"}, "compared at one focus"),
+    ):
+        (tmp_path / "p.json").write_text(json.dumps({**plan, "microscope": microscope}))
+        code, _, err = invoke("compare", tmp_path / "p.json", "--source", "model")
         assert code == 2 and said in err and err.count("\n") == 1, err
 
 

@@ -148,3 +148,26 @@ def test_maps_that_are_none_are_refused(tmp_path, values, more, words):
         Mapped(name="ADF", inner=30, outer=70, map=str(tmp_path / "map.npy"), **more).sensitivity.record()
     with pytest.raises(InputError, match="cannot be read"):
         Mapped(name="ADF", inner=30, outer=70, map=str(tmp_path / "gone.npy")).sensitivity.record()
+
+
+def test_a_measured_map_lies_on_its_ring():
+    """Outline by area: the active pixels with hole and shadow filled are a disc that ends at the outer angle."""
+    from scipy.ndimage import binary_fill_holes
+
+    path = Path(__file__).parents[1] / "data" / "detector" / "adf.npz"
+    values = np.load(path)["map"].astype(float)
+    filled = binary_fill_holes(values > 15000)
+    radius = np.sqrt(filled.sum() / np.pi)
+    middle = np.argwhere(filled).mean(axis=0)
+    detector = Mapped(name="ADF", inner=60, outer=200, map=str(path))
+    said = detector.sensitivity.record()
+    assert np.allclose(said["centre_pixel"], middle, atol=0.5)
+    assert said["mrad_per_pixel"] == pytest.approx(200 / radius, rel=0.02)
+    rows, columns = np.indices(values.shape)
+    angle = said["mrad_per_pixel"] * np.hypot(rows - middle[0], columns - middle[1])
+    ring = values[(angle >= 60) & (angle < 200)] - np.percentile(values, 5)
+    assert said["relative_standard_deviation"] == pytest.approx(ring.std() / ring.mean(), rel=0.03)
+    # evenly lit: the mean over the ring, of the map and of the weights on the beams of a supercell
+    kx, ky = grid(0.0625, 130)
+    plain, weighed = (weight(c, kx, ky, MICROSCOPE.wavelength, (0.0625, 0.0625)) for c in detector.channels())
+    assert weighed.sum() / plain.sum() == pytest.approx(1.0, abs=0.01)
