@@ -34,7 +34,7 @@ class ImageSet:
     plane_wave : Diffraction or None
         Spots and diffuse scattering, of parallel illumination.
     clean : dict of (nx, ny) arrays
-        The same images of a flawless instrument without noise; empty where nothing but counting spoils them.
+        The same optics recorded without a flaw and without noise; empty where nothing but counting spoils images.
     exit_wave : (mx, my) complex array or None
         Mean wave of one cell behind the specimen, of parallel illumination; 1 in vacuum.
     displacements : (2, nx, ny) array or None

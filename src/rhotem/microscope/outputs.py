@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Version of the layout of the files written here.
 FORMAT = 1
-#: Folder of the images that a flawless instrument without noise records.
+#: Folder of the images of the same optics, recorded without a flaw and without noise.
 CLEAN = "clean"
 #: Aberrations that a caption names.
 MOST = 7
