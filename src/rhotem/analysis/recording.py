@@ -53,7 +53,14 @@ def recording_microscope(preset: Preset, scan_step: float | None, field_of_view:
 
 def remarks(preset: Preset) -> tuple[str, ...]:
     """What a microscopist might overlook in a preset whose convergence was changed and whose detectors were not."""
-    return (*_aperture(preset), *_detectors(preset))
+    return (*_undosed(preset), *_aperture(preset), *_detectors(preset))
+
+
+def _undosed(preset: Preset) -> tuple[str, ...]:
+    """Whether an instrument records nothing because electrons are countless."""
+    if not preset.instrument or preset.mode in ("diffraction", "holography") or preset.microscope.dose is not None:
+        return ()
+    return (f"instrument {preset.instrument} has no current: without --dose only its optics act",)
 
 
 def _aperture(preset: Preset) -> tuple[str, ...]:

@@ -71,12 +71,17 @@ def derive_images(
         raw, stored = recording.stored(raw, detectors, electrons)
     images = _images(detectors, raw, scan, microscope)
     in_counts = _counts(detectors, stored)
-    record = record | _remarks(detectors, microscope)
-    if recording is not None:
-        record |= {"acquisition": recording.said, "units": dict.fromkeys(in_counts, "counts")}
-    moved = recording.displacements if recording is not None else None
+    record = record | _remarks(detectors, microscope) | _said(recording, in_counts)
+    moved = None if recording is None else recording.displacements
     pacbed, step = _pacbed(recorder)
     return ImageSet(images | in_counts, scan, pacbed, step, patterns, record, clean=clean, displacements=moved)
+
+
+def _said(recording: Recording | None, in_counts: dict[str, Array]) -> dict[str, Any]:
+    """What an instrument adds to the record."""
+    if recording is None:
+        return {}
+    return {"acquisition": recording.said, "units": dict.fromkeys(in_counts, "counts")}
 
 
 def _counts(detectors: tuple[Detector, ...], stored: dict[str, Array]) -> dict[str, Array]:
@@ -97,11 +102,6 @@ def _images(
     for detector in detectors:
         images |= detector.images(signals, scan, microscope)
     return images
-
-
-def _in_counts(record: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The record, in which some images are in counts."""
-    return record | {"units": {**record.get("units", {}), **dict.fromkeys(names, "counts")}}
 
 
 def _own_step(recorder: Recorder) -> tuple[float, float]:

@@ -139,12 +139,8 @@ def _shown(
     if exit_wave is None:
         return {}, {}, cell, {}
     if hologram:
-        return (
-            sideband(exit_wave, cell.size, microscope),
-            {},
-            cell,
-            {**said, "units": {"phase": "rad", "amplitude": "of vacuum"}},
-        )
+        said["units"] = {"phase": "rad", "amplitude": "of vacuum"}
+        return sideband(exit_wave, cell.size, microscope), {}, cell, said
     image = camera.image()
     if microscope.dose is None or rng is None:
         return {"HRTEM": image}, {}, cell, said
