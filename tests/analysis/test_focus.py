@@ -58,6 +58,7 @@ def test_signs_are_those_of_bright_and_dark_field():
     detectors = (
         Annular(name="HAADF", inner=60, outer=200),
         Annular(name="ABF", inner=11, outer=22),
+        Annular(name="BF", outer=11),
         Annular(name="both", inner=11, outer=60),
         Segmented(inner=6, outer=22),
         CenterOfMass(outer=40),

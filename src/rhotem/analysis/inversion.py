@@ -22,6 +22,8 @@ LEAST, WITHIN, AROUND = 0.05, 0.3, 0.8
 AIRY, RESOLVED = 0.61, 0.6
 #: Columns of one kind that are looked at; atoms of a cell and kinds of columns beyond which none are.
 SHOWN, ATOMS, KINDS = 24, 5000, 8
+#: Part of the aperture up to which a bright field is axial.
+AXIAL = 0.25
 #: Part of the aperture by which an annular detector must lie beside it to have a usual sign.
 BESIDE = 0.05
 
@@ -29,14 +31,15 @@ BESIDE = 0.05
 def usual_signs(detectors: "tuple[DetectorBase, ...]", microscope: "Microscope") -> dict[str, int]:
     """How images show columns of thin specimens in focus: 1 bright, −1 dark; images without such a rule are left out.
 
-    Dark field, iDPC, iCoM and dDPC show columns bright, bright field and ABF dark.
+    Dark field, iDPC, iCoM and dDPC show columns bright, ABF dark. An axial bright field has phase contrast of either
+    sign.
     """
     edge, found = microscope.convergence, {}
     for detector in detectors:
         if isinstance(detector, Annular | Mapped):
             if detector.inner >= edge * (1 - BESIDE):
                 found[detector.name] = 1
-            elif detector.outer <= edge * (1 + BESIDE):
+            elif detector.outer <= edge * (1 + BESIDE) and detector.inner >= AXIAL * edge:
                 found[detector.name] = -1
         elif isinstance(detector, Enhanced):
             found[detector.name] = -1
