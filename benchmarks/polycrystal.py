@@ -204,8 +204,8 @@ def plane_wave(path: Path):
     from rhotem.microscope.settings import Microscope
     from rhotem.potential.stream_read import open_potential
 
-    microscope = Microscope(energy=200e3, convergence=0.2, cs=-1.5e5, defocus=-60.0, focal_spread=25.0)
-    images = parallel_images([open_potential(path)], microscope, objective=25.0)
+    microscope = Microscope(energy=200e3, convergence=0.2, cs=-1.5e5, defocus=-60.0, focal_spread=25.0, objective=25.0)
+    images = parallel_images([open_potential(path)], microscope)
     return images["HRTEM"].astype(np.float32), images.diffraction.astype(np.float32), images.angular_step
 
 

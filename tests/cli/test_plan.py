@@ -65,6 +65,12 @@ VALUES: dict[str, tuple[list[str], Any]] = {
     "density.file_kind": (["total"], "total"),
     "density.gpaw_cache": (["cache"], "cache"),
     "microscope.preset": (["pacbed"], "pacbed"),
+    "microscope.instrument": (["corrected-80-cfeg"], "corrected-80-cfeg"),
+    "microscope.alignment": (["4"], 4),
+    "microscope.without": (["jitter", "drift"], ("jitter", "drift")),
+    "microscope.focal_spread_A": (["30"], 30.0),
+    "microscope.objective_mrad": (["25"], 25.0),
+    "microscope.precession_mrad": (["20"], 20.0),
     "microscope.energy_keV": (["80"], 80.0),
     "microscope.convergence_mrad": (["30"], 30.0),
     "microscope.defocus_nm": (["-2"], -2.0),
@@ -85,6 +91,14 @@ VALUES: dict[str, tuple[list[str], Any]] = {
     "computing.seed": (["7"], 7),
 }
 
+#: Without which an option means nothing.
+BESIDE = {
+    "microscope.alignment": ("--instrument", "microscope.instrument", "corrected-200-cfeg"),
+    "microscope.without": ("--instrument", "microscope.instrument", "corrected-200-cfeg"),
+    "microscope.objective_mrad": ("--preset", "microscope.preset", "cryo-sei-hrtem"),
+    "microscope.precession_mrad": ("--preset", "microscope.preset", "saed"),
+}
+
 
 @pytest.mark.parametrize("place", options())
 def test_every_option_reaches_the_plan(place: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -100,11 +114,13 @@ def test_every_option_reaches_the_plan(place: str, monkeypatch: pytest.MonkeyPat
     switch = option.reads is bool
     texts, value = ([], True) if switch else VALUES[place]
     words = [option.name.partition("/")[0]] if switch else [w for t in texts for w in (option.name, t)]
-    code, _, err = invoke("image", "LiF", *words)
+    flag, key, needed = BESIDE.get(place, ("", "", ""))
+    code, _, err = invoke("image", "LiF", *words, *([flag, needed] if flag else []))
     assert (code, err) == (2, "error: seen\n"), err
     got = getattr(getattr(asked[0], name[0]), name[1])
     assert got == value
     same = Plan(specimen={"structure": "LiF"}, density={"source": asked[0].density.source})
+    same = same.changed({key: needed}) if key else same
     assert asked[0] == (same.changed({place: value}) if place != "density.source" else same)
     asked[0].save(tmp_path / "p.yaml")
     assert load_plan(tmp_path / "p.yaml").changed({place: None}) == same.changed({place: None})

@@ -47,7 +47,7 @@ def test_cells_are_as_few_as_the_detectors_tell_apart():
     default = [Annular(name="HAADF", inner=68, outer=200), Annular(name="ABF", inner=11, outer=22)]
     assert len(Cells([*default, Segmented(inner=6, outer=22)]).cells) == 1 + 4 + 4
     assert len(Cells([Annular(name="BF", outer=22), *default]).cells) == 3
-    assert {cell.moments for cell in Cells(default).cells} == {("",)}
+    assert {cell.functions for cell in Cells(default).cells} == {()}
 
 
 def intensities(seed=1):
@@ -63,7 +63,8 @@ def many(detectors, electrons, number=40000, patterns=False):
     cells, expected = Cells(detectors), intensities()
     parts = cells.weights(kx, ky, WAVELENGTH, STEP)
     scale = 1e3 * WAVELENGTH
-    moments = np.repeat(cells.recorded(parts, scale * kx, scale * ky).T @ expected, number).reshape(-1, number, 1)
+    weights = cells.recorded(parts, scale * kx, scale * ky, (scale * STEP[0], scale * STEP[1]))
+    moments = np.repeat(weights.T @ expected, number).reshape(-1, number, 1)
     whole = {}
     if patterns:
         whole = {"4D": np.broadcast_to(expected.reshape(81, 71), (number, 1, 81, 71))}

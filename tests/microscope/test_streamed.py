@@ -85,10 +85,10 @@ def cut(slices: PotentialSlices, width: float) -> PotentialSlices:
 def test_hrtem_from_disk_is_that_from_memory(tmp_path, monkeypatch):
     held = columns(16.0, 128, [(3.0, 4.0), (9.0, 12.0)])
     write_potential(held, tmp_path / "v.zarr")
-    microscope = Microscope(energy=200e3, convergence=0.1, defocus=400.0)
-    expected = parallel_images([held], microscope, objective=30.0)
+    microscope = Microscope(energy=200e3, convergence=0.1, defocus=400.0, objective=30.0)
+    expected = parallel_images([held], microscope)
     monkeypatch.setattr(bloch, "FINE_BYTES", 8 * 128 * 128)  # one slice at a time
-    got = parallel_images([open_potential(tmp_path / "v.zarr")], microscope, objective=30.0)
+    got = parallel_images([open_potential(tmp_path / "v.zarr")], microscope)
     np.testing.assert_allclose(got["HRTEM"], expected["HRTEM"], rtol=1e-6)
     np.testing.assert_allclose(got.diffraction, expected.diffraction, atol=1e-9)
 

@@ -1,7 +1,7 @@
 """A preset of the microscope with some of its settings replaced, in the units that operators use."""
 
 from collections.abc import Sequence
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from rhotem.core import InputError
 from rhotem.core.keywords import check_keywords
@@ -12,6 +12,10 @@ from rhotem.microscope.settings import parse_aberration, parse_detector
 class Optics(TypedDict, total=False):
     """Settings of the microscope; None leaves the preset's.
 
+    ``instrument`` is a name or the path of a file (`rhotem.microscope.instruments`), whose microscope stands instead of
+    the preset's; ``alignment`` the seed of its residual aberrations, ``without`` contributions that are switched off,
+    ``scan_step`` in Å the pixel by which its current becomes a dose.
+
     ``energy`` in kV, ``defocus`` in nm (positive is underfocus), ``cs`` in mm; ``aberrations`` as
     `rhotem.microscope.settings.parse_aberration` takes them ("C12=2nm", "phi12=30"), ``detectors`` as
     `rhotem.microscope.settings.parse_detector` does ("HAADF=68-200"). The others in the units of
@@ -19,6 +23,10 @@ class Optics(TypedDict, total=False):
     e/Å², ``camera_step`` in mrad, ``focal_spread`` in Å.
     """
 
+    instrument: str | None
+    alignment: int | None
+    without: Sequence[str]
+    scan_step: float | None
     energy: float | None
     convergence: float | None
     defocus: float | None
@@ -27,6 +35,8 @@ class Optics(TypedDict, total=False):
     tilt: tuple[float, float] | None
     source_size: float | None
     focal_spread: float | None
+    objective: float | None
+    precession: float | None
     detectors: Sequence[str]
     dose: float | None
     camera_step: float | None
@@ -53,8 +63,32 @@ def adjusted_preset(name: str, **settings: Unpack[Optics]) -> Preset:
     if len(dict(coefficients)) < len(coefficients):
         raise InputError(f"aberrations {', '.join(texts)}: one is given twice; give each once")
     detectors = [parse_detector(text) for text in settings.get("detectors") or ()]
+    base = get_preset(name)
+    asked = {key: given.pop(key, None) for key in ("instrument", "alignment", "without", "scan_step")}
+    if asked["instrument"]:
+        base, detectors = _real(base, detectors, asked, settings.get("energy"))
+    elif asked["without"] or asked["alignment"] is not None:
+        raise InputError("alignment and contributions are those of an instrument; name one, or leave them out")
     for setting, scale in SCALES.items():
         value = given.get(setting)
         given[setting] = scale * value if isinstance(value, int | float) else None
     given |= {"aberrations": dict(coefficients) or None}
-    return get_preset(name).adjusted(detectors, **{key: value for key, value in given.items() if key != "detectors"})
+    return base.adjusted(detectors, **{key: value for key, value in given.items() if key != "detectors"})
+
+
+def _real(base: Preset, detectors: list[Any], asked: dict[str, Any], energy: float | None) -> tuple[Preset, list[Any]]:
+    """A preset with the microscope of an instrument, and detectors with its electronics."""
+    from rhotem.microscope.instruments import get_instrument
+    from rhotem.microscope.instruments.contributions import without
+
+    off = tuple(asked["without"] or ())
+    instrument = without(get_instrument(asked["instrument"]), off)
+    if energy is not None and energy != instrument.energy_keV:
+        raise InputError(
+            f"energy {energy:g} keV: instrument {instrument.name} was measured at {instrument.energy_keV:g} keV; leave "
+            "the energy out, or write an instrument for it"
+        )
+    alignment = None if "residuals" in off else asked["alignment"] or 0
+    real = instrument.preset(base, alignment, asked["scan_step"])
+    named = {"instrument": asked["instrument"], "without": off}
+    return real.model_copy(update=named), instrument.equipped(detectors)

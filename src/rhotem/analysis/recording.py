@@ -53,6 +53,30 @@ def recording_microscope(preset: Preset, scan_step: float | None, field_of_view:
 
 def remarks(preset: Preset) -> tuple[str, ...]:
     """What a microscopist might overlook in a preset whose convergence was changed and whose detectors were not."""
+    return (*_undosed(preset), *_aperture(preset), *_detectors(preset))
+
+
+def _undosed(preset: Preset) -> tuple[str, ...]:
+    """Whether an instrument records nothing because electrons are countless."""
+    if not preset.instrument or preset.mode in ("diffraction", "holography") or preset.microscope.dose is not None:
+        return ()
+    return (f"instrument {preset.instrument} has no current: without --dose only its optics act",)
+
+
+def _aperture(preset: Preset) -> tuple[str, ...]:
+    """Whether an instrument has no aperture of the angle that was asked for."""
+    if not preset.instrument or "convergence" not in preset.changed or preset.mode != "stem":
+        return ()
+    from rhotem.microscope.instruments import get_instrument
+
+    known, asked = get_instrument(preset.instrument).convergence_mrad, preset.microscope.convergence
+    if any(abs(angle - asked) < 0.05 * asked for angle in known):
+        return ()
+    listed = ", ".join(f"{angle:g}" for angle in known)
+    return (f"instrument {preset.instrument} has apertures of {listed} mrad, none of {asked:g} mrad",)
+
+
+def _detectors(preset: Preset) -> tuple[str, ...]:
     if "convergence" not in preset.changed or "detectors" in preset.changed or not preset.detectors:
         return ()
     listed = ", ".join(f"{image_names(d)[0]} {angles(d)}" for d in preset.detectors)

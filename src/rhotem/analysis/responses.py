@@ -18,6 +18,7 @@ from rhotem.microscope.response import response as respond
 from rhotem.microscope.scan import Scan
 
 if TYPE_CHECKING:
+    from rhotem.analysis.plan import Plan
     from rhotem.analysis.specimen import Specimen
     from rhotem.microscope.settings import Detector
     from rhotem.potential.slices import PotentialSlices
@@ -92,6 +93,15 @@ def image(
     shared = "one configuration for each kappa"
     record = shown.record | ({"phonon_sampling": shared} if shown.record["configurations"] > 1 else {})
     return recorded(cut, replace(shown, record=record), scan_step, field_of_view)
+
+
+def answers(plan: "Plan") -> bool:
+    """Whether a response can answer a plan: images of a scanned probe without error bars from the density."""
+    preset, computing = plan.preset(), plan.computing
+    signals = bool(preset.detectors) and all(d.channels() and not d.patterns for d in preset.detectors)
+    other = plan.density.uncertainty or plan.precision is not None or plan.recording.camera_step_mrad is not None
+    exact = computing.algorithm in ("auto", "bloch") and computing.scheduler is None
+    return preset.mode == "stem" and signals and exact and not other
 
 
 def montage(

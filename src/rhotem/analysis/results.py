@@ -22,6 +22,7 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, write_atoms, write_images
 
 if TYPE_CHECKING:
+    from rhotem.analysis.focus import Focus
     from rhotem.microscope.probe import Probe
 
 
@@ -101,6 +102,43 @@ def simulate(
     return images
 
 
+def focused(
+    plan: Plan,
+    cut: Specimen,
+    potentials: steps.Potentials,
+    how: tuple[Means, Mapping[str, Any]],
+    voice: Voice,
+) -> tuple[Specimen, ImageSet, "Focus"]:
+    """The specimen at the best focus, and its images: from the propagation that found it where that answers for them.
+
+    ``how``: means and recording, as `simulate` takes them.
+    """
+    from rhotem.analysis import focus, responses
+
+    means, recording = how
+    say_density(potentials, None, voice)
+    name = focus.focused_image(cut.preset.detectors, plan.best or "")
+    voice.tell(f"focus       searched for {name} by one propagation")
+    found = focus.best_focus(
+        cut,
+        potentials,
+        plan.best or "",
+        memory=means.memory,
+        announce=lambda made: voice.tell(str(made)),
+        progress=voice.progress,
+    )
+    voice.tell(str(found))
+    if found.doubt:
+        voice.warn(found.doubt)
+    there = focus.at(cut, found.defocus)
+    if not responses.answers(plan):
+        return there, simulate(there, potentials, means, recording, voice), found
+    asked: dict[str, Any] = {key: recording.get(key) for key in ("seed", "scan_step", "field_of_view")}
+    images = responses.image(there, found.held, **asked)
+    say_errors(images, None, voice)
+    return there, images, found
+
+
 def say_density(potentials: steps.Potentials, wanted: float | None, voice: Voice) -> None:
     """Say where the density comes from, and how many configurations show the motion."""
     plural = "s" if potentials.phonons > 1 else ""
@@ -165,6 +203,8 @@ def written(result: Result, folder: Path | None, made_from: dict[str, Any], note
     if bars is not None:
         # configurations of the error bars only where atoms move
         more["uncertainty"] = bars.record()
+    if result.plan.microscope.instrument is not None:
+        more["instrument"] = instrument_record(result.plan)
     if result.probe is not None:
         more["probe"] = result.probe.numbers()
     out, started, motion = notes.pop("out"), notes.pop("started"), notes.pop("motion")
@@ -183,6 +223,20 @@ def written(result: Result, folder: Path | None, made_from: dict[str, Any], note
     if folder is not None:
         record = write_record(folder, record)
     return replace(result, record=record, files=files)
+
+
+def instrument_record(plan: Plan) -> dict[str, Any]:
+    """The instrument as its file tells it, and what of it was switched off."""
+    from rhotem.microscope.instruments import CONTRIBUTIONS, get_instrument
+
+    name, preset = str(plan.microscope.instrument), plan.preset()
+    on = [one for one in CONTRIBUTIONS if one not in preset.without]
+    return {
+        **get_instrument(name).model_dump(mode="json", by_alias=True),
+        "alignment": preset.alignment,
+        "on": on,
+        "off": list(preset.without),
+    }
 
 
 def recorded_plan(plan: Plan, out: str | Path | None) -> dict[str, Any]:

@@ -284,12 +284,15 @@ def _parallel(
         potentials,
         microscope,
         repeats=cut.repeats[:2],
+        hologram=cut.preset.mode == "holography",
         configurations=number,
         rng=options["rng"],
         progress=options["progress"],
     )
     pattern = replace(shown.plane_wave, hkl=spot_indices(cut.cell)) if shown.plane_wave else None
-    return replace(shown, plane_wave=pattern, images=shown.images if cut.preset.mode == "hrtem" else {})
+    if cut.preset.mode == "diffraction":
+        shown = replace(shown, images={}, clean={}, exit_wave=None)
+    return replace(shown, plane_wave=pattern)
 
 
 def recorded(cut: Specimen, shown: ImageSet, step: float | None, field: float | None) -> ImageSet:

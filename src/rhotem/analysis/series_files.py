@@ -16,7 +16,6 @@ from rhotem.analysis.results import Result, recorded_plan
 from rhotem.core.machine import machine
 from rhotem.core.output import write_record
 from rhotem.core.physics import PHYSICS
-from rhotem.microscope.detectors import unit
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, as_written, zarr_array
 from rhotem.microscope.pictures import PATTERN_RANGE
@@ -127,7 +126,7 @@ def _montage(axes: list[dict[str, Any]], name: str, fine: list[ImageSet], path: 
         path,
         rows=labels(axes[0]) if len(axes) == 2 else [""],
         columns=labels(axes[-1]),
-        title=f"{name}{_said(name)}: {names[-1]} to the right{down}",
+        title=f"{name}{_said(name, fine[0])}: {names[-1]} to the right{down}",
     )
 
 
@@ -149,11 +148,11 @@ def _write_patterns(axes: list[dict[str, Any]], fine: list[ImageSet], path: Path
     group.attrs.update({"format": "rhotem-series", "version": 1, "axes": axes})
 
 
-def _said(name: str) -> str:
+def _said(name: str, images: ImageSet) -> str:
     """What the grey of an image stands for, where it is no fraction of the beam."""
     if name == PACBED:
         return " (log scale)"
-    return f" ({unit(name)})" if unit(name) else ""
+    return f" ({images.unit(name)})" if images.unit(name) else ""
 
 
 def _alike(name: str, fine: list[ImageSet]) -> bool:
@@ -179,7 +178,7 @@ def _write_zarr(axes: list[dict[str, Any]], names: list[str], fine: list[ImageSe
             path / name,
             stack.reshape(*(len(axis["values"]) for axis in axes), *scan.shape),
             {
-                "unit": unit(name) or "fraction of beam",
+                "unit": fine[0].unit(name) or "fraction of beam",
                 "dimensions": [*(axis["key"] for axis in axes), "x", "y"],
                 "sampling_angstrom": list(scan.step),
                 "origin_angstrom": list(scan.origin),

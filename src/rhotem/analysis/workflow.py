@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rhotem.analysis import motion, results
+from rhotem.analysis import inversion, motion, results
 from rhotem.analysis import run as steps
 from rhotem.analysis.plan import Plan, Recorded, load_run
 from rhotem.analysis.plan.identity import identity, inputs
@@ -225,7 +225,16 @@ def run_job(
         "algorithm": plan.computing.algorithm,
         "precision": plan.precision,
     }
-    images = results.simulate(made, potential, replace(job.means, memory=memory), recording, voice)
+    means = replace(job.means, memory=memory)
+    focus = None
+    if plan.best is None:
+        images = results.simulate(made, potential, means, recording, voice)
+    else:
+        if place != "memory":
+            raise InputError("defocus best: the potential does not fit into memory; give a number, or more --memory")
+        made, images, focus = results.focused(plan, made, potential, (means, recording), voice)
+    for line in inversion.remarks(images, made):
+        voice.warn(line)
     result = results.Result(plan, made, potential.field, images, potential.record())
     if plan.density.uncertainty:
         bars = {
@@ -238,7 +247,14 @@ def run_job(
         result = results.with_error_bars(result, ensemble(source), bars, voice)
     if plan.recording.probe:
         result = results.with_probe(result, voice)
-    made_from = {"identity": identity(plan, hashes), "physics": PHYSICS, "inputs": hashes, "place": place}
+    made_from: dict[str, Any] = {
+        "identity": identity(plan, hashes),
+        "physics": PHYSICS,
+        "inputs": hashes,
+        "place": place,
+    }
+    if focus is not None:
+        made_from["focus"] = focus.record()
     return results.written(result, folder, made_from, {**notes, "motion": potential.motion.short})
 
 

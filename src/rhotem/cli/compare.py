@@ -38,7 +38,10 @@ ReachOption = Annotated[
     typer.Option(metavar="1/Å", help="Structure factors up to this |g| = 1/d.", rich_help_panel=COMPUTING),
 ]
 #: What means nothing where images without noise, on the pixels that determine them, are compared.
-WITHOUT = ("density.source", "density.uncertainty", "recording", "computing.scheduler")
+WITHOUT = (
+    *("density.source", "density.uncertainty", "recording", "computing.scheduler"),
+    *("microscope.instrument", "microscope.alignment", "microscope.without"),
+)
 
 
 @app.command()
@@ -76,6 +79,10 @@ def check_comparable(plan: "Plan") -> None:
         raise InputError("phonons auto: densities are compared by the same configurations; give their number")
     if plan.series:
         raise InputError("series: a comparison is of one plan; leave it out")
+    if plan.microscope.instrument is not None:
+        raise InputError("instrument: densities are compared in images without noise; leave it out")
+    if plan.best is not None:
+        raise InputError("defocus best: densities are compared at one focus; give a number")
 
 
 def _compared(

@@ -27,6 +27,15 @@ def models_folder() -> Path:
     return (Path(data) if data else Path.home() / ".local" / "share") / "rhotem" / "models"
 
 
+def instruments_folder() -> Path:
+    """Folder of the user's instruments: ``RHOTEM_INSTRUMENTS``, else ``rhotem/instruments`` of the user's settings."""
+    own = os.environ.get("RHOTEM_INSTRUMENTS")
+    if own:
+        return Path(own)
+    settings = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(settings) if settings else Path.home() / ".config") / "rhotem" / "instruments"
+
+
 @contextmanager
 def scratch(target: Path) -> Iterator[Path]:
     """Temporary folder beside ``target``, on the same disk; deleted at the end. Makes the parent folder if need be."""

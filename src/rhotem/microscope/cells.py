@@ -4,8 +4,9 @@ A part is bounded by edges of detectors: rings times quadrants. It belongs wholl
 is known of the parts is known of all detectors together, however these overlap.
 """
 
+import math
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from rhotem.microscope.detectors import Detector, Region, channels, quadrant, ri
 
 Array = npt.NDArray[Any]
 
-#: Moments of the intensity in a part: of order 0, 1 and 2 in the angle, mrad and mrad².
-MOMENTS = ("", "x", "y", "xx", "yy", "xy")
+#: Weights that every recording has a place for: angles in mrad.
+ANGLES = ("x", "y")
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,26 @@ class Cell:
         Names of the channels that hold it (`rhotem.microscope.detectors.channels`).
     pieces : tuple of (int, int, tuple of int)
         Soft-edged ring, hard-edged ring and quadrant of every way of quartering, whose union it is.
-    moments : tuple of str
-        Which of `MOMENTS` are recorded: all where its centre of mass counts.
+    functions : tuple of str
+        Weights (`rhotem.microscope.detectors.Channel.function`) whose sums over its electrons count: angles where a
+        centre of mass holds it, the sensitivity of a detector with a map.
     """
 
     members: frozenset[str]
     pieces: tuple[tuple[int, int, tuple[int, ...]], ...]
-    moments: tuple[str, ...]
+    functions: tuple[str, ...]
+
+    @property
+    def factors(self) -> dict[str, tuple[str, ...]]:
+        """Moments that are recorded, of order 0, 1 and 2, and the weights that each is the product of."""
+        one, squares = {f: (f,) for f in self.functions}, {f + f: (f, f) for f in self.functions}
+        mixed = {a + b: (a, b) for a, b in combinations(self.functions, 2)}
+        return {"": (), **one, **squares, **mixed}
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """Names of these moments."""
+        return tuple(self.factors)
 
 
 class Cells:
@@ -56,7 +70,9 @@ class Cells:
     def __init__(self, detectors: "list[Detector] | tuple[Detector, ...]") -> None:
         recorded = channels(detectors)
         self._channels = [c for c in recorded if not c.role]
-        self._weighed = {c.name[:-1] for c in recorded if c.role}
+        self._weighed = [c for c in recorded if c.role]
+        maps = [c.function for c in self._weighed if c.role == "η"]
+        self.functions = (*ANGLES, *dict.fromkeys(maps))
         self._edges: tuple[list[float], list[float]] = ([], [])
         for kind, edges in enumerate(self._edges):
             own = [c.region for c in self._channels if c.region.hard == bool(kind)]
@@ -75,7 +91,12 @@ class Cells:
             members = frozenset(c.name for c in self._channels if self.holds(c.region, piece))
             if members:
                 found.setdefault(members, []).append(piece)
-        return [Cell(m, tuple(p), MOMENTS if m & self._weighed else MOMENTS[:1]) for m, p in found.items()]
+        return [Cell(m, tuple(p), self._functions(m)) for m, p in found.items()]
+
+    def _functions(self, members: frozenset[str]) -> tuple[str, ...]:
+        """Weights that channels need of what they hold."""
+        needed = {c.function for c in self._weighed if c.plain in members}
+        return tuple(name for name in self.functions if name in needed)
 
     def holds(self, region: Region, piece: tuple[int, int, tuple[int, ...]]) -> bool:
         """Whether a piece lies within a region whose edges are among those of the cells."""
@@ -133,11 +154,21 @@ class Cells:
                 result[:, i] += part
         return result
 
-    def recorded(self, parts: Array, x: Array, y: Array) -> npt.NDArray[np.float64]:
+    def recorded(self, parts: Array, x: Array, y: Array, pixel: tuple[float, float]) -> npt.NDArray[np.float64]:
         """Weights (n, columns) of all moments from ``parts`` (n, cells) of pixels at angles ``x, y`` in mrad."""
-        factors = {"": 1.0, "x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
-        columns = [parts[:, i] * factors[moment] for i, moment in self.columns]
+        weights, columns = self.weighs(x, y, pixel), []
+        for cell, part in zip(self.cells, parts.T, strict=True):
+            for factors in cell.factors.values():
+                columns.append(part * math.prod(weights[factor] for factor in factors))
         return np.stack(columns, axis=1) if columns else np.zeros((len(x), 0))
+
+    def weighs(self, x: Array, y: Array, pixel: tuple[float, float]) -> dict[str, Array]:
+        """Values (n,) of all weights at angles ``x, y`` in mrad on pixels of this size."""
+        found = {"x": x, "y": y}
+        for channel in self._weighed:
+            if channel.function not in found:
+                found[channel.function] = np.broadcast_to(channel.weigh(x, y, pixel), np.shape(x))
+        return found
 
     def within(self, name: str) -> list[int]:
         """Indices of the cells that a channel consists of."""

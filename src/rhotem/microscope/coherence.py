@@ -128,7 +128,7 @@ class Lens:
         passed = opening > 0
         largest = float(np.hypot(kx, ky)[passed].max())
         self._focal = np.pi * microscope.wavelength * microscope.focal_spread * largest**2
-        parts = (opening, kx, ky, aberration_phase(kx, ky, microscope), *_gradient(kx, ky, microscope))
+        parts = (opening, kx, ky, aberration_phase(kx, ky, microscope), *gradient(kx, ky, microscope))
         self._beams = [self._of_cell(part) for part in parts]
         self._work = self._window()
         self.angles = 1e-3 * microscope.convergence / microscope.wavelength
@@ -278,7 +278,7 @@ def _threshold(power: Array, share: float) -> float:
     return float(ordered[weak - 1]) if weak else 0.0
 
 
-def _gradient(kx: Array, ky: Array, microscope: Microscope) -> tuple[Array, Array]:
+def gradient(kx: Array, ky: Array, microscope: Microscope) -> tuple[Array, Array]:
     """∇_k χ in rad Å, by central differences."""
     h = 1e-4
     dx = aberration_phase(kx + h, ky, microscope) - aberration_phase(kx - h, ky, microscope)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.cells import Cells
+from rhotem.microscope.detectors import Channel
 
 Array = npt.NDArray[Any]
 
@@ -31,8 +32,9 @@ class Electrons:
     cells : Cells
     numbers : (cells, nx, ny) array
         Electrons that fell into each cell.
-    sums : (cells, 2, nx, ny) array
-        Sum of their angles along x and y in mrad; zero where no centre of mass is recorded.
+    sums : (cells, weights, nx, ny) array
+        Sum of their weights (`Cells.functions`): angles along x and y in mrad, then sensitivities; zero where none is
+        recorded.
     patterns : dict of (nx, ny, Kx, Ky) arrays
         Electrons in every pixel of pixelated detectors, of which the cells hold their part.
     elsewhere : (nx, ny) array
@@ -52,8 +54,13 @@ class Electrons:
     def deflection(self, name: str) -> tuple[Array, Array]:
         """Mean angle (2, nx, ny) in mrad of the electrons in channel ``name``, and where there were none: 0 there."""
         number = self.counted(name)
-        total = self.sums[self.cells.within(name)].sum(axis=0)
+        total = self.sums[self.cells.within(name), :2].sum(axis=0)
         return total / np.maximum(number, 1), number == 0
+
+    def weighed(self, channel: Channel) -> Array:
+        """Sum (nx, ny) of the sensitivities that the electrons of a channel met."""
+        place = self.cells.functions.index(channel.function)
+        return np.asarray(self.sums[self.cells.within(channel.plain), place].sum(axis=0))
 
 
 def draw(
@@ -83,15 +90,17 @@ def draw(
     """
     shape = moments.shape[1:]
     numbers = np.zeros((len(cells.cells), *shape), dtype=np.int64)
-    sums = np.zeros((len(cells.cells), 2, *shape))
+    sums = np.zeros((len(cells.cells), len(cells.functions), *shape))
     column = dict(zip(cells.columns, moments, strict=False))
     seen = np.zeros(shape)
     for i, cell in enumerate(cells.cells):
         share = np.clip(column[i, ""], 0.0, None)
         seen += share
         numbers[i] = rng.poisson(share * electrons)
-        if len(cell.moments) > 1:
-            sums[i] = _deflected(numbers[i], *(column[i, moment] for moment in cell.moments), rng=rng)
+        if cell.functions:
+            places = [cells.functions.index(name) for name in cell.functions]
+            known = {factors: column[i, moment] for moment, factors in cell.factors.items()}
+            sums[i, places] = _summed(numbers[i], cell.functions, known, rng)
     counts: dict[str, Array] = {}
     if patterns:
         largest = max(patterns, key=lambda name: patterns[name].shape[2:])
@@ -108,24 +117,30 @@ def draw(
     return Electrons(cells, numbers, sums, counts, elsewhere)
 
 
-def _deflected(number: Array, whole: Array, x: Array, y: Array, *second: Array, rng: np.random.Generator) -> Array:
-    """Sum of the angles (2, nx, ny) of ``number`` electrons of a distribution with given moments.
+def _summed(
+    number: Array, functions: tuple[str, ...], expected: dict[tuple[str, ...], Array], rng: np.random.Generator
+) -> Array:
+    """Sums of weights (functions, nx, ny) of ``number`` electrons of a distribution with given moments.
 
-    Normal with the mean and covariance of such a sum: exact in both, and in shape for many electrons. With the Poisson
-    number the sum has the variance of a compound Poisson sum, ``N ⟨k²⟩``.
+    Normal with the means and covariances of such sums: exact in both, and in shape for many electrons. With the Poisson
+    number a sum has the variance of a compound Poisson sum, ``N ⟨w²⟩``. ``expected``: the moments by the weights that
+    each is the product of.
     """
-    safe = np.where(whole > 0, whole, np.inf)
-    mean = np.stack([x, y]) / safe
-    xx, yy, xy = (m / safe for m in second)
-    xx, yy, xy = np.clip(xx - mean[0] ** 2, 0, None), np.clip(yy - mean[1] ** 2, 0, None), xy - mean[0] * mean[1]
-    first, other = rng.standard_normal((2, *number.shape))
-    wide = np.sqrt(xx)
-    along = np.divide(xy, wide, out=np.zeros_like(wide), where=wide > 0)
-    across = np.sqrt(np.clip(yy - along**2, 0, None))
-    root = np.sqrt(number)
-    return np.stack(
-        [number * mean[0] + root * wide * first, number * mean[1] + root * (along * first + across * other)]
-    )
+    safe = np.where(expected[()] > 0, expected[()], np.inf)
+    mean = np.stack([expected[name,] / safe for name in functions])
+    size, root = len(functions), np.sqrt(number)
+    draws = rng.standard_normal((size, *number.shape))
+    factor = np.zeros((size, size, *number.shape))  # Cholesky, zero where nothing is left to vary
+    for i in range(size):
+        for j in range(i + 1):
+            moment = expected[functions[j], functions[i]] / safe
+            rest = moment - mean[i] * mean[j] - (factor[i, :j] * factor[j, :j]).sum(axis=0)
+            if i == j:
+                factor[i, i] = np.sqrt(np.clip(rest, 0, None))
+            else:
+                factor[i, j] = np.divide(rest, factor[j, j], out=np.zeros_like(rest), where=factor[j, j] > 0)
+    scatter = [(factor[i, : i + 1] * draws[: i + 1]).sum(axis=0) for i in range(size)]
+    return number * mean + root * np.stack(scatter)
 
 
 @dataclass(frozen=True)
@@ -155,8 +170,10 @@ class _Edges:
 
     Attributes
     ----------
-    angles : (2, pixels) array
-        mrad.
+    weights : (weights, pixels) array
+        Values of `Cells.functions`.
+    weighed : (weights, cells) array
+        Where they are recorded.
     whole : (pixels, cells) array
         1 where a pixel lies in one cell altogether.
     split : (n,) array
@@ -168,11 +185,13 @@ class _Edges:
     def __init__(self, cells: Cells, pixel: Pixels, shape: tuple[int, ...]) -> None:
         kx, ky = pixel.frequencies(shape)
         parts = cells.weights(kx, ky, pixel.wavelength, pixel.step)
-        self.angles = 1e3 * pixel.wavelength * np.stack([kx, ky])
+        scale = 1e3 * pixel.wavelength
+        weights = cells.weighs(scale * kx, scale * ky, (scale * pixel.step[0], scale * pixel.step[1]))
+        self.weights = np.stack([weights[name] if name in weights else np.zeros(len(kx)) for name in cells.functions])
         divided = (parts > 1e-9) & (parts <= 1 - 1e-9)
         self.split = np.flatnonzero(divided.any(axis=1))
         self.whole = (parts > 1 - 1e-9).astype(float)
-        self.weighed = np.array([len(cell.moments) > 1 for cell in cells.cells], dtype=bool)
+        self.weighed = np.array([[name in cell.functions for cell in cells.cells] for name in cells.functions])
         own = parts[self.split].clip(0.0, 1.0)
         self.shares = np.append(own, 1 - own.sum(axis=1, keepdims=True), axis=1).clip(0.0, 1.0)
 
@@ -211,17 +230,18 @@ def _divide(
     flat, mean = drawn.reshape(-1, pixels), expected.reshape(-1, pixels)
     targets = inside.reshape(len(inside), -1).T
     size = max(1, SPLIT // (edges.shares.size + pixels))
-    number, total = numbers.reshape(len(numbers), -1), sums.reshape(len(sums), 2, -1)
+    number, total = numbers.reshape(len(numbers), -1), sums.reshape(*sums.shape[:2], -1)
     for start in range(0, len(flat), size):
         rows = slice(start, start + size)
         here = flat[rows].astype(float)
         shares = edges.fitted(np.clip(mean[rows], 0.0, None), targets[rows])
         divided = rng.multinomial(flat[rows][:, edges.split], shares)[..., :-1]
         number[:, rows] += (np.rint(here @ edges.whole).astype(np.int64) + divided.sum(axis=1)).T
-        for axis, angles in enumerate(edges.angles):
-            moved = here @ (edges.whole * angles[:, None])
-            moved += np.einsum("pkc,k->pc", divided, angles[edges.split])
-            total[edges.weighed, axis, rows] += moved.T[edges.weighed]
+        for place, (weights, weighed) in enumerate(zip(edges.weights, edges.weighed, strict=True)):
+            if weighed.any():
+                moved = here @ (edges.whole * weights[:, None])
+                moved += np.einsum("pkc,k->pc", divided, weights[edges.split])
+                total[weighed, place, rows] += moved.T[weighed]
 
 
 def middle(patterns: Array, shape: tuple[int, ...]) -> Array:

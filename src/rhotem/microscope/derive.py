@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.microscope.acquisition.apply import Recording, Signals
 from rhotem.microscope.counting import Electrons, Pixels, draw, middle
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.record import Recorder
@@ -39,16 +40,25 @@ def derive_images(
     record : dict
         Kept with the images.
     """
-    sums: Array = recorder.sums.T.reshape(-1, *scan.shape)
-    sums = source_blur(sums, scan, microscope.source_size)
+    sums: Array = source_blur(recorder.sums.T.reshape(-1, *scan.shape), scan, microscope.source_size)
     patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
     if microscope.source_size:
         patterns = {k: _blur_patterns(v, scan, microscope.source_size) for k, v in patterns.items()}
+    cell, number, clean = Signals(sums, scan), len(recorder.channels), {}
     if microscope.dose is not None and not patterns:
         sums, scan = field_of_view(sums, scan, microscope.pixel, microscope.field)
-    number = len(recorder.channels)
-    if recorder.cells is not None and microscope.dose is not None and rng is not None:
-        electrons = microscope.dose * scan.step[0] * scan.step[1]
+    recording = Recording.of(microscope, rng)
+    if recording is not None:
+        clean = _images(detectors, expected(recorder, sums[:number]), scan, microscope)
+        if patterns:
+            recording.said["scan"] = {"not distorted": "patterns are those of the positions that were computed"}
+        else:
+            sums = recording.spoilt(cell, Signals(sums, scan), recorder, microscope)
+    raw = expected(recorder, sums[:number])
+    stored: dict[str, Array] = {}
+    electrons = (microscope.dose or 0.0) * scan.step[0] * scan.step[1]
+    counting = microscope.acquisition is None or microscope.acquisition.counting
+    if recorder.cells is not None and microscope.dose is not None and rng is not None and counting:
         pixel = Pixels(recorder.step, recorder.wavelength)
         drawn = draw(recorder.cells, sums[number:], patterns, pixel, electrons=electrons, rng=rng)
         raw, said = _counted(recorder, drawn, electrons)
@@ -56,14 +66,42 @@ def derive_images(
         patterns = _on_camera(recorder, drawn.patterns, detectors, rng)
         patterns = {k: (v / electrons).astype(np.float32) for k, v in patterns.items()}
     else:
-        raw = expected(recorder, sums[:number])
         patterns = _on_camera(recorder, patterns, detectors, None)
+    if recording is not None:
+        raw, stored = recording.stored(raw, detectors, electrons)
+    images = _images(detectors, raw, scan, microscope)
+    in_counts = _counts(detectors, stored)
+    record = record | _remarks(detectors, microscope) | _said(recording, in_counts)
+    moved = None if recording is None else recording.displacements
+    pacbed, step = _pacbed(recorder)
+    return ImageSet(images | in_counts, scan, pacbed, step, patterns, record, clean=clean, displacements=moved)
+
+
+def _said(recording: Recording | None, in_counts: dict[str, Array]) -> dict[str, Any]:
+    """What an instrument adds to the record."""
+    if recording is None:
+        return {}
+    return {"acquisition": recording.said, "units": dict.fromkeys(in_counts, "counts")}
+
+
+def _counts(detectors: tuple[Detector, ...], stored: dict[str, Array]) -> dict[str, Array]:
+    """Images that are one channel, as their electronics stored it."""
+    found = {}
+    for detector in detectors:
+        names, channels = detector.image_names(), detector.read_out()
+        if len(names) == len(channels) == 1 and channels[0] in stored:
+            found[names[0]] = stored[channels[0]]
+    return found
+
+
+def _images(
+    detectors: tuple[Detector, ...], signals: dict[str, Array], scan: Scan, microscope: Microscope
+) -> dict[str, Array]:
+    """Images of all detectors by name."""
     images: dict[str, Array] = {}
     for detector in detectors:
-        images |= detector.images(raw, scan, microscope)
-    record = record | _remarks(detectors, microscope)
-    pacbed, step = _pacbed(recorder)
-    return ImageSet(images, scan, pacbed, step, patterns, record)
+        images |= detector.images(signals, scan, microscope)
+    return images
 
 
 def _own_step(recorder: Recorder) -> tuple[float, float]:
@@ -123,10 +161,7 @@ def field_errors(
 
     def images_of(signals: Array) -> dict[str, Array]:
         raw = expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, microscope.source_size))
-        found: dict[str, Array] = {}
-        for detector in detectors:
-            found |= detector.images(raw, scan, microscope)
-        return found
+        return _images(detectors, raw, scan, microscope)
 
     return {"from": how, "images": image_errors(mean.sums[:, :number], fields, images_of)}
 
@@ -135,8 +170,8 @@ def expected(recorder: Recorder, sums: Array) -> dict[str, Array]:
     """Signals of all channels as they are on average, deflections in mrad."""
     raw: dict[str, Array] = dict(zip((c.name for c in recorder.channels), sums, strict=True))
     for channel in recorder.channels:
-        if channel.role:
-            raw[channel.name] = raw[channel.name] / raw[channel.name[:-1]]
+        if channel.role in ("x", "y"):
+            raw[channel.name] = raw[channel.name] / raw[channel.plain]
     return raw
 
 
@@ -147,8 +182,10 @@ def _counted(recorder: Recorder, drawn: Electrons, electrons: float) -> tuple[di
     """
     raw: dict[str, Array] = {}
     empty: dict[str, int] = {}
-    weighed = {c.name[:-1] for c in recorder.channels if c.role}
+    weighed = {c.plain for c in recorder.channels if c.role in ("x", "y")}
     for channel in recorder.channels:
+        if channel.role == "η":
+            raw[channel.name] = drawn.weighed(channel) / electrons
         if channel.role:
             continue
         raw[channel.name] = drawn.counted(channel.name) / electrons

@@ -13,7 +13,7 @@ pseudo-variance p = ⟨(ψ − ⟨ψ⟩)²⟩, and v∥ the variance along ⟨ψ
 ``4 E v∥/N + (v² + |p|²)/(N(N − 1))``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,17 @@ class Diffraction:
         return {"i": n, "j": m, **names, "angle_mrad": angle, **values}
 
 
+def mean_of(patterns: "list[Diffraction]") -> Diffraction:
+    """The mean of patterns on one lattice, as a precessed beam records them.
+
+    The same thermal configurations make all of them, so their errors and limits are means, too.
+    """
+    if len(patterns) == 1:
+        return patterns[0]
+    names = ("elastic", "error", "least", "diffuse")
+    return replace(patterns[0], **{name: np.mean([getattr(p, name) for p in patterns], axis=0) for name in names})
+
+
 def _indices(hkl: Array, i: int, j: int) -> tuple[int | None, ...]:
     """Whole indices of the spot (i, j) in the lowest Laue zone; the Ewald sphere bends to the source, −z."""
     for zone in sorted(range(-ZONES, ZONES + 1), key=abs):
@@ -200,7 +211,7 @@ class Waves:
         variance = np.maximum(n * (total[of_cell] - np.abs(mean) ** 2) / (n - 1), 0.0)
         elastic = total[of_cell] - variance
         pseudo = n * (self.square / n - mean**2) / (n - 1)
-        along = 0.5 * (variance + (pseudo * np.exp(-2j * np.angle(mean))).real)
+        along = np.maximum(0.5 * (variance + (pseudo * np.exp(-2j * np.angle(mean))).real), 0.0)
         error = np.sqrt(4 * np.maximum(elastic, 0) * along / n + (variance**2 + np.abs(pseudo) ** 2) / (n * (n - 1)))
         diffuse = total.copy()
         diffuse[of_cell] = variance

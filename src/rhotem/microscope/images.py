@@ -33,6 +33,12 @@ class ImageSet:
         Microscope, detectors, algorithm, plan, times.
     plane_wave : Diffraction or None
         Spots and diffuse scattering, of parallel illumination.
+    clean : dict of (nx, ny) arrays
+        The same optics recorded without a flaw and without noise; empty where nothing but counting spoils images.
+    exit_wave : (mx, my) complex array or None
+        Mean wave of one cell behind the specimen, of parallel illumination; 1 in vacuum.
+    displacements : (2, nx, ny) array or None
+        Å along x and y of the probe from the positions of the scan, where there are any.
     """
 
     images: dict[str, npt.NDArray]
@@ -42,6 +48,9 @@ class ImageSet:
     patterns: dict[str, npt.NDArray] = field(default_factory=dict)
     record: dict = field(default_factory=dict)
     plane_wave: Diffraction | None = None
+    clean: dict[str, npt.NDArray] = field(default_factory=dict)
+    displacements: npt.NDArray[np.float64] | None = None
+    exit_wave: npt.NDArray[np.complexfloating] | None = None
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float64]:
         if name not in self.images:
@@ -52,7 +61,9 @@ class ImageSet:
         step, size = self.scan.step, self.scan.size
         rows: list[tuple[str, ...]] = [("image", "unit", "least", "mean", "most")]
         for name, image in self.images.items():
-            rows.append((name, unit(name) or "beam", *(f"{v:.4g}" for v in (image.min(), image.mean(), image.max()))))
+            rows.append(
+                (name, self.unit(name) or "beam", *(f"{v:.4g}" for v in (image.min(), image.mean(), image.max())))
+            )
         rows += [(name, "beam", "patterns", f"{p.shape[2]} x {p.shape[3]}", "") for name, p in self.patterns.items()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [
@@ -71,6 +82,17 @@ class ImageSet:
             lines = [f"PACBED: {n} x {m} pixels of {a:.3g} x {b:.3g} mrad, {share:.4g} % of the beam"]
         return "\n".join([*lines, *([str(self.plane_wave)] if self.plane_wave else [])])
 
+    def unit(self, name: str) -> str:
+        """Unit of an image; empty for fractions of the beam."""
+        return str(self.record.get("units", {}).get(name) or unit(name))
+
+    def without_flaws(self) -> "ImageSet":
+        """The clean images, with the record of the recorded ones."""
+        record = {**self.record, "units": {}, "clean": True}
+        return replace(
+            self, images=self.clean, clean={}, patterns={}, displacements=None, exit_wave=None, record=record
+        )
+
     @property
     def sampling(self) -> tuple[float, float]:
         """Å per pixel along x and y."""
@@ -87,7 +109,7 @@ class ImageSet:
         self._require_periodic("resampling")
         shape = (int(np.ceil(self.scan.size[0] / step - 1e-9)), int(np.ceil(self.scan.size[1] / step - 1e-9)))
         images = {name: fourier_resample(image, shape) for name, image in self.images.items()}
-        return replace(self, images=images, scan=replace(self.scan, shape=shape), patterns={})
+        return replace(self, images=images, scan=replace(self.scan, shape=shape), patterns={}, clean={})
 
     def recorded(self, pixel: float, field: float = 0.0) -> "ImageSet":
         """The same images at positions at most ``pixel`` (Å) apart, continued over whole cells to ``field`` (Å) a side.

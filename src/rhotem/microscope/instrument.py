@@ -2,39 +2,20 @@
 
 import math
 import re
-from typing import Any, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from rhotem.core import InputError
 from rhotem.core.units import interaction_constant, wavelength
+from rhotem.microscope.acquisition.settings import Acquisition
+from rhotem.microscope.base import Settings
 
 #: Names of aberration coefficients (Å) and their azimuths (rad) as abTEM and Krivanek name them, up to fifth order.
 ABERRATIONS = (
     *("C10", "C12", "phi12", "C21", "phi21", "C23", "phi23", "C30", "C32", "phi32", "C34", "phi34"),
     *("C41", "phi41", "C43", "phi43", "C45", "phi45", "C50", "C52", "phi52", "C54", "phi54", "C56", "phi56"),
 )
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, no unknown names, one clear line when something is wrong."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __init__(self, **data: Any) -> None:
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            raise InputError(f"{type(self).__name__}: {_one_line(error)}") from None
-
-
-def _one_line(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
-        name = ".".join(str(x) for x in item["loc"])
-        message = re.sub(r"^Value error, ", "", item["msg"])
-        parts.append(f"{name} = {item['input']!r}: {message}" if name else message)
-    return "; ".join(parts)
 
 
 class Microscope(Settings):
@@ -69,6 +50,12 @@ class Microscope(Settings):
         that images need has it.
     tilt : (float, float)
         How far the beam leans towards +x and +y of the image, off the zone axis, in mrad; small-angle.
+    objective : float or None
+        Semi-angle in mrad of the objective aperture, of parallel illumination; None: open.
+    precession : float
+        Semi-angle in mrad of the cone on which a parallel beam is precessed, and descanned, for diffraction.
+    acquisition : Acquisition or None
+        How the instrument spoils what it records; None: nothing but counting noise.
 
     Raises
     ------
@@ -88,6 +75,9 @@ class Microscope(Settings):
     field: float = Field(25.0, ge=0)
     camera_step: float | None = Field(None, gt=0)
     tilt: tuple[float, float] = (0.0, 0.0)
+    objective: float | None = Field(None, gt=0, lt=1000)
+    precession: float = Field(0.0, ge=0, lt=100)
+    acquisition: Acquisition | None = None
 
     @model_validator(mode="after")
     def _known_aberrations(self) -> Self:
@@ -121,6 +111,20 @@ LENGTHS = {"": 10.0, "Å": 1.0, "A": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μ
 ANGLES = {"": math.pi / 180, "deg": math.pi / 180, "°": math.pi / 180, "rad": 1.0}
 #: A number as it is written.
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+
+def parse_length(text: str) -> float:
+    """A length in Å written with its unit: ``2nm``, ``-5 um``, ``1.2 mm``; without one it is in nm.
+
+    Raises
+    ------
+    InputError
+        If it is no number or the unit is not known.
+    """
+    match = re.fullmatch(rf"\s*({NUMBER})\s*(\D*?)\s*", text)
+    if match is None or match[2] not in LENGTHS:
+        raise InputError(f"length {text!r}: expected a number with the unit Å, nm, um or mm")
+    return float(match[1]) * LENGTHS[match[2]]
 
 
 def parse_aberration(text: str) -> tuple[str, float]:

@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from rhotem.core import InputError
-from rhotem.microscope.images import ImageSet, unit
+from rhotem.microscope.images import ImageSet
 from rhotem.microscope.pictures import draw_images, draw_pacbed
 from rhotem.microscope.settings import Detector, angles, image_names
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 #: Version of the layout of the files written here.
 FORMAT = 1
+#: Folder of the images of the same optics, recorded without a flaw and without noise.
+CLEAN = "clean"
+#: Aberrations that a caption names.
+MOST = 7
 #: Pixel in Å to which noise-free images of a periodic scan are resampled (exactly) before they are written.
 PIXEL = 0.1
 
@@ -41,7 +46,8 @@ def write_images(
 ) -> list[str]:
     """Write every image as PNG, calibrated HyperSpy file and TIFF, and all of them with the PACBED into one Zarr group.
 
-    Of parallel illumination ``diffraction.png`` and ``spots.csv`` stand instead of the PACBED.
+    Of parallel illumination ``diffraction.png`` and ``spots.csv`` stand instead of the PACBED. Where an instrument
+    spoils the images, the folder ``clean`` holds them as they were before, at the same positions.
 
     Parameters
     ----------
@@ -101,6 +107,12 @@ def write_images(
         written.append(f"{name}.hspy")
     with _whole(folder / "images.zarr") as path:
         _write_zarr(path, fine, images, caption)
+    if images.clean:
+        ideal = replace(images.without_flaws(), diffraction=np.zeros((0, 0)), plane_wave=None)
+        inside = write_images(
+            ideal, folder / CLEAN, labels=labels, source=source, phonons=phonons, motion=motion, pixel=pixel
+        )
+        written += [f"{CLEAN}/{name}" for name in inside]
     return [*written, "images.zarr"]
 
 
@@ -173,6 +185,7 @@ def _caption(images: ImageSet, labels: Mapping[str, str] | None, source: str, ph
     still = record.get("configurations", 1) < 2 if phonons is None else phonons == 0
     return {
         "labels": dict(labels or {}),
+        "units": dict(record.get("units", {})),
         "source": source,
         "no_tds": still,
         "dose": microscope.get("dose"),
@@ -199,14 +212,19 @@ def _errors(found: Mapping[str, Any]) -> dict[str, str]:
 
 def _lens(microscope: Mapping[str, Any]) -> str:
     """Defocus, aberrations, tilt and source size, where they are not zero, in words."""
-    parts = [f"defocus {microscope['defocus'] / 10:g} nm"] if microscope.get("defocus") else []
+    acquisition = microscope.get("acquisition") or {}
+    parts = [acquisition["instrument"]] if acquisition.get("instrument") else []
+    parts += [f"defocus {microscope['defocus'] / 10:.4g} nm"] if microscope.get("defocus") else []
     lengths = {"Cs": microscope.get("cs", 0.0)} | dict(microscope.get("aberrations", {}))
+    if len(lengths) > MOST:
+        parts.append(f"{sum(name[0] == 'C' for name in lengths)} aberrations")
+        lengths = {}
     for name, value in lengths.items():
         if name.startswith("phi"):
-            parts.append(f"{name} {math.degrees(value):g}°")
+            parts.append(f"{name} {math.degrees(value):.4g}°")
         elif value:
             scale, unit_name = next(((s, u) for s, u in ((1e7, "mm"), (1e4, "µm")) if abs(value) >= s), (10.0, "nm"))
-            parts.append(f"{name} {value / scale:g} {unit_name}")
+            parts.append(f"{name} {value / scale:.4g} {unit_name}")
     tilt = microscope.get("tilt", (0.0, 0.0))
     parts += [f"tilt {tilt[0]:g}, {tilt[1]:g} mrad"] if any(tilt) else []
     parts += [f"source {microscope['source_size']:g} Å"] if microscope.get("source_size") else []
@@ -226,7 +244,7 @@ def _write_hspy(path: Path, images: ImageSet, name: str, caption: dict[str, Any]
         _axis("y", "Å", shape[1], step[1], origin[1], 0, False),
         _axis("x", "Å", shape[0], step[0], origin[0], 1, False),
     ]
-    _hyperspy(path, images[name].T, axes, _metadata(name, unit(name), caption), images)
+    _hyperspy(path, images[name].T, axes, _metadata(name, images.unit(name), caption), images)
 
 
 def _write_patterns(path: Path, images: ImageSet, pattern: npt.NDArray, name: str, caption: dict[str, Any]) -> None:
@@ -271,8 +289,12 @@ def _axis(name: str, units: str, size: int, scale: float, offset: float, index: 
     }
 
 
+#: Keys of a caption that hold one value for each image.
+_OF_IMAGES = ("labels", "angles", "errors", "scales", "units")
+
+
 def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, Any]:
-    details = {k: v for k, v in caption.items() if v is not None and k not in ("labels", "angles", "errors", "scales")}
+    details = {k: v for k, v in caption.items() if v is not None and k not in _OF_IMAGES}
     return {
         "General": {"title": name},
         "Signal": {"signal_type": "", "quantity": f"{name} ({quantity or 'fraction of beam'})"},
@@ -319,7 +341,7 @@ def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str,
     group = zarr.open_group(str(path), mode="w")
     attributes = {"sampling_angstrom": list(fine.sampling), "origin_angstrom": list(fine.scan.origin)}
     for name, image in fine.images.items():
-        zarr_array(path / name, image.astype(np.float32), {"unit": unit(name) or "fraction of beam", **attributes})
+        zarr_array(path / name, image.astype(np.float32), {"unit": fine.unit(name) or "fraction of beam", **attributes})
     calibration = {"unit": "fraction of beam", "step_mrad": list(images.angular_step)}
     if images.plane_wave is None and images.diffraction.size:
         zarr_array(path / "PACBED", images.diffraction, calibration)
@@ -330,6 +352,13 @@ def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str,
         zarr_array(path / "diffraction_error", pattern.error, calibration)
         calibration = {"unit": "fraction of beam per mrad²", "step_mrad": list(pattern.diffuse_step)}
         zarr_array(path / "diffuse", pattern.diffuse_density, calibration)
+    if images.exit_wave is not None:
+        side = [float(length) for length in images.record.get("exit_wave_cell_A", images.scan.size)]
+        said = {"unit": "1 in vacuum", "cell_angstrom": side, "mean": "over thermal configurations and equal cells"}
+        zarr_array(path / "exit_wave", images.exit_wave.astype(np.complex64), said)
+    if images.displacements is not None:
+        note = {"unit": "Å", "axes": "x and y of the probe, from its position of the scan"}
+        zarr_array(path / "displacements", images.displacements.astype(np.float32), note)
     record = json.loads(json.dumps(images.record, default=_plain))
     group.attrs.update({"format": "rhotem-images", "version": FORMAT, "record": record, "caption": caption})
 

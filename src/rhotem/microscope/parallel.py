@@ -10,9 +10,12 @@ import numpy.typing as npt
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.core.threads import available_threads
+from rhotem.microscope.acquisition.apply import Recording
+from rhotem.microscope.acquisition.camera import exposed
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.coherence import Lens
-from rhotem.microscope.diffraction import Waves
+from rhotem.microscope.diffraction import Waves, mean_of
+from rhotem.microscope.holography import sideband
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
@@ -25,14 +28,16 @@ Array = npt.NDArray[np.float64]
 
 #: Bytes of exit waves that are kept before their images are added up; a pair of beams is then looked at once for all.
 WAVE_BYTES = 128 * 1024**2
+#: Beams on the cone of a precession at least; frequency in 1/Å up to which intensities are to be means over the cone.
+FEWEST_BEAMS, REACH = 12, 1.5
 
 
 def parallel_images(
     potentials: "Iterable[PotentialSlices]",
     microscope: Microscope,
     *,
-    objective: float | None = None,
     repeats: tuple[int, int] = (1, 1),
+    hologram: bool = False,
     rng: np.random.Generator | None = None,
     progress: Progress = silent,
     configurations: int | None = None,
@@ -50,11 +55,12 @@ def parallel_images(
         One per configuration, all on the same grid. A single one counts as at rest unless its record says otherwise.
     microscope : Microscope
         ``dose`` is per Å² of the specimen; aberrations are those of the objective lens.
-    objective : float or None
-        Semi-angle of the objective aperture in mrad; None: open.
     repeats : (int, int)
         Cells in the potential that are equal but for thermal motion. The image is the mean of them and shows one; only
         reciprocal vectors of that one have elastic intensity.
+    hologram : bool
+        Instead of the image: ``phase`` (rad) and ``amplitude`` of the image wave, as the sideband of an off-axis
+        hologram holds them (`rhotem.microscope.holography`); without counting noise.
     rng : numpy Generator or None
         Needed with a dose.
     progress : Progress
@@ -66,7 +72,8 @@ def parallel_images(
     ImageSet
         ``HRTEM`` in units of the incident intensity on the pixels of the waves. ``diffraction`` holds the elastic
         intensity at every reciprocal vector of the cell, ``angular_step`` apart; ``plane_wave`` that, its error and
-        the diffuse intensity.
+        the diffuse intensity: means over a cone of beams with the microscope's ``precession``. ``exit_wave`` is the
+        mean wave behind the specimen, before the lens.
 
     Raises
     ------
@@ -79,40 +86,85 @@ def parallel_images(
     start, first, number, moving = time.perf_counter(), None, 0, False
     for slices in potentials:
         if first is None:
-            first, engine = slices, _engine(microscope, slices)
-            lens = Lens(microscope, slices.extent, engine.shape, repeats, objective=objective)
-            waves, camera = Waves(engine.shape, repeats), _Camera(lens)
+            first, beams = slices, _beams(microscope, slices)
+            lens = Lens(microscope, slices.extent, beams[0].shape, repeats, objective=microscope.objective)
+            waves, camera = [Waves(one.shape, repeats) for one in beams], _Camera(lens)
         elif slices.array.shape != first.array.shape:
             raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
-        wave = engine.exit_wave(slices.array)
-        waves.add(wave)
-        camera.add(wave)
+        for place, (beam, sums) in enumerate(zip(beams, waves, strict=True)):
+            wave = beam.exit_wave(slices.array)
+            sums.add(wave)
+            progress("exit waves", number * len(beams) + place + 1, (configurations or number + 1) * len(beams))
+        if len(beams) == 1 and not hologram:
+            camera.add(wave)
         number += 1
         moving = number > 1 or bool(slices.record.get("displaced"))
-        progress("exit waves", number, configurations or number)
     if first is None:
         raise InputError("no potential: give at least one configuration")
-    scan = Scan(lens.cell, (first.extent[0] / repeats[0], first.extent[1] / repeats[1]))
-    image = camera.image()
-    if microscope.dose is not None and rng is not None:
-        clean, scan = field_of_view(image, scan, microscope.pixel, microscope.field)
-        image = np.asarray(count(clean, scan, microscope.dose, rng), dtype=np.float64)
+    cell = Scan(lens.cell, (first.extent[0] / repeats[0], first.extent[1] / repeats[1]))
+    exit_wave = waves[0].mean / number if len(beams) == 1 else None
+    images, clean, scan, more = _shown(camera, exit_wave, cell, (microscope, hologram), rng)
     turn = 1e3 * microscope.wavelength
-    pattern = waves.result((turn / first.extent[0], turn / first.extent[1]), moving)
+    step = (turn / first.extent[0], turn / first.extent[1])
+    pattern = mean_of([sums.result(step, moving) for sums in waves])
     record = {
         "microscope": microscope.model_dump(),
         "mode": "parallel illumination",
-        "objective_mrad": objective,
+        "objective_mrad": microscope.objective,
         "configurations": number,
         "equal_cells": list(repeats),
         "coherence": lens.record,
+        "beams": len(beams),
         "diffraction": pattern.record(),
         "thickness": len(first.array) * first.thickness,
         "potential": first.record,
         "seconds": time.perf_counter() - start,
         "versions": versions(),
+        **more,
     }
-    return ImageSet({"HRTEM": image}, scan, pattern.elastic, pattern.step, {}, record, pattern)
+    behind = None if exit_wave is None else np.fft.ifft2(exit_wave, norm="forward")
+    return ImageSet(images, scan, pattern.elastic, pattern.step, {}, record, pattern, clean, exit_wave=behind)
+
+
+def _shown(
+    camera: "_Camera",
+    exit_wave: npt.NDArray[np.complexfloating] | None,
+    cell: Scan,
+    how: tuple[Microscope, bool],
+    rng: np.random.Generator | None,
+) -> tuple[dict[str, Array], dict[str, Array], Scan, dict[str, Any]]:
+    """Images, the same of a flawless camera, their pixels, and what the record says; none of a precessed beam."""
+    microscope, hologram = how
+    said: dict[str, Any] = {"exit_wave_cell_A": list(cell.size)}
+    if exit_wave is None:
+        return {}, {}, cell, {}
+    if hologram:
+        said["units"] = {"phase": "rad", "amplitude": "of vacuum"}
+        return sideband(exit_wave, cell.size, microscope), {}, cell, said
+    image = camera.image()
+    if microscope.dose is None or rng is None:
+        return {"HRTEM": image}, {}, cell, said
+    ideal, over = field_of_view(image, cell, microscope.pixel, microscope.field)
+    photo, more = photographed(np.asarray(ideal, dtype=np.float64), over, microscope, rng)
+    clean = {"HRTEM": np.asarray(ideal, dtype=np.float64)} if microscope.acquisition else {}
+    return {"HRTEM": photo}, clean, over, said | more
+
+
+def photographed(
+    ideal: Array, scan: Scan, microscope: Microscope, rng: np.random.Generator
+) -> tuple[Array, dict[str, Any]]:
+    """An image (nx, ny) in units of the incident intensity as a camera records it, and what the record says of it.
+
+    Counted electrons as fractions, or counts of a camera with electronics.
+    """
+    acquisition, dose = microscope.acquisition, float(microscope.dose or 0.0)
+    if acquisition is None or acquisition.camera is None:
+        counting = acquisition is None or acquisition.counting
+        return np.asarray(count(ideal, scan, dose, rng) if counting else ideal, dtype=np.float64), {}
+    electrons = dose * scan.step[0] * scan.step[1]
+    recording = Recording(acquisition, rng)
+    image = exposed(ideal * electrons, acquisition.camera, rng if acquisition.counting else None, recording.streams)
+    return image, {"units": {"HRTEM": "counts"}, "acquisition": {"electrons_per_pixel": electrons}}
 
 
 class _Camera:
@@ -140,11 +192,24 @@ class _Camera:
         return self._sum / self._number
 
 
-def _engine(microscope: Microscope, slices: "PotentialSlices") -> BlochEngine:
-    """An engine whose only beam is the plane wave along the axis."""
-    shape = slices.wave_grid
-    needle = microscope.model_copy(update={"convergence": 1e-6, "focal_spread": 0.0})
-    return BlochEngine(needle, slices.extent, shape, slices.thickness, (1, 1), available_threads(), refine=False)
+def _beams(microscope: Microscope, slices: "PotentialSlices") -> list[BlochEngine]:
+    """Engines whose only beam is a plane wave: along the axis, or one for every beam on the cone of a precession.
+
+    Their number follows the fastest change of an intensity with the azimuth: cos φ times 2π times the excitation error
+    that the cone gives to a beam of `REACH`, times the thickness.
+    """
+    shape, angle = slices.wave_grid, 1e-3 * microscope.precession
+    length = len(slices.array) * slices.thickness
+    number = 1 if angle == 0 else FEWEST_BEAMS + int(np.ceil(2 * np.pi * REACH * angle * length))
+    azimuths = 2 * np.pi * np.arange(number) / number
+    made = []
+    for azimuth in azimuths:
+        cone = microscope.precession * np.cos(azimuth), microscope.precession * np.sin(azimuth)
+        tilt = (microscope.tilt[0] + float(cone[0]), microscope.tilt[1] + float(cone[1]))
+        needle = microscope.model_copy(update={"convergence": 1e-6, "focal_spread": 0.0, "tilt": tilt})
+        threads = available_threads()
+        made.append(BlochEngine(needle, slices.extent, shape, slices.thickness, (1, 1), threads, refine=False))
+    return made
 
 
 def spots(images: ImageSet, threshold: float | None = None) -> list[dict[str, Any]]:

@@ -153,7 +153,8 @@ def _panel(
     axes.set_ylabel(f"{labels['up']} →" if labels.get("up") else "← y", fontsize=7)
     seen = caption.get("angles", {}).get(name, "")
     error = caption.get("errors", {}).get(name, "")
-    quantity = ", ".join(x for x in (unit(name), caption.get("scales", {}).get(name, "")) if x)
+    named = caption.get("units", {}).get(name) or unit(name)
+    quantity = ", ".join(x for x in (named, caption.get("scales", {}).get(name, "")) if x)
     axes.set_title(" ".join(x for x in (name, seen, f"({quantity})" if quantity else "", error) if x), fontsize=9)
     # as high as the image, whatever its shape
     bar = figure.colorbar(drawn, cax=axes.inset_axes((1.02, 0.0, 0.035, 1.0)))

@@ -10,6 +10,7 @@ from rhotem.microscope.settings import (
     Annular,
     CenterOfMass,
     Detector,
+    Enhanced,
     Microscope,
     Pixelated,
     PositionAveraged,
@@ -30,10 +31,16 @@ class Preset(Settings):
     detectors : tuple of detectors
     thickness : float
         Usual specimen thickness in nm.
-    mode : "stem", "hrtem" or "diffraction"
+    mode : "stem", "hrtem", "diffraction" or "holography"
         Scanned focused probe, or parallel illumination.
     changed : tuple of str
         Settings that are not the preset's own any more (`adjusted`).
+    instrument : str
+        The named instrument whose microscope it is; "": an ideal one.
+    alignment : int or None
+        Seed of its residual aberrations; None: none.
+    without : tuple of str
+        Contributions of the instrument that are switched off.
     """
 
     name: str
@@ -44,11 +51,14 @@ class Preset(Settings):
     thickness: float = Field(10.0, gt=0)
     mode: str = "stem"
     changed: tuple[str, ...] = ()
+    instrument: str = ""
+    alignment: int | None = None
+    without: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _mode(self) -> Self:
-        if self.mode not in ("stem", "hrtem", "diffraction"):
-            raise ValueError(f"mode {self.mode!r} is not one of stem, hrtem, diffraction")
+        if self.mode not in _MEANINGLESS:
+            raise ValueError(f"mode {self.mode!r} is not one of {', '.join(_MEANINGLESS)}")
         return self
 
     def adjusted(self, detectors: Sequence[Detector] = (), **microscope: Any) -> "Preset":
@@ -78,15 +88,20 @@ class Preset(Settings):
         changed = [*changes, *(["detectors"] if detectors else [])]
         for name in changed:
             if name in _MEANINGLESS[self.mode]:
+                beam = "a scanned probe" if self.mode == "stem" else "parallel illumination"
+                modes = [mode for mode, without in _MEANINGLESS.items() if name not in without]
+                others = [preset.name for preset in PRESETS.values() if preset.mode in modes]
                 raise InputError(
-                    f"preset {self.name}: {name.replace('_', ' ')} means nothing with parallel illumination; "
-                    "leave it out, or choose a preset that scans a probe"
+                    f"preset {self.name}: {name.replace('_', ' ')} means nothing with {beam} for {self.mode}; leave it "
+                    f"out, or choose a preset such as {others[0]}"
                 )
         if not changed:
             return self
         settings = self.microscope.model_dump() | changes
         added = dict(changes.get("aberrations", {}))
-        settings["aberrations"] = self.microscope.aberrations | added
+        azimuths = {f"phi{name[1:]}" for name in added if name[0] == "C"}  # a new coefficient has its own
+        kept = {name: value for name, value in self.microscope.aberrations.items() if name not in azimuths}
+        settings["aberrations"] = kept | added
         for name, field in (("C10", "defocus"), ("C30", "cs")):
             if name in added and field not in changes:
                 settings[field] = 0.0
@@ -104,9 +119,10 @@ _COMMON = "common practice"
 
 #: Settings without meaning in a mode.
 _MEANINGLESS: dict[str, tuple[str, ...]] = {
-    "stem": (),
-    "hrtem": ("detectors", "source_size", "camera_step"),
+    "stem": ("objective", "precession"),
+    "hrtem": ("detectors", "source_size", "camera_step", "precession"),
     "diffraction": ("detectors", "source_size", "dose", "camera_step"),
+    "holography": ("detectors", "source_size", "dose", "camera_step", "precession"),
 }
 
 PRESETS: dict[str, Preset] = {
@@ -129,6 +145,29 @@ PRESETS: dict[str, Preset] = {
             status=_COMMON,
             microscope=Microscope(energy=300e3, convergence=21.0, dose=1e4),
             detectors=(Segmented(inner=6, outer=24), Annular(name="HAADF", inner=50, outer=200)),
+        ),
+        Preset(
+            name="light-elements",
+            about="light columns: enhanced ABF, ABF and iDPC of eight segments in one scan",
+            status="common practice; enhanced ABF of Findlay et al., Ultramicroscopy 136, 31 (2014)",
+            microscope=Microscope(energy=200e3, convergence=22.0),
+            detectors=(
+                Enhanced(inner=11, outer=22),
+                Annular(name="ABF", inner=11, outer=22),
+                Segmented(inner=6, outer=22, segments=8),
+            ),
+            thickness=5.0,
+        ),
+        Preset(
+            name="dark-fields",
+            about="low-, medium- and high-angle dark field: strain and light elements beside Z contrast",
+            status=_COMMON,
+            microscope=Microscope(energy=200e3, convergence=22.0),
+            detectors=(
+                Annular(name="LAADF", inner=25, outer=50),
+                Annular(name="MAADF", inner=50, outer=80),
+                Annular(name="HAADF", inner=80, outer=200),
+            ),
         ),
         Preset(
             name="low-voltage",
@@ -167,6 +206,40 @@ PRESETS: dict[str, Preset] = {
             microscope=Microscope(energy=200e3, convergence=0.1),
             thickness=20.0,
             mode="diffraction",
+        ),
+        Preset(
+            name="precession",
+            about="precession electron diffraction: the mean over a cone of beams, nearer to kinematic intensities",
+            status="common practice; Vincent & Midgley, Ultramicroscopy 53, 271 (1994)",
+            microscope=Microscope(energy=200e3, convergence=0.1, precession=17.0),
+            thickness=20.0,
+            mode="diffraction",
+        ),
+        Preset(
+            name="nanobeam",
+            about="nanobeam 4D-STEM: small discs that hardly overlap, for strain and phases",
+            status=_COMMON,
+            microscope=Microscope(energy=200e3, convergence=1.5),
+            detectors=(Pixelated(outer=40.0),),
+            thickness=20.0,
+        ),
+        Preset(
+            name="hrtem",
+            about="corrected HRTEM with a slightly negative spherical aberration: bright atoms, and the exit wave",
+            status="Jia, Lentzen & Urban, Science 299, 870 (2003)",
+            microscope=Microscope(
+                energy=300e3, convergence=0.15, defocus=-55.0, cs=-1.5e5, focal_spread=30.0, dose=1e4, pixel=0.1
+            ),
+            thickness=5.0,
+            mode="hrtem",
+        ),
+        Preset(
+            name="holography",
+            about="off-axis holography: phase and amplitude of the image wave from the sideband",
+            status="common practice; Lichte & Lehmann, Rep. Prog. Phys. 71, 016102 (2008)",
+            microscope=Microscope(energy=300e3, convergence=0.05, focal_spread=30.0, objective=25.0),
+            thickness=5.0,
+            mode="holography",
         ),
     )
 }

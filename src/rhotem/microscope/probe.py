@@ -52,6 +52,8 @@ class Probe:
 
 def incident_probe(microscope: Microscope) -> Probe:
     """Probe of a microscope on the entrance surface, averaged over focal spread and blurred by the source."""
+    import scipy.fft
+
     radius = microscope.convergence * 1e-3 / microscope.wavelength
     width = AIRY * 0.61 / radius + 4 * probe_radius(microscope) + 4 * microscope.source_size
     n = 2 * int(np.ceil(width * radius * POINTS / 2))
@@ -60,9 +62,13 @@ def incident_probe(microscope: Microscope) -> Probe:
     kx, ky = q[:, None], q[None]
     amplitude = soft_disc(kx, ky, radius, (1 / width, 1 / width))
     intensity = np.zeros((n, n))
+    lit = np.nonzero(amplitude)
+    x, y = (np.broadcast_to(k, (n, n))[lit] for k in (kx, ky))
+    wave = np.zeros((n, n), dtype=complex)
     for offset, share in zip(*focal_nodes(microscope), strict=True):
-        chi = aberration_phase(kx, ky, microscope, offset)
-        intensity += share * np.abs(np.fft.ifft2(amplitude * np.exp(-1j * chi))) ** 2
+        wave[lit] = amplitude[lit] * np.exp(-1j * aberration_phase(x, y, microscope, offset))
+        focused = scipy.fft.ifft2(wave)
+        intensity += share * (focused.real**2 + focused.imag**2)
     if microscope.source_size:
         variance = microscope.source_size**2 / (8 * np.log(2))
         blur = np.exp(-2 * np.pi**2 * variance * (kx**2 + ky**2))

@@ -90,7 +90,8 @@ class Recorder:
         if self.cells is not None:
             parts = self.cells.weights(kx, ky, self.wavelength, self.step, covered)
             beyond, scale = parts * self._unseen(beams)[:, None], 1e3 * self.wavelength
-            columns.append(self.cells.recorded(beyond, scale * kx, scale * ky))
+            pixel = scale * self.step[0], scale * self.step[1]
+            columns.append(self.cells.recorded(beyond, scale * kx, scale * ky, pixel))
             columns += [parts - beyond] if self._pixelated else []
         return np.concatenate(columns, axis=1)
 

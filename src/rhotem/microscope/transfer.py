@@ -1,4 +1,4 @@
-"""What iDPC makes of a thin object's projected phase: weak-phase transfer of four segments, beside that of iCoM."""
+"""What iDPC makes of a thin object's projected phase: weak-phase transfer of segments, beside that of iCoM."""
 
 from typing import Any
 
@@ -41,8 +41,10 @@ class _Transfer:
         self.power = float((disc**2).sum())
         scale = segment_radius(detector) / shift_response(detector, microscope.convergence)
         self.deflection = np.zeros((2, *kx.shape))
-        for i, direction in enumerate(segment_directions(detector)):
-            part = ring * quadrant(kx, ky, detector.rotation + 90.0 * i, (step, step))
+        for channel, direction in zip(detector.channels(), segment_directions(detector), strict=True):
+            part = ring
+            for azimuth in channel.region.quadrants:
+                part = part * quadrant(kx, ky, azimuth, (step, step))
             self.deflection += scale * direction[:, None, None] * part
 
     def probe(self, qx: float, qy: float) -> Array:

@@ -24,7 +24,15 @@ class Lens(Answer[Response]):
 
     keys: ClassVar[Keys] = {
         "specimen": ("thickness_nm",),
-        "microscope": ("defocus_nm", "cs_mm", "aberrations", "convergence_mrad", "source_size_A", "detectors"),
+        "microscope": (
+            "defocus_nm",
+            "cs_mm",
+            "aberrations",
+            "convergence_mrad",
+            "source_size_A",
+            "detectors",
+            "alignment",
+        ),
         "recording": ("dose_e_per_A2", "scan_step_A", "field_of_view_A"),
     }
 
@@ -32,7 +40,8 @@ class Lens(Answer[Response]):
         """Images of detectors that sum up signals."""
         detectors = plan.preset().detectors
         signals = bool(detectors) and all(d.channels() and not d.patterns for d in detectors)
-        return signals and shared_ground(plan) and plan.recording.camera_step_mrad is None
+        known = plan.best is None and plan.recording.camera_step_mrad is None
+        return signals and known and shared_ground(plan)
 
     def whole(self, presets: Sequence[Preset]) -> Preset:
         """With the largest aperture and the detectors of all."""

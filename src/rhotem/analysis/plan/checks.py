@@ -33,8 +33,25 @@ def _preset(plan: Contents) -> None:
     adjusted_preset(plan.microscope.preset)
 
 
+def _instrument(plan: Contents) -> None:
+    m = plan.microscope
+    adjusted_preset(m.preset, instrument=m.instrument, alignment=m.alignment, without=m.without)
+
+
 def _optics(plan: Contents) -> None:
     adjusted_preset(plan.microscope.preset, **plan.optics() | {"dose": None, "camera_step": None})
+
+
+def _best(plan: Contents) -> None:
+    if plan.best is None:
+        return
+    preset = plan.preset()
+    if preset.mode != "stem":
+        raise InputError(f"defocus best: preset {preset.name} scans no probe; give a number")
+    names = [name for d in preset.detectors if d.channels() and not d.patterns for name in d.image_names()]
+    if not names or (plan.best and plan.best.lower() not in [name.lower() for name in names]):
+        listed = f"choose one of {', '.join(names)}" if names else "these detectors make none"
+        raise InputError(f"defocus best:{plan.best}: there is no such image; {listed}")
 
 
 def _dose(plan: Contents) -> None:
@@ -79,7 +96,9 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Contents], None]], ...] = (
     (("specimen", "plane"), _direction),
     (("motion", "frames"), _trajectory),
     (("microscope", "preset"), _preset),
+    (("microscope", "instrument"), _instrument),
     (("microscope",), _optics),
+    (("microscope", "defocus_nm"), _best),
     (("recording", "dose_e_per_A2"), _dose),
     (("recording", "camera_step_mrad"), _camera),
     (("recording", "scan_step_A"), _scan_step),

@@ -60,17 +60,29 @@ class Contents(Section):
         """What differs from the preset, as `rhotem.analysis.optics.adjusted_preset` takes it."""
         m, r = self.microscope, self.recording
         return {
+            "instrument": m.instrument,
+            "alignment": m.alignment,
+            "without": m.without,
+            "scan_step": r.scan_step_A,
             "energy": m.energy_keV,
             "convergence": m.convergence_mrad,
-            "defocus": m.defocus_nm,
+            "defocus": None if isinstance(m.defocus_nm, str) else m.defocus_nm,
             "cs": m.cs_mm,
             "aberrations": m.aberrations,
             "tilt": m.tilt_mrad,
             "source_size": m.source_size_A,
+            "focal_spread": m.focal_spread_A,
+            "objective": m.objective_mrad,
+            "precession": m.precession_mrad,
             "detectors": m.detectors,
             "dose": r.dose_e_per_A2,
             "camera_step": r.camera_step_mrad,
         }
+
+    @property
+    def best(self) -> str | None:
+        """Image whose contrast the focus makes largest, "" for the first one; None: the focus is given."""
+        return self.microscope.defocus_nm.partition(":")[2] if isinstance(self.microscope.defocus_nm, str) else None
 
     @property
     def memory(self) -> int | None:

@@ -26,7 +26,20 @@ def inputs(plan: Plan, crystal: Structure, source: object) -> dict[str, str]:
         hashes["density.source"] = path_sha256(Path(plan.density.source))
     elif isinstance(weights := getattr(source, "path", None), Path) and weights.is_file():
         hashes["density.weights"] = file_sha256(weights)
+    if plan.microscope.instrument is not None:
+        hashes |= instrument_hashes(plan.microscope.instrument)
     return hashes
+
+
+def instrument_hashes(name: str) -> dict[str, str]:
+    """SHA-256 of an instrument's file with the maps of its detectors."""
+    from rhotem.microscope.instruments.registry import path_of, read_instrument
+
+    path = path_of(name)
+    digest = hashlib.sha256(file_sha256(path).encode())
+    for inner in read_instrument(path).files():
+        digest.update(file_sha256(inner).encode())
+    return {"microscope.instrument": digest.hexdigest()}
 
 
 def path_sha256(path: Path) -> str:
@@ -49,7 +62,7 @@ def identity(plan: Plan, hashes: dict[str, str]) -> str:
     for name in ("computing", "series"):
         data.pop(name)
     data["density"].pop("gpaw_cache")
-    for name in ("specimen.structure", "motion.frames", "density.source"):
+    for name in ("specimen.structure", "motion.frames", "density.source", "microscope.instrument"):
         section, _, key = name.partition(".")
         if name in hashes:
             data[section][key] = hashes[name]

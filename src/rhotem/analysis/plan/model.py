@@ -116,7 +116,13 @@ class Plan(Contents):
 
 
 #: Keys that hold a path, or a name that may be one.
-PATHS = (("specimen", "structure"), ("motion", "frames"), ("density", "source"), ("density", "gpaw_cache"))
+PATHS = (
+    ("specimen", "structure"),
+    ("motion", "frames"),
+    ("density", "source"),
+    ("density", "gpaw_cache"),
+    ("microscope", "instrument"),
+)
 
 
 def place_of(name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.analysis.plan.section import Option, Section, each, number, written
+from rhotem.core import InputError
 from rhotem.core.words import parse_indices, parse_memory, parse_msd, parse_phonons, parse_tilt, parse_valence
 from rhotem.microscope.presets import DEFAULT_PRESET
 from rhotem.microscope.settings import parse_aberration, parse_detector
@@ -40,6 +41,8 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+#: One text as a list of one.
+ALONE = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 LISTED = BeforeValidator(_listed, json_schema_input_type=list[str] | dict[str, str | float] | str)
 
 
@@ -188,11 +191,50 @@ class DensitySection(Section):
     )
 
 
+def _focus(value: Any) -> Any:
+    """A number, ``best`` or ``best:IMAGE``; ``{best: IMAGE}`` is the latter."""
+    if isinstance(value, dict) and list(value) == ["best"]:
+        value = f"best:{value['best']}" if value["best"] else "best"
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    text = str(value).strip()
+    if isinstance(value, bool | dict | list | tuple) or not text:
+        raise ValueError(f"defocus {value!r}: expected a number in nm, best, or best: and the name of an image")
+    if text == "best" or (text.startswith("best:") and text[5:].strip()):
+        return ":".join(part.strip() for part in text.split(":", 1))
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"defocus {text!r}: expected a number, the unit is always nm, or best, or best:ABF") from None
+
+
+def _contribution(name: str) -> str:
+    """Refuse what no instrument has."""
+    from rhotem.microscope.instruments.contributions import CONTRIBUTIONS
+
+    if name not in CONTRIBUTIONS:
+        raise InputError(f"{name!r}: no contribution of an instrument; choose of {', '.join(CONTRIBUTIONS)}")
+    return name
+
+
 class MicroscopeSection(Section):
     """The instrument: a preset and what differs from it."""
 
     preset: Annotated[str, Option("--preset", shown=DEFAULT_PRESET)] = Field(
         DEFAULT_PRESET, description="Microscope and detectors; `rhotem doctor` lists the presets."
+    )
+    instrument: Annotated[str | None, Option("--instrument", metavar="NAME|FILE"), BeforeValidator(_path)] = Field(
+        None,
+        description="Real instrument (`rhotem instruments`): its aberrations, envelopes, detectors and noise instead "
+        "of the preset's microscope.",
+    )
+    alignment: Annotated[int | None, Option("--alignment", int, shown="0", least=0), *number("alignment", least=0)] = (
+        Field(None, description="Of an instrument: seed of the residual aberrations that it was left with.")
+    )
+    without: Annotated[tuple[str, ...], Option("--without", list[str], "NAME"), ALONE, each(_contribution)] = Field(
+        (),
+        description="Of an instrument: a contribution that is switched off, jitter, drift, counting, ...; may be "
+        "repeated.",
     )
     energy_keV: Annotated[
         float | None, Option("--energy", float, "kV"), *number("energy", "keV", above=1, below=5000)
@@ -200,8 +242,14 @@ class MicroscopeSection(Section):
     convergence_mrad: Annotated[
         float | None, Option("--convergence", float, "mrad"), *number("convergence", "mrad", above=0, below=200)
     ] = Field(None, description="Convergence semi-angle.")
-    defocus_nm: Annotated[float | None, Option("--defocus", float, "nm"), *number("defocus", "nm")] = Field(
-        None, description="Defocus; positive is underfocus."
+    defocus_nm: Annotated[
+        float | str | None,
+        Option("--defocus", metavar="nm|best[:IMAGE]"),
+        BeforeValidator(_focus, json_schema_input_type=float | str | dict[str, str] | None),
+    ] = Field(
+        None,
+        description="Defocus; positive is underfocus. best, best:ABF: the focus with the largest contrast of an image, "
+        "from one propagation.",
     )
     cs_mm: Annotated[float | None, Option("--cs", float, "mm"), *number("cs", "mm")] = Field(
         None, description="Third-order spherical aberration."
@@ -218,6 +266,15 @@ class MicroscopeSection(Section):
     source_size_A: Annotated[
         float | None, Option("--source-size", float, "Å"), *number("source size", "Å", least=0)
     ] = Field(None, description="FWHM of the effective source.")
+    focal_spread_A: Annotated[
+        float | None, Option("--focal-spread", float, "Å"), *number("focal spread", "Å", least=0)
+    ] = Field(None, description="Standard deviation of the focus by chromatic aberration.")
+    objective_mrad: Annotated[
+        float | None, Option("--objective", float, "mrad"), *number("objective aperture", "mrad", above=0, below=1000)
+    ] = Field(None, description="Semi-angle of the objective aperture (HRTEM); without it open.")
+    precession_mrad: Annotated[
+        float | None, Option("--precession", float, "mrad"), *number("precession", "mrad", least=0, below=100)
+    ] = Field(None, description="Semi-angle of the cone on which the beam of a diffraction pattern is precessed.")
     detectors: Annotated[
         tuple[str, ...],
         Option("--detector", list[str], "NAME=inner-outer", panel=RECORDING),
@@ -225,8 +282,8 @@ class MicroscopeSection(Section):
         each(parse_detector),
     ] = Field(
         (),
-        description="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments; CoM=40; 4D=40: "
-        "patterns; PACBED=40: their mean; may be repeated.",
+        description="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments, DPC8, DPC16: "
+        "more, DPC=6-22@30: turned; eABF=11-22; CoM=40; 4D=40: patterns; PACBED=40: their mean; may be repeated.",
     )
 
 

@@ -7,6 +7,8 @@ engines, counting, images, units and the command line ask it and know no kind by
 from rhotem.microscope.detectors.annular import Annular
 from rhotem.microscope.detectors.base import Channel, DetectorBase, Region
 from rhotem.microscope.detectors.center_of_mass import CenterOfMass
+from rhotem.microscope.detectors.enhanced import Enhanced
+from rhotem.microscope.detectors.mapped import Mapped
 from rhotem.microscope.detectors.pixelated import Pixelated
 from rhotem.microscope.detectors.planes import quadrant, rings_of, weight
 from rhotem.microscope.detectors.position_averaged import PositionAveraged
@@ -31,6 +33,8 @@ __all__ = [
     "Channel",
     "Detector",
     "DetectorBase",
+    "Enhanced",
+    "Mapped",
     "Pixelated",
     "PositionAveraged",
     "Region",

@@ -23,9 +23,9 @@ class Annular(Ring):
     kind: Literal["annular"] = "annular"
 
     @classmethod
-    def parsed(cls, name: str, inner: float, outer: float) -> Self:
+    def parsed(cls, name: str, inner: float, outer: float, **more: float) -> Self:
         """That written as ``name=inner-outer``."""
-        return cls(name=name, inner=inner, outer=outer)
+        return cls(name=name, inner=inner, outer=outer, **more)
 
     def channels(self) -> list[Channel]:
         """The ring."""

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from rhotem.core import InputError
+from rhotem.microscope.acquisition.settings import Electronics
+from rhotem.microscope.detectors.sensitivity import Sensitivity
 from rhotem.microscope.instrument import Microscope, Settings
 
 if TYPE_CHECKING:
@@ -48,13 +50,35 @@ class Channel:
     ----------
     name : str
     region : Region
-    role : "", "x" or "y"
-        Weight: 1, or the angle along x or y in mrad; the latter belong to the channel whose name lacks the last letter.
+    role : "", "x", "y" or "η"
+        Weight: 1, the angle along x or y in mrad, or a sensitivity; those with a role belong to the channel whose name
+        lacks the last letter.
+    sensitivity : Sensitivity or None
+        The weight of role "η".
     """
 
     name: str
     region: Region
     role: str = ""
+    sensitivity: Sensitivity | None = None
+
+    @property
+    def plain(self) -> str:
+        """Name of the channel that counts the same electrons with weight 1."""
+        return self.name[:-1] if self.role else self.name
+
+    @property
+    def function(self) -> str:
+        """Name of the weight: "", "x", "y", or that of a sensitivity."""
+        return f"η {self.plain}" if self.role == "η" else self.role
+
+    def weigh(self, x: Array, y: Array, pixel: tuple[float, float]) -> Array | float:
+        """The weight at angles ``x, y`` in mrad, on pixels of this size."""
+        if self.sensitivity is not None:
+            return self.sensitivity(x, y, pixel)
+        if self.role == "x":
+            return x
+        return y if self.role == "y" else 1.0
 
 
 class DetectorBase(Settings):
@@ -70,6 +94,8 @@ class DetectorBase(Settings):
         Whether a whole diffraction pattern is kept for each position.
     averaged : bool
         Whether it sees the mean over all positions only, which every run of a scanned probe records.
+    electronics : Electronics or None
+        From electrons to counts, where electrons are counted; None: the electrons themselves.
     """
 
     units: ClassVar[Mapping[str, str]] = {}
@@ -79,6 +105,7 @@ class DetectorBase(Settings):
 
     name: str
     outer: float = Field(gt=0, lt=1000)
+    electronics: Electronics | None = None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -87,12 +114,12 @@ class DetectorBase(Settings):
             KINDS[cls.model_fields["kind"].default] = cls
 
     @classmethod
-    def parsed(cls, name: str, inner: float, outer: float) -> Self:
-        """That written as ``name=inner-outer``."""
+    def parsed(cls, name: str, inner: float, outer: float, **more: float) -> Self:
+        """That written as ``name=inner-outer``; ``rotation`` where ``@degrees`` stands behind it."""
         if inner and "inner" not in cls.model_fields:
             raise InputError(f"{name} has no inner angle; write {name}={outer:g}")
         angles: dict[str, Any] = {"inner": inner, "outer": outer} if inner else {"outer": outer}
-        return cls(**angles)
+        return cls(**angles, **more)
 
     def image_names(self) -> list[str]:
         """Names of the images, or patterns, that it gives."""
@@ -101,6 +128,10 @@ class DetectorBase(Settings):
     def channels(self) -> list[Channel]:
         """Sums that are recorded for it."""
         return []
+
+    def read_out(self) -> list[str]:
+        """Names of the channels that its electronics reads."""
+        return [channel.name for channel in self.channels() if not channel.role]
 
     def images(self, signals: Mapping[str, Array], scan: "Scan", microscope: Microscope) -> dict[str, Array]:
         """Images (nx, ny) by name from signals (nx, ny) by name of channel, deflections in mrad."""

@@ -36,6 +36,10 @@ class CenterOfMass(DetectorBase):
         """Intensity within the angle, and its two first moments."""
         return [Channel(f"{self.name}CoM{role}", Region(0.0, self.outer), role) for role in ("", "x", "y")]
 
+    def read_out(self) -> list[str]:
+        """None: a camera counts electrons."""
+        return []
+
     def images(self, signals: Mapping[str, Array], scan: "Scan", microscope: Microscope) -> dict[str, Array]:
         """Deflections, and the phase whose gradient they are."""
         from rhotem.microscope.signals import phase_image

@@ -36,7 +36,8 @@ def weight(
     for azimuth in region.quadrants:
         part = part * quadrant(kx, ky, azimuth, step, region.hard)
     if channel.role:
-        part = part * (1e3 * wavelength * (kx if channel.role == "x" else ky))
+        scale = 1e3 * wavelength
+        part = part * channel.weigh(scale * kx, scale * ky, (scale * step[0], scale * step[1]))
     return part
 
 

@@ -16,7 +16,7 @@ from rhotem.microscope.detectors.base import KINDS, Channel, DetectorBase
 from rhotem.microscope.instrument import NUMBER
 
 #: Pictures of a run that are no detector's; in small letters, as some file systems know no others.
-TAKEN = ("overview", "pacbed", "diffraction", "probe")
+TAKEN = ("overview", "pacbed", "diffraction", "probe", "displacements", "exit_wave", "clean")
 
 for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
     if _module.name != "registry":
@@ -38,7 +38,7 @@ class _AnyKind:
 
     @staticmethod
     def __get_pydantic_json_schema__(schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"oneOf": [kind.model_json_schema() for kind in KINDS.values()]}
+        return {"oneOf": [handler(kind.__pydantic_core_schema__) for kind in KINDS.values()]}
 
 
 #: Any detector, also from its settings as a dictionary with ``kind``.
@@ -108,20 +108,24 @@ def farthest_angle(detectors: Sequence[DetectorBase], camera_step: float | None 
 def parse_detector(text: str) -> DetectorBase:
     """A detector written as ``NAME=inner-outer`` or ``NAME=outer``, angles in mrad.
 
-    ``DPC=6-22`` (also iDPC, dDPC) has four segments, ``CoM=40`` and ``iCoM=40`` give the first moment up to that angle,
-    ``4D=40`` every diffraction pattern; any other name is that of an annular detector.
+    ``DPC=6-22`` (also iDPC, dDPC) has four segments, ``DPC8=6-22`` and ``DPC16=6-22`` more; ``SEG4=6-22``, ``SEG8``
+    and ``SEG16`` show them, too, and ``DPC=6-22@30`` turns them by 30°. ``eABF=11-22`` is ABF without the inner disc.
+    ``CoM=40`` and ``iCoM=40`` give the first moment up to that angle, ``4D=40`` every diffraction pattern; any other
+    name is that of an annular detector.
 
     Raises
     ------
     InputError
         If it is not written so, or the angles make no detector.
     """
-    match = re.fullmatch(rf"\s*([\w.+]+)\s*=\s*(?:({NUMBER})\s*[-–:]\s*)?({NUMBER})\s*(?:mrad)?\s*", text)
+    angles, turned = rf"(?:({NUMBER})\s*[-–:]\s*)?({NUMBER})\s*(?:mrad)?", rf"(?:@\s*({NUMBER})\s*(?:deg|°)?)?"
+    match = re.fullmatch(rf"\s*([\w.+]+)\s*=\s*{angles}\s*{turned}\s*", text)
     if match is None:
         raise InputError(f"detector {text!r}: expected NAME=inner-outer in mrad, such as HAADF=68-200")
+    more = {"rotation": float(match[4])} if match[4] else {}
     name, inner, outer = match[1], float(match[2] or 0.0), float(match[3])
     kinds = [kind for kind in KINDS.values() if name.lower() in kind.written] or [KINDS["annular"]]
     try:
-        return kinds[-1].parsed(name, inner, outer)
+        return kinds[-1].parsed(name, inner, outer, **more)
     except InputError as error:
         raise InputError(f"detector {text!r}: {error}") from None

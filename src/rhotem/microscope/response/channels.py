@@ -77,12 +77,12 @@ def _row(cells: Cells, channel: Channel, detectors: Sequence[DetectorBase]) -> n
     row = np.zeros(len(cells.columns), dtype=np.float32)
     places = {column: n for n, column in enumerate(cells.columns)}
     for i in _covering(cells, channel, detectors):
-        if (i, channel.role) not in places:
+        if (i, channel.function) not in places:
+            needed = "the same sensitivity map" if channel.role == "η" else "a centre of mass that reaches so far"
             raise InputError(
-                f"{channel.name}: the response holds no moments to {channel.region.outer:g} mrad; make it with a "
-                "centre of mass that reaches so far"
+                f"{channel.name}: the response holds no moments to {channel.region.outer:g} mrad; make it with {needed}"
             )
-        row[places[i, channel.role]] = 1.0
+        row[places[i, channel.function]] = 1.0
     return row
 
 

@@ -223,4 +223,5 @@ class _Maker:
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
         parts = self.cells.weights(kx, ky, self.wavelength, self.step)
         scale = 1e3 * self.wavelength
-        return self.cells.recorded(parts, scale * kx, scale * ky).astype(np.float32)
+        pixel = scale * self.step[0], scale * self.step[1]
+        return self.cells.recorded(parts, scale * kx, scale * ky, pixel).astype(np.float32)

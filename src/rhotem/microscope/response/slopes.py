@@ -124,7 +124,7 @@ def _expected_slopes(asked: Asked, signals: Array, slope: Array) -> dict[str, Ar
     plain = {c.name: (value, change) for c, value, change in zip(channels, signals, slope, strict=True)}
     changes = {name: change for name, (_, change) in plain.items()}
     for channel in channels:
-        if channel.role:
+        if channel.role in ("x", "y"):
             (moment, change), (whole, lost) = plain[channel.name], plain[channel.name[:-1]]
             changes[channel.name] = (change - moment / whole * lost) / whole
     return changes
