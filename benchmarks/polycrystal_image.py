@@ -30,7 +30,7 @@ from rhotem.potential import build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.phases import phase
-from rhotem.structure.polycrystal import bicrystal
+from rhotem.battery.polycrystal import bicrystal
 
 #: As in the commands above.
 SIZE, ANGLE, VACUUM, ZONE = (98.0, 59.5, 28.0), 38.28, (30.0, 0.0, 0.0), (1, 0, 0)

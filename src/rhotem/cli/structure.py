@@ -291,8 +291,8 @@ def polycrystal(
     """Cut a block of a crystal into grains: random (Voronoi) ones, or two on both sides of a grain boundary."""
     import numpy as np
 
+    from rhotem.battery import polycrystal as tools
     from rhotem.core import InputError
-    from rhotem.structure import polycrystal as tools
     from rhotem.structure.write import write_structure
 
     if (grains is None) == (misorientation is None):

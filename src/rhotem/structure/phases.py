@@ -39,6 +39,8 @@ ALIASES = {
     "LTO": "Li4Ti5O12",
     "NVP": "Na3V2(PO4)3",
     "NCO": "NaCoO2",
+    "argyrodite": "Li6PS5Cl",
+    "LPSCl": "Li6PS5Cl",
     "C": "graphite",
     "LLZO": "Li7La3Zr2O12",
     "LPO": "Li3PO4",
@@ -186,6 +188,9 @@ def phase(name: str, primitive: bool = False) -> Structure:
     atoms = ase.Atoms(atoms.numbers[order_by], positions=atoms.positions[order_by], cell=atoms.cell, pbc=True)
     info = {"name": key, "title": entry["title"], "class": entry["class"], "reference": entry["reference"]}
     info = {**info, "notes": notes}
+    mixed = [sorted(set(kind)) for kind in kinds if len(kind) > 1]
+    if mixed:  # elements that are each other's neighbours on average
+        info["shared"] = mixed
     return Structure(atoms, info=with_parent(info, average) if shared else info)
 
 
