@@ -22,11 +22,11 @@ IN_PLANE, ONE_PLANE = 0.02, (0.05, 0.4)
 #: Least share of the bulk's distances that atoms across a boundary may have, and Å from it that are looked at.
 ACROSS, DEPTH = 0.8, 5.0
 #: Atoms of a trial cell up to which places of the mirror are compared; the largest Σ that is looked for.
-TRIAL, MOST_SIGMA = 250, 50
+TRIAL, MOST_SIGMA = 180, 50
 #: Neighbours nearer than this times the nearest are bonded.
 BONDED = 1.2
 #: Steps of the shift along each in-plane vector; trials whose energy is calculated.
-SHIFTS, COMPARED = 6, 12
+SHIFTS, COMPARED = 6, 8
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Cracks: a wedge is empty, within a grain or along a grain boundary."""
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from rhotem.structure.orient import orient
 
 Floats = npt.NDArray[np.float64]
 
+#: Seeds nearest to the middle between which a crack may run.
+NEIGHBOURS = 5
 #: Å below a crack's face that counts as its surface.
 SURFACE = 3.0
 
@@ -34,7 +37,7 @@ def crack(
     """A columnar polycrystal, or one crystal, with a crack that runs from its left face along x.
 
     The crack is a wedge through the whole thickness: ``opening`` wide at the mouth, closed after ``length``. It follows
-    the boundary between the two grains that meet nearest to the middle of the block, or with ``along="grain"`` the
+    of the boundaries near the middle of the block the one most along x, or with ``along="grain"`` the
     plane across y in the middle. Faces are mended as those of polycrystals: composition as in the crystal.
 
     Parameters
@@ -103,19 +106,21 @@ def _specimen(crystal: Structure, made: Polycrystal, depth: Floats, mouth: list[
 
 
 def _path(seeds: Floats, size: tuple[float, float, float]) -> tuple[Floats, Floats]:
-    """Where a crack starts at the left face, and its direction: along the boundary nearest to the middle."""
+    """Where a crack starts at the left face, and its direction: of the boundaries near the middle the one most along x."""
     if len(seeds) < 2:
         raise InputError("crack: one grain has no boundary to follow; give more --grains or --along grain")
     middle = np.array(size[:2]) / 2
     images = np.array([[s[0], s[1] + n * size[1]] for s in seeds for n in (-1, 0, 1)])
-    near = np.argsort(np.linalg.norm(images - middle, axis=1))
-    one, two = images[near[0]], images[near[1]]
-    normal = (two - one) / np.linalg.norm(two - one)
-    direction = np.array([normal[1], -normal[0]])
-    direction = direction if direction[0] >= 0 else -direction
-    if direction[0] < 0.3:  # a boundary almost across x would never reach the face within the block
+    near = images[np.argsort(np.linalg.norm(images - middle, axis=1))][:NEIGHBOURS]
+    best: tuple[float, Floats, Floats] = (0.0, middle, middle)
+    for one, two in combinations(near, 2):
+        centre, apart = (one + two) / 2, np.linalg.norm(two - one)
+        if np.linalg.norm(images - centre, axis=1).min() > apart / 2 - 1e-6:  # they meet
+            flat = np.array([two[1] - one[1], one[0] - two[0]]) / apart
+            best = max(best, (abs(float(flat[0])), centre, flat * np.sign(flat[0])), key=lambda way: way[0])
+    slope, centre, direction = best
+    if slope < 0.3:  # a boundary almost across x would never reach the face within the block
         raise InputError("crack: the boundary in the middle runs along the left face; choose another --seed")
-    centre = (one + two) / 2
     return centre - direction * (centre[0] / direction[0]), direction
 
 

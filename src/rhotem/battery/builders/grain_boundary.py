@@ -18,13 +18,16 @@ NEAR = 3.0
 def grain_boundary(crystal: Structure, size: tuple[float, float, float], angle: float, **options: Any) -> Specimen:
     """Two grains turned by ``angle`` against each other; parameters as `rhotem.battery.polycrystal.bicrystal`."""
     made = bicrystal(crystal, size, angle, **options)
-    role = np.where(made.depth < NEAR, "boundary", HOST).astype(object)
+    axis = "xyz".index(options.get("normal", "x"))
+    half = float(made.structure.cell[axis, axis]) / 2
+    away = made.structure.positions[:, axis]
+    role = np.where(np.abs(away - half * np.rint(away / half)) < NEAR, "boundary", HOST).astype(object)
     regions = [
         {"name": f"grain {i + 1}", "phase": crystal.formula, "rotation": turn.tolist()}
         for i, turn in enumerate(made.rotations)
     ]
-    middle = made.seeds.mean(axis=0)
-    defects = [{"kind": "grain boundary", "angle_deg": angle, "position_A": middle.tolist()}]
+    places = [[float(n * half) if i == axis else 0.0 for i in range(3)] for n in (0, 1)]
+    defects = [{"kind": "grain boundary", "angle_deg": angle, "position_A": place} for place in places]
     return Specimen(made.structure, regions, made.grain, role, defects, [crystal], {"removed": made.removed})
 
 
