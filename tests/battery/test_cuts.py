@@ -48,7 +48,7 @@ def test_coincidence_of_cubic_twins(name, plane, sigma):
 
 @pytest.mark.parametrize("name, plane", [("LiMn2O4", (1, 1, 1)), ("LiCoO2", (1, 0, 4)), ("Si", (1, 1, 1))])
 def test_grains_are_mirror_images(name, plane):
-    """Upper atoms are the lower ones with z turned over, shifted as one body; both grains have the crystal's density."""
+    """Upper atoms are the lower ones with z turned over, shifted as one body, at the crystal's density."""
     crystal = phase(name)
     made = twin(crystal, plane, 10.0)
     lower, upper = (made.structure.atoms[made.region == n] for n in (0, 1))

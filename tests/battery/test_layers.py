@@ -1,4 +1,4 @@
-"""Stackings, surface layers, stacks and phase boundaries: symmetry, counts and coordination that crystallography knows."""
+"""Stackings, surface layers, stacks and phase boundaries: symmetry, counts and coordination of crystallography."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_spinel_between(rng):
     metals = np.isin(symbols, ["Ni", "Mn", "Co"])
     assert (inside & metals).sum() / (inside & (symbols == "O")).sum() == pytest.approx(0.5, abs=0.03)
     lithium = np.flatnonzero(inside & (symbols == "Li"))
-    i, j, d = neighbor_list("ijd", made.structure.atoms, 2.35)
+    i, j = neighbor_list("ij", made.structure.atoms, 2.35)
     assert {int(((i == n) & (symbols[j] == "O")).sum()) for n in lithium} <= {3, 4}  # three at the cut
     shares = {m: (symbols[metals & (made.region != 2)] == m).mean() for m in ("Ni", "Mn", "Co")}
     assert shares["Ni"] == pytest.approx(0.8, abs=0.06)

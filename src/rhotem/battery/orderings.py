@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.battery.potentials import potential_calculator
 from rhotem.core import InputError
 from rhotem.core.units import EPS0
 from rhotem.structure.edits.common import sites_of_element
@@ -87,6 +89,23 @@ def ranked(structure: Structure, element: str, count: int, rng: np.random.Genera
         if len(found) == most:
             break
     return found
+
+
+def by_potential(structure: Structure, orderings: Sequence[Ordering], calculator: Any = None) -> list[Ordering]:
+    """Orderings by the energy of a potential (SevenNet unless given) at the places of the full crystal, lowest first.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the potential is not installed.
+    """
+    calculator = calculator or potential_calculator("sevennet")
+    result = []
+    for ordering in orderings:
+        atoms = structure.atoms[np.setdiff1d(np.arange(len(structure)), ordering.leaving)]
+        atoms.calc = calculator
+        result.append(Ordering(ordering.leaving, float(atoms.get_potential_energy())))
+    return sorted(result, key=lambda ordering: ordering.energy)
 
 
 def _descended(field: Floats, inner: Floats, stay: Ints) -> Ints:

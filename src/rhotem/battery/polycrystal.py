@@ -14,22 +14,20 @@ import ase
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.battery.axes import direction_in, grain_frame, periodic_tilt, whole_repeats
 from rhotem.battery.faces import Block, balance, neutralise
 from rhotem.battery.overlaps import without_overlaps
-from rhotem.battery.tilts import tilt_periods
 from rhotem.battery.voronoi import Cell, voronoi_cells
 from rhotem.core import InputError
 from rhotem.structure.check import check
 from rhotem.structure.displacement_tensors import known_at, of_grains
-from rhotem.structure.indices import primitive_cell, standard_cell, three_indices
+from rhotem.structure.indices import primitive_cell
 from rhotem.structure.model import Structure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Triple = tuple[float, float, float]
 
-#: A misorientation within this (degrees) of one whose boundary has a period is that one.
-SAME_ANGLE = 0.02
 #: Most atoms before one is asked to think again.
 MAX_ATOMS = 5_000_000
 
@@ -190,14 +188,14 @@ def bicrystal(
         raise InputError(f"boundary normal {normal!r}: expected x, y or z")
     size = _sizes(size, vacuum)
     frame, repeat = grain_frame(crystal, zone, up)
-    about = frame @ _direction(crystal, zone if axis is None else axis)
+    about = frame @ direction_in(crystal, zone if axis is None else axis)
     about /= np.linalg.norm(about)
     across, seam = "xyz".index(normal), ""
     if abs(about[2]) > 1 - 1e-9:
         size = (size[0], size[1], whole_repeats(size[2], repeat))
         if across < 2 and not vacuum[1 - across]:
             lattice = primitive_cell(crystal)[0].cell @ frame.T
-            size, misorientation, seam = _periodic(lattice, size, misorientation, 1 - across)
+            size, misorientation, seam = periodic_tilt(lattice, size, misorientation, 1 - across)
     seeds = np.tile(np.array(size) / 2, (2, 1))
     seeds[:, across] *= (0.5, 1.5)
     turns = Rotation.from_rotvec(np.deg2rad(misorientation) * np.array([[-0.5], [0.5]]) * about)
@@ -306,51 +304,6 @@ def _atoms_in(crystal: Structure, turn: Floats, origin: Floats, cell: Cell) -> t
         inside = depth > 0
         found.append((points[inside], np.tile(np.arange(len(basis)), len(cells))[inside], depth[inside]))
     return tuple(np.concatenate([f[i] for f in found]) for i in range(3))  # type: ignore[return-value]  # three of them
-
-
-def grain_frame(crystal: Structure, zone: Sequence[int], up: Sequence[int] | None) -> tuple[Floats, float]:
-    """Rotation that brings the zone axis to −z and ``up`` towards −y, and the crystal's repeat along z in Å."""
-    names = standard_cell(crystal)
-    z = -_direction(crystal, zone)
-    z /= np.linalg.norm(z)
-    ways = [_direction(crystal, up)] if up is not None else [names.cell[2], names.cell[1]]
-    for way in ways:
-        y = way - (way @ z) * z
-        if np.linalg.norm(y) > 1e-3 * np.linalg.norm(way):
-            break
-    else:
-        raise InputError(f"upward direction {list(up or ())} is along the zone axis; give one across it")
-    y /= -np.linalg.norm(y)
-    small, reduced = primitive_cell(crystal)
-    indices, _ = three_indices(zone, False, names.hexagonal)
-    along = names.seen_from(reduced).direction_to_structure(indices)
-    return np.stack([np.cross(y, z), y, z]), float(np.linalg.norm(along @ small.cell))
-
-
-def _periodic(lattice: Floats, size: Triple, misorientation: float, along: int) -> tuple[Triple, float, str]:
-    """Size with a side of whole periods of a tilt boundary, its exact angle, and a remark."""
-    tilts = tilt_periods(lattice, along, 1.2 * size[along])
-    axis = "xyz"[along]
-    if not tilts:
-        return size, misorientation, f"; grains meet themselves across {axis}"
-    tilt = min(tilts, key=lambda t: abs(t.misorientation - abs(misorientation)))
-    if abs(tilt.misorientation - abs(misorientation)) > SAME_ANGLE:
-        near = f"{tilt.misorientation:.4f}° with a side of {tilt.period:.3f} Å or a multiple does not"
-        return size, misorientation, f"; grains meet themselves across {axis} ({near})"
-    sides = [whole_repeats(side, tilt.period) if i == along else side for i, side in enumerate(size)]
-    angle = float(np.copysign(tilt.misorientation, misorientation))
-    return (sides[0], sides[1], sides[2]), angle, f", period {tilt.period:.3f} Å along {axis}"
-
-
-def whole_repeats(side: float, period: float) -> float:
-    """The whole multiple of a period that is nearest to a side, at least one."""
-    return max(1, round(side / period)) * period
-
-
-def _direction(crystal: Structure, uvw: Sequence[int]) -> Floats:
-    names = standard_cell(crystal)
-    indices, _ = three_indices(uvw, False, names.hexagonal)
-    return np.asarray(indices @ names.cell, dtype=float)
 
 
 def _sizes(size: Triple, vacuum: Triple) -> Triple:

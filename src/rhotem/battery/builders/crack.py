@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.battery.axes import grain_frame, whole_repeats
 from rhotem.battery.builders.table import REQUIRED, Builder, Generator, Option, lengths_of
-from rhotem.battery.polycrystal import Polycrystal, cut_grains, grain_frame, whole_repeats
+from rhotem.battery.polycrystal import Polycrystal, cut_grains
 from rhotem.battery.specimen import HOST, Specimen
 from rhotem.core import InputError
 from rhotem.core.words import parse_indices
@@ -106,7 +107,7 @@ def _specimen(crystal: Structure, made: Polycrystal, depth: Floats, mouth: list[
 
 
 def _path(seeds: Floats, size: tuple[float, float, float]) -> tuple[Floats, Floats]:
-    """Where a crack starts at the left face, and its direction: of the boundaries near the middle the one most along x."""
+    """Where a crack starts at the left face, and its direction: of boundaries near the middle that most along x."""
     if len(seeds) < 2:
         raise InputError("crack: one grain has no boundary to follow; give more --grains or --along grain")
     middle = np.array(size[:2]) / 2

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rhotem.battery.builders.table import REQUIRED, Builder, Generator, Option
-from rhotem.battery.orderings import check_oxidation, ranked
+from rhotem.battery.orderings import by_potential, check_oxidation, ranked
 from rhotem.battery.sites import REPEAT_HELP, cell_for, compared
 from rhotem.battery.specimen import Specimen
 from rhotem.core import InputError
@@ -39,7 +39,8 @@ def delithiated(
         Li, else Na, else K.
     rank : int
         1: the ordering of lowest electrostatic energy, 2: the next, …
-    by : "energy" or "random"
+    by : "energy", "potential" or "random"
+        "potential" ranks the ten orderings of lowest electrostatic energy by SevenNet, unrelaxed.
     repeat : str, optional
         ``nx,ny,nz``.
 
@@ -49,8 +50,8 @@ def delithiated(
         If the crystal has no such ions, or not so many orderings, or nothing in it can give the electrons.
     """
     element = element or next((e for e in MOBILE if e in crystal.atoms.symbols), MOBILE[0])
-    if by not in ("energy", "random") or rank < 1:
-        raise InputError(f"delithiate: by {by!r}, rank {rank}; expected energy or random, and 1 or more")
+    if by not in ("energy", "potential", "random") or rank < 1:
+        raise InputError(f"delithiate: by {by!r}, rank {rank}; expected energy, potential or random, and 1 or more")
     cell, count = cell_for(crystal, element, amount, repeat)
     valence = check_oxidation(cell, element, count)
     extra: dict[str, Any] = {}
@@ -58,13 +59,16 @@ def delithiated(
         leaving = rng.permutation(sites_of_element(cell, element))[:count]
     else:
         orderings = ranked(cell, element, count, rng, most=max(10, rank))
+        if by == "potential":
+            orderings = by_potential(cell, orderings)
         if rank > len(orderings):
             raise InputError(f"delithiate: rank {rank}; there are {len(orderings)} different orderings")
         leaving = orderings[rank - 1].leaving
         extra["orderings_eV"] = [o.energy - orderings[0].energy for o in orderings]
     stay = np.setdiff1d(np.arange(len(cell)), leaving)
     symbols = cell.atoms.get_chemical_symbols()
-    chosen = "at random" if by == "random" else f"ordering {rank} by electrostatic energy"
+    judge = {"energy": "electrostatic energy", "potential": "SevenNet"}.get(by)
+    chosen = f"ordering {rank} by {judge}" if judge else "at random"
     note = f"{count} of {len(sites_of_element(cell, element))} {element} taken out, {chosen}" + (
         f"; {valence}" if valence else ""
     )
@@ -86,7 +90,12 @@ BUILDER = Builder(
     [
         Option("amount", REQUIRED, "n|n%", "How many ions leave, or a percentage of them."),
         Option("element", None, "Li", "The mobile ion; Li, else Na."),
-        Option("by", "energy", "energy|random", "Ordering of low electrostatic energy, or by chance."),
+        Option(
+            "by",
+            "energy",
+            "energy|potential|random",
+            "Lowest electrostatic energy, of these SevenNet's, or chance.",
+        ),
         Option("rank", 1, "N", "1: the ordering of lowest energy, 2: the next."),
         Option("repeat", None, "nx,ny,nz", REPEAT_HELP),
     ],
