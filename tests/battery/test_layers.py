@@ -174,3 +174,24 @@ def test_phase_boundaries_that_are_none():
         phase_boundary(phase("LiFePO4"), phase("FePO4"), (1, 0, 0), (9.0, 9.0), max_strain=0.01)
     charged = phase_boundary(phase("Na3V2(PO4)3"), phase("Na3V2(PO4)3"), (0, 0, 1), (9.0, 9.0))
     assert np.abs(charged.regions[0]["strain"]).max() < 1e-9
+
+
+def test_an_ordered_crystal_from_a_file_is_layered_too(tmp_path, rng):
+    """A CIF of ordered NMC811 has no symmetry and says nothing of its parent; its average does."""
+    from rhotem.structure.read import read_structure
+    from rhotem.structure.write import write_structure
+
+    write_structure(phase("NMC811", repeats=(5, 2, 1)), tmp_path / "nmc.cif")
+    crystal = read_structure(tmp_path / "nmc.cif")
+    made = stacking(crystal, "P2", rng, layers=2)
+    assert made.structure.formula == crystal.formula
+    assert set(shells(made.structure, "Ni", "O", 2.1)) == {6}
+    assert (surface_layer(crystal, (1, 0, 4), rng, rocksalt=6.0, layered=8.0).region == 2).any()
+
+
+def test_repeats_in_the_plane():
+    one, four = (stack(LAYERS, max_strain=0.08, across=n) for n in ((1, 1), (2, 2)))
+    assert len(four.structure) == 4 * len(one.structure)
+    assert four.extra["area_A2"] == pytest.approx(4 * one.extra["area_A2"])
+    symbols = np.array(four.structure.atoms.get_chemical_symbols())
+    assert "F" not in symbols[four.region == 1] and "O" not in symbols[four.region == 2]

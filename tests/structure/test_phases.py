@@ -184,3 +184,13 @@ def test_structure_types_are_phases_too():
     water = phase("h2o-molecule").atoms
     assert water.get_distance(0, 1) == pytest.approx(0.957, abs=1e-3)
     assert water.get_angle(1, 0, 2) == pytest.approx(104.5, abs=0.1)
+
+
+def test_repeats_keep_the_axes_of_the_average():
+    """NMC811 in 5 x 2 x 1 hexagonal cells: the composition exact, [001] and [100] those of the layered oxide."""
+    made = phase("NMC811", repeats=(5, 2, 1))
+    assert np.allclose(made.atoms.cell.cellpar(), [5 * 2.872, 2 * 2.872, 14.203, 90, 90, 120])
+    assert made.atoms.symbols.formula.count() == {"Li": 30, "Ni": 24, "Mn": 3, "Co": 3, "O": 60}
+    assert len(phase("LiCoO2", repeats=(2, 2, 1))) == 48
+    with pytest.raises(InputError, match="take other repeats"):
+        phase("NMC811", repeats=(1, 1, 1))

@@ -7,13 +7,13 @@ salt has metals in all octahedra (R. D. Shannon, A. Navrotsky; for surfaces of N
 (2014)).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.structure.indices import standard_cell
+from rhotem.structure.indices import standard_cell, with_parent
 from rhotem.structure.model import Structure
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ class Framework:
         InputError
             If it is no layered oxide of this kind.
         """
-        names = standard_cell(crystal)
+        names = standard_cell(averaged(crystal))
         symbols = np.array(crystal.atoms.get_chemical_symbols())
         mobile = next((s for s in MOBILE if s in symbols), None)
         metal = ~np.isin(symbols, [*MOBILE, "O"])
@@ -65,6 +65,19 @@ class Framework:
     def hexagonal(self) -> Floats:
         """The hexagonal cell, rows, Å."""
         return np.array([[self.a, 0, 0], [-self.a / 2, self.a * np.sqrt(0.75), 0], [0, 0, self.c]])
+
+
+def averaged(crystal: Structure) -> Structure:
+    """The crystal with its directions named as if all its metals were one: an ordered NMC is then R-3m."""
+    if "parent_cell" in crystal.info:
+        return crystal
+    atoms = crystal.atoms.copy()
+    symbols = np.array(atoms.get_chemical_symbols())
+    metal = ~np.isin(symbols, [*MOBILE, "K", "O"])
+    if len(set(symbols[metal].tolist())) < 2:
+        return crystal
+    atoms.symbols[metal] = symbols[metal][0]
+    return replace(crystal, info=with_parent(crystal.info, Structure(atoms)))
 
 
 def _refused(crystal: Structure) -> InputError:

@@ -11,6 +11,7 @@ import ase
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.battery.framework import averaged
 from rhotem.core import InputError
 from rhotem.structure.assemble import layer
 from rhotem.structure.model import Structure
@@ -61,7 +62,7 @@ def taken_apart(crystal: Structure) -> Layered:
     InputError
         If it has no oxygen planes with metals and mobile ions between them in turn.
     """
-    unit, _ = layer(crystal, (0, 0, 1))
+    unit, _ = layer(averaged(crystal), (0, 0, 1))
     spacing, plane = float(unit.cell[2, 2]), unit.cell.array[:2, :2]
     symbols = np.array(unit.get_chemical_symbols())
     z = unit.positions[:, 2] % spacing

@@ -52,6 +52,7 @@ def stacked(
     max_area: float = 100.0,
     gap: float | None = None,
     vacuum: float = 0.0,
+    across: tuple[int, int] = (1, 1),
 ) -> Stack:
     """Layers above each other along z on the smallest plane lattice that fits all of them.
 
@@ -71,6 +72,8 @@ def stacked(
         Distance in Å between outermost atoms; chosen for each boundary by default.
     vacuum : float
         Empty layer above the stack, Å.
+    across : (int, int)
+        Repeats of the common cell in the plane.
 
     Raises
     ------
@@ -95,7 +98,8 @@ def stacked(
     steps = [np.linalg.solve(match.upper, slab.cell.array[:2, :2]) for match, slab in zip(matches, slabs, strict=True)]
     atoms, gaps, heights = _piled(slabs, steps, gap, vacuum)
     index = np.repeat(np.arange(len(slabs)), [len(slab) for slab in slabs])
-    return Stack(atoms, index, np.array(strains), gaps, heights, abs(float(np.linalg.det(target))))
+    atoms, index = atoms.repeat((*across, 1)), np.tile(index, across[0] * across[1])
+    return Stack(atoms, index, np.array(strains), gaps, heights, abs(float(np.linalg.det(atoms.cell.array[:2, :2]))))
 
 
 def _check(layers: Sequence[Layer], keep: int | None, max_strain: float, vacuum: float) -> None:

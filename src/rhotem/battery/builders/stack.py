@@ -9,7 +9,7 @@ from rhotem.battery.builders.table import Builder, Generator, Option, plane_of
 from rhotem.battery.specimen import HOST, Specimen
 from rhotem.battery.stacking import Layer, stacked
 from rhotem.core import InputError
-from rhotem.structure.edits.table import number
+from rhotem.structure.edits.table import number, parts, whole
 from rhotem.structure.model import Structure
 
 
@@ -67,6 +67,7 @@ def parsed(text: str, load: Callable[[str], Structure]) -> Layer:
 def _build(texts: list[str], load: Callable[[str], Structure], rng: Generator, **options: Any) -> Specimen:
     layers = [parsed(text, load) for text in texts]
     keep = None if options["keep"] == 0 else options["keep"] - 1
+    i, j = (whole(n) for n in parts(options["across"], "across", 2, ","))
     gap = None if options["gap"] is None else number(options["gap"])
     return stack(
         layers,
@@ -75,6 +76,7 @@ def _build(texts: list[str], load: Callable[[str], Structure], rng: Generator, *
         max_area=options["max_area"],
         gap=gap,
         vacuum=options["vacuum"],
+        across=(i, j),
     )
 
 
@@ -87,6 +89,7 @@ BUILDER = Builder(
         Option("max_strain", 0.05, "", "Largest strain between two layers, 0.05 is 5 %."),
         Option("max_area", 100.0, "Å²", "Largest area of the common cell."),
         Option("gap", None, "Å", "Distance of outermost atoms at every boundary; chosen for each if not given."),
+        Option("across", "1,1", "nx,ny", "Repeats of the common cell in the plane."),
         Option("vacuum", 0.0, "Å", "Empty layer above the stack; 0: periodic, the last layer meets the first."),
     ],
     "CRYSTAL:h,k,l:Å CRYSTAL:h,k,l:Å ...",
