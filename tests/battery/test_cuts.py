@@ -141,3 +141,32 @@ def test_boundaries_and_slabs_say_which_atoms():
     cut = slab(phase("LiCoO2"), (1, 0, 4), 15.0)
     z = cut.structure.positions[:, 2]
     assert z[cut.role == "lower surface"].max() < z[cut.role == "host"].min() < z[cut.role == "upper surface"].min()
+
+
+@pytest.mark.parametrize("name, plane", [("LiF", (1, 0, 0)), ("LiCoO2", (1, 0, 4))])
+def test_molecules_touch_the_surface(name, plane, rng):
+    from ase.data.vdw_alvarez import vdw_radii
+
+    from rhotem.battery.builders.adsorb import adsorbed, molecule_of
+    from rhotem.structure.build import repeated
+
+    water = molecule_of("H2O")
+    bare = repeated(slab(phase(name), plane, 8.0, 18.0).structure, 3, 4, 1)
+    made = adsorbed(bare, water, 3, rng)
+    assert len(made.structure) == len(bare) + 9
+    apart = made.structure.atoms.get_all_distances(mic=True)
+    touch = 0.8 * np.add.outer(vdw_radii[made.structure.numbers], vdw_radii[made.structure.numbers])
+    for number in (1, 2, 3):
+        own, others = made.region == number, made.region < number
+        ratio = apart[np.ix_(own, others)] / touch[np.ix_(own, others)]
+        assert ratio.min() == pytest.approx(1.0, abs=1e-6)  # touches, and nothing is nearer
+        inside = made.structure.atoms[own].get_all_distances()
+        np.testing.assert_allclose(np.sort(inside, axis=None), np.sort(water.get_all_distances(), axis=None), atol=1e-9)
+    with pytest.raises(InputError, match="no room for molecule"):
+        adsorbed(bare, water, 200, rng)
+    with pytest.raises(InputError, match="more vacuum"):
+        adsorbed(repeated(slab(phase(name), plane, 8.0, 4.0).structure, 3, 4, 1), water, 1, rng)
+    with pytest.raises(InputError, match="touch its own image"):
+        adsorbed(slab(phase(name), plane, 8.0, 18.0).structure, water, 1, rng)
+    with pytest.raises(InputError, match="no molecule of that name"):
+        molecule_of("unobtainium")

@@ -149,7 +149,7 @@ def _spinel(oxygen: Floats, metal: Floats, rows: Floats) -> tuple[Floats, Floats
                 metals = turn * found["Mn"] + shift
                 if 4 * sum(_among(place, metals, rows) for place in metal) == 3 * len(metal):
                     return metals, turn * found["Li"] + shift
-    raise AssertionError("the spinel's oxygen is that of the layered oxide")
+    raise RuntimeError("the spinel's oxygen is that of the layered oxide")
 
 
 def _among(place: Floats, others: Floats, rows: Floats) -> bool:
