@@ -163,9 +163,7 @@ def _mirrored(unit: ase.Atoms, mirror: Mirror, layers: int) -> tuple[ase.Atoms, 
     below = np.concatenate([positions + n * rows[2] for n in range(layers)])
     total = layers * rows[2]
     source = below.copy()
-    source[: len(positions)][flat] += (
-        total  # the plane in the lower mirror is this grain's, that in the upper the other's
-    )
+    source[: len(positions)][flat] += total  # of the two mirrors each grain holds the atoms in one
     above = source * [1.0, 1.0, -1.0] + [*mirror.shift, 2.0 * total[2] + mirror.expansion]
     numbers = np.tile(unit.numbers, layers)
     cell = [rows[0], rows[1], [0.0, 0.0, 2.0 * (total[2] + mirror.expansion)]]
@@ -180,8 +178,10 @@ def _energy(atoms: ase.Atoms) -> float:
     if not np.ptp(charges):
         from ase.neighborlist import neighbor_list
 
-        distances = neighbor_list("d", atoms, 4.0)
-        return -float((distances < BONDED * np.median(distances[: len(atoms)])).sum())
+        i, d = neighbor_list("id", atoms, 4.0)
+        nearest = np.full(len(atoms), 4.0)
+        np.minimum.at(nearest, i, d)
+        return -float((d < BONDED * np.median(nearest)).sum())
     return float(0.5 * charges @ ewald_matrix(atoms.cell.array, atoms.get_scaled_positions()) @ charges)
 
 

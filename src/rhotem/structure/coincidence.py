@@ -102,6 +102,8 @@ def match_many(
 ) -> list[Coincidence]:
     """The smallest supercell of one plane lattice that every other one fits, each turned and strained on its own.
 
+    The strain between any two of them is within the limit.
+
     Parameters
     ----------
     planes : sequence of (2, 2) array
@@ -128,14 +130,20 @@ def match_many(
         found = []
         for transform in (_reduced(p, fixed) for p in _supercells(n)):
             fitted = [_fitted(transform, fixed, rows, max_strain) for rows in planes]
-            if all(fitted):
-                found.append([match for match in fitted if match])
+            matches = [match for match in fitted if match]
+            if len(matches) == len(planes) and _widest(matches) <= max_strain + 1e-9:
+                found.append(matches)
         if found:
-            return min(found, key=lambda matches: max(round(float(np.abs(m.principal).max()), 5) for m in matches))
+            return min(found, key=lambda matches: round(_widest(matches), 5))
     raise InputError(
         f"interface: no common cell of at most {max_area:g} Å² with strains within {100 * max_strain:g} %; allow more"
         " strain or area, or choose other planes"
     )
+
+
+def _widest(matches: Sequence[Coincidence]) -> float:
+    """Largest principal strain between any two of the lattices."""
+    return max(float(np.abs(principal(one.strain - two.strain)).max()) for one in matches for two in matches)
 
 
 def _fitted(transform: Ints, lower: Floats, upper: Floats, max_strain: float) -> Coincidence | None:

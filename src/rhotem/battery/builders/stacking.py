@@ -38,6 +38,8 @@ STATES: Mapping[str, State] = {
     "H3": State(("O3",), 0.25, 0.980, 0.945),
     "H4": State(("O1",), 0.0, 0.976, 0.918),
 }
+#: Slabs of oxidised metals are thinner by this: M–O of Ni3+ and Ni4+.
+OXIDISED = 0.93
 
 
 def stacking(
@@ -84,7 +86,7 @@ def stacking(
         kinds[gap - 1] = kind
     apart = _wider(taken_apart(crystal), across)
     full = apart.thickness + apart.gap
-    thickness = apart.thickness * (0.93 if state.content < 0.5 else 1.0)  # M–O is shorter where the metal is oxidised
+    thickness = apart.thickness * (OXIDISED if state.content < 0.5 else 1.0)
     made = restacked(apart, kinds, state.a, thickness, full * state.c - thickness)
     content = state.content if content is None else content
     keep = _kept(made.slab, made.guest, content, [gap - 1 for gap in faults], rng)

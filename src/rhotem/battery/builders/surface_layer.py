@@ -12,6 +12,7 @@ from rhotem.battery.framework import GUEST, METAL, OXYGEN, TETRAHEDRON, Framewor
 from rhotem.battery.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.structure.assemble import cuts, layer_vectors
+from rhotem.structure.edits.common import known_elements
 from rhotem.structure.edits.table import parts, whole
 from rhotem.structure.indices import coprime, three_indices
 from rhotem.structure.lattice import coset_representatives
@@ -77,6 +78,7 @@ def surface_layer(
         raise InputError(
             f"surface layer: thicknesses {lengths.tolist()} Å, sides {sides}; expected lengths, and 1 or 2 sides"
         )
+    known_elements({metal: 1.0} if metal else {})
     frame = Framework.of(crystal)
     filling = metal or ("Ni" if "Ni" in frame.metals else max(frame.metals, key=lambda m: frame.metals[m]))
     sites = site_map(spinel > 0)
