@@ -1,6 +1,7 @@
 """What a battery scientist asks for, one command each, as docs/battery.md has it: built, relaxed, measured."""
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -28,7 +29,7 @@ KNOWN = {
     "boundary": ({"Li": 8, "Fe": 16, "P": 16, "O": 64}, ["LiFePO4", "FePO4"], {"phase boundary": 2}),
     "crack": (None, ["LiF"], {"crack": 1}),
     "half-sodium": ({"Na": 3, "V": 4, "P": 6, "O": 24}, ["Na3V2(PO4)3"], {"vacancy": 3}),
-    "twin": ({"Li": 4, "Mn": 8, "O": 16}, ["LiMn2O4"], {"twin plane": 2}),
+    "twin": ({"Li": 8, "Mn": 16, "O": 32}, ["LiMn2O4"], {"twin plane": 2}),
 }
 
 
@@ -64,7 +65,8 @@ def test_requests_are_built(command, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: Path(c[-1]).stem)
 def test_requests_are_relaxed(command, tmp_path):
-    pytest.importorskip("sevenn", reason="needs SevenNet: pip install 'rhotem[battery]'")
+    if os.environ.get("RHOTEM_REQUIRE_TORCH") != "1":
+        pytest.importorskip("sevenn", reason="needs SevenNet: pip install 'rhotem[battery]'")
     structure, record = run(command, tmp_path)
     crystals = check(structure, record, Path(command[-1]).stem)
     assert not too_near(structure, crystals)
