@@ -29,7 +29,7 @@ KNOWN = {
     "boundary": ({"Li": 8, "Fe": 16, "P": 16, "O": 64}, ["LiFePO4", "FePO4"], {"phase boundary": 2}),
     "crack": (None, ["LiF"], {"crack": 1}),
     "half-sodium": ({"Na": 3, "V": 4, "P": 6, "O": 24}, ["Na3V2(PO4)3"], {"vacancy": 3}),
-    "twin": ({"Li": 8, "Mn": 16, "O": 32}, ["LiMn2O4"], {"twin plane": 2}),
+    "twin": ({"Li": 4, "Mn": 8, "O": 16}, ["LiMn2O4"], {"twin plane": 2}),
 }
 
 
