@@ -41,8 +41,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-training: $(VENV)/.installed
-	@echo "environment: PyTorch for training and imported networks"
-	@$(PIP) -e '.[training]'
+	@echo "environment: PyTorch for training and imported networks, SevenNet for relaxation"
+	@$(PIP) -e '.[training,battery]'
 	@touch $@
 
 $(VENV)/.installed-dev-training: $(VENV)/.installed-dev $(VENV)/.installed-training

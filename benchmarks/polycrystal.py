@@ -26,12 +26,12 @@ from pathlib import Path
 
 import numpy as np
 
+from rhotem.battery.polycrystal import bicrystal, polycrystal
 from rhotem.cli.common import parse_memory
 from rhotem.core import PeriodicGrid
 from rhotem.microscope.slicing import layer_offset
 from rhotem.structure.orient import orient
 from rhotem.structure.phases import phase
-from rhotem.structure.polycrystal import bicrystal, polycrystal
 
 VACUUM, STEP, SPACING = 30.0, 0.08, 0.2
 #: Around atoms, Å; atoms looked at in each range of distances.

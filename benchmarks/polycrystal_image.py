@@ -23,6 +23,7 @@ import numpy as np
 import zarr
 
 from rhotem.analysis import run
+from rhotem.battery.polycrystal import bicrystal
 from rhotem.core import PeriodicGrid
 from rhotem.microscope.presets import Preset
 from rhotem.microscope.simulate import simulate
@@ -30,7 +31,6 @@ from rhotem.potential import build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.phases import phase
-from rhotem.structure.polycrystal import bicrystal
 
 #: As in the commands above.
 SIZE, ANGLE, VACUUM, ZONE = (98.0, 59.5, 28.0), 38.28, (30.0, 0.0, 0.0), (1, 0, 0)

@@ -240,3 +240,17 @@ def test_recipes_take_every_edit_and_refuse_unknown_ones():
     assert np.array_equal(atoms.positions, mixed.build().atoms.positions)
     with pytest.raises(InputError, match="edit twist: there is none"):
         Recipe(prototype="o3", edits={"twist": "1"}).build()
+
+
+def test_percentages_are_whole_atoms():
+    from rhotem.structure.edits import Chance, apply
+
+    chance = Chance(np.random.default_rng(0))
+    crystal = phase("LiCoO2")
+    assert formula(apply(crystal, {"vacancy": "O:50%"}, chance)) == "Co3Li3O3"
+    assert formula(apply(crystal, {"vacancy": "Li:33.3%"}, chance)) == "Co3Li2O6"
+    mixed = apply(crystal, {"antisite": "Li:Co:66.7%"}, chance)
+    assert (mixed.numbers != crystal.numbers).sum() == 4
+    for value, said in (("O:10%", r"is 0\.6 atoms"), ("O:120%", "up to 100"), ("O:x%", "not a number")):
+        with pytest.raises(InputError, match=said):
+            apply(crystal, {"vacancy": value}, chance)

@@ -124,3 +124,12 @@ def test_bad_input_writes_nothing(tmp_path, arguments, message):
 def test_a_charge_is_kept_for_a_ready_phase(tmp_path):
     text = run("build", "LiF", "--charge", "1", "-o", tmp_path / "x.cif", "--json")
     assert json.loads(text)["charge"] == 1.0
+
+
+def test_a_phase_in_repeats_of_its_usual_cell(tmp_path):
+    run("phase", "NMC811", "--repeat", "5,2,1", "-o", tmp_path / "nmc.cif")
+    made = read_structure(tmp_path / "nmc.cif").atoms
+    assert len(made) == 120 and np.allclose(made.cell.cellpar()[:2], [14.36, 5.744])
+    with pytest.raises(InputError, match="take other repeats"):
+        run("phase", "NMC811", "--repeat", "1,1,1", "-o", tmp_path / "no.cif")
+    assert not (tmp_path / "no.cif").exists()

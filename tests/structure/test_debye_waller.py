@@ -16,6 +16,7 @@ from rhotem.structure.debye_waller import (
     mean_square_displacements,
     thermal_motion,
 )
+from rhotem.structure.displacement_classes import TABLE
 from rhotem.structure.displacement_elements import element_value
 from rhotem.structure.model import Structure
 from rhotem.structure.phases import describe, names, phase
@@ -177,7 +178,8 @@ def test_a_large_given_value_is_remarked_upon():
 
 @pytest.mark.parametrize("name", names())
 def test_elements_alone_tell_the_class(name):
-    assert classify(Structure(phase(name).atoms)) == describe(name)["class"]
+    known = describe(name)["class"]  # of some there are no values: they have no class
+    assert classify(Structure(phase(name).atoms)) == (known if known in TABLE else "")
 
 
 @pytest.mark.parametrize("temperature", [-1.0, np.nan])

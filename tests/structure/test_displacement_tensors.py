@@ -6,6 +6,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.geometry import cellpar_to_cell
 
+from rhotem.battery.polycrystal import cut_grains
 from rhotem.core import InputError
 from rhotem.structure import assemble, build
 from rhotem.structure.coherent import Side, coherent_interface
@@ -14,7 +15,6 @@ from rhotem.structure.debye_waller import thermal_motion
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
 from rhotem.structure.phases import phase
-from rhotem.structure.polycrystal import cut_grains
 from rhotem.structure.write import write_structure
 
 #: U_ij of a monoclinic crystal in the basis of a CIF, Å².

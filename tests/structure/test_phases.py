@@ -45,7 +45,16 @@ KNOWN = {
     "hBN": (194, "BN", 2.28),
     "MoS2": (194, "MoS2", 5.0),
     "SrTiO3": (221, "SrTiO3", 5.12),
+    "NiO": (225, "NiO", 6.81),
+    "CoO": (225, "CoO", 6.44),
+    "MnO": (225, "MnO", 5.36),
+    "LiOH": (129, "LiOH", 1.46),
+    "Li6PS5Cl": (216, "Li6PS5Cl", 1.86),
+    "NaV2(PO4)3": (167, "NaV2P3O12", 3.09),
 }
+
+#: Sums of R. D. Shannon's radii (Acta Cryst. A 32, 751 (1976)) of divalent metals, high spin, and O2- in Å.
+ROCKSALTS = {"NiO": 2.09, "CoO": 2.145, "MnO": 2.23}
 
 #: Å; first coordination shells.
 BONDS = {
@@ -56,12 +65,14 @@ BONDS = {
     ("Mn", "O"): (1.85, 2.0),
     ("Fe", "O"): (1.85, 2.27),
     ("Ti", "O"): (1.93, 2.02),
-    ("V", "O"): (1.92, 2.08),
+    ("V", "O"): (1.88, 2.08),
     ("Zr", "O"): (2.05, 2.15),
     ("La", "O"): (2.40, 2.70),
     ("Mo", "S"): (2.38, 2.44),
     ("B", "N"): (1.43, 1.46),
     ("Si", "Si"): (2.35, 2.355),
+    ("P", "S"): (2.0, 2.1),
+    ("O", "H"): (0.89, 1.0),
 }
 #: Shortest distance only: their shells are wide.
 NEAREST = {("Li", "O"): (1.86, 2.20), ("Na", "O"): (2.25, 2.50), ("Li", "F"): (2.0, 2.03), ("C", "C"): (1.41, 1.44)}
@@ -77,6 +88,8 @@ VALENCE = {
     "V": (1.743, 3),
     "Sr": (2.118, 2),
 }
+#: V4+ of the charged NASICON: R0 from the same source.
+CHARGED = {"NaV2(PO4)3": {"V": (1.784, 4)}}
 
 
 def test_the_list_is_complete():
@@ -105,6 +118,9 @@ def test_bond_lengths(name):
     atoms = phase(name).atoms
     i, j, d = neighbor_list("ijd", atoms, 3.0)
     symbols = np.array(atoms.get_chemical_symbols())
+    if name in ROCKSALTS:
+        assert d[symbols[i] != symbols[j]].min() == pytest.approx(ROCKSALTS[name], abs=0.02)
+        return
     for pairs, shell in ((BONDS, True), (NEAREST, False)):
         for (one, two), (low, high) in pairs.items():
             found = d[(symbols[i] == one) & (symbols[j] == two)]
@@ -120,7 +136,7 @@ def test_bond_valences(name):
     atoms = phase(name).atoms
     i, j, d = neighbor_list("ijd", atoms, 3.4)
     symbols = np.array(atoms.get_chemical_symbols())
-    for element, (r0, charge) in VALENCE.items():
+    for element, (r0, charge) in {**VALENCE, **CHARGED.get(name, {})}.items():
         if name == "Li4Ti5O12" and element == "Li":
             continue  # on the sites of Ti: the average structure is too tight for it
         pairs = (symbols[i] == element) & (symbols[j] == "O")
@@ -170,3 +186,13 @@ def test_structure_types_are_phases_too():
     water = phase("h2o-molecule").atoms
     assert water.get_distance(0, 1) == pytest.approx(0.957, abs=1e-3)
     assert water.get_angle(1, 0, 2) == pytest.approx(104.5, abs=0.1)
+
+
+def test_repeats_keep_the_axes_of_the_average():
+    """NMC811 in 5 x 2 x 1 hexagonal cells: the composition exact, [001] and [100] those of the layered oxide."""
+    made = phase("NMC811", repeats=(5, 2, 1))
+    assert np.allclose(made.atoms.cell.cellpar(), [5 * 2.872, 2 * 2.872, 14.203, 90, 90, 120])
+    assert made.atoms.symbols.formula.count() == {"Li": 30, "Ni": 24, "Mn": 3, "Co": 3, "O": 60}
+    assert len(phase("LiCoO2", repeats=(2, 2, 1))) == 48
+    with pytest.raises(InputError, match="take other repeats"):
+        phase("NMC811", repeats=(1, 1, 1))

@@ -27,9 +27,9 @@ def run_command(
     """Make the labels of a plan; killed at any moment, the same command continues."""
     import time
 
+    from rhotem.battery.potentials import potential_calculator
     from rhotem.labels.plan import jobs_of, load_plan
     from rhotem.labels.runner import run, wanted
-    from rhotem.peers.calculators import potential_calculator
 
     loaded = load_plan(plan)
     choose = _selection(select)

@@ -48,6 +48,10 @@ def phase(
     name: Annotated[str | None, typer.Argument(help="Name of the phase; none lists them.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write.")] = None,
     primitive: Annotated[bool, typer.Option(help="The primitive instead of the conventional cell.")] = False,
+    repeat: Annotated[
+        str | None,
+        typer.Option(metavar="nx,ny,nz", help="Repeat the conventional cell; shared sites are ordered along its axes."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the ready phases, or write one to a file, with its literature."""
@@ -61,10 +65,17 @@ def phase(
         for key, entry in table.items():
             typer.echo(f"{key:16s} {entry['title']}")
         return
-    structure = phases.phase(name, primitive=primitive)
+    structure = phases.phase(name, primitive, None if repeat is None else _three(repeat))
     if output is not None:
         _save(structure, output)
     _tell(structure, as_json, output)
+
+
+def _three(text: str) -> tuple[int, int, int]:
+    from rhotem.structure.edits.table import parts, whole
+
+    nx, ny, nz = (whole(n) for n in parts(text, "repeat", 3, ","))
+    return nx, ny, nz
 
 
 @app.command()
@@ -291,8 +302,8 @@ def polycrystal(
     """Cut a block of a crystal into grains: random (Voronoi) ones, or two on both sides of a grain boundary."""
     import numpy as np
 
+    from rhotem.battery import polycrystal as tools
     from rhotem.core import InputError
-    from rhotem.structure import polycrystal as tools
     from rhotem.structure.write import write_structure
 
     if (grains is None) == (misorientation is None):

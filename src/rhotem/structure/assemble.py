@@ -118,7 +118,7 @@ def layer(structure: Structure, plane: tuple[int, ...], basis: str = "convention
     indices, _ = three_indices(plane, True, names.hexagonal)
     small, reduced = primitive_cell(structure)  # thinnest layers
     unit = _layer(small, names.seen_from(reduced).plane_to_structure(indices))
-    height, dipole, _ = min(_cuts(unit), key=lambda cut: (round(abs(cut[1]), 3), -round(cut[2], 3)))
+    height, dipole, _ = min(cuts(unit), key=lambda cut: (round(abs(cut[1]), 3), -round(cut[2], 3)))
     fractional = unit.get_scaled_positions(wrap=False)
     fractional[:, 2] = (fractional[:, 2] - height / unit.cell[2, 2]) % 1.0
     unit.set_scaled_positions(fractional)
@@ -196,23 +196,8 @@ def _layer(structure: Structure, plane: npt.NDArray[np.int64]) -> ase.Atoms:
 
     The third vector keeps its slant, so that repeats along it are the crystal.
     """
-    transform = integer_inverse(complete(plane)).T
+    transform, frame = layer_vectors(structure.cell, plane)
     rows = transform @ structure.cell
-    normal = np.cross(rows[0], rows[1])
-    if normal @ rows[2] < 0:
-        transform[2] *= -1
-    from ase.geometry import minkowski_reduce
-
-    _, change = minkowski_reduce(transform @ structure.cell, pbc=[True, True, False])
-    transform = np.asarray(change, dtype=np.int64) @ transform
-    rows = transform @ structure.cell
-    if np.linalg.det(rows) < 0:
-        transform[[0, 1]] = transform[[1, 0]]
-        rows = transform @ structure.cell
-    x = rows[0] / np.linalg.norm(rows[0])
-    z = np.cross(rows[0], rows[1])
-    z /= np.linalg.norm(z)
-    frame = np.stack([x, np.cross(z, x), z])
     fractional = np.linalg.solve(structure.cell.T, structure.positions.T).T
     shifts = coset_representatives(transform)
     placed = (fractional[None] + shifts[:, None]).reshape(-1, 3) @ np.linalg.inv(transform.astype(float))
@@ -221,7 +206,35 @@ def _layer(structure: Structure, plane: npt.NDArray[np.int64]) -> ase.Atoms:
     return attached(unit, picked(transformed(structure.displacements, frame), index))
 
 
-def _cuts(unit: ase.Atoms) -> list[tuple[float, float, float]]:
+def layer_vectors(cell: Floats, plane: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Integer vectors (rows) of a layer of a plane (hkl) of ``cell``, and the rotation that lays the plane flat.
+
+    The first two vectors are the shortest in the plane, the third spans one spacing; right-handed. The rotation brings
+    the first to x and the normal to z.
+    """
+    transform = integer_inverse(complete(plane)).T
+    rows = transform @ cell
+    normal = np.cross(rows[0], rows[1])
+    if normal @ rows[2] < 0:
+        transform[2] *= -1
+    from ase.geometry import minkowski_reduce
+
+    _, change = minkowski_reduce(transform @ cell, pbc=[True, True, False])
+    transform = np.asarray(change, dtype=np.int64) @ transform
+    if np.linalg.det(transform @ cell) < 0:
+        transform[[0, 1]] = transform[[1, 0]]
+    return transform, flat_frame(transform @ cell)
+
+
+def flat_frame(rows: Floats) -> Floats:
+    """Rotation (rows: new axes) that brings the first of three vectors to x and the normal of the first two to z."""
+    x = rows[0] / np.linalg.norm(rows[0])
+    z = np.cross(rows[0], rows[1])
+    z /= np.linalg.norm(z)
+    return np.stack([x, np.cross(z, x), z])
+
+
+def cuts(unit: ase.Atoms) -> list[tuple[float, float, float]]:
     """Possible cuts of one layer: height in Å, dipole (formal charges, e·Å) of the layer above it, width of the gap."""
     spacing = float(unit.cell.array[2, 2])
     z = np.sort(unit.positions[:, 2] % spacing)

@@ -84,7 +84,7 @@ def coherent_interface(
     common = match.upper @ rows[1] @ match.rotation @ (np.eye(2) + share * match.strain)
     strains = (strain_between(match.lower @ rows[0], common), share * match.strain)
     slabs = [
-        _strained(upright(unit, side.layers), transform, common, float(np.trace(strain)))
+        strained_to(upright(unit, side.layers), transform, common, float(np.trace(strain)))
         for unit, side, transform, strain in zip(
             units, (lower, upper), (match.lower, match.upper), strains, strict=True
         )
@@ -109,7 +109,7 @@ def coherent_interface(
     return made
 
 
-def _strained(atoms: ase.Atoms, transform: Ints, rows: Floats, dilation: float) -> ase.Atoms:
+def strained_to(atoms: ase.Atoms, transform: Ints, rows: Floats, dilation: float) -> ase.Atoms:
     """The supercell of a slab brought to the plane lattice ``rows``, first vector along x."""
     from ase.build import make_supercell
 
@@ -125,7 +125,7 @@ def _strained(atoms: ase.Atoms, transform: Ints, rows: Floats, dilation: float) 
     return made
 
 
-def _clear(atoms: ase.Atoms) -> float:
+def clearance(atoms: ase.Atoms) -> float:
     """Distance along z from the topmost atoms of a slab to the next ones of its crystal."""
     return float(atoms.cell[2, 2] - np.ptp(atoms.positions[:, 2]))
 
@@ -174,7 +174,7 @@ class Boundary:
         flat = self.flat + shift
         nearest = self.height.min()
         reciprocal: Floats = 2 * np.pi * np.linalg.inv(self.plane).T.astype(np.float64)
-        g = _lattice(reciprocal, 12.0 / nearest)
+        g = plane_vectors(reciprocal, 12.0 / nearest)
         g = g[np.any(np.abs(g) > 1e-9, axis=1)]
         length = np.linalg.norm(g, axis=1)
         waves = np.cos(flat @ g.T) * np.exp(-np.outer(self.height, length)) / length
@@ -186,7 +186,7 @@ class Boundary:
     def missing(self, shift: Floats) -> float:
         """How much wider the gap must be for all atoms across to be at least the sum of their covalent radii apart."""
         flat = self.flat + shift
-        images = _lattice(self.plane, _diameter(self.plane) + self.contact.max())
+        images = plane_vectors(self.plane, plane_diameter(self.plane) + self.contact.max())
         square = ((flat + images[:, None]) ** 2).sum(axis=2)
         return float((np.sqrt(np.maximum(self.contact**2 - square, 0.0)) - self.height).max())
 
@@ -204,13 +204,13 @@ class Boundary:
 
     def _distances(self, flat: Floats) -> Floats:
         """(images, P) distances in Å of every pair, images in the plane out to 6 Å and more."""
-        images = _lattice(self.plane, _diameter(self.plane) + 6.0)
+        images = plane_vectors(self.plane, plane_diameter(self.plane) + 6.0)
         return np.sqrt(((flat + images[:, None]) ** 2).sum(axis=2) + self.height**2)
 
 
 def _stacked(lower: ase.Atoms, upper: ase.Atoms, gap: float | None, steps: Floats) -> tuple[ase.Atoms, float]:
     """Both slabs with the registry of lowest energy at either boundary, and the gap; ``steps``: see `Boundary.best`."""
-    width = float(np.mean([_clear(atoms) for atoms in (lower, upper)])) if gap is None else float(gap)
+    width = float(np.mean([clearance(atoms) for atoms in (lower, upper)])) if gap is None else float(gap)
     for attempt in range(2):  # the registry may change with the width
         bounds = Boundary.of(lower, upper, width), Boundary.of(upper, lower, width)
         first = bounds[0].best(steps, np.zeros(2))
@@ -235,7 +235,7 @@ def _stacked(lower: ase.Atoms, upper: ase.Atoms, gap: float | None, steps: Float
     return atoms, width
 
 
-def _lattice(rows: Floats, radius: float) -> Floats:
+def plane_vectors(rows: Floats, radius: float) -> Floats:
     """Vectors of a plane lattice no longer than ``radius``."""
     most = [int(radius * np.linalg.norm(column)) + 1 for column in np.linalg.inv(rows).T]
     mesh = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), axis=-1).reshape(-1, 2)
@@ -243,7 +243,7 @@ def _lattice(rows: Floats, radius: float) -> Floats:
     return vectors[np.linalg.norm(vectors, axis=1) <= radius + 1e-9]
 
 
-def _diameter(rows: Floats) -> float:
+def plane_diameter(rows: Floats) -> float:
     """Longest distance in a cell: no vector between two atoms needs an image farther away than this and its reach."""
     return float(max(np.linalg.norm(rows[0] + rows[1]), np.linalg.norm(rows[0] - rows[1]))) * 2
 

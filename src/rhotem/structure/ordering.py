@@ -52,8 +52,10 @@ class Sites:
     axes: npt.NDArray[np.int64] | None = None
 
 
-def order(sites: Sites, *, tolerance: float = 0.02, max_sites: int = 400) -> tuple[ase.Atoms, str]:
-    """An ordered crystal in the smallest, most compact supercell that matches the composition.
+def order(
+    sites: Sites, *, tolerance: float = 0.02, max_sites: int = 400, repeats: tuple[int, int, int] | None = None
+) -> tuple[ase.Atoms, str]:
+    """An ordered crystal in the smallest, most compact supercell that matches the composition, or in given repeats.
 
     The arrangement minimises the electrostatic energy of formal charges (Ewald), found by exchanging occupants of
     like sites until no exchange lowers it, from several fixed starts: deterministic, and even where charges are equal.
@@ -65,6 +67,8 @@ def order(sites: Sites, *, tolerance: float = 0.02, max_sites: int = 400) -> tup
         Largest deviation of any occupancy of the result from the one asked for.
     max_sites : int
         Largest supercell tried.
+    repeats : tuple of three int, optional
+        Along the cell's own vectors: the supercell keeps their directions.
 
     Returns
     -------
@@ -77,16 +81,20 @@ def order(sites: Sites, *, tolerance: float = 0.02, max_sites: int = 400) -> tup
         If an occupancy is not in 0–1 or no supercell matches within the tolerance.
     """
     groups = _groups(sites)
-    for size in range(1, max(1, max_sites // len(sites.positions)) + 1):
+    sizes = range(1, max(1, max_sites // len(sites.positions)) + 1)
+    for size in sizes if repeats is None else [int(np.prod(repeats))]:
         counts = [_whole(kinds, size * len(members), tolerance) for kinds, members in groups]
         if all(count is not None for count in counts):
             break
     else:
-        raise InputError(
-            f"partial occupancies: no supercell of up to {max_sites} sites matches them within {tolerance};"
-            " order the structure by hand"
+        asked = (
+            f"supercell of up to {max_sites} sites" if repeats is None else f"whole number of atoms in {repeats} cells"
         )
-    transform = compact_supercell(sites.cell, size, sites.axes)
+        raise InputError(
+            f"partial occupancies: no {asked} matches them within {tolerance}; "
+            + ("order the structure by hand" if repeats is None else "take other repeats")
+        )
+    transform = np.diag(repeats) if repeats is not None else compact_supercell(sites.cell, size, sites.axes)
     from rhotem.structure.lattice import coset_representatives
 
     shifts = coset_representatives(transform)

@@ -40,6 +40,8 @@ ALIASES = {
     "LTO": "Li4Ti5O12",
     "NVP": "Na3V2(PO4)3",
     "NCO": "NaCoO2",
+    "argyrodite": "Li6PS5Cl",
+    "LPSCl": "Li6PS5Cl",
     "C": "graphite",
     "LLZO": "Li7La3Zr2O12",
     "LPO": "Li3PO4",
@@ -136,7 +138,7 @@ def _type(entry: dict[str, Any]) -> StructureType:
     return StructureType(entry["spacegroup"], tuple(entry["cell"]), sites, entry["class"], entry.get("setting", 1))
 
 
-def phase(name: str, primitive: bool = False) -> Structure:
+def phase(name: str, primitive: bool = False, repeats: tuple[int, int, int] | None = None) -> Structure:
     """A phase by name.
 
     Phases with shared sites (NMC, Li4Ti5O12, Na3V2(PO4)3) are ordered by lowest electrostatic energy in the smallest
@@ -148,6 +150,8 @@ def phase(name: str, primitive: bool = False) -> Structure:
         One of `names()`, a usual abbreviation (LCO, LFP, NMC811, ...), or one of `structure_types()`.
     primitive : bool
         The primitive cell instead of the conventional one (ordered phases come in their own cell).
+    repeats : tuple of three int, optional
+        Of the conventional cell, along its axes; shared sites are ordered in it, within 2 % of the composition.
 
     Raises
     ------
@@ -172,21 +176,29 @@ def phase(name: str, primitive: bool = False) -> Structure:
         spacegroup=entry["spacegroup"],
         setting=entry.get("setting", 1),
         cellpar=entry["cell"],
-        primitive_cell=primitive or shared,
+        primitive_cell=primitive or (shared and repeats is None),
     )
     notes = []
     average = Structure(atoms)
     if shared:
         occupants = [kinds[i] for i in atoms.arrays["spacegroup_kinds"]]
         atoms, note = order(
-            Sites(atoms.cell.array, atoms.get_scaled_positions(), occupants, standard_cell(average).right_angles())
+            Sites(atoms.cell.array, atoms.get_scaled_positions(), occupants, standard_cell(average).right_angles()),
+            repeats=repeats,
         )
-        notes.append(note.replace("the cell of the file", "the primitive cell"))
+        notes.append(
+            note.replace("the cell of the file", "the primitive cell" if repeats is None else "the usual cell")
+        )
+    elif repeats is not None:
+        atoms = atoms.repeat(repeats)
     elements = list(dict.fromkeys(symbol for kind in kinds for symbol in kind))
     order_by = np.argsort([elements.index(symbol) for symbol in atoms.get_chemical_symbols()], kind="stable")
     atoms = ase.Atoms(atoms.numbers[order_by], positions=atoms.positions[order_by], cell=atoms.cell, pbc=True)
     info = {"name": key, "title": entry["title"], "class": entry["class"], "reference": entry["reference"]}
     info = {**info, "notes": notes}
+    mixed = [sorted(set(kind)) for kind in kinds if len(kind) > 1]
+    if mixed:  # elements that are each other's neighbours on average
+        info["shared"] = mixed
     return Structure(atoms, info=with_parent(info, average) if shared else info)
 
 

@@ -44,7 +44,9 @@ def write_structure(structure: Structure, path: str | Path) -> None:
     atoms.set_pbc(True)
     if structure.moments is not None:
         atoms.set_initial_magnetic_moments(structure.moments)
-    options: dict[str, Any] = {"direct": True, "sort": True} if known == "vasp" else {}
+    options: dict[str, Any] = {"direct": True} if known == "vasp" else {}
+    if known == "vasp":  # stable: records that list atoms know the order
+        atoms = atoms[np.argsort(atoms.get_chemical_symbols(), kind="stable")]
     motion = structure.displacements if known == "cif" else None
     if known == "cif":
         options = {"wrap": True}

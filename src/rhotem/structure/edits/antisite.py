@@ -5,12 +5,19 @@ from dataclasses import replace
 import numpy as np
 
 from rhotem.core import InputError
-from rhotem.structure.edits.common import chosen, edited, sites_of_element
-from rhotem.structure.edits.table import Chance, Edit, Generator, parts, whole
+from rhotem.structure.edits.common import Spread, chosen, edited, sites_of_element
+from rhotem.structure.edits.table import Chance, Edit, Generator, amount, parts
 from rhotem.structure.model import Structure
 
 
-def antisite(structure: Structure, first: str, second: str, pairs: int = 1, rng: Generator | None = None) -> Structure:
+def antisite(
+    structure: Structure,
+    first: str,
+    second: str,
+    pairs: int = 1,
+    rng: Generator | None = None,
+    spread: Spread = "random",
+) -> Structure:
     """Exchange atoms of two elements, pair by pair: Li–transition-metal mixing.
 
     The first of a pair is nearest to the middle of the cell (random with ``rng``); the second is its nearest neighbour
@@ -19,7 +26,7 @@ def antisite(structure: Structure, first: str, second: str, pairs: int = 1, rng:
     if first == second:
         raise InputError(f"antisite: exchanging {first} with itself changes nothing; name two elements")
     one, two = (
-        chosen(structure, sites_of_element(structure, first), pairs, rng),
+        chosen(structure, sites_of_element(structure, first), pairs, rng, spread),
         sites_of_element(structure, second).tolist(),
     )
     if pairs > len(two):
@@ -39,7 +46,8 @@ def antisite(structure: Structure, first: str, second: str, pairs: int = 1, rng:
 
 def _apply(structure: Structure, text: str, chance: Chance) -> Structure:
     first, second, *count = parts(text, "antisite", (2, 3))
-    return antisite(structure, first, second, whole(count[0]) if count else 1, chance.sites)
+    pairs = amount(count[0], len(sites_of_element(structure, first)), first) if count else 1
+    return antisite(structure, first, second, pairs, chance.sites)
 
 
-EDIT = Edit("antisite", 50, "Li:Ni[:n]", "Exchange n neighbouring pairs.", _apply)
+EDIT = Edit("antisite", 50, "Li:Ni[:n|n%]", "Exchange n neighbouring pairs, or n % of the first element.", _apply)

@@ -1,6 +1,7 @@
 """What edits of atoms and sites have in common."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import ase
 import numpy as np
@@ -11,6 +12,9 @@ from rhotem.structure.displacement_tensors import picked
 from rhotem.structure.edits.table import Generator
 from rhotem.structure.indices import with_parent
 from rhotem.structure.model import Structure
+
+#: How sites that are chosen by chance lie to each other.
+Spread = Literal["random", "together", "apart"]
 
 
 def known_elements(elements: dict[str, float]) -> None:
@@ -31,11 +35,16 @@ def sites_of_element(structure: Structure, element: str) -> npt.NDArray[np.int64
 
 
 def chosen(
-    structure: Structure, sites: npt.NDArray[np.int64], count: int, rng: Generator | None
+    structure: Structure, sites: npt.NDArray[np.int64], count: int, rng: Generator | None, spread: Spread = "random"
 ) -> npt.NDArray[np.int64]:
-    """``count`` of the sites: nearest to the middle of the cell first, or random."""
+    """``count`` of the sites: nearest to the middle of the cell first, or with ``rng`` random, together or apart.
+
+    "together" and "apart" start from a random site; the next is always nearest to, or farthest from, those chosen.
+    """
     if not 1 <= count <= len(sites):
         raise InputError(f"{count} atoms asked for; there are {len(sites)}")
+    if rng is not None and spread != "random":
+        return _correlated(structure, sites, count, rng, spread)
     if rng is not None:
         return rng.permutation(sites)[:count]
     middle = structure.cell.sum(axis=0) / 2
@@ -43,6 +52,21 @@ def chosen(
 
     distances = find_mic(structure.positions[sites] - middle, structure.cell)[1]
     return sites[np.argsort(np.round(distances, 4), kind="stable")][:count]
+
+
+def _correlated(
+    structure: Structure, sites: npt.NDArray[np.int64], count: int, rng: Generator, spread: Spread
+) -> npt.NDArray[np.int64]:
+    if spread not in ("together", "apart"):
+        raise InputError(f"spread {spread!r}: expected random, together or apart")
+    picked = [int(rng.integers(len(sites)))]
+    atoms = structure.atoms[sites]
+    sign = 1.0 if spread == "together" else -1.0
+    while len(picked) < count:
+        left = [i for i in range(len(sites)) if i not in picked]
+        nearest = np.min([atoms.get_distances(i, left, mic=True) for i in picked], axis=0)
+        picked.append(left[int(np.argmin(np.round(sign * nearest, 4)))])
+    return sites[picked]
 
 
 def edited(structure: Structure, keep: Sequence[int], symbols: Sequence[str], note: str) -> Structure:

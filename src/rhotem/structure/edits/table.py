@@ -10,6 +10,9 @@ from rhotem.structure.model import Structure
 
 Generator = np.random.Generator
 
+#: A share of sites may differ from the one asked for by this: 33.3 % is one of three.
+EXACT = 5e-4
+
 
 @dataclass(frozen=True)
 class Chance:
@@ -92,3 +95,22 @@ def whole(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise InputError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+def amount(text: str, sites: int, what: str) -> int:
+    """How many of ``sites`` a value says: ``3``, or ``5%``, which must be a whole number of them.
+
+    Raises
+    ------
+    InputError
+        If it is no count or percentage, or not a whole number.
+    """
+    if not text.endswith("%"):
+        return whole(text)
+    share = number(text[:-1]) / 100.0
+    wanted = share * sites
+    if not (np.isfinite(share) and 0 < share <= 1):
+        raise InputError(f"{text} of {what}: expected a percentage above 0 and up to 100")
+    if abs(wanted - round(wanted)) > EXACT * sites or round(wanted) < 1:
+        raise InputError(f"{text} of {sites} {what} is {wanted:.4g} atoms; repeat the cell to hold a whole number")
+    return round(wanted)

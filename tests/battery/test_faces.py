@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
+from rhotem.battery.faces import SMEARING, Block, balance, neutralise
+from rhotem.battery.overlaps import saturation
 from rhotem.core.units import EPS0
-from rhotem.structure.faces import SMEARING, Block, balance, neutralise
 from rhotem.structure.model import Structure
-from rhotem.structure.overlaps import saturation
 
 A = 4.03
 LIF = Structure(ase.build.bulk("LiF", "rocksalt", a=A, cubic=True))

@@ -11,11 +11,11 @@ from math import gcd
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.battery.overlaps import LONGEST, saturation
 from rhotem.core import InputError
 from rhotem.core.units import EPS0
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import formal_charge
-from rhotem.structure.overlaps import LONGEST, saturation
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -28,6 +28,8 @@ SMEARING, DEEPEST, FINEST = 3.0, 2.0 * LONGEST, 0.3
 BINDING = 10.0
 #: V: potential of a smeared unit charge at its centre.
 OWN = float(np.sqrt(2.0 / np.pi) / (4.0 * np.pi * EPS0 * SMEARING))
+#: Most atoms of a formula unit that are left out where part of one is over.
+SMALL = 24
 #: Rounds in which an excess is taken out; formula units taken out at once, as a share of all; most that go.
 ROUNDS, AT_ONCE, MOST = 8, 5e-4, 0.06
 
@@ -107,7 +109,10 @@ def balance(block: Block) -> None:
     deciding = block.share >= min(RARE, block.share.max())
     if (count[deciding] == 0).any():
         raise InputError(f"polycrystal: {len(block.numbers)} atoms do not hold every element; make it larger")
-    target = np.floor((count[deciding] / block.share[deciding]).min() * block.share + 1e-6).astype(int)
+    total = (count[deciding] / block.share[deciding]).min()
+    if block.unit.sum() <= SMALL:  # whole formula units; a rare element's unit is too many atoms to lose
+        total = np.floor(total / block.unit.sum() + 1e-6) * block.unit.sum()
+    target = np.floor(total * block.share + 1e-6).astype(int)
     excess = np.maximum(count - target, 0)
     for left in range(ROUNDS, 0, -1):
         for z in np.flatnonzero(excess):

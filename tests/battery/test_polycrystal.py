@@ -10,13 +10,13 @@ from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
+from rhotem.battery.overlaps import shortest_distances
+from rhotem.battery.polycrystal import Polycrystal, bicrystal, cut_grains, polycrystal
+from rhotem.battery.tilts import tilt_periods
 from rhotem.cli.structure import app
 from rhotem.core import InputError
 from rhotem.structure.model import Structure
-from rhotem.structure.overlaps import shortest_distances
 from rhotem.structure.phases import phase
-from rhotem.structure.polycrystal import Polycrystal, bicrystal, cut_grains, polycrystal
-from rhotem.structure.tilts import tilt_periods
 
 LCO = phase("LiCoO2")
 LIF = Structure(ase.build.bulk("LiF", "rocksalt", a=4.03, cubic=True))

@@ -5,7 +5,7 @@ free side (with vacuum) seeds are mirrored, so that cells end at the face. Every
 middle of the block: grains of equal orientation are one crystal. Boundaries are not relaxed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Literal
@@ -14,22 +14,20 @@ import ase
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.battery.axes import direction_in, grain_frame, periodic_tilt, whole_repeats
+from rhotem.battery.faces import Block, balance, neutralise
+from rhotem.battery.overlaps import without_overlaps
+from rhotem.battery.voronoi import Cell, voronoi_cells
 from rhotem.core import InputError
 from rhotem.structure.check import check
 from rhotem.structure.displacement_tensors import known_at, of_grains
-from rhotem.structure.faces import Block, balance, neutralise
-from rhotem.structure.indices import primitive_cell, standard_cell, three_indices
+from rhotem.structure.indices import primitive_cell
 from rhotem.structure.model import Structure
-from rhotem.structure.overlaps import without_overlaps
-from rhotem.structure.tilts import tilt_periods
-from rhotem.structure.voronoi import Cell, voronoi_cells
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Triple = tuple[float, float, float]
 
-#: A misorientation within this (degrees) of one whose boundary has a period is that one.
-SAME_ANGLE = 0.02
 #: Most atoms before one is asked to think again.
 MAX_ATOMS = 5_000_000
 
@@ -55,7 +53,7 @@ class Polycrystal:
     volumes : (G,) array
         Å³.
     removed : dict
-        Atoms taken out: ``overlap``, ``stoichiometry`` and ``polarity``, each element -> number.
+        Atoms taken out: ``opening``, ``overlap``, ``stoichiometry`` and ``polarity``, each element -> number.
     """
 
     structure: Structure
@@ -118,7 +116,7 @@ def polycrystal(
         one is taken out.
     stoichiometric : bool
         Take out the least bound atoms of elements that are left in excess at faces, then formula units where faces are
-        charged (`rhotem.structure.faces`).
+        charged (`rhotem.battery.faces`).
 
     Raises
     ------
@@ -130,10 +128,10 @@ def polycrystal(
     if grains < 1:
         raise InputError(f"polycrystal: {grains} grains; expected at least 1")
     size = _sizes(size, vacuum)
-    frame, repeat = _frame(crystal, zone, up)
+    frame, repeat = grain_frame(crystal, zone, up)
     seeds = rng.uniform(size=(grains, 3)) * size
     if columnar:
-        size = (size[0], size[1], _whole(size[2], repeat))
+        size = (size[0], size[1], whole_repeats(size[2], repeat))
         seeds[:, 2] = size[2] / 2
         angles = rng.uniform(0.0, 2.0 * np.pi, grains)
         turns = Rotation.from_rotvec(angles[:, None] * [0.0, 0.0, 1.0])
@@ -162,7 +160,7 @@ def bicrystal(
 
     Each grain is turned by half the angle, in opposite senses. An axis in the boundary makes a symmetric tilt boundary,
     one along its normal a twist boundary. A block that is periodic along the normal has two boundaries. Where a tilt
-    boundary about the beam has a period (`rhotem.structure.tilts`), the side along it is rounded to whole periods;
+    boundary about the beam has a period (`rhotem.battery.tilts`), the side along it is rounded to whole periods;
     otherwise grains meet themselves across a side without vacuum, and a note says at which angle near by they do not.
 
     Parameters
@@ -189,15 +187,15 @@ def bicrystal(
     if normal not in ("x", "y", "z"):
         raise InputError(f"boundary normal {normal!r}: expected x, y or z")
     size = _sizes(size, vacuum)
-    frame, repeat = _frame(crystal, zone, up)
-    about = frame @ _direction(crystal, zone if axis is None else axis)
+    frame, repeat = grain_frame(crystal, zone, up)
+    about = frame @ direction_in(crystal, zone if axis is None else axis)
     about /= np.linalg.norm(about)
     across, seam = "xyz".index(normal), ""
     if abs(about[2]) > 1 - 1e-9:
-        size = (size[0], size[1], _whole(size[2], repeat))
+        size = (size[0], size[1], whole_repeats(size[2], repeat))
         if across < 2 and not vacuum[1 - across]:
             lattice = primitive_cell(crystal)[0].cell @ frame.T
-            size, misorientation, seam = _periodic(lattice, size, misorientation, 1 - across)
+            size, misorientation, seam = periodic_tilt(lattice, size, misorientation, 1 - across)
     seeds = np.tile(np.array(size) / 2, (2, 1))
     seeds[:, across] *= (0.5, 1.5)
     turns = Rotation.from_rotvec(np.deg2rad(misorientation) * np.array([[-0.5], [0.5]]) * about)
@@ -219,6 +217,7 @@ def cut_grains(
     closest: float = 0.7,
     stoichiometric: bool = True,
     note: str = "",
+    opening: Callable[[Floats], Floats] | None = None,
 ) -> Polycrystal:
     """Grains of given seeds and orientations; other arguments as `polycrystal`.
 
@@ -228,6 +227,9 @@ def cut_grains(
         In Å, inside the block.
     rotations : (G, 3, 3) array
         ``r' = R r`` from the crystal's frame to the grain's.
+    opening : callable, optional
+        Depth in Å of points (N, 3) of the block below the faces of what is empty in it, a crack or what surrounds a
+        particle; negative where nothing is.
 
     Raises
     ------
@@ -247,8 +249,15 @@ def cut_grains(
         positions[:, ~free] %= sides[~free]
     box = np.where(free, 0.0, sides)
     numbers = crystal.numbers[site]
+    removed: dict[str, dict[str, int]] = {}
+    if opening is not None:
+        below = opening(positions)
+        inside = np.flatnonzero(below > 0)
+        removed["opening"] = _counted(numbers, inside)
+        grain, positions, site, numbers = grain[inside], positions[inside], site[inside], numbers[inside]
+        depth = np.minimum(depth, below)[inside]
     keep = without_overlaps(crystal, numbers, positions, depth, box, closest)
-    removed = {"overlap": _counted(numbers, keep)}
+    removed["overlap"] = _counted(numbers, keep)
     if stoichiometric:
         block = Block(crystal, numbers[keep], positions[keep], depth[keep], box, sides + vacuum)
         for name, work in (("stoichiometry", balance), ("polarity", neutralise)):
@@ -297,50 +306,6 @@ def _atoms_in(crystal: Structure, turn: Floats, origin: Floats, cell: Cell) -> t
     return tuple(np.concatenate([f[i] for f in found]) for i in range(3))  # type: ignore[return-value]  # three of them
 
 
-def _frame(crystal: Structure, zone: Sequence[int], up: Sequence[int] | None) -> tuple[Floats, float]:
-    """Rotation that brings the zone axis to −z and ``up`` towards −y, and the crystal's repeat along z in Å."""
-    names = standard_cell(crystal)
-    z = -_direction(crystal, zone)
-    z /= np.linalg.norm(z)
-    ways = [_direction(crystal, up)] if up is not None else [names.cell[2], names.cell[1]]
-    for way in ways:
-        y = way - (way @ z) * z
-        if np.linalg.norm(y) > 1e-3 * np.linalg.norm(way):
-            break
-    else:
-        raise InputError(f"upward direction {list(up or ())} is along the zone axis; give one across it")
-    y /= -np.linalg.norm(y)
-    small, reduced = primitive_cell(crystal)
-    indices, _ = three_indices(zone, False, names.hexagonal)
-    along = names.seen_from(reduced).direction_to_structure(indices)
-    return np.stack([np.cross(y, z), y, z]), float(np.linalg.norm(along @ small.cell))
-
-
-def _periodic(lattice: Floats, size: Triple, misorientation: float, along: int) -> tuple[Triple, float, str]:
-    """Size with a side of whole periods of a tilt boundary, its exact angle, and a remark."""
-    tilts = tilt_periods(lattice, along, 1.2 * size[along])
-    axis = "xyz"[along]
-    if not tilts:
-        return size, misorientation, f"; grains meet themselves across {axis}"
-    tilt = min(tilts, key=lambda t: abs(t.misorientation - abs(misorientation)))
-    if abs(tilt.misorientation - abs(misorientation)) > SAME_ANGLE:
-        near = f"{tilt.misorientation:.4f}° with a side of {tilt.period:.3f} Å or a multiple does not"
-        return size, misorientation, f"; grains meet themselves across {axis} ({near})"
-    sides = [_whole(side, tilt.period) if i == along else side for i, side in enumerate(size)]
-    angle = float(np.copysign(tilt.misorientation, misorientation))
-    return (sides[0], sides[1], sides[2]), angle, f", period {tilt.period:.3f} Å along {axis}"
-
-
-def _whole(side: float, period: float) -> float:
-    return max(1, round(side / period)) * period
-
-
-def _direction(crystal: Structure, uvw: Sequence[int]) -> Floats:
-    names = standard_cell(crystal)
-    indices, _ = three_indices(uvw, False, names.hexagonal)
-    return np.asarray(indices @ names.cell, dtype=float)
-
-
 def _sizes(size: Triple, vacuum: Triple) -> Triple:
     for name, three, least in (("size", size, "positive"), ("vacuum", vacuum, "not negative")):
         given = np.asarray(three, dtype=float)
@@ -376,7 +341,7 @@ def _counted(numbers: Ints, keep: Ints) -> dict[str, int]:
     """Atoms by element that are not kept."""
     from ase.data import chemical_symbols
 
-    gone = np.bincount(numbers) - np.bincount(numbers[keep], minlength=numbers.max() + 1)
+    gone = np.bincount(numbers) - np.bincount(numbers[keep], minlength=int(numbers.max()) + 1)
     return {chemical_symbols[z]: int(n) for z, n in enumerate(gone) if n}
 
 
@@ -384,6 +349,7 @@ def _remarks(crystal: Structure, made: Polycrystal) -> list[str]:
     """What was taken out and what composition is left, in words."""
     notes = []
     why = {
+        "opening": "in the opening",
         "overlap": "overlapping at boundaries",
         "stoichiometry": "in excess at boundaries and surfaces",
         "polarity": "whole formula units from charged boundaries and surfaces",

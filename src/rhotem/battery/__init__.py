@@ -1,0 +1,1 @@
+"""Specimens of battery papers: polycrystals, defects, interfaces, surfaces and cracks, relaxed by a potential."""

@@ -1,0 +1,131 @@
+"""`rhotem battery`: specimens of battery papers, one sub-command per builder of `rhotem.battery.builders`."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rhotem.battery.builders import Builder, builders
+from rhotem.battery.builders.table import REQUIRED
+from rhotem.cli.common import JsonOption, OutFileOption, ProgressBar, QuietOption, SeedOption, to_json
+from rhotem.cli.options import AllowOverlapsOption
+
+if TYPE_CHECKING:
+    from rhotem.battery.specimen import Specimen
+
+app = typer.Typer(
+    no_args_is_help=True, help="Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked."
+)
+
+RelaxOption = Annotated[bool, typer.Option("--relax", help="Relax the atoms with a potential.")]
+CellOption = Annotated[bool, typer.Option("--relax-cell", help="Relax atoms and cell.")]
+PotentialOption = Annotated[Literal["sevennet", "chgnet"], typer.Option(help="Potential of --relax.")]
+ForceOption = Annotated[float, typer.Option(metavar="eV/Å", help="Largest force at which --relax stops.")]
+StepsOption = Annotated[int, typer.Option(min=1, help="Most steps of --relax.")]
+OptimiserOption = Annotated[Literal["fire", "lbfgs"], typer.Option(help="Optimiser of --relax.")]
+
+
+def build(
+    builder: Builder,
+    crystals: list[str],
+    output: Path,
+    seed: int,
+    allow_overlaps: bool,
+    relaxation: dict[str, Any],
+    show: tuple[bool, bool],
+    options: dict[str, Any],
+) -> None:
+    """Build, relax if asked, and write a specimen."""
+    import numpy as np
+
+    from rhotem.analysis.specimen import structure
+    from rhotem.battery.finish import finished
+    from rhotem.battery.specimen import write_specimen
+    from rhotem.structure.write import check_ending
+
+    check_ending(output)
+    builder.check_arguments(crystals)
+    made = builder.build(
+        crystals,
+        lambda name: structure(name, allow_overlaps=allow_overlaps),
+        np.random.default_rng(seed),
+        **options,
+    )
+    quiet, as_json = show
+    with ProgressBar(quiet or as_json) as progress:
+        made, record = finished(made, relaxation, progress)
+    record = {"builder": builder.name, "arguments": crystals, "options": options, "seed": seed, **record}
+    write_specimen(made, output, record)
+    _tell(made, record, output, as_json)
+
+
+def _tell(made: "Specimen", record: dict[str, Any], output: Path, as_json: bool) -> None:
+    import numpy as np
+
+    from rhotem.battery.specimen import labels_of
+
+    if as_json:
+        labels = made.record()
+        del labels["atoms"]
+        typer.echo(to_json({**labels, **record, "atoms": len(made.structure), "file": output}))
+        return
+    lengths = np.linalg.norm(made.structure.cell, axis=1)
+    text = " x ".join(f"{length:.3f}" for length in lengths)
+    typer.echo(f"{made.structure.atoms.get_chemical_formula()}, {len(made.structure)} atoms, cell {text} Å")
+    counts = np.bincount(made.region, minlength=len(made.regions))
+    for region, atoms in zip(made.regions, counts, strict=True):
+        typer.echo(f"  {region['name']}: {atoms} atoms")
+    if made.defects:
+        kinds = [str(defect["kind"]) for defect in made.defects]
+        typer.echo("  " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)))
+    for note in made.structure.info.get("notes", []):
+        typer.echo(f"note: {note}")
+    typer.echo(f"written: {output}, {labels_of(output).name}")
+
+
+def _command(builder: Builder) -> Callable[..., None]:
+    """The function that typer reads a builder's sub-command from."""
+
+    def run(**values: Any) -> None:
+        taken = {option.name: values.pop(option.name) for option in builder.options}
+        relaxation = {
+            key: values.pop(key) for key in ("relax", "relax_cell", "potential", "fmax", "steps", "optimiser")
+        }
+        show = values.pop("quiet"), values.pop("as_json")
+        build(builder, relaxation=relaxation, show=show, options=taken, **values)
+
+    fixed: list[tuple[str, Any, Any]] = [
+        (
+            "crystals",
+            Annotated[list[str], typer.Argument(metavar=builder.crystals, help="Files or ready phases.")],
+            ...,
+        ),
+        ("output", OutFileOption, ...),
+    ]
+    for option in builder.options:
+        said = typer.Option(f"--{option.name.replace('_', '-')}", metavar=option.values or None, help=option.help)
+        fixed.append((option.name, Annotated[option.kind, said], ... if option.default is REQUIRED else option.default))
+    fixed += [
+        ("relax", RelaxOption, False),
+        ("relax_cell", CellOption, False),
+        ("potential", PotentialOption, "sevennet"),
+        ("fmax", ForceOption, 0.05),
+        ("steps", StepsOption, 200),
+        ("optimiser", OptimiserOption, "fire"),
+        ("seed", SeedOption, 0),
+        ("allow_overlaps", AllowOverlapsOption, False),
+        ("quiet", QuietOption, False),
+        ("as_json", JsonOption, False),
+    ]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter(name, kind, default=default, annotation=note) for name, note, default in fixed]
+    run.__doc__ = builder.help
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {name: note for name, note, _ in fixed}
+    return run
+
+
+for _builder in builders().values():
+    app.command(_builder.name)(_command(_builder))
