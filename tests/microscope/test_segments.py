@@ -5,10 +5,10 @@ import pytest
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.microscope.detectors import channels, parse_detector, weight
+from rhotem.microscope.detectors.transfer import phase_transfer
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, CenterOfMass, Enhanced, Microscope, Segmented
 from rhotem.microscope.simulate import simulate
-from rhotem.microscope.transfer import phase_transfer
 from rhotem.potential.slices import PotentialSlices
 
 from .conftest import COLUMNS, gaussian_slices

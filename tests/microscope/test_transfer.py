@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from rhotem.core import PeriodicGrid
+from rhotem.microscope.detectors.transfer import height_of_atoms, phase_transfer
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import CenterOfMass, Microscope, Segmented
 from rhotem.microscope.simulate import simulate
-from rhotem.microscope.transfer import height_of_atoms, phase_transfer
 from rhotem.potential.slices import PotentialSlices
 
 

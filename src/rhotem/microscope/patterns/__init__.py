@@ -11,7 +11,7 @@ them on a ladder of thicknesses, `Patterns` answers for any of these (LeBeau et 
 
 from rhotem.microscope.patterns.held import Patterns
 from rhotem.microscope.patterns.make import patterns
+from rhotem.microscope.patterns.opened import open_patterns
 from rhotem.microscope.patterns.plan import PatternsPlan
-from rhotem.microscope.patterns.store import open_patterns
 
 __all__ = ["Patterns", "PatternsPlan", "open_patterns", "patterns"]

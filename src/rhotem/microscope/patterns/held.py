@@ -14,6 +14,7 @@ from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.patterns.beams import Scattered
 from rhotem.microscope.patterns.ladder import weights_of
 from rhotem.microscope.patterns.lens import Lens, Limits
+from rhotem.microscope.patterns.store import save_patterns
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import image_errors
 
@@ -191,8 +192,6 @@ class Patterns:
 
     def save(self, path: str | Path) -> None:
         """Write them as a Zarr group (`rhotem.microscope.patterns.open_patterns` reads it)."""
-        from rhotem.microscope.patterns.store import save_patterns
-
         save_patterns(self, Path(path))
 
     def at(self, thicknesses: Sequence[float]) -> "Patterns":

@@ -12,7 +12,7 @@ or scan: `response` makes it once, `Response` answers for all of these.
 
 from rhotem.microscope.response.images import Response
 from rhotem.microscope.response.make import response
+from rhotem.microscope.response.opened import open_response
 from rhotem.microscope.response.range import Range
-from rhotem.microscope.response.store import open_response
 
 __all__ = ["Range", "Response", "open_response", "response"]

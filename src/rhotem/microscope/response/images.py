@@ -23,6 +23,7 @@ from rhotem.microscope.response.limits import ROUNDING, check_probe, replaced
 from rhotem.microscope.response.matrices import Beams, Twin
 from rhotem.microscope.response.range import Range
 from rhotem.microscope.response.slopes import gradients
+from rhotem.microscope.response.store import save_response
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 
@@ -284,8 +285,6 @@ class Response:
 
         ``half``: in half precision, half as large; `rounding` of what is opened says the error.
         """
-        from rhotem.microscope.response.store import save_response
-
         save_response(self, Path(path), half=half)
 
     def at(self, thicknesses: Sequence[float]) -> "Response":

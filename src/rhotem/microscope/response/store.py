@@ -2,28 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter
 
-from rhotem.core import InputError
-from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.response.channels import described
-from rhotem.microscope.response.matrices import Beams, Twin
-from rhotem.microscope.response.range import Range
-from rhotem.microscope.settings import Detector
-from rhotem.microscope.stored import read_group, write_group
-
-if TYPE_CHECKING:
-    from rhotem.microscope.response.images import Response
+from rhotem.microscope.stored import write_group
 
 #: What the group says it is, and the version of its layout.
 FORM = ("rhotem-response", 1)
 
 
-def save_response(response: "Response", path: Path, *, half: bool = False) -> None:
+def save_response(response: Any, path: Path, *, half: bool = False) -> None:
     """Write a response; the group appears when it is complete.
 
     ``half``: M in half precision, every channel over its largest value. The relative error is stored with it.
@@ -58,40 +49,6 @@ def save_response(response: "Response", path: Path, *, half: bool = False) -> No
     write_group(path, FORM, arrays, attributes)
 
 
-def open_response(path: str | Path) -> "Response":
-    """A response written by `Response.save`.
-
-    Raises
-    ------
-    InputError
-        If it is none, is damaged, or was written by another version of the format.
-    """
-    from rhotem.microscope.response.images import Response
-
-    arrays, said = read_group(Path(path), FORM, "responses")
-    for name in [name for name in arrays if f"{name}_scale" in arrays]:
-        arrays[name] = _whole(arrays[name], arrays[f"{name}_scale"])
-    adapter = TypeAdapter(tuple[Detector, ...])
-    response = Response(
-        microscope=Microscope(**said["microscope"]),
-        range=Range(**said["range"]),
-        detectors=adapter.validate_python(said["detectors"]),
-        kept=adapter.validate_python(said["kept"]),
-        beams=Beams(arrays["vectors"], tuple(int(n) for n in arrays["sizes"]), tuple(said["period"])),
-        supercell=tuple(said["supercell_angstrom"]),
-        thicknesses=tuple(said["thicknesses_angstrom"]),
-        matrix=arrays["matrix"],
-        rim=arrays["rim"],
-        record=said["record"],
-        rounding=said["rounding"],
-        twin=Twin(*(arrays[f"twin_{name}"] for name in ("rows", "matrix", "rim"))) if "twin_rows" in arrays else None,
-    )
-    shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)
-    if [list(column) for column in response.cells.columns] != said["columns"] or response.matrix.shape != shape:
-        raise InputError(f"{path}: its channels are not those of this version of RhoTEM; make it again")
-    return response
-
-
 def _halved(values: npt.NDArray[np.complex64]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
     """Complex values (t, d, n) as (t, d, n, 2) in half precision, over the largest of each row, (t, d)."""
     parts = np.ascontiguousarray(values).view(np.float32).reshape(*values.shape, 2)
@@ -100,13 +57,14 @@ def _halved(values: npt.NDArray[np.complex64]) -> tuple[npt.NDArray[np.float16],
     return (parts / scale[..., None, None]).astype(np.float16), scale
 
 
-def _whole(values: npt.NDArray[np.float16], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
+def whole(values: npt.NDArray[np.float16], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
+    """Complex values in half precision and the largest of each row, together again."""
     parts = values.astype(np.float32) * scale[..., None, None]
     return parts.view(np.complex64)[..., 0]
 
 
 def _rounding(values: npt.NDArray[np.complex64]) -> float:
     """Largest error of any channel by half precision: root mean square over root mean square."""
-    difference = _whole(*_halved(values)) - values
+    difference = whole(*_halved(values)) - values
     power = (np.abs(values) ** 2).sum(axis=2)
     return float(np.sqrt(((np.abs(difference) ** 2).sum(axis=2) / np.where(power > 0, power, 1.0)).max()))

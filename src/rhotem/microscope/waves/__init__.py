@@ -11,7 +11,7 @@ Imaging 3, 13, 2017, without its interpolation).
 
 from rhotem.microscope.waves.held import Waves
 from rhotem.microscope.waves.make import waves
+from rhotem.microscope.waves.opened import open_waves
 from rhotem.microscope.waves.plan import WavesPlan
-from rhotem.microscope.waves.store import open_waves
 
 __all__ = ["Waves", "WavesPlan", "open_waves", "waves"]

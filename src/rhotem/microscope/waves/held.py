@@ -20,6 +20,7 @@ from rhotem.microscope.response.range import Range
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import Samples
 from rhotem.microscope.settings import Detector, Pixelated, farthest_angle
+from rhotem.microscope.waves.store import save_waves
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +157,6 @@ class Waves:
 
     def save(self, path: str | Path) -> None:
         """Write it as a Zarr group (`rhotem.microscope.waves.open_waves` reads it)."""
-        from rhotem.microscope.waves.store import save_waves
-
         save_waves(self, Path(path))
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.detectors.planes import quadrant
-from rhotem.microscope.detectors.segmented import Segmented, segment_directions, segment_radius, shift_response
+from rhotem.microscope.detectors.segments import Segments, segment_directions, segment_radius, shift_response
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.optics import aberration_phase
 
@@ -23,7 +23,7 @@ LEAST = 0.2
 class _Transfer:
     """The probe and the segments on one grid of the detector plane, for many phases."""
 
-    def __init__(self, detector: Segmented, microscope: Microscope) -> None:
+    def __init__(self, detector: Segments, microscope: Microscope) -> None:
         self.microscope = microscope
         self.radius = microscope.convergence * 1e-3 / microscope.wavelength
         reach = detector.outer * 1e-3 / microscope.wavelength
@@ -66,7 +66,7 @@ class _Transfer:
         return integrated, complex(before.sum() / self.power)
 
 
-def phase_transfer(detector: Segmented, microscope: Microscope, qx: float, qy: float) -> tuple[complex, complex]:
+def phase_transfer(detector: Segments, microscope: Microscope, qx: float, qy: float) -> tuple[complex, complex]:
     """IDPC and iCoM per unit of the phase exp(2πi q·r) of a weak object, q in 1/Å.
 
     The first-order intensity at detector frequency k is ``iφ(q)[ψ*(k)ψ(k−q) − ψ(k)ψ*(k+q)]`` (Rose, Optik 39, 416,
@@ -76,7 +76,7 @@ def phase_transfer(detector: Segmented, microscope: Microscope, qx: float, qy: f
     return _Transfer(detector, microscope)(qx, qy)
 
 
-def height_of_atoms(detector: Segmented, microscope: Microscope) -> dict[str, float]:
+def height_of_atoms(detector: Segments, microscope: Microscope) -> dict[str, float]:
     """How high iDPC shows a light atom and a slow phase, in units of iCoM; of thin, weakly scattering objects.
 
     Four segments respond to a shift of the bright disc, which slow phases make, as the centre of mass does, and more to
