@@ -70,6 +70,19 @@ def test_equals_the_direct_run(thermal, held, convergence, x, y):
     assert_equal(images.diffraction, reference.diffraction)
 
 
+def test_mistilts_around_a_tilted_beam(thermal):
+    """Far off the axis: one pixel from a beam that leans by 40 mrad."""
+    base = MICROSCOPE.model_copy(update={"tilt": (40.0, -20.0)})
+    made = patterns(thermal[:1], base, OUTER, tilt=3.0)
+    moved = np.tan(1e-3 * np.array(base.tilt)) + np.array([1, -1]) / np.array(made.supercell) * base.wavelength
+    tilt = tuple(float(t) for t in 1e3 * np.arctan(moved))
+    reference = direct(thermal[:1], made, base.model_copy(update={"tilt": tilt})).diffraction
+    pattern = made.pacbed(tilt=tilt)
+    assert np.abs(pattern - reference).max() < ROUNDING * reference.max()
+    with pytest.raises(InputError, match="hold mistilts to 3 mrad around 40, -20 mrad"):
+        made.pacbed(tilt=(44.0, -20.0))
+
+
 def test_tilts_between_pixels_move_the_pattern(held):
     """The mean angle in the frame of the specimen hardly depends on where pixels are, and moves with the beam."""
     x = held.step[0] * (np.arange(held.pacbed().shape[0]) - held.pacbed().shape[0] // 2)

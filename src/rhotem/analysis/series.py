@@ -109,7 +109,7 @@ def _prepared(members: list[tuple[str, Plan]], voice: Voice) -> Group:
         with _named(name):
             keep = keeps_cell(plan)
             one = shortened(whole, plan.preset(), plan.specimen.thickness_nm, keep_cell=keep)
-            if answer is not None:
+            if answer is not None and len(plans) > 1:
                 answer.check(one)
             elif one.preset.mode == "stem":
                 probe_window(one.preset.microscope, float(one.block.lengths[2]))

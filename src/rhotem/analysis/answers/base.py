@@ -1,5 +1,6 @@
 """What one propagation answers for several settings of a series: its interface."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
@@ -38,7 +39,7 @@ class Needs:
     seconds: float
 
 
-class Answer(Generic[Held]):
+class Answer(ABC, Generic[Held]):
     """One propagation that answers for many settings. A kind is one class, and one row in `ANSWERS`.
 
     Attributes
@@ -49,28 +50,28 @@ class Answer(Generic[Held]):
 
     keys: ClassVar[Keys] = {}
 
+    @abstractmethod
     def takes(self, plan: Plan) -> bool:
         """Whether it can answer a plan by itself, whatever other plans there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def whole(self, presets: Sequence[Preset]) -> Preset:
         """A preset whose propagation serves all of these."""
-        raise NotImplementedError
 
     def check(self, cut: Specimen) -> None:
         """Refuse one setting that nothing can compute."""
 
+    @abstractmethod
     def needs(self, group: Group) -> Needs | str:
         """What the propagation takes, or in words why single runs are better; no density is made for it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def made(self, group: Group, potential: steps.Potentials, progress: Progress = silent) -> Held:
         """The propagation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def images(self, cut: Specimen, held: Held, plan: Plan) -> ImageSet:
         """What a single run of one setting gives."""
-        raise NotImplementedError
 
 
 def shared_ground(plan: Plan) -> bool:

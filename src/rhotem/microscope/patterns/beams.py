@@ -19,13 +19,19 @@ SCALE = 2.0**15
 ROUNDING = 2.0**-11
 
 
+def shift_of(microscope: Microscope, tilt: float) -> float:
+    """Farthest in mrad that a mistilt up to ``tilt`` mrad moves the aperture."""
+    base = float(np.hypot(*microscope.tilt))
+    return float(1e3 * (np.tan(1e-3 * (base + tilt)) - np.tan(1e-3 * base)))
+
+
 def wide(microscope: Microscope, tilt: float, supercell: tuple[float, float]) -> Microscope:
     """A microscope whose aperture holds that of ``microscope``, shifted by any tilt up to ``tilt`` mrad."""
     if tilt == 0:
         return microscope
     steps = [1e3 * microscope.wavelength / side for side in supercell]
     margin = 0.5 * (max(steps) - min(steps))  # edges of apertures are as wide as pixels in their direction
-    return microscope.model_copy(update={"convergence": microscope.convergence + tilt + margin})
+    return microscope.model_copy(update={"convergence": microscope.convergence + shift_of(microscope, tilt) + margin})
 
 
 @dataclass(frozen=True, eq=False)

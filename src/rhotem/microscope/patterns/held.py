@@ -11,9 +11,9 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.patterns.beams import Scattered
+from rhotem.microscope.patterns.aperture import Aperture, Limits
+from rhotem.microscope.patterns.beams import Scattered, shift_of
 from rhotem.microscope.patterns.ladder import weights_of
-from rhotem.microscope.patterns.lens import Lens, Limits
 from rhotem.microscope.patterns.store import save_patterns
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.scatter import image_errors
@@ -153,7 +153,7 @@ class Patterns:
         """
         asked = self.thicknesses[-1] if thickness is None else thickness
         depths = np.atleast_1d(np.asarray(asked, dtype=float))
-        lens = self.limits.lens(convergence, tilt, outer)
+        lens = self.limits.aperture(convergence, tilt, outer)
         mixing = weights_of(self.thicknesses, depths.tolist(), self.between, self._slice)
         shown = self._mixed(self.scattered, lens, mixing)
         result = np.maximum(self.limits.on_pixels(shown, lens, camera_step), 0.0)  # a cubic may swing below
@@ -171,7 +171,7 @@ class Patterns:
         """The same as what a simulation gives, with its record and the error bar of thermal motion."""
         depth = self.thicknesses[-1] if thickness is None else float(thickness)
         pattern = self.pacbed(thickness=depth, convergence=convergence, tilt=tilt, camera_step=camera_step, outer=outer)
-        lens = self.limits.lens(convergence, tilt, outer)
+        lens = self.limits.aperture(convergence, tilt, outer)
         errors: dict[str, Any] = {"from": "not known from one configuration", "images": {}}
         if self.twin is not None:
             mixing = weights_of(self.thicknesses, [depth], self.between, self._slice)
@@ -208,7 +208,7 @@ class Patterns:
     def _slice(self) -> float:
         return float(self.record["plan"]["slice_thickness"])
 
-    def _mixed(self, scattered: Scattered, lens: Lens, mixing: Array) -> Array:
+    def _mixed(self, scattered: Scattered, lens: Aperture, mixing: Array) -> Array:
         """Patterns (thicknesses, kx, ky) around the axis as sums of levels; of a twin nothing is at the entrance."""
         whole = scattered is self.scattered
         images = self._images(scattered)
@@ -219,7 +219,7 @@ class Patterns:
                 f"convergence {lens.convergence:g} mrad: less than a pixel of {max(self.step):.2f} mrad; make patterns "
                 "with finer ones (camera_step)"
             )
-        half = self.limits.half(self.outer + self.tilt)
+        half = self.limits.half(self.outer + shift_of(self.microscope, self.tilt))
         needed = np.flatnonzero(mixing[:, 1:].any(axis=0))
         sums = scattered.summed(covered, self.group, half, needed)
         result = np.tensordot(mixing[:, 1 + needed], sums, axes=1)
@@ -230,7 +230,7 @@ class Patterns:
             result += mixing[:, 0, None, None] * entrance
         return np.asarray(result / norm)
 
-    def _norm(self, lens: Lens) -> float:
+    def _norm(self, lens: Aperture) -> float:
         """Beams of an aperture."""
         covered = self.limits.covered(self._images(self.scattered), lens)
         return float((covered * self.scattered.shares).sum())

@@ -12,7 +12,7 @@ from rhotem.core.threads import available_threads
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.cost import Cost, Sizes
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.patterns.beams import Illuminated, wide
+from rhotem.microscope.patterns.beams import Illuminated, shift_of, wide
 from rhotem.microscope.patterns.orbits import group_of
 from rhotem.microscope.plan import WIDEST, check_grid, free_memory, window_of
 from rhotem.microscope.settings import PositionAveraged
@@ -213,7 +213,8 @@ def operations(
 
 def reach_of(microscope: Microscope, wanted: Wanted, supercell: tuple[float, float]) -> float:
     """Largest frequency (1/Å) that is kept."""
-    return (wanted.outer + wanted.tilt) * 1e-3 / microscope.wavelength + 0.5 / min(supercell)
+    end = wanted.outer + shift_of(microscope, wanted.tilt)
+    return end * 1e-3 / microscope.wavelength + 0.5 / min(supercell)
 
 
 def pixel_side(microscope: Microscope, thickness: float) -> float:

@@ -9,6 +9,7 @@ from rhotem.core import InputError
 from rhotem.microscope.camera import Camera, shares
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.optics import soft_disc
+from rhotem.microscope.patterns.beams import shift_of
 
 Array = npt.NDArray[np.float64]
 
@@ -17,7 +18,7 @@ SLACK = 1e-9
 
 
 @dataclass(frozen=True)
-class Lens:
+class Aperture:
     """An aperture that was asked for.
 
     Parameters
@@ -63,9 +64,9 @@ class Limits:
         scale = 1e3 * self.microscope.wavelength
         return scale / self.supercell[0], scale / self.supercell[1]
 
-    def lens(
+    def aperture(
         self, convergence: float | None = None, tilt: tuple[float, float] | None = None, outer: float | None = None
-    ) -> Lens:
+    ) -> Aperture:
         """An aperture, if its beams and pattern are held.
 
         Raises
@@ -78,20 +79,21 @@ class Limits:
         lean, end = base if tilt is None else (float(tilt[0]), float(tilt[1])), self.outer if outer is None else outer
         if not (np.isfinite(alpha) and alpha > 0 and np.isfinite(end) and end > 0 and np.isfinite(lean).all()):
             raise InputError(f"convergence {alpha}, tilt {lean}, outer {end} mrad: expected positive angles")
-        off = float(np.hypot(lean[0] - base[0], lean[1] - base[1]))
-        if alpha > largest * (1 + SLACK) and alpha + off > (largest + self.tilt) * (1 + SLACK):
+        moved = np.tan(1e-3 * np.array(lean)) - np.tan(1e-3 * np.array(base))
+        off, room = 1e3 * float(np.hypot(*moved)), shift_of(self.microscope, self.tilt)
+        wide = alpha + off > (largest + room) * (1 + SLACK)
+        if alpha > largest * (1 + SLACK) and wide:
             raise InputError(f"convergence {alpha:g} mrad: the patterns hold up to {largest:g} mrad")
-        if alpha + off > (largest + self.tilt) * (1 + SLACK) or end + off > (self.outer + self.tilt) * (1 + SLACK):
+        if wide or end + off > (self.outer + room) * (1 + SLACK):
             around = f" around {base[0]:g}, {base[1]:g} mrad" if any(base) else ""
             raise InputError(
                 f"tilt {lean[0]:g}, {lean[1]:g} mrad with {alpha:g} mrad and patterns to {end:g} mrad: the patterns "
                 f"hold mistilts to {self.tilt:g} mrad{around} with {largest:g} mrad and patterns to {self.outer:g} mrad"
             )
-        wave = self.microscope.wavelength
-        centre = (np.tan(1e-3 * np.array(lean)) - np.tan(1e-3 * np.array(base))) / wave
-        return Lens(alpha, lean, end, (float(centre[0]), float(centre[1])))
+        kx, ky = (float(c) / self.microscope.wavelength for c in moved)
+        return Aperture(alpha, lean, end, (kx, ky))
 
-    def covered(self, beams: npt.NDArray[np.int64], lens: Lens) -> Array:
+    def covered(self, beams: npt.NDArray[np.int64], lens: Aperture) -> Array:
         """Covered part of the pixels of beams (..., 2) in an aperture."""
         step = (1 / self.supercell[0], 1 / self.supercell[1])
         kx, ky = beams[..., 0] * step[0] - lens.centre[0], beams[..., 1] * step[1] - lens.centre[1]
@@ -102,7 +104,7 @@ class Limits:
         k = 1e-3 * angle / self.microscope.wavelength
         return int(k * self.supercell[0] + 0.5), int(k * self.supercell[1] + 0.5)
 
-    def on_pixels(self, patterns: Array, lens: Lens, camera_step: float | None) -> Array:
+    def on_pixels(self, patterns: Array, lens: Aperture, camera_step: float | None) -> Array:
         """Patterns (n, kx, ky) around the axis as patterns around the beam, on computed pixels or those of a camera.
 
         Pixels are spread evenly over their area, also where a tilt is no whole number of them.
