@@ -185,7 +185,7 @@ def save_surroundings(weights: Path, known: Surroundings, fingerprint: str) -> P
         weights=fingerprint,
         numbers=known.numbers.astype(np.uint8),
         lengths=known.lengths.astype(np.float32),
-        **({} if known.compounds is None else {"compounds": known.compounds}),
+        compounds=np.full(len(known.numbers), "") if known.compounds is None else known.compounds,
         elements=np.array(elements, dtype=np.uint8),
         usual=np.array([known.usual[z] for z in elements], dtype=np.float32),
     )
@@ -202,7 +202,7 @@ def load_surroundings(weights: Path, fingerprint: str) -> Surroundings | None:
             if str(stored["weights"]) != fingerprint:
                 return None
             usual = dict(zip(stored["elements"].tolist(), stored["usual"].astype(float).tolist(), strict=True))
-            compounds = stored.get("compounds", None)
+            compounds = stored.get("compounds", None)  # not in files of before
             return Surroundings(stored["numbers"].astype(np.int64), stored["lengths"].astype(float), usual, compounds)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: damaged; `rhotem model calibrate RUN` makes it again") from error
