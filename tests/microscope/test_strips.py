@@ -91,3 +91,10 @@ def test_a_grid_for_speed_changes_nothing():
         found.append([matrix[:, order] for matrix in matrices])
     for plain, fine in zip(*found, strict=True):
         assert np.abs(plain - fine).max() < 2e-6 * np.abs(plain).max()
+
+
+def test_slices_in_another_order_are_refused():
+    """Addresses go to compiled code, so that an array of another layout would be read beyond its end."""
+    strips = Strips(np.zeros((2, 32, 32), np.complex64), 10)
+    with pytest.raises(ValueError, match="expected what `pack` makes"):
+        strips.through(np.zeros((32, 32), np.complex64), 2)

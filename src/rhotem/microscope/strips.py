@@ -217,6 +217,9 @@ class Strips:
 
     def through(self, packed: Packed, number: int) -> None:
         """Send the first ``number`` waves, values along y, through a slice (`pack`)."""
+        wanted = (self.shape[1] // LANES, self.shape[0], 2, LANES)
+        if packed.shape != wanted or packed.dtype != np.float32 or not packed.flags.c_contiguous:
+            raise ValueError(f"slice {packed.shape} of {packed.dtype}: expected what `pack` makes, {wanted} of float32")
         line, waves = self._across, (self._address, number)
         _columns(waves, self.shape, self.half, packed.ctypes.data, line.plans, line.factors, self._strip)
 

@@ -196,7 +196,7 @@ class _Maker:
         """Every beam through its configurations."""
         done, total = 0, sum(len(t.rows) for c in range(self.number) for t in self._tasks(c))
         for configuration, slices in enumerate(potentials):
-            through = partial(self._through, self.engine.transmission(np.asarray(slices.array)))
+            through = partial(self._through, self.engine.prepared(np.asarray(slices.array)))
             del slices
             tasks = self._tasks(configuration)
             pool = ThreadPoolExecutor(self.engine.threads)

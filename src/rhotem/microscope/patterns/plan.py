@@ -16,7 +16,7 @@ from rhotem.microscope.patterns.beams import Illuminated, shift_of, wide
 from rhotem.microscope.patterns.orbits import group_of
 from rhotem.microscope.plan import WIDEST, check_grid, free_memory, window_of
 from rhotem.microscope.settings import PositionAveraged
-from rhotem.microscope.transforms import fast_length
+from rhotem.microscope.transforms import fast_grid
 from rhotem.microscope.transmission import FINE_BYTES
 
 #: Bytes of intensities that are held unless more are allowed.
@@ -168,7 +168,7 @@ def plan_patterns(
     moving = wanted.configurations > 1
     twin = (1.0 if wanted.complete else 1.0 / wanted.configurations) if moving else 0.0
     stored = 2.0 * wanted.exits * entries * (1.0 + twin)
-    points = float(fast_length(sizes.shape[0]) * fast_length(sizes.shape[1]))
+    points = float(np.prod(fast_grid(sizes.shape)))
     count = threads or available_threads()
     working = 8.0 * sizes.slices * points + 2.0 * FINE_BYTES + sizes.held + BASE
     working += 16.0 * count * wanted.exits * float((counts * widths).max()) / (1 if wanted.complete else 2)

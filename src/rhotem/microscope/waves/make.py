@@ -97,7 +97,7 @@ def waves(
         for group, out in zip(engine.groups, outgoing, strict=True)
     ]
     for configuration, slices in enumerate(as_announced(waiting, iterator, number)):
-        transmission = engine.transmission(np.asarray(slices.array))
+        transmission = engine.prepared(np.asarray(slices.array))
         for place, group in enumerate(engine.groups):
             _, scattered = engine.scattered(group, transmission, plan.reach, exits, advance)
             for level, matrix in enumerate(scattered):
