@@ -127,8 +127,8 @@ def models() -> dict[str, Any]:
 def presets(operations: float) -> dict[str, dict[str, Any]]:
     """What ``--preset`` may be, what each is for, whether it runs here, and seconds and bytes of its image of LiCoO2.
 
-    The image is that of `rhotem image LiCoO2 --preset ...` at ``operations`` per second and core; building potentials
-    is measured on a thin one and scaled with their size.
+    The image is that of `rhotem image LiCoO2 --preset ...`: what its plan says; for a parallel beam at ``operations``
+    per second and core, with potentials as a thin one takes, scaled with their size.
     """
     from rhotem.analysis import run
     from rhotem.core import RhoTEMError

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.lanes import LANES
 from rhotem.microscope.pace import pace
 from rhotem.microscope.settings import Detector, Microscope, farthest_angle, sees_pixels
-from rhotem.microscope.strips import fits, work
 from rhotem.microscope.transforms import fast_grid
 from rhotem.microscope.windows import Windows
 
@@ -150,6 +148,9 @@ class Cost:
 
     def _passes(self, waves: float) -> float:
         """Seconds of one core to send ``waves`` through all slices."""
+        from rhotem.microscope.lanes import LANES
+        from rhotem.microscope.strips import fits, work
+
         nx, ny = fast_grid(self.sizes.shape)
         points = float(nx * ny)
         if fits((nx, ny)):
@@ -176,7 +177,7 @@ class Cost:
         seconds = self._passes(beams * self.number) + self._assembly(beams, kappas, self._disc(outer) * larger)
         made = (configurations if shared else 1) * (TABLES + MAKE * 0.25 * self.sizes.held * self.number)
         seconds = seconds * twice + (made + BEGIN / (1 if shared else configurations)) * pace()
-        memory = 8.0 * self.sizes.slices * points
+        memory = 8.0 * (self.sizes.slices + 8) * points  # and waves of two threads
         memory += 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
         return Estimate("bloch", beams * self.number, seconds, memory, tiling, shared=shared)
 
