@@ -35,7 +35,7 @@ def main(folder: Path, target: Path) -> None:
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
     figure.tight_layout()
-    figure.savefig(target, dpi=90)
+    figure.savefig(target, dpi=70)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Interatomic potentials with weights in their packages: relaxation of specimens, trajectories of labels."""
 
+import warnings
 from typing import Any
 
 from rhotem.core import InputError, MissingDependencyError
@@ -24,7 +25,9 @@ def potential_calculator(name: str) -> Any:
         if name == "sevennet":
             from sevenn.calculator import SevenNetCalculator
 
-            return SevenNetCalculator("7net-0", device="cpu")
+            with warnings.catch_warnings():  # accelerators are for graphics processors
+                warnings.filterwarnings("ignore", "No tensor product accelerator")
+                return SevenNetCalculator("7net-0", device="cpu")
         from chgnet.model import CHGNetCalculator
 
         return CHGNetCalculator(use_device="cpu")

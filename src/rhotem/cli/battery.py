@@ -31,11 +31,13 @@ def build(
     builder: Builder,
     crystals: list[str],
     output: Path,
+    relaxation: dict[str, Any],
+    options: dict[str, Any],
+    *,
     seed: int,
     allow_overlaps: bool,
-    relaxation: dict[str, Any],
-    show: tuple[bool, bool],
-    options: dict[str, Any],
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Build, relax if asked, and write a specimen."""
     import numpy as np
@@ -53,7 +55,6 @@ def build(
         np.random.default_rng(seed),
         **options,
     )
-    quiet, as_json = show
     with ProgressBar(quiet or as_json) as progress:
         made, record = finished(made, relaxation, progress)
     record = {"builder": builder.name, "arguments": crystals, "options": options, "seed": seed, **record}
@@ -93,8 +94,7 @@ def _command(builder: Builder) -> Callable[..., None]:
         relaxation = {
             key: values.pop(key) for key in ("relax", "relax_cell", "potential", "fmax", "steps", "optimiser")
         }
-        show = values.pop("quiet"), values.pop("as_json")
-        build(builder, relaxation=relaxation, show=show, options=taken, **values)
+        build(builder, relaxation=relaxation, options=taken, **values)
 
     fixed: list[tuple[str, Any, Any]] = [
         (

@@ -54,10 +54,10 @@ def phase_boundary(
     cells = [rich, poor]
     units = _layers(rich, poor, plane)
     rows = [unit.cell.array[:2, :2] for unit in units]
-    strain = strain_between(rows[1], rows[0])
-    if np.abs(strain).max() > max_strain:
+    most = float(np.abs(principal(strain_between(rows[1], rows[0]))).max())
+    if most > max_strain:
         raise InputError(
-            f"phase boundary: {rich.formula} and {poor.formula} differ by {100 * np.abs(strain).max():.1f} % in this"
+            f"phase boundary: {rich.formula} and {poor.formula} differ by {100 * most:.1f} % in this"
             f" plane, more than {100 * max_strain:g} %; choose another plane or --max-strain"
         )
     weight = {None: 0.5, 0: 1.0, 1: 0.0}[keep]
