@@ -1,7 +1,7 @@
 """Coefficients of the spherical readout: features read out class by class, the electron count put right."""
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from rhotem.structure.model import Structure
 
 if TYPE_CHECKING:
     from rhotem.learned.model import LearnedModel
-    from rhotem.learned.readouts.spherical.predict import SphericalReadout
 
 
 def atom_coefficients(
@@ -145,7 +144,7 @@ def _read(
     ``kept`` is 1, the mean of the members, or their number. Per block (kept, classes, functions, (lmax+1)²), and
     (members, classes) for the widest function of the last block.
     """
-    readout = cast("SphericalReadout", model.readout)
+    readout: Any = model.readout  # a spherical one
     blocks, maps, kinds = readout.blocks, readout.maps, len(encoder.representatives)
     numbers = encoder.numbers[encoder.representatives]
     parts = [np.zeros((kept, kinds, b.functions, (b.lmax + 1) ** 2), dtype=encoder.dtype) for b in blocks]

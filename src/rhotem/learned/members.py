@@ -8,13 +8,13 @@ from rhotem.density.field import DensityField
 from rhotem.learned.calibration import Calibration
 from rhotem.learned.counting import count_exactly, stays_free
 from rhotem.learned.error_bars import widening
+from rhotem.learned.loaded import Loaded, encoder_room
 from rhotem.learned.newcomers import named
-from rhotem.learned.source import Model, encoder_room
 from rhotem.structure.model import Structure
 
 
 def member_fields(
-    source: Model, structure: Structure, grid: PeriodicGrid, calibration: Calibration
+    source: Loaded, structure: Structure, grid: PeriodicGrid, calibration: Calibration
 ) -> Iterator[DensityField]:
     """One density per member, mean + widening · (member − mean) as calibrated; the members are evaluated once.
 
@@ -47,14 +47,14 @@ def member_fields(
         )
 
 
-def check_members(source: Model, structure: Structure) -> None:
+def check_members(source: Loaded, structure: Structure) -> None:
     """Refuse structures that there is no spread of members for, before anything is calculated.
 
     Raises
     ------
     InputError
         If the model has a single member, leaves an element free, or all atoms, as none has a neighbour; as
-        `Model.strangers`.
+        `Loaded.strangers`.
     """
     model, why = source.model, ""
     strangers = source.strangers(structure)

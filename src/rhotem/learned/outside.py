@@ -17,10 +17,10 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.learned.calibration import Calibration, load_calibration
 from rhotem.learned.counting import free_remark, stays_free
+from rhotem.learned.loaded import Loaded, encoder_room
 from rhotem.learned.model import LearnedModel
 from rhotem.learned.newcomers import Strangers
 from rhotem.learned.novelty import SHARE, UNKNOWN, of_structure
-from rhotem.learned.source import Model, encoder_room
 from rhotem.learned.surroundings import Surroundings, load_surroundings
 from rhotem.learned.weights import fingerprint
 from rhotem.structure.model import Structure
@@ -159,7 +159,7 @@ def assess(
     return Outside(min(largest, LARGEST), bonded >= 1.0, score, most, one, atoms=atoms)
 
 
-def remarks(source: Model, structure: Structure, points: int = 0) -> dict[str, Any]:
+def remarks(source: Loaded, structure: Structure, points: int = 0) -> dict[str, Any]:
     """How far a structure is outside of the training, and what is unusual about it, for the record of its density.
 
     "novelty", and "warnings" where it is above the limit or atoms stay free; "new_elements" where there are some;

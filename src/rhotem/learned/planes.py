@@ -10,9 +10,9 @@ from rhotem.density import free_atoms
 from rhotem.density.stream import StreamedDensity, streamed
 from rhotem.learned.counting import check_charge
 from rhotem.learned.kernels.grid import BlockOnGrid, add_block
+from rhotem.learned.loaded import Loaded, encoder_room
 from rhotem.learned.outside import remarks
 from rhotem.learned.readouts.spherical.predict import SharpTerms
-from rhotem.learned.source import Model, encoder_room
 from rhotem.structure.model import Structure
 
 #: The third axis first: planes across it lie together.
@@ -40,7 +40,7 @@ class LearnedPlanes:
         return out
 
 
-def stream(model: Model, structure: Structure, spacing: float = 0.2) -> StreamedDensity:
+def stream(model: Loaded, structure: Structure, spacing: float = 0.2) -> StreamedDensity:
     """Deformation density of ``structure``, its wide part made when planes are asked for.
 
     Of elements never trained on the same as in memory (`rhotem.learned.newcomers`).
@@ -50,7 +50,7 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
 
     Parameters
     ----------
-    model : Model
+    model : Loaded
         With a spherical readout.
     structure : Structure
     spacing : float
@@ -91,7 +91,7 @@ def stream(model: Model, structure: Structure, spacing: float = 0.2) -> Streamed
     )
 
 
-def _moments(model: Model, coefficients: tuple[npt.NDArray[np.float64], ...]) -> npt.NDArray[np.float64]:
+def _moments(model: Loaded, coefficients: tuple[npt.NDArray[np.float64], ...]) -> npt.NDArray[np.float64]:
     """Electrons and first moments (N, 4) of every atom's functions; l = 1 stands in the order y, z, x."""
     result = np.zeros((len(coefficients[0]), 4))
     for block, c in zip(model.model.readout.blocks, coefficients, strict=True):
