@@ -204,6 +204,11 @@ def test_which_are_left_free(model):
     found = newcomers.among([3, 5, 9, 36, 38, 84])
     assert set(found.predicted) == {5, 38} and set(found.free) == {36, 84}
     assert "closed shell" in found.free[36] and "encoder" in found.free[84]
+    # strontium gives its electrons to fluorine, to gold, but to no other strontium or lithium; tungsten keeps its own
+    assert [set(newcomers.among(n).free) for n in ([38, 9], [38, 79], [38, 3], [38], [74])] == [
+        *(set(), set(), {38}, {38}, set())
+    ]
+    assert set(newcomers.among([3, 96]).free) == {96}
     bad = replace(newcomers.measured, potential={**newcomers.measured.potential, 5: 1.4})
     assert "1.40" in Newcomers(newcomers.trained, newcomers.encoded, None, bad).among([5]).free[5]
     assert set(Newcomers(newcomers.trained).among([5]).free) == {5}  # nothing measured

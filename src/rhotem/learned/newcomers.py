@@ -17,13 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.learned.relatives import NOBLE, relatives
+from rhotem.learned.relatives import NOBLE, electronegativity, relatives
 from rhotem.learned.weights import fingerprint, write_json
 
 #: Version of what is stored.
 FORMAT = 1
 #: Error from which free atoms, which have 1, are as good.
 FREE = 1.0
+#: Electronegativity (Pauling) below which an element gives its electrons away, and from which one takes them. Labels
+#: of the former are compounds with the latter: where there is none, as in their metals, free atoms are better.
+GIVES, TAKES = 1.3, 1.9
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,10 @@ class Newcomers:
         """What becomes of the elements of a structure."""
         predicted: dict[int, tuple[float, float, Sequence[str]]] = {}
         free: dict[int, str] = {}
-        for z in sorted(set(numbers) - self.trained):
-            if why := self._why_free(z):
+        numbers = set(numbers)
+        taken = max((electronegativity(z) for z in numbers), default=0.0) >= TAKES
+        for z in sorted(numbers - self.trained):
+            if why := self._why_free(z, taken):
                 free[z] = why
             elif self.measured is not None:
                 compounds = self.measured.compounds.get(z, ())
@@ -180,13 +185,15 @@ class Newcomers:
         """Atoms (N,) around which the learned part is taken away."""
         return np.isin(numbers, sorted(self.among(set(numbers.tolist())).free))
 
-    def _why_free(self, z: int) -> str:
+    def _why_free(self, z: int, taken: bool) -> str:
         if z in NOBLE:
             return "a closed shell"
         if self.encoded is not None and z not in self.encoded:
             return "its encoder does not know it either"
         if self.measured is None:
             return "its error was not measured for these weights"
+        if electronegativity(z) < GIVES and not taken:
+            return "no element takes its electrons here, and in its metal free atoms are better"
         errors = self.measured.error(z), self.measured.error(z, of_potential=True)
         if max(errors) >= FREE:
             return f"the expected error of Δn {errors[0]:.2f}, of its potential {errors[1]:.2f}, free atoms 1"

@@ -36,6 +36,11 @@ PAULING = np.array([
 Array = npt.NDArray[np.float64]
 
 
+def electronegativity(number: int) -> float:
+    """By Pauling; 0 where it is not known."""
+    return float(PAULING[number]) if number < len(PAULING) else 0.0
+
+
 def group(number: int) -> int:
     """Group of the periodic table, 1 to 18; lanthanides and actinides are in group 3."""
     start = max((n for n in NOBLE if n < number), default=0)
