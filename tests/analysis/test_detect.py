@@ -150,6 +150,7 @@ def test_features_change_what_they_say(host):
         ("vacancy:Li:1.5", "whole number"),
         ("vacancy:Li:120%", "share"),
         ("antisite:Li", "takes 2 elements"),
+        ("dopant:F=F", "changes nothing"),
         ("hole:Li", "expected one of"),
     ],
 )

@@ -106,3 +106,39 @@ def test_an_aperture_that_the_instrument_has_not_is_said():
     assert not [line for line in remarks(plan.changed(convergence_mrad=18).preset()) if "apertures" in line]
     said = remarks(plan.changed(convergence_mrad=12).preset())
     assert any("has apertures of 22, 18, 27, 32 mrad, none of 12 mrad" in line for line in said)
+
+
+def test_an_instrument_of_ones_own_by_path_and_its_record_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path counts from where one is, that in a record from its folder; patterns alone have nothing to displace."""
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    code, text, _ = invoke("instruments", "template")
+    assert code == 0
+    Path("own.yaml").write_text(text)
+    common = (
+        "LiF",
+        "--source",
+        "free-atoms",
+        "--phonons",
+        "0",
+        "--thickness",
+        "0.6",
+        "--instrument",
+        "own.yaml",
+        "--quiet",
+    )
+    detectors = ("--detector", "HAADF=68-120", "--field-of-view", "8")
+    code, _, err = invoke("image", *common, *detectors, "--out", "../im")
+    assert code == 0, err
+    monkeypatch.chdir(tmp_path)
+    code, _, err = invoke("image", "im/record.json", "--out", "again", "--quiet")
+    assert code == 0, err
+    first, again = (
+        zarr.open_array(str(tmp_path / out / "images.zarr" / "HAADF"), mode="r")[:] for out in ("im", "again")
+    )
+    np.testing.assert_array_equal(first, again)
+    monkeypatch.chdir(tmp_path / "mine")
+    code, _, err = invoke("image", *common, "--detector", "PACBED=30", "--out", "../pacbed")
+    assert code == 0, err

@@ -241,7 +241,7 @@ def instrument_record(plan: Plan) -> dict[str, Any]:
 
 def recorded_plan(plan: Plan, out: str | Path | None) -> dict[str, Any]:
     """A plan as its record holds it: complete, its paths seen from the folder ``out``."""
-    return (plan if out is None else plan.relative(Path(out))).data(full=True)
+    return plan.data(full=True) if out is None else plan.written(Path(out), full=True)
 
 
 def _files(result: Result, folder: Path, motion: str) -> list[str]:

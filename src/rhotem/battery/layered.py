@@ -66,7 +66,7 @@ def taken_apart(crystal: Structure) -> Layered:
     spacing, plane = float(unit.cell[2, 2]), unit.cell.array[:2, :2]
     symbols = np.array(unit.get_chemical_symbols())
     z = unit.positions[:, 2] % spacing
-    edges = _planes(z[symbols == "O"], spacing)
+    edges = _planes(z[symbols == "O"], spacing) if "O" in symbols else []
     if len(edges) < 2 or len(edges) % 2:
         raise _refused(crystal)
     slant = unit.cell.array[2, :2]

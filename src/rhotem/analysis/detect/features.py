@@ -75,6 +75,8 @@ def parse_feature(text: str) -> Feature:
     for element in elements:
         if element not in atomic_numbers:
             raise InputError(f"feature {text!r}: no element {element}")
+    if len(elements) == 2 and elements[0] == elements[1]:
+        raise InputError(f"feature {text!r}: changes nothing; name two different elements")
     amount = match["amount"] or "1"
     number = -float(amount[:-1]) / 100 if amount.endswith("%") else float(amount)
     if not (number >= 1 or -1 <= number < 0) or (number >= 1 and number != int(number)):

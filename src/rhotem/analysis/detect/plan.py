@@ -56,6 +56,10 @@ def detectability(
         raise InputError(f"preset {preset.name} records patterns only; name detectors, --detector ABF=11-22")
     if dose <= 0:
         raise InputError(f"dose {dose:g} e/Å²: expected a positive number")
+    if feature.kind == "density" and plan.density.source == "free-atoms":
+        raise InputError(
+            "feature density: compares free atoms with a source of bonded density; name one, --source model"
+        )
     crystal, moving = workflow.moving_crystal(plan.changed({"motion.phonons": phonons}), say)
     depths = list(thicknesses) or [preset.thickness]
     held: list[Detectability] = []

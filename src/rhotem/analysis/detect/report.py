@@ -50,7 +50,7 @@ def figure(result: Detectability, path: str | Path) -> None:
     from matplotlib.figure import Figure
 
     names = list(result.shown)
-    drawn = Figure(figsize=(3.4 * len(names), 9.0), layout="constrained", dpi=110)
+    drawn = Figure(figsize=(max(4.5, 3.4 * len(names)), 9.0), layout="constrained", dpi=110)
     FigureCanvasAgg(drawn)
     axes = drawn.subplots(3, len(names), squeeze=False)
     for column, name in enumerate(names):
@@ -66,16 +66,18 @@ def figure(result: Detectability, path: str | Path) -> None:
             for row in (0, 1):
                 axes[row, column].plot(*result.place, "o", mfc="none", mec="tab:orange", ms=12)
         _against_focus(axes[2, column], result, name)
-    drawn.suptitle(f"{result.feature}; {result.dose:.3g} e/Å²", fontsize=11)
+    drawn.suptitle(f"{result.feature}\n{result.dose:.3g} e/Å²", fontsize=10)
     drawn.savefig(path)
 
 
 def _picture(axes: Any, image: Any, size: tuple[float, float], title: str, most: float | None = None) -> Any:
     """A picture in grey, or, with its largest magnitude, a difference around 0."""
     colours: dict[str, Any] = {"cmap": "gray"} if most is None else {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
-    shown = axes.imshow(image.T, extent=(0, size[0], size[1], 0), **colours)
+    x, y = (0.5 * length / n for length, n in zip(size, image.shape, strict=True))  # a pixel is seen around its place
+    shown = axes.imshow(image.T, extent=(-x, size[0] - x, size[1] - y, -y), **colours)
     axes.set_title(title, fontsize=8)
     axes.set_xlabel("x (Å)", fontsize=7)
+    axes.set_ylabel("y (Å)", fontsize=7)
     axes.tick_params(labelsize=6)
     return shown
 
@@ -84,7 +86,7 @@ def _against_focus(axes: Any, result: Detectability, name: str) -> None:
     for thickness in dict.fromkeys(row.thickness for row in result.rows):
         own = [row for row in result.rows if row.image == name and row.thickness == thickness]
         axes.plot([r.defocus for r in own], [r.detectability for r in own], "o-", ms=3, label=f"{thickness:.3g} nm")
-    axes.axhline(ROSE, color="black", lw=0.6, ls="--")
+    axes.axhline(ROSE, color="black", lw=0.6, ls="--", label=f"seen: d′ = {ROSE:g}")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("defocus (nm)", fontsize=7)
     axes.set_ylabel("d′", fontsize=7)

@@ -51,7 +51,7 @@ def _best(plan: Contents) -> None:
     names = [name for d in preset.detectors if d.channels() and not d.patterns for name in d.image_names()]
     if not names or (plan.best and plan.best.lower() not in [name.lower() for name in names]):
         listed = f"choose one of {', '.join(names)}" if names else "these detectors make none"
-        raise InputError(f"defocus best:{plan.best}: there is no such image; {listed}")
+        raise InputError(f"defocus {plan.microscope.defocus_nm}: there is no such image; {listed}")
 
 
 def _dose(plan: Contents) -> None:

@@ -9,6 +9,8 @@ import yaml
 
 from rhotem.core import InputError
 
+#: Nested keys and lists of a plan, and of what a record holds beside one.
+DEEPEST = 16
 #: Plain scalars by the core schema of YAML 1.2, in which 2e4 is a number and ``no`` an element.
 WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _WHOLE, _REAL = re.compile(r"[-+]?\d+"), re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
@@ -64,7 +66,7 @@ def _is_json(text: str) -> bool:
 
 def _content(node: Any, place: tuple[str | int, ...], path: Path, lines: dict[tuple[str | int, ...], int]) -> Any:
     line = node.start_mark.line + 1
-    if len(place) > 6:
+    if len(place) > DEEPEST:
         raise InputError(f"{path}, line {line}: nested too deeply for a plan")
     lines.setdefault(place, line)
     if isinstance(node, yaml.ScalarNode):

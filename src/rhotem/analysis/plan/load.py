@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rhotem.analysis.plan.contents import FORMAT
 from rhotem.analysis.plan.file import parse_document, read_document
 from rhotem.analysis.plan.model import Plan
-from rhotem.analysis.plan.paths import from_folder
+from rhotem.analysis.plan.paths import from_folder, with_paths
 from rhotem.analysis.plan.problems import problems
 from rhotem.core import InputError
 from rhotem.core.output import RECORD, RECORD_FORMAT
@@ -83,13 +83,13 @@ def parse_plan(text: str, folder: str | Path = ".") -> Plan:
 
 
 def _plan(data: dict[str, Any], lines: dict[tuple[str | int, ...], int], path: Path) -> Plan:
+    given = {key: {} if value is None else value for key, value in data.items()}
     try:
-        plan = Plan.model_validate({key: {} if value is None else value for key, value in data.items()})
+        return Plan.model_validate(with_paths(given, lambda name: from_folder(name, path.parent)))
     except ValidationError as error:
         listed = sorted(problems(error, Plan), key=lambda problem: problem.line(lines))
         more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
         raise InputError(f"{path}, line {listed[0].line(lines)}: {listed[0]}{more}") from None
-    return plan.at(lambda name: from_folder(name, path.parent))
 
 
 def _recorded(data: dict[str, Any], path: Path) -> Recorded:

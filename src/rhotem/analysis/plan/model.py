@@ -1,6 +1,6 @@
 """`Plan`: one run as data, from the structure to the recorded images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +9,7 @@ from pydantic import model_validator
 from rhotem.analysis.plan.checks import CHECKS
 from rhotem.analysis.plan.contents import Contents
 from rhotem.analysis.plan.file import write_document
-from rhotem.analysis.plan.paths import to_folder
+from rhotem.analysis.plan.paths import to_folder, with_paths
 from rhotem.analysis.plan.problems import At, close, keys_of, sections_of
 from rhotem.analysis.plan.series import combinations, values_of
 from rhotem.core import InputError, RhoTEMError
@@ -93,36 +93,14 @@ class Plan(Contents):
             unique = name if names.count(name) == 1 and len(name) <= LONGEST else f"{name[:LONGEST]}-{number}"
             yield unique, self.changed({".".join(place_of(key)): value for key, value in row.items()}, series={})
 
-    def at(self, change: Callable[[str], str]) -> "Plan":
-        """The same plan with every path replaced."""
-        changes = {
-            f"{section}.{key}": change(getattr(getattr(self, section), key))
-            for section, key in PATHS
-            if getattr(getattr(self, section), key) is not None
-        }
-        new = self.changed(changes) if changes else self
-        paths = [key for key in self.series if place_of(key) in PATHS]
-        folders = {key: tuple(change(v) for v in values_of(self.series[key])) for key in paths}
-        return new.changed(series={**new.model_dump(by_alias=True)["series"], **folders}) if folders else new
-
-    def relative(self, folder: Path) -> "Plan":
-        """The plan as it stands in a file in ``folder``."""
-        return self.at(lambda name: to_folder(name, folder))
+    def written(self, folder: Path, *, full: bool = False) -> dict[str, Any]:
+        """The plan's `data` as it stands in a file in ``folder``: its paths refer to that."""
+        return with_paths(self.data(full=full), lambda name: to_folder(name, folder))
 
     def save(self, path: str | Path, *, full: bool = False) -> None:
         """Write the plan as YAML, or as JSON if the name ends so; its relative paths refer to the file's folder."""
         path = Path(path)
-        write_document(self.relative(path.parent).data(full=full), path)
-
-
-#: Keys that hold a path, or a name that may be one.
-PATHS = (
-    ("specimen", "structure"),
-    ("motion", "frames"),
-    ("density", "source"),
-    ("density", "gpaw_cache"),
-    ("microscope", "instrument"),
-)
+        write_document(self.written(path.parent, full=full), path)
 
 
 def place_of(name: str) -> tuple[str, ...]:

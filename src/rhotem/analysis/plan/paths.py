@@ -1,9 +1,39 @@
 """Paths in plans: relative to the working directory in memory, to the folder of the file in a file."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rhotem.density.source import source_names
+
+#: Keys that hold a path, or a name that may be one.
+PATHS = (
+    ("specimen", "structure"),
+    ("motion", "frames"),
+    ("density", "source"),
+    ("density", "gpaw_cache"),
+    ("microscope", "instrument"),
+)
+
+
+def with_paths(data: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Keys and values of a plan, right or not, with every path replaced; others as they are."""
+    result = dict(data)
+    for section, key in PATHS:
+        inside = result.get(section)
+        if isinstance(inside, dict) and isinstance(inside.get(key), str):
+            result[section] = {**inside, key: change(inside[key])}
+    series = result.get("series")
+    if isinstance(series, dict):
+        held = {name: name.rpartition(".")[2] in {key for _, key in PATHS} for name in map(str, series)}
+        result["series"] = {
+            name: [change(value) if isinstance(value, str) else value for value in values]
+            if held.get(str(name)) and isinstance(values, list | tuple)
+            else values
+            for name, values in series.items()
+        }
+    return result
 
 
 def from_folder(name: str, folder: Path) -> str:

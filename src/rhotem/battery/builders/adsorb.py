@@ -52,7 +52,10 @@ def adsorbed(surface: Structure, molecule: ase.Atoms, count: int, rng: Generator
         raise InputError("adsorb: the slab is cut in two by the end of its cell; move it to the middle")
     sides = np.linalg.det(surface.cell[:2, :2]) / np.linalg.norm(surface.cell[:2, :2], axis=1)
     if molecule.get_all_distances().max() + TOUCH * 2 * RADIUS > np.abs(sides).min():
-        raise InputError(f"adsorb: a surface {np.abs(sides).min():.1f} Å wide; the molecule would touch its own image")
+        raise InputError(
+            f"adsorb: a surface {np.abs(sides).min():.1f} Å wide, the molecule would touch its own image; repeat it "
+            "first: rhotem structure build SLAB --repeat 3,2,1 -o wide.cif"
+        )
     region = [0] * len(atoms)
     for number in range(1, count + 1):
         placed = _let_down(atoms, molecule, top, rng)

@@ -76,7 +76,7 @@ class Recording:
 
     def _moved(self, cell: Signals, ideal: Signals) -> Array:
         scan = ideal.scan
-        if not self.acquisition.moves:
+        if not self.acquisition.moves or not len(ideal.values):
             return ideal.values
         if not cell.scan.periodic:
             self.said["scan"] = {"not distorted": "beside a scan that is no whole cell the image is not known"}
