@@ -1,8 +1,7 @@
 """What patterns will cost and hold, before anything is computed."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,73 +14,41 @@ from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.patterns.beams import Illuminated, shift_of, wide
 from rhotem.microscope.patterns.orbits import group_of
 from rhotem.microscope.plan import WIDEST, check_grid, free_memory, window_of
+from rhotem.microscope.propagation import BASE, Propagation
 from rhotem.microscope.settings import PositionAveraged
 from rhotem.microscope.transforms import fast_grid
 from rhotem.microscope.transmission import FINE_BYTES
 
 #: Bytes of intensities that are held unless more are allowed.
 MOST = 3e8
-#: Bytes that a run takes whatever its size.
-BASE = 1.6e8
 
 
-@dataclass(frozen=True)
-class PatternsPlan:
-    """Sizes, memory and time of patterns.
+@dataclass(frozen=True, kw_only=True)
+class PatternsPlan(Propagation):
+    """Sizes, memory and time of patterns; further parameters as `Propagation`, whose beams are pixels here.
 
     Parameters
     ----------
-    extent, shape : pairs
-        Lateral cell in Å, and the grid of the waves on it.
-    slices, slice_thickness : int, float
-    tiling : (int, int)
-        The supercell whose beams are pixels, in cells of the potential.
     convergence, tilt, outer : float
         Largest aperture and mistilt to be asked, and where patterns end, in mrad.
-    beams, propagated, operations : int
-        Beams of all apertures, those that go through the crystal, and operations of the symmetry that gives the others.
+    propagated, operations : int
+        Beams that go through the crystal, and operations of the symmetry that gives the others.
     pixels : float
         Mean number of pixels that one beam is seen in.
-    exits : int
-        Thicknesses.
-    configurations : int
     complete : bool
         Every beam goes through all configurations; False: through one.
-    stored, memory, seconds : float
-        Bytes of the result; of everything; seconds on ``threads`` cores.
     pixel : (float, float)
         mrad.
     """
 
-    extent: tuple[float, float]
-    shape: tuple[int, int]
-    slices: int
-    slice_thickness: float
-    tiling: tuple[int, int]
     convergence: float
     tilt: float
     outer: float
-    beams: int
     propagated: int
     operations: int
     pixels: float
-    exits: int
-    configurations: int
     complete: bool
-    stored: float
-    memory: float
-    seconds: float
-    threads: int
     pixel: tuple[float, float]
-
-    @property
-    def supercell(self) -> tuple[float, float]:
-        """Å."""
-        return self.extent[0] * self.tiling[0], self.extent[1] * self.tiling[1]
-
-    def record(self) -> dict[str, Any]:
-        """As a JSON-ready dictionary."""
-        return asdict(self)
 
     def __str__(self) -> str:
         size, pixel = self.supercell, self.pixel
@@ -95,8 +62,7 @@ class PatternsPlan:
                 f"{self.pixels:.0f} for each beam to {self.outer + self.tilt:.3g} mrad",
                 f"patterns    {self.exits} thickness{'es' * (self.exits > 1)}, {1e-6 * self.stored:.0f} MB",
                 f"phonons     {self.configurations} configuration{'s' * (self.configurations > 1)}{moving}",
-                f"memory      {1e-9 * self.memory:.2f} GB",
-                f"time        about {max(1.0, self.seconds):.0f} s on {self.threads} cores",
+                *self.cost(),
             ]
         )
 

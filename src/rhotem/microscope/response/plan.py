@@ -1,6 +1,6 @@
 """What a response will cost and hold, before anything is computed."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,74 +10,51 @@ from rhotem.microscope.bloch import supercell_beams
 from rhotem.microscope.cost import Cost, Sizes, spread
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.plan import check_grid, free_memory
+from rhotem.microscope.propagation import BASE, Propagation
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.response.matrices import blocks_of
 from rhotem.microscope.response.range import Range
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 
-#: Bytes that a run takes whatever its size, and those that the cost of beams counts for that.
-BASE, COUNTED = 1.6e8, 3e8
+#: Bytes that the cost of beams counts for a run whatever its size.
+COUNTED = 3e8
 #: Seconds per operation of the products of small blocks with the gathering of their columns; of a pair of beams in
 #: one image (docs/response.md).
 FORMS, PAIR = 1 / 14e9, 6e-8
 
 
-@dataclass(frozen=True)
-class ResponsePlan:
-    """Sizes, memory and time of one response.
+@dataclass(frozen=True, kw_only=True)
+class ResponsePlan(Propagation):
+    """Sizes, memory and time of one response; further parameters as `Propagation`.
 
     Parameters
     ----------
-    extent, shape : pairs
-        Lateral cell in Å, and the grid of the waves on it.
-    slices, slice_thickness : int, float
-    tiling : (int, int)
-        The probe's supercell in cells of the potential.
     window : float
         Side in Å that the probes of the range need.
-    beams, pairs : int
-        Beams of the largest aperture, and pairs of them that interfere.
-    channels, exits : int
-        Columns that are kept for each exit thickness, and these.
-    configurations : int
-    stored, memory, seconds : float
-        Bytes of the result; of everything; seconds on ``threads`` cores.
+    pairs : int
+        Pairs of beams that interfere.
+    channels : int
+        Columns that are kept for each exit thickness.
     worth : int
         Settings from which on it takes less time than simulating each.
     """
 
-    extent: tuple[float, float]
-    shape: tuple[int, int]
-    slices: int
-    slice_thickness: float
-    tiling: tuple[int, int]
     window: float
-    beams: int
     pairs: int
     channels: int
-    exits: int
-    configurations: int
-    stored: float
-    memory: float
-    seconds: float
-    threads: int
     worth: int
 
-    def record(self) -> dict:
-        """As a JSON-ready dictionary."""
-        return asdict(self)
-
     def __str__(self) -> str:
-        size = tuple(e * m for e, m in zip(self.extent, self.tiling, strict=True))
+        size, (memory, seconds) = self.supercell, self.cost()
         return "\n".join(
             [
                 f"beams       {self.beams} on {size[0]:.1f} × {size[1]:.1f} Å, {self.pairs} pairs that interfere",
                 f"channels    {self.channels} at {self.exits} thickness{'es' * (self.exits > 1)}, "
                 f"{8e-6 * self.pairs:.2f} MB each, {1e-6 * self.stored:.0f} MB together",
                 f"phonons     {self.configurations} configurations",
-                f"memory      {1e-9 * self.memory:.2f} GB",
-                f"time        about {max(1.0, self.seconds):.0f} s on {self.threads} cores, less than simulating "
+                memory,
+                f"{seconds}, less than simulating "
                 + ("each" if self.worth <= 1 else f"{self.worth} settings or more one by one"),
             ]
         )

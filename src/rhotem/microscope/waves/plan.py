@@ -1,7 +1,6 @@
 """What a scattering matrix will cost and hold, before anything is computed."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,58 +10,25 @@ from rhotem.microscope.bloch import supercell_beams
 from rhotem.microscope.cost import Cost, Sizes
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.plan import camera_window, check_grid, free_memory
+from rhotem.microscope.propagation import BASE, Propagation
 from rhotem.microscope.response.range import Range
 from rhotem.microscope.settings import Pixelated, farthest_angle
 
-#: Bytes that a run takes whatever its size.
-BASE = 1.6e8
 
-
-@dataclass(frozen=True)
-class WavesPlan:
-    """Sizes, memory and time of a scattering matrix.
+@dataclass(frozen=True, kw_only=True)
+class WavesPlan(Propagation):
+    """Sizes, memory and time of a scattering matrix; further parameters as `Propagation`.
 
     Parameters
     ----------
-    extent, shape : pairs
-        Lateral cell in Å, and the grid of the waves on it.
-    slices, slice_thickness : int, float
-    tiling : (int, int)
-        The probe's supercell in cells of the potential.
-    beams : int
-        Of the largest aperture.
     pixels : float
         Mean number of beams that one is scattered into.
-    exits, configurations : int
     reach : float
         Largest frequency that is kept, 1/Å.
-    stored, memory, seconds : float
-        Bytes of the result; of everything; seconds on ``threads`` cores.
     """
 
-    extent: tuple[float, float]
-    shape: tuple[int, int]
-    slices: int
-    slice_thickness: float
-    tiling: tuple[int, int]
-    beams: int
     pixels: float
-    exits: int
-    configurations: int
     reach: float
-    stored: float
-    memory: float
-    seconds: float
-    threads: int
-
-    @property
-    def supercell(self) -> tuple[float, float]:
-        """Å."""
-        return self.extent[0] * self.tiling[0], self.extent[1] * self.tiling[1]
-
-    def record(self) -> dict[str, Any]:
-        """As a JSON-ready dictionary."""
-        return asdict(self)
 
     def __str__(self) -> str:
         size = self.supercell
@@ -71,8 +37,7 @@ class WavesPlan:
                 f"beams       {self.beams} on {size[0]:.1f} × {size[1]:.1f} Å, each into {self.pixels:.0f}",
                 f"waves       {self.exits} thickness{'es' * (self.exits > 1)}, {self.configurations} configuration"
                 f"{'s' * (self.configurations > 1)}, {1e-6 * self.stored:.0f} MB",
-                f"memory      {1e-9 * self.memory:.2f} GB",
-                f"time        about {max(1.0, self.seconds):.0f} s on {self.threads} cores",
+                *self.cost(),
             ]
         )
 
