@@ -1,14 +1,18 @@
 """Detectability: of a bump on a bright field, of deflections, of features that are there and that are not."""
 
+import json
+
 import ase.build
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from rhotem.analysis import run
 from rhotem.analysis.detect.features import make_pair, parse_feature
 from rhotem.analysis.detect.noise import Channels, channels_of, transfer
 from rhotem.analysis.detect.observer import seen
 from rhotem.analysis.detect.simulated import wide_host
+from rhotem.cli import main
 from rhotem.core import InputError
 from rhotem.microscope.detectors import Annular, CenterOfMass, Segmented
 from rhotem.microscope.instrument import Microscope
@@ -165,3 +169,20 @@ def test_features_that_the_cell_does_not_have(host):
         make_pair(host, parse_feature("vacancy:Ni"))
     with pytest.raises(InputError, match="column has 4 at this thickness"):
         make_pair(host, parse_feature("vacancy:Li:9"))
+
+
+@pytest.mark.slow
+def test_the_command_answers_and_its_record_is_no_run(tmp_path):
+    """Twice the dose, √2 the d′, at the same dose for d′ = 5; the record says how to ask again."""
+    common = ["plan", "LiF", "--feature", "dopant:Li=Na", "--source", "free-atoms", "--thicknesses", "0.8"]
+    common += ["--phonons", "0", "--foci", "0,0,1", "--detector", "HAADF=60-120", "--quiet"]
+    best = []
+    for number, dose in enumerate((1e4, 2e4)):
+        done = CliRunner().invoke(main.app, [*common, "--dose", str(dose), "--out", str(tmp_path / str(number))])
+        assert done.exit_code == 0, done.stderr
+        best.append(json.loads((tmp_path / str(number) / "record.json").read_text())["detectability"]["best"])
+    assert best[1]["detectability"] == pytest.approx(np.sqrt(2) * best[0]["detectability"], rel=1e-6)
+    assert best[1]["enough"] == pytest.approx(best[0]["enough"], rel=1e-6)
+    assert best[0]["change"] > 0
+    again = CliRunner().invoke(main.app, ["image", str(tmp_path / "0" / "record.json")])
+    assert again.exit_code == 2 and "without a plan; repeat" in again.stderr

@@ -71,7 +71,7 @@ def plan(
     with output_folder(out) as folder:
         result = _made(asked, wanted, depths, focus, quiet)
         figure(result, folder / "detectability.png")
-        write_record(folder, {"plan": asked.data(), "detectability": result.record()})
+        write_record(folder, {"asked": asked.data(full=True), "detectability": result.record()})
     if not quiet:
         typer.echo(table(result))
     typer.echo(advice(result))
