@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rhotem.analysis import run
 from rhotem.analysis.columns import Column, Contrast, columns, contrast
 from rhotem.analysis.factors import FactorTable, factor_table
-from rhotem.analysis.motion import Moving
+from rhotem.analysis.motion import Moving, moving_of
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.keywords import check_keywords
 from rhotem.density.field import DensityField
@@ -145,8 +145,7 @@ def compare(
         raise InputError(f"compare: got {', '.join(sources) or 'no source'}; name two different density sources")
     options, allowed = how.get("source_options", {}), how.get("allow_polar", False)
     fields = {s: run.density(cut, s, allow_polar=allowed, **options.get(s, {})) for s in sources}
-    # the keys are those of `Moving`, which mypy does not see
-    moving: Moving = {k: how[k] for k in Moving.__annotations__ if k in how}  # type: ignore[literal-required,assignment]
+    moving = moving_of(how)
     memory = how.get("memory")
     recording: run.Recording = {"seed": how.get("seed", 0), "memory": memory, "algorithm": how.get("algorithm", "auto")}
     if "announce" in how:

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis.inversion import inversions, usual_signs
+from rhotem.analysis.recording import focused_image
 from rhotem.analysis.responses import response
 from rhotem.core import InputError
+from rhotem.microscope.detectors import summing
 from rhotem.microscope.response import Range, Response
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
@@ -130,7 +132,7 @@ def best_focus(
     least, most = span or usual_span(microscope, 0.1 * float(cut.block.lengths[2]))
     if not least < most:
         raise InputError(f"focus from {least:g} to {most:g} nm: give the least first")
-    detectors = tuple(d for d in cut.preset.detectors if d.channels() and not d.patterns)
+    detectors = summing(cut.preset.detectors)
     coefficients = {k: v for k, v in microscope.coefficients.items() if k[0] == "C" and k != "C10"}
     reach = Range(defocus=(10 * least, 10 * most), aberrations={k: abs(v) for k, v in coefficients.items()})
     held = response(at(cut, least), potentials, detectors=detectors, range=reach, edges=[], **options)
@@ -162,17 +164,6 @@ def wrong_in(image: Array, name: str, held: Response, cut: "Specimen", signs: di
     """What is the wrong way round in one image of a response."""
     known = {key: sign for key, sign in signs.items() if key == name}
     return inversions({name: image}, held.extent, cut, known).get(name, [])
-
-
-def focused_image(detectors: Iterable[Any], image: str) -> str:
-    """The image whose contrast counts: the one that is named, or the first."""
-    names = [name for d in detectors if d.channels() and not d.patterns for name in d.image_names()]
-    if not names:
-        raise InputError("defocus best: these detectors make no image whose contrast could be largest")
-    match = next((name for name in names if name.lower() == image.lower()), None) if image else names[0]
-    if match is None:
-        raise InputError(f"defocus best:{image}: there is no such image; choose one of {', '.join(names)}")
-    return match
 
 
 def usual_span(microscope: Microscope, thickness: float) -> tuple[float, float]:

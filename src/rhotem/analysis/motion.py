@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from rhotem.analysis import PHONONS, TEMPERATURE
 from rhotem.core import InputError
@@ -27,6 +27,12 @@ class Moving(TypedDict, total=False):
     seed: int
     msd: Mapping[str, float] | None
     frames: Frames | None
+
+
+def moving_of(given: Mapping[str, Any]) -> Moving:
+    """The keys of `Moving` among others."""
+    # the keys are those of `Moving`, which mypy does not see
+    return {k: given[k] for k in Moving.__annotations__ if k in given}  # type: ignore[return-value]
 
 
 def vibration(

@@ -1,8 +1,11 @@
 """What may be asked of a recording, and what is worth saying of it, before anything is calculated."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.microscope.detectors import DetectorBase, summing
 from rhotem.microscope.presets import Preset
 from rhotem.microscope.settings import Microscope, angles, image_names
 
@@ -81,3 +84,19 @@ def _detectors(preset: Preset) -> tuple[str, ...]:
         return ()
     listed = ", ".join(f"{image_names(d)[0]} {angles(d)}" for d in preset.detectors)
     return (f"the detectors stay those of preset {preset.name}: {listed}",)
+
+
+def focused_image(detectors: Sequence[DetectorBase], image: str) -> str:
+    """The image whose contrast ``defocus best`` makes largest: the one that is named, or the first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    names = [name for detector in summing(detectors) for name in detector.image_names()]
+    match = [name for name in names if name.lower() == image.lower()] if image else names[:1]
+    if not match:
+        listed = f"choose one of {', '.join(names)}" if names else "these detectors make none"
+        raise InputError(f"defocus best{':' * bool(image)}{image}: there is no such image; {listed}")
+    return match[0]

@@ -12,6 +12,7 @@ from rhotem.analysis.montage import draw_montage
 from rhotem.analysis.recording import recording_microscope
 from rhotem.analysis.run import recorded
 from rhotem.core import InputError
+from rhotem.microscope.detectors import summing
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.response import Range, Response
 from rhotem.microscope.response import response as respond
@@ -97,11 +98,16 @@ def image(
 
 def answers(plan: "Plan") -> bool:
     """Whether a response can answer a plan: images of a scanned probe without error bars from the density."""
-    preset, computing = plan.preset(), plan.computing
-    signals = bool(preset.detectors) and all(d.channels() and not d.patterns for d in preset.detectors)
-    other = plan.density.uncertainty or plan.precision is not None or plan.recording.camera_step_mrad is not None
+    detectors = plan.preset().detectors
+    signals = bool(detectors) and len(summing(detectors)) == len(detectors)
+    return signals and shared_ground(plan) and plan.recording.camera_step_mrad is None
+
+
+def shared_ground(plan: "Plan") -> bool:
+    """Whether anything but a single run can do a plan: no error bars from the density, exact beams, no cluster."""
+    computing = plan.computing
     exact = computing.algorithm in ("auto", "bloch") and computing.scheduler is None
-    return preset.mode == "stem" and signals and exact and not other
+    return plan.preset().mode == "stem" and exact and not plan.density.uncertainty and plan.precision is None
 
 
 def montage(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhotem.analysis import run as steps
 from rhotem.analysis.plan import Plan
+from rhotem.analysis.recording import focused_image
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.uncertainty import PIXEL as BAR_PIXEL
 from rhotem.analysis.uncertainty import EnsembleSource, ImageUncertainty, image_uncertainty, remarks
@@ -117,7 +118,7 @@ def focused(
 
     means, recording = how
     say_density(potentials, None, voice)
-    name = focus.focused_image(cut.preset.detectors, plan.best or "")
+    name = focused_image(cut.preset.detectors, plan.best or "")
     voice.tell(f"focus       searched for {name} by one propagation")
     found = focus.best_focus(
         cut,

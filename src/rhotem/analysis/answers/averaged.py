@@ -7,9 +7,10 @@ import numpy as np
 
 from rhotem.analysis import patterns
 from rhotem.analysis import run as steps
-from rhotem.analysis.answers.base import Answer, Keys, Needs, direct_seconds, planned, shared_ground
+from rhotem.analysis.answers.base import Answer, Keys, Needs, direct_seconds, planned
 from rhotem.analysis.answers.group import Group
 from rhotem.analysis.plan import Plan
+from rhotem.analysis.responses import shared_ground
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import Progress, silent
 from rhotem.microscope.images import ImageSet

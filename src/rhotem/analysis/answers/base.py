@@ -74,13 +74,6 @@ class Answer(ABC, Generic[Held]):
         """What a single run of one setting gives."""
 
 
-def shared_ground(plan: Plan) -> bool:
-    """Whether anything but a single run can do a plan: no error bars from the density, exact beams, no cluster."""
-    computing = plan.computing
-    exact = computing.algorithm in ("auto", "bloch") and computing.scheduler is None
-    return plan.preset().mode == "stem" and exact and not plan.density.uncertainty and plan.precision is None
-
-
 def direct_seconds(group: Group) -> tuple[float, bool]:
     """Seconds of a single run of the group's widest setting, and whether it would go through windows.
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from rhotem.analysis import responses
 from rhotem.analysis import run as steps
-from rhotem.analysis.answers.base import Answer, Keys, Needs, direct_seconds, planned, shared_ground
+from rhotem.analysis.answers.base import Answer, Keys, Needs, direct_seconds, planned
 from rhotem.analysis.answers.group import Group
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
@@ -38,10 +38,7 @@ class Lens(Answer[Response]):
 
     def takes(self, plan: Plan) -> bool:
         """Images of detectors that sum up signals."""
-        detectors = plan.preset().detectors
-        signals = bool(detectors) and all(d.channels() and not d.patterns for d in detectors)
-        known = plan.best is None and plan.recording.camera_step_mrad is None
-        return signals and known and shared_ground(plan)
+        return plan.best is None and responses.answers(plan)
 
     def whole(self, presets: Sequence[Preset]) -> Preset:
         """With the largest aperture and the detectors of all."""

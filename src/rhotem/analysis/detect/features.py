@@ -123,7 +123,7 @@ def make_pair(host: Specimen, feature: Feature) -> Pair:
     middle = 0.5 * np.array([cell.lengths[0], cell.lengths[1]])
     column = _nearest(columns(cell), feature.elements[0], middle)
     rows = _rows(cell.structure, column, feature.elements[0])
-    chosen = _chosen(rows, cell.structure, feature, column)
+    chosen = _chosen(rows, feature, column)
     atoms, kept = FEATURES[feature.kind](cell.structure.atoms.copy(), chosen, feature.elements)
     changed = ImagingCell.from_orthogonal(Structure(atoms, charge=cell.structure.charge, info=cell.structure.info))
     place = (float(column.position[0]), float(column.position[1]))
@@ -149,7 +149,7 @@ def _rows(structure: Structure, column: Column, element: str) -> list[int]:
     return [int(row) for row in np.flatnonzero(own)[np.argsort(structure.positions[own, 2], kind="stable")]]
 
 
-def _chosen(rows: list[int], structure: Structure, feature: Feature, column: Column) -> list[int]:
+def _chosen(rows: list[int], feature: Feature, column: Column) -> list[int]:
     """Atoms that change: as many as asked for, evenly spread in depth about the middle."""
     number = feature.number if feature.number > 0 else max(1, round(-feature.number * len(rows)))
     if number > len(rows):

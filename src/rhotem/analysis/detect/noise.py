@@ -69,6 +69,11 @@ def channels_of(detector: DetectorBase, recorder: Recorder, sums: Array) -> Chan
     return Channels(tuple(own), np.stack([raw[name] for name in own]), covariance)
 
 
+def image_of(channels: Array, factors: Array) -> Array:
+    """The image (nx, ny) of channels (channels, nx, ny) by its `transfer`."""
+    return np.asarray(np.fft.ifft2((factors * np.fft.fft2(channels)).sum(axis=0)).real)
+
+
 def transfer(detector: DetectorBase, names: tuple[str, ...], scan: Scan, microscope: Microscope) -> dict[str, Array]:
     """How the images of a detector follow from its channels: image -> (channels, nx, ny) factors of Fourier sums.
 

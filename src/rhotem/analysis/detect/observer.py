@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, cg
 
-from rhotem.analysis.detect.noise import Channels
+from rhotem.analysis.detect.noise import Channels, image_of
 from rhotem.core import RhoTEMError
 
 Array = npt.NDArray[Any]
@@ -61,7 +61,7 @@ def seen(changed: Channels, before: Channels, factors: Array) -> Seen:
     nothing.
     """
     noise = 0.5 * (changed.covariance + before.covariance)
-    signal = _image(changed.mean - before.mean, factors)
+    signal = image_of(changed.mean - before.mean, factors)
     shape = signal.shape
     level = noise.mean(axis=(2, 3))
     power = np.einsum("axy,ab,bxy->xy", factors, level, factors.conj()).real
@@ -69,7 +69,7 @@ def seen(changed: Channels, before: Channels, factors: Array) -> Seen:
 
     def covered(flat: Array) -> Array:
         spread = np.fft.ifft2(factors.conj() * np.fft.fft2(flat.reshape(shape))).real
-        return np.asarray(_image(np.einsum("abxy,bxy->axy", noise, spread), factors).ravel())
+        return np.asarray(image_of(np.einsum("abxy,bxy->axy", noise, spread), factors).ravel())
 
     def whitened(flat: Array) -> Array:
         spectrum = np.fft.fft2(flat.reshape(shape))
@@ -88,11 +88,6 @@ def seen(changed: Channels, before: Channels, factors: Array) -> Seen:
     if failed:
         raise RhoTEMError("detectability: the noise of the image could not be inverted; a finer scan may help")
     return Seen(float(signal.ravel() @ answer), signal, _deviation(noise, factors), answer.reshape(shape))
-
-
-def _image(channels: Array, factors: Array) -> Array:
-    """The image (nx, ny) of channels (channels, nx, ny)."""
-    return np.asarray(np.fft.ifft2((factors * np.fft.fft2(channels)).sum(axis=0)).real)
 
 
 def _deviation(noise: Array, factors: Array) -> Array:

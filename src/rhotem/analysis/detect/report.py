@@ -15,10 +15,9 @@ def table(result: Detectability) -> str:
         f"{'dose for d′ = 5':>16s}",
         f"{'':10s} {'nm':>9s} {'nm':>8s} {'% range':>8s} {'% range':>8s} {'':>6s} {'':>7s} {'e/Å²':>16s}",
     ]
-    for name in dict.fromkeys(row.image for row in result.rows):
-        for thickness in dict.fromkeys(row.thickness for row in result.rows):
-            own = [row for row in result.rows if row.image == name and row.thickness == thickness]
-            row = min(own, key=lambda r: r.enough)
+    for name in result.images:
+        for thickness in result.thicknesses:
+            row = result.best(name, thickness)
             lines.append(
                 f"{name:10s} {row.thickness:9.2f} {row.defocus:8.2f} {100 * row.change:8.2f} {100 * row.noise:8.2f} "
                 f"{row.cnr:6.2f} {row.detectability:7.2f} {row.enough:16.2e}"
@@ -31,7 +30,7 @@ def advice(result: Detectability) -> str:
     best = result.best()
     if not np.isfinite(best.enough):
         return f"{result.feature}: no image changes"
-    others = [result.best(name) for name in dict.fromkeys(row.image for row in result.rows) if name != best.image]
+    others = [result.best(name) for name in result.images if name != best.image]
     beside = ", ".join(f"{row.image} {row.enough / best.enough:.3g} times that" for row in others)
     verdict = "seen" if result.dose >= best.enough else "not seen"
     foci = [row.defocus for row in result.rows]
@@ -83,8 +82,8 @@ def _picture(axes: Any, image: Any, size: tuple[float, float], title: str, most:
 
 
 def _against_focus(axes: Any, result: Detectability, name: str) -> None:
-    for thickness in dict.fromkeys(row.thickness for row in result.rows):
-        own = [row for row in result.rows if row.image == name and row.thickness == thickness]
+    for thickness in result.thicknesses:
+        own = result.of(name, thickness)
         axes.plot([r.defocus for r in own], [r.detectability for r in own], "o-", ms=3, label=f"{thickness:.3g} nm")
     axes.axhline(ROSE, color="black", lw=0.6, ls="--", label=f"seen: d′ = {ROSE:g}")
     axes.set_ylim(bottom=0)

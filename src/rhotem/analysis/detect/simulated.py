@@ -10,17 +10,14 @@ import numpy.typing as npt
 from rhotem.analysis import responses, run
 from rhotem.analysis.detect.features import Feature, Pair, make_pair
 from rhotem.analysis.detect.noise import Channels, channels_of
-from rhotem.analysis.motion import Moving
+from rhotem.analysis.motion import moving_of
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import Progress, silent
 from rhotem.density.field import DensityField
 from rhotem.microscope.detectors import DetectorBase
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.phonons import displacements
 from rhotem.microscope.response import Range, Response
 from rhotem.microscope.scan import Scan
-from rhotem.potential.slices import PotentialSlices, build_potential
-from rhotem.structure.debye_waller import thermal_motion
 from rhotem.structure.model import Structure
 from rhotem.structure.supercell import lateral_repeats
 
@@ -37,14 +34,11 @@ class Simulated:
     pair : Pair or None
         The specimens; None where only the density differs.
     before, after : Response
-    area : float
-        Å² of what the images show.
     """
 
     pair: Pair | None
     before: Response
     after: Response
-    area: float
 
     def channels(
         self, detector: DetectorBase, thickness: float | None = None, **settings: Any
@@ -77,7 +71,7 @@ def simulate_feature(
     defocus: Sequence[float] = (0.0,),
     thicknesses: Sequence[float] | None = None,
     progress: Progress = silent,
-    announce: Callable[[Any], None] | None = None,
+    announce: Callable[[Any], None] = lambda plan: None,
     memory: float | None = None,
     **moving: Any,
 ) -> Simulated:
@@ -101,72 +95,34 @@ def simulate_feature(
     **moving
         `rhotem.analysis.motion.Moving`.
     """
-    announce = announce or _nothing
     options: dict[str, Any] = {
         "range": Range(defocus=(min(defocus), max(defocus))),
         "edges": (),
         "memory": memory,
         "progress": progress,
     }
+    pair, motion = None, moving_of(moving)
     if feature.kind == "density":
-        fields = [run.density(cut, "free-atoms"), run.density(cut, source)]
-        made = []
-        for field in fields:
-            potentials = run.potential(cut, field, memory=memory, **_moving(moving))
-            made.append(responses.response(cut, potentials, thicknesses=thicknesses, announce=announce, **options))
-            announce = _nothing
-        return Simulated(None, made[0], made[1], float(np.prod(made[0].extent)))
-    pair = make_pair(wide_host(cut), feature)
-    held: list[Response] = []
-    everything = np.arange(len(pair.before.block.structure))
-    for specimen, kept in ((pair.before, everything), (pair.after, pair.kept)):
-        alike = _Alike(pair.before, specimen, kept, run.density(specimen, source), memory, moving)
-        held.append(responses.response(specimen, alike, announce=announce, **options))
-        announce = _nothing  # that of the second is the same
-    return Simulated(pair, held[0], held[1], float(np.prod(held[0].extent)))
+        both = [(cut, run.potential(cut, run.density(cut, s), memory=memory, **motion)) for s in ("free-atoms", source)]
+        options["thicknesses"] = thicknesses
+    else:
+        pair = make_pair(wide_host(cut), feature)
+        first = run.potential(pair.before, run.density(pair.before, source), memory=memory, **motion)
+        both = [(pair.before, first), (pair.after, _Alike(first, pair, run.density(pair.after, source), memory))]
+    (cut, potentials), second = both
+    before = responses.response(cut, potentials, announce=announce, **options)
+    return Simulated(pair, before, responses.response(*second, **options))  # its plan is the same
 
 
-def _nothing(plan: Any) -> None:
-    pass
+class _Alike(run.Potentials):
+    """Potentials of a changed specimen whose atoms move as those of the other do."""
 
+    def __init__(self, before: run.Potentials, pair: Pair, field: DensityField, memory: float | None) -> None:
+        super().__init__(pair.after, field, memory, phonons=before.phonons)
+        self._before, self._kept = before, pair.kept
+        self.motion = replace(before.motion, values=before.motion.values[pair.kept])
 
-def _moving(given: dict[str, Any]) -> Moving:
-    return {k: given[k] for k in Moving.__annotations__ if k in given}  # type: ignore[return-value]
-
-
-class _Alike:
-    """Potentials of a specimen whose atoms move as those of another do, one for each configuration."""
-
-    def __init__(
-        self,
-        host: Specimen,
-        cut: Specimen,
-        kept: npt.NDArray[np.int64],
-        field: DensityField,
-        memory: float | None,
-        moving: dict[str, Any],
-    ) -> None:
-        self.host, self.cut, self.kept, self.field, self.memory = host, cut, kept, field, memory
-        self.phonons, self.seed = int(moving.get("phonons", 0)), int(moving.get("seed", 0))
-        temperature = moving.get("temperature", run.TEMPERATURE)
-        self.motion = thermal_motion(host.block.structure, temperature, msd=moving.get("msd"))
-        #: cells are one: none moves by itself
-        self.independent = False
-
-    def __len__(self) -> int:
-        return max(1, self.phonons)
-
-    def __iter__(self) -> Iterator[PotentialSlices]:
-        cut = self.cut
-        common: dict[str, Any] = {"memory_limit": self.memory, "oversampling": cut.oversampling}
-        if not self.phonons:
-            yield build_potential(cut.block, cut.grid, self.field, **common)
-            return
-        common["deformation_msd"] = self.motion.isotropic[self.kept]
-        for moved in displacements(self.motion.values, self.phonons, np.random.default_rng(self.seed)):
-            yield build_potential(cut.block, cut.grid, self.field, displacements=moved[self.kept], **common)
-
-
-def narrowed(cut: Specimen, detectors: Sequence[DetectorBase]) -> Specimen:
-    """The specimen with other detectors."""
-    return replace(cut, preset=cut.preset.model_copy(update={"detectors": tuple(detectors)}))
+    def displacements(self) -> Iterator[npt.NDArray[np.float64] | None]:
+        """Those of the atoms that are there."""
+        for moved in self._before.displacements():
+            yield None if moved is None else moved[self._kept]

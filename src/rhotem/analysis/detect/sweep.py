@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rhotem.analysis.detect.features import Feature
-from rhotem.analysis.detect.noise import transfer
+from rhotem.analysis.detect.noise import image_of, transfer
 from rhotem.analysis.detect.observer import Seen, seen
 from rhotem.analysis.detect.simulated import Simulated
 
@@ -79,9 +79,23 @@ class Detectability:
     place: tuple[float, float] | None
     told: dict[str, Any]
 
-    def best(self, image: str | None = None) -> Row:
-        """The row that needs the least dose, of one image or of all."""
-        return min((row for row in self.rows if image in (None, row.image)), key=lambda row: row.enough)
+    @property
+    def images(self) -> list[str]:
+        """Names of the images."""
+        return list(dict.fromkeys(row.image for row in self.rows))
+
+    @property
+    def thicknesses(self) -> list[float]:
+        """Nm."""
+        return list(dict.fromkeys(row.thickness for row in self.rows))
+
+    def of(self, image: str | None = None, thickness: float | None = None) -> list[Row]:
+        """Rows of one image or all, at one thickness in nm or all, by focus."""
+        return [row for row in self.rows if image in (None, row.image) and thickness in (None, row.thickness)]
+
+    def best(self, image: str | None = None, thickness: float | None = None) -> Row:
+        """The row of these that needs the least dose."""
+        return min(self.of(image, thickness), key=lambda row: row.enough)
 
     def record(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -108,7 +122,6 @@ def sweep(
     """Rows for every image of the detectors, defocus (nm) and thickness (nm; none: the only one) at a dose in e/Å²."""
     rows: list[Row] = []
     shown: dict[str, tuple[Seen, Any, tuple[float, float]]] = {}
-    least: dict[str, float] = {}
     for thickness in thicknesses or [0.1 * simulated.before.thicknesses[-1]]:
         for focus in defocus:
             for detector in simulated.before.detectors:
@@ -120,17 +133,16 @@ def sweep(
                     if name.endswith(LEFT_OUT):
                         continue
                     found = seen(after, before, factors)
-                    image = np.fft.ifft2((factors * np.fft.fft2(before.mean)).sum(axis=0)).real
+                    image = image_of(before.mean, factors)
                     row = _row(name, (thickness, focus), found, image, (dose, electrons))
-                    rows.append(row)
-                    if row.enough < least.get(name, np.inf) or name not in shown:
-                        least[name] = row.enough
+                    if all(row.enough < other.enough for other in rows if other.image == name):
                         shown[name] = (found, image, scan.size)
+                    rows.append(row)
     return Detectability(
         feature,
         rows,
         dose,
-        simulated.area,
+        float(np.prod(simulated.before.extent)),
         shown,
         simulated.pair.place if simulated.pair else None,
         {"response": simulated.before.record["plan"], "configurations": simulated.before.record["configurations"]},

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rhotem.analysis.optics import adjusted_preset
 from rhotem.analysis.plan.contents import Contents
-from rhotem.analysis.recording import check_recording
+from rhotem.analysis.recording import check_recording, focused_image
 from rhotem.core import InputError
 
 
@@ -48,10 +48,7 @@ def _best(plan: Contents) -> None:
     preset = plan.preset()
     if preset.mode != "stem":
         raise InputError(f"defocus best: preset {preset.name} scans no probe; give a number")
-    names = [name for d in preset.detectors if d.channels() and not d.patterns for name in d.image_names()]
-    if not names or (plan.best and plan.best.lower() not in [name.lower() for name in names]):
-        listed = f"choose one of {', '.join(names)}" if names else "these detectors make none"
-        raise InputError(f"defocus {plan.microscope.defocus_nm}: there is no such image; {listed}")
+    focused_image(preset.detectors, plan.best)
 
 
 def _dose(plan: Contents) -> None:

@@ -22,6 +22,7 @@ from rhotem.microscope.detectors.registry import (
     largest_angle,
     parse_detector,
     sees_pixels,
+    summing,
     unit,
 )
 from rhotem.microscope.detectors.segmented import Segmented
@@ -48,6 +49,7 @@ __all__ = [
     "quadrant",
     "rings_of",
     "sees_pixels",
+    "summing",
     "unit",
     "weight",
 ]

@@ -93,6 +93,11 @@ def sees_pixels(detectors: Sequence[DetectorBase]) -> bool:
     return any(d.patterns or d.averaged for d in detectors)
 
 
+def summing(detectors: Sequence[DetectorBase]) -> tuple[DetectorBase, ...]:
+    """Those whose images follow from sums of signals: neither patterns nor their mean."""
+    return tuple(d for d in detectors if d.channels() and not d.patterns)
+
+
 def farthest_angle(detectors: Sequence[DetectorBase], camera_step: float | None = None) -> float:
     """Largest angle in mrad that is recorded: the corners of a pixelated detector lie beyond its ``outer``.
 
