@@ -1,5 +1,7 @@
 """HRTEM and diffraction: weak-phase theory, abTEM, and the sign of contrast."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,20 @@ def test_focal_spread_and_dose(crystal):
         parallel_images(slices, Microscope(dose=1.0))
     with pytest.raises(InputError, match="no potential"):
         parallel_images([], Microscope())
+
+
+def test_error_bar_is_the_scatter_of_images_of_other_displacements():
+    rng = np.random.default_rng(3)
+
+    def moved():
+        columns = [(x + dx, y + dy, *rest) for (x, y, *rest), (dx, dy) in zip(COLUMNS, rng.normal(0, 0.1, (3, 2)))]
+        slices = gaussian_slices((4.2, 6.3), (48, 72), columns, width=0.5, number=1, thickness=0.01, strength=1e-2)
+        return replace(slices, record=slices.record | {"displaced": True})
+
+    microscope = Microscope(convergence=1e-3, defocus=150.0)
+    made = [parallel_images([moved() for _ in range(6)], microscope) for _ in range(60)]
+    images = np.stack([m["HRTEM"] for m in made])
+    scatter = np.sqrt(images.var(axis=0, ddof=1).mean())
+    stated = [m.record["phonon_error"]["images"]["HRTEM"]["everywhere"] for m in made]
+    assert np.sqrt(np.mean(np.square(stated))) == pytest.approx(scatter, rel=0.15)
+    assert "phonon_error" not in parallel_images([moved()], microscope).record

@@ -153,7 +153,7 @@ def say_errors(images: ImageSet, wanted: float | None, voice: Voice) -> None:
     """Standard errors by thermal motion; a warning where they are above what was asked for."""
     errors = images.record.get("phonon_error", {})
     rows = {name: row["of_range"] for name, row in errors.get("images", {}).items() if "of_range" in row}
-    if not images.record.get("plan") or not rows:
+    if not rows:
         return
     number = images.record["configurations"]
     said = ", ".join(f"{name} {100 * error:.2g} %" for name, error in rows.items())

@@ -17,6 +17,7 @@ from rhotem.microscope.coherence import Lens
 from rhotem.microscope.diffraction import Waves, mean_of
 from rhotem.microscope.holography import sideband
 from rhotem.microscope.images import ImageSet
+from rhotem.microscope.lens_image import MeanImage
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.signals import count, field_of_view
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-#: Bytes of exit waves that are kept before their images are added up; a pair of beams is then looked at once for all.
-WAVE_BYTES = 128 * 1024**2
 #: Beams on the cone of a precession at least; frequency in 1/Å up to which intensities are to be means over the cone.
 FEWEST_BEAMS, REACH = 12, 1.5
 
@@ -88,7 +87,7 @@ def parallel_images(
         if first is None:
             first, beams = slices, _beams(microscope, slices)
             lens = Lens(microscope, slices.extent, beams[0].shape, repeats, objective=microscope.objective)
-            waves, camera = [Waves(one.shape, repeats) for one in beams], _Camera(lens)
+            waves, camera = [Waves(one.shape, repeats) for one in beams], MeanImage(lens)
         elif slices.array.shape != first.array.shape:
             raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
         for place, (beam, sums) in enumerate(zip(beams, waves, strict=True)):
@@ -127,7 +126,7 @@ def parallel_images(
 
 
 def _shown(
-    camera: "_Camera",
+    camera: MeanImage,
     exit_wave: npt.NDArray[np.complexfloating] | None,
     cell: Scan,
     how: tuple[Microscope, bool],
@@ -142,6 +141,7 @@ def _shown(
         said["units"] = {"phase": "rad", "amplitude": "of vacuum"}
         return sideband(exit_wave, cell.size, microscope), {}, cell, said
     image = camera.image()
+    said |= camera.error()
     if microscope.dose is None or rng is None:
         return {"HRTEM": image}, {}, cell, said
     ideal, over = field_of_view(image, cell, microscope.pixel, microscope.field)
@@ -165,31 +165,6 @@ def photographed(
     recording = Recording(acquisition, rng)
     image = exposed(ideal * electrons, acquisition.camera, rng if acquisition.counting else None, recording.streams)
     return image, {"units": {"HRTEM": "counts"}, "acquisition": {"electrons_per_pixel": electrons}}
-
-
-class _Camera:
-    """Adds up images of exit waves, many at a time."""
-
-    def __init__(self, lens: Lens) -> None:
-        self._lens, self._number = lens, 0
-        self._sum: Array = np.zeros(lens.cell)
-        self._waiting: list[npt.NDArray[np.complex64]] = []
-
-    def add(self, wave: npt.NDArray[np.complex64]) -> None:
-        self._waiting.append(wave)
-        if sum(w.nbytes for w in self._waiting) > WAVE_BYTES:
-            self._look()
-
-    def _look(self) -> None:
-        number = len(self._waiting)
-        self._sum += number * self._lens.image(np.stack(self._waiting))
-        self._number += number
-        self._waiting = []
-
-    def image(self) -> Array:
-        if self._waiting:
-            self._look()
-        return self._sum / self._number
 
 
 def _beams(microscope: Microscope, slices: "PotentialSlices") -> list[BlochEngine]:

@@ -129,10 +129,11 @@ def image_errors(
         above, below = images_of(mean + perturbation), images_of(mean - perturbation)
         for name, variance in variances.items():
             variance += ((above[name] - below[name]) / 2) ** 2 / len(fields)
-    return {name: _summary(image, variances[name]) for name, image in images.items()}
+    return {name: error_of(image, variances[name]) for name, image in images.items()}
 
 
-def _summary(image: Array, variance: Array) -> dict[str, float]:
+def error_of(image: Array, variance: Array) -> dict[str, float]:
+    """One row of `image_errors`: the error of an image from the variance of every pixel."""
     far = np.abs(image - np.median(image))
     columns = far >= np.quantile(far, 1 - COLUMNS)
     span = float(np.ptp(image))
