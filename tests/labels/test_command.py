@@ -18,6 +18,17 @@ def test_list_shows_the_jobs_and_runs_nothing(tmp_path):
     assert not (tmp_path / "out" / "records").exists()
 
 
+def test_what_known_labels_hold_is_not_made_again(label, tmp_path):
+    plan = tmp_path / "p.yaml"
+    plan.write_text("output: out\nrecipes: [{prototype: rocksalt}, {prototype: o3}]")
+    first = command.invoke(app, ["run", str(plan), "--list"]).output.split()[0]
+    (tmp_path / "known").mkdir()
+    write_npz(label, tmp_path / "known" / f"{first}.npz")
+    result = command.invoke(app, ["run", str(plan), "--list", "--known", str(tmp_path / "known")])
+    assert "1 of 2 labels are known" in result.output
+    assert result.output.count("to do") == 1 and first not in result.output
+
+
 def test_status_names_what_is_rejected(label, tmp_path):
     (tmp_path / "records").mkdir()
     write_npz(label, tmp_path / "records" / "good.npz")

@@ -18,7 +18,7 @@ def run_command(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler; default: this machine.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do runs that failed before again.")] = False,
     hours: Annotated[float | None, typer.Option(help="Start no run after this time.")] = None,
-    known: Annotated[list[Path] | None, typer.Option(help="Labels the sampler stays away from.")] = None,
+    known: Annotated[list[Path] | None, typer.Option(help="Labels (folder, shard) not to make again, nor anything like them.")] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Two or more models: the sampler takes what they dispute most.")
     ] = None,
@@ -29,11 +29,16 @@ def run_command(
 
     from rhotem.battery.potentials import potential_calculator
     from rhotem.labels.plan import jobs_of, load_plan
+    from rhotem.labels.read import places
     from rhotem.labels.runner import run, wanted
 
     loaded = load_plan(plan)
     choose = _selection(select)
-    jobs = jobs_of(loaded, plan.parent, choose, known or (), potential_calculator)
+    planned = jobs_of(loaded, plan.parent, choose, known or (), potential_calculator)
+    held = places(known or ())
+    jobs = [job for job in planned if job.id not in held]
+    if len(jobs) < len(planned):
+        typer.echo(f"{len(planned) - len(jobs)} of {len(planned)} labels are known")
     if list_only:
         for job in jobs:
             typer.echo(f"{job.id}  {wanted(loaded.output, job) or 'to do':13s} {job.info.get('name', '')}")
