@@ -83,7 +83,7 @@ def test_error_bar_is_the_scatter_of_images_of_other_displacements():
     rng = np.random.default_rng(3)
 
     def moved():
-        columns = [(x + dx, y + dy, *rest) for (x, y, *rest), (dx, dy) in zip(COLUMNS, rng.normal(0, 0.1, (3, 2)))]
+        columns = [(x + rng.normal(0, 0.1), y + rng.normal(0, 0.1), height) for x, y, height in COLUMNS]
         slices = gaussian_slices((4.2, 6.3), (48, 72), columns, width=0.5, number=1, thickness=0.01, strength=1e-2)
         return replace(slices, record=slices.record | {"displaced": True})
 

@@ -18,7 +18,7 @@ def run_command(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler; default: this machine.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do runs that failed before again.")] = False,
     hours: Annotated[float | None, typer.Option(help="Start no run after this time.")] = None,
-    known: Annotated[list[Path] | None, typer.Option(help="Labels (folder, shard) not to make again, nor anything like them.")] = None,
+    known: Annotated[list[Path] | None, typer.Option(help="Labels (folders, shards) that are not made again.")] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Two or more models: the sampler takes what they dispute most.")
     ] = None,
