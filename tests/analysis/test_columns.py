@@ -30,14 +30,14 @@ def test_column_intensity_is_the_exact_disk_average_of_a_band_limited_image():
     for position in ((0.0, 0.0), (0.77, 3.1)):
         argument = 2 * np.pi * k * radius
         expected = 3.0 + np.cos(2 * np.pi * k * position[0]) * 2 * j1(argument) / argument
-        assert column_intensity(image, extent, Column("X", np.array(position), 1), radius) == pytest.approx(expected)
+        assert column_intensity(image, extent, Column("X", np.array(position), (0,)), radius) == pytest.approx(expected)
 
 
 def test_contrast_is_relative_to_the_mean_and_scales_out():
     extent = (5.0, 5.0)
     x = np.arange(20) / 20 * 5.0
     image = 1.0 + 0.5 * np.cos(2 * np.pi * x / 5.0)[:, None] * np.ones(20)
-    found = [Column("A", np.array([0.0, 1.0]), 1), Column("B", np.array([2.5, 1.0]), 1)]
+    found = [Column("A", np.array([0.0, 1.0]), (0,)), Column("B", np.array([2.5, 1.0]), (1,))]
     a, b = contrast(image, extent, found)
     assert a.value == pytest.approx(-b.value) and 0.4 < a.value < 0.5
     assert contrast(7.0 * image, extent, found)[0].value == pytest.approx(a.value)

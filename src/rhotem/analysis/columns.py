@@ -19,13 +19,18 @@ class Column:
         Elements of the column, the most frequent first: "Co", "Li/Co".
     position : (2,) array
         Mean projected position (x, y) in Å.
-    count : int
-        Atoms of the column in the cell.
+    rows : tuple of int
+        Its atoms in the cell.
     """
 
     label: str
     position: npt.NDArray[np.float64]
-    count: int
+    rows: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Atoms of the column in the cell."""
+        return len(self.rows)
 
 
 def columns(cell: ImagingCell, tolerance: float = 0.3) -> list[Column]:
@@ -42,7 +47,7 @@ def columns(cell: ImagingCell, tolerance: float = 0.3) -> list[Column]:
         members = [i for i, hit in zip(free, inside, strict=True) if hit]
         elements = Counter(atoms.symbols[i] for i in members).most_common()
         centre = (seed + offset[inside].mean(axis=0)) % extent
-        found.append(Column("/".join(e for e, _ in elements), centre, len(members)))
+        found.append(Column("/".join(e for e, _ in elements), centre, tuple(members)))
         free = [i for i, hit in zip(free, inside, strict=True) if not hit]
     return found
 

@@ -13,11 +13,9 @@ from ase.data import atomic_numbers
 from rhotem.analysis.columns import Column, columns
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
+from rhotem.structure.edits.antisite import partners
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
-
-#: Å: atoms this near to a column's axis belong to it, across the beam.
-COLUMN = 0.3
 
 
 @dataclass(frozen=True)
@@ -143,10 +141,8 @@ def _nearest(found: Sequence[Column], element: str, middle: npt.NDArray[np.float
 
 def _rows(structure: Structure, column: Column, element: str) -> list[int]:
     """Atoms of an element in a column, by depth."""
-    extent = np.diag(structure.cell)[:2]
-    apart = (structure.positions[:, :2] - column.position + extent / 2) % extent - extent / 2
-    own = (np.hypot(*apart.T) < 2 * COLUMN) & (structure.numbers == atomic_numbers[element])
-    return [int(row) for row in np.flatnonzero(own)[np.argsort(structure.positions[own, 2], kind="stable")]]
+    own = [row for row in column.rows if structure.numbers[row] == atomic_numbers[element]]
+    return sorted(own, key=lambda row: float(structure.positions[row, 2]))
 
 
 def _chosen(rows: list[int], feature: Feature, column: Column) -> list[int]:
@@ -176,14 +172,8 @@ def _antisite(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> t
     other = np.flatnonzero(atoms.numbers == atomic_numbers[elements[1]])
     if len(other) < len(chosen):
         raise InputError(f"antisite: fewer {elements[1]} than {elements[0]} that change; the specimen has {len(other)}")
-    numbers, taken = atoms.numbers.copy(), set()
-    for row in chosen:
-        for candidate in other[np.argsort(atoms.get_distances(row, other, mic=True), kind="stable")]:
-            if int(candidate) not in taken:
-                taken.add(int(candidate))
-                numbers[row], numbers[candidate] = numbers[candidate], numbers[row]
-                break
-    atoms.numbers = numbers
+    for one, two in partners(atoms, chosen, other):
+        atoms.numbers[[one, two]] = atoms.numbers[[two, one]]
     return atoms, np.arange(len(atoms))
 
 

@@ -1,7 +1,9 @@
 """Atoms of two elements exchange places."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import ase
 import numpy as np
 
 from rhotem.core import InputError
@@ -25,23 +27,27 @@ def antisite(
     """
     if first == second:
         raise InputError(f"antisite: exchanging {first} with itself changes nothing; name two elements")
-    one, two = (
-        chosen(structure, sites_of_element(structure, first), pairs, rng, spread),
-        sites_of_element(structure, second).tolist(),
-    )
+    one = chosen(structure, sites_of_element(structure, first), pairs, rng, spread)
+    two = sites_of_element(structure, second)
     if pairs > len(two):
         raise InputError(f"antisite: {pairs} pairs asked for, but there are {len(two)} atoms of {second}")
-    atoms = structure.atoms.copy()
-    symbols = atoms.get_chemical_symbols()
+    symbols = structure.atoms.get_chemical_symbols()
     moments = None if structure.moments is None else np.array(structure.moments)
-    for index in one:
-        distances = atoms.get_distances(int(index), two, mic=True)
-        partner = two.pop(int(np.argmin(np.round(distances, 4))))
+    for index, partner in partners(structure.atoms, one, two):
         symbols[index], symbols[partner] = second, first
         if moments is not None:
             moments[[index, partner]] = moments[[partner, index]]
-    made = edited(structure, list(range(len(atoms))), symbols, f"{pairs} {first}-{second} antisite pairs")
+    made = edited(structure, list(range(len(structure))), symbols, f"{pairs} {first}-{second} antisite pairs")
     return replace(made, moments=moments)
+
+
+def partners(atoms: ase.Atoms, one: Iterable[int], two: Sequence[int]) -> list[tuple[int, int]]:
+    """Every atom of ``one`` with the nearest of ``two`` that is not taken yet; periodic, ties to the first."""
+    free, pairs = list(two), []
+    for index in one:
+        distances = atoms.get_distances(int(index), free, mic=True)
+        pairs.append((int(index), int(free.pop(int(np.argmin(np.round(distances, 4)))))))
+    return pairs
 
 
 def _apply(structure: Structure, text: str, chance: Chance) -> Structure:
