@@ -1,6 +1,7 @@
 """Where slices begin: atoms belong inside slices, not on their boundaries."""
 
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 CUT = 0.25
 #: Share of the atoms on boundaries that is not worth more slices.
 TOLERATED = 0.03
+#: Thickness in Å of slices that may cut atoms: the halves interfere as the whole does.
+UNCUT = 0.3 * (1 + 1e-2)
 #: Distance in Å within which an atom's potential matters at a surface.
 SURFACE = 0.7
 
@@ -70,8 +73,8 @@ def sliced(cell: "ImagingCell", thickest: float, usual: float, slab: bool = Fals
     """The imaging cell with its atoms placed for slices, and the number of slices, none thicker than ``thickest`` Å.
 
     Where atoms lie between the entrance and the exit surface depends on the crystal alone: both surfaces are as far
-    from atoms as slices of ``usual`` Å allow, and thinner slices are odd parts of those, so that planes stay in their
-    middle. They then converge to one specimen. If their number decided, a plane in the middle of the first of ever
+    from atoms as slices of ``usual`` Å allow, and thinner slices are odd parts of those that cut no more atoms, so that planes
+    stay in their middle. They then converge to one specimen. If their number decided, a plane in the middle of the first of ever
     thinner slices would lose half of its potential to the other surface.
 
     Parameters
@@ -97,11 +100,24 @@ def sliced(cell: "ImagingCell", thickest: float, usual: float, slab: bool = Fals
         starts = offset + step * np.arange(number)
         near = [float(_cut(heights, weights, length, start, SURFACE)[0]) for start in starts]
         offset = float(starts[next(i for i, value in enumerate(near) if value <= min(near) + 1e-2 * weights.max())])
-    parts = int(np.ceil(step / thickest - 1e-9))
-    number *= parts + 1 - parts % 2
+    number *= _parts(step, thickest, heights + offset, weights)
     atoms = cell.structure.atoms.copy()
     atoms.positions[:, 2] += offset
     return replace(cell, structure=replace(cell.structure, atoms=atoms)), number
+
+
+def _parts(
+    step: float, thickest: float, heights: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
+) -> int:
+    """Fewest parts of slices that cut no more atoms than these do, an odd number, none thicker than ``thickest`` Å.
+
+    Thirds that cut the O of LiFePO4 seen along [010], 0.28 Å beside the planes, give a HAADF 5 % of its range off where
+    the slices that are divided are 2 % off, and fifths 1 %.
+    """
+    fewest = int(np.ceil(step / thickest - 1e-9))
+    allowed = float(_cut(heights, weights, step, 0.0)[0]) + TOLERATED * float(weights.sum())
+    tried = count(fewest + 1 - fewest % 2, 2)
+    return next(n for n in tried if step / n <= UNCUT or _cut(heights, weights, step / n, 0.0)[0] <= allowed)
 
 
 def _weights(cell: "ImagingCell") -> npt.NDArray[np.float64]:
