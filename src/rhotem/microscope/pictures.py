@@ -159,7 +159,7 @@ def _panel(
     # as high as the image, whatever its shape
     bar = figure.colorbar(drawn, cax=axes.inset_axes((1.02, 0.0, 0.035, 1.0)))
     bar.ax.tick_params(labelsize=6)
-    _scale_bar(axes, size)
+    scale_bar(axes, size)
     if caption.get("no_tds"):
         axes.text(0.98, 0.98, "no TDS", transform=axes.transAxes, ha="right", va="top", fontsize=8, **_ON_GREY)
 
@@ -170,7 +170,8 @@ _ON_GREY: dict[str, Any] = {
 }
 
 
-def _scale_bar(axes: Any, size: tuple[float, float]) -> None:
+def scale_bar(axes: Any, size: tuple[float, float]) -> None:
+    """A bar of a round length in the lower left of axes in Å, ``size`` their sides."""
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
     length = max((b for b in BARS if b <= 0.4 * size[0]), default=BARS[0])

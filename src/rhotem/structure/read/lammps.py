@@ -82,7 +82,7 @@ def read_dump(text: Text) -> Contents:
         if line.startswith("ITEM: NUMBER OF ATOMS"):
             count = text.ints("the number of atoms", 1)[0]
         elif line.startswith("ITEM: BOX BOUNDS"):
-            cell, origin = _dump_box(text, words[3:])
+            cell, origin = dump_box(text, words[3:])
         elif line.startswith("ITEM: ATOMS"):
             notes = (f"{text.path.name}: the last of {len(frames)} frames is read",) if len(frames) > 1 else ()
             return _dump_atoms(text, words[2:], count, (cell, origin), notes)
@@ -124,7 +124,8 @@ def _dump_atoms(
     return Contents(cell, positions[sort], tuple(symbols[n] for n in sort), notes=notes)
 
 
-def _dump_box(text: Text, words: list[str]) -> tuple[Floats, Floats]:
+def dump_box(text: Text, words: list[str]) -> tuple[Floats, Floats]:
+    """Cell of a dump's frame and its corner in Å; ``words``: behind ITEM: BOX BOUNDS."""
     if words[:1] == ["abc"]:
         rows = np.array([text.floats("a vector of the box and its origin", 4) for _ in range(3)])
         return rows[:, :3], rows[:, 3]

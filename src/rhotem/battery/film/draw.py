@@ -1,0 +1,188 @@
+"""Pictures of a film: images side by side, grey scales fixed over the film, time, scale bar, and the atoms."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.microscope.pictures import scale_bar
+
+Floats = npt.NDArray[np.float64]
+Overlay = Literal["ion", "all", "none"]
+
+#: Width of a panel in inches, its height at most, and the resolution.
+WIDTH, HEIGHT, DPI = 2.9, 4.2, 110
+#: Pixels in Å that pictures are interpolated to, exactly.
+PIXEL = 0.08
+#: Radius in Å of atoms of the panel of the structure, as a share of the covalent one.
+SMALLER = 0.45
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One picture of a frame through the film.
+
+    Parameters
+    ----------
+    name : str
+    title : str
+    values : (K, nx, ny) array
+    size : (float, float)
+        Sides in Å.
+    signed : bool
+        Drawn red and blue around zero instead of grey.
+    smooth : bool
+        Interpolated between pixels, which is exact without counting noise.
+    ends : (float, float) or None
+        Ends of the scale; None: least and largest value of the film.
+    """
+
+    name: str
+    title: str
+    values: Any
+    size: tuple[float, float]
+    signed: bool = False
+    smooth: bool = True
+    ends: tuple[float, float] | None = None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Ends of the scale, the same in all frames."""
+        if self.ends is not None:
+            return self.ends
+        ends = [(float(v.min()), float(v.max())) for v in (np.asarray(self.values[k]) for k in range(len(self.values)))]
+        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        if self.signed:
+            high = max(-low, high) or 1.0
+            return -high, high
+        return low, high if high > low else low + 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """Atoms of one imaging cell through the film: places (K, M, 3) in Å (x, y, depth), numbers (M,), and which move."""
+
+    places: Floats
+    numbers: npt.NDArray[np.int64]
+    ion: npt.NDArray[np.bool_]
+    lengths: Floats
+
+
+def pictures(
+    panels: Sequence[Panel],
+    atoms: Atoms,
+    words: Sequence[str],
+    *,
+    labels: Mapping[str, str],
+    headline: str,
+    overlay: Overlay = "ion",
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Every frame as RGB (height, width, 3); ``words``: what stands above each, its time."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = panels[0].size
+    scale = min(WIDTH / width, HEIGHT / height)
+    columns = len(panels) + 1
+    figure = Figure(figsize=((scale * width + 0.75) * columns, scale * height + 1.0), dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]  # constrained
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    drawn = [_panel(figure, one, panel, labels) for one, panel in zip(axes, panels, strict=False)]
+    marks = [_marks(one, atoms, overlay) for one in axes[:-1]]
+    moving = _structure(axes[-1], atoms, labels)
+    title = figure.suptitle("", fontsize=9)
+    fixed = False
+    for number, text in enumerate(words):
+        title.set_text(f"{text}\n{headline}" if headline else text)
+        for image, panel in zip(drawn, panels, strict=True):
+            values = np.asarray(panel.values[number])
+            image.set_data((_fine(values, panel.size) if panel.smooth else values).T)
+        for mark in marks:
+            mark(number)
+        moving(number)
+        canvas.draw()
+        if not fixed:  # places of panels must not breathe with the width of a time
+            figure.set_layout_engine("none")
+            fixed = True
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _fine(values: Floats, size: tuple[float, float]) -> Floats:
+    """A periodic image on pixels of `PIXEL`."""
+    from rhotem.microscope.scan import fourier_resample
+
+    shape = (max(values.shape[0], round(size[0] / PIXEL)), max(values.shape[1], round(size[1] / PIXEL)))
+    return np.asarray(fourier_resample(values, shape))
+
+
+def _panel(figure: Any, axes: Any, panel: Panel, labels: Mapping[str, str]) -> Any:
+    low, high = panel.range
+    image = axes.imshow(
+        np.zeros((2, 2)),
+        extent=(0, panel.size[0], panel.size[1], 0),
+        cmap="RdBu_r" if panel.signed else "gray",
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+    )
+    axes.set(xticks=[], yticks=[])
+    axes.set_xlabel(f"{labels.get('x', 'x')} →", fontsize=7)
+    axes.set_ylabel(f"{labels.get('up', '−y')} →", fontsize=7)
+    axes.set_title(panel.title, fontsize=8)
+    bar = figure.colorbar(image, cax=axes.inset_axes((1.02, 0.0, 0.035, 1.0)))
+    bar.ax.tick_params(labelsize=6)
+    scale_bar(axes, panel.size)
+    return image
+
+
+def _marks(axes: Any, atoms: Atoms, overlay: Overlay) -> Any:
+    """Rings where the ions are, or dots where all atoms are."""
+    if overlay == "none":
+        return lambda number: None
+    chosen = atoms.ion if overlay == "ion" else np.ones(len(atoms.numbers), dtype=bool)
+    points = axes.scatter(
+        np.zeros(chosen.sum()),
+        np.zeros(chosen.sum()),
+        s=22 if overlay == "ion" else 9,
+        facecolors="none",
+        edgecolors=np.where(atoms.ion[chosen], "tab:green", "tab:orange"),
+        linewidths=0.7,
+    )
+    return lambda number: points.set_offsets(atoms.places[number][chosen, :2])
+
+
+def _structure(axes: Any, atoms: Atoms, labels: Mapping[str, str]) -> Any:
+    """The atoms as seen along the beam, those nearer to the source above others; ions with a green rim."""
+    from ase.data import chemical_symbols, covalent_radii
+    from ase.data.colors import jmol_colors
+    from matplotlib.collections import EllipseCollection
+
+    lx, ly = atoms.lengths[:2]
+    axes.set(xticks=[], yticks=[], xlim=(0, lx), ylim=(ly, 0), aspect="equal")
+    axes.set_title("atoms: " + ", ".join(dict.fromkeys(np.array(chemical_symbols)[atoms.numbers])), fontsize=8)
+    axes.set_xlabel(f"{labels.get('x', 'x')} →", fontsize=7)
+    wide = 2.0 * SMALLER * covalent_radii[atoms.numbers]
+    state: dict[str, Any] = {}
+
+    def show(number: int) -> None:
+        if "drawn" in state:
+            state["drawn"].remove()
+        order = np.argsort(-atoms.places[number][:, 2], kind="stable")
+        state["drawn"] = axes.add_collection(
+            EllipseCollection(
+                wide[order],
+                wide[order],
+                np.zeros(len(order)),
+                units="xy",
+                offsets=atoms.places[number][order, :2],
+                transOffset=axes.transData,
+                facecolors=jmol_colors[atoms.numbers[order]],
+                edgecolors=np.where(atoms.ion[order], "tab:green", "black"),
+                linewidths=np.where(atoms.ion[order], 1.0, 0.3),
+            )
+        )
+
+    return show
