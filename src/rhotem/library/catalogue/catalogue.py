@@ -134,7 +134,7 @@ class Catalogue:
             rows = [{"entry": identifier, **contrast} for contrast in described["contrasts"]]
             connection.execute(insert(tables.contrasts), rows)
         if described["fingerprint"] is not None:
-            vector = described["fingerprint"]
+            vector = bytes.fromhex(described["fingerprint"])
             connection.execute(insert(tables.fingerprints).values(entry=identifier, vector=vector))
 
     def remove(self, identifier: str) -> None:
