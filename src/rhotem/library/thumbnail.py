@@ -12,7 +12,7 @@ SIDE, SHOWN = 96, 12.0
 
 
 def draw_thumbnail(held: Response, path: Path, defocus: float) -> None:
-    """PNG of the images at the largest thickness and a focus in nm, one tile each, black and white at their extremes."""
+    """PNG of the images at the largest thickness and a focus in nm, a tile each, black and white at its extremes."""
     from PIL import Image
 
     images = held.images(defocus=10.0 * defocus).recorded(SHOWN / SIDE, SHOWN)

@@ -86,7 +86,7 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.stop()
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by stop
         self._process = subprocess.Popen(
             [*self._command, str(os.getpid())],
             stdin=subprocess.PIPE,

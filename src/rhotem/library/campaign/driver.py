@@ -166,7 +166,8 @@ def _spread(client: Any, library: str, bounds: Bounds) -> Iterator[Submit]:
 
     def submit(task: Task) -> Future:
         asked = {"library": library, "task": task.to_json()}
-        there, here = client.submit(_on_worker, asked, bounds, key=f"library-{task.id}", pure=False), Future()
+        here: Future = Future()
+        there = client.submit(_on_worker, asked, bounds, key=f"library-{task.id}-{len(sent)}")
         sent.append(there)
         there.add_done_callback(lambda done: _hand_over(done, here))
         return here
