@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rhotem.analysis.plan import Plan
 from rhotem.core import InputError
+
+if TYPE_CHECKING:
+    from rhotem.analysis.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Task:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"task: not readable ({type(error).__name__}); run the campaign's plan again") from None
 
-    def as_plan(self) -> Plan:
+    def as_plan(self) -> "Plan":
         """The plan as an object."""
+        from rhotem.analysis.plan import Plan
+
         return Plan(**self.plan)

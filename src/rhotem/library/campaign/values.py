@@ -37,12 +37,15 @@ class Draw(Section):
 
     def values(self, rng: np.random.Generator) -> list[float]:
         """The numbers, with eight digits."""
-        if self.uniform is not None:
-            drawn = rng.uniform(*self.uniform, self.count)
-        elif self.normal is not None:
-            drawn = rng.normal(*self.normal, self.count)
+        if self.normal is not None:
+            mean, deviation = self.normal
+            drawn = rng.normal(mean, deviation, self.count)
+        elif self.uniform is not None:
+            low, high = self.uniform
+            drawn = rng.uniform(low, high, self.count)
         else:
-            drawn = np.exp(rng.uniform(*np.log(self.loguniform or (1.0, 1.0)), self.count))
+            low, high = np.log(self.loguniform or (1.0, 1.0))
+            drawn = np.exp(rng.uniform(low, high, self.count))
         return [float(f"{value:.8g}") for value in drawn]
 
 
