@@ -44,19 +44,6 @@ def worker() -> tuple[str, ...]:
     return (sys.executable, str(HERE / "fake_worker.py"))
 
 
-@pytest.fixture
-def campaign(tmp_path: Path) -> Callable[..., Ledger]:
-    """A library with a campaign of tasks of such titles."""
-
-    def make(titles: list[str], name: str = "fake", folder: str = "library") -> Ledger:
-        library = Library.create(tmp_path / folder)
-        ledger = Ledger(library.catalogue, name)
-        ledger.begin("{}", tasks(titles))
-        return ledger
-
-    return make
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a PostgreSQL server that is started for these tests and stopped after them."""
@@ -98,3 +85,15 @@ def filled(library: Library, fake: ModuleType) -> Library:
         said["entry"] |= {"bytes": 1000, "checksum": "0" * 64, "state": "good"}
         library.catalogue.add(said)
     return library
+
+
+@pytest.fixture
+def campaign(library: Library) -> Callable[..., Ledger]:
+    """A campaign of tasks of such titles in a library."""
+
+    def make(titles: list[str], name: str = "fake") -> Ledger:
+        ledger = Ledger(library.catalogue, name)
+        ledger.begin("{}", tasks(titles))
+        return ledger
+
+    return make

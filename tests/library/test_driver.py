@@ -13,6 +13,7 @@ from rhotem.library.campaign.driver import Crew, drive
 from rhotem.library.campaign.ledger import Ledger
 from rhotem.library.campaign.model import Limits
 from rhotem.library.campaign.status import lines
+from rhotem.library.catalogue.tables import METADATA
 from rhotem.library.hold import hold
 from rhotem.library.layout import INCOMING, RESPONSE
 from rhotem.library.repair import look, repair
@@ -139,9 +140,7 @@ def test_a_catalogue_is_made_again_from_the_entries(campaign, worker):
     drive(ledger, Limits(), Crew(2, command=worker))
     before = ledger.catalogue.entries()
     folder = ledger.catalogue.folder
-    ledger.catalogue.close()
-    for path in folder.glob("catalogue.sqlite*"):
-        path.unlink()
+    METADATA.drop_all(ledger.catalogue.engine)
     with pytest.raises(InputError, match="rhotem library repair"):
         Library.open(folder)
     with Library.open(folder, write=True) as again:

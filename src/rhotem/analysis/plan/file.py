@@ -12,7 +12,7 @@ from rhotem.core import InputError
 #: Nested keys and lists of a plan, and of what a record holds beside one.
 DEEPEST = 16
 #: Keys and values of a document: aliases can make a few lines of YAML stand for billions.
-MOST = 200_000
+MOST = 100_000
 #: Plain scalars by the core schema of YAML 1.2, in which 2e4 is a number and ``no`` an element.
 WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _WHOLE, _REAL = re.compile(r"[-+]?\d+"), re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")

@@ -14,9 +14,7 @@ from typing import Any
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.plan.identity import identity, inputs, path_sha256
 from rhotem.analysis.plan.model import place_of
-from rhotem.analysis.run import structure
-from rhotem.analysis.voice import Voice
-from rhotem.analysis.workflow import prepare
+from rhotem.analysis.workflow import read_crystal
 from rhotem.core import InputError, RhoTEMError
 from rhotem.core.provenance import array_sha256
 from rhotem.density.source import default_source
@@ -24,6 +22,7 @@ from rhotem.library.campaign.model import Campaign, Structures
 from rhotem.library.campaign.task import Asked, Recipe, Task
 from rhotem.library.campaign.values import values_of
 from rhotem.library.sources import Sources
+from rhotem.structure.model import Structure
 
 #: Digits of an identifier: among 1e6 tasks two agree by chance once in 1e12 libraries.
 DIGITS = 20
@@ -41,7 +40,7 @@ def tasks_of(campaign: Campaign) -> list[Task]:
     sources, known = Sources(), _Known()
     base, axes = campaign.base(), _axes(campaign)
     shown = varied(axes) - {"zone", "specimen.zone"}  # entries have a column for it
-    for name, recipe in named(campaign):
+    for name, recipe in structures_of(campaign):
         for row in axes:
             told = (f"{key}={_text(value)}" for key, value in row.items() if key in shown)
             title = " ".join([_short(name, recipe), *told])
@@ -53,13 +52,24 @@ def tasks_of(campaign: Campaign) -> list[Task]:
     return list(made.values())
 
 
-def named(campaign: Campaign) -> Iterator[tuple[str, Recipe | None]]:
+def structures_of(campaign: Campaign) -> Iterator[tuple[str, Recipe | None]]:
     """Every structure: its file or phase, or the first crystal of a builder with the recipe."""
     for place, some in enumerate(campaign.structures):
         if some.builder is None:
             yield from ((name, None) for written in some.names for name in _matching(written))
         else:
-            yield from ((recipe.crystals[0], recipe) for recipe in _recipes(some, campaign.seed, place))
+            yield from ((_crystal(recipe.crystals[0]), recipe) for recipe in _recipes(some, campaign.seed, place))
+
+
+def _crystal(argument: str) -> str:
+    """The crystal in an argument of a builder: ``LiCoO2:40`` says how much of it."""
+    return argument if Path(argument).exists() else argument.partition(":")[0]
+
+
+def _absolute(argument: str) -> str:
+    """An argument that means the same wherever a worker starts."""
+    name = _crystal(argument)
+    return os.path.abspath(name) + argument[len(name) :] if Path(name).exists() else argument
 
 
 def _matching(written: str) -> list[str]:
@@ -94,7 +104,8 @@ def _recipes(some: Structures, seed: int, place: int) -> Iterator[Recipe]:
             taken = {name: _as(kinds[name], value) for name, value in chosen.items()}
             changed = {name: value for name, value in taken.items() if name in given}
             for draw in range(some.seeds):
-                yield Recipe(builder.name, tuple(crystals), changed, seed + draw, some.relax)
+                named = tuple(map(_absolute, crystals))
+                yield Recipe(builder.name, named, changed, seed + draw, some.relax)
 
 
 def _as(kind: Any, value: Any) -> Any:
@@ -118,21 +129,26 @@ def varied(axes: list[dict[str, Any]]) -> set[str]:
 
 
 class _Known:
-    """Structures that were read, so that each is read once."""
+    """Structures that were read, so that each is read once whatever its zone and temperature."""
 
     def __init__(self) -> None:
-        self._hashes: dict[str, str] = {}
-        self.jobs: dict[str, Any] = {}
+        self._crystals: dict[str, Structure] = {}
 
-    def of(self, name: str) -> str:
-        """SHA-256 of a file, or of the atoms of a phase."""
-        if name not in self._hashes:
-            if Path(name).exists():
-                self._hashes[name] = path_sha256(Path(name))
-            else:
-                crystal = structure(name)
-                self._hashes[name] = array_sha256(crystal.cell, crystal.numbers, crystal.positions)
-        return self._hashes[name]
+    def of(self, plan: Plan) -> Structure:
+        """The structure of a plan."""
+        said = plan.specimen
+        key = f"{said.structure} {said.order} {said.vacuum_A} {said.allow_overlaps} {plan.density.charge_e}"
+        if key not in self._crystals:
+            self._crystals[key] = read_crystal(plan)
+        return self._crystals[key]
+
+    def hash_of(self, plan: Plan, argument: str) -> str:
+        """SHA-256 of the file, or of the atoms of the phase, in an argument of a builder, and what stands behind it."""
+        name = _crystal(argument)
+        if Path(name).exists():
+            return path_sha256(Path(name)) + argument[len(name) :]
+        crystal = self.of(plan.changed({"specimen.structure": name}))
+        return array_sha256(crystal.cell, crystal.numbers, crystal.positions) + argument[len(name) :]
 
 
 def _task(
@@ -158,17 +174,10 @@ def _task(
         tuple(campaign.foci),
         campaign.kept.half,
     )
-    source = sources.of(plan)
-    if recipe is None:
-        key = json.dumps(plan.specimen.model_dump(mode="json"), sort_keys=True)
-        if key not in known.jobs:
-            known.jobs[key] = prepare(plan, Voice(warn=lambda text: None)).crystal
-        hashes = inputs(plan, known.jobs[key], source)
-    else:
-        crystal = structure(recipe.crystals[0])
-        made = {**asdict(recipe), "crystals": [known.of(name) for name in recipe.crystals]}
-        built = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
-        hashes = {**inputs(plan, crystal, source), "specimen.structure": built}
+    hashes = inputs(plan, known.of(plan), sources.of(plan))
+    if recipe is not None:
+        made = {**asdict(recipe), "crystals": [known.hash_of(plan, name) for name in recipe.crystals]}
+        hashes["specimen.structure"] = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
     decided = {"result": identity(plan, hashes), "seed": plan.computing.seed, "asked": asdict(asked)}
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
     return Task(digest[:DIGITS], title, plan.data(), asked, recipe)

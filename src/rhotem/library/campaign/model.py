@@ -57,6 +57,12 @@ def _several(value: Any) -> Any:
     return value
 
 
+def _not_empty(value: Any) -> Any:
+    if not value:
+        raise ValueError("name at least one")
+    return value
+
+
 def _arguments(value: Any) -> Any:
     """One crystal of a builder as a list of one."""
     if isinstance(value, str):
@@ -156,8 +162,8 @@ class Campaign(Section):
         FORMAT, alias="rhotem-campaign", description="Version of this format."
     )
     name: Annotated[str, AfterValidator(_name)] = Field(description="What the campaign is called in the library.")
-    structures: tuple[Annotated[Structures, BeforeValidator(_several)], ...] = Field(
-        min_length=1, description="What is imaged."
+    structures: Annotated[tuple[Annotated[Structures, BeforeValidator(_several)], ...], AfterValidator(_not_empty)] = (
+        Field(description="What is imaged.")
     )
     vary: dict[str, Any] = Field(
         default_factory=dict, description="Keys of a plan, each a list, {from, to, steps} or a distribution."
