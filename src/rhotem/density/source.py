@@ -1,6 +1,8 @@
 """The seam: whatever makes a density is a `DensitySource`, found by name in a registry."""
 
 import json
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -51,7 +53,13 @@ def following(source: DensitySource) -> DensitySource:
 
 def source_names() -> list[str]:
     """Names of the registered sources."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    return sorted({entry.name for entry in _registered(entry_points)})
+
+
+@lru_cache(maxsize=4)
+def _registered(look: Callable[..., Iterable[EntryPoint]]) -> tuple[EntryPoint, ...]:
+    """What installed packages register; they are looked through once, which takes some milliseconds each time."""
+    return tuple(look(group=GROUP))
 
 
 def default_source() -> str:
@@ -91,7 +99,7 @@ def source_class(name: str) -> Any:
         If there is no such source.
     """
     kind = source_kind(name)
-    for entry in entry_points(group=GROUP):
+    for entry in _registered(entry_points):
         if entry.name == kind:
             return _loaded(entry)
     raise InputError(

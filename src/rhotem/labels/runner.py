@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rhotem.core import RhoTEMError
+from rhotem.core.claims import is_held
 from rhotem.core.progress import Progress, silent
 from rhotem.core.tasks import connect
-from rhotem.labels.claims import is_held
 from rhotem.labels.job import Job
 from rhotem.labels.worker import DONE, FAILED, TAKEN, fail
 

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rhotem.labels.claims import is_held
+from rhotem.core.claims import is_held
 from rhotem.labels.job import read_jobs
 from rhotem.labels.quality import judge_file
 

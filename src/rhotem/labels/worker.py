@@ -5,14 +5,14 @@ import os
 import resource
 import shutil
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 from rhotem.core import RhoTEMError
-from rhotem.labels.claims import Claim
+from rhotem.core.claims import Claim
+from rhotem.core.parents import end_with
 from rhotem.labels.job import Job
 from rhotem.labels.npz import write_npz
 
@@ -76,18 +76,7 @@ def note(directory: Path, job: Job, event: str, text: str = "") -> None:
         stream.write(json.dumps(line) + "\n")
 
 
-def _end_with(runner: int) -> None:
-    """Stop when the runner is gone, however it went and be it before this: an orphan would use the machine unseen."""
-
-    def watch() -> None:
-        while os.getppid() == runner:
-            time.sleep(1.0)
-        os._exit(5)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 if __name__ == "__main__":
-    _end_with(int(sys.argv[5]) if len(sys.argv) > 5 else os.getppid())
+    end_with(int(sys.argv[5]) if len(sys.argv) > 5 else os.getppid())
     resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[4]), int(sys.argv[4]) + 10))
     sys.exit(work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))

@@ -23,7 +23,7 @@ def write_group(path: Path, form: tuple[str, int], arrays: Mapping[str, Any], at
     form : (str, int)
         What the group says it is, and the version of its layout.
     arrays : mapping of str to array
-        One chunk each; of more than two dimensions, one for every index of the first two.
+        One file each; of more than two dimensions, a chunk for every index of the first two.
     attributes : mapping
         JSON-ready.
 
@@ -41,7 +41,10 @@ def write_group(path: Path, form: tuple[str, int], arrays: Mapping[str, Any], at
     group = zarr.open_group(str(part), mode="w")
     for name, values in arrays.items():
         chunks = (1, 1, *values.shape[2:]) if values.ndim >= 3 else values.shape
-        array = zarr.open_array(str(part / name), mode="w", shape=values.shape, chunks=chunks, dtype=values.dtype)
+        # chunks of one array share a file: a library of many responses would have more files than disks like
+        array = zarr.create_array(
+            str(part / name), shape=values.shape, chunks=chunks, shards=values.shape, dtype=values.dtype
+        )
         array[:] = values
     checksums = {name: _checksum(values) for name, values in arrays.items()}
     group.attrs.update({"format": form[0], "version": form[1], **attributes, "checksums": checksums})

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -11,12 +11,28 @@ from rhotem.core import InputError
 
 #: Nested keys and lists of a plan, and of what a record holds beside one.
 DEEPEST = 16
+#: Keys and values of a document: aliases can make a few lines of YAML stand for billions.
+MOST = 100_000
 #: Plain scalars by the core schema of YAML 1.2, in which 2e4 is a number and ``no`` an element.
 WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _WHOLE, _REAL = re.compile(r"[-+]?\d+"), re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
 
 
-def read_document(path: Path) -> tuple[Any, dict[tuple[str | int, ...], int]]:
+class Mark(NamedTuple):
+    """Line and column of a key in a file, counted from 1; in a text the line."""
+
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return str(self.line)
+
+
+#: Where every key and item stands, by its place: ("specimen", "zone", 0).
+Marks = dict[tuple[str | int, ...], Mark]
+
+
+def read_document(path: Path) -> tuple[Any, Marks]:
     """Content of a YAML or JSON file, and the line of every key and item by its place.
 
     Raises
@@ -36,7 +52,7 @@ def read_document(path: Path) -> tuple[Any, dict[tuple[str | int, ...], int]]:
     return parse_document(text, path)
 
 
-def parse_document(text: str, path: Path) -> tuple[Any, dict[tuple[str | int, ...], int]]:
+def parse_document(text: str, path: Path) -> tuple[Any, Marks]:
     """As `read_document`, of a text that stands in ``path``."""
     # JSON may be indented by tabs, which YAML does not know
     plain = re.sub(r"^\t+", lambda tabs: " " * len(tabs[0]), text, flags=re.MULTILINE) if _is_json(text) else text
@@ -47,7 +63,7 @@ def parse_document(text: str, path: Path) -> tuple[Any, dict[tuple[str | int, ..
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "bad character"
         raise InputError(f"{path}{where}: not readable as YAML or JSON: {problem}") from None
-    lines: dict[tuple[str | int, ...], int] = {}
+    lines: Marks = {}
     return (None if node is None else _content(node, (), path, lines)), lines
 
 
@@ -64,10 +80,12 @@ def _is_json(text: str) -> bool:
     return text.lstrip()[:1] in ("{", "[")
 
 
-def _content(node: Any, place: tuple[str | int, ...], path: Path, lines: dict[tuple[str | int, ...], int]) -> Any:
-    line = node.start_mark.line + 1
+def _content(node: Any, place: tuple[str | int, ...], path: Path, lines: Marks) -> Any:
+    line = _mark(node)
     if len(place) > DEEPEST:
-        raise InputError(f"{path}, line {line}: nested too deeply for a plan")
+        raise InputError(f"{path}, line {line}: nested too deeply for a plan, or within itself")
+    if len(lines) > MOST:
+        raise InputError(f"{path}, line {line}: more than {MOST} keys and values; write fewer, or split the plan")
     lines.setdefault(place, line)
     if isinstance(node, yaml.ScalarNode):
         if node.tag not in ("tag:yaml.org,2002:str",) and node.tag.startswith("!"):
@@ -77,7 +95,7 @@ def _content(node: Any, place: tuple[str | int, ...], path: Path, lines: dict[tu
         return [_content(item, (*place, i), path, lines) for i, item in enumerate(node.value)]
     content: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key, line = str(key_node.value), key_node.start_mark.line + 1
+        key, line = str(key_node.value), _mark(key_node)
         if not isinstance(key_node, yaml.ScalarNode):
             raise InputError(f"{path}, line {line}: a key is one word")
         if key in content:
@@ -85,6 +103,10 @@ def _content(node: Any, place: tuple[str | int, ...], path: Path, lines: dict[tu
         lines[(*place, key)] = line
         content[key] = _content(value_node, (*place, key), path, lines)
     return content
+
+
+def _mark(node: Any) -> Mark:
+    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _joined(text: str) -> str:

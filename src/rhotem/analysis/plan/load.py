@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rhotem.analysis.plan.contents import FORMAT
-from rhotem.analysis.plan.file import parse_document, read_document
+from rhotem.analysis.plan.file import Marks, parse_document, read_document
 from rhotem.analysis.plan.model import Plan
 from rhotem.analysis.plan.paths import from_folder, with_paths
 from rhotem.analysis.plan.problems import problems
@@ -82,7 +82,7 @@ def parse_plan(text: str, folder: str | Path = ".") -> Plan:
     return _plan(data, lines, path)
 
 
-def _plan(data: dict[str, Any], lines: dict[tuple[str | int, ...], int], path: Path) -> Plan:
+def _plan(data: dict[str, Any], lines: Marks, path: Path) -> Plan:
     given = {key: {} if value is None else value for key, value in data.items()}
     try:
         return Plan.model_validate(with_paths(given, lambda name: from_folder(name, path.parent)))

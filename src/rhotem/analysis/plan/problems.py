@@ -8,8 +8,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from rhotem.analysis.plan.file import Mark
+
 #: Line of every key by its place: ("specimen", "zone", 0).
-Lines = Mapping[tuple[str | int, ...], int]
+Lines = Mapping[tuple[str | int, ...], Mark]
 
 
 #: What pydantic calls the branches of a union.
@@ -35,12 +37,12 @@ class Problem:
         name = ".".join(str(part) for part in self.where)
         return f"{name}: {self.message}" if name else self.message
 
-    def line(self, lines: Lines) -> int:
+    def line(self, lines: Lines) -> Mark:
         """Line of the innermost key of ``where`` that stands in the file."""
         for length in range(len(self.where), 0, -1):
             if self.where[:length] in lines:
                 return lines[self.where[:length]]
-        return 1
+        return Mark(1)
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

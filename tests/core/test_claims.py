@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from rhotem.labels.claims import STALE, Claim, is_held
+from rhotem.core.claims import STALE, Claim, is_held
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rhotem.labels.claims import Claim
+from rhotem.core.claims import Claim
 print(Claim(Path(sys.argv[1])).acquire(), flush=True)
 time.sleep(60)
 """
@@ -56,7 +56,7 @@ def test_many_takers_of_one_dead_claim(tmp_path):
     path.write_text(json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1, "started": 1.0, "at": 0}))
     go = tmp_path / "go"
     code = (
-        "import sys, time; from pathlib import Path; from rhotem.labels.claims import Claim\n"
+        "import sys, time; from pathlib import Path; from rhotem.core.claims import Claim\n"
         "while not Path(sys.argv[2]).exists(): time.sleep(0.001)\n"
         "print(Claim(Path(sys.argv[1])).acquire(), flush=True); time.sleep(2)"
     )

@@ -1,0 +1,1 @@
+"""Campaigns: a plan of many tasks, and those who do them."""

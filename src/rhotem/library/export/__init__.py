@@ -1,0 +1,26 @@
+"""Entries for other programs: one file a format, listed in one table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rhotem.library.entry import Entry
+from rhotem.library.export import crate, hyperspy, nxem
+from rhotem.library.store import Library
+
+__all__ = ["FORMATS", "Format"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: what it is in a line, and what writes entries into an empty folder; returns the names of files."""
+
+    help: str
+    write: Callable[[Library, list[Entry], Path], list[str]]
+
+
+FORMATS = {
+    "hyperspy": Format("images of every thickness and focus as HyperSpy stacks (.hspy)", hyperspy.write),
+    "nxem": Format("the same stacks as NeXus files with the NXem layout (.nxs)", nxem.write),
+    "ro-crate": Format("the entries as they are, with an RO-Crate 1.1 description", crate.write),
+}

@@ -1,0 +1,157 @@
+"""A library looked through: what is wrong, and put right as far as the files tell."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rhotem.core import InputError, Progress, silent
+from rhotem.library.catalogue.catalogue import Catalogue
+from rhotem.library.layout import ENTRIES, INCOMING, entry_folder
+from rhotem.library.shard import is_sealed, read_shard, settle
+
+#: Where damaged entries go.
+DAMAGED = "damaged"
+
+
+@dataclass
+class Findings:
+    """What was found.
+
+    Parameters
+    ----------
+    whole : int
+        Entries whose files are as they were written.
+    damaged : dict
+        By identifier, what is wrong.
+    lost : list
+        Identifiers of the catalogue whose folder is gone.
+    unknown : list
+        Identifiers of folders that the catalogue does not know.
+    unfinished : int
+        Folders that workers were writing and will not end.
+    """
+
+    whole: int = 0
+    damaged: dict[str, str] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    unfinished: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong; what a killed worker left is not."""
+        return not (self.damaged or self.lost or self.unknown)
+
+    def lines(self) -> list[str]:
+        """In words."""
+        said = [f"damaged: {reason}" for reason in self.damaged.values()]
+        said += [f"in the catalogue, but not on disk: {name}" for name in self.lost]
+        said += [f"on disk, but not in the catalogue: {name}" for name in self.unknown]
+        if self.unfinished:
+            said.append(f"{self.unfinished} unfinished folders of workers that are gone")
+        return [f"{self.whole} entries whole", *said]
+
+
+def look(catalogue: Catalogue, only: Iterable[str] | None = None, progress: Progress = silent) -> Findings:
+    """Compare every file of the entries, or of some, with its checksum, and the folders with the catalogue."""
+    known, there = catalogue.checksums(), folders(catalogue.folder)
+    found = Findings()
+    chosen = sorted(known if only is None else only)
+    for number, name in enumerate(chosen):
+        if name not in there:
+            found.lost.append(name)
+            continue
+        try:
+            said = read_shard(there[name])["entry"]
+            if said["checksum"] != known[name]:
+                raise InputError(f"{name}: other files than the catalogue knows")
+            found.whole += 1
+        except InputError as error:
+            found.damaged[name] = str(error)
+        progress("files", number + 1, len(chosen))
+    if only is None:
+        found.unknown = sorted(set(there) - set(known))
+        found.unfinished = len(abandoned(catalogue.folder))
+    return found
+
+
+def repair(catalogue: Catalogue, progress: Progress = silent) -> Findings:
+    """Put right what `look` finds: forget what is lost, catalogue what is unknown, lay damaged entries apart.
+
+    Tasks of entries that are gone wait again when their campaign is resumed.
+    """
+    found = look(catalogue, progress=progress)
+    for name in found.lost:
+        catalogue.remove(name)
+    for name in found.damaged:
+        _lay_apart(catalogue.folder, name)
+        catalogue.remove(name)
+    recover(catalogue)
+    return found
+
+
+def recover(catalogue: Catalogue) -> list[str]:
+    """After a driver was killed: catalogue whole folders that it did not, and delete what workers left unfinished.
+
+    Returns the identifiers that were added. Only the one that holds the library (`rhotem.library.hold`) may do this.
+    """
+    library, known, added = catalogue.folder, catalogue.checksums(), []
+    for shard in abandoned(library):
+        name = shard.name.partition("-")[0]
+        if is_sealed(shard) and name not in known and not (library / entry_folder(name)).exists():
+            try:
+                read_shard(shard)
+                settle(library, shard, name)
+            except InputError:
+                pass  # half-written, as others
+        shutil.rmtree(shard, ignore_errors=True)
+    for name, folder in folders(library).items():
+        if name in known:
+            continue
+        try:
+            catalogue.add(read_shard(folder))
+            added.append(name)
+        except InputError:
+            _lay_apart(library, name)
+    return added
+
+
+def folders(library: Path) -> dict[str, Path]:
+    """Folders of entries by identifier."""
+    return {path.name: path for path in (library / ENTRIES).glob("??/*") if path.is_dir()}
+
+
+def abandoned(library: Path) -> list[Path]:
+    """Folders of workers of this machine that are gone, and sealed ones of any."""
+    incoming = library / INCOMING
+    return (
+        [path for path in incoming.iterdir() if is_sealed(path) or not _is_written(path)] if incoming.exists() else []
+    )
+
+
+def _is_written(shard: Path) -> bool:
+    """Whether the worker that began a folder may still be at it: ``ID-HOST-PID-RANDOM``."""
+    parts = shard.name.split("-")
+    host, process = "-".join(parts[1:-2]), parts[-2] if len(parts) > 3 else ""
+    if host != socket.gethostname():
+        return len(parts) > 3
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _lay_apart(library: Path, name: str) -> None:
+    """Move a damaged entry out of the way; nothing is deleted."""
+    folder = library / entry_folder(name)
+    target = library / DAMAGED / name
+    target.parent.mkdir(exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, target)

@@ -1,0 +1,72 @@
+"""Folders of entries: whole or not there, with a checksum of every file."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rhotem.core import InputError
+from rhotem.core.provenance import file_sha256
+from rhotem.library.layout import CHECKSUMS, DESCRIPTION, INCOMING, entry_folder, write_json
+
+
+def new_shard(library: Path, identifier: str) -> Path:
+    """An empty folder for an entry that this process writes."""
+    name = f"{identifier}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+    folder = library / INCOMING / name
+    folder.mkdir(parents=True)
+    return folder
+
+
+def seal(folder: Path) -> int:
+    """Write the checksums of all files, last of all; returns the bytes."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != CHECKSUMS)
+    sizes = sum(path.stat().st_size for path in paths)
+    sums = {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
+    write_json(folder / CHECKSUMS, {"bytes": sizes, "sha256": sums})
+    return sizes
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether its last file is there."""
+    return (folder / CHECKSUMS).is_file()
+
+
+def read_shard(folder: Path) -> dict[str, Any]:
+    """The description of a whole entry, with the size and checksum that the catalogue keeps.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or differs from what was written; the message names it.
+    """
+    try:
+        text = (folder / CHECKSUMS).read_bytes()
+        sums = json.loads(text)
+        for name, expected in sums["sha256"].items():
+            if file_sha256(folder / name) != expected:
+                raise InputError(f"{folder.name}: {name} differs from what was written")
+        said = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+        identifier = str(said["entry"]["id"])
+    except FileNotFoundError as error:
+        raise InputError(f"{folder.name}: {Path(str(error.filename)).name} is missing") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder.name}: not readable ({type(error).__name__})") from None
+    entry = {**said["entry"], "bytes": int(sums["bytes"]), "checksum": hashlib.sha256(text).hexdigest()}
+    if folder.name.partition("-")[0] != identifier:
+        raise InputError(f"{folder.name}: holds the entry {identifier}")
+    return {**said, "entry": {**entry, "state": "good"}}
+
+
+def settle(library: Path, shard: Path, identifier: str) -> Path:
+    """Move a whole shard to its place, instead of what may lie there."""
+    target = library / entry_folder(identifier)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(shard, target)
+    return target
