@@ -88,9 +88,22 @@ def test_what_stops_a_relaxation(monkeypatch):
     monkeypatch.setitem(sys.modules, "sevenn.calculator", None)
     monkeypatch.setitem(sys.modules, "sevenn", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'rhotem\[battery\]'"):
-        relax(argon())
-    with pytest.raises(InputError, match="choose sevennet or chgnet"):
-        relax(argon(), Settings(potential="magic"))
+        relax(argon(), Settings(potential="sevennet"))
+    with pytest.raises(InputError, match="choose sevennet-0 or"):
+        Settings(potential="magic")
+    with pytest.raises(InputError, match="does not know Po"):
+        relax(Structure(bulk("Po", "sc", 3.3)))
+
+
+def test_the_default_needs_no_package(monkeypatch):
+    """Rock salt comes back to a lattice constant within 2 % of experiment (LiF, 4.027 Å)."""
+    for name in ("torch", "sevenn"):
+        monkeypatch.setitem(sys.modules, name, None)
+    start = phase("LiF")
+    made, record = relax(start, Settings(cell=True, fmax=0.02))
+    assert record["potential"] == "sevennet-0" and record["converged"]
+    assert made.volume ** (1 / 3) == pytest.approx(start.volume ** (1 / 3), rel=0.02)
+    assert made.volume != start.volume
 
 
 def test_contacts_by_hand():

@@ -57,6 +57,20 @@ def test_scalars_of_every_layer_are_those_of_the_original(atoms, own, original, 
     assert scalars.std() > 0.1
 
 
+def test_weights_of_older_couplings_are_refused():
+    """The published file has the other sign for 1 ⊗ 2 -> 2: its weights are not those of today's couplings."""
+    from rhotem.core import InputError
+    from rhotem.learned.couplings import coupling
+    from rhotem.training.network.encoders.sevennet import check_couplings
+
+    name, table = "1_convolution.convolution._w3j_1_2_2", torch.tensor(coupling(1, 2, 2).copy())
+    check_couplings({name: table})
+    with pytest.raises(InputError, match="sign of an older e3nn"):
+        check_couplings({name: -table})
+    with pytest.raises(InputError, match="no couplings"):
+        check_couplings({"1_convolution.denominator": table})
+
+
 def test_gradients_of_tuned_layers_are_those_of_differences(atoms):
     """Pieces of atoms are calculated again on the way back: that must not change what comes out."""
     from safetensors.torch import load_file

@@ -92,14 +92,14 @@ def ranked(structure: Structure, element: str, count: int, rng: np.random.Genera
 
 
 def by_potential(structure: Structure, orderings: Sequence[Ordering], calculator: Any = None) -> list[Ordering]:
-    """Orderings by the energy of a potential (SevenNet unless given) at the places of the full crystal, lowest first.
+    """Orderings by the energy of a potential (SevenNet-0 unless given) at the places of the full crystal, lowest first.
 
     Raises
     ------
     MissingDependencyError
         If the potential is not installed.
     """
-    calculator = calculator or potential_calculator("sevennet")
+    calculator = calculator or potential_calculator()
     result = []
     for ordering in orderings:
         atoms = structure.atoms[np.setdiff1d(np.arange(len(structure)), ordering.leaving)]

@@ -1,40 +1,51 @@
-"""Interatomic potentials with weights in their packages: relaxation of specimens, trajectories of labels."""
+"""Interatomic potentials by name, as ASE calculators: relaxation of specimens, dynamics, trajectories of labels.
+
+They register under the entry-point group `GROUP` (pyproject.toml), as other packages may: something without arguments
+that makes a calculator.
+"""
 
 import warnings
+from collections.abc import Iterable
+from importlib.metadata import entry_points
 from typing import Any
 
 from rhotem.core import InputError, MissingDependencyError
 
-#: Names of potentials, and of the packages that carry them.
-POTENTIALS = {"sevennet": "sevenn", "chgnet": "chgnet"}
+GROUP = "rhotem.potentials"
+#: What is taken where none is named: SevenNet-0 as RhoTEM computes it.
+DEFAULT = "sevennet-0"
+#: What to install for potentials of other packages.
+INSTALL = {"sevennet": "'rhotem[battery]'"}
 
 
-def potential_calculator(name: str) -> Any:
-    """ASE calculator of a universal potential: "sevennet" (SevenNet-0) or "chgnet".
+def potential_names() -> list[str]:
+    """Names of the registered potentials, the default first."""
+    names = {entry.name for entry in entry_points(group=GROUP)}
+    return sorted(names, key=lambda name: (name != DEFAULT, name))
+
+
+def check_potential(name: str) -> None:
+    """Raise InputError unless a potential of that name is registered."""
+    if name not in potential_names():
+        raise InputError(f"potential {name!r}: not known; choose {' or '.join(potential_names())}")
+
+
+def potential_calculator(name: str = DEFAULT) -> Any:
+    """ASE calculator of a potential: "sevennet-0" everywhere; "sevennet" and "chgnet" with their packages.
 
     Raises
     ------
     InputError
         If the name is not known.
     MissingDependencyError
-        If the package is not installed.
+        If its package is not installed.
     """
-    if name not in POTENTIALS:
-        raise InputError(f"potential {name!r}: not known; choose {' or '.join(POTENTIALS)}")
+    check_potential(name)
     try:
-        if name == "sevennet":
-            from sevenn.calculator import SevenNetCalculator
-
-            with warnings.catch_warnings():  # accelerators are for graphics processors
-                warnings.filterwarnings("ignore", "No tensor product accelerator")
-                return SevenNetCalculator("7net-0", device="cpu")
-        from chgnet.model import CHGNetCalculator
-
-        return CHGNetCalculator(use_device="cpu")
+        return next(entry for entry in entry_points(group=GROUP) if entry.name == name).load()()
     except ImportError as error:
-        extra = "'rhotem[battery]'" if name == "sevennet" else POTENTIALS[name]
         raise MissingDependencyError(
-            f"potential {name}: not installed ({error.name} is missing); pip install {extra}"
+            f"potential {name}: not installed ({error.name} is missing); pip install {INSTALL.get(name, name)}"
         ) from error
 
 
@@ -42,3 +53,27 @@ def known_elements(calculator: Any) -> set[int] | None:
     """Atomic numbers that a potential was made for; None where it does not say."""
     kinds = getattr(calculator, "type_map", None)
     return set(kinds) if kinds else None
+
+
+def unknown_elements(calculator: Any, numbers: Iterable[int]) -> list[str]:
+    """Elements among ``numbers`` that a potential was not made for."""
+    from ase.data import chemical_symbols
+
+    known = known_elements(calculator)
+    return sorted({chemical_symbols[z] for z in numbers if known and z not in known})
+
+
+def sevenn_calculator() -> Any:
+    """SevenNet-0 by the package ``sevenn``, on PyTorch."""
+    from sevenn.calculator import SevenNetCalculator
+
+    with warnings.catch_warnings():  # accelerators are for graphics processors
+        warnings.filterwarnings("ignore", "No tensor product accelerator")
+        return SevenNetCalculator("7net-0", device="cpu")
+
+
+def chgnet_calculator() -> Any:
+    """CHGNet by its package."""
+    from chgnet.model import CHGNetCalculator
+
+    return CHGNetCalculator(use_device="cpu")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rhotem.battery.potentials import known_elements, potential_calculator
+from rhotem.battery.potentials import DEFAULT, check_potential, potential_calculator, unknown_elements
 from rhotem.core import ConvergenceError, InputError, Progress, silent
 from rhotem.structure.model import Structure
 
@@ -22,7 +22,7 @@ class Settings:
     Parameters
     ----------
     potential : str
-        `rhotem.battery.potentials.POTENTIALS`.
+        A name of `rhotem.battery.potentials.potential_names`.
     fmax : float
         Largest force at which to stop, eV/Å.
     steps : int
@@ -33,13 +33,14 @@ class Settings:
         FIRE (E. Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006)) bears bad starts; L-BFGS ends sooner near a minimum.
     """
 
-    potential: str = "sevennet"
+    potential: str = DEFAULT
     fmax: float = 0.05
     steps: int = 200
     cell: bool = False
     optimiser: str = "fire"
 
     def __post_init__(self) -> None:
+        check_potential(self.potential)
         if not (np.isfinite(self.fmax) and self.fmax > 0) or self.steps < 1:
             raise InputError(
                 f"relax: fmax {self.fmax}, steps {self.steps}; expected a positive force and at least 1 step"
@@ -68,10 +69,7 @@ def relax(
     from ase.optimize import FIRE, LBFGS
 
     calculator = calculator or potential_calculator(settings.potential)
-    known = known_elements(calculator)
-    odd = sorted(
-        {s for s, z in zip(structure.atoms.symbols, structure.numbers, strict=True) if known and z not in known}
-    )
+    odd = unknown_elements(calculator, structure.numbers)
     if odd:
         raise InputError(f"relax: potential {settings.potential} does not know {', '.join(odd)}; build without --relax")
     atoms = structure.atoms.copy()

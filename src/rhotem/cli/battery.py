@@ -9,6 +9,7 @@ import typer
 
 from rhotem.battery.builders import Builder, builders
 from rhotem.battery.builders.table import REQUIRED
+from rhotem.battery.potentials import DEFAULT, potential_names
 from rhotem.cli.common import JsonOption, OutFileOption, ProgressBar, QuietOption, SeedOption, to_json
 from rhotem.cli.options import AllowOverlapsOption
 
@@ -21,7 +22,9 @@ app = typer.Typer(
 
 RelaxOption = Annotated[bool, typer.Option("--relax", help="Relax the atoms with a potential.")]
 CellOption = Annotated[bool, typer.Option("--relax-cell", help="Relax atoms and cell.")]
-PotentialOption = Annotated[Literal["sevennet", "chgnet"], typer.Option(help="Potential of --relax.")]
+PotentialOption = Annotated[
+    str, typer.Option(metavar="NAME", help=f"Potential of --relax: {', '.join(potential_names())}.")
+]
 ForceOption = Annotated[float, typer.Option(metavar="eV/Å", help="Largest force at which --relax stops.")]
 StepsOption = Annotated[int, typer.Option(min=1, help="Most steps of --relax.")]
 OptimiserOption = Annotated[Literal["fire", "lbfgs"], typer.Option(help="Optimiser of --relax.")]
@@ -110,7 +113,7 @@ def _command(builder: Builder) -> Callable[..., None]:
     fixed += [
         ("relax", RelaxOption, False),
         ("relax_cell", CellOption, False),
-        ("potential", PotentialOption, "sevennet"),
+        ("potential", PotentialOption, DEFAULT),
         ("fmax", ForceOption, 0.05),
         ("steps", StepsOption, 200),
         ("optimiser", OptimiserOption, "fire"),

@@ -1,7 +1,7 @@
 """Coefficients of the spherical readout: features read out class by class, the electron count put right."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rhotem.core import Progress, silent
 from rhotem.learned.counting import count_exactly
 from rhotem.learned.couplings import size
-from rhotem.learned.encoder import FastEncoder
+from rhotem.learned.encoder import Consumer, FastEncoder
 from rhotem.learned.encoders.stage import AtomFeatures
 from rhotem.learned.readouts.base import Announce
 from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
@@ -18,6 +18,27 @@ from rhotem.structure.model import Structure
 
 if TYPE_CHECKING:
     from rhotem.learned.model import LearnedModel
+
+
+class Encoded(Protocol):
+    """A structure's features, class by class of atoms: `FastEncoder`, or what shares its work with energies."""
+
+    numbers: npt.NDArray[np.int64]
+    dtype: np.dtype
+
+    @property
+    def classes(self) -> npt.NDArray[np.int64]:
+        """Class of every atom."""
+        ...
+
+    @property
+    def representatives(self) -> npt.NDArray[np.int64]:
+        """One atom of every class."""
+        ...
+
+    def run(self, consume: Consumer, tiles: list[npt.NDArray[np.int64]] | None, progress: Progress) -> None:
+        """Call ``consume(rows, features)`` for all classes."""
+        ...
 
 
 def atom_coefficients(
@@ -51,7 +72,14 @@ def atom_coefficients(
     """
     encoder = encoder_of(model, structure, reach)
     tiles = _announced(encoder, memory, 8.0 * _numbers(model), announce)
-    parts, add = _read(model, structure, encoder, 1, (tiles, progress))
+    return coefficients_from(model, structure, encoder, (tiles, progress))
+
+
+def coefficients_from(
+    model: "LearnedModel", structure: Structure, encoder: Encoded, run: tuple[list[npt.NDArray[np.int64]], Progress]
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """The same of features that ``encoder`` hands on; ``run``: its tiles, and progress."""
+    parts, add = _read(model, structure, encoder, 1, run)
     result = tuple(part[0][encoder.classes].astype(float) for part in parts)
     result[-1][:, -1, 0] += add.mean(0)[encoder.classes]
     _leave_free(model, structure, result)
@@ -135,7 +163,7 @@ def _announced(
 def _read(
     model: "LearnedModel",
     structure: Structure,
-    encoder: FastEncoder,
+    encoder: Encoded,
     kept: int,
     run: tuple[list[npt.NDArray[np.int64]], Progress],
 ) -> tuple[list[npt.NDArray], npt.NDArray[np.float64]]:

@@ -196,10 +196,10 @@ class InteractionStage:
     def __call__(self, before: States, sent: npt.NDArray, around: Surroundings) -> States:
         """States of some atoms after the layer."""
         x = self.features(before, sent, around)
-        states = {"scalars": before["scalars"][around.own] + self._trained_scalars(x[0][:, 0, 0])}
+        states = {"scalars": before["scalars"][around.own] + self.trained_scalars(x[0][:, 0, 0])}
         if self.adds:
             known = before["given"][around.own] if "given" in before else None
-            states["kept" if self.last else "given"] = self._trained_tensors(x, known)
+            states["kept" if self.last else "given"] = self.trained_tensors(x, known)
         return states if self.last else {**states, "x": np.concatenate([t.reshape(len(t), -1) for t in x], axis=1)}
 
     def features(self, before: States, sent: npt.NDArray, around: Surroundings) -> list[npt.NDArray]:
@@ -251,14 +251,14 @@ class InteractionStage:
             result.append(np.stack([p * g + q * h, p * h + q * g], axis=2))
         return result
 
-    def _trained_scalars(self, x: npt.NDArray) -> npt.NDArray:
+    def trained_scalars(self, x: npt.NDArray) -> npt.NDArray:
         """What the scalars of this layer, standardised, add to those of the trained layers."""
         e, width = self.encoder, self.after[0]
         own = slice(self.index * width, (self.index + 1) * width)
         weight = e.top.weights["start.weight"][:, e.top.settings.embedding :][:, own]
         return ((x - e.mean[own]) / e.scale[own]) @ weight.T
 
-    def _trained_tensors(self, x: list[npt.NDArray], known: npt.NDArray | None) -> npt.NDArray:
+    def trained_tensors(self, x: list[npt.NDArray], known: npt.NDArray | None) -> npt.NDArray:
         """The even tensors, standardised, in the channels of the trained layers, added to those of layers before."""
         e, lmax = self.encoder, self.encoder.top.lmax if self.last else len(self.after) - 1
         start = self.after[0] * e.layers

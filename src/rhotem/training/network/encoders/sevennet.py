@@ -6,6 +6,7 @@ training run asks for them (`Pretrained.tune`).
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -285,13 +286,14 @@ def _decay(r: torch.Tensor) -> torch.Tensor:
 
 
 def convert(state: dict[str, torch.Tensor], species: dict[int, int], layers: int) -> SevenNet:
-    """A SevenNet checkpoint (its ``model_state_dict`` and ``_type_map``) as this module.
+    """SevenNet as this module, from the state of the model that ``sevenn`` builds, and its ``_type_map``.
 
     Raises
     ------
     InputError
-        If the sizes are not those of SevenNet-0 or SevenNet-l3i5.
+        If the sizes are not those of SevenNet-0 or SevenNet-l3i5, or the state is the checkpoint file's own.
     """
+    check_couplings(state)
     channels = (128, 64, 32) if state["1_self_interaction_1.linear.weight"].numel() == 21504 else (128, 64, 32, 32)
     model = SevenNet(channels, layers)
     with torch.no_grad():
@@ -311,3 +313,26 @@ def convert(state: dict[str, torch.Tensor], species: dict[int, int], layers: int
                 w.copy_(state[f"{n}_convolution.weight_nn.layer{k}.weight"])
             layer.denominator.copy_(state[f"{n}_convolution.denominator"])
     return model
+
+
+def check_couplings(state: dict[str, torch.Tensor]) -> None:
+    """Refuse a state whose couplings have other signs than ours: its weights belong to those.
+
+    Published checkpoint files are of an older e3nn, in which three couplings have the opposite sign; ``sevenn`` turns
+    weights and couplings when it builds the model. Scalars made with the file's own weights are wrong by up to 2.9.
+
+    Raises
+    ------
+    InputError
+        If a sign differs, or there are no couplings to look at.
+    """
+    known = {name: match for name in state if (match := re.search(r"_w3j_(\d)_(\d)_(\d)$", name))}
+    for name, match in known.items():
+        ours = torch.tensor(coupling(*map(int, match.groups())))
+        if float((ours * state[name]).sum()) < 0.0:
+            raise InputError(
+                f"SevenNet checkpoint: {name.rpartition('.')[2]} has the sign of an older e3nn, weights would be "
+                "wrong; give model_from_checkpoint(...)[0].state_dict() of the package sevenn"
+            )
+    if not known:
+        raise InputError("SevenNet checkpoint: no couplings (_w3j_...) in it, so that their signs cannot be checked")

@@ -1,0 +1,1 @@
+"""Energies, forces and stress from the body of the learned density."""
