@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +112,7 @@ class Model(Loaded):
         encoded = time.perf_counter()
         found = self.model.readout.evaluate(prepared, structure, grid)
         evaluated = time.perf_counter()
-        values, negative = self._checked(found.values, found.one_centre, structure, grid)
+        values, negative = self.checked(found.values, found.one_centre, structure, grid)
         spin, of_spin = self._spin(structure, grid) if self.spin else (None, {})
         return DensityField(
             kind="deformation",
@@ -151,6 +151,12 @@ class Model(Loaded):
         """The same plane by plane; see `rhotem.learned.planes.stream`."""
         return stream(self, structure, spacing)
 
+    def following(self) -> "Following":
+        """The same for frames that follow each other; see `rhotem.learned.following`."""
+        from rhotem.learned.following import Following
+
+        return Following(self)
+
     @property
     def member_count(self) -> int:
         """Members of the ensemble; 1 if it is none."""
@@ -173,7 +179,7 @@ class Model(Loaded):
         check_members(self, structure)
         load_calibration(self.path)
 
-    def _checked(
+    def checked(
         self,
         values: npt.NDArray[np.float64],
         terms: Sequence[OneCentre],

@@ -52,7 +52,7 @@ class Panel:
         """Ends of the scale, the same in all frames."""
         if self.ends is not None:
             return self.ends
-        ends = [(float(v.min()), float(v.max())) for v in (np.asarray(self.values[k]) for k in range(len(self.values)))]
+        ends = [(float(v.min()), float(v.max())) for v in (np.asarray(self.values[k]) for k in range(self.values.shape[0]))]
         low, high = min(e[0] for e in ends), max(e[1] for e in ends)
         if self.signed:
             high = max(-low, high) or 1.0
