@@ -1,0 +1,1 @@
+"""Many responses in one folder: campaigns that make them, a catalogue, search."""
