@@ -17,6 +17,8 @@ import rhotem
 #: Commands in the order of `rhotem --help`. Each lives in rhotem/cli/NAME.py as ``app``, imported when it is called.
 COMMANDS = {
     "image": "A structure in, calibrated STEM images out.",
+    "response": "One propagation that answers for every setting of the lens.",
+    "view": "The virtual microscope in a browser: turn knobs, images follow.",
     "density": "Electron density of a structure, written to a file.",
     "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
     "plan": "What a session could see: detectability of a change, and the dose that shows it.",

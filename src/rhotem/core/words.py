@@ -60,6 +60,23 @@ def parse_valence(text: str) -> dict[str, float]:
     return {element: float(number) for element, number in found}
 
 
+def parse_numbers(text: str, number: int | None = None) -> tuple[float, ...]:
+    """Finite numbers from ``2,5,10``; ``number`` of them, None: any.
+
+    Raises
+    ------
+    InputError
+        If they are none, or others in number.
+    """
+    try:
+        found = tuple(float(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        found = (float("nan"),)
+    if not all(map(isfinite, found)) or (number is not None and len(found) != number):
+        raise InputError(f"{text!r}: expected {number or 'some'} numbers with commas between, such as 2,5")
+    return found
+
+
 def parse_tilt(text: str) -> tuple[float, float]:
     """Two angles in mrad from ``2,-1``.
 

@@ -1,0 +1,1 @@
+"""The virtual microscope: entries of a library in a browser, every setting answered from their responses."""

@@ -1,0 +1,46 @@
+"use strict";
+// What Bokeh's page lacks: files that are saved, names of sliders for screen readers, and a picture that says what it is.
+function rhotemSave(file) {
+  const {name, kind, content} = file.data;
+  if (name.length === 0) return;
+  const bytes = Uint8Array.from(atob(content[0]), (letter) => letter.charCodeAt(0));
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([bytes], {type: kind[0]}));
+  link.download = name[0];
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function rhotemEach(root, visit) {
+  for (const element of root.querySelectorAll("*")) {
+    visit(element);
+    if (element.shadowRoot) rhotemEach(element.shadowRoot, visit);
+  }
+}
+
+function rhotemName() {
+  rhotemEach(document, (element) => {
+    if (!element.classList.contains("noUi-handle")) return;
+    const title = element.getRootNode().querySelector(".bk-slider-title");
+    if (!title) return;
+    const [name, value] = title.textContent.split(": ");
+    element.setAttribute("aria-label", name);
+    if (value !== undefined) element.setAttribute("aria-valuetext", value);
+  });
+  const caption = document.getElementById("said");
+  let said = "";
+  rhotemEach(caption, (element) => { if (element.tagName === "P") said = element.textContent; });
+  const figure = document.getElementById("picture");
+  if (said && figure.getAttribute("aria-label") !== said) figure.setAttribute("aria-label", said);
+}
+setInterval(rhotemName, 500);
+
+function rhotemWindow() {
+  const page = typeof Bokeh === "undefined" ? undefined : Bokeh.documents[0];
+  const model = page && page.get_model_by_name("window");
+  if (!model) return;
+  const {innerWidth, innerHeight} = window;
+  if (model.data.width[0] !== innerWidth || model.data.height[0] !== innerHeight)
+    model.data = {width: [innerWidth], height: [innerHeight]};
+}
+setInterval(rhotemWindow, 500);
