@@ -147,6 +147,7 @@ def test_reciprocity(triclinic) -> None:
         assert found == pytest.approx(forward, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_same_beams_as_abtem(silicon) -> None:
     """abTEM's Bloch waves of the same coefficients and beams; it leaves the mean inner potential out of K."""
     from abtem.bloch import BlochWaves as Reference
@@ -171,20 +172,20 @@ def test_same_beams_as_abtem(silicon) -> None:
 
 
 def smeared(z: int, g: np.ndarray) -> np.ndarray:
-    """Form factors of atoms that are blurred by their motion, so that few beams hold the whole potential."""
-    return form_factor("pbe")(z, g) * (np.exp(-2 * np.pi**2 * 0.02 * np.asarray(g) ** 2) + 1e-9)
+    """Form factors of blurred atoms, of which few beams hold the whole potential."""
+    return form_factor("pbe")(z, g) / (1.0 + (np.asarray(g) / 2.0) ** 2) ** 2
 
 
 def test_same_spots_as_multislice() -> None:
-    """Bonded silicon along [110], 20 nm: beams of Bloch waves against the project's multislice, same potential."""
+    """Bonded silicon along [110], 10 nm: beams of Bloch waves against the project's multislice, same potential."""
     with np.load(ROOT / "tests" / "data" / "vasp" / "Si.npz") as data:
         atoms = ase.Atoms(numbers=data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True)
         bonding = (data["AECCAR2"].astype(float) - data["AECCAR1"])[::2, ::2, ::2]
     crystal = Structure(atoms)
     field = DensityField("deformation", crystal, PeriodicGrid(atoms.cell.array, bonding.shape), bonding)
     cell = orient(crystal, (1, 1, 0))
-    block = cell.repeated(1, 1, 52)
-    grid = repeated_grid(imaging_grid(cell, 0.09, 6), 1, 1, 52)
+    block = cell.repeated(1, 1, 26)
+    grid = repeated_grid(imaging_grid(cell, 0.09, 6), 1, 1, 26)
     slices = build_potential(block, grid, field, parametrization=smeared)
     extent = (float(grid.cell[0, 0]), float(grid.cell[1, 1]))
     engine = BlochEngine(Microscope(energy=ENERGY), extent, grid.shape[:2], slices.thickness, (1, 1))
@@ -202,7 +203,7 @@ def test_same_spots_as_multislice() -> None:
     places = np.rint(waves.g[flat, :2] * np.array(extent)).astype(int)
     assert flat.sum() > 60
     assert found[flat] == pytest.approx(expected[places[:, 0], places[:, 1]], abs=1.5e-3)
-    assert np.abs(spots(None)[1] - found).max() > 0.02  # bonding shows, so that it is compared as well
+    assert np.abs(spots(None)[1] - found).max() > 0.01  # bonding shows, so that it is compared as well
 
 
 def test_extinction_distances_of_silicon(silicon) -> None:

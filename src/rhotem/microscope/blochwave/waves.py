@@ -51,6 +51,11 @@ class BlochWaves:
         self._g, self._g_weak = g_vectors(crystal, beams.exact), g_vectors(crystal, beams.weak)
 
     @property
+    def wavelength(self) -> float:
+        """Relativistic wavelength in Å."""
+        return wavelength(self.energy)
+
+    @property
     def u0(self) -> float:
         """Mean inner potential U_0 in 1/Å²."""
         return float(self.matrix[0, 0].real)
