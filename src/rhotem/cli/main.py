@@ -21,6 +21,7 @@ COMMANDS = {
     "view": "The virtual microscope in a browser: turn knobs, images follow.",
     "density": "Electron density of a structure, written to a file.",
     "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
+    "cbed": "Convergent-beam discs of thick crystals, by Bloch waves.",
     "plan": "What a session could see: detectability of a change, and the dose that shows it.",
     "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
     "campaign": "Many specimens into a library: run, status, resume, retry, cancel.",

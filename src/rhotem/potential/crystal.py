@@ -16,10 +16,12 @@ def structure_factors(
     structure: Structure,
     h: npt.ArrayLike,
     parametrization: str | FormFactor = "pbe",
+    displacements: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.complex128]:
     """Fourier coefficients V_h of the crystal potential in V (docs/conventions.md).
 
     V_h = Σ_a f_e(g_h) exp(−2πi h·f_a) h²/(2πm e Ω) − e Δn_h/(ε0 (2πg_h)²);  h = 0 is the mean inner potential.
+    Where atoms move, each carries its Debye–Waller factor, and its Hirshfeld piece of Δn with it.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ def structure_factors(
         Miller indices of ``structure``'s cell.
     parametrization : "pbe", "lobato", "kirkland" or a form factor
         Free atoms.
+    displacements : (N,) or (N, 3, 3) array, optional
+        ⟨u²⟩ in Å² along one axis of every atom, or tensors ⟨u_i u_j⟩; None: atoms at rest.
 
     Returns
     -------
@@ -40,25 +44,64 @@ def structure_factors(
     Raises
     ------
     InputError
-        If ``h`` is not a list of integer triples or the field belongs to other atoms.
+        If ``h`` is not a list of integer triples, the field belongs to other atoms, or the displacements do.
     """
     from rhotem.density.fourier import phase_sum
 
     indices = _indices(h)
     f_e = form_factor(parametrization)
-    g = np.linalg.norm(g_vectors(structure, indices), axis=1)
+    vectors = g_vectors(structure, indices)
+    g = np.linalg.norm(vectors, axis=1)
     fractional = structure.atoms.get_scaled_positions(wrap=False)
+    damping = None if displacements is None else debye_waller_factors(structure, vectors, displacements)
     total = np.zeros(len(indices), dtype=complex)
     for z in np.unique(structure.numbers):
-        total += f_e(int(z), g) * phase_sum(indices, fractional[structure.numbers == z])
+        if damping is None:
+            total += f_e(int(z), g) * phase_sum(indices, fractional[structure.numbers == z])
+        else:
+            for atom in np.flatnonzero(structure.numbers == z):
+                total += f_e(int(z), g) * damping[atom] * phase_sum(indices, fractional[atom : atom + 1])
     total *= VOLT_PER_FE / structure.volume
     if field is not None:
-        from rhotem.density.fourier import coefficients
-
         check_field(field, structure)
-        total += poisson(coefficients(field, indices) * (field.grid.volume / structure.volume), g)
+        total += poisson(_deformation(field, indices, damping) / structure.volume, g)
     total[g == 0] = mean_inner_potential(parametrization, structure.numbers, structure.volume)
     return total
+
+
+def debye_waller_factors(
+    structure: Structure, g: npt.NDArray[np.float64], displacements: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """exp(−2π² gᵀUg) of every atom for reciprocal vectors (M, 3) in 1/Å; shape (N, M).
+
+    Raises
+    ------
+    InputError
+        If ``displacements`` is not one ⟨u²⟩, or one tensor, in Å² for every atom.
+    """
+    motion = np.asarray(displacements, dtype=float)
+    atoms = len(structure)
+    if motion.shape not in ((atoms,), (atoms, 3, 3)) or not np.isfinite(motion).all():
+        raise InputError(f"displacements: shape {motion.shape}, expected ⟨u²⟩ ({atoms},) or tensors ({atoms}, 3, 3)")
+    square = motion[:, None] * (g**2).sum(1) if motion.ndim == 1 else np.einsum("mi,aij,mj->am", g, motion, g)
+    return np.asarray(np.exp(-2.0 * np.pi**2 * square))
+
+
+def _deformation(
+    field: DensityField, indices: npt.NDArray[np.int64], damping: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.complex128]:
+    """Ω Δn_h in electrons, each atom's piece damped by its own Debye–Waller factor (N, M)."""
+    from rhotem.density.fourier import coefficients
+
+    if damping is None:
+        return coefficients(field, indices) * field.grid.volume
+    if np.allclose(damping, damping[:1], rtol=1e-9, atol=0):
+        return coefficients(field, indices) * (field.grid.volume * damping[0])
+    from rhotem.potential.hirshfeld import piece_factors
+
+    pieces = piece_factors(field, indices)
+    phases = np.exp(-2j * np.pi * (field.structure.atoms.get_scaled_positions(wrap=False) @ indices.T))
+    return np.asarray((pieces * phases * damping).sum(axis=0))
 
 
 def g_vectors(structure: Structure, h: npt.ArrayLike) -> npt.NDArray[np.float64]:

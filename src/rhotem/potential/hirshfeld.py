@@ -101,6 +101,22 @@ def _transforms(
     return indices, wanted, modes, transforms
 
 
+def piece_factors(field: DensityField, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
+    """Transforms in electrons of every atom's piece of Δn about its nucleus, at Miller indices (M, 3); shape (N, M).
+
+    Times exp(−2πi h·f) and summed over the atoms they are Ω Δn_h of `rhotem.density.fourier.coefficients`.
+    """
+    half = np.abs(indices).max(axis=0, initial=0)
+    modes = 2 * half + 1
+    places = np.ravel_multi_index(tuple((indices + half).T), tuple(int(n) for n in modes))
+    twice, shape = 2 * np.abs(indices), np.array(field.grid.shape)
+    known = np.where((twice <= shape).all(axis=1), 0.5 ** (twice == shape).sum(axis=1), 0.0)
+    result = np.array([_sum_of_waves(points, electrons, modes)[places] * known for points, electrons in pieces(field)])
+    for term in field.one_centre:
+        result[term.atom] += _about_nucleus(field.grid.cell, term, indices)
+    return result
+
+
 def _half_shape(cell: "ImagingCell", field: DensityField, grid: PeriodicGrid) -> npt.NDArray[np.int64]:
     """Largest H along each axis: the field's band, in the plane no more than the Nyquist line."""
     half = np.abs(np.asarray(cell.transform)) @ (np.array(field.grid.shape) // 2)
@@ -122,11 +138,18 @@ def _sharp_piece(
     field: DensityField, term: OneCentre, cell: "ImagingCell", indices: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.complex128]:
     """f_a of a one-centre part in electrons: its transform about the origin of the unrotated imaging lattice."""
+    return _about_nucleus(np.asarray(cell.transform, dtype=float) @ field.grid.cell, term, indices)
+
+
+def _about_nucleus(
+    lattice_cell: npt.NDArray[np.float64], term: OneCentre, indices: npt.NDArray[np.int64]
+) -> npt.NDArray[np.complex128]:
+    """Transform in electrons of a one-centre part about its nucleus at the reciprocal vectors of a lattice."""
     import ase
 
     from rhotem.density.one_centre import one_centre_coefficients
 
-    lattice = PeriodicGrid(np.asarray(cell.transform, dtype=float) @ field.grid.cell, (1, 1, 1))
+    lattice = PeriodicGrid(lattice_cell, (1, 1, 1))
     alone = Structure(ase.Atoms("X", positions=[[0.0, 0.0, 0.0]], cell=lattice.cell, pbc=True))
     here = (OneCentre(0, term.radii, term.values),)
     return one_centre_coefficients(alone, lattice, here, indices) * lattice.volume
