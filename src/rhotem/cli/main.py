@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "Structure factors and images from different densities side by side.",
     "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
     "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
+    "md": "Molecular dynamics with a potential; frames that other programs read.",
     "labels": "DFT densities in quantity, to train on and to test against.",
     "train": "Train the learned density on DFT labels.",
     "model": "Learned densities: what there is, how good it is.",
