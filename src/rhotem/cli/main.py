@@ -32,6 +32,7 @@ COMMANDS = {
     "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
     "trajectory": "Molecular dynamics: diffusion with its error, hops, residence maps.",
     "film": "A trajectory in, a film of images out: MP4 or GIF, and Zarr.",
+    "md": "Molecular dynamics with a potential; frames that other programs read.",
     "labels": "DFT densities in quantity, to train on and to test against.",
     "train": "Train the learned density on DFT labels.",
     "model": "Learned densities: what there is, how good it is.",
