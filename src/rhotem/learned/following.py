@@ -1,46 +1,47 @@
 """The learned density of frames that follow each other: only what changed is evaluated anew.
 
-An atom's features after a layer depend on its neighbours' before it. Those of atoms that moved, and of their old and new
-neighbours, are evaluated again; after every layer what differs from the frame before by more than a tolerance is handed
-on, and everything else is taken over. The tolerance is compared with what was handed on last, so that small changes do not
-add up over frames. Functions of atoms whose coefficients changed are taken off the grid and put on it again; what the
-electron count asks of every atom is one function each, drawn anew.
+An atom's features after a layer depend on its neighbours' before it. Those of atoms that moved, and of their old and
+new neighbours, are evaluated again; after every layer what differs from the frame before by more than a tolerance is
+handed on, and everything else is taken over. The tolerance is compared with what was handed on last, so that small
+changes do not add up over frames. Functions of atoms whose coefficients changed are taken off the grid and put on it
+again. What the electron count asks of every atom, one function each, changes by nearly the same share everywhere: a
+multiple of one grid, and atoms that differ from that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import PeriodicGrid
 from rhotem.density import free_atoms
-from rhotem.density.field import DensityField
+from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.source import DensitySource
+from rhotem.learned.count_grid import MOST, CountGrid
 from rhotem.learned.counting import count_exactly
 from rhotem.learned.encoder import EDGES_AT_ONCE, single_threaded
 from rhotem.learned.encoders.stage import AtomFeatures, States, Surroundings
 from rhotem.learned.grid import count_correction
 from rhotem.learned.kernels.grid import BlockOnGrid, add_block
+from rhotem.learned.loaded import Loaded
 from rhotem.learned.neighbours import Neighbours
 from rhotem.learned.outside import remarks
 from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
 from rhotem.learned.readouts.spherical.predict import SharpTerms
 from rhotem.structure.model import Structure
 
-if TYPE_CHECKING:
-    from rhotem.learned.source import Model
-
 Array = npt.NDArray[np.float64]
+#: Grid values so that no density is negative, if asked for, and what was (`rhotem.learned.source.Model.checked`).
+Checked = Callable[[Array, Sequence[OneCentre], Structure, PeriodicGrid], tuple[Array, dict[str, Any]]]
 Names = npt.NDArray[np.int64]
 
 #: Change of an atom's features, of their root mean square, below which neighbours are not told of it.
 TOLERANCE = 2e-5
 #: Å: atoms moved by less are where they were; and how far one moves until novelty is looked at again.
 STILL, NOVEL = 1e-9, 0.5
-#: Share of the atoms with new coefficients from which on the grid is drawn anew.
-MOST = 0.4
 
 
 @dataclass(eq=False)
@@ -59,6 +60,7 @@ class _Kept:
     drawn: Array
     said: dict[str, Any]
     assessed: Array
+    widest: CountGrid | None = None
 
 
 class Following:
@@ -69,14 +71,19 @@ class Following:
 
     Parameters
     ----------
-    model : Model
+    model : Loaded
+    whole : DensitySource
+        The same model as a source of whole densities.
+    checked : callable
+        `Checked`.
     tolerance : float
         `TOLERANCE`; 0: whatever changed at all.
     """
 
-    def __init__(self, model: "Model", tolerance: float = TOLERANCE) -> None:
+    def __init__(self, model: Loaded, whole: DensitySource, checked: Checked, tolerance: float = TOLERANCE) -> None:
         self.model, self.tolerance = model, tolerance
-        self.spacing, self.path = model.spacing, model.path
+        self._whole, self._checked = whole, checked
+        self.spacing, self.path = model.model.readout.spacing, model.path
         self._kept: _Kept | None = None
         #: atoms evaluated at every layer of the last frame, and those drawn on the grid again
         self.evaluated: list[int] = []
@@ -86,7 +93,7 @@ class Following:
         model = self.model
         whole = model.memory is not None or model.spin or model.reach < np.inf
         if whole or not hasattr(model.model.readout, "maps") or model.strangers(structure):
-            return model(structure, grid)
+            return self._whole(structure, grid)
         model.check_charge(structure)
         kept = self._kept
         if kept is None or not _alike(kept, structure, grid):
@@ -155,9 +162,7 @@ class Following:
         def piece(own: Names) -> States:
             starts, other, vectors = near.around(own)
             numbers = structure.numbers
-            found: States = stage(
-                before, sent, Surroundings(own, numbers[own], starts, other, numbers[other], vectors)
-            )
+            found: States = stage(before, sent, Surroundings(own, numbers[own], starts, other, numbers[other], vectors))
             return found
 
         made = list(pool.map(piece, _pieces(near, atoms)))
@@ -229,13 +234,14 @@ class Following:
         sums = kept.sums.copy()
         sums[:, 0] += added * sums[:, 1] / np.sqrt(4.0 * np.pi)
         widest, correction, electrons_moved = count_correction(block, result[-1], sums * grid.voxel_volume)
-        values = kept.values.copy()
-        correction = correction + added[:, None, None]
-        add_block(values, 0, BlockOnGrid(widest, grid, structure.positions), correction)
+        shares = kept.share.mean(axis=0)
+        if kept.widest is None:
+            kept.widest = CountGrid(widest, grid, len(structure))
+        values = kept.values + kept.widest.drawn(added + correction[:, 0, 0], shares, structure.positions)
         if not kept.said or np.linalg.norm(_apart(structure, kept.assessed), axis=1).max() > NOVEL:
             kept.said, kept.assessed = remarks(model, structure, grid.size), structure.positions.copy()
         terms = SharpTerms(readout.blocks[0], result[0])
-        values, negative = model.checked(values, terms, structure, grid)
+        values, negative = self._checked(values, terms, structure, grid)
         return DensityField(
             kind="deformation",
             structure=structure,
@@ -275,7 +281,7 @@ def _apart(structure: Structure, positions: Array) -> Array:
     return np.asarray((apart - np.rint(apart)) @ structure.cell)
 
 
-def _empty(model: "Model", structure: Structure, grid: PeriodicGrid) -> _Kept:
+def _empty(model: Loaded, structure: Structure, grid: PeriodicGrid) -> _Kept:
     """What is kept before the first frame."""
     readout: Any = model.model.readout
     encoder, count = model.model.any_encoder, len(structure)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from rhotem.learned.calibration import load_calibration
 from rhotem.learned.counting import check_charge
 from rhotem.learned.energy.potential import Energies
 from rhotem.learned.energy.shared import SharedPass
+from rhotem.learned.following import Following
 from rhotem.learned.loaded import Loaded, encoder_room
 from rhotem.learned.members import check_members, member_fields
 from rhotem.learned.outside import remarks
@@ -151,11 +152,9 @@ class Model(Loaded):
         """The same plane by plane; see `rhotem.learned.planes.stream`."""
         return stream(self, structure, spacing)
 
-    def following(self) -> "Following":
-        """The same for frames that follow each other; see `rhotem.learned.following`."""
-        from rhotem.learned.following import Following
-
-        return Following(self)
+    def following(self) -> Following:
+        """The same for frames that follow each other."""
+        return Following(self, self, self.checked)
 
     @property
     def member_count(self) -> int:

@@ -14,6 +14,8 @@ Overlay = Literal["ion", "all", "none"]
 
 #: Width of a panel in inches, its height at most, and the resolution.
 WIDTH, HEIGHT, DPI = 2.9, 4.2, 110
+#: Most panels side by side.
+ABREAST = 3
 #: Pixels in Å that pictures are interpolated to, exactly.
 PIXEL = 0.08
 #: Radius in Å of atoms of the panel of the structure, as a share of the covalent one.
@@ -52,7 +54,9 @@ class Panel:
         """Ends of the scale, the same in all frames."""
         if self.ends is not None:
             return self.ends
-        ends = [(float(v.min()), float(v.max())) for v in (np.asarray(self.values[k]) for k in range(self.values.shape[0]))]
+        ends = [
+            (float(v.min()), float(v.max())) for v in (np.asarray(self.values[k]) for k in range(self.values.shape[0]))
+        ]
         low, high = min(e[0] for e in ends), max(e[1] for e in ends)
         if self.signed:
             high = max(-low, high) or 1.0
@@ -85,24 +89,30 @@ def pictures(
 
     width, height = panels[0].size
     scale = min(WIDTH / width, HEIGHT / height)
-    columns = len(panels) + 1
-    figure = Figure(figsize=((scale * width + 0.75) * columns, scale * height + 1.0), dpi=DPI, layout="constrained")
+    number = len(panels) + 1
+    rows = 1 if number <= ABREAST else 2
+    columns = -(-number // rows)
+    size = (scale * width + 0.75) * columns, (scale * height + 0.55) * rows + 0.45
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]  # constrained
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes = places[:number]
+    for empty in places[number:]:
+        empty.set_axis_off()
     drawn = [_panel(figure, one, panel, labels) for one, panel in zip(axes, panels, strict=False)]
     marks = [_marks(one, atoms, overlay) for one in axes[:-1]]
     moving = _structure(axes[-1], atoms, labels)
     title = figure.suptitle("", fontsize=9)
     fixed = False
-    for number, text in enumerate(words):
+    for frame, text in enumerate(words):
         title.set_text(f"{text}\n{headline}" if headline else text)
         for image, panel in zip(drawn, panels, strict=True):
-            values = np.asarray(panel.values[number])
+            values = np.asarray(panel.values[frame])
             image.set_data((_fine(values, panel.size) if panel.smooth else values).T)
         for mark in marks:
-            mark(number)
-        moving(number)
+            mark(frame)
+        moving(frame)
         canvas.draw()
         if not fixed:  # places of panels must not breathe with the width of a time
             figure.set_layout_engine("none")
