@@ -19,11 +19,13 @@ RADII, SHIFTS = (0.6, 2.2), np.linspace(-0.2, 0.2, 9)
 #: Edges farther than this from the ellipse, in its radius, are others'; least share of the directions that agree.
 NEAR, AGREEING = 0.04, 0.5
 #: Sharpness of a circle, relative to the sharpest, from which it may be the disc.
-RIVAL = 0.75
+RIVAL = 0.6
 #: Directions over which deviations of the edge may be alike.
 ALIKE = 20
 #: Smallest radius in pixels, and least mean contrast of the edge.
-SMALLEST, CONTRAST = 6.0, 0.08
+SMALLEST, CONTRAST = 6.0, 0.05
+#: Pixels by which what is in and around a disc moves its edge everywhere: a systematic error.
+SYSTEMATIC = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +158,7 @@ def _circle(pattern: Floats, centre: Floats, radius: float) -> tuple[Floats, flo
 
     wide = np.linspace(*(r * radius for r in RADII), 160)
     centre, _, most = _sharpest(pattern, centre, wide, radius)
-    mean = np.clip(_edges(pattern, centre, wide), 0.0, 0.5).mean(axis=0)
+    mean = np.clip(_edges(pattern, centre, wide), -0.5, 0.5).mean(axis=0)
     sharp = [i for i in find_peaks(np.pad(mean, 1))[0] - 1 if mean[i] > RIVAL * most]
     apart = [i for n, i in enumerate(sharp) if not n or wide[i] > 1.08 * wide[sharp[n - 1]]]
     first = wide[apart[0]]
@@ -169,8 +171,8 @@ def _sharpest(pattern: Floats, centre: Floats, radii: Floats, radius: float) -> 
     best = (-np.inf, centre, radius)
     for down in SHIFTS * radius:
         for right in SHIFTS * radius:
-            moved = centre + [down, right]
-            mean = np.clip(_edges(pattern, moved, radii), 0.0, 0.5).mean(axis=0)
+            moved = centre + np.array([down, right])
+            mean = np.clip(_edges(pattern, moved, radii), -0.5, 0.5).mean(axis=0)
             at = int(np.argmax(mean))
             if mean[at] > best[0]:
                 best = (float(mean[at]), moved, float(radii[at]))
@@ -235,13 +237,15 @@ def _parabola(strength: Floats, radii: Floats) -> Floats:
 
 
 def _disc(p: Floats, covariance: Floats, agreeing: float) -> Disc:
+    radius = float(np.exp(p[2]))
+    moved = SYSTEMATIC * np.array([1, 1, 1 / radius, 1 / radius, 1 / radius])
+    covariance = covariance + np.diag(moved**2)
     errors = np.sqrt(np.diag(covariance))
     size = float(np.hypot(*p[3:]))
     # along the ellipticity, and across it
     unit = p[3:] / size if size else np.array([1.0, 0.0])
     along = float(np.sqrt(unit @ covariance[3:, 3:] @ unit))
     across = float(np.sqrt(unit[::-1] * [-1, 1] @ covariance[3:, 3:] @ (unit[::-1] * [-1, 1])))
-    radius = float(np.exp(p[2]))
     turn = 0.5 * np.rad2deg(np.arctan2(p[4], p[3]))
     return Disc(
         (Value(float(p[0]), float(errors[0])), Value(float(p[1]), float(errors[1]))),

@@ -18,6 +18,7 @@ from rhotem.experiment.measurement import Measurement
 from rhotem.structure.model import Structure
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 #: Rounds of the refinement, and correlation of the cell below which an image is said to be of something else.
 ROUNDS, LEAST = 4, 0.5
