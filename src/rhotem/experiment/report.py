@@ -1,5 +1,9 @@
 """What a measured file is, in words."""
 
+import numpy as np
+
+from rhotem.experiment.calibrate.disc import Disc
+from rhotem.experiment.calibrate.lattice import ImageLattice
 from rhotem.experiment.measurement import Axis, Measurement
 from rhotem.experiment.read import missing
 
@@ -46,3 +50,39 @@ def _scale(first: Axis, second: Axis) -> str:
         return f"{second.scale:.5g} mrad ({1 / second.scale:.5g} px/mrad)"
     square = abs(first.scale / second.scale - 1) < 1e-6
     return f"{second.scale:.5g} Å" if square else f"{second.scale:.5g} Å along rows, {first.scale:.5g} Å down"
+
+
+def lattice_lines(measurement: Measurement, lattice: ImageLattice) -> str:
+    """What the lattice says of the image."""
+    axes, before = lattice.projection.axes, measurement.axes[-1].scale
+    was = f"; the file says {before:.5g} Å ({100 * (lattice.pixel.value / before - 1):+.2g} %)" if before else ""
+    right, down = lattice.drift
+    lines = [
+        f"lattice along {axes['zone']}, x of the cell {axes['x']}: "
+        f"correlation {lattice.match:.2f}, hand: {lattice.hand}",
+        f"  pixel        {lattice.pixel} Å{was}",
+        f"  fast, slow   {lattice.pixel_x} Å along rows, {lattice.pixel_y} Å from row to row",
+        f"  rotation     {lattice.rotation}°, shear {lattice.shear}°",
+        f"  drift        {right} Å per row to the right, {down} Å down, if the scan is square",
+    ]
+    if measurement.dwell_us and measurement.kind == "image":
+        line = measurement.dwell_us * measurement.data.shape[1] * 1e-6
+        speed = float(np.hypot(right.value, down.value)) / line
+        lines.append(f"  drift        {speed:.3g} Å/s or less (rows of {1e3 * line:.4g} ms and flyback)")
+    return "\n".join(lines + [f"  note         {remark}" for remark in lattice.remarks])
+
+
+def disc_lines(disc: Disc, convergence_mrad: float | None) -> str:
+    """What the direct disc says of the pattern."""
+    row, column = disc.centre
+    lines = [
+        f"direct disc: {100 * disc.agreeing:.0f} % of its outline agree",
+        f"  centre       row {row}, column {column} px",
+        f"  radius       {disc.radius} px, longer by {disc.ellipticity} at {disc.angle}°",
+    ]
+    if convergence_mrad:
+        lines.append(f"  scale        {disc.px_per_mrad(convergence_mrad)} px/mrad")
+    if disc.rivals:
+        radii = ", ".join(f"{radius:.0f}" for radius in disc.rivals)
+        lines.append(f"  note         sharp circles of {radii} px, too: neighbouring discs, or the disc is one of them")
+    return "\n".join(lines)

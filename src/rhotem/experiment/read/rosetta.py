@@ -44,7 +44,7 @@ def read_rosetta(path: Path, plugin: str, **options: Any) -> list[Signal]:
             read = reader(str(path), **options)
         except Exception as error:
             raise InputError(f"{path}: cannot be read as {plugin}, truncated or damaged ({_short(error)})") from None
-    return [_signal(one, tuple(dict.fromkeys(remarks))) for one in read]
+    return [signal_of(one, tuple(dict.fromkeys(remarks))) for one in read]
 
 
 @contextmanager
@@ -77,7 +77,8 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:120]}" if text else type(error).__name__
 
 
-def _signal(read: Mapping[str, Any], remarks: tuple[str, ...]) -> Signal:
+def signal_of(read: Mapping[str, Any], remarks: tuple[str, ...] = ()) -> Signal:
+    """A recording as HyperSpy's dictionary: data, axes, metadata, original_metadata, mapping."""
     metadata, original = read.get("metadata", {}), read.get("original_metadata", {})
     merged, failed = _mapped(metadata, original, read.get("mapping", {}))
     axes = tuple(_axis(axis) for axis in read["axes"])
