@@ -1,0 +1,1 @@
+"""Measured data: read what an instrument wrote, calibrate it, compare it with simulations."""
