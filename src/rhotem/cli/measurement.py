@@ -1,0 +1,79 @@
+"""Options of the commands that take a measured file: what the file lacks (rhotem.experiment.read.stated)."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rhotem.core import InputError
+from rhotem.experiment.read.stated import OPTIONS, Option, Stated
+
+#: Heading of these options in `--help`.
+PANEL = "What the file does not say"
+
+MeasurementArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="dm3, dm4, emd, ser, emi, mib, EMPAD xml or raw, mrc, hspy, tif, png, jpg, npy."
+    ),
+]
+
+
+#: Kinds as they are typed.
+KINDS = {"image": "image", "stack": "image stack", "image stack": "image stack", "pattern": "pattern", "4D": "4D"}
+#: What an option of a field is on the command line; text for those that are read below, a number else.
+_TYPES: dict[str, Any] = {"kind": str, "dataset": str, "scan": str, "counts": bool, "flip": bool}
+
+
+def with_measurement_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for every field of `Stated` in place of its parameter ``stated``."""
+    shown: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name == "stated":
+            shown += [_parameter(key, option) for key, option in OPTIONS.items()]
+        else:
+            shown.append(parameter)
+
+    @wraps(command)
+    def filled(**values: Any) -> None:
+        said = {key: values.pop(key) for key in OPTIONS}
+        said["kind"], said["scan"] = _kind(said["kind"]), _scan(said["scan"])
+        command(stated=Stated(**said), **values)
+
+    filled.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # typer reads it
+    filled.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return filled
+
+
+def _parameter(key: str, option: Option) -> inspect.Parameter:
+    kind = _TYPES.get(key, float)
+    settings: dict[str, Any] = {"help": option.about, "rich_help_panel": PANEL, "show_default": False}
+    if option.metavar:
+        settings["metavar"] = option.metavar
+    annotation: Any = Annotated[kind if key == "flip" else kind | None, typer.Option(option.name, **settings)]
+    default = False if key == "flip" else None
+    return inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+
+
+def _kind(text: str | None) -> str | None:
+    if text is None:
+        return None
+    names = {name.lower(): kind for name, kind in KINDS.items()}
+    if text.lower() not in names:
+        raise InputError(f"--kind {text}: expected image, stack, pattern or 4D")
+    return names[text.lower()]
+
+
+def _scan(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        rows, columns = (int(part) for part in text.split(","))
+        if min(rows, columns) < 1:
+            raise ValueError
+    except ValueError:
+        raise InputError(f"--scan {text}: expected rows and columns of the scan, as 256,256") from None
+    return rows, columns

@@ -1,0 +1,98 @@
+"""Pictures of measurements as PNG: grey values, a scale bar where the scale is known."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.experiment.measurement import Measurement
+
+#: Lengths of scale bars in Å and in mrad.
+BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+#: Percentiles of an image that are drawn black and white.
+GREY = (0.1, 99.9)
+#: Patterns with a larger range than this are drawn on a logarithmic scale.
+RANGE = 300.0
+
+
+def new_figure(columns: int = 1, width: float = 5.2, height: float = 5.4) -> tuple[Any, list[Any]]:
+    """A figure of panels side by side, and its axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height), layout="constrained", dpi=130)
+    FigureCanvasAgg(figure)
+    return figure, list(np.ravel(figure.subplots(1, columns)))
+
+
+def draw(measurement: Measurement, path: str | Path) -> None:
+    """Draw what was recorded: an image, the mean of a stack, a pattern, or of 4D data the mean pattern and its sum."""
+    panels = _panels(measurement)
+    figure, places = new_figure(len(panels))
+    for axes, (title, data, scale, unit) in zip(places, panels, strict=True):
+        show(axes, data, scale, unit)
+        axes.set_title(title, fontsize=8)
+    figure.suptitle(Path(measurement.source.path).name, fontsize=9)
+    figure.savefig(path)
+
+
+def _panels(measurement: Measurement) -> list[tuple[str, npt.NDArray[Any], float | None, str]]:
+    data, scale = measurement.data, measurement.axes[-1].scale
+    unit = measurement.axes[-1].unit
+    size = " × ".join(map(str, data.shape))
+    if measurement.kind == "image stack":
+        return [(f"mean of {data.shape[0]} frames, {size}", data.mean(axis=0, dtype=float), scale, unit)]
+    if measurement.kind == "4D":
+        mean = data.mean(axis=(0, 1), dtype=float)
+        total = data.sum(axis=(2, 3), dtype=float)
+        return [(f"mean pattern, {size}", mean, scale, unit), ("sum of every pattern", total, *_scan(measurement))]
+    return [(f"{measurement.kind}, {size}", data, scale, unit)]
+
+
+def _scan(measurement: Measurement) -> tuple[float | None, str]:
+    return measurement.axes[1].scale, measurement.axes[1].unit
+
+
+def show(axes: Any, data: npt.NDArray[Any], scale: float | None, unit: str, cmap: str = "gray") -> Any:
+    """Draw one picture, row 0 on top, with a scale bar of its unit, or pixels along its edges."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    values = np.asarray(data, dtype=float)
+    low, high = np.percentile(values, GREY)
+    norm: Any = Normalize(low, high if high > low else low + 1)
+    if unit == "mrad":
+        floor = max(float(np.percentile(values, 20)), 0.0)
+        high = float(values.max())
+        if high > RANGE * max(floor, high / 1e5):
+            norm = LogNorm(max(floor, high / 1e5), high, clip=True)
+    drawn = axes.imshow(values, cmap=cmap, norm=norm, interpolation="nearest")
+    if scale is None:
+        axes.tick_params(labelsize=6)
+        axes.set_xlabel("pixels (no scale)", fontsize=7)
+    else:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        _scale_bar(axes, values.shape, scale, unit)
+    return drawn
+
+
+def _scale_bar(axes: Any, shape: tuple[int, ...], scale: float, unit: str) -> None:
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    length = max((b for b in BARS if b <= 0.3 * shape[1] * scale), default=BARS[0])
+    text = f"{length / 10:g} nm" if unit == "Å" and length >= 10 else f"{length:g} {unit}"
+    bar = AnchoredSizeBar(
+        axes.transData,
+        length / scale,
+        text,
+        "lower left",
+        pad=0.3,
+        borderpad=0.3,
+        sep=2,
+        color="white",
+        size_vertical=0.008 * shape[0],
+        fontproperties={"size": 7},
+    )
+    bar.patch.set(facecolor="black", alpha=0.5, edgecolor="none")
+    axes.add_artist(bar)

@@ -1,0 +1,179 @@
+"""Measured files of every common format as one object (docs/experiment.md)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhotem.core import InputError
+from rhotem.core.provenance import file_sha256
+from rhotem.experiment.measurement import Measurement, Source
+from rhotem.experiment.read.checks import check, saturated
+from rhotem.experiment.read.formats import chosen
+from rhotem.experiment.read.grey import grey
+from rhotem.experiment.read.scales import ROUNDING, axes_of, kind_of
+from rhotem.experiment.read.signal import FileAxis, Signal
+from rhotem.experiment.read.stated import OPTIONS, Option, Stated, option
+
+__all__ = ["OPTIONS", "Option", "Stated", "missing", "option", "read_measurement"]
+
+#: Electrons per second in 1 pA.
+ELECTRONS_PER_PICOAMPERE = 1e-12 / 1.602176634e-19
+#: Energies in keV that an electron microscope can have.
+ENERGIES = (1.0, 3000.0)
+#: Settings of a file, by the name that `Stated` gives them too.
+SETTINGS = ("energy_keV", "convergence_mrad", "dwell_us", "current_pA", "dose_e_per_A2", "camera_length_mm")
+
+
+def read_measurement(path: str | Path, stated: Stated | None = None) -> Measurement:
+    """One recording of a file, with the settings that the file and the user state.
+
+    Parameters
+    ----------
+    path : path
+        dm3, dm4, emd (Velox, Berkeley), ser, emi, mib, EMPAD xml and raw, mrc, hspy, tiff, png, jpg, bmp, npy.
+    stated : Stated or None
+        What the file lacks.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read completely, holds no real, finite picture, holds several recordings and none is
+        chosen, or contradicts what is stated.
+    """
+    path, stated = Path(path), stated or Stated()
+    form = chosen(path)
+    signal = _picked(form.read(path), stated, path)
+    data = grey(np.asarray(signal.data), path)
+    check(data, path)
+    signal = _scanned(_squeezed(replace(signal, data=data)), stated, path)
+    settings = _settings(signal, stated, path)
+    kind = kind_of(signal, stated, path)
+    axes = axes_of(signal, kind, stated, settings.get("energy_keV"), path)
+    top = saturated(signal.data)
+    remarks = signal.remarks + _remarks(signal, top)
+    pixel = (axes[0].scale, axes[1].scale) if kind in ("image", "4D") else (None, None)
+    dose, said = _dose(settings, pixel, stated, path)
+    return Measurement(
+        np.ascontiguousarray(signal.data[..., ::-1, :] if stated.flip else signal.data),
+        kind,
+        axes,
+        energy_keV=settings.get("energy_keV"),
+        convergence_mrad=settings.get("convergence_mrad"),
+        dwell_us=settings.get("dwell_us"),
+        dose_e_per_A2=dose,
+        camera_length_mm=settings.get("camera_length_mm"),
+        counts=_counts(signal, stated, path),
+        saturated=top,
+        source=Source(str(path), file_sha256(path)),
+        metadata={"format": form.name, "title": signal.title, **signal.metadata},
+        remarks=remarks + said,
+    )
+
+
+def missing(measurement: Measurement) -> dict[str, str]:
+    """Options that would give what is not known of a recording, each with what it is for."""
+    wanted = {}
+    kind = measurement.kind
+    if kind in ("image", "image stack", "4D") and measurement.axes[-2 if kind != "4D" else 0].scale is None:
+        wanted["pixel_A"] = "size of a pixel; `rhotem read FILE --structure CIF` measures it"
+    if kind in ("pattern", "4D") and measurement.axes[-1].scale is None:
+        wanted["px_per_mrad"] = "scale of the pattern; with --convergence-mrad the direct disc gives it"
+    for key, purpose in (
+        ("energy_keV", "beam energy: every simulation needs it"),
+        ("convergence_mrad", "semi-angle of convergence: every simulation of a probe needs it"),
+        ("dose_e_per_A2", "electrons per Å² (or --current-pA with dwell time): counting noise, fractions of the beam"),
+    ):
+        if getattr(measurement, key) is None:
+            wanted[key] = purpose
+    return {option(key): purpose for key, purpose in wanted.items()}
+
+
+def _picked(signals: list[Signal], stated: Stated, path: Path) -> Signal:
+    """The recording that is asked for, or the only one."""
+    pictures = [signal for signal in signals if np.squeeze(signal.data).ndim in (2, 3, 4)]
+    if not pictures:
+        shapes = ", ".join(signal.described for signal in signals) or "nothing"
+        raise InputError(f"{path}: holds no image, stack, pattern or 4D data but {shapes}")
+    listed = "; ".join(f"{number} {signal.described}" for number, signal in enumerate(pictures, 1))
+    asked = stated.dataset
+    if asked is None:
+        if len(pictures) > 1:
+            raise InputError(f"{path}: holds {len(pictures)} recordings; say {option('dataset')}: {listed}")
+        return pictures[0]
+    if asked.isdigit() and 0 < int(asked) <= len(pictures):
+        return pictures[int(asked) - 1]
+    named = [signal for signal in pictures if signal.title.lower() == asked.lower()]
+    if len(named) != 1:
+        raise InputError(f"{path}: {'several recordings' if named else 'no recording'} named {asked}; it has {listed}")
+    return named[0]
+
+
+def _squeezed(signal: Signal) -> Signal:
+    """Without axes of one frame; those of the picture stay."""
+    kept = [i for i, n in enumerate(signal.data.shape) if n > 1 or i >= signal.data.ndim - 2]
+    shape = tuple(signal.data.shape[i] for i in kept)
+    return replace(signal, data=signal.data.reshape(shape), axes=tuple(signal.axes[i] for i in kept))
+
+
+def _scanned(signal: Signal, stated: Stated, path: Path) -> Signal:
+    """Patterns one after another as rows and columns of a scan."""
+    if stated.scan is None:
+        return signal
+    rows, columns = stated.scan
+    frames = int(np.prod(signal.data.shape[:-2], dtype=int))
+    if rows * columns != frames:
+        raise InputError(f"{path}: {option('scan')} {rows},{columns} are {rows * columns} patterns, it holds {frames}")
+    axes = signal.axes[:2] if signal.data.shape[:-2] == stated.scan else (FileAxis("y"), FileAxis("x"))
+    return replace(
+        signal, data=signal.data.reshape(rows, columns, *signal.data.shape[-2:]), axes=(*axes, *signal.axes[-2:])
+    )
+
+
+def _settings(signal: Signal, stated: Stated, path: Path) -> dict[str, float]:
+    """The file's settings joined with the stated ones, which must not contradict them."""
+    joined = {}
+    for key in SETTINGS:
+        file, said = signal.settings.get(key), getattr(stated, key)
+        if said is not None and said <= 0:
+            raise InputError(f"{option(key)} {said:g}: expected a positive number")
+        if file and said and abs(file / said - 1) > ROUNDING:
+            raise InputError(
+                f"{path}: the file says {key} {file:.5g}, {option(key)} says {said:g}; one of them is wrong"
+            )
+        if file or said:
+            joined[key] = file or said
+    energy = joined.get("energy_keV")
+    if energy is not None and not ENERGIES[0] <= energy <= ENERGIES[1]:
+        raise InputError(f"{path}: beam energy {energy:g} keV; expected {ENERGIES[0]:g} to {ENERGIES[1]:g} keV, as 200")
+    return joined
+
+
+def _dose(
+    settings: dict[str, float], pixel: tuple[float | None, float | None], stated: Stated, path: Path
+) -> tuple[float | None, tuple[str, ...]]:
+    """Electrons per Å², stated or of current, dwell time and pixel; with a remark in the second case."""
+    current, dwell, dose = (settings.get(key) for key in ("current_pA", "dwell_us", "dose_e_per_A2"))
+    if not (current and dwell and pixel[0] and pixel[1]):
+        return dose, ()
+    electrons = current * ELECTRONS_PER_PICOAMPERE * dwell * 1e-6
+    made = electrons / (pixel[0] * pixel[1])
+    if dose and stated.current_pA and abs(made / dose - 1) > 0.05:
+        raise InputError(f"{path}: {option('current_pA')} makes {made:.4g} e/Å², {option('dose_e_per_A2')} is {dose:g}")
+    if dose:
+        return dose, ()
+    return made, (f"dose of {current:.4g} pA, {dwell:.4g} µs and the pixel: {electrons:.4g} electrons a pixel",)
+
+
+def _counts(signal: Signal, stated: Stated, path: Path) -> bool | None:
+    if stated.counts and (signal.data.dtype.kind == "i" or signal.data.dtype.kind == "f") and signal.data.min() < 0:
+        raise InputError(f"{path}: {option('counts')}, but the least value is {signal.data.min():g}")
+    return signal.counts if stated.counts is None else stated.counts
+
+
+def _remarks(signal: Signal, top: float) -> tuple[str, ...]:
+    if not top:
+        return ()
+    highest: Any = signal.data.max()
+    return (f"saturated: {100 * top:.2g} % of the pixels are at the top value {highest:g}",)

@@ -1,0 +1,34 @@
+"""PNG, JPEG and BMP: grey values of a display."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rhotem.core import InputError
+from rhotem.experiment.read.grey import grey
+from rhotem.experiment.read.signal import FileAxis, Signal
+
+
+def read_picture(path: Path) -> list[Signal]:
+    """The grey values; three equal channels are one.
+
+    Raises
+    ------
+    InputError
+        If it is truncated or in colour.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            kind, mode = picture.format, picture.mode
+            data = np.asarray(picture.convert("RGBA" if mode in ("P", "PA") else None))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a picture, truncated or damaged ({error})") from None
+    values = grey(data.astype(np.uint8) if data.dtype == bool else data, path)
+    remarks = []
+    if values.dtype == np.uint8:
+        remarks.append("8-bit picture: grey values of a display, not counts; contrast and gamma are not known")
+    if kind == "JPEG":
+        remarks.append("JPEG: lossy, blocks of 8 × 8 pixels")
+    return [Signal(values, (FileAxis(), FileAxis()), counts=False, remarks=tuple(remarks))]
