@@ -21,6 +21,7 @@ COMMANDS = {
     "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
     "plan": "What a session could see: detectability of a change, and the dose that shows it.",
     "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
+    "fit": "Thickness and mistilt of a crystal from measured patterns, with their errors.",
     "instruments": "Real microscopes: list, show, and a template for your own.",
     "compare": "Structure factors and images from different densities side by side.",
     "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
