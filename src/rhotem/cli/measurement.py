@@ -53,8 +53,9 @@ def _parameter(key: str, option: Option) -> inspect.Parameter:
     settings: dict[str, Any] = {"help": option.about, "rich_help_panel": PANEL, "show_default": False}
     if option.metavar:
         settings["metavar"] = option.metavar
-    annotation: Any = Annotated[kind if key == "flip" else kind | None, typer.Option(option.name, **settings)]
     default = False if key == "flip" else None
+    wanted: Any = kind | None if default is None else kind
+    annotation = Annotated[wanted, typer.Option(option.name, **settings)]
     return inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
 
 
