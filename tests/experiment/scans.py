@@ -46,7 +46,7 @@ def scanned(projection: Projection, scan: Scan, shape: tuple[int, int], rng: np.
         part = (cells - position + 0.5) % 1 - 0.5
         for i in (-1, 0, 1):
             for j in (-1, 0, 1):
-                square = (((part + [i, j]) @ projection.vectors) ** 2).sum(axis=-1)
+                square = (((part + np.array([i, j])) @ projection.vectors) ** 2).sum(axis=-1)
                 image += weight * np.exp(-square / (2 * 0.45**2))
     return image
 

@@ -12,7 +12,7 @@ from rhotem.experiment.calibrate.displacement import Windows, displacements
 from rhotem.experiment.calibrate.gradient import mean_gradient
 from rhotem.experiment.calibrate.origin import decided, matched
 from rhotem.experiment.calibrate.projection import Projection, project
-from rhotem.experiment.calibrate.rows import Rows, row_displacements
+from rhotem.experiment.calibrate.rows import row_displacements
 from rhotem.experiment.calibrate.search import DIFFERENT, EQUAL, candidates
 from rhotem.experiment.measurement import Measurement
 from rhotem.structure.model import Structure
@@ -110,7 +110,9 @@ class ImageLattice:
             variance += float(slope @ covariance @ slope)
         return Value(value, float(np.sqrt(variance)))
 
-    def positions(self, shape: tuple[int, int], margin: float = 0.0) -> tuple[Floats, npt.NDArray[np.int64], Floats]:
+    def positions(
+        self, shape: tuple[int, int], margin: float = 0.0
+    ) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Pixels (x, y) of every column in an image of this shape, its index in the projection, and its cell (i, j)."""
         corners = np.array([[0, 0], [shape[1], 0], [0, shape[0]], [shape[1], shape[0]]], dtype=float)
         to_cell = np.linalg.inv(self.projection.vectors)
@@ -120,10 +122,10 @@ class ImageLattice:
         lattice = np.stack([i, j], axis=1)
         places = (lattice[:, None] + self.projection.positions[None]) @ self.projection.vectors + self.origin
         pixels = np.linalg.solve(self.matrix, places.reshape(-1, 2).T).T
-        kinds = np.tile(np.arange(len(self.projection.positions)), len(lattice))
+        kinds = np.tile(np.arange(len(self.projection.positions), dtype=np.int64), len(lattice))
         inside = ((pixels >= margin) & (pixels <= np.array(shape[::-1]) - 1 - margin)).all(axis=1)
         owner = np.repeat(lattice, len(self.projection.positions), axis=0)
-        return pixels[inside], kinds[inside], owner[inside]
+        return np.asarray(pixels[inside]), kinds[inside], owner[inside]
 
     def record(self) -> dict[str, Any]:
         """Numbers, JSON-ready."""
