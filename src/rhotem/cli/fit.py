@@ -8,7 +8,7 @@ import typer
 
 from rhotem.cli.common import ProgressBar, StructureArgument, output_folder, voice, write_record
 from rhotem.cli.measurement import with_measurement_options
-from rhotem.cli.options import RESULTS, SPECIMEN, OutOption, SimulationQuietOption, plan_of, with_plan_options
+from rhotem.cli.options import OPTICS, RESULTS, SPECIMEN, OutOption, SimulationQuietOption, plan_of, with_plan_options
 from rhotem.experiment.read.stated import Stated
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ KEYS = (
     "specimen.allow_overlaps",
     "density",
     "motion",
+    "microscope.detectors",
+    "microscope.cs_mm",
+    "microscope.focal_spread_A",
     "computing.seed",
     "computing.memory",
     "computing.sampling_A",
@@ -36,21 +39,46 @@ KEYS = (
 WITHOUT = ("density.uncertainty",)
 #: Configurations of thermal motion, where none are asked for: neighbouring beams go through different ones.
 PHONONS = 4
+#: Largest thickness in nm of patterns and of images, where none is given.
+THICKEST, THICKEST_IMAGE = 120.0, 12.0
 #: How far the convergence may be from one number that is given.
 TOLERANCE = 0.1
 #: Pixels across a radius for a look at pictures before anything is computed.
 FEW = 20.0
 
 ExperimentArgument = Annotated[
-    list[Path], typer.Argument(metavar="EXPERIMENT...", help="Measured patterns, as rhotem read takes them.")
+    list[Path],
+    typer.Argument(metavar="EXPERIMENT...", help="Measured patterns, or images of one scan: files of rhotem read."),
 ]
 ThickestOption = Annotated[
+    float | None,
+    typer.Option(
+        "--thickest",
+        min=2,
+        metavar="nm",
+        help="Largest thickness that is tried; without it 120, of images 12.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+FociOption = Annotated[
+    str,
+    typer.Option("--foci", metavar="FROM,TO", help="Of images: defocus values in nm.", rich_help_panel=OPTICS),
+]
+AstigmatismOption = Annotated[
     float,
-    typer.Option("--thickest", min=2, metavar="nm", help="Largest thickness that is tried.", rich_help_panel=SPECIMEN),
+    typer.Option(
+        "--astigmatism", min=0, metavar="nm", help="Of images: the largest that is tried.", rich_help_panel=OPTICS
+    ),
 ]
 MistiltOption = Annotated[
     float,
-    typer.Option("--mistilt", min=0, metavar="mrad", help="Largest mistilt that is tried.", rich_help_panel=SPECIMEN),
+    typer.Option(
+        "--mistilt",
+        min=0,
+        metavar="mrad",
+        help="Of patterns: the largest mistilt that is tried.",
+        rich_help_panel=SPECIMEN,
+    ),
 ]
 PatternsOption = Annotated[
     Path | None,
@@ -71,37 +99,70 @@ def fit(
     structure: StructureArgument,
     given: dict[str, Any],
     stated: Stated,
-    thickest: ThickestOption = 120.0,
+    thickest: ThickestOption = None,
     mistilt: MistiltOption = 5.0,
+    foci: FociOption = "-10,10",
+    astigmatism: AstigmatismOption = 2.0,
     patterns: PatternsOption = None,
     out: OutOption = Path("rhotem-fit"),
     quiet: SimulationQuietOption = False,
 ) -> None:
-    """Thickness and mistilt of a crystal from measured position-averaged patterns (PACBED), with their errors.
+    """Thickness, mistilt and more of a crystal from measured files, with their errors.
 
+    Position-averaged patterns (PACBED, --kind pattern): thickness and mistilt.
     Convergence (within 10 %), pixels per mrad, centre, rotation, blur and
-    background are fitted with them. One propagation serves all patterns of one crystal,
-    zone axis and energy: give them together, or keep it with --patterns.
+    background are fitted with them. One propagation serves all patterns of
+    one crystal, zone axis and energy: give them together, or keep it with
+    --patterns.
 
-    rhotem fit pattern.jpg SrTiO3 --zone 0,0,1 --energy-keV 200 --convergence-mrad 14
+    rhotem fit p.jpg SrTiO3 --zone 0,0,1 --energy-keV 200 --convergence-mrad 14
+
+    Images of one scan (--kind image), a detector for each file: thickness,
+    focus, astigmatism, source size and the scan, of the middle 128 x 128
+    pixels; the lattice of the first image gives pixel and rotation.
+
+    rhotem fit haadf.ser SrTiO3 --zone 0,0,1 --kind image --convergence-mrad 25
+    --detector HAADF=70-200
     """
-    from rhotem.experiment.fit.frame import frame_of
-    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
-    from rhotem.experiment.fit.report import draw_fit
-    from rhotem.experiment.fit.simulated import pattern_plan, patterns_for
     from rhotem.experiment.read import read_measurement
 
     said = replace(stated, kind=stated.kind or "pattern")
     measured = [read_measurement(path, said) for path in experiment]
-    keV, angles = common_energy(measured), common_convergence(measured, TOLERANCE)
-    asked = {"motion.phonons": PHONONS} | given
-    asked |= {"microscope.energy_keV": keV, "specimen.thickness_nm": thickest}
+    if said.kind == "image":
+        asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
+        _images(measured, structure, asked, (_foci(foci), astigmatism), out, quiet)
+    else:
+        asked = given | {"specimen.thickness_nm": thickest or THICKEST}
+        _patterns(measured, structure, asked, (mistilt, patterns), out, quiet)
+    if not quiet:
+        typer.echo(f"pictures and record in {out}")
+
+
+def _patterns(
+    measured: "list[Measurement]",
+    structure: str,
+    given: dict[str, Any],
+    held_by: tuple[float, Path | None],
+    out: Path,
+    quiet: bool,
+) -> None:
+    """Fit patterns, and write pictures and record; ``held_by`` is the largest mistilt and the file of patterns."""
+    from rhotem.core import InputError
+    from rhotem.experiment.fit.frame import frame_of
+    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
+    from rhotem.experiment.fit.report import draw_fit
+    from rhotem.experiment.fit.simulated import pattern_plan, patterns_for
+
+    if lens := [place for place in given if place.startswith("microscope.")]:
+        raise InputError(f"{', '.join(lens)}: changes no position-averaged pattern; leave it out, or --kind image")
+    angles = common_convergence(measured, TOLERANCE)
+    asked = {"motion.phonons": PHONONS} | given | {"microscope.energy_keV": common_energy(measured)}
     plan = pattern_plan(plan_of(structure, asked), angles[1])
     with output_folder(out) as folder, ProgressBar(quiet) as progress:
         say = voice(quiet, progress)
         for one in measured:
             frame_of(one, FEW)
-        held = patterns_for(plan, mistilt, say, patterns)
+        held = patterns_for(plan, held_by[0], say, held_by[1])
         fits = _fits(measured, held, angles, say)
         for name, fitted in fits.items():
             draw_fit(fitted, folder / f"{name}.png")
@@ -109,8 +170,43 @@ def fit(
         write_record(folder, {"asked": plan.data(full=True), "patterns": held.record, "fits": records})
     if quiet:
         typer.echo("\n".join(map(str, fits.values())))
-    else:
-        typer.echo(f"pictures and record in {out}")
+
+
+def _images(
+    measured: "list[Measurement]",
+    structure: str,
+    given: dict[str, Any],
+    lens: tuple[tuple[float, float], float],
+    out: Path,
+    quiet: bool,
+) -> None:
+    """Fit images of one scan, and write picture and record; ``lens``: foci and largest astigmatism in nm."""
+    from rhotem.experiment.fit.images.planned import fit_recordings
+    from rhotem.experiment.fit.images.report import draw_images
+    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
+
+    angle = common_convergence(measured, 0.0)[0]
+    asked = {"motion.phonons": PHONONS} | given | {"microscope.convergence_mrad": angle}
+    plan = plan_of(structure, asked | {"microscope.energy_keV": common_energy(measured)})
+    with output_folder(out) as folder, ProgressBar(quiet) as progress:
+        fitted = fit_recordings(measured, plan, *lens, voice(quiet, progress))
+        draw_images(fitted, folder / "fit.png")
+        files = [one.record() for one in measured]
+        write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": fitted.record()})
+    typer.echo(str(fitted))
+
+
+def _foci(text: str) -> tuple[float, float]:
+    """Least and largest defocus in nm."""
+    from rhotem.core import InputError
+
+    try:
+        least, most = (float(part) for part in text.split(","))
+    except ValueError:
+        least, most = 1.0, 0.0
+    if not -1e3 < least < most < 1e3:
+        raise InputError(f"--foci {text}: expected two numbers in nm, the least first, as -10,10")
+    return least, most
 
 
 def _fits(
