@@ -26,6 +26,7 @@ COMMANDS = {
     "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
     "campaign": "Many specimens into a library: run, status, resume, retry, cancel.",
     "library": "Libraries of responses: list, search, verify, repair, merge, export.",
+    "fit": "Thickness and mistilt of a crystal from measured patterns, with their errors.",
     "instruments": "Real microscopes: list, show, and a template for your own.",
     "compare": "Structure factors and images from different densities side by side.",
     "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",

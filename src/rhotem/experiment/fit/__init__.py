@@ -1,0 +1,1 @@
+"""Fits of what a specimen is to what was measured of it."""

@@ -1,0 +1,163 @@
+"""`fit_images`: what images of one scan say of specimen, lens, source and scan."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError, Progress, silent
+from rhotem.experiment.fit.images.model import Model
+from rhotem.experiment.fit.images.recorded import Recorded
+from rhotem.experiment.fit.images.refine import Fitted, refine
+from rhotem.experiment.fit.images.search import starts
+from rhotem.experiment.fit.images.state import NAMES, UNITS, State
+from rhotem.microscope.response import Response
+
+Array = npt.NDArray[np.float64]
+
+#: Distance in Å of the foci that a search tries.
+FOCUS = 20.0
+#: Minima nearer than this in Å of thickness and of defocus are one.
+ALIKE = (5.0, 5.0)
+#: Correlation below which nothing was found.
+POOR = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFit:
+    """A fit of images.
+
+    Parameters
+    ----------
+    model : Model
+    best : Fitted
+    minima : list of (State, float)
+        All minima with their odds (equally likely before), the best first.
+    covariance : (p, p) array
+        Of all parameters, as `State.whole`.
+    """
+
+    model: Model
+    best: Fitted
+    minima: list[tuple[State, float]]
+    covariance: Array
+
+    @property
+    def state(self) -> State:
+        """The best one."""
+        return self.best.state
+
+    def error(self, name: str) -> float:
+        """Standard deviation of a parameter of `State`."""
+        place = NAMES.index(name)
+        return float(np.sqrt(max(self.covariance[place, place], 0.0)))
+
+    @property
+    def excess(self) -> float:
+        """Mean square of residuals over that of noise: 1 of a model that explains the images."""
+        return 2 * self.best.cost / max(1, self.best.residual.size - self.best.slopes.shape[1])
+
+    def record(self) -> dict[str, Any]:
+        """All numbers, JSON-ready."""
+        number = len(self.model.images)
+        errors = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+        return {
+            "parameters": {
+                name: {"value": float(self.state.values[n]), "error": float(errors[n]), "unit": unit}
+                for n, (name, unit) in enumerate(zip(NAMES, UNITS, strict=True))
+            },
+            "images": {
+                one.name: {
+                    "gain": float(self.state.gains[n]),
+                    "gain_error": float(errors[len(NAMES) + n]),
+                    "offset": float(self.state.offsets[n]),
+                    "offset_error": float(errors[len(NAMES) + number + n]),
+                    "counts": one.counts,
+                }
+                for n, one in enumerate(self.model.images)
+            },
+            "excess": self.excess,
+            "minima": [
+                {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": odds}
+                for state, odds in self.minima
+            ],
+            "covariance": self.covariance,
+        }
+
+    def __str__(self) -> str:
+        said = ", ".join(
+            f"{name} {scale * getattr(self.state, name):.2f} ± {scale * self.error(name):.2f} {unit}"
+            for name, scale, unit in (
+                ("thickness", 0.1, "nm"),
+                ("defocus", 0.1, "nm"),
+                ("C12a", 0.1, "nm"),
+                ("C12b", 0.1, "nm"),
+                ("source_size", 1.0, "Å"),
+            )
+        )
+        return f"{said}; residuals {self.excess:.2f} of the noise's square"
+
+
+def fit_images(
+    images: Sequence[Recorded],
+    response: Response,
+    pixels: npt.ArrayLike,
+    *,
+    start: State | None = None,
+    fixed: Collection[str] = (),
+    progress: Progress = silent,
+) -> ImageFit:
+    """Fit thickness, defocus, astigmatism, source size, the scan's affine map, gains and offsets.
+
+    Parameters
+    ----------
+    images : sequence of Recorded
+        Of different detectors, recorded in one scan.
+    response : Response
+        Of the specimen (`rhotem.analysis.responses.response`), with four or more thicknesses.
+    pixels : (2, 2) array
+        Takes (column, row) to Å along x and y of the crystal's cell, right to a quarter of the lattice's spacing
+        across the image.
+    start : State, optional
+        Where to start; None: every thickness and defocus held is tried.
+    fixed : collection of str
+        Parameters that stay; ``gains`` and ``offsets`` stand for all of these.
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        If the images are not alike, or nothing of the crystal is found in them.
+    """
+    model = Model(response, list(images))
+    least, most = response.range.defocus
+    foci = np.linspace(least, most, max(1, 1 + int(np.ceil((most - least) / FOCUS))))
+    tried = [(1.0, start)] if start is not None else starts(model, pixels, foci.tolist())
+    if not tried or tried[0][0] < POOR:
+        raise InputError(
+            "images: the lattice of the crystal is not in them (correlation of the mean cell "
+            f"{tried[0][0] if tried else 0.0:.2f}); check structure, zone axis, rotation and pixel"
+        )
+    fits = []
+    for place, (_, one) in enumerate(tried):
+        fits.append(refine(model, one, fixed=fixed))
+        progress("fits", place + 1, len(tried))
+    kept = _distinct(fits)
+    best = kept[0]
+    excess = max(1.0, 2 * best.cost / max(1, best.residual.size - best.slopes.shape[1]))
+    weights = np.exp([-(fit.cost - best.cost) / excess for fit in kept])
+    odds = weights / weights.sum()
+    minima = [(fit.state, float(chance)) for fit, chance in zip(kept, odds, strict=True)]
+    return ImageFit(model, best, minima, best.covariance())
+
+
+def _distinct(fits: list[Fitted]) -> list[Fitted]:
+    """Fits without those that are the same minimum, the best first."""
+    kept: list[Fitted] = []
+    for one in sorted(fits, key=lambda fit: fit.cost):
+        gaps = [(one.state.thickness - k.state.thickness, one.state.defocus - k.state.defocus) for k in kept]
+        if not any(abs(a) < ALIKE[0] and abs(b) < ALIKE[1] for a, b in gaps):
+            kept.append(one)
+    return kept

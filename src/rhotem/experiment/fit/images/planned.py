@@ -1,0 +1,97 @@
+"""A fit of images from files and a plan: lattice, response and fit one after another."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.analysis import responses, workflow
+from rhotem.analysis import run as steps
+from rhotem.analysis.plan import Plan
+from rhotem.analysis.voice import Voice
+from rhotem.core import InputError
+from rhotem.experiment.calibrate.lattice import find_lattice
+from rhotem.experiment.fit.images.fit import ImageFit, fit_images
+from rhotem.experiment.fit.images.recorded import Recorded
+from rhotem.experiment.measurement import Measurement
+from rhotem.microscope.response import Range
+
+#: Distance in nm of the thicknesses that the response holds, and the thinnest.
+LADDER, THINNEST = 1.0, 1.0
+#: Largest side in pixels of the part that is fitted.
+SIDE = 128
+
+
+def fit_recordings(
+    measured: Sequence[Measurement], plan: Plan, foci: tuple[float, float], astigmatism: float, voice: Voice
+) -> ImageFit:
+    """Fit images that one scan gave.
+
+    Parameters
+    ----------
+    measured : sequence of Measurement
+        One image for every detector of the plan, in its order; the lattice is found in the first.
+    plan : Plan
+        Its thickness is the largest that is tried; its detectors, aperture and aberrations are the recording's.
+    foci : (float, float)
+        Least and largest defocus in nm.
+    astigmatism : float
+        Largest twofold astigmatism in nm.
+    voice : Voice
+
+    Raises
+    ------
+    InputError
+        If there are not as many detectors as images, or a step refuses.
+    """
+    detectors = plan.preset().detectors
+    if len(detectors) != len(measured):
+        raise InputError(
+            f"{len(measured)} image{'s' * (len(measured) > 1)} and {len(detectors)} detectors; give one --detector "
+            "NAME=inner-outer for each file, in their order"
+        )
+    for one in measured:
+        if one.saturated > 0.01:
+            raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
+    job = workflow.prepare(plan, voice)
+    zone, is_plane = steps.direction(job.crystal, plan.specimen.zone, plan.specimen.plane)
+    if is_plane or plan.specimen.zone_basis == "input":
+        raise InputError("the lattice of an image is that along a zone axis; give --zone in the conventional cell")
+    lattice = find_lattice(measured[0], job.crystal, zone)
+    voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°, match {lattice.match:.2f}")
+    if lattice.hand == "mirrored":
+        raise InputError(f"{measured[0].source.path}: the image is mirrored; read it with --flip")
+    source = workflow.open_source(job, "memory", voice)
+    made = workflow.cut(plan, job.crystal, [job.name])
+    voice.tell(str(made))
+    field = steps.density(made, source, allow_polar=plan.density.allow_polar)
+    potentials = steps.potential(made, field, memory=job.means.memory, **job.moving)
+    span = Range(defocus=(10 * foci[0], 10 * foci[1]), aberrations={"C12": 10 * astigmatism} if astigmatism else {})
+    held = responses.response(
+        made,
+        potentials,
+        thicknesses=ladder(made.thickness, 0.1 * float(made.cell.lengths[2])),
+        range=span,
+        edges=[],
+        memory=job.means.memory,
+        announce=lambda told: voice.tell(str(told)),
+        progress=voice.progress,
+    )
+    images = [
+        Recorded(detector, middle(one.data), bool(one.counts))
+        for detector, one in zip(detectors, measured, strict=True)
+    ]
+    return fit_images(images, held, lattice.matrix, progress=voice.progress)
+
+
+def ladder(thickest: float, cell: float) -> list[float]:
+    """Thicknesses in nm of whole cells (``cell`` nm), `LADDER` apart."""
+    step = cell * max(1, round(LADDER / cell))
+    first = cell * max(1, round(THINNEST / cell))
+    return [float(t) for t in np.arange(first, thickest + 1e-6, step)]
+
+
+def middle(data: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    """The middle of an image, not more than `SIDE` pixels along rows and columns."""
+    rows, columns = (slice(max(0, (n - SIDE) // 2), max(0, (n - SIDE) // 2) + min(n, SIDE)) for n in data.shape)
+    return np.asarray(data[rows, columns], dtype=float)

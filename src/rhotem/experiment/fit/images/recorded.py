@@ -1,0 +1,56 @@
+"""What one detector recorded in a scan."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.microscope.detectors.base import DetectorBase
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """An image with its detector.
+
+    Parameters
+    ----------
+    detector : detector
+        One that gives a single image.
+    values : (rows, columns) array
+        Row 0 on top. Electrons where ``counts``, else any unit.
+    counts : bool
+    """
+
+    detector: DetectorBase
+    values: npt.NDArray[np.floating]
+    counts: bool = False
+
+    def __post_init__(self) -> None:
+        names = self.detector.image_names()
+        if len(names) != 1:
+            raise InputError(f"detector {self.detector.name} gives {', '.join(names)}; fit detectors of one image each")
+        if np.ndim(self.values) != 2 or not np.isfinite(self.values).all():
+            raise InputError(f"{self.name}: expected a finite image, got an array of shape {np.shape(self.values)}")
+        if self.counts and np.min(self.values) < 0:
+            raise InputError(f"{self.name}: electrons below zero; give counts=False if values have an offset")
+
+    @property
+    def name(self) -> str:
+        """That of its image."""
+        return str(self.detector.image_names()[0])
+
+
+def same_scan(images: list[Recorded]) -> tuple[int, int]:
+    """Rows and columns of all images.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they differ.
+    """
+    shapes = {np.shape(one.values) for one in images}
+    if len(shapes) != 1 or len({one.name for one in images}) < len(images):
+        raise InputError("images: expected one or more of different detectors, all of the same scan")
+    rows, columns = shapes.pop()
+    return int(rows), int(columns)

@@ -1,0 +1,162 @@
+"""Least squares of images: all parameters, gains and offsets together, by the derivatives of the response."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.experiment.fit.images.model import Model
+from rhotem.experiment.fit.images.recorded import Recorded
+from rhotem.experiment.fit.images.state import NAMES, SCALES, State
+
+Array = npt.NDArray[np.float64]
+
+#: Most steps of one fit, and relative changes of parameters and cost at which it ends.
+ROUNDS, CHANGE, GAIN = 25, 1e-6, 1e-8
+#: Deviance residuals below this have the slope of their limit.
+SMALL = 1e-4
+#: Least expected electrons of a pixel; largest source in Å.
+DARK, WIDEST = 1e-6, 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The best state near a start.
+
+    Parameters
+    ----------
+    state : State
+    free : (parameters,) bool array
+        Which of all parameters were fitted.
+    cost : float
+        Half the sum of squares of residuals.
+    residual : (images, pixels) array
+        In standard deviations.
+    slopes : (images · pixels, free) array
+    evaluations : int
+        Of the model, in all steps.
+    """
+
+    state: State
+    free: npt.NDArray[np.bool_]
+    cost: float
+    residual: Array
+    slopes: Array
+    evaluations: int
+
+    def covariance(self) -> Array:
+        """Of all parameters (as `State.whole`), 0 where they stayed; widened where residuals are larger than noise."""
+        hessian = self.slopes.T @ self.slopes
+        sides = np.sqrt(np.diag(hessian))
+        inverse = np.linalg.pinv(hessian / np.outer(sides, sides), rcond=1e-12) / np.outer(sides, sides)
+        excess = max(1.0, 2 * self.cost / max(1, self.residual.size - self.slopes.shape[1]))
+        result = np.zeros((len(self.free), len(self.free)))
+        result[np.ix_(self.free, self.free)] = inverse * excess
+        return result
+
+
+class Noise:
+    """What residuals of one image are in units of."""
+
+    def __init__(self, image: Recorded) -> None:
+        self.measured = np.asarray(image.values, dtype=float).ravel()
+        self.counts = image.counts
+        self.sigma = 1.0 if image.counts else white_noise(np.asarray(image.values, dtype=float))
+
+    def residual(self, expected: Array) -> tuple[Array, Array]:
+        """Residuals in standard deviations, and their slopes by what is expected.
+
+        Of electrons: signed roots of Poisson's deviance (McCullagh & Nelder, Generalized Linear Models, 2.4.3).
+        """
+        if not self.counts:
+            return (expected - self.measured) / self.sigma, np.full_like(expected, 1.0 / self.sigma)
+        bright = np.maximum(expected, DARK)
+        some = self.measured > 0
+        logarithm = np.zeros_like(bright)
+        logarithm[some] = self.measured[some] * np.log(self.measured[some] / bright[some])
+        value = np.sign(bright - self.measured) * np.sqrt(2 * np.maximum(logarithm - self.measured + bright, 0.0))
+        slope = 1.0 / np.sqrt(bright)
+        far = np.abs(value) > SMALL
+        slope[far] = (1.0 - self.measured[far] / bright[far]) / value[far]
+        return value, slope
+
+
+def white_noise(image: Array) -> float:
+    """Standard deviation of noise from second differences, which smooth images lack (Immerkær, CVIU 64, 300 (1996))."""
+    from scipy.ndimage import convolve
+
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+    differences = convolve(image, mask, mode="nearest")[1:-1, 1:-1]
+    return max(float(np.median(np.abs(differences)) / 0.6745 / 6.0), 1e-12 * float(np.abs(image).max()), 1e-300)
+
+
+def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: int = ROUNDS) -> Fitted:
+    """Least squares from a start; ``fixed`` names parameters that stay, ``gains`` and ``offsets`` among them."""
+    from scipy.optimize import least_squares
+
+    number = len(model.images)
+    stays = {*fixed, *(() if model.astigmatism else ("C12a", "C12b"))}
+    names = [*NAMES, *["gains"] * number, *["offsets"] * number]
+    free = np.array([name not in stays for name in names])
+    low, high = _bounds(model, number)
+    whole = np.clip(start.whole, low + 1e-9, high - 1e-9)
+    scales = np.concatenate([SCALES, np.maximum(np.abs(start.gains), 1e-12) * 0.05, _levels(model) * 0.05])
+    problem = _Problem(model, start, whole, free)
+    found = least_squares(
+        problem.residual,
+        whole[free],
+        jac=problem.slopes,
+        bounds=(low[free], high[free]),
+        x_scale=scales[free],
+        max_nfev=rounds,
+        xtol=CHANGE,
+        ftol=GAIN,
+    )
+    residual = problem.residual(found.x).reshape(number, -1)
+    state = start.from_whole(problem.every(found.x))
+    return Fitted(state, free, float(found.cost), residual, problem.slopes(found.x), problem.evaluations)
+
+
+class _Problem:
+    """Residuals and their derivatives as functions of the free parameters."""
+
+    def __init__(self, model: Model, start: State, whole: Array, free: npt.NDArray[np.bool_]) -> None:
+        self.model, self.start, self.whole, self.free = model, start, whole, free
+        self.noise = [Noise(image) for image in model.images]
+        self.evaluations = 0
+
+    def every(self, values: Array) -> Array:
+        """All parameters."""
+        whole = self.whole.copy()
+        whole[self.free] = values
+        return whole
+
+    def residual(self, values: Array) -> Array:
+        """Residuals of all images, one after another."""
+        self.evaluations += 1
+        expected = self.model.shown(self.start.from_whole(self.every(values)))
+        return np.concatenate([n.residual(e)[0] for n, e in zip(self.noise, expected, strict=True)])
+
+    def slopes(self, values: Array) -> Array:
+        """Their derivatives, analytic."""
+        expected, slopes = self.model.with_slopes(self.start.from_whole(self.every(values)))
+        rates = np.stack([n.residual(e)[1] for n, e in zip(self.noise, expected, strict=True)])
+        return np.ascontiguousarray((slopes[self.free] * rates).reshape(int(self.free.sum()), -1).T)
+
+
+def _bounds(model: Model, number: int) -> tuple[Array, Array]:
+    """Least and largest values of all parameters."""
+    held, focus, free = model.response.thicknesses, model.response.range.defocus, np.inf
+    largest = model.astigmatism
+    low = [held[0], focus[0] - 1e-3, -largest, -largest, 0.01, *[-free] * 6, *[0.0] * number, *[-free] * number]
+    high = [held[-1], focus[1] + 1e-3, largest, largest, WIDEST, *[free] * 6, *[free] * (2 * number)]
+    for place in (2, 3):
+        high[place] += 1e-6
+        low[place] -= 1e-6
+    return np.array(low), np.array(high)
+
+
+def _levels(model: Model) -> Array:
+    """Ranges of the measured images."""
+    return np.array([max(float(np.ptp(image.values)), 1e-12) for image in model.images])

@@ -1,0 +1,66 @@
+"""Parameters of a fit of images."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+#: Parameters beside gains and offsets, and their units.
+NAMES = (
+    "thickness", "defocus", "C12a", "C12b", "source_size",
+    "x", "y", "x_column", "x_row", "y_column", "y_row",
+)  # fmt: skip
+UNITS = ("Å", "Å", "Å", "Å", "Å", "Å", "Å", "Å/px", "Å/px", "Å/px", "Å/px")
+#: Their scales in a fit.
+SCALES = np.array([5.0, 5.0, 5.0, 5.0, 0.1, 0.05, 0.05, 1e-3, 1e-3, 1e-3, 1e-3])
+#: Those of the lens and the specimen; the others place the scan.
+LENS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One value of every parameter.
+
+    Parameters
+    ----------
+    values : (11,) array
+        ``thickness``, ``defocus`` (positive is underfocus), ``source_size`` (FWHM) in Å; ``C12a``, ``C12b``: twofold
+        astigmatism C12 cos 2φ12 and C12 sin 2φ12; ``x``, ``y``: where pixel (0, 0) lies in the crystal's cell, and
+        ``x_column`` … ``y_row`` how far one column or row is along x and y, all in Å.
+    gains, offsets : (images,) arrays
+        Value of a pixel = gain · simulated + offset.
+    """
+
+    values: Array
+    gains: Array
+    offsets: Array
+
+    @property
+    def whole(self) -> Array:
+        """All parameters as one array."""
+        return np.concatenate([self.values, self.gains, self.offsets])
+
+    def from_whole(self, whole: Array) -> Self:
+        """The same with other values of all parameters."""
+        n = len(NAMES)
+        return type(self)(whole[:n], whole[n : n + len(self.gains)], whole[n + len(self.gains) :])
+
+    def __getattr__(self, name: str) -> float:
+        if name in NAMES:
+            return float(self.values[NAMES.index(name)])
+        raise AttributeError(name)
+
+    @property
+    def lens(self) -> dict[str, Any]:
+        """Settings of the response; aberrations besides are the response's."""
+        size = float(np.hypot(self.C12a, self.C12b))
+        turn = 0.5 * float(np.arctan2(self.C12b, self.C12a))
+        return {"defocus": self.defocus, "source_size": self.source_size, "C12": size, "phi12": turn}
+
+
+def affine(state: State) -> Array:
+    """Matrix (2, 2) that takes (column, row) to Å along (x, y)."""
+    return np.array([[state.x_column, state.x_row], [state.y_column, state.y_row]])

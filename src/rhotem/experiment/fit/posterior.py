@@ -1,0 +1,142 @@
+"""What is known after a fit: covariance, profile of the thickness, and rival minima with their odds.
+
+Residuals of neighbouring bins go together: detectors blur, and a model errs over whole fringes. The covariance is
+therefore H⁻¹ (JᵀΣJ) H⁻¹ with H = JᵀJ and Σ the autocovariance of the residuals themselves, the same all over the
+pattern and cut off smoothly (T. G. Conley, J. Econometrics 92, 1 (1999)). Differences of cost are divided by s² κ, κ
+being what this does to the variance of the thickness: likelihoods of composite data adjusted in magnitude (Ribatet,
+Cooley & Davison, Statistica Sinica 22, 813 (2012)), so that odds and profile agree with the covariance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.experiment.fit.model import NAMES, STEPS, Model
+from rhotem.experiment.fit.refine import Fitted, refine
+
+Array = npt.NDArray[np.float64]
+
+#: Distance in apertures over which residuals go together.
+TOGETHER = 0.2
+#: Condition number of the scaled normal equations from which parameters cannot be told apart.
+SINGULAR = 1e10
+#: Two minima are one if they are nearer than this, in Å and mrad.
+ALIKE = (10.0, 0.5)
+#: Where the profile is computed, in standard deviations and in Å beyond them, and steps of each of its fits.
+PROFILE, FARTHER, PROFILE_ROUNDS = (1.0, 2.0, 3.0), (20.0, 50.0), 4
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How well the parameters of one minimum are known.
+
+    Parameters
+    ----------
+    covariance : (11, 11) array
+        Of all parameters, in their units; 0 of those that stayed or lie on a bound.
+    unit : float
+        Difference of cost that is one unit of −ln likelihood.
+    """
+
+    covariance: Array
+    unit: float
+
+    def error(self, name: str) -> float:
+        """Standard deviation of a parameter."""
+        place = NAMES.index(name)
+        return float(np.sqrt(self.covariance[place, place]))
+
+
+def spread_of(model: Model, fitted: Fitted) -> Spread:
+    """The covariance of a fit.
+
+    Raises
+    ------
+    InputError
+        If the pattern does not determine the parameters.
+    """
+    values = fitted.setting.values
+    every = np.array([NAMES.index(name) for name in fitted.free])
+    off = np.minimum(values - model.low, model.high - values)[every] > 1e-3 * STEPS[every]
+    sizes = np.linalg.norm(fitted.slopes * STEPS[every], axis=0)
+    off &= sizes > 1e-3 * np.median(sizes)  # a blur of nothing changes nothing
+    places = every[off]
+    slopes = fitted.slopes[:, off] * STEPS[places]
+    hessian = slopes.T @ slopes
+    sides = np.sqrt(np.diag(hessian))
+    if np.linalg.cond(hessian / np.outer(sides, sides)) > SINGULAR:
+        raise InputError(f"{model.frame.name}: the pattern does not determine what is fitted; give its scale")
+    inverse = np.linalg.inv(hessian)
+    together = TOGETHER * fitted.setting.scale * fitted.setting.convergence / model.frame.bin
+    sandwich = inverse @ scatter(slopes, fitted.residual, fitted.likelihood.mask, together) @ inverse
+    covariance = np.zeros((len(NAMES), len(NAMES)))
+    covariance[np.ix_(places, places)] = sandwich * np.outer(STEPS[places], STEPS[places])
+    variance = float(np.mean(fitted.residual**2))
+    first = list(places).index(0) if 0 in places else None
+    ratio = 1.0 if first is None else sandwich[first, first] / (variance * inverse[first, first])
+    return Spread(covariance, variance * ratio)
+
+
+def scatter(slopes: Array, residual: Array, mask: npt.NDArray[np.bool_], together: float) -> Array:
+    """JᵀΣJ (p, p) with Σ the autocovariance of residuals on the bins of ``mask``, cut off beyond ``together`` bins."""
+    import scipy.fft
+
+    shape = tuple(scipy.fft.next_fast_len(2 * n) for n in mask.shape)
+    image = np.zeros(mask.shape)
+    image[mask] = residual - residual.mean()
+    power = np.abs(scipy.fft.rfft2(image, shape)) ** 2
+    lags = scipy.fft.irfft2(power, shape) / mask.sum()
+    x, y = (np.minimum(np.arange(n), n - np.arange(n)) for n in shape)
+    lags *= np.exp(-0.5 * (x[:, None] ** 2 + y[None] ** 2) / together**2)
+    weights = scipy.fft.rfft2(lags, shape).real
+    columns = np.zeros((slopes.shape[1], *mask.shape))
+    columns[:, mask] = slopes.T
+    spread = scipy.fft.irfft2(scipy.fft.rfft2(columns, shape) * weights, shape)
+    return np.asarray(spread[:, : mask.shape[0], : mask.shape[1]][:, mask] @ slopes)
+
+
+def distinct(fits: Sequence[Fitted]) -> list[Fitted]:
+    """Fits without those that are the same minimum, the best first."""
+    kept: list[Fitted] = []
+    for one in sorted(fits, key=lambda fit: fit.cost):
+        gaps = [np.abs(one.setting.values - other.setting.values) for other in kept]
+        if not any(g[0] < ALIKE[0] and np.hypot(g[2], g[3]) < ALIKE[1] for g in gaps):
+            kept.append(one)
+    return kept
+
+
+def odds(fits: Sequence[Fitted], unit: float) -> list[float]:
+    """Probability of each minimum among all of them, equally likely before; ``unit`` of `Spread`."""
+    costs = np.array([fit.cost for fit in fits])
+    weights = np.exp(-(costs - costs.min()) / unit)
+    return [float(w) for w in weights / weights.sum()]
+
+
+def profile(model: Model, fitted: Fitted, spread: Spread, fixed: Sequence[str] = ()) -> tuple[Array, Array]:
+    """Thicknesses in Å, and −ln likelihood above its least value with all else fitted again."""
+    middle = fitted.setting.thickness
+    near = spread.error("thickness") * np.array(PROFILE)
+    steps = np.concatenate([near, near[-1] + np.array(FARTHER)])
+    found = {middle: fitted.cost}
+    for sign in (-1.0, 1.0):
+        start = fitted.setting
+        for step in steps:
+            depth = middle + sign * step
+            if not model.low[0] < depth < model.high[0]:
+                break
+            values = start.values.copy()
+            values[0] = depth
+            there = refine(
+                model,
+                start.with_values(values),
+                fixed=[*fixed, "thickness"],
+                likelihood=fitted.likelihood,
+                rounds=PROFILE_ROUNDS,
+            )
+            found[depth], start = there.cost, there.setting
+    depths = np.array(sorted(found))
+    costs = np.array([found[d] for d in depths])
+    return depths, (costs - fitted.cost) / spread.unit

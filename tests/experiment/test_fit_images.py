@@ -1,0 +1,150 @@
+"""Fits of scanned images: derivatives, recovery from any start, errors that cover, bad input."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.experiment.fit.images import Recorded, State, fit_images
+from rhotem.experiment.fit.images.model import Model, cubic
+from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
+from rhotem.experiment.fit.images.search import starts
+from rhotem.experiment.fit.images.state import NAMES, affine
+from rhotem.microscope.response import Range, response
+from rhotem.microscope.settings import Annular, CenterOfMass, Microscope
+from rhotem.potential.slices import PotentialSlices
+
+#: Columns of a 3.9 Å cell without mirrors across x, in V·Å² for a slice of 2 Å.
+COLUMNS = ((0.0, 0.0, 60.0), (1.95, 1.95, 35.0), (1.95, 0.0, 8.0), (0.3, 1.95, 14.0))
+SHAPE = (40, 44)
+DETECTORS = (Annular(name="ADF", inner=20, outer=60), Annular(name="ABF", inner=9, outer=18))
+#: 6.3 nm, 1.2 nm underfocus, 0.7 nm astigmatism, a sheared and turned scan.
+TRUTH = State(
+    np.array([63.0, 12.0, 6.0, -4.0, 0.9, 0.7, 1.1, 0.201, 0.004, -0.003, 0.198]),
+    np.array([4e4, 3e3]),
+    np.array([20.0, 5.0]),
+)
+
+
+@pytest.fixture(scope="module")
+def held():
+    """2 to 10 nm, defocus −3 to 5 nm, astigmatism to 2 nm."""
+    g = np.fft.fftfreq(40) * 40 / 3.9
+    form = np.exp(-2 * np.pi**2 * 0.25**2 * (g[:, None] ** 2 + g[None] ** 2))
+    waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in COLUMNS)
+    one = np.fft.ifft2(waves * form).real * (40 / 3.9) ** 2
+    array = np.repeat(one[None].astype(np.float32), 50, axis=0)
+    slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)
+    lens = Microscope(energy=200e3, convergence=18.0)
+    span = Range(defocus=(-30, 50), aberrations={"C12": 20})
+    return response([slices], lens, DETECTORS, [10.0 * n for n in range(2, 11)], range=span, edges=[], threads=1)
+
+
+def blank(state=TRUTH, shape=SHAPE):
+    return [Recorded(detector, np.zeros(shape)) for detector in DETECTORS]
+
+
+def counted(held, rng, state=TRUTH):
+    """Electrons that the detectors count."""
+    expected = Model(held, blank()).shown(state)
+    return [
+        Recorded(detector, rng.poisson(values).reshape(SHAPE).astype(float), True)
+        for detector, values in zip(DETECTORS, expected, strict=True)
+    ]
+
+
+def test_derivatives_are_those_of_finite_differences(held):
+    model = Model(held, blank())
+    expected, slopes = model.with_slopes(TRUTH)
+    assert expected == pytest.approx(model.shown(TRUTH), rel=1e-6)
+    # the response gives images in single precision: steps that rise above it
+    steps = np.array([0.5, 0.5, 0.5, 0.5, 0.02, 0.02, 0.02, 5e-4, 5e-4, 5e-4, 5e-4, 100.0, 10.0, 1.0, 1.0])
+    for place, step in enumerate(steps):
+        up, down = TRUTH.whole, TRUTH.whole
+        up[place] += step
+        down[place] -= step
+        change = (model.shown(TRUTH.from_whole(up)) - model.shown(TRUTH.from_whole(down))) / (2 * step)
+        assert slopes[place] == pytest.approx(change, abs=6e-3 * np.abs(change).max())
+
+
+def test_pixels_lie_where_the_response_scans(held):
+    """A scan along the cell's axes is the image that the response itself gives, row y downwards."""
+    state = State(np.array([60.0, 12.0, 0, 0, 0.9, 0, 0, 3.9 / 44, 0, 0, 3.9 / 40]), np.ones(2), np.zeros(2))
+    shown = Model(held, blank()).shown(state).reshape(2, *SHAPE)
+    image = held.images(thickness=60.0, defocus=12.0, source_size=0.9).resampled(3.9 / 44)["ABF"]
+    assert image.shape == (44, 44)
+    assert shown[1][0] == pytest.approx(image[:, 0], abs=2e-3 * np.ptp(image))
+    assert shown[1][::10, 0] == pytest.approx(image[0, ::11], abs=2e-3 * np.ptp(image))
+
+
+def test_a_fit_finds_what_images_were_made_with(held, rng):
+    fit = fit_images(counted(held, rng), held, [[0.2, 0.0], [0.0, 0.2]])
+    for name in ("thickness", "defocus", "C12a", "C12b", "source_size", "x_column", "y_row"):
+        assert abs(getattr(fit.state, name) - getattr(TRUTH, name)) < 4 * fit.error(name), name
+    assert fit.error("thickness") < 10.0
+    assert fit.excess == pytest.approx(1.0, abs=0.1)
+    assert affine(fit.state) == pytest.approx(affine(TRUTH), abs=5e-3)
+    assert fit.minima[0][1] == max(odds for _, odds in fit.minima)
+    said = fit.record()
+    assert said["images"]["ADF"]["gain"] == pytest.approx(4e4, rel=0.1)
+    assert str(fit).startswith("thickness")
+
+
+def test_the_search_finds_the_scan(held, rng):
+    """The first pixel within a tenth of an Å of where it is, whichever thickness is the best."""
+    model = Model(held, counted(held, rng))
+    _, best = starts(model, [[0.2, 0.0], [0.0, 0.2]], [-30.0, 10.0, 50.0])[0]
+    offset = (np.array([best.x - TRUTH.x, best.y - TRUTH.y]) + 1.95) % 3.9 - 1.95
+    assert np.hypot(*offset) < 0.25  # the pixel given is off by 0.5 %
+
+
+@pytest.mark.slow
+def test_errors_cover(held, rng):
+    """Of 60 Poisson experiments 68 % intervals hold the truth, within what 60 can tell."""
+    names = ("thickness", "defocus", "C12a", "C12b", "source_size", "x_column")
+    pulls = []
+    for _ in range(60):
+        fit = refine(Model(held, counted(held, rng)), TRUTH)
+        errors = np.sqrt(np.diag(fit.covariance()))
+        pulls.append([(getattr(fit.state, n) - getattr(TRUTH, n)) / errors[NAMES.index(n)] for n in names])
+    assert 0.6 < (np.abs(pulls) < 1).mean() < 0.76
+    assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1.0, abs=0.15)
+
+
+def test_cubic_weights_hold_polynomials():
+    nodes, depth = [20.0, 30.0, 40.0, 55.0, 70.0], 47.0
+    weights, slopes = cubic(nodes, depth)
+    for power in range(4):
+        values = np.array(nodes) ** power
+        assert weights @ values == pytest.approx(depth**power)
+        assert slopes @ values == pytest.approx(power * depth ** (power - 1) if power else 0.0, abs=1e-9)
+
+
+def test_noise_of_an_image_and_deviance(rng):
+    y, x = np.indices((80, 80))
+    smooth = 100 + 30 * np.sin(x / 9) * np.cos(y / 11)
+    assert white_noise(smooth + 2.5 * rng.normal(size=smooth.shape)) == pytest.approx(2.5, rel=0.06)
+    noise = Noise(Recorded(DETECTORS[0], np.array([[0.0, 7.0, 30.0]]), True))
+    expected = np.array([4.0, 7.0, 25.0])
+    value, slope = noise.residual(expected)
+    step = 1e-5
+    change = (noise.residual(expected + step)[0] - noise.residual(expected - step)[0]) / (2 * step)
+    assert value[0] ** 2 == pytest.approx(8.0)
+    assert slope == pytest.approx(change, rel=1e-4)
+
+
+def test_bad_images_are_refused_in_one_line(held, rng):
+    noise = [Recorded(d, rng.poisson(50.0, SHAPE).astype(float), True) for d in DETECTORS]
+    with pytest.raises(InputError, match="lattice of the crystal is not in them"):
+        fit_images(noise, held, [[0.2, 0.0], [0.0, 0.2]])
+    with pytest.raises(InputError, match="same scan"):
+        fit_images([noise[0], replace(noise[1], values=np.zeros((3, 3)))], held, np.eye(2))
+    with pytest.raises(InputError, match="one image each"):
+        Recorded(CenterOfMass(outer=30), np.zeros(SHAPE))
+    with pytest.raises(InputError, match="below zero"):
+        Recorded(DETECTORS[0], np.full(SHAPE, -1.0), True)
+    with pytest.raises(InputError, match="finite"):
+        Recorded(DETECTORS[0], np.full(SHAPE, np.nan))
+    with pytest.raises(InputError, match="needs 4 or more"):
+        Model(held.at([20.0, 30.0]), noise)
