@@ -56,6 +56,7 @@ def test_failures_are_kept_with_their_reason_and_tried_again_when_asked(campaign
     assert sorted(title for _, title, _ in ledger.failures()) == ["defect", "wrong"]
 
 
+@pytest.mark.slow
 def test_a_task_beyond_its_limits_is_ended_and_the_rest_goes_on(campaign, worker):
     ledger = campaign(["large 0.6", "spin", "fine"])
     tally = drive(ledger, Limits(seconds=2.0, memory="500MB"), Crew(1, command=worker))
@@ -64,6 +65,7 @@ def test_a_task_beyond_its_limits_is_ended_and_the_rest_goes_on(campaign, worker
     assert "limit of 0.5 GB" in reasons["large 0.6"] and "limit of 2 s of processor time" in reasons["spin"]
 
 
+@pytest.mark.slow
 def test_workers_that_all_die_stop_the_campaign_in_one_line(campaign, worker):
     ledger = campaign([f"crash {i}" for i in range(8)])
     with pytest.raises(RhoTEMError, match=r"5 workers in a row died .*rhotem doctor"):

@@ -153,7 +153,7 @@ def _again(library: Path, name: str | None, states: tuple[str, ...], crew: tuple
 
 
 def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool) -> None:
-    """Work, and tell how it gets on: a bar on a terminal, elsewhere a line for every task."""
+    """Work, and tell how it gets on: in one line on a terminal, elsewhere in a line for every task."""
     import sys
 
     from rhotem.library.campaign.driver import drive
@@ -161,17 +161,18 @@ def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool) -> N
     from rhotem.library.campaign.tally import Tally
 
     limits = Campaign.model_validate_json(ledger.plan()).limits
-    drawn = sys.stderr.isatty() and not quiet
-    with ProgressBar(quiet) as progress:
+    live = sys.stderr.isatty()
 
-        def report(tally: Tally) -> None:
-            progress(f"{ledger.name}: {tally}", tally.before + tally.done + tally.failed, tally.total)
-            if not quiet and not drawn:
-                typer.echo(f"{tally.last}\n{tally}")
+    def report(tally: Tally) -> None:
+        if live and not quiet:
+            typer.echo(f"\r\033[2K{tally}", nl=False, err=True)
+        elif not quiet:
+            typer.echo(f"{tally.last}\n{tally}")
 
-        tally = drive(ledger, limits, crew, report)
-    typer.echo(
-        f"{ledger.name}: {tally}; {tally.seconds:.0f} s of processor time, workers busy {100 * tally.busy:.0f} %"
-    )
+    tally = drive(ledger, limits, crew, report)
+    if live and not quiet:
+        typer.echo("\r\033[2K", nl=False, err=True)
+    spent = f"{tally.seconds:.0f} s of processor time, workers busy {100 * tally.busy:.0f} %"
+    typer.echo(f"{ledger.name}: {tally}; {spent if tally.to_do else 'nothing to do'}")
     if tally.failed:
         typer.echo(f"`rhotem campaign status {library.folder}` says why {tally.failed} failed", err=True)

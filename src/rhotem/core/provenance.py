@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import platform
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,17 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the installed packages that can change a result."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    known = {name: _version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **{name: said for name, said in known.items() if said is not None}}
+
+
+@cache
+def _version(name: str) -> str | None:
+    """Version of a package, None if it is not there; its description is read once."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def file_sha256(path: str | Path) -> str:

@@ -16,7 +16,8 @@ ENTRIES, INCOMING, INDEX = "entries", "incoming", "index"
 #: Claim of the one driver that writes (`rhotem.core.claims`).
 DRIVER = "driver.json"
 #: Files of an entry. The last one is written last: it vouches for the others.
-RESPONSE, DESCRIPTION, THUMBNAIL, CHECKSUMS = "response.zarr", "entry.json", "thumbnail.png", "checksums.json"
+RESPONSE, STRUCTURE, DESCRIPTION, THUMBNAIL = "response.zarr", "structure.cif", "entry.json", "thumbnail.png"
+CHECKSUMS = "checksums.json"
 
 
 def entry_folder(identifier: str) -> Path:

@@ -97,7 +97,8 @@ class Library:
 
         if not identifier or not all(c in "0123456789abcdef" for c in identifier):
             raise InputError(f"entry {identifier!r}: expected hexadecimal digits, as `rhotem library list` shows them")
-        met = self.catalogue.entries([entries.c.id.startswith(identifier, autoescape=True)], limit=2)
+        after = f"{identifier}g"  # behind all that begin so; unlike LIKE it asks an index
+        met = self.catalogue.entries([entries.c.id >= identifier, entries.c.id < after], limit=2)
         if len(met) != 1:
             how = "several entries begin so" if met else "no such entry"
             raise InputError(f"entry {identifier}: {how}; `rhotem library list {self.folder}` shows them")

@@ -22,12 +22,13 @@ from rhotem.core.output import write_record
 from rhotem.core.physics import PHYSICS
 from rhotem.library import describe
 from rhotem.library.campaign.task import Asked, Recipe, Task
-from rhotem.library.layout import DESCRIPTION, RESPONSE, THUMBNAIL, write_json
+from rhotem.library.layout import DESCRIPTION, RESPONSE, STRUCTURE, THUMBNAIL, write_json
 from rhotem.library.shard import seal
 from rhotem.library.sources import Sources
 from rhotem.library.thumbnail import draw_thumbnail
 from rhotem.microscope.response import Range, Response
 from rhotem.structure.model import Structure
+from rhotem.structure.write import write_structure
 
 #: Sources that the tasks of this process share.
 SOURCES = Sources()
@@ -48,6 +49,7 @@ def compute(task: Task, folder: Path) -> None:
     made = cut(job.plan, job.crystal, [job.name])
     held, potential = simulated(job, made, task.asked, voice)
     held.save(folder / RESPONSE, half=task.asked.half)
+    write_structure(job.crystal, folder / STRUCTURE)
     focus = min(task.asked.foci, key=abs)
     draw_thumbnail(held, folder / THUMBNAIL, focus)
     temperature = job.moving.get("temperature") if job.moving.get("phonons") else None
@@ -64,7 +66,8 @@ def compute(task: Task, folder: Path) -> None:
     write_record(
         folder,
         {
-            "plan": job.plan.written(folder),
+            # of a built structure the plan names the crystal before: nobody may take its image for this one's
+            ("base" if built else "plan"): job.plan.written(folder),
             "run": {"physics": PHYSICS, "inputs": inputs(job.plan, job.crystal, SOURCES.of(job.plan))},
             "specimen": made.record(),
             "response": held.record,

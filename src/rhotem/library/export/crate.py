@@ -7,7 +7,7 @@ from typing import Any
 
 import rhotem
 from rhotem.library.entry import Entry
-from rhotem.library.layout import CHECKSUMS, DESCRIPTION, RESPONSE, THUMBNAIL, write_json
+from rhotem.library.layout import CHECKSUMS, DESCRIPTION, RESPONSE, STRUCTURE, THUMBNAIL, write_json
 from rhotem.library.store import Library
 
 METADATA, SPECIFICATION = "ro-crate-metadata.json", "https://w3id.org/ro/crate/1.1"
@@ -53,6 +53,7 @@ def _described(entry: Entry) -> list[dict[str, Any]]:
     files = {
         THUMBNAIL: ("image/png", "images at the largest thickness"),
         DESCRIPTION: ("application/json", "formula, columns, contrasts, and the task that made it"),
+        STRUCTURE: ("chemical/x-cif", "the crystal"),
         "record.json": ("application/json", "plan, inputs with their hashes, versions"),
         CHECKSUMS: ("application/json", "SHA-256 of every file"),
     }

@@ -75,7 +75,7 @@ def parse_contrast(text: str) -> ContrastAsked:
     """
     met = _ASKED.fullmatch(text)
     if met is None:
-        raise InputError(f"contrast {text!r}: write  ABF Li contrast > 0.1 at 1e4 e/A2, 5-15 nm")
+        raise InputError(f"contrast {text!r}: write ABF Li contrast > 0.1 at 1e4 e/A2, 5-15 nm")
     deep = None if met["from"] is None else (float(met["from"]), float(met["to"]))
     if deep is not None and not 0 <= deep[0] <= deep[1]:
         raise InputError(f"contrast {text!r}: thickness from {deep[0]:g} to {deep[1]:g} nm; give the least first")
