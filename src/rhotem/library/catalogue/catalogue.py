@@ -1,0 +1,154 @@
+"""`Catalogue`: what is known of all entries, as rows."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from rhotem.core import InputError
+from rhotem.library.catalogue import tables
+from rhotem.library.catalogue.connect import engine_of
+from rhotem.library.catalogue.schema import prepare
+from rhotem.library.entry import Entry
+from rhotem.library.layout import CATALOGUE, RESPONSE, entry_folder
+
+#: Columns of `tables.entries` that are fields of an entry as they are.
+PLAIN = (
+    "id",
+    "title",
+    "formula",
+    "zone",
+    "preset",
+    "source",
+    "energy",
+    "convergence",
+    "temperature",
+    "spacegroup",
+    "prototype",
+    "defect",
+    "atoms",
+    "seconds",
+    "bytes",
+    "state",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """The tables of one library.
+
+    Parameters
+    ----------
+    engine : sqlalchemy.Engine
+    folder : Path
+        Of the library.
+    """
+
+    engine: Any
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path, address: str | None, *, write: bool) -> "Catalogue":
+        """The catalogue of a library; made, or brought up to date, if it may be written.
+
+        Raises
+        ------
+        InputError
+            If it is of a newer version or cannot be reached.
+        """
+        catalogue = cls(engine_of(folder, address, CATALOGUE), folder)
+        with catalogue._explained():
+            prepare(catalogue.engine, str(folder), write=write)
+        return catalogue
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    @contextmanager
+    def begin(self) -> Iterator[Any]:
+        """A connection whose changes are all made at the end of the block, or none.
+
+        Raises
+        ------
+        InputError
+            If the database refuses: locked, disk full, server gone.
+        """
+        with self._explained(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise InputError(f"{self.folder}: the catalogue refuses ({reason})") from None
+
+    def entries(self, where: Sequence[Any] = (), *, order: Any = None, limit: int | None = None) -> list[Entry]:
+        """Entries that meet all conditions, by title and zone unless ordered otherwise."""
+        t = tables.entries
+        ordered = (t.c.title, t.c.zone, t.c.id) if order is None else (order,)
+        asked = select(t).where(*where).order_by(*ordered).limit(limit)
+        with self.begin() as connection:
+            return [self._entry(row) for row in connection.execute(asked)]
+
+    def _entry(self, row: Any) -> Entry:
+        values: dict[str, Any] = {name: getattr(row, name) for name in PLAIN}
+        place = self.folder / entry_folder(row.id) / RESPONSE
+        return Entry(
+            **values,
+            elements=tuple(row.elements.split()),
+            thicknesses=tuple(json.loads(row.thicknesses)),
+            path=place,
+        )
+
+    def checksums(self) -> dict[str, str]:
+        """Checksum of the list of files of every entry."""
+        t = tables.entries
+        with self.begin() as connection:
+            return {row.id: row.checksum for row in connection.execute(select(t.c.id, t.c.checksum))}
+
+    def add(self, described: dict[str, Any]) -> None:
+        """Rows of an entry from its description (`rhotem.library.describe`), instead of those that were there."""
+        with self.begin() as connection:
+            self.add_within(connection, described)
+
+    def add_within(self, connection: Any, described: dict[str, Any]) -> None:
+        """As `add`, as a part of other changes."""
+        row = dict(described["entry"])
+        identifier = row["id"]
+        self._remove(connection, identifier)
+        deep = row["thicknesses"]
+        symbols = sorted(row["elements"])
+        row |= {"thicknesses": json.dumps(deep), "thinnest": min(deep), "thickest": max(deep)}
+        row |= {"elements": " ".join(symbols)}
+        connection.execute(insert(tables.entries).values(**row))
+        connection.execute(insert(tables.elements), [{"symbol": s, "entry": identifier} for s in symbols])
+        if described["contrasts"]:
+            rows = [{"entry": identifier, **contrast} for contrast in described["contrasts"]]
+            connection.execute(insert(tables.contrasts), rows)
+        if described["fingerprint"] is not None:
+            vector = described["fingerprint"]
+            connection.execute(insert(tables.fingerprints).values(entry=identifier, vector=vector))
+
+    def remove(self, identifier: str) -> None:
+        """Forget an entry."""
+        with self.begin() as connection:
+            self._remove(connection, identifier)
+
+    def _remove(self, connection: Any, identifier: str) -> None:
+        connection.execute(delete(tables.entries).where(tables.entries.c.id == identifier))
+        for table in (tables.elements, tables.contrasts, tables.fingerprints):
+            connection.execute(delete(table).where(table.c.entry == identifier))
+
+    def judge(self, identifier: str, state: str) -> None:
+        """Say that an entry is good or damaged."""
+        t = tables.entries
+        with self.begin() as connection:
+            connection.execute(update(t).where(t.c.id == identifier).values(state=state))

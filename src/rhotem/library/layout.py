@@ -1,0 +1,71 @@
+"""Where things lie in the folder of a library, and which version of that layout this is."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rhotem.core import InputError
+
+#: File that makes a folder a library, and what it says.
+ABOUT, FORM, VERSION = "library.json", "rhotem-library", 1
+#: The catalogue, where it is no server's.
+CATALOGUE = "catalogue.sqlite"
+#: Folders of finished entries, of what workers are writing, of copies for other programs.
+ENTRIES, INCOMING, INDEX = "entries", "incoming", "index"
+#: Claim of the one driver that writes (`rhotem.core.claims`).
+DRIVER = "driver.json"
+#: Files of an entry. The last one is written last: it vouches for the others.
+RESPONSE, DESCRIPTION, THUMBNAIL, CHECKSUMS = "response.zarr", "entry.json", "thumbnail.png", "checksums.json"
+
+
+def entry_folder(identifier: str) -> Path:
+    """Folder of an entry, seen from the library: at most 256 folders hold all of them."""
+    return Path(ENTRIES) / identifier[:2] / identifier
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What the library says of itself.
+
+    Raises
+    ------
+    InputError
+        If it is no library, or one of a newer version.
+    """
+    try:
+        said = json.loads((folder / ABOUT).read_text("utf-8"))
+        if said["format"] != FORM:
+            raise KeyError("format")
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{folder}: no library of RhoTEM; `rhotem campaign run PLAN.yaml --library {folder}` makes one"
+        ) from None
+    version = said.get("version")
+    if version != VERSION:
+        raise InputError(
+            f"{folder}: library of version {version}, this RhoTEM reads version {VERSION}; "
+            + ("update RhoTEM" if isinstance(version, int) and version > VERSION else "make it again")
+        )
+    return dict(said)
+
+
+def write_about(folder: Path, catalogue: str | None) -> None:
+    """Make a folder a library; ``catalogue`` is the address of a server's database, None: SQLite in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (ENTRIES, INCOMING):
+        (folder / name).mkdir(exist_ok=True)
+    said: dict[str, Any] = {"format": FORM, "version": VERSION}
+    if catalogue is not None:
+        said["catalogue"] = catalogue
+    write_json(folder / ABOUT, said)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that the file is whole or as it was before."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
