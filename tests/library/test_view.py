@@ -202,7 +202,7 @@ def test_columns_lie_on_the_maxima(library):
     for angle in (0.0, 25.0):
         desk.set(image="ADF", scan_rotation_deg=angle, field_of_view_A=12.0)
         shown, (labels, places, named) = desk.see().image, desk.columns()
-        assert len(labels) == len(places) > 10 and named.sum() == len(desk.opened.columns)
+        assert len(labels) == len(places) > 10 and named.sum() == len(desk.opened.entry.columns)
         index = np.round(places / shown.scan.step).astype(int)
         inside = (index < np.array(shown.values.shape)).all(axis=1)
         there = shown.values[tuple(index[inside].T)]

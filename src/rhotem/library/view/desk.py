@@ -176,7 +176,7 @@ class Desk:
         shifts = np.stack(np.meshgrid(*(np.arange(a - 1, b + 1) for a, b in ranges)), axis=-1).reshape(-1, 2)
         labels: list[str] = []
         places, named = [np.zeros((0, 2))], [np.zeros(0, dtype=bool)]
-        for label, x, y in self.opened.columns:
+        for label, x, y in self.opened.entry.columns:
             there = _turned(np.array([x, y]) + shifts * cell, angle)
             inside = there[((there >= 0) & (there < size)).all(axis=1)]
             away = np.hypot(*(inside - size / 2).T)

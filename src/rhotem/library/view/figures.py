@@ -110,7 +110,7 @@ class ImagePlot:
         if not visible:
             return
         labels, places, named = desk.columns()
-        kinds = list(dict.fromkeys(label for label, _, _ in desk.opened.columns))
+        kinds = list(dict.fromkeys(label for label, _, _ in desk.opened.entry.columns))
         colours = [COLOURS[kinds.index(label) % len(COLOURS)] for label in labels]
         said = [label if known else "" for label, known in zip(labels, named, strict=True)]
         self.columns.data = {"x": places[:, 0], "y": places[:, 1], "label": said, "colour": colours}

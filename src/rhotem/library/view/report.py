@@ -94,7 +94,7 @@ def _page(opened: Opened, compared: Sequence[Opened]) -> str:
     )
     parts.append(f"<h2>Settings</h2><table>{rows}</table>")
     parts.append(f"<h2>The same in Python</h2><pre>{escape(words.python_lines(opened, settings))}</pre>")
-    if opened.entry.plan:
+    if opened.entry.has_plan:
         parts.append(f"<h2>Plan of one run</h2><pre>{escape(words.plan_text(opened, settings))}</pre>")
     title = escape(f"RhoTEM: {opened.entry.title}")
     head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title>"
