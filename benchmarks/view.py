@@ -1,6 +1,6 @@
 """What one image of `rhotem view` takes, beside what Python asks of the same response: CPU seconds of one process.
 
-    OMP_NUM_THREADS=1 python benchmarks/view.py [FOLDER]     without a folder the demonstration
+OMP_NUM_THREADS=1 python benchmarks/view.py [FOLDER]     without a folder the demonstration
 """
 
 import sys
@@ -62,7 +62,9 @@ def rows(folder: Path) -> None:
             desk.set(scan_rotation_deg=0.0, dose_e_per_A2=1e4)
             line.append(cpu(seen, foci[:8]))
             words = ("Response.images", "image", "page", "turned", "counted")
-            print(f"{image:6}", "  ".join(f"{word} {1e3 * value:.0f} ms" for word, value in zip(words, line, strict=True)))
+            print(
+                f"{image:6}", "  ".join(f"{word} {1e3 * value:.0f} ms" for word, value in zip(words, line, strict=True))
+            )
 
 
 if __name__ == "__main__":

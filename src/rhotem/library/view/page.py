@@ -27,7 +27,7 @@ LISTED = 200
 WINDOW = (1366, 768)
 #: Pixels that sliders and pattern take beside the images, axes and half a colour bar around each, and what stands
 #: above and below them; least and most side of an image.
-BESIDE, FRAME, ABOVE, SIDES = 740, 75, 210, (200, 900)
+BESIDE, FRAME, ABOVE, SIDES = 720, 60, 210, (200, 900)
 #: Entry to compare with, where there is none.
 NO_TWIN = ("", "nothing")
 
@@ -47,6 +47,7 @@ class Page:
         self.scale: tuple[float, float] | None = None
         self._waiting = False
         self.image, self.other, self.pattern = ImagePlot("image"), ImagePlot("other"), PatternPlot()
+        self.other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
         self._words()
         self._choosers()
         self.sliders = models().Column(name="knobs", sizing_mode="stretch_width")
@@ -55,14 +56,16 @@ class Page:
         self.window = models().ColumnDataSource({"width": [WINDOW[0]], "height": [WINDOW[1]]}, name="window")
         self.window.on_change("data", lambda attr, old, new: self.draw())
         chosen = [self.words, self.entry, self.shown, self.twin, self.map, self.marks]
-        for root in (
+        roots = (
             models().Column(children=chosen, name="chooser", sizing_mode="stretch_width"),
             self.sliders,
             models().Row(children=[self.image.plot, self.other.plot], name="images"),
             models().Column(children=[self.pattern.plot, self._saving()], name="side"),
             *(self.caption, self.status, self.file, self.window),
-        ):
-            doc.add_root(root)
+        )
+        with doc.models.freeze():  # it counts its models once, not for every root
+            for root in roots:
+                doc.add_root(root)
         page: Any = doc  # a template may be a text
         page.template, doc.title = (FILES / "page.html").read_text(), "RhoTEM: virtual microscope"
         doc.template_variables.update(style=(FILES / "page.css").read_text(), script=(FILES / "page.js").read_text())
