@@ -16,7 +16,7 @@ from rhotem.library.view.entries import entries_in
 from rhotem.library.view.page import Page
 
 #: Images for each row.
-NUMBER = 30
+NUMBER = 12
 
 
 def cpu(act: Callable[[float], object], values: list[float]) -> float:

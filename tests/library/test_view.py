@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rhotem.analysis.plan import parse_plan
-from rhotem.core import InputError
+from rhotem.core import InputError, MissingDependencyError
 from rhotem.library.view import words
 from rhotem.library.view.desk import Desk
 from rhotem.library.view.entries import entries_in, open_entry, twins
@@ -281,3 +281,29 @@ def test_a_damaged_entry_stops_nobody(library, tmp_path):
     (tmp_path / "b" / "response.zarr" / "zarr.json").write_text("{}")
     with pytest.raises(InputError, match="no responses of RhoTEM"):
         Desk(entries_in(tmp_path))
+
+
+def test_the_demonstration_is_small_and_shows_something(monkeypatch):
+    from rhotem.library.view import demonstration
+
+    folder = Path(__file__).parents[2] / "packages" / "rhotem-data" / "src" / "rhotem_data" / "entries"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 8e6
+
+    class Point:
+        name = "rhotem-data"
+
+        def load(self):
+            return folder
+
+    monkeypatch.setattr(demonstration, "entry_points", lambda group: [Point()] if group == "rhotem.entries" else [])
+    desk = Desk(entries_in(demonstration.demonstration()))
+    assert len(desk.entries) == 3 and desk.opened.entry.title.startswith("LiCoO2 [100]")
+    desk.choose("SrTiO3-free-atoms")
+    desk.compare("SrTiO3-model")
+    seen = desk.see()
+    assert np.ptp(seen.image.values) > 0 and np.abs(seen.image.values - seen.other.values).max() > 0
+    assert seen.diffraction is not None and len(desk.columns()[0]) > 0
+
+    monkeypatch.setattr(demonstration, "entry_points", lambda group: [])
+    with pytest.raises(MissingDependencyError, match="rhotem-data"):
+        demonstration.demonstration()
