@@ -69,12 +69,17 @@ class Desk:
     Parameters
     ----------
     entries : sequence of Entry
+
+    Raises
+    ------
+    InputError
+        If none of them can be read.
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = {entry.id: entry for entry in entries}
         self._open: OrderedDict[str, Opened] = OrderedDict()
-        self.opened = self._read(next(iter(self.entries)))
+        self.opened = self._first()
         self.settings = self.limits.start()
         self.other: Opened | None = None
 
@@ -176,7 +181,7 @@ class Desk:
         shifts = np.stack(np.meshgrid(*(np.arange(a - 1, b + 1) for a, b in ranges)), axis=-1).reshape(-1, 2)
         labels: list[str] = []
         places, named = [np.zeros((0, 2))], [np.zeros(0, dtype=bool)]
-        for label, x, y in self.opened.columns:
+        for label, x, y in self.opened.entry.columns:
             there = _turned(np.array([x, y]) + shifts * cell, angle)
             inside = there[((there >= 0) & (there < size)).all(axis=1)]
             away = np.hypot(*(inside - size / 2).T)
@@ -189,6 +194,16 @@ class Desk:
         """Sides in Å of the picture, in whole cells."""
         cell = np.array(self.limits.response.extent)
         return np.asarray(cell * np.maximum(1, np.ceil(self.settings.field_of_view_A / cell - 1e-9)))
+
+    def _first(self) -> Opened:
+        """The first entry that can be read."""
+        for number, identifier in enumerate(self.entries, start=1):
+            try:
+                return self._read(identifier)
+            except InputError:
+                if number == len(self.entries):
+                    raise
+        raise InputError("there is no entry to show")
 
     def _read(self, identifier: str) -> Opened:
         """An entry, kept open for a while."""

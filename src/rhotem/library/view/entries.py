@@ -1,16 +1,19 @@
-"""Entries in a folder: responses with what they were made from."""
+"""Entries to look at: those of a library, or folders with a response and what it was made from."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rhotem.analysis.plan import Plan, load_plan
 from rhotem.analysis.plan.file import read_document
 from rhotem.core import InputError
 from rhotem.core.output import RECORD
+from rhotem.library.layout import ABOUT, DESCRIPTION, RESPONSE
 from rhotem.library.view.limits import Limits
-from rhotem.library.view.make import PATTERNS, RESPONSE
+from rhotem.library.view.make import PATTERNS
 from rhotem.microscope.patterns import Patterns, open_patterns
 from rhotem.microscope.response import open_response
 
@@ -25,49 +28,83 @@ class Entry:
     Parameters
     ----------
     id : str
-        Its folder, seen from that of the library.
+        Its folder, seen from the one that was asked for; of a library its identifier.
     path : Path
         Of the response.
-    record : dict
-        What it was made from; empty where nothing says so.
+    formula, zone, source : str
+        Crystal, direction towards the source, and source of the density; "": not known.
+    name : str
+        What a library calls it, where that says more.
     """
 
     id: str
     path: Path
-    record: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def formula(self) -> str:
-        """Of the crystal; "": not known."""
-        return str(self.record.get("specimen", {}).get("formula", ""))
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Crystal directions of ``x``, ``up`` and ``zone``."""
-        said = self.record.get("specimen", {}).get("imaging_cell", {}).get("labels", {})
-        return {str(key): str(value) for key, value in said.items()}
-
-    @property
-    def source(self) -> str:
-        """Of the density; "": not known."""
-        return str(self.record.get("density", {}).get("source", ""))
+    formula: str = ""
+    zone: str = ""
+    source: str = ""
+    name: str = ""
 
     @property
     def title(self) -> str:
         """What a person picks it by."""
-        known = " ".join(part for part in (self.formula, self.labels.get("zone", "")) if part)
-        return f"{known}, {self.source}" if known else self.id
+        known = " ".join(part for part in (self.formula, self.zone) if part)
+        called = f"{self.name}: " if self.name not in ("", self.formula) else ""
+        return f"{called}{known}, {self.source}" if known else self.id
+
+    @cached_property
+    def said(self) -> Mapping[str, Any]:
+        """What lies beside the response: a record, or a library's description; nothing where it cannot be read."""
+        for name in (RECORD, DESCRIPTION):
+            path = self.path.parent / name
+            if path.is_file():
+                return _read(path)
+        return {}
 
     @property
-    def plan(self) -> dict[str, Any]:
-        """The plan, as its record has it."""
-        return dict(self.record.get("plan", {}))
+    def labels(self) -> dict[str, str]:
+        """Crystal directions of ``x``, ``up`` and ``zone``."""
+        drawn = self.said.get("picture", {}).get("axes", {})
+        labels = self.said.get("specimen", {}).get("imaging_cell", {}).get("labels", drawn)
+        return {str(key): str(value) for key, value in labels.items()}
+
+    @property
+    def columns(self) -> list[tuple[str, float, float]]:
+        """Label and place in Å of the columns of one cell."""
+        rows = self.said.get("columns", self.said.get("picture", {}).get("columns", []))
+        places = [(row["label"], row.get("position_A") or (row["x_A"], row["y_A"])) for row in rows]
+        return [(str(label), float(place[0]), float(place[1])) for label, place in places]
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether something says what it was made from."""
+        return bool(self._plan)
+
+    def plan(self) -> Plan:
+        """What it was made from.
+
+        Raises
+        ------
+        InputError
+            If nothing says that, or a builder made the structure, which no plan can say.
+        """
+        if (self.path.parent / RECORD).is_file():
+            return load_plan(self.path.parent / RECORD)
+        if not self._plan:
+            raise InputError(f"{self.id}: no record says what it was made from, so there is no plan of it")
+        if self.said["task"].get("recipe"):
+            raise InputError(f"{self.id}: a builder made its structure; take structure.cif beside the response instead")
+        return Plan(**self._plan)
+
+    @property
+    def _plan(self) -> dict[str, Any]:
+        return dict(self.said.get("plan") or self.said.get("task", {}).get("plan", {}))
 
     @property
     def twin_key(self) -> str:
         """Equal for entries that differ in the source of the density alone; "": no other is its twin."""
-        plan = {key: value for key, value in self.plan.items() if key != "density"}
-        return repr(sorted(plan.items(), key=lambda item: item[0])) if plan else ""
+        plan = {key: value for key, value in self._plan.items() if key != "density"}
+        task = {key: value for key, value in self.said.get("task", {}).items() if key in ("recipe", "asked")}
+        return json.dumps([plan, task], sort_keys=True) if plan else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,30 +123,36 @@ class Opened:
     limits: Limits
     patterns: Patterns | None = None
 
-    @cached_property
-    def columns(self) -> list[tuple[str, float, float]]:
-        """Label and place in Å of the columns of one cell."""
-        said = self.entry.record.get("columns", [])
-        return [(str(row["label"]), float(row["x_A"]), float(row["y_A"])) for row in said]
-
 
 def entries_in(folder: str | Path) -> list[Entry]:
-    """Entries in a folder, by name: it may be one itself.
+    """Entries of a library, or in a folder, which may be one itself; by title.
 
     Raises
     ------
     InputError
         If there is none.
+    MissingDependencyError
+        If it is a library, and what reads catalogues is missing.
     """
     top = Path(folder)
     if not top.is_dir():
         raise InputError(f"{top}: no folder; give one that holds entries (docs/view.md)")
-    found = [entry_of(path, top) for path in _responses(top, DEEPEST)]
+    found = _catalogued(top) if (top / ABOUT).is_file() else [entry_of(p, top) for p in _responses(top, DEEPEST)]
     if not found:
-        raise InputError(
-            f"{top}: holds no entry, that is no {RESPONSE}; `rhotem response` makes entries (docs/view.md)"
-        )
-    return sorted(found, key=lambda entry: entry.id)
+        raise InputError(f"{top}: holds no entry; `rhotem response` makes entries (docs/view.md)")
+    return sorted(found, key=lambda entry: (entry.title, entry.id))
+
+
+def _catalogued(folder: Path) -> list[Entry]:
+    """Entries of a library's catalogue."""
+    from rhotem.library.store import Library
+
+    with Library.open(folder) as library:
+        return [
+            Entry(row.id, row.path, row.formula, row.zone, row.source, row.title)
+            for row in library.entries()
+            if row.state == "good"
+        ]
 
 
 def _responses(folder: Path, deepest: int) -> Iterator[Path]:
@@ -118,27 +161,28 @@ def _responses(folder: Path, deepest: int) -> Iterator[Path]:
         yield folder / RESPONSE
         return
     for path in sorted(folder.iterdir()):
-        if (
-            path.is_dir()
-            and not path.is_symlink()
-            and not path.name.startswith(".")
-            and deepest
-            and path.suffix != ".zarr"
-        ):
+        inside = path.is_dir() and not path.is_symlink() and path.suffix != ".zarr"
+        if inside and deepest and not path.name.startswith("."):
             yield from _responses(path, deepest - 1)
 
 
 def entry_of(path: Path, top: Path) -> Entry:
-    """The entry of a response; a record that cannot be read counts as none."""
+    """The entry of a response in the folder ``top``."""
     place = path.parent
     name = place.name if place == top else place.relative_to(top).as_posix()
-    record: Any = {}
-    if (place / RECORD).is_file():
-        try:
-            record, _ = read_document(place / RECORD)
-        except InputError:
-            record = {}
-    return Entry(name, path, record if isinstance(record, dict) else {})
+    bare = Entry(name, path)
+    specimen, density = (bare.said.get(key, {}) for key in ("specimen", "density"))
+    row = bare.said.get("entry", {})
+    formula = str(specimen.get("formula") or row.get("formula", ""))
+    return Entry(name, path, formula, bare.labels.get("zone", ""), str(density.get("source") or row.get("source", "")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content, _ = read_document(path)
+    except InputError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def open_entry(entry: Entry | str | Path) -> Opened:
@@ -161,5 +205,6 @@ def open_entry(entry: Entry | str | Path) -> Opened:
 
 def twins(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:
     """Others of the same specimen and microscope from another density."""
-    key = entry.twin_key
-    return [other for other in entries if other is not entry and key and other.twin_key == key]
+    alike = [e for e in entries if e.id != entry.id and (e.formula, e.zone) == (entry.formula, entry.zone)]
+    key = entry.twin_key if alike else ""
+    return [other for other in alike if key and other.twin_key == key]

@@ -1,15 +1,13 @@
 """Plots of the page: images with scale bar and columns, the diffraction pattern with the detector's ring."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rhotem.library.view.desk import Desk, Diffraction
 from rhotem.library.view.picture import Picture
+from rhotem.library.view.toolkit import figure, models
 from rhotem.microscope.pictures import BARS, PATTERN_RANGE
-
-if TYPE_CHECKING:
-    from bokeh.plotting import figure as Figure
 
 #: Colour maps by the name that they are offered by; palettes of Bokeh.
 MAPS = {"grey": "Greys256", "viridis": "Viridis256", "inferno": "Inferno256"}
@@ -35,29 +33,26 @@ class ImagePlot:
     """One image: x to the right, y downwards, with a scale bar, columns and a colour bar."""
 
     def __init__(self, name: str) -> None:
-        from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Range1d
-        from bokeh.plotting import figure
-
-        self.data = ColumnDataSource(
+        self.data = models().ColumnDataSource(
             {"image": [np.zeros((2, 2), np.float32)], "w": [1.0], "h": [1.0]}, name=f"{name}_data"
         )
-        self.bar = ColumnDataSource({"x": [0.0], "y": [0.0], "w": [1.0], "h": [1.0], "text": [""]})
-        self.box = ColumnDataSource({"x": [0.0], "y": [0.0], "w": [1.0], "h": [1.0]})
-        self.columns = ColumnDataSource({"x": [], "y": [], "label": [], "colour": []}, name=f"{name}_columns")
-        self.mapper = LinearColorMapper(palette=palette("grey"), low=0.0, high=1.0)
-        self.plot: Figure = figure(
+        self.bar = models().ColumnDataSource({"x": [0.0], "y": [0.0], "w": [1.0], "h": [1.0], "text": [""]})
+        self.box = models().ColumnDataSource({"x": [0.0], "y": [0.0], "w": [1.0], "h": [1.0]})
+        self.columns = models().ColumnDataSource({"x": [], "y": [], "label": [], "colour": []}, name=f"{name}_columns")
+        self.mapper = models().LinearColorMapper(palette=palette("grey"), low=0.0, high=1.0)
+        self.plot = figure(
             name=name,
             frame_width=SIDE,
             frame_height=SIDE,
-            x_range=Range1d(0, 1),
-            y_range=Range1d(1, 0),
+            x_range=(0.0, 1.0),
+            y_range=(1.0, 0.0),
             tools="pan,wheel_zoom,box_zoom,reset,hover",
             toolbar_location="above",
             tooltips=[("x, y (Å)", "$x{0.00}, $y{0.00}"), ("value", "@image")],
             title=" ",
             output_backend="canvas",
         )
-        plot: Any = self.plot
+        plot = self.plot
         drawn = plot.image("image", x=0, y=0, dw="w", dh="h", source=self.data, color_mapper=self.mapper)
         plot.hover.renderers = [drawn]
         plot.toolbar.logo = None
@@ -74,21 +69,21 @@ class ImagePlot:
         )
         self.names.glyph.text_font_size = "11px"
         self._draw_bar(plot)
-        self.colour_bar = ColorBar(color_mapper=self.mapper, width=12, title="")
+        self.colour_bar = models().ColorBar(color_mapper=self.mapper, width=12, title="")
         plot.add_layout(self.colour_bar, "right")
 
     def _draw_bar(self, plot: Any) -> None:
         """A white bar with its length on a dark box."""
         plot.rect("x", "y", "w", "h", source=self.box, fill_color="black", fill_alpha=0.6, line_color=None)
         plot.rect("x", "y", "w", "h", source=self.bar, fill_color="white", line_color=None)
-        words = {"text_font_size": "13px", "text_align": "center", "text_color": "white"}
+        words: Any = {"text_font_size": "13px", "text_align": "center", "text_color": "white"}
         plot.text("x", "y", "text", source=self.bar, y_offset=-5, **words)
 
     def show(self, picture: Picture, scale: tuple[float, float], title: str, side: int) -> None:
         """Draw another image on a scale."""
         width, height = picture.scan.size
         values = np.ascontiguousarray(picture.values.T, dtype=np.float32)
-        plot: Any = self.plot
+        plot = self.plot
         if (plot.x_range.end, plot.y_range.start) != (width, height):
             plot.x_range.update(start=0, end=width)
             plot.y_range.update(start=height, end=0)
@@ -115,7 +110,7 @@ class ImagePlot:
         if not visible:
             return
         labels, places, named = desk.columns()
-        kinds = list(dict.fromkeys(label for label, _, _ in desk.opened.columns))
+        kinds = list(dict.fromkeys(label for label, _, _ in desk.opened.entry.columns))
         colours = [COLOURS[kinds.index(label) % len(COLOURS)] for label in labels]
         said = [label if known else "" for label, known in zip(labels, named, strict=True)]
         self.columns.data = {"x": places[:, 0], "y": places[:, 1], "label": said, "colour": colours}
@@ -125,19 +120,16 @@ class PatternPlot:
     """Position-averaged diffraction, grey by the logarithm, with the aperture and the ring of the detector."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColorBar, ColumnDataSource, LogColorMapper, Range1d
-        from bokeh.plotting import figure
-
         none = {"image": [np.ones((2, 2), np.float32)], "x": [-1.0], "y": [-1.0], "w": [2.0], "h": [2.0]}
-        self.data = ColumnDataSource(none, name="pattern_data")
-        self.rings = ColumnDataSource({"r": [], "colour": []}, name="pattern_rings")
-        self.mapper = LogColorMapper(palette=palette("grey"), low=1e-8, high=1.0)
-        self.plot: Figure = figure(
+        self.data = models().ColumnDataSource(none, name="pattern_data")
+        self.rings = models().ColumnDataSource({"r": [], "colour": []}, name="pattern_rings")
+        self.mapper = models().LogColorMapper(palette=palette("grey"), low=1e-8, high=1.0)
+        self.plot = figure(
             name="pattern",
             frame_width=PATTERN_SIDE,
             frame_height=PATTERN_SIDE,
-            x_range=Range1d(-1, 1),
-            y_range=Range1d(1, -1),
+            x_range=(-1.0, 1.0),
+            y_range=(1.0, -1.0),
             tools="hover",
             toolbar_location=None,
             tooltips=[("kx, ky (mrad)", "$x{0.0}, $y{0.0}"), ("fraction of beam", "@image")],
@@ -145,17 +137,17 @@ class PatternPlot:
             x_axis_label="kx (mrad)",
             y_axis_label="ky (mrad)",
         )
-        plot: Any = self.plot
+        plot = self.plot
         drawn = plot.image("image", x="x", y="y", dw="w", dh="h", source=self.data, color_mapper=self.mapper)
         plot.hover.renderers = [drawn]
         plot.circle(x=0, y=0, radius="r", source=self.rings, fill_alpha=0, line_color="colour", line_width=1.5)
         plot.grid.visible = False
         plot.title.text_font_size = "13px"
-        plot.add_layout(ColorBar(color_mapper=self.mapper, width=10, title="beam/px"), "right")
+        plot.add_layout(models().ColorBar(color_mapper=self.mapper, width=10, title="beam/px"), "right")
 
     def show(self, shown: Diffraction | None, radii: dict[float, str]) -> None:
         """Draw a pattern, and circles of these radii (mrad) in their colours; None: there is none."""
-        plot: Any = self.plot
+        plot = self.plot
         plot.visible = shown is not None
         if shown is None:
             return

@@ -1,13 +1,11 @@
 """Knobs of the page: sliders that end where the response ends, each bound to keys of `ViewSettings`."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rhotem.library.view.limits import Limits
 from rhotem.library.view.settings import ViewSettings
-
-if TYPE_CHECKING:
-    from bokeh.models.widgets.widget import Widget
+from rhotem.library.view.toolkit import models
 
 #: Told the settings that a person changed.
 Changed = Callable[[dict[str, Any]], None]
@@ -79,7 +77,7 @@ class Knobs:
         self.show(settings)
 
     @property
-    def groups(self) -> "list[tuple[str, list[Widget]]]":
+    def groups(self) -> list[tuple[str, list[Any]]]:
         """Sliders by the name of their group, top to bottom."""
         by_key = {name: [self.plain[key] for key in keys] for name, keys in GROUPS.items()}
         return [
@@ -109,32 +107,30 @@ class Knobs:
             self._told = False
 
     def _plain(self, key: str, value: float) -> Any:
-        from bokeh.models.widgets.sliders import Slider
-
         title, step, form = PLAIN[key]
         least, most = self.limits.spans[key]
         if most <= least:  # fixed: a slider without a way shows what it is
             most = least + step
-        slider = Slider(title=title, start=least, end=most, step=step, value=value, format=form, name=key)
+        slider = models().Slider(title=title, start=least, end=most, step=step, value=value, format=form, name=key)
         slider.disabled = self.limits.spans[key][1] <= least
         slider.on_change("value", lambda attr, old, new: self._tell({key: _clipped(new, self.limits.spans[key])}))
         return slider
 
     def _aberration(self, name: str, settings: ViewSettings) -> dict[str, Any]:
         """Sliders of size and azimuth; one of both signs where there is no azimuth."""
-        from bokeh.models.widgets.sliders import Slider
-
         most, turns = self.limits.aberrations[name], int(name[2])
         self.units[name], unit = (UM, "µm") if most >= UM else (1.0, "nm")
         least, most = 0.0 if turns else -most / self.units[name], most / self.units[name]
         title = f"{COMMON.get(name, name)} ({unit})"
         step = (most - least) / STEPS
-        size = Slider(title=title, start=least, end=most, step=step, value=0.0, format="0.00", name=name)
+        size = models().Slider(title=title, start=least, end=most, step=step, value=0.0, format="0.00", name=name)
         size.on_change("value", lambda attr, old, new: self._tell_aberration(name, _clipped(new, (least, most))))
         found = {name: size}
         if turns:
             azimuth = f"phi{name[1:]}"
-            turned = Slider(title=f"Azimuth of {name} (°)", start=0, end=360 / turns, step=1, value=0, name=azimuth)
+            turned = models().Slider(
+                title=f"Azimuth of {name} (°)", start=0, end=360 / turns, step=1, value=0, name=azimuth
+            )
             turned.on_change("value", lambda attr, old, new: self._tell_aberration(azimuth, float(new)))
             found[azimuth] = turned
         return found
@@ -158,9 +154,7 @@ class Knobs:
 
 def _listed(title: str, values: Sequence[str], value: str) -> Any:
     """A slider over words."""
-    from bokeh.models.widgets.sliders import CategoricalSlider
-
-    return CategoricalSlider(title=title, categories=_two(values), value=value, name=title)
+    return models().CategoricalSlider(title=title, categories=_two(values), value=value, name=title)
 
 
 def _relist(slider: Any, values: Sequence[str], value: str) -> None:

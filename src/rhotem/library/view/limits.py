@@ -1,6 +1,6 @@
 """What a response can be asked: the ends of all sliders, and which rings a detector may have."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from rhotem.microscope.response import Response
 
 #: Relative slack at the ends, for rounding.
 ROUNDING = 1e-6
-#: Largest source (FWHM) and focal spread in Å, field of view in Å and dose in e/Å² that are offered. A response holds
+#: Largest source (FWHM), focal spread and field of view in Å and dose in e/Å² that are offered. A response holds
 #: any; these are beyond what an atomic-resolution STEM has.
 LARGEST = {"source_size_A": 2.0, "focal_spread_A": 100.0, "field_of_view_A": 60.0, "dose_e_per_A2": 1e6}
 #: Least of the same that are not zero, and of the scan step in Å with its largest.
@@ -116,7 +116,7 @@ class Limits:
             if isinstance(detector, Ring):
                 inside = [e for e in (0.0, *edges) if e < outer]
             for inner in inside:
-                changes: Mapping[str, float] = {"outer": outer} | ({} if inner is None else {"inner": inner})
+                changes: dict[str, float] = {"outer": outer} | ({} if inner is None else {"inner": inner})
                 try:
                     tried = type(detector)(**(detector.model_dump() | changes))
                 except InputError:  # a disc where a ring is needed

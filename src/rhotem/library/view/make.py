@@ -14,10 +14,11 @@ from rhotem.analysis.voice import Voice
 from rhotem.analysis.where import place_of_images
 from rhotem.core import InputError
 from rhotem.core.output import output_folder, write_record
+from rhotem.library.layout import RESPONSE
 from rhotem.microscope.response import Range
 
-#: Files of an entry beside its record.
-RESPONSE, PATTERNS = "response.zarr", "patterns.zarr"
+#: Patterns of an entry, beside its response.
+PATTERNS = "patterns.zarr"
 
 
 @dataclass(frozen=True)

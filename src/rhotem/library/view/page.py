@@ -12,6 +12,7 @@ from rhotem.library.view.entries import Entry
 from rhotem.library.view.figures import MAPS, ImagePlot, PatternPlot, palette
 from rhotem.library.view.knobs import Knobs
 from rhotem.library.view.report import png
+from rhotem.library.view.toolkit import models
 
 if TYPE_CHECKING:
     from bokeh.document import Document
@@ -26,7 +27,7 @@ LISTED = 200
 WINDOW = (1366, 768)
 #: Pixels that sliders and pattern take beside the images, axes and half a colour bar around each, and what stands
 #: above and below them; least and most side of an image.
-BESIDE, FRAME, ABOVE, SIDES = 740, 75, 210, (200, 900)
+BESIDE, FRAME, ABOVE, SIDES = 720, 60, 210, (200, 900)
 #: Entry to compare with, where there is none.
 NO_TWIN = ("", "nothing")
 
@@ -42,84 +43,78 @@ class Page:
     """
 
     def __init__(self, doc: "Document", entries: Sequence[Entry]) -> None:
-        from bokeh.layouts import column, row
-        from bokeh.models import ColumnDataSource, CustomJS
-
         self.doc, self.desk = doc, Desk(entries)
         self.scale: tuple[float, float] | None = None
         self._waiting = False
         self.image, self.other, self.pattern = ImagePlot("image"), ImagePlot("other"), PatternPlot()
+        self.other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
         self._words()
         self._choosers()
-        self.sliders: Any = column(name="knobs", sizing_mode="stretch_width")
-        self.file = ColumnDataSource({"name": [], "kind": [], "content": []}, name="file")
-        self.file.js_on_change("data", CustomJS(args={"file": self.file}, code="rhotemSave(file)"))
-        self.window = ColumnDataSource({"width": [WINDOW[0]], "height": [WINDOW[1]]}, name="window")
+        self.sliders = models().Column(name="knobs", sizing_mode="stretch_width")
+        self.file = models().ColumnDataSource({"name": [], "kind": [], "content": []}, name="file")
+        self.file.js_on_change("data", models().CustomJS(args={"file": self.file}, code="rhotemSave(file)"))
+        self.window = models().ColumnDataSource({"width": [WINDOW[0]], "height": [WINDOW[1]]}, name="window")
         self.window.on_change("data", lambda attr, old, new: self.draw())
         chosen = [self.words, self.entry, self.shown, self.twin, self.map, self.marks]
-        for root in (
-            column(children=chosen, name="chooser", sizing_mode="stretch_width"),
+        roots = (
+            models().Column(children=chosen, name="chooser", sizing_mode="stretch_width"),
             self.sliders,
-            row(children=[self.image.plot, self.other.plot], name="images"),
-            column(children=[self.pattern.plot, self._saving()], name="side"),
+            models().Row(children=[self.image.plot, self.other.plot], name="images"),
+            models().Column(children=[self.pattern.plot, self._saving()], name="side"),
             *(self.caption, self.status, self.file, self.window),
-        ):
-            doc.add_root(root)
+        )
+        with doc.models.freeze():  # it counts its models once, not for every root
+            for root in roots:
+                doc.add_root(root)
         page: Any = doc  # a template may be a text
         page.template, doc.title = (FILES / "page.html").read_text(), "RhoTEM: virtual microscope"
         doc.template_variables.update(style=(FILES / "page.css").read_text(), script=(FILES / "page.js").read_text())
         self.entered()
 
     def _words(self) -> None:
-        from bokeh.models.widgets.markups import Div
-
-        self.caption = Div(text="", name="caption", sizing_mode="stretch_width")
-        self.status = Div(text="", name="status", sizing_mode="stretch_width")
+        self.caption = models().Div(text="", name="caption", sizing_mode="stretch_width")
+        self.status = models().Div(text="", name="status", sizing_mode="stretch_width")
 
     def _choosers(self) -> None:
-        from bokeh.models.widgets.groups import CheckboxGroup
-        from bokeh.models.widgets.inputs import Select, TextInput
-
         wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
-        self.words = TextInput(title="Find an entry: formula, zone, density", name="find", **wide)
+        self.words = models().TextInput(title="Find an entry: formula, zone, density", name="find", **wide)
         self.words.on_change("value_input", lambda attr, old, new: self._list())
-        self.entry = Select(title="Entry", name="entry", **wide)
+        self.entry = models().Select(title="Entry", name="entry", **wide)
         self.entry.on_change("value", lambda attr, old, new: self._try(lambda: self._choose(new)))
-        self.shown = Select(title="Image", name="shown", **wide)
+        self.shown = models().Select(title="Image", name="shown", **wide)
         self.shown.on_change("value", lambda attr, old, new: self._turned({"image": new}))
-        self.twin = Select(title="Compare with, on one scale", name="twin", options=[NO_TWIN], value="", **wide)
+        self.twin = models().Select(
+            title="Compare with, on one scale", name="twin", options=[NO_TWIN], value="", **wide
+        )
         self.twin.on_change("value", lambda attr, old, new: self._try(lambda: self._compare(new)))
-        self.map = Select(title="Colours", name="map", options=list(MAPS), value="grey", **wide)
+        self.map = models().Select(title="Colours", name="map", options=list(MAPS), value="grey", **wide)
         self.map.on_change("value", lambda attr, old, new: self._colour(new))
-        self.marks = CheckboxGroup(
+        self.marks = models().CheckboxGroup(
             labels=["columns and labels", "keep the scale of grey"], active=[], name="marks", **wide
         )
         self.marks.on_change("active", lambda attr, old, new: self._marked())
 
     def _saving(self) -> Any:
-        from bokeh.layouts import column
-        from bokeh.models.widgets.buttons import Button
-
         rows = (("Save picture", self._save_picture), ("Save settings", self._save_settings),
                 ("Save plan", self._save_plan), ("Save line of Python", self._save_python),
                 ("Draw other electrons", self._other_electrons))  # fmt: skip
         buttons = []
         for label, act in rows:
-            button = Button(label=label, name=label, width=220)
+            button = models().Button(label=label, name=label, width=220)
             button.on_click(lambda act=act: self._try(act))
             buttons.append(button)
-        return column(children=buttons)
+        return models().Column(children=buttons)
 
     # -- what a person does ----------------------------------------------------------------------------------------
 
     def entered(self) -> None:
         """Show the open entry with sliders of its own."""
-        from bokeh.models.widgets.markups import Div
-
         self.knobs = Knobs(self.desk.limits, self.desk.settings, self._turned)
         inside: list[Any] = []
         for group, sliders in self.knobs.groups:
-            inside.append(Div(text=f"<h2>{group}</h2>", stylesheets=[":host h2 {font-size: 13px; margin: 6px 0 0}"]))
+            inside.append(
+                models().Div(text=f"<h2>{group}</h2>", stylesheets=[":host h2 {font-size: 13px; margin: 6px 0 0}"])
+            )
             for slider in sliders:
                 slider.sizing_mode = "stretch_width"
                 inside.append(slider)

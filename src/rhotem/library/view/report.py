@@ -94,11 +94,12 @@ def _page(opened: Opened, compared: Sequence[Opened]) -> str:
     )
     parts.append(f"<h2>Settings</h2><table>{rows}</table>")
     parts.append(f"<h2>The same in Python</h2><pre>{escape(words.python_lines(opened, settings))}</pre>")
-    if opened.entry.plan:
+    if opened.entry.has_plan:
         parts.append(f"<h2>Plan of one run</h2><pre>{escape(words.plan_text(opened, settings))}</pre>")
     title = escape(f"RhoTEM: {opened.entry.title}")
-    head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title><style>{STYLE}</style>"
-    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>\n"
+    head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title>"
+    head, body = f"{head}<style>{STYLE}</style>", "".join(parts)
+    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>{body}</body></html>\n"
 
 
 def _figure(image: bytes, said: str) -> str:

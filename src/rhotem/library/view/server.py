@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhotem.core import InputError
 from rhotem.core.packages import require
+from rhotem.library.view.desk import Desk
 from rhotem.library.view.entries import Entry
 from rhotem.library.view.guard import HEADERS, LOCAL, Guard
 
@@ -132,6 +133,7 @@ def serve(
     """Serve the page until interrupted; ``tell`` is told its address. Errors as `make_server`."""
     needs()
     _quiet()
+    Desk(entries).see()  # nothing to show is said before; what is compiled is compiled now
     server, address = make_server(entries, port=port)
     try:
         server.start()

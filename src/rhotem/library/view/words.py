@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from rhotem.analysis.plan import Plan, load_plan
+from rhotem.analysis.plan import Plan
 from rhotem.analysis.plan.file import to_yaml
 from rhotem.analysis.plan.paths import with_paths
 from rhotem.core import InputError
-from rhotem.core.output import RECORD
 from rhotem.library.view.entries import Opened
 from rhotem.library.view.settings import ViewSettings
 from rhotem.microscope.detectors import DetectorBase
@@ -26,9 +25,7 @@ def plan_of(opened: Opened, settings: ViewSettings) -> Plan:
     InputError
         If nothing says what the entry was made from, or the detector cannot be written in a plan.
     """
-    if not opened.entry.plan:
-        raise InputError(f"{opened.entry.id}: no record says what it was made from, so there is no plan of it")
-    plan = load_plan(opened.entry.path.parent / RECORD)
+    plan = opened.entry.plan()
     lens = {name: value for name, value in settings.aberrations.items() if name[0] == "C" and value and name != "C30"}
     written = [f"{name}={value:.6g}nm" for name, value in lens.items()]
     turned = {f"phi{name[1:]}": settings.aberrations.get(f"phi{name[1:]}", 0.0) for name in lens}
@@ -115,7 +112,7 @@ def table(opened: Opened, settings: ViewSettings) -> list[tuple[str, str]]:
     detector, response = opened.limits.ring(settings), opened.limits.response
     entry, rows = opened.entry, []
     if entry.formula:
-        rows += [("specimen", f"{entry.formula} along {entry.labels.get('zone', '')}"), ("density", entry.source)]
+        rows += [("specimen", f"{entry.formula} along {entry.zone}"), ("density", entry.source)]
     rows += [
         ("thickness", f"{settings.thickness_nm:g} nm"),
         ("beam energy", f"{response.microscope.energy / 1e3:g} kV"),
@@ -138,7 +135,7 @@ def table(opened: Opened, settings: ViewSettings) -> list[tuple[str, str]]:
 def caption(opened: Opened, settings: ViewSettings) -> str:
     """One line: what is shown, and how it was recorded."""
     detector, entry = opened.limits.ring(settings), opened.entry
-    named = f"{entry.formula} {entry.labels.get('zone', '')}".strip() or entry.id
+    named = f"{entry.formula} {entry.zone}".strip() or entry.id
     parts = [
         f"{settings.image} {angles(detector)} of {named}",
         f"{settings.thickness_nm:.3g} nm",

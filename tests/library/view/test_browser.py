@@ -1,0 +1,163 @@
+"""The page in Chromium: every slider by keyboard, numbers of the picture against Python, no other host, no error.
+
+Needs playwright and a Chromium of the system (``apt-get install chromium``).
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from rhotem.library.view.entries import entries_in, open_entry
+from rhotem.library.view.picture import picture
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system")]
+
+READ = """() => {
+  const source = Bokeh.documents[0].get_model_by_name("image_data");
+  const image = source.data.image[0];
+  return {shape: Array.from(image.shape), values: Array.from(image)};
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Window:
+    """One window on the page, with everything that it asked for and complained of."""
+
+    def __init__(self, browser, address):
+        self.page = browser.new_page(viewport={"width": 1366, "height": 768}, accept_downloads=True)
+        self.complaints, self.asked = [], []
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("websocket", lambda socket: self.asked.append(socket.url))
+        self.page.goto(address)
+        self.page.get_by_role("slider", name="Defocus (nm), positive is underfocus").wait_for(timeout=120_000)
+
+    def values(self):
+        read = self.page.evaluate(READ)
+        return np.array(read["values"], dtype=np.float32).reshape(read["shape"]).T
+
+    def press(self, name, keys):
+        slider = self.page.get_by_role("slider", name=name, exact=True)
+        slider.focus()
+        for key in keys:
+            slider.press(key)
+
+    def becomes(self, expected):
+        """Wait until the page shows these values."""
+        for _ in range(300):
+            shown = self.values()
+            if shown.shape == expected.shape and np.array_equal(shown, expected.astype(np.float32)):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{shown.shape} of {expected.shape}, {np.ptp(shown)} of {np.ptp(expected)}")
+
+
+@pytest.fixture
+def window(browser, address):
+    opened = Window(browser, address)
+    yield opened
+    opened.page.close()
+
+
+RIGHT = "ArrowRight"
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "knobs"),
+    [
+        ("Defocus (nm), positive is underfocus", [RIGHT] * 3, {"defocus_nm": 0.3}),
+        ("Convergence semi-angle (mrad)", ["ArrowLeft"] * 2, {"convergence_mrad": 21.8}),
+        ("Astigmatism C12 (nm)", ["End"], {"aberrations": {"C12": 0.5}}),
+        ("Coma C21 (nm)", ["End"], {"aberrations": {"C21": 6.0}}),
+        ("Spherical aberration C30 (µm)", ["Home"], {"aberrations": {"C30": -1000.0}}),
+        ("Source size, FWHM (Å)", [RIGHT] * 4, {"source_size_A": 0.2}),
+        ("Focal spread, σ (Å)", [RIGHT] * 5, {"focal_spread_A": 5.0}),
+        ("Inner angle of the detector (mrad)", [RIGHT], {"inner_mrad": 40.0}),
+        ("Thickness (nm)", ["Home"], {"thickness_nm": 0.4027}),
+        ("Dose (e/Å²)", [RIGHT] * 2, {"dose_e_per_A2": 20.0}),
+        ("Field of view (Å)", ["Home"], {"field_of_view_A": 5.0}),
+        ("Scan step (Å)", [RIGHT] * 2, {"scan_step_A": 0.12}),
+        ("Scan rotation (°)", [RIGHT] * 7, {"scan_rotation_deg": 7.0}),
+    ],
+)
+def test_sliders_by_keyboard_give_the_numbers_of_python(window, library, name, keys, knobs):
+    limits = open_entry(library / "lif").limits
+    window.becomes(picture(limits, limits.start()).values)
+    window.press(name, keys)
+    window.becomes(picture(limits, limits.start().changed(**knobs)).values)
+    assert window.complaints == []
+
+
+def test_azimuths_turn_what_has_a_size(window, library):
+    limits = open_entry(library / "lif").limits
+    window.press("Astigmatism C12 (nm)", ["End"])
+    window.press("Azimuth of C12 (°)", [RIGHT] * 3)
+    window.becomes(picture(limits, limits.start().changed(aberrations={"C12": 0.5, "phi12": 3.0})).values)
+
+
+def test_images_compared_marked_and_saved(window, library, tmp_path):
+    limits = open_entry(library / "lif").limits
+    page = window.page
+    page.get_by_label("Image", exact=True).select_option("iDPC")
+    window.becomes(picture(limits, limits.start().changed(image="iDPC")).values)
+    page.get_by_label("Compare with, on one scale").select_option(index=1)
+    page.get_by_text("columns and labels").click()
+    page.wait_for_function("() => Bokeh.documents[0].get_model_by_name('image_columns').data.x.length > 10")
+    page.wait_for_function("() => document.getElementById('picture').getAttribute('aria-label').startsWith('iDPC 6')")
+    for label, ending in (("Save picture", "png"), ("Save settings", "yaml"), ("Save plan", "yaml")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        download.value.save_as(tmp_path / f"{label}.{ending}")
+        assert (tmp_path / f"{label}.{ending}").stat().st_size > 100
+    assert (tmp_path / "Save picture.png").read_bytes().startswith(b"\x89PNG")
+    assert window.complaints == []
+
+
+def test_nothing_is_asked_of_another_host(window, address):
+    here = address.partition("?")[0].removeprefix("http://")
+    assert len(window.asked) > 5
+    for url in window.asked:
+        assert url.split("://", 1)[1].startswith(here) or url.startswith(("data:", "blob:")), url
+
+
+def test_everything_has_a_name(window):
+    """Sliders, fields and the picture say what they are to who cannot see them."""
+    page = window.page
+    page.wait_for_function("() => document.getElementById('picture').getAttribute('aria-label').startsWith('ADF')")
+    sliders = page.get_by_role("slider")
+    names = [sliders.nth(i).get_attribute("aria-label") for i in range(sliders.count())]
+    assert len(names) > 12 and all(names) and len(set(names)) == len(names)
+    for role in ("textbox", "combobox", "checkbox", "button"):
+        for element in page.get_by_role(role).all():
+            if element.is_visible():
+                assert page.get_by_role(role, name=element.evaluate(LABEL)).count() >= 1
+
+
+LABEL = """element => {
+  const label = element.labels && element.labels[0];
+  return (label ? label.textContent : element.textContent).trim();
+}"""
+
+
+def test_a_page_without_the_token_is_nothing(browser, address):
+    page = browser.new_page()
+    assert page.goto(address.partition("?")[0]).status == 403
+    page.close()
+
+
+def test_two_entries_are_listed(window, library):
+    options = window.page.get_by_label("Entry", exact=True).locator("option").all_text_contents()
+    assert len(options) == len(entries_in(library)) and len(set(options)) == len(options)

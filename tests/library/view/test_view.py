@@ -1,0 +1,309 @@
+"""The virtual microscope without a page: pictures are those of the response, limits are its limits."""
+
+import itertools
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rhotem.analysis.plan import parse_plan
+from rhotem.core import InputError, MissingDependencyError
+from rhotem.library.view import words
+from rhotem.library.view.desk import Desk
+from rhotem.library.view.entries import entries_in, open_entry, twins
+from rhotem.library.view.picture import picture
+from rhotem.library.view.report import write_report
+from rhotem.microscope.detectors import parse_detector
+
+RNG_STREAM = 1
+
+
+@pytest.fixture(scope="module")
+def opened(library):
+    return open_entry(library / "lif")
+
+
+@pytest.fixture(scope="module")
+def start(opened):
+    return opened.limits.start().changed(field_of_view_A=5.0)
+
+
+def asked_of_python(opened, detector, settings, **more):
+    """What the response gives for settings written out by hand, in Å and rad."""
+    return opened.limits.response.images((parse_detector(detector),), **settings, **more)
+
+
+@pytest.mark.parametrize(
+    ("image", "detector", "knobs", "lens"),
+    [
+        ("ADF", "ADF=30-60", {}, {}),
+        ("ADF", "ADF=40-50", {"inner_mrad": 40.0, "outer_mrad": 50.0}, {}),
+        ("ABF", "ABF=11-22", {"thickness_nm": 0.4027}, {"thickness": 4.027}),
+        ("ABF", "ABF=11-22", {"defocus_nm": 1.5}, {"defocus": 15.0}),
+        ("ABF", "ABF=11-22", {"convergence_mrad": 19.5}, {"convergence": 19.5}),
+        ("ABF", "ABF=11-22", {"source_size_A": 0.8}, {"source_size": 0.8}),
+        ("ABF", "ABF=11-22", {"focal_spread_A": 40.0}, {"focal_spread": 40.0}),
+        (
+            "iDPC",
+            "DPC=6-22",
+            {"aberrations": {"C12": 0.4, "phi12": 30.0, "C21": 5.0, "phi21": 90.0, "C30": -800.0}},
+            {"aberrations": {"C12": 4.0, "phi12": np.pi / 6, "C21": 50.0, "phi21": np.pi / 2, "C30": -8000.0}},
+        ),
+        ("CoMx", "CoM=30", {"defocus_nm": -0.5}, {"defocus": -5.0}),
+    ],
+)
+def test_every_knob_gives_the_image_of_the_response(opened, start, image, detector, knobs, lens):
+    shown = picture(opened.limits, start.changed(image=image, **knobs))
+    reference = asked_of_python(opened, detector, lens).recorded(0.1, 5.0)
+    assert shown.scan == reference.scan
+    assert np.abs(shown.values - reference[image]).max() < 1e-6 * np.ptp(reference[image])
+    assert shown.unit == reference.unit(image)
+
+
+def test_every_knob_changes_the_picture(opened, start):
+    before = picture(opened.limits, start.changed(image="ABF")).values
+    for knobs in (
+        *({"defocus_nm": 1.0}, {"convergence_mrad": 20.0}, {"source_size_A": 0.5}, {"focal_spread_A": 50.0}),
+        *(
+            {"aberrations": {"C12": 0.5}},
+            {"thickness_nm": opened.limits.thicknesses[0]},
+            {"image": "ADF", "inner_mrad": 40.0},
+        ),
+        *({"scan_rotation_deg": 20.0}, {"dose_e_per_A2": 1e4}),
+    ):
+        after = picture(opened.limits, start.changed(**({"image": "ABF"} | knobs))).values
+        assert after.shape != before.shape or np.abs(after - before).max() > 1e-3 * np.ptp(before), knobs
+
+
+def test_counted_electrons_are_those_of_the_response(opened, start):
+    shown = picture(opened.limits, start.changed(image="ADF", dose_e_per_A2=1e4, seed=3, scan_step_A=0.2))
+    noise = {"dose": 1e4, "pixel": 0.2, "field": 5.0, "rng": np.random.default_rng((3, RNG_STREAM))}
+    np.testing.assert_array_equal(shown.values, asked_of_python(opened, "ADF=30-60", {}, **noise)["ADF"])
+
+
+@pytest.mark.parametrize("image", ["ADF", "iDPC"])
+def test_a_turned_scan_meets_the_crystal_where_it_says(opened, start, image):
+    """The Fourier series of the image of one cell, summed up at turned positions one by one."""
+    angle = 33.0
+    shown = picture(opened.limits, start.changed(image=image, scan_rotation_deg=angle))
+    cell = asked_of_python(opened, "ADF=30-60" if image == "ADF" else "DPC=6-22", {})
+    coefficients = np.fft.fft2(cell[image]) / cell[image].size
+    q = [np.fft.fftfreq(n, d) for n, d in zip(cell.scan.shape, cell.scan.step, strict=True)]
+    turn = np.deg2rad(angle)
+    for i, j in ((0, 0), (7, 3), (20, 41)):
+        u, v = i * shown.scan.step[0], j * shown.scan.step[1]
+        x, y = np.cos(turn) * u - np.sin(turn) * v, np.sin(turn) * u + np.cos(turn) * v
+        value = (np.exp(2j * np.pi * q[0] * x) @ coefficients @ np.exp(2j * np.pi * q[1] * y)).real
+        assert shown.values[i, j] == pytest.approx(value, abs=1e-6 * np.ptp(cell[image]))
+
+
+def test_deflections_turn_with_the_scan(opened, start):
+    """By a quarter turn the fast axis is +y, and so DPCx is what was DPCy."""
+    turned = picture(opened.limits, start.changed(image="DPCx", scan_rotation_deg=90.0))
+    plain = asked_of_python(opened, "DPC=6-22", {})
+    u, v = turned.scan.step
+    fine = plain.resampled(0.02)["DPCy"]
+    m, n = fine.shape
+    for i, j in ((0, 0), (5, 11)):  # the place (-v j, u i)
+        x, y = round(-v * j / plain.scan.size[0] * m) % m, round(u * i / plain.scan.size[1] * n) % n
+        assert turned.values[i, j] == pytest.approx(fine[x, y], abs=0.03 * np.ptp(fine))
+
+
+def test_many_electrons_of_a_turned_scan_are_the_image(opened, start):
+    """The share of the noise-free picture in the counted one is 1; deflections turned the other way: cos 40°."""
+    there = start.changed(scan_rotation_deg=20.0, scan_step_A=0.25, field_of_view_A=12.0)
+    for image in ("ABF", "DPCx"):
+        clean = picture(opened.limits, there.changed(image=image)).values
+        noisy = picture(opened.limits, there.changed(image=image, dose_e_per_A2=1e6)).values
+        assert np.polyfit(clean.ravel(), noisy.ravel(), 1)[0] == pytest.approx(1, abs=0.05)
+
+
+def test_the_corners_of_all_ranges_are_held(opened, start):
+    limits = opened.limits
+    ends = {key: limits.spans[key] for key in ("convergence_mrad", "defocus_nm")}
+    sizes = {name: (-most, most) if name == "C30" else (0.0, most) for name, most in limits.aberrations.items()}
+    for corner in itertools.product(*ends.values(), *sizes.values(), limits.thicknesses):
+        values = dict(zip((*ends, *sizes, "thickness_nm"), corner, strict=True))
+        aberrations = {name: values.pop(name) for name in sizes}
+        asked = start.changed(aberrations={**aberrations, "phi12": 45.0, "phi21": 10.0}, **values)
+        limits.response.asked(asked.lens(), 10 * asked.thickness_nm)
+        limits.check(asked)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"defocus_nm": 2.1}, "between -1 and 2"),
+        ({"convergence_mrad": 18.0}, "between 19 and 22"),
+        ({"thickness_nm": 5.0}, "one of 0.4"),
+        ({"aberrations": {"C12": 0.6}}, "up to 0.5 nm"),
+        ({"aberrations": {"C34": 1.0}}, "the response holds C12, C21, C30"),
+        ({"aberrations": {"C99": 1.0}}, "not known"),
+        ({"inner_mrad": 33.0}, "no such ring"),
+        ({"image": "EDX"}, "there are ADF"),
+        ({"dose_e_per_A2": 1e9}, "dose"),
+        ({"field_of_view_A": 1e5}, "field_of_view"),
+    ],
+)
+def test_what_is_not_held_is_refused(opened, start, knobs, said):
+    with pytest.raises(InputError, match=said):
+        picture(opened.limits, start.changed(**knobs))
+
+
+def test_every_ring_that_is_offered_is_held(opened, start):
+    for image in ("ADF", "iDPC", "iCoM"):
+        rings = opened.limits.rings(image)
+        assert rings
+        for inner, outer in rings:
+            opened.limits.check(start.changed(image=image, inner_mrad=inner, outer_mrad=outer))
+    assert max(opened.limits.outer_edges("iCoM")) == 30 and max(opened.limits.outer_edges("ADF")) == 60
+
+
+def test_a_plan_says_what_is_set(opened, start):
+    asked = start.changed(
+        image="ABF", defocus_nm=1.0, aberrations={"C12": 0.3, "phi12": 20.0, "C30": 500.0}, dose_e_per_A2=2e4, seed=4
+    )
+    preset = parse_plan(words.plan_text(opened, asked)).preset()
+    lens = preset.microscope
+    assert (lens.defocus, lens.cs, lens.dose) == (pytest.approx(10), pytest.approx(5000), 2e4)
+    assert lens.aberrations == {"C12": pytest.approx(3.0), "phi12": pytest.approx(np.deg2rad(20))}
+    assert [d.image_names() for d in preset.detectors] == [["ABF"]]
+
+
+@pytest.mark.parametrize(
+    "text", ["HAADF=68-200", "BF=8", "DPC=6-22", "DPC=6-22@30", "SEG8=6-22", "eABF=11-22", "CoM=40"]
+)
+def test_detectors_as_plans_have_them(text):
+    assert parse_detector(words.written_detector(parse_detector(text))) == parse_detector(text)
+
+
+@pytest.mark.slow
+def test_the_plan_gives_the_picture(opened, start):
+    """A run from the beginning, on a supercell of its own: within 1 % of the range."""
+    import rhotem
+
+    asked = start.changed(image="ABF", defocus_nm=1.0, aberrations={"C12": 0.3})
+    images = rhotem.run(parse_plan(words.plan_text(opened, asked))).images
+    shown = picture(opened.limits, asked)
+    assert images["ABF"].shape == shown.values.shape
+    assert np.abs(images["ABF"] - shown.values).max() < 0.01 * np.ptp(shown.values)
+
+
+def test_the_lines_of_python_give_the_picture(opened, start):
+    asked = start.changed(image="iDPC", defocus_nm=1.2, scan_rotation_deg=5.0)
+    there: dict = {}
+    exec(words.python_lines(opened, asked), there)
+    np.testing.assert_array_equal(there["shown"].values, picture(opened.limits, asked).values)
+
+
+def test_columns_lie_on_the_maxima(library):
+    desk = Desk(entries_in(library))
+    for angle in (0.0, 25.0):
+        desk.set(image="ADF", scan_rotation_deg=angle, field_of_view_A=12.0)
+        shown, (labels, places, named) = desk.see().image, desk.columns()
+        assert len(labels) == len(places) > 10 and named.sum() == len(desk.opened.entry.columns)
+        index = np.round(places / shown.scan.step).astype(int)
+        inside = (index < np.array(shown.values.shape)).all(axis=1)
+        there = shown.values[tuple(index[inside].T)]
+        assert there.min() > np.quantile(shown.values, 0.8)
+
+
+def test_a_desk_keeps_what_another_entry_holds(library):
+    desk = Desk(entries_in(library))
+    desk.set(image="ABF", defocus_nm=1.1)
+    desk.choose("twin")
+    assert (desk.settings.image, desk.settings.defocus_nm) == ("ABF", 1.1)
+    with pytest.raises(InputError, match="none of that name"):
+        desk.choose("../../etc")
+    with pytest.raises(InputError, match="ring"):
+        desk.set(outer_mrad=17.3)
+    assert desk.settings.outer_mrad is None and desk.opened.entry.id == "twin"
+
+
+def test_twins_are_shown_on_one_scale(library):
+    entries = entries_in(library)
+    assert [entry.id for entry in twins(entries[0], entries)] == ["twin"]
+    desk = Desk(entries)
+    desk.compare("twin")
+    seen = desk.see()
+    np.testing.assert_array_equal(seen.image.values, seen.other.values)
+    assert seen.scale == (pytest.approx(seen.image.values.min()), pytest.approx(seen.image.values.max()))
+
+
+def test_the_pattern_is_that_of_the_patterns(opened, library):
+    desk = Desk(entries_in(library))
+    desk.set(convergence_mrad=20.0)
+    shown = desk.diffraction()
+    np.testing.assert_allclose(shown.values, opened.patterns.pacbed(convergence=20.0))
+    assert desk.found("lif model") == [desk.entries["twin"]] and desk.found("NaCl") == []
+
+
+def test_entries_outside_are_not_found(library, tmp_path):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "link").symlink_to(library / "lif")
+    with pytest.raises(InputError, match="holds no entry"):
+        entries_in(tmp_path)
+    with pytest.raises(InputError, match="no folder"):
+        entries_in(tmp_path / "nowhere")
+
+
+def test_a_response_without_a_record_is_shown(library, tmp_path):
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "response.zarr").symlink_to(library / "lif" / "response.zarr")
+    desk = Desk(entries_in(tmp_path))
+    assert desk.see().image.values.size and desk.columns()[0] == []
+    with pytest.raises(InputError, match="no record"):
+        words.plan_text(desk.opened, desk.settings)
+
+
+def test_a_report_needs_nothing_from_elsewhere(library, tmp_path):
+    entries = entries_in(library)
+    write_report(entries[0], tmp_path / "lif.html", entries)
+    page = Path(tmp_path / "lif.html").read_text()
+    assert page.count("data:image/png;base64,") == 4  # two thicknesses, the twin, the pattern
+    assert not re.search(r"(src|href)=['\"](?!data:)", page) and "<script" not in page and "://" not in page
+    assert "positive: underfocus" in page and page.count("alt='") == 4
+    with pytest.raises(InputError, match=r"\.html"):
+        write_report(entries[0], tmp_path / "lif.txt")
+
+
+def test_a_damaged_entry_stops_nobody(library, tmp_path):
+    shutil.copytree(library / "lif", tmp_path / "a")
+    shutil.copytree(library / "twin", tmp_path / "b")
+    (tmp_path / "a" / "response.zarr" / "zarr.json").write_text("{}")
+    desk = Desk(entries_in(tmp_path))
+    assert desk.opened.entry.id == "b"
+    with pytest.raises(InputError, match="no responses of RhoTEM"):
+        desk.choose("a")
+    assert desk.opened.entry.id == "b" and desk.see().image.values.size
+    (tmp_path / "b" / "response.zarr" / "zarr.json").write_text("{}")
+    with pytest.raises(InputError, match="no responses of RhoTEM"):
+        Desk(entries_in(tmp_path))
+
+
+def test_the_demonstration_is_small_and_shows_something(monkeypatch):
+    from rhotem.library.view import demonstration
+
+    folder = Path(__file__).parents[2] / "packages" / "rhotem-data" / "src" / "rhotem_data" / "entries"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 8e6
+
+    class Point:
+        name = "rhotem-data"
+
+        def load(self):
+            return folder
+
+    monkeypatch.setattr(demonstration, "entry_points", lambda group: [Point()] if group == "rhotem.entries" else [])
+    desk = Desk(entries_in(demonstration.demonstration()))
+    assert len(desk.entries) == 3 and desk.opened.entry.title.startswith("LiCoO2 [100]")
+    desk.choose("SrTiO3-free-atoms")
+    desk.compare("SrTiO3-model")
+    seen = desk.see()
+    assert np.ptp(seen.image.values) > 0 and np.abs(seen.image.values - seen.other.values).max() > 0
+    assert seen.diffraction is not None and len(desk.columns()[0]) > 0
+
+    monkeypatch.setattr(demonstration, "entry_points", lambda group: [])
+    with pytest.raises(MissingDependencyError, match="rhotem-data"):
+        demonstration.demonstration()
