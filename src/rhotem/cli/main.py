@@ -20,6 +20,7 @@ COMMANDS = {
     "density": "Electron density of a structure, written to a file.",
     "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
     "reconstruct": "Patterns of a scan (4D-STEM) in, the phase of the specimen out.",
+    "export": "Images and patterns of a run in the format of another program.",
     "plan": "What a session could see: detectability of a change, and the dose that shows it.",
     "instruments": "Real microscopes: list, show, and a template for your own.",
     "compare": "Structure factors and images from different densities side by side.",

@@ -13,22 +13,23 @@ def write_hyperspy(signal: Signal, path: Path) -> None:
     """Rows are y, columns x, both increasing; the record lies in the original metadata."""
     from rsciio.hspy import file_writer
 
+    file_writer(str(path), as_dictionary(signal), show_progressbar=False)
+
+
+def as_dictionary(signal: Signal) -> dict[str, Any]:
+    """What RosettaSciIO takes: rows are y, columns x."""
     data, axes = signal.in_rows()
-    file_writer(
-        str(path),
-        {
-            "data": data,
-            "axes": [_axis(axis, place, signal.patterns and place < 2) for place, axis in enumerate(axes)],
-            "metadata": _metadata(signal),
-            "original_metadata": {"rhotem": signal.record},
-            "attributes": {"_lazy": False, "ragged": False},
-            "package_info": {"package": "rhotem", "package_version": ""},
-            "tmp_parameters": {},
-            "learning_results": {},
-            "models": {},
-        },
-        show_progressbar=False,
-    )
+    return {
+        "data": data,
+        "axes": [_axis(axis, place, signal.patterns and place < 2) for place, axis in enumerate(axes)],
+        "metadata": _metadata(signal),
+        "original_metadata": {"rhotem": signal.record},
+        "attributes": {"_lazy": False, "ragged": False},
+        "package_info": {"package": "rhotem", "package_version": ""},
+        "tmp_parameters": {},
+        "learning_results": {},
+        "models": {},
+    }
 
 
 def read_hyperspy(path: Path) -> Signal:

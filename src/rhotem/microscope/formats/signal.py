@@ -30,7 +30,7 @@ class Axis:
     @property
     def values(self) -> npt.NDArray[np.float64]:
         """Value at every index."""
-        return self.offset + self.step * np.arange(self.size)
+        return np.asarray(self.offset + self.step * np.arange(self.size), np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,4 +33,4 @@ class IntegratedCentreOfMass(Method):
         # what deflects the beam everywhere is a tilt or a shifted detector, not the specimen
         phase = phase_image(x - x.mean(), y - y.mean(), patterns.scan, patterns.microscope.wavelength)
         said = {"method": "icom", "mean_deflection_mrad": [float(x.mean()), float(y.mean())]}
-        return phase_images({"iCoM": phase}, patterns, patterns.scan, said)
+        return phase_images({"iCoM": np.asarray(phase, np.float64)}, patterns, patterns.scan, said)
