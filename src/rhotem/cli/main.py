@@ -22,6 +22,8 @@ COMMANDS = {
     "density": "Electron density of a structure, written to a file.",
     "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
     "cbed": "Convergent-beam discs of thick crystals, by Bloch waves.",
+    "reconstruct": "Patterns of a scan (4D-STEM) in, the phase of the specimen out.",
+    "export": "Images and patterns of a run in the format of another program.",
     "plan": "What a session could see: detectability of a change, and the dose that shows it.",
     "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
     "campaign": "Many specimens into a library: run, status, resume, retry, cancel.",

@@ -17,6 +17,9 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from rhotem.core import InputError
+from rhotem.microscope.formats.hyperspy import write_hyperspy
+from rhotem.microscope.formats.signal import Axis, Signal
+from rhotem.microscope.formats.tiff import write_tiff
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.pictures import draw_images, draw_pacbed
 from rhotem.microscope.settings import Detector, angles, image_names
@@ -97,13 +100,13 @@ def write_images(
         with _whole(folder / f"{stem}.png") as path:
             draw_images(images, path, caption, [name])
         with _whole(folder / f"{stem}.hspy") as path:
-            _write_hspy(path, fine, name, caption)
+            write_hyperspy(_image(fine, name, caption), path)
         with _whole(folder / f"{stem}.tif") as path:
-            _write_tiff(path, fine, name, caption)
+            write_tiff(_image(fine, name, caption), path)
         written += [f"{stem}.png", f"{stem}.hspy", f"{stem}.tif"]
-    for name, pattern in images.patterns.items():
+    for name in images.patterns:
         with _whole(folder / f"{name}.hspy") as path:
-            _write_patterns(path, images, pattern, name, caption)
+            write_hyperspy(_patterns(images, name, caption), path)
         written.append(f"{name}.hspy")
     with _whole(folder / "images.zarr") as path:
         _write_zarr(path, fine, images, caption)
@@ -237,101 +240,45 @@ def _angles(detectors: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     return {name: angles(detector) for detector in found for name in image_names(detector)}
 
 
-def _write_hspy(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:
-    """One image as HyperSpy Signal2D; rows are y, columns x, both increasing."""
+def _image(images: ImageSet, name: str, caption: dict[str, Any]) -> Signal:
+    """One image [x, y] as it is written."""
     shape, step, origin = images.scan.shape, images.sampling, images.scan.origin
-    axes = [
-        _axis("y", "Å", shape[1], step[1], origin[1], 0, False),
-        _axis("x", "Å", shape[0], step[0], origin[0], 1, False),
-    ]
-    _hyperspy(path, images[name].T, axes, _metadata(name, images.unit(name), caption), images)
+    axes = (Axis("x", "Å", shape[0], step[0], origin[0]), Axis("y", "Å", shape[1], step[1], origin[1]))
+    return Signal(name, images[name], axes, images.unit(name), _said_of(name, caption), _json(images.record))
 
 
-def _write_patterns(path: Path, images: ImageSet, pattern: npt.NDArray, name: str, caption: dict[str, Any]) -> None:
-    """Diffraction patterns (y, x | ky, kx) as HyperSpy Signal2D with two navigation axes."""
-    shape, step = pattern.shape, images.angular_step
-    axes = [
-        _axis("y", "Å", shape[1], images.sampling[1], images.scan.origin[1], 0, True),
-        _axis("x", "Å", shape[0], images.sampling[0], images.scan.origin[0], 1, True),
-        _axis("ky", "mrad", shape[3], step[1], -step[1] * (shape[3] // 2), 2, False),
-        _axis("kx", "mrad", shape[2], step[0], -step[0] * (shape[2] // 2), 3, False),
-    ]
-    _hyperspy(path, pattern.transpose(1, 0, 3, 2), axes, _metadata(name, "", caption), images)
+def _patterns(images: ImageSet, name: str, caption: dict[str, Any]) -> Signal:
+    """Diffraction patterns [x, y, kx, ky] as they are written."""
+    pattern, scan, step = images.patterns[name], images.scan, images.angular_step
+    sizes = pattern.shape
+    axes = (
+        Axis("x", "Å", sizes[0], scan.step[0], scan.origin[0]),
+        Axis("y", "Å", sizes[1], scan.step[1], scan.origin[1]),
+        Axis("kx", "mrad", sizes[2], step[0], -step[0] * (sizes[2] // 2)),
+        Axis("ky", "mrad", sizes[3], step[1], -step[1] * (sizes[3] // 2)),
+    )
+    said = {**_said_of(name, caption), "periodic": scan.periodic}
+    return Signal(name, pattern, axes, "", said, _json(images.record))
 
 
-def _hyperspy(path: Path, data: npt.NDArray, axes: list[dict], metadata: dict[str, Any], images: ImageSet) -> None:
-    from rsciio.hspy import file_writer
-
-    signal = {
-        "data": np.ascontiguousarray(data),
-        "axes": axes,
-        "metadata": metadata,
-        "original_metadata": {"rhotem": json.loads(json.dumps(images.record, default=_plain))},
-        "attributes": {"_lazy": False, "ragged": False},
-        "package_info": {"package": "rhotem", "package_version": ""},
-        "tmp_parameters": {},
-        "learning_results": {},
-        "models": {},
-    }
-    file_writer(str(path), signal, show_progressbar=False)
-
-
-def _axis(name: str, units: str, size: int, scale: float, offset: float, index: int, navigate: bool) -> dict[str, Any]:
-    return {
-        "_type": "UniformDataAxis",
-        "name": name,
-        "units": units,
-        "size": int(size),
-        "scale": float(scale),
-        "offset": float(offset),
-        "index_in_array": index,
-        "navigate": navigate,
-    }
+def _json(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without numpy's types."""
+    return dict(json.loads(json.dumps(record, default=_plain)))
 
 
 #: Keys of a caption that hold one value for each image.
 _OF_IMAGES = ("labels", "angles", "errors", "scales", "units")
 
 
-def _metadata(name: str, quantity: str, caption: dict[str, Any]) -> dict[str, Any]:
-    details = {k: v for k, v in caption.items() if v is not None and k not in _OF_IMAGES}
-    return {
-        "General": {"title": name},
-        "Signal": {"signal_type": "", "quantity": f"{name} ({quantity or 'fraction of beam'})"},
-        "Acquisition_instrument": {
-            "TEM": {
-                "beam_energy": caption.get("energy_keV", 0.0),
-                "convergence_angle": caption.get("convergence_mrad", 0.0),
-                "acquisition_mode": "STEM",
-            }
-        },
-        "RhoTEM": {
-            **details,
-            **_said_of(name, caption),
-            **{f"axis_{k}": v for k, v in caption.get("labels", {}).items()},
-        },
-    }
-
-
-def _said_of(name: str, caption: dict[str, Any]) -> dict[str, str]:
-    """What stands in the caption for this image alone."""
+def _said_of(name: str, caption: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caption tells of one image, JSON-ready."""
+    said = {k: v for k, v in caption.items() if v is not None and k not in _OF_IMAGES}
     error, scale = caption.get("errors", {}).get(name), caption.get("scales", {}).get(name)
-    found = {"phonon_error": f"{error} of the range at columns, one standard error"} if error else {}
-    return found | ({"scale": f"{scale}: higher than in iCoM by this, slow phases not"} if scale else {})
-
-
-def _write_tiff(path: Path, images: ImageSet, name: str, caption: dict[str, Any]) -> None:
-    """One image as 32-bit TIFF, its first row on top as in the pictures, pixel size where ImageJ and HyperSpy look."""
-    import tifffile
-
-    x, y = images.sampling
-    tifffile.imwrite(
-        path,
-        images[name].T.astype(np.float32),
-        imagej=True,
-        resolution=(1 / x, 1 / y),
-        metadata={"unit": "angstrom", "Labels": [name], "Info": json.dumps(caption, default=_plain)},
-    )
+    if error:
+        said["phonon_error"] = f"{error} of the range at columns, one standard error"
+    if scale:
+        said["scale"] = f"{scale}: higher than in iCoM by this, slow phases not"
+    return _json(said | {f"axis_{key}": value for key, value in caption.get("labels", {}).items()})
 
 
 def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str, Any]) -> None:
@@ -359,7 +306,7 @@ def _write_zarr(path: Path, fine: ImageSet, images: ImageSet, caption: dict[str,
     if images.displacements is not None:
         note = {"unit": "Å", "axes": "x and y of the probe, from its position of the scan"}
         zarr_array(path / "displacements", images.displacements.astype(np.float32), note)
-    record = json.loads(json.dumps(images.record, default=_plain))
+    record = _json(images.record)
     group.attrs.update({"format": "rhotem-images", "version": FORMAT, "record": record, "caption": caption})
 
 

@@ -286,7 +286,7 @@ def test_a_damaged_entry_stops_nobody(library, tmp_path):
 def test_the_demonstration_is_small_and_shows_something(monkeypatch):
     from rhotem.library.view import demonstration
 
-    folder = Path(__file__).parents[2] / "packages" / "rhotem-data" / "src" / "rhotem_data" / "entries"
+    folder = Path(__file__).parents[3] / "packages" / "rhotem-data" / "src" / "rhotem_data" / "entries"
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 8e6
 
     class Point:

@@ -1,0 +1,105 @@
+"""HyperSpy files (.hspy): images as Signal2D, patterns as Signal2D with two navigation axes; written and read back."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhotem.core import InputError
+from rhotem.microscope.formats.signal import Axis, Signal
+
+
+def write_hyperspy(signal: Signal, path: Path) -> None:
+    """Rows are y, columns x, both increasing; the record lies in the original metadata."""
+    from rsciio.hspy import file_writer
+
+    file_writer(str(path), as_dictionary(signal), show_progressbar=False)
+
+
+def as_dictionary(signal: Signal) -> dict[str, Any]:
+    """What RosettaSciIO takes: rows are y, columns x."""
+    data, axes = signal.in_rows()
+    return {
+        "data": data,
+        "axes": [_axis(axis, place, signal.patterns and place < 2) for place, axis in enumerate(axes)],
+        "metadata": _metadata(signal),
+        "original_metadata": {"rhotem": signal.record},
+        "attributes": {"_lazy": False, "ragged": False},
+        "package_info": {"package": "rhotem", "package_version": ""},
+        "tmp_parameters": {},
+        "learning_results": {},
+        "models": {},
+    }
+
+
+def read_hyperspy(path: Path) -> Signal:
+    """An image or patterns of a file that `write_hyperspy` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or its axes are not those of an image or of patterns of a scan.
+    """
+    from rsciio.hspy import file_reader
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        stored = file_reader(str(path))[0]
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise InputError(f"{path}: no HyperSpy file ({error})") from None
+    names = [str(axis.get("name", "")) for axis in stored["axes"]]
+    if names not in (["y", "x"], ["y", "x", "ky", "kx"]):
+        raise InputError(f"{path}: axes {', '.join(names)}; expected y, x or y, x, ky, kx, as RhoTEM writes them")
+    order = (1, 0, 3, 2)[: len(names)]
+    axes = tuple(_read_axis(stored["axes"][place]) for place in order)
+    metadata = stored["metadata"]
+    quantity = str(metadata.get("Signal", {}).get("quantity", "")).rpartition("(")[2].rstrip(")")
+    tem = metadata.get("Acquisition_instrument", {}).get("TEM", {})
+    said = {"energy_keV": tem.get("beam_energy"), "convergence_mrad": tem.get("convergence_angle")}
+    return Signal(
+        name=str(metadata.get("General", {}).get("title") or path.stem),
+        data=np.asarray(stored["data"]).transpose(order),
+        axes=axes,
+        unit="" if quantity == "fraction of beam" else quantity,
+        said={**metadata.get("RhoTEM", {}), **{key: value for key, value in said.items() if value}},
+        record=stored.get("original_metadata", {}).get("rhotem", {}),
+    )
+
+
+def _axis(axis: Axis, place: int, navigate: bool) -> dict[str, Any]:
+    return {
+        "_type": "UniformDataAxis",
+        "name": axis.name,
+        "units": axis.unit,
+        "size": axis.size,
+        "scale": float(axis.step),
+        "offset": float(axis.offset),
+        "index_in_array": place,
+        "navigate": navigate,
+    }
+
+
+def _read_axis(stored: dict[str, Any]) -> Axis:
+    return Axis(
+        str(stored["name"]),
+        str(stored.get("units") or ""),
+        int(stored["size"]),
+        float(stored.get("scale", 0.0)),
+        float(stored.get("offset", 0.0)),
+    )
+
+
+def _metadata(signal: Signal) -> dict[str, Any]:
+    return {
+        "General": {"title": signal.name},
+        "Signal": {"signal_type": "", "quantity": f"{signal.name} ({signal.quantity})"},
+        "Acquisition_instrument": {
+            "TEM": {
+                "beam_energy": signal.said.get("energy_keV", 0.0),
+                "convergence_angle": signal.said.get("convergence_mrad", 0.0),
+                "acquisition_mode": "STEM",
+            }
+        },
+        "RhoTEM": signal.said,
+    }
