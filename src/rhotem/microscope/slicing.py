@@ -73,9 +73,9 @@ def sliced(cell: "ImagingCell", thickest: float, usual: float, slab: bool = Fals
     """The imaging cell with its atoms placed for slices, and the number of slices, none thicker than ``thickest`` Å.
 
     Where atoms lie between the entrance and the exit surface depends on the crystal alone: both surfaces are as far
-    from atoms as slices of ``usual`` Å allow, and thinner slices are odd parts of those that cut no more atoms, so that planes
-    stay in their middle. They then converge to one specimen. If their number decided, a plane in the middle of the first of ever
-    thinner slices would lose half of its potential to the other surface.
+    from atoms as slices of ``usual`` Å allow, and thinner slices are odd parts of those that cut no more atoms, so that
+    planes stay in their middle. They then converge to one specimen. If their number decided, a plane in the middle of
+    the first of ever thinner slices would lose half of its potential to the other surface.
 
     Parameters
     ----------
@@ -106,9 +106,7 @@ def sliced(cell: "ImagingCell", thickest: float, usual: float, slab: bool = Fals
     return replace(cell, structure=replace(cell.structure, atoms=atoms)), number
 
 
-def _parts(
-    step: float, thickest: float, heights: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
-) -> int:
+def _parts(step: float, thickest: float, heights: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> int:
     """Fewest parts of slices that cut no more atoms than these do, an odd number, none thicker than ``thickest`` Å.
 
     Thirds that cut the O of LiFePO4 seen along [010], 0.28 Å beside the planes, give a HAADF 5 % of its range off where
