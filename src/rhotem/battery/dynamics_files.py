@@ -153,8 +153,8 @@ class Trajectory:
         differing = [name for name, value in self.asked.items() if text["asked"].get(name) != value]
         if differing:
             raise InputError(
-                f"md: --out {self.out}: is of a run with another {', '.join(differing)}; give another name, or the same "
-                "settings to go on"
+                f"md: --out {self.out}: is of a run with another {', '.join(differing)}; give another name, or the "
+                "same settings to go on"
             )
         if not self.out.exists() or self.out.stat().st_size < text["size"]:
             raise InputError(f"md: {self.out}: shorter than its run left it; delete {self.side.name} to start again")
