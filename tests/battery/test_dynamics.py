@@ -79,9 +79,7 @@ def test_energy_of_sevennet_is_conserved(tmp_path):
 
 
 def test_the_thermostat_holds_the_temperature(tmp_path):
-    """Mean kinetic and mean potential energy are 3/2 kT per atom; the kinetic one of a frame has a standard deviation of
-    T sqrt(2/3N).
-    """
+    """Mean kinetic and potential energy are 3/2 kT per atom; T of a frame has a standard deviation of T sqrt(2/3N)."""
     settings = Settings(500.0, 8.0, step=4.0, every=40.0, seed=2)
     record = run(COPPER, settings, tmp_path / "warm.extxyz", calculator=Springs())
     frames = ase.io.read(tmp_path / "warm.extxyz", ":")[50:]
@@ -163,7 +161,7 @@ def test_bad_input(tmp_path):
     ):
         with pytest.raises(InputError, match=match):
             Settings(**wrong)
-    with pytest.raises(InputError, match="ends in .extxyz"):
+    with pytest.raises(InputError, match=r"ends in \.extxyz"):
         run(COPPER, settings, tmp_path / "a.traj", calculator=EMT())
     with pytest.raises(InputError, match="does not know Po"):
         run(Structure(bulk("Po", "sc", 3.3)), settings, out)
@@ -176,7 +174,7 @@ def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="damaged"):
         run(COPPER, settings, out, calculator=EMT())
     (tmp_path / "a.state.npz").unlink()
-    with pytest.raises(InputError, match="without a.state.npz"):
+    with pytest.raises(InputError, match=r"without a\.state\.npz"):
         run(COPPER, settings, out, calculator=EMT())
     assert out.read_bytes() == before
 
