@@ -7,6 +7,7 @@ from typing import Any
 
 import ase
 import numpy as np
+import numpy.typing as npt
 from ase import units
 
 from rhotem.battery.dynamics_files import Progressed, Trajectory
@@ -205,8 +206,13 @@ def _integrator(atoms: ase.Atoms, settings: Settings, generator: np.random.Gener
         return LangevinBAOAB(atoms, (settings.step or STEP) * units.fs, **chosen)
 
 
-def _lonely(atoms: ase.Atoms) -> np.ndarray:
+def _lonely(atoms: ase.Atoms) -> npt.NDArray[np.int64]:
     """Atoms without a neighbour within `ALONE`."""
-    from ase.neighborlist import neighbor_list
+    from scipy.spatial import cKDTree
 
-    return np.setdiff1d(np.arange(len(atoms)), neighbor_list("i", atoms, ALONE))
+    reach = np.ceil(ALONE * np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)).astype(int)
+    shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach)), axis=-1).reshape(-1, 3) @ atoms.cell.array
+    inside = atoms.get_positions(wrap=True)
+    # the nearest is the atom itself
+    nearest = cKDTree((inside + shifts[:, None]).reshape(-1, 3)).query(inside, k=2, distance_upper_bound=ALONE)[0][:, 1]
+    return np.flatnonzero(~np.isfinite(nearest))

@@ -72,6 +72,7 @@ class Trajectory:
         self.settings = settings
         self.asked = {name: value for name, value in asdict(settings).items() if name != "time"}  # type: ignore[call-overload]
         self.asked["start"] = [structure.formula, len(structure), _fingerprint(structure)]
+        self.versions = versions()
         self.reached: Progressed | None = None
         #: step, energy (eV), temperature (K) of every frame
         self.rows: list[list[float]] = []
@@ -122,7 +123,7 @@ class Trajectory:
             "size": self.size,
             "step": state.step,
             "random": state.random,
-            "versions": versions(),
+            "versions": self.versions,
         }
         temporary = self.side.with_suffix(".tmp")
         with open(temporary, "wb") as stream:
