@@ -1,7 +1,7 @@
 """Molecular dynamics of a structure with a potential: constant energy, temperature, or temperature and pressure."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def run(
     odd = unknown_elements(calculator, structure.numbers)
     if odd:
         raise InputError(f"md: potential {settings.potential} does not know {', '.join(odd)}")
-    with Trajectory(out, structure, settings) as trajectory:
+    with Trajectory(out, structure, asdict(settings)) as trajectory:
         motion = _Motion(structure, settings, calculator, trajectory.reached)
         if trajectory.reached is None:
             trajectory.append(motion.frame(0), motion.state(0))
@@ -162,8 +162,8 @@ class _Motion:
             hot = self.atoms.get_temperature()
             if not hot < limit:
                 raise ConvergenceError(f"{at}: {hot:.0f} K, {self.settings.temperature:g} K asked for; {advice}")
-        lost = _lonely(self.atoms) if self.together else []
-        if len(lost):
+        lost = _lonely(self.atoms)
+        if self.together and len(lost):
             symbols = ", ".join(f"{self.atoms.symbols[n]} {n}" for n in lost[:3])
             raise ConvergenceError(f"{at}: {symbols} has no neighbour within {ALONE:g} Å any more; {advice}")
 

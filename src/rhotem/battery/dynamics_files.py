@@ -2,10 +2,10 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import ase
 import numpy as np
@@ -17,12 +17,6 @@ from rhotem.core.provenance import versions
 from rhotem.structure.model import Structure
 
 FORMAT = "rhotem-md"
-
-
-class Described(Protocol):
-    """Settings of a run: a dataclass with a time."""
-
-    time: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +44,8 @@ class Trajectory:
     out : Path
     structure : Structure
         What the run started from.
-    settings : dataclass
-        How it is run.
+    settings : dict
+        How it is run; only ``time`` may differ from an earlier run.
 
     Attributes
     ----------
@@ -64,13 +58,12 @@ class Trajectory:
         If ``out`` has another ending, or is of another run.
     """
 
-    def __init__(self, out: Path, structure: Structure, settings: Described) -> None:
+    def __init__(self, out: Path, structure: Structure, settings: dict[str, Any]) -> None:
         self.out = Path(out)
         if self.out.suffix not in (".xyz", ".extxyz"):
             raise InputError(f"md: --out {out}: frames are written as extended xyz; give a name that ends in .extxyz")
         self.side = self.out.with_suffix(".state.npz")
-        self.settings = settings
-        self.asked = {name: value for name, value in asdict(settings).items() if name != "time"}  # type: ignore[call-overload]
+        self.asked = {name: value for name, value in settings.items() if name != "time"}
         self.asked["start"] = [structure.formula, len(structure), _fingerprint(structure)]
         self.versions = versions()
         self.reached: Progressed | None = None
