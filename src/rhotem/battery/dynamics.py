@@ -1,12 +1,13 @@
 """Molecular dynamics of a structure with a potential: constant energy, temperature, or temperature and pressure."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ase
 import numpy as np
+import numpy.typing as npt
 from ase import units
 
 from rhotem.battery.dynamics_files import Progressed, Trajectory
@@ -110,7 +111,7 @@ def run(
     odd = unknown_elements(calculator, structure.numbers)
     if odd:
         raise InputError(f"md: potential {settings.potential} does not know {', '.join(odd)}")
-    with Trajectory(out, structure, settings) as trajectory:
+    with Trajectory(out, structure, asdict(settings)) as trajectory:
         motion = _Motion(structure, settings, calculator, trajectory.reached)
         if trajectory.reached is None:
             trajectory.append(motion.frame(0), motion.state(0))
@@ -161,8 +162,8 @@ class _Motion:
             hot = self.atoms.get_temperature()
             if not hot < limit:
                 raise ConvergenceError(f"{at}: {hot:.0f} K, {self.settings.temperature:g} K asked for; {advice}")
-        lost = _lonely(self.atoms) if self.together else []
-        if len(lost):
+        lost = _lonely(self.atoms)
+        if self.together and len(lost):
             symbols = ", ".join(f"{self.atoms.symbols[n]} {n}" for n in lost[:3])
             raise ConvergenceError(f"{at}: {symbols} has no neighbour within {ALONE:g} Å any more; {advice}")
 
@@ -205,8 +206,13 @@ def _integrator(atoms: ase.Atoms, settings: Settings, generator: np.random.Gener
         return LangevinBAOAB(atoms, (settings.step or STEP) * units.fs, **chosen)
 
 
-def _lonely(atoms: ase.Atoms) -> np.ndarray:
+def _lonely(atoms: ase.Atoms) -> npt.NDArray[np.int64]:
     """Atoms without a neighbour within `ALONE`."""
-    from ase.neighborlist import neighbor_list
+    from scipy.spatial import cKDTree
 
-    return np.setdiff1d(np.arange(len(atoms)), neighbor_list("i", atoms, ALONE))
+    reach = np.ceil(ALONE * np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)).astype(int)
+    shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach)), axis=-1).reshape(-1, 3) @ atoms.cell.array
+    inside = atoms.get_positions(wrap=True)
+    # the nearest is the atom itself
+    nearest = cKDTree((inside + shifts[:, None]).reshape(-1, 3)).query(inside, k=2, distance_upper_bound=ALONE)[0][:, 1]
+    return np.flatnonzero(~np.isfinite(nearest))

@@ -2,10 +2,10 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import ase
 import numpy as np
@@ -17,12 +17,6 @@ from rhotem.core.provenance import versions
 from rhotem.structure.model import Structure
 
 FORMAT = "rhotem-md"
-
-
-class Described(Protocol):
-    """Settings of a run: a dataclass with a time."""
-
-    time: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +44,8 @@ class Trajectory:
     out : Path
     structure : Structure
         What the run started from.
-    settings : dataclass
-        How it is run.
+    settings : dict
+        How it is run; only ``time`` may differ from an earlier run.
 
     Attributes
     ----------
@@ -64,14 +58,14 @@ class Trajectory:
         If ``out`` has another ending, or is of another run.
     """
 
-    def __init__(self, out: Path, structure: Structure, settings: Described) -> None:
+    def __init__(self, out: Path, structure: Structure, settings: dict[str, Any]) -> None:
         self.out = Path(out)
         if self.out.suffix not in (".xyz", ".extxyz"):
             raise InputError(f"md: --out {out}: frames are written as extended xyz; give a name that ends in .extxyz")
         self.side = self.out.with_suffix(".state.npz")
-        self.settings = settings
-        self.asked = {name: value for name, value in asdict(settings).items() if name != "time"}  # type: ignore[call-overload]
+        self.asked = {name: value for name, value in settings.items() if name != "time"}
         self.asked["start"] = [structure.formula, len(structure), _fingerprint(structure)]
+        self.versions = versions()
         self.reached: Progressed | None = None
         #: step, energy (eV), temperature (K) of every frame
         self.rows: list[list[float]] = []
@@ -122,7 +116,7 @@ class Trajectory:
             "size": self.size,
             "step": state.step,
             "random": state.random,
-            "versions": versions(),
+            "versions": self.versions,
         }
         temporary = self.side.with_suffix(".tmp")
         with open(temporary, "wb") as stream:
@@ -153,8 +147,8 @@ class Trajectory:
         differing = [name for name, value in self.asked.items() if text["asked"].get(name) != value]
         if differing:
             raise InputError(
-                f"md: --out {self.out}: is of a run with another {', '.join(differing)}; give another name, or the same "
-                "settings to go on"
+                f"md: --out {self.out}: is of a run with another {', '.join(differing)}; give another name, or the "
+                "same settings to go on"
             )
         if not self.out.exists() or self.out.stat().st_size < text["size"]:
             raise InputError(f"md: {self.out}: shorter than its run left it; delete {self.side.name} to start again")

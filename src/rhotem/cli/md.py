@@ -56,7 +56,9 @@ def md(
     settings = settings.fitted(crystal)
     if not (quiet or as_json):
         specimen = f"{crystal.atoms.get_chemical_formula()}, {len(crystal)} atoms"
-        typer.echo(f"{specimen}, {settings.steps} steps of {settings.step:g} fs, {ensemble} at {temperature:g} K, {potential}")
+        typer.echo(
+            f"{specimen}, {settings.steps} steps of {settings.step:g} fs, {ensemble} at {temperature:g} K, {potential}"
+        )
     with ProgressBar(quiet or as_json) as progress:
         record = run(crystal, settings, out, progress)
     if as_json:

@@ -13,7 +13,7 @@ def messages(kind, edges, sent, table, matrices, sizes, out):  # type: ignore[no
     ``kind``: of the convolution; ``edges``: starts (n + 1,), rows (E,) of ``sent``, cells (E,) of ``table`` and places
     in these (E,), −1 to 1; ``table``: coefficients of the radial weights, flat; ``sent`` flat, 480 numbers a row (128
     of the first kind); ``matrices`` flat, of every edge; ``sizes``: numbers of an atom's sums by l3, of a row of
-    ``sent``, of an edge's matrices, of a cell's coefficients; ``out`` flat: sums of all atoms of l3 = 0, then 1, then 2.
+    ``sent``, of an edge's matrices, of a cell's coefficients; ``out`` flat: sums of all atoms of l3 = 0, then 1, 2.
     """
     starts, source, cells, parts = edges
     atoms = len(starts) - 1

@@ -84,7 +84,8 @@ class SharedPass:
 
     def _through(self, stage: Stage, before: States, work: Workers) -> States:
         """States after a trained layer."""
-        sent, after = stage.send(before), {}
+        sent = stage.send(before)
+        after: States = {}
 
         def some(atoms: slice, _: int) -> None:
             for name, values in stage(before, sent, self._around(atoms)).items():

@@ -1,7 +1,7 @@
 """One edge of SevenNet-0's convolutions, and its gradient, as vector instructions.
 
-Written for LLVM directly: loops over 32 to 128 channels inside sums over components are too short for its own
-vectorisation, which reached a twentieth of what a core can do. `LANES` numbers make a vector; LLVM divides it as the
+Written for LLVM directly: loops over 32 to 128 channels inside sums over components are short for its own
+vectorisation, which cannot know that arrays do not overlap. `LANES` numbers make a vector; LLVM divides it as the
 processor needs. Components that a coupling does not connect are left out.
 """
 
