@@ -90,6 +90,7 @@ def test_a_frame_is_the_image_of_its_atoms(hop, tmp_path):
     assert moved.max() > 0.02 * np.ptp(alone["ABF"])
 
 
+@pytest.mark.slow
 def test_drift_of_the_whole_does_not_move_the_picture(tmp_path):
     images = []
     for name, drift in (("still", 0.0), ("drift", 0.11)):
@@ -100,6 +101,7 @@ def test_drift_of_the_whole_does_not_move_the_picture(tmp_path):
     np.testing.assert_allclose(images[0], images[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_average_is_the_mean_of_the_frames(hop, tmp_path):
     made = make_film(_plan(hop), read_trajectory(hop), tmp_path / "out", Wanted(form="gif", average=True))
     frames = np.asarray(zarr.open_group(str(made.frames), mode="r")["ABF"])
@@ -109,6 +111,7 @@ def test_the_average_is_the_mean_of_the_frames(hop, tmp_path):
     np.testing.assert_allclose(error, frames.std(axis=0, ddof=1) / np.sqrt(3), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_command_goes_on_after_a_kill(hop, tmp_path):
     """A run killed in the middle keeps its frames; the film of both is that of one run, bit for bit."""
     command = [

@@ -16,7 +16,7 @@ app = typer.Typer()
 FilesArgument = Annotated[
     list[Path],
     typer.Argument(
-        metavar="TRAJECTORY...",
+        metavar="TRAJECTORY",
         help="extxyz, ASE .traj, LAMMPS dump (.lammpstrj, .dump), XDATCAR or .dcd; several of different temperatures "
         "give an activation energy.",
     ),

@@ -86,6 +86,7 @@ def pictures(
     """Every frame as RGB (height, width, 3); ``words``: what stands above each, its time."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     width, height = panels[0].size
     scale = min(WIDTH / width, HEIGHT / height)
@@ -93,9 +94,8 @@ def pictures(
     rows = 1 if number <= ABREAST else 2
     columns = -(-number // rows)
     size = (scale * width + 0.75) * columns, (scale * height + 0.55) * rows + 0.45
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
     canvas = FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]  # constrained
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     axes = places[:number]
     for empty in places[number:]:

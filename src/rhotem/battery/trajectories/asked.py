@@ -42,7 +42,7 @@ class Asked:
             If both say it, and differently.
         """
         if own is None:
-            return None if self.timestep is None else self.timestep * np.arange(frames)
+            return None if self.timestep is None else np.asarray(self.timestep * np.arange(frames), dtype=np.float64)
         if self.timestep is not None and frames > 1 and abs(np.diff(own)[0] / self.timestep - 1) > 1e-3:
             raise InputError(
                 f"--timestep-fs {self.timestep:g}: the file says {np.diff(own)[0]:g} fs between frames; leave it out"

@@ -6,6 +6,7 @@ six doubles and x, y, z in three records. The time step in the head has another 
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def _records(data: bytes, path: Path) -> Iterator[bytes]:
     """Whole records; the last one may be cut off."""
     if data[:4] not in ((84).to_bytes(4, "little"), (84).to_bytes(4, "big")):
         raise InputError(f"{path}: no DCD file (its first record is not of 84 bytes)")
-    order = "little" if _order(data) == "<" else "big"
+    order: Literal["little", "big"] = "little" if _order(data) == "<" else "big"
     at = 0
     while at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], order)

@@ -58,14 +58,14 @@ def draw_residence(grid: PeriodicGrid, values: Floats, structure: Structure, ele
     host = np.array(structure.atoms.get_chemical_symbols()) != element
     places = structure.atoms.get_scaled_positions(wrap=True)[host]
     colours = jmol_colors[structure.numbers[host]]
-    for number, (axis, name) in enumerate(zip(range(3), "abc", strict=True)):
-        axes = figure.add_subplot(1, 3, number + 1)
+    for axis, name in enumerate("abc"):
+        axes = figure.add_subplot(1, 3, axis + 1)
         first, second = (k for k in range(3) if k != axis)
-        shown = values.sum(axis=axis) * grid.spacing[axis]
         a, b = grid.cell[first], grid.cell[second]
+        shown = values.mean(axis=axis) * grid.volume / float(np.linalg.norm(np.cross(a, b)))
         across = np.array([np.linalg.norm(a), 0.0])
         cosine = float(a @ b) / (np.linalg.norm(a) * np.linalg.norm(b))
-        up = np.linalg.norm(b) * np.array([cosine, np.sqrt(max(1.0 - cosine**2, 0.0))])
+        up = np.linalg.norm(b) * np.array([cosine, float(np.sqrt(max(1.0 - cosine**2, 0.0)))])
         edges = [np.arange(n + 1) / n - 0.5 / n for n in shown.shape]
         corner = edges[0][:, None, None] * across + edges[1][None, :, None] * up
         drawn = axes.pcolormesh(corner[..., 0], corner[..., 1], shown, cmap="magma_r", shading="flat", vmin=0.0)

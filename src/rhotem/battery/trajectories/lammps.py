@@ -116,9 +116,9 @@ def _elements(table: dict[str, npt.NDArray], asked: Asked, text: Text) -> npt.ND
 
     column = next((name for name in ("element", "type") if name in table and (name == "element" or asked.elements)), "")
     if not column:
-        kinds = ", ".join(sorted(set(table.get("type", np.array([])).tolist())))
+        types = ", ".join(sorted(set(table.get("type", np.array([])).tolist())))
         raise InputError(
-            f"{text.path}: types {kinds} have no element names; give --elements 1=Li,..., or write "
+            f"{text.path}: types {types} have no element names; give --elements 1=Li,..., or write "
             "them with dump_modify"
         )
     kinds, places = np.unique(table[column], return_inverse=True)

@@ -50,7 +50,8 @@ def mean_square_displacement(trajectory: Trajectory, element: str, *, drift: boo
     step = trajectory.step
     paths = trajectory.paths(drift=drift)[:, chosen]
     axes = windows(paths).mean(axis=1)
-    return Msd(element, len(chosen), step * np.arange(len(paths)), axes.sum(axis=1), axes)
+    times: Floats = np.arange(len(paths)) * np.float64(step)
+    return Msd(element, len(chosen), times, axes.sum(axis=1), axes)
 
 
 def windows(paths: Floats) -> Floats:
