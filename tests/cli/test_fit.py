@@ -57,13 +57,13 @@ def test_images_of_a_simulation_give_back_thickness_and_focus(tmp_path, rng):
     cut = run.specimen(run.structure("SrTiO3"), zone=(0, 0, 1), thickness=4, preset=preset)
     shown = run.image(cut, run.potential(cut, run.density(cut, "free-atoms"), phonons=0)).resampled(0.05)
     turn = np.deg2rad(12.0)
-    row, column = np.indices((128, 128)) * 0.18
+    row, column = np.indices((128, 128)) * 0.3
     x, y = np.cos(turn) * column - np.sin(turn) * row + 0.7, np.sin(turn) * column + np.cos(turn) * row + 1.3
     for name in ("HAADF", "ABF"):
         step = [length / n for length, n in zip(shown.scan.size, shown[name].shape, strict=True)]
         seen = map_coordinates(shown[name], [x / step[0], y / step[1]], order=3, mode="grid-wrap")
         np.save(tmp_path / f"{name}.npy", rng.poisson(2e4 * np.maximum(seen, 0)).astype(np.int32))
-    arguments = [tmp_path / "HAADF.npy", tmp_path / "ABF.npy", *COMMON, "--kind", "image", "--pixel-A", 0.18]
+    arguments = [tmp_path / "HAADF.npy", tmp_path / "ABF.npy", *COMMON, "--kind", "image", "--pixel-A", 0.3]
     arguments += ["--energy-keV", 200, "--convergence-mrad", 18, "--counts", "--phonons", 0, "--thickest", 7]
     arguments += ["--detector", "HAADF=60-180", "--detector", "ABF=9-18", "--foci", "-3,5", "--astigmatism", 1]
     code, said = invoke(*arguments, "--out", tmp_path / "fit", "--quiet")

@@ -222,9 +222,8 @@ def measured_held():
     plan = Plan(
         specimen={"structure": str(SRTIO3), "zone": (0, 0, 1), "thickness_nm": 66},
         density={"source": "free-atoms"},
-        motion={"phonons": 2},
+        motion={"phonons": 1},
         microscope={"energy_keV": 200.0},
-        recording={"camera_step_mrad": 0.64},
     )
     held = patterns_for(pattern_plan(plan, MEASURED[1]), 1.0, Voice())
     return held, make_library(held, MEASURED)

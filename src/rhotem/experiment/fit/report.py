@@ -12,6 +12,8 @@ from rhotem.experiment.fit.refine import contrast_at
 
 #: −ln likelihood shown at most, and that of 68 % and 95 % of one parameter.
 HIGHEST, LEVELS = 12.0, {"68 %": 0.5, "95 %": 1.92}
+#: Odds that are not told apart from none.
+LEAST_ODDS = 1e-6
 #: Half the width in bins of the strip that line profiles are the mean of.
 STRIP = 1
 #: Length in mrad of the scale bar.
@@ -117,8 +119,12 @@ def _thickness(axes: Any, fit: PatternFit) -> None:
     shown = 0.1 * depths[costs < HIGHEST]
     margin = max(0.25 * float(np.ptp(shown)), 0.05)
     axes.set(ylim=(-0.3, HIGHEST), xlim=(shown[0] - margin, shown[-1] + margin))
-    others = ", ".join(f"{0.1 * r.setting.thickness:.1f} nm {r.odds:.1e}" for r in fit.rivals[1:4])
+    others = ", ".join(f"{0.1 * r.setting.thickness:.1f} nm {_odds(r.odds)}" for r in fit.rivals[1:4])
     axes.set_title(f"other minima (odds): {others}" if others else "no other minimum", fontsize=7)
     axes.set_xlabel("thickness (nm)", fontsize=8)
     axes.set_ylabel("−ln likelihood, all else fitted again", fontsize=8)
     axes.tick_params(labelsize=7)
+
+
+def _odds(odds: float) -> str:
+    return f"{odds:.1e}" if odds > LEAST_ODDS else f"below {LEAST_ODDS:g}"
