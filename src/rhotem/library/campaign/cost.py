@@ -20,9 +20,9 @@ from rhotem.microscope.response.plan import plan_response
 
 #: Processor time in s that a task takes whatever its propagation: reading, density and potential of a small cell,
 #: pictures, files; and for each atom of the block and point of its grid (docs/library.md says of which tasks).
-FIXED, ATOM, POINT = 1.4, 4e-3, 2.0e-7
+FIXED, ATOM, POINT = 0.2, 3.2e-3, 1.6e-7
 #: Bytes of an entry's other files.
-BESIDE = 1.5e5
+BESIDE = 3e4
 
 
 @dataclass(frozen=True)
