@@ -17,6 +17,8 @@ CHROMIUM = next(
 )
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system")]
 
+#: Milliseconds for whatever is waited for; other work may have the processor.
+PATIENCE = 240_000
 READ = """() => {
   const source = Bokeh.documents[0].get_model_by_name("image_data");
   const image = source.data.image[0];
@@ -42,8 +44,13 @@ class Window:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("websocket", lambda socket: self.asked.append(socket.url))
+        self.page.set_default_timeout(PATIENCE)
         self.page.goto(address)
-        self.page.get_by_role("slider", name="Defocus (nm), positive is underfocus").wait_for(timeout=120_000)
+        self.wait()
+
+    def wait(self):
+        """Until the sliders are there and have their names."""
+        self.page.get_by_role("slider", name="Defocus (nm), positive is underfocus").wait_for()
 
     def values(self):
         read = self.page.evaluate(READ)
@@ -57,7 +64,7 @@ class Window:
 
     def becomes(self, expected):
         """Wait until the page shows these values."""
-        for _ in range(300):
+        for _ in range(PATIENCE // 100):
             shown = self.values()
             if shown.shape == expected.shape and np.array_equal(shown, expected.astype(np.float32)):
                 return
@@ -65,47 +72,53 @@ class Window:
         raise AssertionError(f"{shown.shape} of {expected.shape}, {np.ptp(shown)} of {np.ptp(expected)}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def window(browser, address):
+    """The window of all tests, in their order: a page takes seconds to build."""
     opened = Window(browser, address)
     yield opened
     opened.page.close()
 
 
-RIGHT = "ArrowRight"
-
-
-@pytest.mark.parametrize(
-    ("name", "keys", "knobs"),
-    [
-        ("Defocus (nm), positive is underfocus", [RIGHT] * 3, {"defocus_nm": 0.3}),
-        ("Convergence semi-angle (mrad)", ["ArrowLeft"] * 2, {"convergence_mrad": 21.8}),
-        ("Astigmatism C12 (nm)", ["End"], {"aberrations": {"C12": 0.5}}),
-        ("Coma C21 (nm)", ["End"], {"aberrations": {"C21": 6.0}}),
-        ("Spherical aberration C30 (µm)", ["Home"], {"aberrations": {"C30": -1000.0}}),
-        ("Source size, FWHM (Å)", [RIGHT] * 4, {"source_size_A": 0.2}),
-        ("Focal spread, σ (Å)", [RIGHT] * 5, {"focal_spread_A": 5.0}),
-        ("Inner angle of the detector (mrad)", [RIGHT], {"inner_mrad": 40.0}),
-        ("Thickness (nm)", ["Home"], {"thickness_nm": 0.4027}),
-        ("Dose (e/Å²)", [RIGHT] * 2, {"dose_e_per_A2": 20.0}),
-        ("Field of view (Å)", ["Home"], {"field_of_view_A": 5.0}),
-        ("Scan step (Å)", [RIGHT] * 2, {"scan_step_A": 0.12}),
-        ("Scan rotation (°)", [RIGHT] * 7, {"scan_rotation_deg": 7.0}),
-    ],
+RIGHT, LEFT = "ArrowRight", "ArrowLeft"
+#: Slider, keys, and what they change.
+MOVES = (
+    ("Defocus (nm), positive is underfocus", [RIGHT] * 3, {"defocus_nm": 0.3}),
+    ("Convergence semi-angle (mrad)", [LEFT] * 2, {"convergence_mrad": 21.8}),
+    ("Astigmatism C12 (nm)", ["End"], {"aberrations": {"C12": 0.5}}),
+    ("Azimuth of C12 (°)", [RIGHT] * 3, {"aberrations": {"C12": 0.5, "phi12": 3.0}}),
+    ("Coma C21 (nm)", ["End"], {"aberrations": {"C12": 0.5, "phi12": 3.0, "C21": 6.0}}),
+    (
+        "Spherical aberration C30 (µm)",
+        ["Home"],
+        {"aberrations": {"C12": 0.5, "phi12": 3.0, "C21": 6.0, "C30": -1000.0}},
+    ),
+    ("Source size, FWHM (Å)", [RIGHT] * 4, {"source_size_A": 0.2}),
+    ("Focal spread, σ (Å)", [RIGHT] * 5, {"focal_spread_A": 5.0}),
+    ("Inner angle of the detector (mrad)", [RIGHT], {"inner_mrad": 40.0}),
+    ("Outer angle of the detector (mrad)", [LEFT], {"outer_mrad": 50.0}),
+    ("Thickness (nm)", ["Home"], {"thickness_nm": 0.4027}),
+    ("Field of view (Å)", ["Home"], {"field_of_view_A": 5.0}),
+    ("Scan step (Å)", [RIGHT] * 2, {"scan_step_A": 0.12}),
+    ("Scan rotation (°)", [RIGHT] * 7, {"scan_rotation_deg": 7.0}),
+    ("Dose (e/Å²)", [RIGHT] * 2, {"dose_e_per_A2": 20.0}),
 )
-def test_sliders_by_keyboard_give_the_numbers_of_python(window, library, name, keys, knobs):
+
+
+def test_sliders_by_keyboard_give_the_numbers_of_python(window, library):
     limits = open_entry(library / "lif").limits
-    window.becomes(picture(limits, limits.start()).values)
-    window.press(name, keys)
-    window.becomes(picture(limits, limits.start().changed(**knobs)).values)
+    settings = limits.start()
+    window.becomes(picture(limits, settings).values)
+    for name, keys, knobs in MOVES:
+        before, settings = settings, settings.changed(**knobs)
+        window.press(name, keys)
+        expected = picture(limits, settings).values
+        window.becomes(expected)
+        shape = picture(limits, before).values.shape
+        assert shape != expected.shape or not np.array_equal(picture(limits, before).values, expected), name
     assert window.complaints == []
-
-
-def test_azimuths_turn_what_has_a_size(window, library):
-    limits = open_entry(library / "lif").limits
-    window.press("Astigmatism C12 (nm)", ["End"])
-    window.press("Azimuth of C12 (°)", [RIGHT] * 3)
-    window.becomes(picture(limits, limits.start().changed(aberrations={"C12": 0.5, "phi12": 3.0})).values)
+    window.page.reload()
+    window.wait()
 
 
 def test_images_compared_marked_and_saved(window, library, tmp_path):
@@ -154,6 +167,7 @@ LABEL = """element => {
 
 def test_a_page_without_the_token_is_nothing(browser, address):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     assert page.goto(address.partition("?")[0]).status == 403
     page.close()
 

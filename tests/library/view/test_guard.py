@@ -175,3 +175,26 @@ def test_the_command_writes_a_report(library, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         app(["view", str(library), "--entry", "lif", "--report", str(tmp_path / "a.html")])
     assert stop.value.code == 0 and written == ["lif"]
+
+
+def test_ranges_are_numbers(tmp_path, capsys):
+    for option, value in (("--foci", "1"), ("--thicknesses", "a,b"), ("--edges", "nan"), ("--largest", "C12")):
+        with pytest.raises(SystemExit) as stop:
+            app(["response", "LiF", option, value, "-o", str(tmp_path / "x")])
+        error = capsys.readouterr().err
+        assert stop.value.code == 2 and "expected" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_response_is_made_and_reported(tmp_path, capsys):
+    made, page = tmp_path / "lif", tmp_path / "lif.html"
+    rings = ["--detector", "ADF=30-60", "--edges", "40", "--patterns", "30"]
+    with pytest.raises(SystemExit) as stop:
+        app(["response", "LiF", "--source", "free-atoms", "--phonons", "0", "--thicknesses", "0.4", "--foci", "0,1",
+             "--largest", "C12=0.2nm", *rings, "--half", "-o", str(made)])  # fmt: skip
+    assert stop.value.code == 0 and f"rhotem view {made}" in capsys.readouterr().out
+    assert {path.name for path in made.iterdir()} == {"response.zarr", "patterns.zarr", "record.json"}
+    with pytest.raises(SystemExit) as stop:
+        app(["view", str(made), "--report", str(page)])
+    assert stop.value.code == 0 and "LiF" in page.read_text()

@@ -27,7 +27,7 @@ LISTED = 200
 WINDOW = (1366, 768)
 #: Pixels that sliders and pattern take beside the images, axes and half a colour bar around each, and what stands
 #: above and below them; least and most side of an image.
-BESIDE, FRAME, ABOVE, SIDES = 720, 60, 210, (200, 900)
+BESIDE, FRAME, ABOVE, SIDES = 725, 77, 210, (200, 900)
 #: Entry to compare with, where there is none.
 NO_TWIN = ("", "nothing")
 
