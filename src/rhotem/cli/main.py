@@ -14,34 +14,47 @@ from typer.core import TyperCommand, TyperGroup
 
 import rhotem
 
-#: Commands in the order of `rhotem --help`. Each lives in rhotem/cli/NAME.py as ``app``, imported when it is called.
-COMMANDS = {
-    "image": "A structure in, calibrated STEM images out.",
-    "response": "One propagation that answers for every setting of the lens.",
-    "view": "The virtual microscope in a browser: turn knobs, images follow.",
-    "density": "Electron density of a structure, written to a file.",
-    "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
-    "cbed": "Convergent-beam discs of thick crystals, by Bloch waves.",
-    "reconstruct": "Patterns of a scan (4D-STEM) in, the phase of the specimen out.",
-    "export": "Images and patterns of a run in the format of another program.",
-    "plan": "What a session could see: detectability of a change, and the dose that shows it.",
-    "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
-    "campaign": "Many specimens into a library: run, status, resume, retry, cancel.",
-    "library": "Libraries of responses: list, search, verify, repair, merge, export.",
-    "fit": "Thickness and mistilt of a crystal from measured patterns, with their errors.",
-    "instruments": "Real microscopes: list, show, and a template for your own.",
-    "compare": "Structure factors and images from different densities side by side.",
-    "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
-    "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
-    "trajectory": "Molecular dynamics: diffusion with its error, hops, residence maps.",
-    "film": "A trajectory in, a film of images out: MP4 or GIF, and Zarr.",
-    "md": "Molecular dynamics with a potential; frames that other programs read.",
-    "labels": "DFT densities in quantity, to train on and to test against.",
-    "train": "Train the learned density on DFT labels.",
-    "model": "Learned densities: what there is, how good it is.",
-    "cite": "The works to cite for a result.",
-    "doctor": "What is installed, which device, how fast.",
+#: Commands by purpose, as in `rhotem --help`. Each lives in rhotem/cli/NAME.py as ``app``, imported when it is called.
+GROUPS = {
+    "Images": {
+        "image": "A structure in, calibrated STEM images out.",
+        "compare": "Structure factors and images from different densities side by side.",
+        "cbed": "Convergent-beam discs of thick crystals, by Bloch waves.",
+        "density": "Electron density of a structure, written to a file.",
+        "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
+    },
+    "One simulation, many questions": {
+        "response": "One propagation that answers for every setting of the lens.",
+        "view": "The virtual microscope in a browser: turn knobs, images follow.",
+        "plan": "What a session could see: detectability of a change, and the dose that shows it.",
+        "campaign": "Many specimens into a library: run, status, resume, retry, cancel.",
+        "library": "Libraries of responses: list, search, verify, repair, merge, export.",
+    },
+    "Specimens": {
+        "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
+        "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
+        "md": "Molecular dynamics with a potential; frames that other programs read.",
+        "trajectory": "Molecular dynamics: diffusion with its error, hops, residence maps.",
+        "film": "A trajectory in, a film of images out: MP4 or GIF, and Zarr.",
+    },
+    "Patterns and measured data": {
+        "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
+        "fit": "Thickness, mistilt, focus of a crystal from measured patterns and images, with errors.",
+        "reconstruct": "Patterns of a scan (4D-STEM) in, the phase of the specimen out.",
+        "export": "Images and patterns of a run in the format of another program.",
+    },
+    "The learned density": {
+        "model": "Learned densities: what there is, how good it is.",
+        "labels": "DFT densities in quantity, to train on and to test against.",
+        "train": "Train the learned density on DFT labels.",
+    },
+    "About": {
+        "instruments": "Real microscopes: list, show, and a template for your own.",
+        "doctor": "What is installed, which device, how fast.",
+        "cite": "The works to cite for a result.",
+    },
 }
+COMMANDS = {name: line for commands in GROUPS.values() for name, line in commands.items()}
 
 #: Files and disks that refuse: the user's to mend, not a defect.
 _SYSTEM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE)
@@ -56,9 +69,10 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, line in COMMANDS.items():
-            if importlib.util.find_spec(f"rhotem.cli.{name}"):
-                self.add_command(TyperCommand(name, help=line, short_help=line))
+        for group, commands in GROUPS.items():
+            for name, line in commands.items():
+                if importlib.util.find_spec(f"rhotem.cli.{name}"):
+                    self.add_command(TyperCommand(name, help=line, short_help=line, rich_help_panel=group))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself in place of the stand-in that listings use."""
