@@ -23,6 +23,7 @@ from rhotem.microscope.blochwave import (
     select_beams,
     smallest_spacing,
     thermal_absorption,
+    tilted,
     wave_vectors,
 )
 from rhotem.microscope.settings import Microscope
@@ -176,7 +177,8 @@ def smeared(z: int, g: np.ndarray) -> np.ndarray:
     return form_factor("pbe")(z, g) / (1.0 + (np.asarray(g) / 2.0) ** 2) ** 2
 
 
-def test_same_spots_as_multislice() -> None:
+@pytest.mark.parametrize("tilt", [(0.0, 0.0), (6.0, -3.0)])
+def test_same_spots_as_multislice(tilt: tuple[float, float]) -> None:
     """Bonded silicon along [110], 10 nm: beams of Bloch waves against the project's multislice, same potential."""
     with np.load(ROOT / "tests" / "data" / "vasp" / "Si.npz") as data:
         atoms = ase.Atoms(numbers=data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True)
@@ -188,15 +190,17 @@ def test_same_spots_as_multislice() -> None:
     grid = repeated_grid(imaging_grid(cell, 0.09, 6), 1, 1, 26)
     slices = build_potential(block, grid, field, parametrization=smeared)
     extent = (float(grid.cell[0, 0]), float(grid.cell[1, 1]))
-    engine = BlochEngine(Microscope(energy=ENERGY), extent, grid.shape[:2], slices.thickness, (1, 1))
+    engine = BlochEngine(Microscope(energy=ENERGY, tilt=tilt), extent, grid.shape[:2], slices.thickness, (1, 1))
     expected = np.abs(engine.exit_wave(slices.array)) ** 2
+
+    leaning = tilted(ENERGY, tilt)[None]
 
     def spots(density: DensityField | None) -> tuple[BlochWaves, np.ndarray]:
         potential = OpticalPotential(cell.crystal, ENERGY, density, absorption=0.0, parametrization=smeared)
-        vectors = wave_vectors(np.zeros((1, 2)), wavelength(ENERGY), 0.0)
+        vectors = wave_vectors(leaning, wavelength(ENERGY), 0.0)
         beams = select_beams(cell.crystal, potential, vectors, 3.0, 0.07, 0.2)
         waves = BlochWaves(cell.crystal, potential, ENERGY, beams)
-        return waves, waves.intensities([[0.0, 0.0]], [float(block.lengths[2])])[0, 0]
+        return waves, waves.intensities(leaning, [float(block.lengths[2])])[0, 0]
 
     waves, found = spots(field)
     flat = np.abs(waves.g[:, 2]) < 1e-6

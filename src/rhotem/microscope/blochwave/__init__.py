@@ -2,7 +2,13 @@
 
 from rhotem.microscope.blochwave.absorption import absorptive_form_factor, thermal_absorption
 from rhotem.microscope.blochwave.beams import Beams, excitation_errors, select_beams, wave_vectors
-from rhotem.microscope.blochwave.discs import ConvergentBeam, convergent_beam, disc_directions, smallest_spacing
+from rhotem.microscope.blochwave.discs import (
+    ConvergentBeam,
+    convergent_beam,
+    disc_directions,
+    smallest_spacing,
+    tilted,
+)
 from rhotem.microscope.blochwave.make import Beam, Selection, bloch_waves
 from rhotem.microscope.blochwave.optical import OpticalPotential
 from rhotem.microscope.blochwave.waves import BlochWaves
@@ -22,5 +28,6 @@ __all__ = [
     "select_beams",
     "smallest_spacing",
     "thermal_absorption",
+    "tilted",
     "wave_vectors",
 ]

@@ -91,7 +91,7 @@ class BlochWaves:
         """
         depth = np.atleast_1d(np.asarray(thicknesses, dtype=float))
         if depth.ndim != 1 or not (np.isfinite(depth) & (depth >= 0)).all():
-            raise InputError(f"thicknesses {thicknesses}: expected lengths in Å")
+            raise InputError(f"thicknesses {depth.tolist()}: expected lengths in Å, not negative")
         waves = wave_vectors(np.asarray(directions, dtype=float), wavelength(self.energy), self.u0)
         result = np.empty((len(depth), len(waves), len(self.beams.exact)), dtype=complex)
         solve = _lossy if self.absorbs else _lossless
@@ -182,7 +182,7 @@ def _lossless(matrices: Complex) -> Solved:
     return values, vectors, vectors[:, 0].conj()
 
 
-def _divided(angles: Complex, phase: Complex) -> Complex:
+def _divided(angles: Complex | Array, phase: Complex) -> Complex:
     """Divided differences of exp(i·) at every pair of angles (P, N): (P, N, N); the derivative where they are equal."""
     difference = angles[:, :, None] - angles[:, None]
     same = np.abs(difference) < 1e-6
