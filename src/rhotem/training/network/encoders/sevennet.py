@@ -21,6 +21,7 @@ from rhotem.learned.couplings import coupling, part
 from rhotem.learned.dense import SILU
 from rhotem.learned.encoders.interaction import CHANNELS, CUTOFF, DECAY, convolution_paths
 from rhotem.learned.encoders.sevennet import SPECIES, trained_settings
+from rhotem.learned.energy.potential import WEIGHTS
 from rhotem.learned.settings import NequipSettings, SevenNetSettings
 from rhotem.training.network.encoders.base import AtomFeatures
 from rhotem.training.network.encoders.nequip import Nequip
@@ -35,8 +36,13 @@ EDGES_AT_ONCE = 1_000
 #: Bessel functions, width of the radial networks.
 BESSEL, WIDTH = 8, 64
 
-#: Weights of the bodies that training starts from.
+#: Weights of bodies that only training starts from.
 SHIPPED = Path(__file__).parents[2] / "pretrained"
+
+
+def body_file(name: str) -> Path:
+    """Weights of the layers that training starts from; SevenNet-0's are those of its energies."""
+    return WEIGHTS if name == "sevennet-0" else SHIPPED / f"{name}.safetensors"
 
 
 class Pretrained(nn.Module):
