@@ -98,7 +98,7 @@ def trajectory(
     from rhotem.battery.trajectories.report import Wanted, analyse, arrhenius
     from rhotem.core import InputError
 
-    kelvin = temperature or [None] * len(files)
+    kelvin: list[float | None] = list(temperature or [None] * len(files))
     if len(kelvin) != len(files):
         raise InputError(
             f"--temperature: {len(kelvin)} given for {len(files)} files; give one for each, in their order"
@@ -153,7 +153,7 @@ def _write(reports: "list[Report]", fit: "Activation | None", folder: Path) -> N
         write_report(report, inside)
     if fit is not None:
         rows = np.array([(r.temperature, r.diffusion.value, r.diffusion.error) for r in reports if r.diffusion])
-        draw_arrhenius(*rows.T, fit, reports[0].element, folder / "arrhenius.png")
+        draw_arrhenius(rows, fit, reports[0].element, folder / "arrhenius.png")
 
 
 def _words(report: "Report") -> str:

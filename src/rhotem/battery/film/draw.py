@@ -20,6 +20,8 @@ ABREAST = 3
 PIXEL = 0.08
 #: Radius in Å of atoms of the panel of the structure, as a share of the covalent one.
 SMALLER = 0.45
+#: Å beyond the edges of a picture from which atoms reach into it.
+EDGE = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,20 +150,28 @@ def _panel(figure: Any, axes: Any, panel: Panel, labels: Mapping[str, str]) -> A
     return image
 
 
+def _shown(atoms: Atoms, frame: int) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Atoms to draw, by index, with those beyond the edges whose discs reach into the picture, and their places."""
+    lengths = np.array([*atoms.lengths[:2], 0.0])
+    steps = np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1), [0], indexing="ij"), axis=-1).reshape(-1, 3)
+    places = (atoms.places[frame][None] + (steps * lengths)[:, None]).reshape(-1, 3)
+    near = ((places[:, :2] > -EDGE) & (places[:, :2] < lengths[:2] + EDGE)).all(axis=1)
+    return np.tile(np.arange(len(atoms.numbers)), len(steps))[near], places[near]
+
+
 def _marks(axes: Any, atoms: Atoms, overlay: Overlay) -> Any:
     """Rings where the ions are, or dots where all atoms are."""
     if overlay == "none":
-        return lambda number: None
-    chosen = atoms.ion if overlay == "ion" else np.ones(len(atoms.numbers), dtype=bool)
-    points = axes.scatter(
-        np.zeros(chosen.sum()),
-        np.zeros(chosen.sum()),
-        s=22 if overlay == "ion" else 9,
-        facecolors="none",
-        edgecolors=np.where(atoms.ion[chosen], "tab:green", "tab:orange"),
-        linewidths=0.7,
-    )
-    return lambda number: points.set_offsets(atoms.places[number][chosen, :2])
+        return lambda frame: None
+    points = axes.scatter([], [], s=22 if overlay == "ion" else 9, facecolors="none", linewidths=0.7)
+
+    def show(frame: int) -> None:
+        index, places = _shown(atoms, frame)
+        chosen = atoms.ion[index] if overlay == "ion" else np.ones(len(index), dtype=bool)
+        points.set_offsets(places[chosen, :2])
+        points.set_edgecolors(np.where(atoms.ion[index[chosen]], "tab:green", "tab:orange"))
+
+    return show
 
 
 def _structure(axes: Any, atoms: Atoms, labels: Mapping[str, str]) -> Any:
@@ -177,21 +187,23 @@ def _structure(axes: Any, atoms: Atoms, labels: Mapping[str, str]) -> Any:
     wide = 2.0 * SMALLER * covalent_radii[atoms.numbers]
     state: dict[str, Any] = {}
 
-    def show(number: int) -> None:
+    def show(frame: int) -> None:
         if "drawn" in state:
             state["drawn"].remove()
-        order = np.argsort(-atoms.places[number][:, 2], kind="stable")
+        index, places = _shown(atoms, frame)
+        order = np.argsort(-places[:, 2], kind="stable")
+        index, places = index[order], places[order]
         state["drawn"] = axes.add_collection(
             EllipseCollection(
-                wide[order],
-                wide[order],
-                np.zeros(len(order)),
+                wide[index],
+                wide[index],
+                np.zeros(len(index)),
                 units="xy",
-                offsets=atoms.places[number][order, :2],
+                offsets=places[:, :2],
                 transOffset=axes.transData,
-                facecolors=jmol_colors[atoms.numbers[order]],
-                edgecolors=np.where(atoms.ion[order], "tab:green", "black"),
-                linewidths=np.where(atoms.ion[order], 1.0, 0.3),
+                facecolors=jmol_colors[atoms.numbers[index]],
+                edgecolors=np.where(atoms.ion[index], "tab:green", "black"),
+                linewidths=np.where(atoms.ion[index], 1.0, 0.3),
             )
         )
 

@@ -108,9 +108,9 @@ def _average(store: Store, out: Path, plan: Plan) -> Path:
     record = {**store.read("simulation"), "configurations": store.frames, "phonon_error": {}}
     means, errors = {}, {}
     for name in store.read("images"):
-        values = np.asarray(store.array(name), dtype=float)
-        means[name] = values.mean(axis=0)
-        errors[name] = values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0 * values[0]
+        stack = np.asarray(store.array(name), dtype=float)
+        means[name] = stack.mean(axis=0)
+        errors[name] = stack.std(axis=0, ddof=1) / np.sqrt(len(stack)) if len(stack) > 1 else 0.0 * stack[0]
     folder, words = out / "average", f"mean of {store.frames} frames"
     with output_folder(folder) as inside:
         for values, place, said in ((means, inside, words), (errors, inside / "error", f"standard error, {words}")):

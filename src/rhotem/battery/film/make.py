@@ -89,8 +89,8 @@ def make_film(
         In one line, before the first frame, if something cannot be used.
     """
     wanted, voice, out, started = wanted or Wanted(), voice or Voice(), Path(out), time.perf_counter()
-    form = wanted.form or usual_format()
-    check_format(form, wanted.fps)
+    wanted = replace(wanted, form=wanted.form or usual_format())
+    check_format(wanted.form, wanted.fps)
     plan = _for_frames(plan, wanted)
     chosen = every(trajectory, wanted.every, wanted.start, wanted.stop)
     frames = FilmFrames(trajectory, chosen, plan, str(plan.density.source), wanted.reference)
@@ -107,7 +107,7 @@ def make_film(
             if before:
                 voice.tell(f"{before} of {len(frames)} frames are there")
             _all_frames(replace(work, scratch=scratch), frames, store, wanted)
-            made = finish(store, frames, plan, out, (replace(wanted, form=form), voice))
+            made = finish(store, frames, plan, out, (wanted, voice))
     except BlockingIOError:
         raise InputError(f"--out {out}: another run is at work on this film; wait for it") from None
     record = {

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ Picture = npt.NDArray[np.uint8]
 COLOURS = 128
 
 
-def usual_format() -> str:
+def usual_format() -> Literal["mp4", "gif"]:
     """Ending of films: mp4 where imageio-ffmpeg is installed, else gif."""
     return "mp4" if importlib.util.find_spec("imageio_ffmpeg") else "gif"
 

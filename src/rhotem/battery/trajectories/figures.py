@@ -1,5 +1,6 @@
 """Pictures of what a trajectory says: mean square displacements, residence maps, Arrhenius plots."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,9 @@ def draw_residence(grid: PeriodicGrid, values: Floats, structure: Structure, ele
         a, b = grid.cell[first], grid.cell[second]
         shown = values.mean(axis=axis) * grid.volume / float(np.linalg.norm(np.cross(a, b)))
         across = np.array([np.linalg.norm(a), 0.0])
-        cosine = float(a @ b) / (np.linalg.norm(a) * np.linalg.norm(b))
-        up = np.linalg.norm(b) * np.array([cosine, float(np.sqrt(max(1.0 - cosine**2, 0.0)))])
-        edges = [np.arange(n + 1) / n - 0.5 / n for n in shown.shape]
+        cosine = float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+        up = np.linalg.norm(b) * np.array([cosine, math.sqrt(max(1.0 - cosine**2, 0.0))])
+        edges = [(np.arange(n + 1) - 0.5) / n for n in shown.shape]
         corner = edges[0][:, None, None] * across + edges[1][None, :, None] * up
         drawn = axes.pcolormesh(corner[..., 0], corner[..., 1], shown, cmap="magma_r", shading="flat", vmin=0.0)
         drawn.set_rasterized(True)
@@ -81,10 +82,9 @@ def draw_residence(grid: PeriodicGrid, values: Floats, structure: Structure, ele
     figure.savefig(path)
 
 
-def draw_arrhenius(
-    temperatures: Floats, values: Floats, errors: Floats, fit: Activation, element: str, path: Path
-) -> None:
-    """D against 1/T with the fit and its error, and D at 300 K that it comes to."""
+def draw_arrhenius(rows: Floats, fit: Activation, element: str, path: Path) -> None:
+    """D against 1/T with the fit and its error, and D at 300 K; ``rows`` (T, 3): K, D and its error in cm²/s."""
+    temperatures, values, errors = rows.T
     figure = _figure(4.6, 3.8)
     axes = figure.add_subplot()
     shown = np.linspace(min(300.0, temperatures.min()), temperatures.max() * 1.05, 100)
