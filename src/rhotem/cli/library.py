@@ -44,7 +44,7 @@ ContrastOption = Annotated[
         "--contrast",
         metavar="TEXT",
         help='Largest measured contrast first: "ABF Li contrast > 0.1 at 1e4 e/A2, 5-15 nm". With a dose it is '
-        "three times the counting noise of one column.",
+        "at least three times the counting noise of one column.",
     ),
 ]
 AnewOption = Annotated[

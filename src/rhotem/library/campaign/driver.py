@@ -111,13 +111,14 @@ class _Drive:
         if state == "full":
             raise InputError(f"{library}: {said['reason']}; make room, `rhotem campaign resume {library}` goes on")
         if state == "done":
+            shard = library / INCOMING / said["shard"]
             try:
-                shard = library / INCOMING / said["shard"]
                 described = read_shard(shard)
-                settle(library, shard, task.id)
-                self._ledger.finish(task.id, described, seconds)
             except InputError as error:
                 state, said = "crashed", {"reason": str(error)}
+            else:
+                settle(library, shard, task.id)
+                self._ledger.finish(task.id, described, seconds)
         self._crashes = self._crashes + 1 if state == "crashed" else 0
         if self._crashes == CRASHES:
             raise RhoTEMError(
