@@ -119,3 +119,7 @@ def test_another_entry(page):
     page.words.value_input = "model"
     page.entry.value = "twin"
     assert page.desk.opened.entry.id == "twin" and page.twin.options[1][0] == "lif"
+    page.entry.value = "../../etc"
+    assert "none of that name" in page.status.text and page.entry.value == "twin"
+    page.twin.value = "twin"
+    assert "more than its density" in page.status.text and page.twin.value == ""

@@ -167,6 +167,8 @@ class Page:
         except RhoTEMError as error:
             self._say(" ".join(str(error).split()))
             self.knobs.show(self.desk.settings)
+            self._list()
+            self.twin.value = self.desk.other.entry.id if self.desk.other else ""
             return False
         return True
 
