@@ -94,7 +94,7 @@ def test_nexus_says_which_axis_is_which(image, patterns, tmp_path):
             for axis in axes:
                 np.testing.assert_allclose(stored[axis.name], axis.values)
                 assert stored[axis.name].attrs["units"] == {"Å": "angstrom", "mrad": "mrad"}[axis.unit]
-            assert json.loads(entry["note1/data"][()])["record"]["microscope"]["defocus"] == 80.0
+            assert json.loads(entry["rhotem/record"][()])["microscope"]["defocus"] == 80.0
 
 
 def test_py4dstem_file_by_its_layout(patterns, tmp_path):
@@ -111,9 +111,10 @@ def test_py4dstem_file_by_its_layout(patterns, tmp_path):
 
 
 def test_py4dstem_file_by_its_own_reader(patterns, tmp_path):
-    emdfile = pytest.importorskip("emdfile")
-    cube = emdfile.read(written(patterns, "py4dstem", tmp_path))
+    py4dstem = pytest.importorskip("py4DSTEM")
+    cube = py4dstem.read(written(patterns, "py4dstem", tmp_path))
     assert cube.data[3, 1, 6, 2] == patterns.data[1, 3, 2, 6]
+    assert cube.calibration.get_R_pixel_size() == pytest.approx(0.25)
 
 
 def test_ptyrad_and_phaser_get_squares_and_their_signs(patterns, tmp_path):

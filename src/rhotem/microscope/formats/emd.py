@@ -7,7 +7,7 @@ from rhotem.microscope.formats.signal import Signal
 
 
 def write_emd(signal: Signal, path: Path) -> None:
-    """Written by RosettaSciIO; the order of axes in the file is x, y (, kx, ky), each with name, unit and values."""
+    """Written by RosettaSciIO; axes in the file are x, y or kx, ky, x, y, each with name, unit and values."""
     from rsciio.emd import file_writer
 
     content = as_dictionary(signal)

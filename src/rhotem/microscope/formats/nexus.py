@@ -32,13 +32,9 @@ def write_nexus(signal: Signal, path: Path) -> None:
         sample["is_simulation"] = np.bool_(True)
         sample["preparation_date"] = created
         sample["atom_types"] = ", ".join(signal.said.get("elements", ())) or "not recorded"
-        program = _group(entry, "program1", "NXprogram")
-        program["program"] = "RhoTEM"
-        program["program"].attrs["version"] = versions()["rhotem"]
-        note = _group(entry, "note1", "NXnote")
-        note["type"] = "application/json"
-        note["description"] = "record of RhoTEM"
-        note["data"] = json.dumps({"caption": signal.said, "record": signal.record})
+        collection = _group(entry, "rhotem", "NXcollection")
+        collection["version"] = versions()["rhotem"]
+        collection["caption"], collection["record"] = json.dumps(signal.said), json.dumps(signal.record)
         stored = _group(entry, "data", "NXdata")
         names = [axis.name for axis in axes]
         stored.attrs.update({"signal": "data", "axes": names})

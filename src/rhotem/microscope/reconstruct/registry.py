@@ -4,12 +4,17 @@ from typing import Any
 
 from rhotem.core import InputError
 from rhotem.microscope.reconstruct.base import Method
+from rhotem.microscope.reconstruct.direct import Parallax, Wiener
 from rhotem.microscope.reconstruct.icom import IntegratedCentreOfMass
+from rhotem.microscope.reconstruct.ptychography import Ptychography
 from rhotem.microscope.reconstruct.ssb import SingleSideband
 
 METHODS: dict[str, type[Method]] = {
     "ssb": SingleSideband,
     "icom": IntegratedCentreOfMass,
+    "parallax": Parallax,
+    "wiener": Wiener,
+    "ptychography": Ptychography,
 }
 
 
