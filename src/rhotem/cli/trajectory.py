@@ -98,7 +98,7 @@ def trajectory(
     from rhotem.battery.trajectories.report import Wanted, analyse, arrhenius
     from rhotem.core import InputError
 
-    kelvin: list[float | None] = list(temperature or [None] * len(files))
+    kelvin: list[float | None] = [*temperature] if temperature else [None] * len(files)
     if len(kelvin) != len(files):
         raise InputError(
             f"--temperature: {len(kelvin)} given for {len(files)} files; give one for each, in their order"
