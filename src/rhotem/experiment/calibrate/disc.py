@@ -27,7 +27,7 @@ SMALLEST, CONTRAST = 6.0, 0.05
 #: Least sharpness of the edge.
 SHARP = 0.7
 #: Sectors of the outline, and least share of them that must fall.
-SECTORS, ROUND = 12, 0.85
+SECTORS, ROUND = 12, 0.8
 #: Pixels by which what is in and around a disc moves its edge everywhere: a systematic error.
 SYSTEMATIC = 0.1
 
@@ -111,7 +111,7 @@ def _sharpness(pattern: Floats, centre: Floats, radius: float) -> float:
 
 
 def _around(pattern: Floats, centre: Floats, radius: float) -> float:
-    """Share of the sectors in which the brightness falls at the outline: all of them at a disc, half of them in noise."""
+    """Share of the sectors in which the brightness falls at the outline: all at a disc, half in noise."""
     edges = _edges(pattern, centre, np.linspace(0.98, 1.02, 9) * radius)
     sectors = edges.mean(axis=1).reshape(SECTORS, -1).mean(axis=1)
     return float((sectors > 0.25 * sectors.mean()).mean())
