@@ -25,7 +25,7 @@ ALIKE = 20
 #: Smallest radius in pixels, and least mean contrast of the edge.
 SMALLEST, CONTRAST = 6.0, 0.05
 #: Least sharpness of the edge.
-SHARP = 0.7
+SHARP = 1.2
 #: Sectors of the outline, and least share of them that must fall.
 SECTORS, ROUND = 12, 0.8
 #: Pixels by which what is in and around a disc moves its edge everywhere: a systematic error.
@@ -156,7 +156,7 @@ def _bright(pattern: Floats, name: str) -> tuple[Floats, float]:
 def _edges(pattern: Floats, centre: Floats, radii: Floats, relative: bool = True, widen: float = 1.0) -> Floats:
     """Fall of the brightness, over itself or plain (which has no bias), (directions, radii).
 
-    An edge falls by the same within any width; a slope falls by more within a larger one.
+    ``widen`` is the width over which the fall is taken, in the usual one.
     """
     from scipy.ndimage import gaussian_filter1d, map_coordinates, uniform_filter1d
 
