@@ -12,6 +12,9 @@ from PIL import Image
 from rhotem.core import InputError
 from rhotem.core.units import wavelength
 from rhotem.experiment.read import Stated, missing, read_measurement
+from rhotem.microscope.images import ImageSet
+from rhotem.microscope.outputs import write_images
+from rhotem.microscope.scan import Scan as ImageScan
 
 from .files import write_dm3, write_empad, write_mib, write_mrc, write_ser, write_velox
 
@@ -244,3 +247,15 @@ def test_a_measured_series_of_tia():
     read = read_measurement(DATA / "srtio3-haadf_1.ser", Stated(energy_keV=80.0))
     assert read.kind == "image" and read.data.shape == (384, 384) and read.data.dtype == np.uint16
     assert read.pixel == pytest.approx((0.10013, 0.10013), rel=1e-4) and read.saturated == 0
+
+
+def test_our_own_exports_come_back(rng: np.random.Generator, tmp_path: Path):
+    picture = rng.random((6, 4))
+    record = {"microscope": {"energy": 2e5, "convergence": 21.0, "dose": 1e4}}
+    scan = ImageScan((6, 4), (1.2, 1.2))
+    write_images(ImageSet({"HAADF": picture}, scan, np.zeros((0, 0)), (1.0, 1.0), {}, record), tmp_path)
+    for ending in ("hspy", "tif"):
+        read = read_measurement(tmp_path / f"HAADF.{ending}")
+        assert np.allclose(read.data, picture.T) and read.pixel == pytest.approx((0.3, 0.2), rel=1e-5)
+    read = read_measurement(tmp_path / "HAADF.hspy")
+    assert (read.energy_keV, read.convergence_mrad, read.dose_e_per_A2) == (200.0, 21.0, 1e4)

@@ -24,6 +24,10 @@ RIVAL = 0.6
 ALIKE = 20
 #: Smallest radius in pixels, and least mean contrast of the edge.
 SMALLEST, CONTRAST = 6.0, 0.05
+#: Least sharpness of the edge.
+SHARP = 1.2
+#: Sectors of the outline, and least share of them that must fall.
+SECTORS, ROUND = 12, 0.8
 #: Pixels by which what is in and around a disc moves its edge everywhere: a systematic error.
 SYSTEMATIC = 0.1
 
@@ -92,9 +96,25 @@ def find_disc(measurement: Measurement) -> Disc:
     pattern = pattern.mean(axis=(0, 1)) if measurement.kind == "4D" else pattern
     centre, radius = _bright(pattern, name)
     centre, radius, contrast, rivals = _circle(pattern, centre, radius)
-    if contrast < CONTRAST:
+    round_edge = _sharpness(pattern, centre, radius) > SHARP and _around(pattern, centre, radius) > ROUND
+    if contrast < CONTRAST or not round_edge:
         raise InputError(f"{name}: no disc, nothing in the pattern has a round edge; is it a CBED pattern?")
     return replace(_ellipse(pattern, centre, radius, name), rivals=rivals)
+
+
+def _sharpness(pattern: Floats, centre: Floats, radius: float) -> float:
+    """Fall at the outline within a narrow width over that within one four times as large: 1 at an edge, 1/4 without."""
+    radii = np.linspace(0.7, 1.3, 161) * radius
+    near = np.abs(radii / radius - 1) < 0.05
+    narrow, wide = (_edges(pattern, centre, radii, False, widen).mean(axis=0)[near].max() for widen in (1.0, 4.0))
+    return float(narrow / max(wide, 1e-30))
+
+
+def _around(pattern: Floats, centre: Floats, radius: float) -> float:
+    """Share of the sectors in which the brightness falls at the outline: all at a disc, half in noise."""
+    edges = _edges(pattern, centre, np.linspace(0.98, 1.02, 9) * radius)
+    sectors = edges.mean(axis=1).reshape(SECTORS, -1).mean(axis=1)
+    return float((sectors > 0.25 * sectors.mean()).mean())
 
 
 def calibrated(measurement: Measurement, disc: Disc, convergence_mrad: float) -> Measurement:
@@ -133,15 +153,18 @@ def _bright(pattern: Floats, name: str) -> tuple[Floats, float]:
     return np.array([rows.mean(), columns.mean()]), radius
 
 
-def _edges(pattern: Floats, centre: Floats, radii: Floats, relative: bool = True) -> Floats:
-    """Fall of the brightness, over itself or plain (which has no bias), (directions, radii)."""
+def _edges(pattern: Floats, centre: Floats, radii: Floats, relative: bool = True, widen: float = 1.0) -> Floats:
+    """Fall of the brightness, over itself or plain (which has no bias), (directions, radii).
+
+    ``widen`` is the width over which the fall is taken, in the usual one.
+    """
     from scipy.ndimage import gaussian_filter1d, map_coordinates, uniform_filter1d
 
     angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     places = [centre[0] + np.sin(angle)[:, None] * radii, centre[1] + np.cos(angle)[:, None] * radii]
     profile = map_coordinates(pattern, places, order=1, mode="constant", cval=float(pattern.min()))
     step = radii[1] - radii[0]
-    width = max(0.015 * radii.mean(), 0.8) / step
+    width = widen * max(0.015 * radii.mean(), 0.8) / step
     fall = -gaussian_filter1d(profile, width, axis=1, order=1)
     if not relative:
         return np.asarray(fall)

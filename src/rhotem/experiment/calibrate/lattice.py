@@ -21,9 +21,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Rounds of the refinement, and correlation of the cell below which an image is said to be of something else.
-ROUNDS, LEAST = 4, 0.5
+ROUNDS, LEAST = 3, 0.5
 #: Orientations that are refined: those that no symmetry of the lattice connects.
 MOST_REFINED = 4
+#: Relative spread of the steps along rows from which a remark is due.
+UNEVEN = 0.003
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,16 @@ def _turned(matrix: Floats, covariance: Floats, windows: Windows, turn: Floats, 
     windows = replace(windows, values=windows.values @ turn.T, reflections=windows.reflections @ turn.T)
     origin, match = matched(windows.reflections, windows.coefficients, projection)
     return _Laid(turn @ matrix, turn @ covariance @ turn.T, windows, origin, match)
+
+
+def _uneven(laid: _Laid) -> tuple[str, ...]:
+    """A remark if the steps along rows differ from place to place, in all rows alike."""
+    mean = laid.windows.values.mean(axis=0) @ np.linalg.inv(laid.matrix).T  # pixels
+    local = np.gradient(mean[:, 0], laid.windows.x)
+    spread = float(local.std())
+    if spread < UNEVEN:
+        return ()
+    return (f"steps along rows differ by {100 * spread:.1f} % (rms) from place to place: the scan is not linear",)
 
 
 def _refined(image: Floats, matrix: Floats, projection: Projection) -> tuple[Floats, Floats, Windows]:

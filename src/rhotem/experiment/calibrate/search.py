@@ -18,6 +18,8 @@ ANISOTROPY, TOLERANCE = 1.08, 0.08
 HEIGHT = 4.0
 #: Least frequency of a reflection in periods of the image, and largest in cycles per pixel.
 LOWEST, HIGHEST = 4.0, 0.42
+#: Least score.
+LEAST = 0.75
 #: Scores this close, relative to the best, count as equal; scales this far apart as different answers.
 EQUAL, DIFFERENT = 0.98, 0.03
 
@@ -63,6 +65,11 @@ def candidates(image: Floats, projection: Projection, pixel: float | None) -> li
         )
     scores = _scores(matrices, projection, places, heights, image.shape)
     order = np.argsort(-scores, kind="stable")
+    if scores[order[0]] < LEAST:
+        raise InputError(
+            f"the structure cannot give the lattice of the image: it explains {scores[order[0]]:.2f} of its peaks "
+            "at best; check structure and zone, and that columns are bright"
+        )
     best: list[Candidate] = []
     for i in order:
         if scores[i] < 0.9 * scores[order[0]] or len(best) == 24:

@@ -10,30 +10,12 @@ from rhotem.experiment.columns.strain import Strain
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.picture import new_figure
 
+#: Columns of the table whose error stands beside them.
+WITH_ERROR = ("x_px", "y_px", "height", "width_px", "volume", "mean", "shift_x_A", "shift_y_A")
 NAMES = [
-    "element",
-    "cell_x",
-    "cell_y",
-    "x_px",
-    "x_error",
-    "y_px",
-    "y_error",
-    "height",
-    "height_error",
-    "width_px",
-    "width_error",
-    "volume",
-    "volume_error",
-    "mean",
-    "mean_error",
-    "shift_x_A",
-    "shift_x_error",
-    "shift_y_A",
-    "shift_y_error",
-    "strain_xx",
-    "strain_yy",
-    "strain_xy",
-    "rotation_rad",
+    *("element", "cell_x", "cell_y"),
+    *(part for name in WITH_ERROR for part in (name, f"{name}_error")),
+    *("strain_xx", "strain_yy", "strain_xy", "rotation_rad"),
 ]
 
 
@@ -64,7 +46,7 @@ def draw_columns(measurement: Measurement, columns: FittedColumns, strain: Strai
     shown = columns.fitted & (columns.kinds == heaviest)
     x, y = columns.places[shown].T
     label = columns.lattice.projection.labels[heaviest]
-    size = max(2.0, 2500 / max(shown.sum(), 1))
+    size = max(4.0, 16000 / max(shown.sum(), 1))
     moved = strain.displacements[shown]
     limit = 100 * float(np.nanpercentile(np.abs(strain.xx[shown]), 98)) if np.isfinite(strain.xx[shown]).any() else 1.0
     panels = (
@@ -79,5 +61,5 @@ def draw_columns(measurement: Measurement, columns: FittedColumns, strain: Strai
         figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=6)
         axes.set_title(title, fontsize=8)
         axes.tick_params(labelsize=6)
-    places[1].quiver(x, y, *moved.T, color="white", angles="xy", width=0.003)
+    places[1].quiver(x, y, *moved.T, color="tab:cyan", angles="xy", width=0.003, headwidth=4)
     figure.savefig(path)
