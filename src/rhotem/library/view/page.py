@@ -140,8 +140,9 @@ class Page:
             self.entered()
 
     def _compare(self, identifier: str) -> None:
-        self.desk.compare(identifier)
-        self.draw()
+        if identifier != (self.desk.other.entry.id if self.desk.other else ""):
+            self.desk.compare(identifier)
+            self.draw()
 
     def _colour(self, name: str) -> None:
         for plot in (self.image, self.other):
