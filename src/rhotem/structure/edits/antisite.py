@@ -1,6 +1,6 @@
 """Atoms of two elements exchange places."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import ase
@@ -41,7 +41,7 @@ def antisite(
     return replace(made, moments=moments)
 
 
-def partners(atoms: ase.Atoms, one: Iterable[int], two: Sequence[int]) -> list[tuple[int, int]]:
+def partners(atoms: ase.Atoms, one: Iterable[int], two: Iterable[int]) -> list[tuple[int, int]]:
     """Every atom of ``one`` with the nearest of ``two`` that is not taken yet; periodic, ties to the first."""
     free, pairs = list(two), []
     for index in one:
