@@ -187,6 +187,7 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
         )
     rivals = [c for c in found if abs(c.pixel / best.pixel - 1) > DIFFERENT and c.score > EQUAL * best.score]
     remarks = tuple(f"{c.pixel:.4g} Å per pixel explains the peaks as well; say --pixel-A" for c in rivals[:1])
+    remarks += _uneven(one)
     return ImageLattice(one.matrix, one.covariance, one.origin, projection, one.match, hand, one.windows, remarks)
 
 
