@@ -70,7 +70,9 @@ class Window:
         slider = self.page.get_by_role("slider", name=name, exact=True)
         slider.focus()
         for key in keys:
+            before = slider.get_attribute("aria-valuenow")
             slider.press(key)
+            sync_api.expect(slider).not_to_have_attribute("aria-valuenow", before or "", timeout=PATIENCE)
 
     def becomes(self, expected):
         """Wait until the page shows these values."""
@@ -161,7 +163,7 @@ def test_nothing_is_asked_of_another_host(window, address):
 def test_everything_has_a_name(window):
     """Sliders, fields and the picture say what they are to who cannot see them."""
     page = window.page
-    page.wait_for_function("() => document.getElementById('picture').getAttribute('aria-label').startsWith('ADF')")
+    page.wait_for_function("() => document.getElementById('picture').getAttribute('aria-label').includes(' of LiF')")
     sliders = page.get_by_role("slider")
     names = [sliders.nth(i).get_attribute("aria-label") for i in range(sliders.count())]
     assert len(names) > 12 and all(names) and len(set(names)) == len(names)
