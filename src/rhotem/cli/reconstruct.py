@@ -25,7 +25,7 @@ MethodOption = Annotated[
     typer.Option(
         metavar="NAME",
         help="ssb: single sideband, thin specimens. icom: integrated centre of mass. "
-        "parallax, ptychography: for defocused probes (extra reconstruct).",
+        "wiener, parallax, ptychography: by quantem (extra reconstruct).",
         rich_help_panel=METHOD,
     ),
 ]
