@@ -37,20 +37,6 @@ class PlaneSource(Protocol):
         ...
 
 
-@runtime_checkable
-class FollowingSource(DensitySource, Protocol):
-    """A source that can follow atoms from frame to frame, and evaluate only what changed."""
-
-    def following(self) -> DensitySource:
-        """The same densities by a source that remembers the structure before."""
-        ...
-
-
-def following(source: DensitySource) -> DensitySource:
-    """A source for frames that follow each other: one that takes over what did not change, where it can."""
-    return source.following() if isinstance(source, FollowingSource) else source
-
-
 def source_names() -> list[str]:
     """Names of the registered sources."""
     return sorted({entry.name for entry in _registered(entry_points)})

@@ -18,7 +18,6 @@ from rhotem.learned.calibration import load_calibration
 from rhotem.learned.counting import check_charge
 from rhotem.learned.energy.potential import Energies
 from rhotem.learned.energy.shared import SharedPass
-from rhotem.learned.following import Following
 from rhotem.learned.loaded import Loaded, encoder_room
 from rhotem.learned.members import check_members, member_fields
 from rhotem.learned.outside import remarks
@@ -113,7 +112,7 @@ class Model(Loaded):
         encoded = time.perf_counter()
         found = self.model.readout.evaluate(prepared, structure, grid)
         evaluated = time.perf_counter()
-        values, negative = self.checked(found.values, found.one_centre, structure, grid)
+        values, negative = self._checked(found.values, found.one_centre, structure, grid)
         spin, of_spin = self._spin(structure, grid) if self.spin else (None, {})
         return DensityField(
             kind="deformation",
@@ -152,10 +151,6 @@ class Model(Loaded):
         """The same plane by plane; see `rhotem.learned.planes.stream`."""
         return stream(self, structure, spacing)
 
-    def following(self) -> Following:
-        """The same for frames that follow each other."""
-        return Following(self, self, self.checked)
-
     @property
     def member_count(self) -> int:
         """Members of the ensemble; 1 if it is none."""
@@ -178,7 +173,7 @@ class Model(Loaded):
         check_members(self, structure)
         load_calibration(self.path)
 
-    def checked(
+    def _checked(
         self,
         values: npt.NDArray[np.float64],
         terms: Sequence[OneCentre],

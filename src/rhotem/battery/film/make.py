@@ -30,7 +30,7 @@ from rhotem.core import InputError
 from rhotem.core.folders import alone
 from rhotem.core.provenance import array_sha256
 from rhotem.density.field import DensityField
-from rhotem.density.source import DensitySource, default_source, following
+from rhotem.density.source import DensitySource, default_source
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, as_written
 
@@ -55,7 +55,7 @@ class _Work:
     def opened(self) -> DensitySource:
         """The source; one that remembers the frame before, where it can."""
         if self.source is None:
-            self.source = following(open_source(self.job, self.place, self.voice))
+            self.source = open_source(self.job, self.place, self.voice)
         return self.source
 
 
