@@ -178,12 +178,15 @@ def test_exports_are_read_by_their_programs(real, tmp_path, kind):
     elif kind == "nxem":
         import h5py
 
-        with h5py.File(tmp_path / next(n for n in names if entries[0].id[:8] in n)) as stream:
-            data = stream["entry1/simulation/ADF"]
-            assert stream["entry1/definition"].asstr()[()] == "NXem" and data.attrs["signal"] == "intensity"
-            assert np.allclose(data["intensity"][1, 1], expected, rtol=1e-6)
-            assert [len(data[axis]) for axis in data.attrs["axes"]] == list(data["intensity"].shape)
-            assert stream["entry1/instrument/ebeam_column/electron_source/voltage"][()] == 200e3
+        name = next(n for n in names if entries[0].id[:8] in n and n.endswith("-ADF.nxs"))
+        with h5py.File(tmp_path / name) as stream:
+            data = stream["entry/data"]
+            assert stream["entry/definition"].asstr()[()] == "NXem"
+            assert list(data.attrs["axes"]) == ["thickness", "defocus", "y", "x"]
+            stack = data[data.attrs["signal"]]
+            assert np.allclose(stack[1, 1], expected, rtol=1e-6)
+            assert [len(data[axis]) for axis in data.attrs["axes"]] == list(stack.shape)
+            assert list(data["defocus"]) == [0.0, 2.0] and data["defocus"].attrs["units"] == "nm"
     else:
         graph = json.loads((tmp_path / "ro-crate-metadata.json").read_text())["@graph"]
         known = {node["@id"] for node in graph}
@@ -210,7 +213,7 @@ def test_commands_say_what_there_is(folder, tmp_path):
     assert invoke("campaign", "status", folder)[1] == "real: 2 of 2 done\n"
     assert "nothing to do" in invoke("campaign", "resume", folder)[1]
     code, said = invoke("library", "export", folder, first[:6], "--format", "nxem", "-o", tmp_path / "out")
-    assert code == 0 and "1 files in" in said
+    assert code == 0 and "files in" in said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rhotem.library.entry import Entry
-from rhotem.library.export import crate, hyperspy, nxem
+from rhotem.library.export import crate
+from rhotem.library.export.stacks import writer
 from rhotem.library.store import Library
 
 __all__ = ["FORMATS", "Format"]
@@ -20,7 +21,7 @@ class Format:
 
 
 FORMATS = {
-    "hyperspy": Format("images of every thickness and focus as HyperSpy stacks (.hspy)", hyperspy.write),
-    "nxem": Format("the same stacks as NeXus files with the NXem layout (.nxs)", nxem.write),
+    "hyperspy": Format("images of every thickness and focus as HyperSpy stacks (.hspy)", writer("hspy")),
+    "nxem": Format("the same stacks as NeXus files with the NXem layout (.nxs)", writer("nexus")),
     "ro-crate": Format("the entries as they are, with an RO-Crate 1.1 description", crate.write),
 }

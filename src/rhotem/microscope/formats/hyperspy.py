@@ -1,4 +1,4 @@
-"""HyperSpy files (.hspy): images as Signal2D, patterns as Signal2D with two navigation axes; written and read back."""
+"""HyperSpy files (.hspy): images, and patterns and stacks with navigation axes; images and patterns are read back."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def as_dictionary(signal: Signal) -> dict[str, Any]:
     data, axes = signal.in_rows()
     return {
         "data": data,
-        "axes": [_axis(axis, place, signal.patterns and place < 2) for place, axis in enumerate(axes)],
+        "axes": [_axis(axis, place, place < signal.navigated) for place, axis in enumerate(axes)],
         "metadata": _metadata(signal),
         "original_metadata": {"rhotem": signal.record},
         "attributes": {"_lazy": False, "ragged": False},
@@ -68,16 +68,11 @@ def read_hyperspy(path: Path) -> Signal:
 
 
 def _axis(axis: Axis, place: int, navigate: bool) -> dict[str, Any]:
-    return {
-        "_type": "UniformDataAxis",
-        "name": axis.name,
-        "units": axis.unit,
-        "size": axis.size,
-        "scale": float(axis.step),
-        "offset": float(axis.offset),
-        "index_in_array": place,
-        "navigate": navigate,
-    }
+    common = {"name": axis.name, "units": axis.unit, "index_in_array": place, "navigate": navigate, "is_binned": False}
+    if axis.at:
+        return {"_type": "DataAxis", "axis": axis.values, **common}
+    even = {"size": axis.size, "scale": float(axis.step), "offset": float(axis.offset)}
+    return {"_type": "UniformDataAxis", **even, **common}
 
 
 def _read_axis(stored: dict[str, Any]) -> Axis:

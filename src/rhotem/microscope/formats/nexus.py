@@ -13,11 +13,11 @@ import numpy as np
 from rhotem.core.provenance import versions
 from rhotem.microscope.formats.signal import Signal
 
-UNITS = {"Å": "angstrom", "mrad": "mrad"}
+UNITS = {"Å": "angstrom", "nm": "nm", "mrad": "mrad"}
 
 
 def write_nexus(signal: Signal, path: Path) -> None:
-    """Data are rows first, (y, x) or (y, x, ky, kx), with an axis for each; the record lies beside as JSON."""
+    """Data are rows first, (..., y, x) or (y, x, ky, kx), with an axis for each; the record lies beside as JSON."""
     import h5py
 
     data, axes = signal.in_rows()

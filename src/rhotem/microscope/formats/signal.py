@@ -1,5 +1,6 @@
 """`Signal`: an image or a set of diffraction patterns with calibrated axes, as it is written to files and read back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,16 +10,18 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Axis:
-    """A calibrated axis: the value at index i is ``offset + i · step``.
+    """A calibrated axis: the value at index i is ``offset + i · step``, or ``at[i]``.
 
     Parameters
     ----------
     name : str
-        ``x``, ``y`` of positions, ``kx``, ``ky`` of diffraction angles.
+        ``x``, ``y`` of positions, ``kx``, ``ky`` of diffraction angles; of a stack what changes: ``thickness``.
     unit : str
-        ``Å`` or ``mrad``.
+        ``Å``, ``nm`` or ``mrad``.
     size : int
     step, offset : float
+    at : tuple of float
+        Values that are not evenly spaced; empty: they are.
     """
 
     name: str
@@ -26,21 +29,29 @@ class Axis:
     size: int
     step: float
     offset: float = 0.0
+    at: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, unit: str, values: Sequence[float]) -> "Axis":
+        """An axis of any values."""
+        return cls(name, unit, len(values), 0.0, at=tuple(map(float, values)))
 
     @property
     def values(self) -> npt.NDArray[np.float64]:
         """Value at every index."""
+        if self.at:
+            return np.array(self.at)
         return np.asarray(self.offset + self.step * np.arange(self.size), np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """An array in the index order of docs/conventions.md: an image [x, y] or patterns [x, y, kx, ky].
+    """An array in the index order of docs/conventions.md: an image [x, y], patterns [x, y, kx, ky], a stack of images.
 
     Parameters
     ----------
     name : str
-    data : (nx, ny) or (nx, ny, Kx, Ky) array
+    data : (nx, ny), (nx, ny, Kx, Ky) or (..., nx, ny) array
     axes : tuple of Axis
         One for each dimension of ``data``.
     unit : str
@@ -61,7 +72,12 @@ class Signal:
     @property
     def patterns(self) -> bool:
         """Whether it holds diffraction patterns of a scan."""
-        return self.data.ndim == 4
+        return self.axes[-1].name == "ky"
+
+    @property
+    def navigated(self) -> int:
+        """Dimensions of what is looked through: positions of patterns, or what changes in a stack."""
+        return self.data.ndim - 2
 
     @property
     def quantity(self) -> str:
@@ -69,8 +85,9 @@ class Signal:
         return self.unit or "fraction of beam"
 
     def in_rows(self) -> tuple[npt.NDArray, tuple[Axis, ...]]:
-        """Data and axes as pictures are stored, rows first: (y, x) or (y, x, ky, kx); row 0 on top."""
-        order = (1, 0, 3, 2)[: self.data.ndim]
+        """Data and axes as pictures are stored, rows first: (..., y, x) or (y, x, ky, kx); row 0 on top."""
+        last = self.data.ndim - 2
+        order = (1, 0, 3, 2) if self.patterns else (*range(last), last + 1, last)
         return np.ascontiguousarray(self.data.transpose(order)), tuple(self.axes[i] for i in order)
 
     @property
