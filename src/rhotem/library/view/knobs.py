@@ -39,6 +39,8 @@ GROUPS = {
 DOSES = (*(m * 10.0**e for e in range(1, 6) for m in (1, 2, 5)), 1e6)
 #: Steps of a slider of an aberration.
 STEPS = 100
+#: Fraction of a step by which two positions of a slider are the same.
+ROUNDING = 1e-6
 #: nm of a µm, in which large aberrations are set.
 UM = 1e3
 #: What the slider of the dose says without one.
@@ -58,6 +60,7 @@ class Knobs:
 
     def __init__(self, limits: Limits, settings: ViewSettings, changed: Changed) -> None:
         self.limits, self.changed, self._told = limits, changed, False
+        self._placed: list[Any] = []
         self.plain = {key: self._plain(key, getattr(settings, key)) for key in PLAIN}
         depths = [f"{t:.4g}" for t in limits.thicknesses]
         here = limits.thicknesses.index(settings.thickness_nm)
@@ -75,6 +78,12 @@ class Knobs:
         self.inner.on_change("value", self._on_ring("inner_mrad"))
         self.outer.on_change("value", self._on_ring("outer_mrad"))
         self.show(settings)
+        self._placed.clear()  # no browser has them yet
+
+    @property
+    def contested(self) -> bool:
+        """Whether a slider was moved from here, which its person may have moved on at the same time."""
+        return bool(self._placed)
 
     @property
     def groups(self) -> list[tuple[str, list[Any]]]:
@@ -89,22 +98,48 @@ class Knobs:
         ]
 
     def show(self, settings: ViewSettings) -> None:
-        """Move all sliders to settings, without telling anyone."""
+        """Move sliders that say something else to settings, without telling anyone.
+
+        A slider that says what is set is left alone: its person may be further already, and would lose that.
+        """
         self._told = True
         try:
             detector = self.limits.ring(settings)
             inner, outer = (self.limits.inner_edges(settings.image), self.limits.outer_edges(settings.image))
             hole = getattr(detector, "inner", None)
             _relist(self.inner, [f"{e:g}" for e in inner if e < detector.outer], f"{hole or 0.0:g}")
+            self._place(self.inner, f"{hole or 0.0:g}")
             _relist(self.outer, [f"{e:g}" for e in outer if hole is None or e > hole], f"{detector.outer:g}")
+            self._place(self.outer, f"{detector.outer:g}")
             for key, slider in self.plain.items():
-                slider.value = getattr(settings, key)
+                self._place(slider, getattr(settings, key))
             for name, slider in self.aberrations.items():
-                slider.value = settings.aberrations.get(name, 0.0) / self.units.get(name, 1.0)
-            self.thickness.value = f"{settings.thickness_nm:.4g}"
-            self.dose.value = f"{settings.dose_e_per_A2:g}" if settings.dose_e_per_A2 else NO_DOSE
+                self._place(slider, settings.aberrations.get(name, 0.0) / self.units.get(name, 1.0))
+            self._place(self.thickness, f"{settings.thickness_nm:.4g}")
+            self._place(self.dose, f"{settings.dose_e_per_A2:g}" if settings.dose_e_per_A2 else NO_DOSE)
         finally:
             self._told = False
+
+    def repeat(self) -> None:
+        """Say once more where the sliders stand that were moved from here, for a browser that moved them meanwhile.
+
+        Either side takes the value of the other when both change one at the same time; the last word settles it.
+        """
+        self._told = True
+        try:
+            for slider in self._placed:
+                slider.trigger("value", slider.value, slider.value)
+        finally:
+            self._told = False
+
+    def _place(self, slider: Any, value: Any) -> None:
+        """Move a slider, unless it is there."""
+        here = slider.value
+        if here == value or (isinstance(value, float) and abs(here - value) <= ROUNDING * slider.step):
+            return
+        slider.value = value
+        if slider not in self._placed:
+            self._placed.append(slider)
 
     def _plain(self, key: str, value: float) -> Any:
         title, step, form = PLAIN[key]
@@ -160,7 +195,7 @@ def _listed(title: str, values: Sequence[str], value: str) -> Any:
 def _relist(slider: Any, values: Sequence[str], value: str) -> None:
     """Other words; a slider with one place is greyed."""
     named = list(values) if value in values else [value]
-    slider.update(categories=_two(named), value=value, disabled=len(named) < 2)
+    slider.update(categories=_two(named), disabled=len(named) < 2)
 
 
 def _two(values: Sequence[str]) -> list[str]:

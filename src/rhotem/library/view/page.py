@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FILES = Path(__file__).parent / "files"
 #: Milliseconds within which changes are drawn together.
 TOGETHER = 15
+#: Milliseconds without a change after which the sliders that both sides moved are settled.
+REST = 300
 #: Entries that the list shows at most.
 LISTED = 200
 #: Size in pixels of a window that has not said its own.
@@ -46,6 +48,7 @@ class Page:
         self.doc, self.desk = doc, Desk(entries)
         self.scale: tuple[float, float] | None = None
         self._waiting = False
+        self._settling: Any = None
         self.image, self.other, self.pattern = ImagePlot("image"), ImagePlot("other"), PatternPlot()
         self.other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
         self._words()
@@ -195,8 +198,21 @@ class Page:
         if self.shown.value != settings.image:
             self.shown.value = settings.image
         self.knobs.show(settings)
+        self._settle_later()
         self.caption.text = f"<p>{_escaped(seen.caption)}</p>"
         self._say(f"{1e3 * seen.seconds:.0f} ms")
+
+    def _settle_later(self) -> None:
+        """Say where contested sliders stand once nothing has changed for a while: not under a hand that moves."""
+        if self._settling is not None:
+            self.doc.remove_timeout_callback(self._settling)
+            self._settling = None
+        if self.knobs.contested:
+            self._settling = self.doc.add_timeout_callback(self._settle, REST)
+
+    def _settle(self) -> None:
+        self._settling = None
+        self.knobs.repeat()
 
     def _draw_images(self, seen: Seen, scale: tuple[float, float]) -> None:
         width, height = (int(self.window.data[key][0]) for key in ("width", "height"))
