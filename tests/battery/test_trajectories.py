@@ -1,5 +1,6 @@
 """Trajectories: every format against what wrote it, and motion against random walks of known diffusion."""
 
+import re
 import struct
 
 import ase
@@ -287,6 +288,9 @@ def test_ase_formats_with_time_and_temperature(name, frames, tmp_path):
         energy = 0.5 * (momenta**2 / mass).sum()
         assert kelvin == pytest.approx(2 * energy / (3 * (len(atoms) - 1) * units.kB), rel=1e-5)
     if name.endswith("xyz"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / "ps.xyz").write_text(re.sub(r"\btime=(\S+)", lambda said: f"time_ps={float(said[1]) / 1e3}", text))
+        np.testing.assert_allclose(read_trajectory(tmp_path / "ps.xyz").times, found.times)
         assert found.step == pytest.approx(2.0)
         with pytest.raises(InputError, match="the file says 2 fs"):
             read_trajectory(tmp_path / name, Asked(timestep=1.0))
@@ -394,6 +398,12 @@ def test_a_last_frame_cut_anywhere_is_left_out_with_a_remark(name, cut, frames, 
     path.write_text(text[: len(text) // 5])
     with pytest.raises(InputError, match="no whole frame"):
         read_trajectory(path)
+
+
+def test_lags_that_are_no_times_are_refused(rng):
+    for lags in ({"begin": np.nan}, {"end": np.inf}):
+        with pytest.raises(InputError, match="expected a time"):
+            diffusion(walk(rng, frames=40), "Li", **lags)
 
 
 def test_bad_files_are_one_line(frames, tmp_path):
