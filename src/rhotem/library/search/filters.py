@@ -1,5 +1,6 @@
 """What entries are: conditions on the rows of the catalogue."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +58,13 @@ class Filter:
         Raises
         ------
         InputError
-            If a formula, an element or a zone is none.
+            If a formula, an element or a zone is none, or a number.
         """
+        for name, value in (("energy", self.energy), *(("thickness", end) for end in self.thickness or ())):
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{name} {value:g}: expected a number")
+        if self.thickness is not None and self.thickness[0] > self.thickness[1]:
+            raise InputError(f"thickness from {self.thickness[0]:g} to {self.thickness[1]:g} nm: give the least first")
         c = entries.c
         met: list[Any] = [c.id.in_(_with(_element(symbol))) for symbol in self.elements]
         met += [c.id.not_in(_with(_element(symbol))) for symbol in self.without]
