@@ -121,10 +121,14 @@ class Trajectory:
             "versions": self.versions,
         }
         temporary = self.side.with_suffix(".tmp")
-        with open(temporary, "wb") as stream:
-            numbers = {name: getattr(state, name) for name in ("positions", "momenta", "cell", "barostat")}
-            np.savez(stream, text=np.array(json.dumps(text)), rows=np.array(self.rows), **numbers)
-        os.replace(temporary, self.side)
+        numbers = {name: getattr(state, name) for name in ("positions", "momenta", "cell", "barostat")}
+        try:
+            with open(temporary, "wb") as stream:
+                np.savez(stream, text=np.array(json.dumps(text)), rows=np.array(self.rows), **numbers)
+            os.replace(temporary, self.side)
+        except OSError:  # a full disk: the state before stays
+            temporary.unlink(missing_ok=True)
+            raise
 
     def summary(self) -> dict[str, Any]:
         """Means over the second half of the frames."""

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from rhotem.core import InputError
-from rhotem.library.catalogue.tables import elements, entries
+from rhotem.library.catalogue.tables import contrasts, elements, entries
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,17 @@ class Filter:
         if self.energy is not None:
             met += [c.energy.between(self.energy - 1e-3, self.energy + 1e-3)]
         if self.thickness is not None:
-            met += [c.thinnest <= self.thickness[1], c.thickest >= self.thickness[0]]
+            met.append(_holds(*self.thickness))
         return met
+
+
+def _holds(least: float, most: float) -> Any:
+    """A thickness between these; where no contrast says which there are, the range from thinnest to thickest counts."""
+    c, own = entries.c, contrasts.c.entry == entries.c.id
+    between = select(own).where(own, contrasts.c.thickness.between(least, most)).exists()
+    untold = ~select(own).where(own).exists()
+    ends = or_(c.thinnest.between(least, most), c.thickest.between(least, most))
+    return and_(c.thinnest <= most, c.thickest >= least, or_(ends, between, untold))
 
 
 def _with(symbol: str) -> Any:
