@@ -18,6 +18,7 @@ from rhotem.battery.trajectories.diffusion import CM2_PER_S, diffusion, shared_s
 from rhotem.battery.trajectories.hops import find_hops
 from rhotem.battery.trajectories.model import every
 from rhotem.battery.trajectories.msd import mean_square_displacement
+from rhotem.battery.trajectories.report import Wanted, analyse
 from rhotem.battery.trajectories.residence import residence_map
 from rhotem.battery.trajectories.sites import Sites, sites_of
 from rhotem.cli import main
@@ -404,6 +405,15 @@ def test_lags_that_are_no_times_are_refused(rng):
     for lags in ({"begin": np.nan}, {"end": np.inf}):
         with pytest.raises(InputError, match="expected a time"):
             diffusion(walk(rng, frames=40), "Li", **lags)
+
+
+def test_a_vibration_is_not_told_as_diffusion_without_a_doubt(rng):
+    """Atoms that fly within their vibration, and those that walk far."""
+    t = walk(rng, frames=60, step=5.0, d=2e-6)
+    assert any("may be that vibration" in note for note in analyse(t).notes)
+    assert not any("vibration" in note for note in analyse(walk(rng, frames=400, d=1e-4)).notes)
+    with pytest.raises(InputError, match="--temperature nan"):
+        analyse(t, Wanted(temperature=np.nan))
 
 
 def test_bad_files_are_one_line(frames, tmp_path):
