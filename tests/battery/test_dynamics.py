@@ -17,6 +17,7 @@ from ase.calculators.lj import LennardJones
 from typer.testing import CliRunner
 
 from rhotem.battery.dynamics import Settings, run
+from rhotem.battery.trajectories import read_trajectory
 from rhotem.cli.md import app
 from rhotem.core import ConvergenceError, InputError
 from rhotem.structure.model import Structure
@@ -105,8 +106,12 @@ def test_the_barostat_finds_the_volume_of_the_pressure(tmp_path):
         volume = Balloon.volume * (1.0 + (gas / volume - pressure * units.GPa) / Balloon.bulk_modulus)
     assert volume < 0.95 * COPPER.volume
     assert np.mean([f.get_volume() for f in frames[50:]]) == pytest.approx(volume, rel=0.015)
-    inside = np.mean([f.info["pressure_GPa"] for f in frames[50:]]) + gas / volume / units.GPa
-    assert inside == pytest.approx(pressure, abs=0.8)
+    held = np.array([f.info["pressure_GPa"] for f in frames])
+    assert held[50:].mean() == pytest.approx(pressure, abs=0.8)
+    last = frames[-1].get_volume()
+    moving = 2.0 * frames[-1].get_kinetic_energy() / (3.0 * last)
+    still = -Balloon.bulk_modulus * (last / Balloon.volume - 1.0)
+    assert held[-1] == pytest.approx((moving + still) / units.GPa, abs=1e-4)
     np.testing.assert_allclose(frames[-1].cell.angles(), 90.0)
 
 
@@ -156,11 +161,16 @@ def test_bad_input(tmp_path):
         ({"temperature": -1.0}, "temperature -1"),
         ({"time": np.inf}, "time inf"),
         ({"every": 1.0, "step": 2.0}, "frames need a step"),
+        ({"step": 0.0}, "step 0"),
+        ({"step": np.nan}, "step nan"),
+        ({"every": np.inf}, "time between frames inf"),
         ({"ensemble": "nph"}, "choose nvt"),
         ({"potential": "magic"}, "choose sevennet-0"),
     ):
         with pytest.raises(InputError, match=match):
             Settings(**wrong)
+    with pytest.raises(InputError, match="no whole number of steps of 1 fs"):
+        run(COPPER, Settings(300.0, 0.01, every=1.5), out, calculator=EMT())
     with pytest.raises(InputError, match=r"ends in \.extxyz"):
         run(COPPER, settings, tmp_path / "a.traj", calculator=EMT())
     with pytest.raises(InputError, match="does not know Po"):
@@ -170,9 +180,13 @@ def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="another seed"):
         run(COPPER, replace(settings, seed=5), out, calculator=EMT())
     before = out.read_bytes()
-    (tmp_path / "a.state.npz").write_bytes(b"PK")
-    with pytest.raises(InputError, match="damaged"):
-        run(COPPER, settings, out, calculator=EMT())
+    whole = (tmp_path / "a.state.npz").read_bytes()
+    np.savez(tmp_path / "b.npz", text=np.array("[1]"), positions=1, momenta=1, cell=1, barostat=1, rows=1)
+    foreign = (tmp_path / "b.npz").read_bytes()
+    for torn in (b"PK", b"", whole[:700], whole[: len(whole) // 2], foreign):
+        (tmp_path / "a.state.npz").write_bytes(torn)
+        with pytest.raises(InputError, match="damaged"):
+            run(COPPER, settings, out, calculator=EMT())
     (tmp_path / "a.state.npz").unlink()
     with pytest.raises(InputError, match=r"without a\.state\.npz"):
         run(COPPER, settings, out, calculator=EMT())
@@ -185,6 +199,8 @@ def test_the_command(tmp_path):
     assert told.exit_code == 0, told.output
     assert "steps of 1 fs" in told.output and "3 frames" in told.output
     assert len(ase.io.read(out, ":")) == 3
+    read = read_trajectory(out)
+    assert read.step == pytest.approx(2.0) and read.temperatures is not None
 
 
 @pytest.mark.slow

@@ -162,7 +162,18 @@ def test_what_means_nothing_is_refused(hop, tmp_path):
         make_film(_plan(hop), trajectory, out, Wanted(start=7))
     with pytest.raises(InputError, match="--fps"):
         make_film(_plan(hop), trajectory, out, Wanted(fps=0.0))
+    with pytest.raises(InputError, match="--element Xx: not in"):
+        make_film(_plan(hop), trajectory, out, Wanted(element="Xx"))
+    with pytest.raises(InputError, match="--scale foo: no such image"):
+        make_film(_plan(hop), trajectory, out, Wanted(scales={"foo": (0.0, 1.0)}))
     assert not out.exists()
+    with pytest.raises(InputError, match="cannot write there"):
+        make_film(_plan(hop), trajectory, hop)
+    out.mkdir()
+    (out / "record.json").write_text("{}")
+    with pytest.raises(InputError, match="holds another result"):
+        make_film(_plan(hop), trajectory, out)
+    assert [path.name for path in out.iterdir()] == ["record.json"]
 
 
 def test_mp4_without_ffmpeg_says_what_to_install(hop, tmp_path, monkeypatch):

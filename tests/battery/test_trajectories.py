@@ -1,5 +1,6 @@
 """Trajectories: every format against what wrote it, and motion against random walks of known diffusion."""
 
+import re
 import struct
 
 import ase
@@ -17,6 +18,7 @@ from rhotem.battery.trajectories.diffusion import CM2_PER_S, diffusion, shared_s
 from rhotem.battery.trajectories.hops import find_hops
 from rhotem.battery.trajectories.model import every
 from rhotem.battery.trajectories.msd import mean_square_displacement
+from rhotem.battery.trajectories.report import Wanted, analyse
 from rhotem.battery.trajectories.residence import residence_map
 from rhotem.battery.trajectories.sites import Sites, sites_of
 from rhotem.cli import main
@@ -287,6 +289,9 @@ def test_ase_formats_with_time_and_temperature(name, frames, tmp_path):
         energy = 0.5 * (momenta**2 / mass).sum()
         assert kelvin == pytest.approx(2 * energy / (3 * (len(atoms) - 1) * units.kB), rel=1e-5)
     if name.endswith("xyz"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / "ps.xyz").write_text(re.sub(r"\btime=(\S+)", lambda said: f"time_ps={float(said[1]) / 1e3}", text))
+        np.testing.assert_allclose(read_trajectory(tmp_path / "ps.xyz").times, found.times)
         assert found.step == pytest.approx(2.0)
         with pytest.raises(InputError, match="the file says 2 fs"):
             read_trajectory(tmp_path / name, Asked(timestep=1.0))
@@ -394,6 +399,21 @@ def test_a_last_frame_cut_anywhere_is_left_out_with_a_remark(name, cut, frames, 
     path.write_text(text[: len(text) // 5])
     with pytest.raises(InputError, match="no whole frame"):
         read_trajectory(path)
+
+
+def test_lags_that_are_no_times_are_refused(rng):
+    for lags in ({"begin": np.nan}, {"end": np.inf}):
+        with pytest.raises(InputError, match="expected a time"):
+            diffusion(walk(rng, frames=40), "Li", **lags)
+
+
+def test_a_vibration_is_not_told_as_diffusion_without_a_doubt(rng):
+    """Atoms that fly within their vibration, and those that walk far."""
+    t = walk(rng, frames=60, step=5.0, d=2e-6)
+    assert any("may be that vibration" in note for note in analyse(t).notes)
+    assert not any("vibration" in note for note in analyse(walk(rng, frames=400, d=1e-4)).notes)
+    with pytest.raises(InputError, match="--temperature nan"):
+        analyse(t, Wanted(temperature=np.nan))
 
 
 def test_bad_files_are_one_line(frames, tmp_path):

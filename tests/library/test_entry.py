@@ -196,7 +196,7 @@ def test_exports_are_read_by_their_programs(real, tmp_path, kind):
                 assert part["@id"] in known and (tmp_path / part["@id"]).exists()
 
 
-def test_commands_say_what_there_is(folder, tmp_path):
+def test_commands_say_what_there_is(folder, tmp_path, monkeypatch):
     code, said = invoke("library", "list", folder, "--elements", "Li", "--defect", "none")
     assert code == 0 and said.count("LiF") == 2 and "[110]" in said
     assert invoke("library", "list", folder, "--formula", "NaCl")[1] == "no entry meets this\n"
@@ -208,6 +208,11 @@ def test_commands_say_what_there_is(folder, tmp_path):
         first = library.entries()[0].id
     code, said = invoke("library", "show", folder, first[:6])
     assert code == 0 and "response " in said and "contrast" in said
+    with monkeypatch.context() as bare:
+        whole = Library.described
+        bare.setattr(Library, "described", lambda self, name: {**whole(self, name), "contrasts": []})
+        code, said = invoke("library", "show", folder, first[:6])
+        assert code == 0 and "no columns" in said
     code, said = invoke("library", "verify", folder)
     assert code == 0 and said == "2 entries whole\n"
     assert invoke("campaign", "status", folder)[1] == "real: 2 of 2 done\n"

@@ -28,6 +28,8 @@ CONDITIONS = [
     (Filter(defect="Vacancy li"), lambda e: "vacancy Li" in e.defect),
     (Filter(defect="none"), lambda e: not e.defect),
     (Filter(thickness=(2.5, 9.0)), lambda e: e.thicknesses[-1] >= 2.5),
+    (Filter(thickness=(1.2, 1.9)), lambda e: False),
+    (Filter(thickness=(2.0, 2.5)), lambda e: e.thicknesses[-1] <= 2.5),
     (Filter(title="ENTRY 1"), lambda e: "entry 1" in e.title),
     (Filter(title="%"), lambda e: False),
     (Filter(zone="1,0,0", spacegroup=166, energy=200.0), lambda e: True),
@@ -41,8 +43,26 @@ def test_conditions(filled):
         assert names(filled.entries(asked.conditions())) == {e.id for e in filled.entries() if meets(e)}, asked
 
 
+NUMBERS = (
+    (Filter(energy=np.nan), "energy nan"),
+    (Filter(thickness=(np.nan, 2.0)), "thickness nan"),
+    (Filter(thickness=(9.0, 2.0)), "give the least first"),
+)
+
+
+def test_a_thickness_between_the_ends_is_found(library, fake):
+    """Of those between the thinnest and the thickest the contrasts tell; without columns the range counts."""
+    for name, contrasts in (("a" * 20, [1.0, 1.5, 3.0]), ("b" * 20, [1.0, 3.0]), ("c" * 20, [])):
+        said = fake.described(name, name)
+        row = said["contrasts"][0]
+        said["entry"] |= {"bytes": 1, "checksum": "0" * 64, "state": "good", "thicknesses": contrasts or [1.0, 3.0]}
+        library.catalogue.add({**said, "contrasts": [{**row, "thickness": t} for t in contrasts]})
+    found = names(library.entries(Filter(thickness=(1.2, 1.9)).conditions()))
+    assert found == {"a" * 20, "c" * 20}
+
+
 def test_bad_conditions_are_refused():
-    for wrong, said in ((Filter(elements=("Xx",)), "no element"), (Filter(formula="Q2"), "not readable")):
+    for wrong, said in ((Filter(elements=("Xx",)), "no element"), (Filter(formula="Q2"), "not readable"), *NUMBERS):
         with pytest.raises(InputError, match=said):
             wrong.conditions()
 

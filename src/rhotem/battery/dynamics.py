@@ -62,7 +62,12 @@ class Settings:
         check_potential(self.potential)
         if self.ensemble not in ("nvt", "npt", "nve"):
             raise InputError(f"md: ensemble {self.ensemble!r}; choose nvt, npt or nve")
-        for name, value in (("temperature", self.temperature), ("time", self.time), ("step", self.step or STEP)):
+        for name, value in (
+            ("temperature", self.temperature),
+            ("time", self.time),
+            ("step", STEP if self.step is None else self.step),
+            ("time between frames", self.every),
+        ):
             if not (np.isfinite(value) and value > 0):
                 raise InputError(f"md: {name} {value:g}, expected a number > 0")
         if not np.isfinite(self.pressure) or not self.every >= (self.step or 0.0):
@@ -71,7 +76,12 @@ class Settings:
     def fitted(self, structure: Structure) -> "Settings":
         """With a step for these elements, where none was chosen."""
         light = STEP_WITH_HYDROGEN if 1 in structure.numbers else STEP
-        return replace(self, step=self.step or min(light, self.every))
+        step = self.step or min(light, self.every)
+        if abs(self.every / step - round(self.every / step)) > 1e-6 * self.every / step:
+            raise InputError(
+                f"md: frames every {self.every:g} fs are no whole number of steps of {step:g} fs; change one"
+            )
+        return replace(self, step=step)
 
     @property
     def interval(self) -> int:
@@ -179,7 +189,9 @@ class _Motion:
             "temperature_K": float(self.atoms.get_temperature()),
         }
         if self.settings.ensemble == "npt":
-            frame.info["pressure_GPa"] = -float(np.trace(self.atoms.get_stress(voigt=False))) / 3.0 / units.GPa
+            # with that of the motion, as the barostat holds it
+            stress = self.atoms.get_stress(voigt=False, include_ideal_gas=True)
+            frame.info["pressure_GPa"] = -float(np.trace(stress)) / 3.0 / units.GPa
         return frame
 
     def state(self, step: int) -> Progressed:

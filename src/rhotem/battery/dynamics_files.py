@@ -2,6 +2,8 @@
 
 import json
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -119,10 +121,14 @@ class Trajectory:
             "versions": self.versions,
         }
         temporary = self.side.with_suffix(".tmp")
-        with open(temporary, "wb") as stream:
-            numbers = {name: getattr(state, name) for name in ("positions", "momenta", "cell", "barostat")}
-            np.savez(stream, text=np.array(json.dumps(text)), rows=np.array(self.rows), **numbers)
-        os.replace(temporary, self.side)
+        numbers = {name: getattr(state, name) for name in ("positions", "momenta", "cell", "barostat")}
+        try:
+            with open(temporary, "wb") as stream:
+                np.savez(stream, text=np.array(json.dumps(text)), rows=np.array(self.rows), **numbers)
+            os.replace(temporary, self.side)
+        except OSError:  # a full disk: the state before stays
+            temporary.unlink(missing_ok=True)
+            raise
 
     def summary(self) -> dict[str, Any]:
         """Means over the second half of the frames."""
@@ -142,20 +148,21 @@ class Trajectory:
             with np.load(self.side) as data:
                 text = json.loads(str(data["text"]))
                 arrays = {name: data[name] for name in ("positions", "momenta", "cell", "barostat", "rows")}
-        except (OSError, ValueError, KeyError) as error:
+            asked, size = dict(text["asked"]), int(text["size"])
+            strain, force = arrays["barostat"].tolist()
+            numbers = (arrays["positions"], arrays["momenta"], arrays["cell"])
+            reached = Progressed(int(text["step"]), *numbers, (strain, force), text["random"])
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"md: {self.side}: damaged ({error}); delete it and {self.out.name}, or rename") from error
-        differing = [name for name, value in self.asked.items() if text["asked"].get(name) != value]
+        differing = [name for name, value in self.asked.items() if asked.get(name) != value]
         if differing:
             raise InputError(
                 f"md: --out {self.out}: is of a run with another {', '.join(differing)}; give another name, or the "
                 "same settings to go on"
             )
-        if not self.out.exists() or self.out.stat().st_size < text["size"]:
+        if not self.out.exists() or self.out.stat().st_size < size:
             raise InputError(f"md: {self.out}: shorter than its run left it; delete {self.side.name} to start again")
-        barostat = (float(arrays["barostat"][0]), float(arrays["barostat"][1]))
-        numbers = (arrays["positions"], arrays["momenta"], arrays["cell"])
-        self.reached = Progressed(text["step"], *numbers, barostat, text["random"])
-        self.rows, self.size = arrays["rows"].tolist(), text["size"]
+        self.reached, self.rows, self.size = reached, arrays["rows"].tolist(), size
 
 
 def _fingerprint(structure: Structure) -> str:

@@ -59,7 +59,7 @@ FormatOption = Annotated[
     Literal["mp4", "gif"] | None,
     typer.Option(
         "--format",
-        help="Of the film; without it MP4 where imageio-ffmpeg is installed (pip install 'rhotem[film]'), else GIF.",
+        help="Of the film; without it MP4 where imageio-ffmpeg is installed (pip install 'rhotem\\[film]'), else GIF.",
         rich_help_panel=RESULTS,
     ),
 ]

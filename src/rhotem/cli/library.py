@@ -221,7 +221,7 @@ def show(library: LibraryArgument, entry: EntryArgument, as_json: JsonOption = F
             }
             for c in said["contrasts"]
         ]
-        typer.echo(_table(rows))
+        typer.echo(_table(rows) if rows else "contrasts   none: it has no columns along the beam")
 
 
 @app.command()

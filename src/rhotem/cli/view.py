@@ -43,14 +43,15 @@ def view(
     """
     from rhotem.core import InputError
     from rhotem.library.view.demonstration import demonstration
-    from rhotem.library.view.entries import entries_in
+    from rhotem.library.view.entries import entries_in, named
 
     place = demonstration() if folder is None else folder
     entries = entries_in(place)
     if entry is not None:
-        known = [one for one in entries if one.id == entry]
-        if not known:
-            raise InputError(f"--entry {entry}: {place} holds {', '.join(one.id for one in entries[:20])}")
+        known = named(entries, entry)
+        if len(known) != 1:
+            there = ", ".join(one.id for one in (known or entries)[:20])
+            raise InputError(f"--entry {entry}: {place} holds {there}; name one")
         entries = [*known, *(one for one in entries if one is not known[0])]
     if report is not None:
         from rhotem.library.view.report import write_report

@@ -40,6 +40,9 @@ HERE = {"Host": "127.0.0.1:5006"}
         ("GET", "/ws", HERE | {"Origin": "null"}, "secret", 403),
         ("GET", "/ws", HERE, "secret", 403),
         ("GET", "/", HERE | {"Origin": "http://evil.example"}, "secret", 403),
+        # addresses that are none
+        ("GET", "/", HERE | {"Origin": "http://[evil"}, "secret", 400),
+        ("GET", "//[", HERE, "secret", 400),
         # nothing is taken, and nothing else is there
         ("POST", "/", HERE, "secret", 405),
         ("PUT", "/static/js/x.js", HERE, "secret", 405),
@@ -175,6 +178,14 @@ def test_the_command_writes_a_report(library, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         app(["view", str(library), "--entry", "lif", "--report", str(tmp_path / "a.html")])
     assert stop.value.code == 0 and written == ["lif"]
+    with pytest.raises(SystemExit) as stop:  # a library lists the first digits of identifiers
+        app(["view", str(library), "--entry", "li", "--report", str(tmp_path / "a.html")])
+    assert stop.value.code == 0 and written == ["lif"] * 2
+    capsys.readouterr()
+    for name in ("", "magic"):
+        with pytest.raises(SystemExit) as stop:
+            app(["view", str(library), "--entry", name, "--report", str(tmp_path / "a.html")])
+        assert stop.value.code == 2 and "name one" in capsys.readouterr().err
 
 
 def test_ranges_are_numbers(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """From the frames of a film to the film: panels, file, still pictures, mean."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,28 @@ def _drawn(store: Store, panels: list[Panel], wanted: Wanted, plan: Plan) -> Any
 
 
 def _ions(numbers: np.ndarray, element: str) -> np.ndarray:
-    from ase.data import atomic_numbers, chemical_symbols
+    from ase.data import atomic_numbers
+
+    there = check_ion(numbers, element)
+    named = element or next((one for one in MOBILE if one in there), "")
+    return np.asarray(numbers == atomic_numbers.get(named, -1))
+
+
+def check_ion(numbers: np.ndarray, element: str) -> set[str]:
+    """The elements of a trajectory; InputError unless that which is asked for is among them."""
+    from ase.data import chemical_symbols
 
     there = {chemical_symbols[z] for z in numbers}
-    named = element or next((one for one in MOBILE if one in there), "")
     if element and element not in there:
         raise InputError(f"--element {element}: not in the trajectory; choose one of {', '.join(sorted(there))}")
-    return np.asarray(numbers == atomic_numbers.get(named, -1))
+    return there
+
+
+def check_scales(scales: Iterable[str], names: Iterable[str]) -> None:
+    """InputError where a scale is of an image that is not made."""
+    unknown = sorted(set(scales) - set(names))
+    if unknown:
+        raise InputError(f"--scale {unknown[0]}: no such image; there are {', '.join(names)}")
 
 
 def _words(store: Store) -> list[str]:
@@ -71,9 +87,7 @@ def _words(store: Store) -> list[str]:
 def _panels(store: Store, names: list[str], wanted: Wanted) -> list[Panel]:
     size = tuple(store.read("size_angstrom"))
     noisy = store.read("simulation").get("microscope", {}).get("dose") is not None
-    unknown = set(wanted.scales) - set(names)
-    if unknown:
-        raise InputError(f"--scale {sorted(unknown)[0]}: no such image; there are {', '.join(names)}")
+    check_scales(wanted.scales, names)
     panels = []
     for name in names:
         values = store.array(name)

@@ -19,7 +19,7 @@ from rhotem.analysis.voice import Voice
 from rhotem.analysis.where import Kind, Means, place_of_images
 from rhotem.analysis.workflow import Job, described, open_source, potentials
 from rhotem.battery.film.charge import projected_deformation
-from rhotem.battery.film.finish import finish
+from rhotem.battery.film.finish import check_ion, check_scales, finish
 from rhotem.battery.film.frames import FilmFrames
 from rhotem.battery.film.movie import check_format, usual_format
 from rhotem.battery.film.store import Store
@@ -28,11 +28,14 @@ from rhotem.battery.trajectories import Trajectory
 from rhotem.battery.trajectories.model import every
 from rhotem.core import InputError
 from rhotem.core.folders import alone
+from rhotem.core.output import RECORD
 from rhotem.core.provenance import array_sha256
 from rhotem.density.field import DensityField
 from rhotem.density.source import DensitySource, default_source
+from rhotem.microscope.detectors.registry import image_names
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import PIXEL, as_written
+from rhotem.microscope.presets import Preset
 
 __all__ = ["Film", "Wanted", "make_film"]
 
@@ -97,6 +100,7 @@ def make_film(
     preset = frames.first.preset
     if preset.mode == "diffraction" or not (preset.detectors or preset.mode != "stem"):
         raise InputError(f"preset {preset.name}: makes no images that a film could show; choose another")
+    _check(frames, preset, out, wanted)
     results.introduce(frames.first, voice)
     work = _work(plan, frames, voice, out)
     identified = _identity(plan, trajectory, frames, wanted)
@@ -110,6 +114,8 @@ def make_film(
             made = finish(store, frames, plan, out, (wanted, voice))
     except BlockingIOError:
         raise InputError(f"--out {out}: another run is at work on this film; wait for it") from None
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise InputError(f"--out {out}: cannot write there ({error.strerror}); give another folder") from None
     record = {
         **(notes or {}),
         "plan": results.recorded_plan(plan, out),
@@ -120,6 +126,15 @@ def make_film(
         "seconds": round(time.perf_counter() - started, 2),
     }
     return replace(made, record=results.write_record(out, record))
+
+
+def _check(frames: FilmFrames, preset: Preset, out: Path, wanted: Wanted) -> None:
+    """Refuse what would fail, or spoil another result, only after the frames."""
+    if (out / RECORD).exists() and not (out / FRAMES).exists():
+        raise InputError(f"--out {out}: holds another result; give another folder")
+    check_ion(frames.trajectory.numbers, wanted.element)
+    if preset.mode == "stem":
+        check_scales(wanted.scales, [n for one in preset.detectors for n in image_names(one)])
 
 
 def _for_frames(plan: Plan, wanted: Wanted) -> Plan:

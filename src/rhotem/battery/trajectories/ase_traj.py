@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rhotem.battery.trajectories.asked import Asked, same_atoms, truncated
+from rhotem.battery.trajectories.asked import TIMES, Asked, same_atoms, truncated
 from rhotem.battery.trajectories.model import Trajectory
 from rhotem.core import InputError
 
 
 def read_ase_traj(path: Path, asked: Asked) -> Trajectory:
-    """Frames of a .traj file; ``time`` of a frame's info is in fs.
+    """Frames of a .traj file; ``time`` of a frame's info is in fs, ``time_ps`` in ps.
 
     Raises
     ------
@@ -40,7 +40,9 @@ def read_ase_traj(path: Path, asked: Asked) -> Trajectory:
         raise InputError(f"{path}: no whole frame in it")
     for place, atoms in enumerate(frames, start=1):
         same_atoms(path, place, frames[0].numbers, atoms.numbers)
-    times = [atoms.info.get("time", atoms.info.get("time_fs")) for atoms in frames]
+    times = [
+        next((unit * atoms.info[key] for key, unit in TIMES.items() if key in atoms.info), None) for atoms in frames
+    ]
     own = None if any(time is None for time in times) else np.array(times, dtype=float)
     moving = all(atoms.has("momenta") for atoms in frames)
     return Trajectory(

@@ -10,6 +10,9 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.structure.read.elements import of_symbol
 
+#: Keys of a frame that hold its time, and their unit in fs; ``time_ps`` is that of `rhotem md`.
+TIMES = {"time": 1.0, "time_fs": 1.0, "Time": 1.0, "time_ps": 1e3}
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -156,6 +156,9 @@ def _plain(paths: Floats, lags: npt.NDArray[np.int64], step: float) -> float:
 def _lags(msd: Msd, begin: float | None, end: float | None) -> npt.NDArray[np.int64]:
     """Lags of the fit in frames, evenly spaced."""
     last, step = len(msd.times) - 1, float(msd.times[1])
+    for name, asked in (("from", begin), ("to", end)):
+        if asked is not None and not np.isfinite(asked):
+            raise InputError(f"diffusion: lags {name} {asked:g}, expected a time")
     low = max(1, round(FROM * last if begin is None else begin / step))
     high = round(TO * last if end is None else end / step)
     if not 1 <= low < high <= last:

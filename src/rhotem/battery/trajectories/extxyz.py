@@ -7,20 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.battery.trajectories.asked import Asked, same_atoms, truncated
+from rhotem.battery.trajectories.asked import TIMES, Asked, same_atoms, truncated
 from rhotem.battery.trajectories.model import Trajectory
 from rhotem.core import InputError
 from rhotem.structure.read.contents import Text
 from rhotem.structure.read.elements import of_symbol
 
-#: Keys of the comment line that hold a time in fs.
-TIMES = ("time", "time_fs", "Time")
-
 
 def read_extxyz(path: Path, asked: Asked) -> Trajectory:
     """Frames of an extended xyz file.
 
-    Columns ``momenta`` are those of ASE; ``velocities`` are Å/fs. ``time`` of the comment line is in fs.
+    Columns ``momenta`` are those of ASE; ``velocities`` are Å/fs. ``time`` of the comment line is in fs,
+    ``time_ps`` in ps.
 
     Raises
     ------
@@ -139,8 +137,8 @@ def _said(text: Text, comment: str) -> dict[str, Any]:
     if len(parts) % 3:
         raise text.fail("Properties of names, kinds and numbers of columns")
     fields = [(name.lower(), int(n)) for name, n in zip(parts[::3], parts[2::3], strict=True)]
-    found = re.search(rf"(?:^|\s)(?:{'|'.join(TIMES)})\s*=\s*\"?([-+.\deE]+)", comment)
-    return {"Lattice": cell, "Properties": fields, "time": None if found is None else float(found[1])}
+    found = re.search(rf"(?:^|\s)({'|'.join(TIMES)})\s*=\s*\"?([-+.\deE]+)", comment)
+    return {"Lattice": cell, "Properties": fields, "time": None if found is None else TIMES[found[1]] * float(found[2])}
 
 
 def _all(values: list[Any]) -> npt.NDArray[np.float64] | None:

@@ -14,10 +14,13 @@ from rhotem.battery.trajectories.hops import Hops, find_hops
 from rhotem.battery.trajectories.model import Trajectory
 from rhotem.battery.trajectories.msd import Msd, mean_square_displacement
 from rhotem.battery.trajectories.sites import sites_of
+from rhotem.core import InputError
 from rhotem.structure.model import Structure
 
 #: Ions that move in batteries, the first that a trajectory has is asked about where none is named.
 MOBILE = ("Li", "Na", "K", "Mg", "Zn", "Ag", "Cu")
+#: A fit from lags shorter than the slowest vibrations (fs), of ions that moved less than half a hop (Å²), is doubted.
+VIBRATION, FAR = 200.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def analyse(trajectory: Trajectory, wanted: Wanted = Wanted()) -> Report:
     InputError
         If the element is not there, the lags or the reference do not fit.
     """
+    if wanted.temperature is not None and not (np.isfinite(wanted.temperature) and wanted.temperature > 0):
+        raise InputError(f"--temperature {wanted.temperature:g}: expected a temperature in K")
     symbols = list(dict.fromkeys(trajectory.symbols.tolist()))
     element = wanted.element or next((one for one in MOBILE if one in symbols), symbols[0])
     trajectory.atoms_of(element)
@@ -105,6 +110,12 @@ def analyse(trajectory: Trajectory, wanted: Wanted = Wanted()) -> Report:
         found = diffusion(trajectory, element, begin=wanted.begin, end=wanted.end, drift=wanted.drift)
         if not found.seen:
             notes.append(f"D of {element} is not above zero by two standard errors: run longer, or hotter")
+        begins, reached = found.msd.times[found.lags[0]], found.msd.values[found.lags[-1]]
+        if found.seen and begins < VIBRATION and reached < FAR:
+            notes.append(
+                f"the fit begins at {begins:g} fs, within the vibration of atoms, and {element} moved by "
+                f"{np.sqrt(reached):.2g} Å only: D may be that vibration; run longer, or --from-ps 0.5"
+            )
         if wanted.reference is not None:
             hops = find_hops(trajectory, sites_of(trajectory, wanted.reference, element))
     return Report(trajectory, element, temperature, msds, found, hops, notes)
@@ -118,8 +129,6 @@ def arrhenius(reports: Sequence[Report]) -> Activation | None:
     InputError
         If temperatures are not known or equal, or a D is not above zero.
     """
-    from rhotem.core import InputError
-
     if len(reports) < 2:
         return None
     for report in reports:

@@ -1,13 +1,14 @@
 """What entries are: conditions on the rows of the catalogue."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from rhotem.core import InputError
-from rhotem.library.catalogue.tables import elements, entries
+from rhotem.library.catalogue.tables import contrasts, elements, entries
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,13 @@ class Filter:
         Raises
         ------
         InputError
-            If a formula, an element or a zone is none.
+            If a formula, an element or a zone is none, or a number.
         """
+        for name, value in (("energy", self.energy), *(("thickness", end) for end in self.thickness or ())):
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{name} {value:g}: expected a number")
+        if self.thickness is not None and self.thickness[0] > self.thickness[1]:
+            raise InputError(f"thickness from {self.thickness[0]:g} to {self.thickness[1]:g} nm: give the least first")
         c = entries.c
         met: list[Any] = [c.id.in_(_with(_element(symbol))) for symbol in self.elements]
         met += [c.id.not_in(_with(_element(symbol))) for symbol in self.without]
@@ -77,8 +83,17 @@ class Filter:
         if self.energy is not None:
             met += [c.energy.between(self.energy - 1e-3, self.energy + 1e-3)]
         if self.thickness is not None:
-            met += [c.thinnest <= self.thickness[1], c.thickest >= self.thickness[0]]
+            met.append(_holds(*self.thickness))
         return met
+
+
+def _holds(least: float, most: float) -> Any:
+    """A thickness between these; where no contrast says which there are, the range from thinnest to thickest counts."""
+    c, own = entries.c, contrasts.c.entry == entries.c.id
+    between = select(own).where(own, contrasts.c.thickness.between(least, most)).exists()
+    untold = ~select(own).where(own).exists()
+    ends = or_(c.thinnest.between(least, most), c.thickest.between(least, most))
+    return and_(c.thinnest <= most, c.thickest >= least, or_(ends, between, untold))
 
 
 def _with(symbol: str) -> Any:

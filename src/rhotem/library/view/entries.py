@@ -143,6 +143,12 @@ def entries_in(folder: str | Path) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.title, entry.id))
 
 
+def named(entries: Sequence[Entry], name: str) -> list[Entry]:
+    """Entries of that identifier, else those whose identifiers begin so, as a library's may be cut."""
+    whole = [entry for entry in entries if entry.id == name]
+    return whole or [entry for entry in entries if name and entry.id.startswith(name)]
+
+
 def _catalogued(folder: Path) -> list[Entry]:
     """Entries of a library's catalogue."""
     from rhotem.library.store import Library

@@ -57,12 +57,16 @@ class Guard:
         cookie : str
             Value of the cookie; "": none.
         """
-        path = urlsplit(address).path
+        try:
+            path = urlsplit(address).path
+            from_here = urlsplit(headers.get("Origin", "")).netloc.lower()
+        except ValueError:
+            return 400, "no address"
         host = headers.get("Host", "")
         if _name(host) not in self.names:
             return 403, "this server is not called so; open the address that rhotem view prints"
         origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and from_here != host.lower():
             return 403, "a page of another origin asks"
         if path == "/ws" and origin is None:
             return 403, "a socket without an origin"
