@@ -102,6 +102,31 @@ def test_the_hand_is_told_where_the_lattice_can_tell(rng: np.random.Generator):
     assert find_lattice(measured(image[::-1], 0.2), crystal, (0, -1, 0)).hand == "as seen from the source"
 
 
+def polar() -> Structure:
+    """A rectangular lattice whose columns have no symmetry: amplitudes of its transform hide half turns and mirrors."""
+    atoms = Atoms("SrTiO", cell=[3.9, 5.1, 4.0], pbc=True)
+    atoms.set_scaled_positions([[0, 0, 0], [0.45, 0.3, 0.5], [0.2, 0.65, 0.3]])
+    return Structure(atoms)
+
+
+@pytest.mark.parametrize(
+    ("turn", "hand", "rotation"),
+    [
+        ((1, 1), "as seen from the source", 10.0),
+        ((-1, -1), "as seen from the source", -170.0),
+        ((-1, 1), "mirrored", 10.0),
+        ((1, -1), "mirrored", -170.0),
+    ],
+)
+def test_a_half_turn_is_no_mirror(turn: tuple[int, int], hand: str, rotation: float, rng: np.random.Generator):
+    shown = scanned(project(polar(), (0, 0, 1)), Scan(0.25, 10.0), (220, 220), rng)
+    image = shown + rng.normal(size=shown.shape) * 0.1
+    # the scale of the values is nothing: currents in A, fractions of the beam
+    found = find_lattice(measured(1e-170 * image[:: turn[0], :: turn[1]], 0.25), polar(), (0, 0, 1))
+    assert found.hand == hand and found.match > 0.98
+    assert found.rotation.value == pytest.approx(rotation, abs=0.1)
+
+
 def test_mean_cell_and_its_error(crystal: Structure, projection: Projection, rng: np.random.Generator):
     noise = 0.1
     scan = Scan(0.2)

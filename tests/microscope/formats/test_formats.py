@@ -95,6 +95,20 @@ def test_nexus_says_which_axis_is_which(image, patterns, tmp_path):
                 np.testing.assert_allclose(stored[axis.name], axis.values)
                 assert stored[axis.name].attrs["units"] == {"Å": "angstrom", "mrad": "mrad"}[axis.unit]
             assert json.loads(entry["rhotem/record"][()])["microscope"]["defocus"] == 80.0
+            assert "start_time" not in entry and "preparation_date" not in entry["sample1"]
+
+
+def test_nexus_of_a_file_says_when_the_run_was_made(image, tmp_path):
+    """From a HyperSpy file, whose reader gives numpy numbers; a time that nobody knows is left away."""
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / "iCoM.hspy"
+    FORMATS["hspy"].write(dataclasses.replace(image, record={"shape": [5, 7], "seed": np.int64(3)}), path)
+    (tmp_path / "run" / "record.json").write_text('{"created": "2026-01-02T03:04:05+00:00"}')
+    for name in ("nexus", "tiff"):
+        export(tmp_path / "run", name, tmp_path)
+    with h5py.File(tmp_path / "iCoM.nxs") as file:
+        assert file["entry/start_time"][()] == b"2026-01-02T03:04:05+00:00"
+        assert json.loads(file["entry/rhotem/record"][()])["seed"] == 3
 
 
 def test_py4dstem_file_by_its_layout(patterns, tmp_path):
