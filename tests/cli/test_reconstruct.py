@@ -7,7 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from rhotem.cli.main import app
-from rhotem.core import InputError
 from rhotem.microscope.formats.hyperspy import read_hyperspy, write_hyperspy
 from rhotem.microscope.formats.signal import Axis, Signal
 
@@ -44,6 +43,11 @@ def test_vacuum_has_no_phase_and_a_record(run):
     assert record["optics"]["defocus"] == 30.0 and record["method"]["kind"] == "ssb"
 
 
+def test_a_rotation_that_is_no_number_is_refused(run):
+    result = call("reconstruct", run, "--out", run / "turned", "--rotation", "nan", "-q")
+    assert result.exit_code == 2 and "--rotation nan" in result.output and not (run / "turned").exists()
+
+
 def test_export_writes_every_signal_and_a_record(run):
     call("export", run, "--to", "emd", "--out", run / "emd", "-q")
     assert {path.name for path in (run / "emd").iterdir()} == {"4D.emd", "record.json"}
@@ -51,6 +55,6 @@ def test_export_writes_every_signal_and_a_record(run):
 
 def test_patterns_without_scale_are_refused(tmp_path):
     write_hyperspy(disc(angular=""), tmp_path / "4D.hspy")
-    with pytest.raises(InputError, match="axis kx has no scale in mrad"):
-        call("reconstruct", tmp_path, "--out", tmp_path / "phase")
+    result = call("reconstruct", tmp_path, "--out", tmp_path / "phase")
+    assert result.exit_code == 2 and "axis kx has no scale in mrad" in result.output
     assert not (tmp_path / "phase").exists()

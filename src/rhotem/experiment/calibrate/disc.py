@@ -179,7 +179,7 @@ def _circle(pattern: Floats, centre: Floats, radius: float) -> tuple[Floats, flo
     """
     from scipy.signal import find_peaks
 
-    wide = np.linspace(*(r * radius for r in RADII), 160)
+    wide = np.linspace(RADII[0] * radius, RADII[1] * radius, 160)
     centre, _, most = _sharpest(pattern, centre, wide, radius)
     mean = np.clip(_edges(pattern, centre, wide), -0.5, 0.5).mean(axis=0)
     sharp = [i for i in find_peaks(np.pad(mean, 1))[0] - 1 if mean[i] > RIVAL * most]

@@ -1,16 +1,16 @@
 """NeXus files by the application definition NXem: images and patterns of a simulation or a reconstruction.
 
 https://manual.nexusformat.org, FAIRmat's definitions: an entry with what the application definition requires, and an
-``NXdata`` with named axes that NeXus viewers plot. Times that
-NXem asks for are written where the record of the run says when it was made.
+``NXdata`` with named axes that NeXus viewers plot. Times are
+written where the record of the run says when it was made.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rhotem.core.output import to_json
 from rhotem.core.provenance import versions
 from rhotem.microscope.formats.signal import Signal
 
@@ -37,7 +37,7 @@ def write_nexus(signal: Signal, path: Path) -> None:
         sample["atom_types"] = ", ".join(signal.said.get("elements", ())) or "not recorded"
         collection = _group(entry, "rhotem", "NXcollection")
         collection["version"] = versions()["rhotem"]
-        collection["caption"], collection["record"] = to_json(signal.said), to_json(signal.record)
+        collection["caption"], collection["record"] = json.dumps(signal.said), json.dumps(signal.record)
         stored = _group(entry, "data", "NXdata")
         names = [axis.name for axis in axes]
         stored.attrs.update({"signal": "data", "axes": names})

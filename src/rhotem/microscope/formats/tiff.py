@@ -1,10 +1,10 @@
 """TIFF files of images: 32-bit, pixel size where ImageJ and HyperSpy look for it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 
-from rhotem.core.output import to_json
 from rhotem.microscope.formats.signal import Signal
 
 
@@ -18,5 +18,5 @@ def write_tiff(signal: Signal, path: Path) -> None:
         data.astype(np.float32),
         imagej=True,
         resolution=(1 / x.step, 1 / y.step),
-        metadata={"unit": "angstrom", "Labels": [signal.name], "Info": to_json(signal.said)},
+        metadata={"unit": "angstrom", "Labels": [signal.name], "Info": json.dumps(signal.said)},
     )
