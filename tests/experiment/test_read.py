@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rhotem.core import InputError
 from rhotem.core.units import wavelength
@@ -327,3 +327,33 @@ def test_reciprocal_units_as_pyxem_writes_them(unit: str):
 def test_what_the_readers_code_does_wrong_is_no_remark(image: np.ndarray, tmp_path: Path):
     write_mrc(tmp_path / "a.mrc", image, 0.5)
     assert not [r for r in read_measurement(tmp_path / "a.mrc", Stated(kind="image")).remarks if "unclosed" in r]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_tiff_and_jpeg_as_pillow_turns_them(orientation: int, image: np.ndarray, tmp_path: Path):
+    """The mirrored and turned pictures of phones and cameras: hand and rotation of a lattice depend on it."""
+    grey = (image >> 4).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", grey, extratags=[(274, "H", 1, orientation, True)])
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(grey).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture))
+    for name in ("a.tif", "a.png"):
+        read = read_measurement(tmp_path / name, Stated(kind="image"))
+        assert np.array_equal(read.data, upright)
+        assert any("upright" in remark for remark in read.remarks) == (orientation != 1)
+
+
+def test_a_tiff_whose_zero_is_white(image: np.ndarray, tmp_path: Path):
+    grey = (image >> 4).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", grey, photometric="miniswhite")
+    read = read_measurement(tmp_path / "a.tif", Stated(kind="image"))
+    with Image.open(tmp_path / "a.tif") as picture:
+        assert np.array_equal(read.data, np.asarray(picture)) and np.array_equal(read.data, 255 - grey)
+
+
+def test_ome_units_of_each_axis(image: np.ndarray, tmp_path: Path):
+    said = {"PhysicalSizeX": 0.03, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 20.0, "PhysicalSizeYUnit": "pm"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", image, metadata=said)
+    assert read_measurement(tmp_path / "a.ome.tif").pixel == pytest.approx((0.2, 0.3))
