@@ -12,6 +12,7 @@ from rhotem.core import InputError
 from rhotem.experiment.calibrate.cell import mean_cell
 from rhotem.experiment.calibrate.lattice import calibrated, find_lattice
 from rhotem.experiment.calibrate.projection import Projection, project
+from rhotem.experiment.calibrate.rows import row_displacements
 from rhotem.experiment.measurement import Axis, Measurement
 from rhotem.experiment.read import read_measurement
 from rhotem.structure.model import Structure
@@ -122,7 +123,9 @@ def test_a_half_turn_is_no_mirror(turn: tuple[int, int], hand: str, rotation: fl
     shown = scanned(project(polar(), (0, 0, 1)), Scan(0.25, 10.0), (220, 220), rng)
     image = shown + rng.normal(size=shown.shape) * 0.1
     # the scale of the values is nothing: currents in A, fractions of the beam
-    found = find_lattice(measured(1e-170 * image[:: turn[0], :: turn[1]], 0.25), polar(), (0, 0, 1))
+    seen = 1e-12 * image[:: turn[0], :: turn[1]]
+    found = find_lattice(measured(seen, 0.25), polar(), (0, 0, 1))
+    assert np.abs(row_displacements(seen, found.matrix, found.windows).values).max() < 0.1  # noise of 9 rows
     assert found.hand == hand and found.match > 0.98
     assert found.rotation.value == pytest.approx(rotation, abs=0.1)
 

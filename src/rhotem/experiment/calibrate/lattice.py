@@ -172,8 +172,6 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
     if measurement.kind != "image":
         raise InputError(f"{measurement.source.path}: lattices are found in images, this is a {measurement.kind}")
     image = np.asarray(measurement.data, dtype=float)
-    image = image / np.abs(image).max()
-    image = (image - image.mean()) / image.std()
     projection = project(structure, zone)
     known = float(np.sqrt(np.prod(measurement.pixel))) if measurement.pixel else None
     found = candidates(image, projection, known)
