@@ -43,6 +43,11 @@ def test_vacuum_has_no_phase_and_a_record(run):
     assert record["optics"]["defocus"] == 30.0 and record["method"]["kind"] == "ssb"
 
 
+def test_a_rotation_that_is_no_number_is_refused(run):
+    result = call("reconstruct", run, "--out", run / "turned", "--rotation", "nan", "-q")
+    assert result.exit_code == 2 and "--rotation nan" in result.output and not (run / "turned").exists()
+
+
 def test_export_writes_every_signal_and_a_record(run):
     call("export", run, "--to", "emd", "--out", run / "emd", "-q")
     assert {path.name for path in (run / "emd").iterdir()} == {"4D.emd", "record.json"}

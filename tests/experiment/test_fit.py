@@ -12,7 +12,7 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.experiment.fit.disc import find_disc
 from rhotem.experiment.fit.frame import Frame, frame_of
 from rhotem.experiment.fit.model import NAMES, Model, Setting
-from rhotem.experiment.fit.pacbed import common_convergence, common_energy, fit_pattern
+from rhotem.experiment.fit.pacbed import Rival, _remarks, common_convergence, common_energy, fit_pattern
 from rhotem.experiment.fit.posterior import scatter, spread_of
 from rhotem.experiment.fit.refine import refine
 from rhotem.experiment.fit.search import make_library, scales_of, starts, tilt_nodes
@@ -193,6 +193,13 @@ def test_bad_pictures_are_refused_in_one_line(held, book, rng):
         common_energy([replace(measured(bright), energy_keV=None)])
     with pytest.raises(InputError, match="say --convergence-mrad"):
         common_convergence([replace(measured(bright), convergence_mrad=None)], 0.1)
+
+
+def test_a_fit_with_little_in_common_is_doubted(held):
+    """A thin SrTiO3 fits the bright disc of any crystal: 0.84 of fringes, where the right one gives 0.97 and more."""
+    model = Model(held, frame_of(measured(grey(held, TRUTH)), 12.0 / held.step[0]), ALLOWED)
+    assert "may mean nothing" in _remarks(model, [Rival(TRUTH, 1.0, 0.98, 0.84)])[0]
+    assert not _remarks(model, [Rival(TRUTH, 1.0, 0.99, 0.97)])
 
 
 def test_names_of_parameters_are_those_of_a_setting():

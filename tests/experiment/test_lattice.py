@@ -12,6 +12,7 @@ from rhotem.core import InputError
 from rhotem.experiment.calibrate.cell import mean_cell
 from rhotem.experiment.calibrate.lattice import calibrated, find_lattice
 from rhotem.experiment.calibrate.projection import Projection, project
+from rhotem.experiment.calibrate.rows import row_displacements
 from rhotem.experiment.measurement import Axis, Measurement
 from rhotem.experiment.read import read_measurement
 from rhotem.structure.model import Structure
@@ -100,6 +101,33 @@ def test_the_hand_is_told_where_the_lattice_can_tell(rng: np.random.Generator):
     assert find_lattice(measured(image[::-1], 0.2), crystal, (0, 1, 0)).hand == "mirrored"
     # seen from the other side, the mirror image is the right one
     assert find_lattice(measured(image[::-1], 0.2), crystal, (0, -1, 0)).hand == "as seen from the source"
+
+
+def polar() -> Structure:
+    """A rectangular lattice whose columns have no symmetry: amplitudes of its transform hide half turns and mirrors."""
+    atoms = Atoms("SrTiO", cell=[3.9, 5.1, 4.0], pbc=True)
+    atoms.set_scaled_positions([[0, 0, 0], [0.45, 0.3, 0.5], [0.2, 0.65, 0.3]])
+    return Structure(atoms)
+
+
+@pytest.mark.parametrize(
+    ("turn", "hand", "rotation"),
+    [
+        ((1, 1), "as seen from the source", 10.0),
+        ((-1, -1), "as seen from the source", -170.0),
+        ((-1, 1), "mirrored", 10.0),
+        ((1, -1), "mirrored", -170.0),
+    ],
+)
+def test_a_half_turn_is_no_mirror(turn: tuple[int, int], hand: str, rotation: float, rng: np.random.Generator):
+    shown = scanned(project(polar(), (0, 0, 1)), Scan(0.25, 10.0), (220, 220), rng)
+    image = shown + rng.normal(size=shown.shape) * 0.1
+    # the scale of the values is nothing: currents in A, fractions of the beam
+    seen = 1e-12 * image[:: turn[0], :: turn[1]]
+    found = find_lattice(measured(seen, 0.25), polar(), (0, 0, 1))
+    assert np.abs(row_displacements(seen, found.matrix, found.windows).values).max() < 0.1  # noise of 9 rows
+    assert found.hand == hand and found.match > 0.98
+    assert found.rotation.value == pytest.approx(rotation, abs=0.1)
 
 
 def test_mean_cell_and_its_error(crystal: Structure, projection: Projection, rng: np.random.Generator):

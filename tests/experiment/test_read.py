@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rhotem.core import InputError
 from rhotem.core.units import wavelength
 from rhotem.experiment.read import Stated, missing, read_measurement
+from rhotem.experiment.read.units import dimension
+from rhotem.experiment.report import described
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import write_images
 from rhotem.microscope.scan import Scan as ImageScan
@@ -259,3 +261,99 @@ def test_our_own_exports_come_back(rng: np.random.Generator, tmp_path: Path):
         assert np.allclose(read.data, picture.T) and read.pixel == pytest.approx((0.3, 0.2), rel=1e-5)
     read = read_measurement(tmp_path / "HAADF.hspy")
     assert (read.energy_keV, read.convergence_mrad, read.dose_e_per_A2) == (200.0, 21.0, 1e4)
+
+
+def written(data: np.ndarray, axes: list[tuple[str, str, float, bool]], path: Path) -> Path:
+    """A HyperSpy file whose axes have these names, units and scales, and number positions or not."""
+    content = signal(data, 1.0) | {
+        "axes": [
+            {
+                "_type": "UniformDataAxis",
+                "name": name,
+                "units": unit,
+                "scale": scale,
+                "offset": 0.0,
+                "size": size,
+                "navigate": navigate,
+                "index_in_array": place,
+            }
+            for place, (size, (name, unit, scale, navigate)) in enumerate(zip(data.shape, axes, strict=True))
+        ]
+    }
+    importlib.import_module("rsciio.hspy").file_writer(str(path), content, show_progressbar=False)
+    return path
+
+
+def test_patterns_before_positions_are_turned_around(rng: np.random.Generator, tmp_path: Path):
+    """A transposed signal of HyperSpy has its scan on the last axes; units say so."""
+    data = rng.random((3, 4, 5, 6))
+    k, r = [("ky", "mrad", 2.0, True), ("kx", "mrad", 1.0, True)], [("y", "nm", 0.1, False), ("x", "nm", 0.2, False)]
+    read = read_measurement(written(data, k + r, tmp_path / "turned.hspy"))
+    assert read.kind == "4D" and np.array_equal(read.data, data.transpose(2, 3, 0, 1))
+    assert [axis.scale for axis in read.axes] == [1.0, 2.0, 2.0, 1.0] and read.remarks
+    with pytest.raises(InputError, match="expected patterns"):
+        read_measurement(written(data, r + r, tmp_path / "places.hspy"))
+
+
+def test_half_an_image_is_refused(image: np.ndarray, tmp_path: Path):
+    path = written(image, [("y", "nm", 0.1, False), ("x", "1/nm", 0.1, False)], tmp_path / "half.hspy")
+    with pytest.raises(InputError, match="half an image"):
+        read_measurement(path, Stated(energy_keV=200.0))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["pixel_A", "px_per_mrad", "convergence_mrad", "dwell_us"])
+def test_a_stated_number_is_positive(key: str, value: float, image: np.ndarray, tmp_path: Path):
+    np.save(tmp_path / "a.npy", image)
+    with pytest.raises(InputError, match="expected a positive number"):
+        read_measurement(tmp_path / "a.npy", Stated(**{key: value}))
+
+
+def test_both_axes_are_printed(image: np.ndarray, tmp_path: Path):
+    """Pixels that are not square, of an image and of a stack; a scale that is no number is missing."""
+    y, x = ("y", "nm", 0.2, False), ("x", "nm", 0.1, False)
+    assert "1 Å along rows, 2 Å down" in described(read_measurement(written(image, [y, x], tmp_path / "image.hspy")))
+    stack = written(np.stack([image] * 5), [("n", "", 1.0, True), y, x], tmp_path / "stack.hspy")
+    assert "1 Å along rows, 2 Å down" in described(read_measurement(stack))
+    lacking = read_measurement(written(image, [("y", "nm", np.nan, False), x], tmp_path / "nan.hspy"))
+    assert lacking.pixel is None and "--pixel-A" in missing(lacking)
+
+
+@pytest.mark.parametrize("unit", ["$A^{-1}$", "k_A^-1", "$\\AA^{-1}$", "1/Å"])
+def test_reciprocal_units_as_pyxem_writes_them(unit: str):
+    assert dimension(unit) == ("reciprocal", 1.0)
+
+
+def test_what_the_readers_code_does_wrong_is_no_remark(image: np.ndarray, tmp_path: Path):
+    write_mrc(tmp_path / "a.mrc", image, 0.5)
+    assert not [r for r in read_measurement(tmp_path / "a.mrc", Stated(kind="image")).remarks if "unclosed" in r]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_tiff_and_jpeg_as_pillow_turns_them(orientation: int, image: np.ndarray, tmp_path: Path):
+    """The mirrored and turned pictures of phones and cameras: hand and rotation of a lattice depend on it."""
+    grey = (image >> 4).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", grey, extratags=[(274, "H", 1, orientation, True)])
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(grey).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture))
+    for name in ("a.tif", "a.png"):
+        read = read_measurement(tmp_path / name, Stated(kind="image"))
+        assert np.array_equal(read.data, upright)
+        assert any("upright" in remark for remark in read.remarks) == (orientation != 1)
+
+
+def test_a_tiff_whose_zero_is_white(image: np.ndarray, tmp_path: Path):
+    grey = (image >> 4).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", grey, photometric="miniswhite")
+    read = read_measurement(tmp_path / "a.tif", Stated(kind="image"))
+    with Image.open(tmp_path / "a.tif") as picture:
+        assert np.array_equal(read.data, np.asarray(picture)) and np.array_equal(read.data, 255 - grey)
+
+
+def test_ome_units_of_each_axis(image: np.ndarray, tmp_path: Path):
+    said = {"PhysicalSizeX": 0.03, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 20.0, "PhysicalSizeYUnit": "pm"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", image, metadata=said)
+    assert read_measurement(tmp_path / "a.ome.tif").pixel == pytest.approx((0.2, 0.3))

@@ -146,16 +146,17 @@ def write_record(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 def to_json(value: Any) -> str:
     """JSON of nested dicts and lists that may hold numpy values and paths; NaN and infinity become null."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False)
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Nested dicts and lists of plain Python values: numpy's become lists and numbers, NaN and infinity None."""
     if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if hasattr(value, "tolist"):  # numpy arrays and scalars
         value = value.tolist()
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     if value is None or isinstance(value, str | int | float | bool):

@@ -26,7 +26,7 @@ def described(measurement: Measurement) -> str:
 def _known(measurement: Measurement) -> list[tuple[str, str]]:
     axes = measurement.axes
     found = []
-    for first, second in zip(axes[-4::2] if len(axes) == 4 else axes[-2:-1], axes[-3::2], strict=False):
+    for first, second in ((axes[0], axes[1]), (axes[2], axes[3])) if len(axes) == 4 else ((axes[-2], axes[-1]),):
         if second.scale is not None and first.scale is not None:
             name = "pixel" if second.unit == "Å" else "scale"
             found.append((name, _scale(first, second)))
@@ -46,10 +46,13 @@ def _known(measurement: Measurement) -> list[tuple[str, str]]:
 
 def _scale(first: Axis, second: Axis) -> str:
     assert first.scale is not None and second.scale is not None
-    if second.unit == "mrad":
-        return f"{second.scale:.5g} mrad ({1 / second.scale:.5g} px/mrad)"
     square = abs(first.scale / second.scale - 1) < 1e-6
-    return f"{second.scale:.5g} Å" if square else f"{second.scale:.5g} Å along rows, {first.scale:.5g} Å down"
+    texts = [
+        f"{axis.scale:.5g} mrad ({1 / axis.scale:.5g} px/mrad)" if axis.unit == "mrad" else f"{axis.scale:.5g} Å"
+        for axis in (second, first)
+        if axis.scale
+    ]
+    return texts[0] if square else f"{texts[0]} along rows, {texts[1]} down"
 
 
 def lattice_lines(measurement: Measurement, lattice: ImageLattice) -> str:

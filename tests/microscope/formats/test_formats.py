@@ -95,6 +95,40 @@ def test_nexus_says_which_axis_is_which(image, patterns, tmp_path):
                 np.testing.assert_allclose(stored[axis.name], axis.values)
                 assert stored[axis.name].attrs["units"] == {"Å": "angstrom", "mrad": "mrad"}[axis.unit]
             assert json.loads(entry["rhotem/record"][()])["microscope"]["defocus"] == 80.0
+            assert "start_time" not in entry and "preparation_date" not in entry["sample1"]
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_every_format_can_be_made_of_a_file(name, image, patterns, tmp_path):
+    """A HyperSpy file gives numpy's numbers, which neither JSON nor YAML takes."""
+    (tmp_path / "run").mkdir()
+    for signal in (image, patterns):
+        FORMATS["hspy"].write(signal, tmp_path / "run" / f"{signal.name}.hspy")
+    said = next(signals(tmp_path / "run" / "4D.hspy"))
+    assert type(said.said["energy_keV"]) is float and type(said.record["microscope"]["defocus"]) is float
+    (tmp_path / "out").mkdir()
+    assert f"4D{FORMATS[name].ending}" in export(tmp_path / "run", name, tmp_path / "out") or not FORMATS[name].patterns
+
+
+@pytest.mark.parametrize(("unit", "step"), [("nm", 0.2), ("", 0.2), ("Å", -0.2), ("Å", 0.0), ("Å", float("nan"))])
+def test_a_file_without_scale_is_refused(image, unit, step, tmp_path):
+    axes = (dataclasses.replace(image.axes[0], unit=unit, step=step), image.axes[1])
+    FORMATS["hspy"].write(dataclasses.replace(image, axes=axes), tmp_path / "a.hspy")
+    with pytest.raises(InputError, match="axis x has no scale in Å"):
+        export(tmp_path / "a.hspy", "tiff", tmp_path)
+
+
+def test_nexus_of_a_file_says_when_the_run_was_made(image, tmp_path):
+    """From a HyperSpy file, whose reader gives numpy numbers; a time that nobody knows is left away."""
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / "iCoM.hspy"
+    FORMATS["hspy"].write(dataclasses.replace(image, record={"shape": [5, 7], "seed": np.int64(3)}), path)
+    (tmp_path / "run" / "record.json").write_text('{"created": "2026-01-02T03:04:05+00:00"}')
+    for name in ("nexus", "tiff"):
+        export(tmp_path / "run", name, tmp_path)
+    with h5py.File(tmp_path / "iCoM.nxs") as file:
+        assert file["entry/start_time"][()] == b"2026-01-02T03:04:05+00:00"
+        assert json.loads(file["entry/rhotem/record"][()])["seed"] == 3
 
 
 def test_py4dstem_file_by_its_layout(patterns, tmp_path):

@@ -173,11 +173,12 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
         raise InputError(f"{measurement.source.path}: lattices are found in images, this is a {measurement.kind}")
     image = np.asarray(measurement.data, dtype=float)
     projection = project(structure, zone)
-    known = measurement.axes[-1].scale
+    known = float(np.sqrt(np.prod(measurement.pixel))) if measurement.pixel else None
     found = candidates(image, projection, known)
     best = found[0]
     near = [c.matrix for c in found if c.score > EQUAL * best.score and abs(c.pixel / best.pixel - 1) < DIFFERENT]
-    laid = _orientations(image, near, projection)
+    # amplitudes are the same after half a turn, columns need not be
+    laid = _orientations(image, [turned for matrix in near for turned in (matrix, -matrix)], projection)
     chosen, hand = decided([one.matrix for one in laid], [one.match for one in laid])
     one = laid[chosen]
     if one.match < LEAST:

@@ -64,7 +64,10 @@ def find_disc(picture: npt.NDArray[np.floating], name: str = "pattern") -> Disc:
     radius = float(np.sqrt(len(places) / np.pi))
     centre = places.mean(axis=0)
     if radius < SMALLEST:
-        raise InputError(f"{name}: its brightest spot is {2 * radius:.0f} pixels wide; expected a disc of 16 or more")
+        raise InputError(
+            f"{name}: its brightest spot is {2 * radius:.0f} pixels wide; expected a disc of 16 or more (a hot pixel "
+            "is to be repaired first)"
+        )
     if area[0].any() or area[-1].any() or area[:, 0].any() or area[:, -1].any():
         raise InputError(f"{name}: the bright area runs into the edge; give a pattern with the whole direct disc")
     if (np.hypot(*(places - centre).T) < ROUND * radius).mean() < SHARE:

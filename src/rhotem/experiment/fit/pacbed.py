@@ -24,6 +24,8 @@ Array = npt.NDArray[np.float64]
 FITTED, POSED_ROUNDS = 4, 5
 #: Apertures that are tried besides, and steps of the fits at each.
 APERTURES, STEPPED_ROUNDS = 9, 3
+#: Correlation of fringes below which a fit that is not refused is doubted: the right crystal gives 0.97 and more.
+DOUBTED = 0.9
 #: A rival is worth a remark from these odds on.
 WORTH = 0.05
 #: Correlation of fringes below which a fit explains no pattern.
@@ -234,6 +236,11 @@ def _remarks(model: Model, rivals: list[Rival]) -> list[str]:
     """What a user should know before he trusts the numbers."""
     said, best = [], rivals[0].setting
     depth = model.patterns.thicknesses[-1]
+    if rivals[0].contrast < DOUBTED:
+        said.append(
+            f"fringes agree by {rivals[0].contrast:.2f} only, the numbers may mean nothing: check structure, zone "
+            f"axis, energy and convergence, and whether the specimen is thicker than {0.1 * depth:.0f} nm (--thickest)"
+        )
     if best.thickness > depth - 10.0:
         said.append(
             f"the thickness is at the end of what the patterns hold ({0.1 * depth:.0f} nm): the specimen may be "

@@ -37,9 +37,10 @@ def missing(measurement: Measurement) -> dict[str, str]:
     """Options that would give what is not known of a recording, each with what it is for."""
     wanted = {}
     kind = measurement.kind
-    if kind in ("image", "image stack", "4D") and measurement.axes[-2 if kind != "4D" else 0].scale is None:
+    picture = measurement.axes[:2] if kind == "4D" else measurement.axes[-2:]
+    if kind != "pattern" and None in (axis.scale for axis in picture):
         wanted["pixel_A"] = "size of a pixel; `rhotem read FILE --structure CIF` measures it"
-    if kind in ("pattern", "4D") and measurement.axes[-1].scale is None:
+    if kind in ("pattern", "4D") and measurement.pixel is None:
         wanted["px_per_mrad"] = "scale of the pattern; with --convergence-mrad the direct disc gives it"
     for key, purpose in (
         ("energy_keV", "beam energy: every simulation needs it"),

@@ -10,7 +10,7 @@ from rhotem.core import InputError
 from rhotem.experiment.measurement import Measurement, Source
 from rhotem.experiment.read.checks import check, saturated
 from rhotem.experiment.read.grey import grey
-from rhotem.experiment.read.scales import ROUNDING, axes_of, kind_of
+from rhotem.experiment.read.scales import ROUNDING, axes_of, kind_of, ordered
 from rhotem.experiment.read.signal import FileAxis, Signal
 from rhotem.experiment.read.stated import Stated, option
 
@@ -31,10 +31,11 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
         See `rhotem.experiment.read.read_measurement`.
     """
     path = Path(source.path)
+    stated.check()
     signal = _picked(signals, stated, path)
     data = grey(np.asarray(signal.data), path)
     check(data, path)
-    signal = _scanned(_squeezed(replace(signal, data=data)), stated, path)
+    signal = ordered(_scanned(_squeezed(replace(signal, data=data)), stated, path), path)
     settings = _settings(signal, stated, path)
     kind = kind_of(signal, stated, path)
     axes = axes_of(signal, kind, stated, settings.get("energy_keV"), path)
@@ -104,8 +105,6 @@ def _settings(signal: Signal, stated: Stated, path: Path) -> dict[str, float]:
     joined = {}
     for key in SETTINGS:
         file, said = signal.settings.get(key), getattr(stated, key)
-        if said is not None and said <= 0:
-            raise InputError(f"{option(key)} {said:g}: expected a positive number")
         if file and said and abs(file / said - 1) > ROUNDING:
             raise InputError(
                 f"{path}: the file says {key} {file:.5g}, {option(key)} says {said:g}; one of them is wrong"

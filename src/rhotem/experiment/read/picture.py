@@ -8,6 +8,9 @@ from rhotem.core import InputError
 from rhotem.experiment.read.grey import grey
 from rhotem.experiment.read.signal import FileAxis, Signal
 
+#: Tag of Exif: which side of the picture the first row is.
+ORIENTATION = 0x112
+
 
 def read_picture(path: Path) -> list[Signal]:
     """The grey values; three equal channels are one.
@@ -17,16 +20,19 @@ def read_picture(path: Path) -> list[Signal]:
     InputError
         If it is truncated or in colour.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as picture:
-            kind, mode = picture.format, picture.mode
-            data = np.asarray(picture.convert("RGBA" if mode in ("P", "PA") else None))
+            kind, mode, orientation = picture.format, picture.mode, picture.getexif().get(ORIENTATION, 1)
+            upright = ImageOps.exif_transpose(picture)
+            data = np.asarray(upright.convert("RGBA" if mode in ("P", "PA") else None))
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a picture, truncated or damaged ({error})") from None
     values = grey(data.astype(np.uint8) if data.dtype == bool else data, path)
     remarks = []
+    if orientation != 1:
+        remarks.append(f"turned upright by the picture's orientation {orientation}")
     if values.dtype == np.uint8:
         remarks.append("8-bit picture: grey values of a display, not counts; contrast and gamma are not known")
     if kind == "JPEG":

@@ -13,6 +13,8 @@ import numpy as np
 from rhotem.core import InputError
 from rhotem.experiment.read.signal import FileAxis, Signal
 
+#: Warnings about the reader's code, not about the file.
+SILENT = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
 #: Where HyperSpy's metadata keep what `Signal.settings` names, and its size in that unit.
 PLACES: tuple[tuple[str, str, float], ...] = (
     ("energy_keV", "Acquisition_instrument.TEM.beam_energy", 1.0),
@@ -65,7 +67,7 @@ def heard() -> Iterator[list[str]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield remarks
-        remarks += [" ".join(str(w.message).split()) for w in caught if not issubclass(w.category, DeprecationWarning)]
+        remarks += [" ".join(str(w.message).split()) for w in caught if not issubclass(w.category, SILENT)]
     finally:
         for logger, propagate in zip(loggers, before, strict=True):
             logger.removeHandler(listener)
@@ -105,10 +107,15 @@ def _axis(axis: Mapping[str, Any]) -> FileAxis:
     return FileAxis(
         "" if name is None or "ndefined" in str(name) else str(name),
         unit,
-        float(axis["scale"]) if axis.get("scale") else None,
-        float(axis.get("offset") or 0.0),
+        _number(axis.get("scale")) or None,
+        _number(axis.get("offset")),
         bool(axis.get("navigate")),
     )
+
+
+def _number(value: Any) -> float:
+    """A number of a file; 0 of nothing and of what is not finite."""
+    return float(value) if value and np.isfinite(value) else 0.0
 
 
 def look_up(tree: Any, place: str) -> Any:

@@ -15,6 +15,35 @@ from rhotem.experiment.read.units import dimension
 ROUNDING = 0.005
 
 
+def ordered(signal: Signal, path: Path) -> Signal:
+    """4D data with positions first: data whose units say that patterns come first are turned around.
+
+    Raises
+    ------
+    InputError
+        If both axes of the pictures, or of the scan, have units of different kinds.
+    """
+    sorts = [known[0] if (known := dimension(axis.unit)) else None for axis in signal.axes]
+    pairs = [sorts[-2:], sorts[:2]] if signal.data.ndim == 4 else [sorts[-2:]]
+    for pair in pairs:
+        if None not in pair and (pair[0] == "length") != (pair[1] == "length"):
+            written = " and ".join(axis.unit for axis in signal.axes)
+            raise InputError(f"{path}: axes in {written}: half an image, half a pattern; put the units right")
+    if signal.data.ndim != 4 or sorts[-1] != "length":
+        return signal
+    if sorts[0] in (None, "length"):
+        raise InputError(
+            f"{path}: 4D data whose pictures are in {signal.axes[-1].unit}; expected patterns in mrad or 1/nm"
+        )
+    remark = "patterns came first in the file: axes turned around"
+    return replace(
+        signal,
+        data=signal.data.transpose(2, 3, 0, 1),
+        axes=(*signal.axes[2:], *signal.axes[:2]),
+        remarks=(*signal.remarks, remark),
+    )
+
+
 def kind_of(signal: Signal, stated: Stated, path: Path) -> Kind:
     """What is recorded, by what the file and the user say.
 

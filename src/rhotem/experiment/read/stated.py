@@ -1,8 +1,10 @@
 """What a user says of a measured file: values that it lacks, each with the option that gives it."""
 
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any
 
+from rhotem.core import InputError
 from rhotem.experiment.measurement import Kind
 
 
@@ -42,6 +44,19 @@ class Stated:
     counts: bool | None = None
     scan: tuple[int, int] | None = None
     flip: bool = False
+
+    def check(self) -> None:
+        """Refuse numbers that are no sizes.
+
+        Raises
+        ------
+        InputError
+            If a number is not positive and finite.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < inf:
+                raise InputError(f"{option(field.name)} {value:g}: expected a positive number")
 
     def record(self) -> dict[str, Any]:
         """What was said, JSON-ready."""

@@ -11,6 +11,7 @@ from rhotem.core import InputError
 from rhotem.experiment.read.grey import grey
 from rhotem.experiment.read.rosetta import heard, read_rosetta
 from rhotem.experiment.read.signal import FileAxis, Signal
+from rhotem.experiment.read.units import dimension
 
 #: Size of a pixel down and right, its unit, and settings.
 Scale = tuple[float | None, float | None, str, dict[str, float]]
@@ -43,7 +44,9 @@ def _signal(tiff: Any, series: Any, path: Path) -> Signal:
         raise InputError(f"{path}: a colour picture (palette); save the grey values that the detector gave")
     down, right, unit, settings = next((s for read in SCALES if (s := read(tiff, page))), (None, None, "", {}))
     stacked = tuple(FileAxis(scanned=True) for _ in range(data.ndim - 2))
-    remarks = []
+    data, remarks = _as_seen(data, page, path)
+    if int(page.tags.valueof("Orientation") or 1) > 4:
+        down, right = right, down
     if down is None and page.tags.valueof("XResolution") not in (None, (1, 1), (72, 1)):
         remarks.append("the resolution that the TIFF states is one for printing and is not taken for a pixel size")
     if data.dtype == np.uint8:
@@ -56,6 +59,26 @@ def _signal(tiff: Any, series: Any, path: Path) -> Signal:
         metadata={"tags": {str(tag.name): tag.value for tag in page.tags if tag.count < 2**16}},
         remarks=tuple(remarks),
     )
+
+
+def _as_seen(data: Any, page: Any, path: Path) -> tuple[Any, list[str]]:
+    """Pictures with the top row first and bright values high, as the tags of the file say, and what was done."""
+    remarks = []
+    orientation = int(page.tags.valueof("Orientation") or 1)
+    if orientation not in range(1, 9):
+        raise InputError(f"{path}: TIFF of orientation {orientation}; save it upright")
+    if orientation != 1:
+        # 5 to 8: the first row is a column of the picture
+        data = np.swapaxes(data, -1, -2) if orientation > 4 else data
+        data = data[..., ::-1, :] if orientation in (3, 4, 7, 8) else data
+        data = data[..., ::-1] if orientation in (2, 3, 6, 7) else data
+        remarks.append(f"turned upright by the TIFF's orientation {orientation}")
+    if page.photometric.name == "MINISWHITE":
+        if data.dtype.kind != "u":
+            raise InputError(f"{path}: TIFF in which white is the least value, of type {data.dtype}; save it unsigned")
+        data = data.dtype.type(2**page.bitspersample - 1) - data
+        remarks.append("white is zero in the TIFF: values turned around")
+    return data, remarks
 
 
 def _inner(tree: Mapping[str, Any], *names: str) -> float | None:
@@ -130,8 +153,11 @@ def _ome(tiff: Any, page: Any) -> Scale | None:
     if pixels is None or "PhysicalSizeX" not in pixels.attrib:
         return None
     unit = pixels.get("PhysicalSizeXUnit", "µm")
-    down = float(pixels.get("PhysicalSizeY", pixels.attrib["PhysicalSizeX"]))
-    return down, float(pixels.attrib["PhysicalSizeX"]), unit, {}
+    right = float(pixels.attrib["PhysicalSizeX"])
+    known, other = dimension(unit), dimension(pixels.get("PhysicalSizeYUnit", "µm"))
+    if "PhysicalSizeY" not in pixels.attrib or not known or not other or known[0] != other[0]:
+        return (right if "PhysicalSizeY" not in pixels.attrib else None), right, unit, {}
+    return float(pixels.attrib["PhysicalSizeY"]) * other[1] / known[1], right, unit, {}
 
 
 def _imagej(tiff: Any, page: Any) -> Scale | None:

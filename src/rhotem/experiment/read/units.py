@@ -34,6 +34,7 @@ def dimension(unit: str) -> tuple[Dimension, float] | None:
     Reciprocal units are taken without 2π (docs/conventions.md).
     """
     text = unit.strip().lower().replace("µ", "u").replace("μ", "u").replace("\u212b", "å").replace(" ", "")
+    text = text.translate(dict.fromkeys(map(ord, "${}\\"))).removeprefix("k_").replace("aa", "å")
     text = text.replace("å", "å").replace("**", "^").replace("⁻¹", "^-1").replace("_", "^")
     if text in _ANGLES:
         return "angle", _ANGLES[text]

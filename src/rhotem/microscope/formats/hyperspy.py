@@ -1,11 +1,13 @@
 """HyperSpy files (.hspy): images, and patterns and stacks with navigation axes; images and patterns are read back."""
 
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.core.output import plain
 from rhotem.microscope.formats.signal import Axis, Signal
 
 
@@ -38,7 +40,7 @@ def read_hyperspy(path: Path) -> Signal:
     Raises
     ------
     InputError
-        If the file cannot be read, or its axes are not those of an image or of patterns of a scan.
+        If the file cannot be read, or its axes are not those of an image or of patterns of a scan, in Å and mrad.
     """
     from rsciio.hspy import file_reader
 
@@ -52,8 +54,8 @@ def read_hyperspy(path: Path) -> Signal:
     if names not in (["y", "x"], ["y", "x", "ky", "kx"]):
         raise InputError(f"{path}: axes {', '.join(names)}; expected y, x or y, x, ky, kx, as RhoTEM writes them")
     order = (1, 0, 3, 2)[: len(names)]
-    axes = tuple(_read_axis(stored["axes"][place]) for place in order)
-    metadata = stored["metadata"]
+    axes = tuple(_read_axis(stored["axes"][place], path) for place in order)
+    metadata = plain(stored["metadata"])
     quantity = str(metadata.get("Signal", {}).get("quantity", "")).rpartition("(")[2].rstrip(")")
     tem = metadata.get("Acquisition_instrument", {}).get("TEM", {})
     said = {"energy_keV": tem.get("beam_energy"), "convergence_mrad": tem.get("convergence_angle")}
@@ -63,7 +65,7 @@ def read_hyperspy(path: Path) -> Signal:
         axes=axes,
         unit="" if quantity == "fraction of beam" else quantity,
         said={**metadata.get("RhoTEM", {}), **{key: value for key, value in said.items() if value}},
-        record=stored.get("original_metadata", {}).get("rhotem", {}),
+        record=plain(stored.get("original_metadata", {}).get("rhotem", {})),
     )
 
 
@@ -75,14 +77,15 @@ def _axis(axis: Axis, place: int, navigate: bool) -> dict[str, Any]:
     return {"_type": "UniformDataAxis", **even, **common}
 
 
-def _read_axis(stored: dict[str, Any]) -> Axis:
-    return Axis(
-        str(stored["name"]),
-        str(stored.get("units") or ""),
-        int(stored["size"]),
-        float(stored.get("scale", 0.0)),
-        float(stored.get("offset", 0.0)),
-    )
+def _read_axis(stored: dict[str, Any], path: Path) -> Axis:
+    name, unit, step = str(stored["name"]), str(stored.get("units") or ""), float(stored.get("scale", 0.0))
+    wanted = "mrad" if name.startswith("k") else "Å"
+    if unit != wanted or not 0 < step < inf:
+        raise InputError(
+            f"{path}: axis {name} has no scale in {wanted} ({step:g} {unit or 'pixels'}); write it into the file, as "
+            "rhotem does"
+        )
+    return Axis(name, unit, int(stored["size"]), step, float(stored.get("offset", 0.0)))
 
 
 def _metadata(signal: Signal) -> dict[str, Any]:

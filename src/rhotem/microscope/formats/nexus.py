@@ -1,7 +1,8 @@
 """NeXus files by the application definition NXem: images and patterns of a simulation or a reconstruction.
 
 https://manual.nexusformat.org, FAIRmat's definitions: an entry with what the application definition requires, and an
-``NXdata`` with named axes that NeXus viewers plot.
+``NXdata`` with named axes that NeXus viewers plot. Times are
+written where the record of the run says when it was made.
 """
 
 import json
@@ -25,12 +26,14 @@ def write_nexus(signal: Signal, path: Path) -> None:
         file.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "RhoTEM"})
         entry = _group(file, "entry", "NXentry")
         entry["definition"] = "NXem"
-        created = signal.said.get("created", "1970-01-01T00:00:00+00:00")
-        entry["start_time"] = created
+        created = signal.said.get("created")
+        if created:
+            entry["start_time"] = created
         entry["title"] = signal.name
         sample = _group(entry, "sample1", "NXsample")
         sample["is_simulation"] = np.bool_(True)
-        sample["preparation_date"] = created
+        if created:
+            sample["preparation_date"] = created
         sample["atom_types"] = ", ".join(signal.said.get("elements", ())) or "not recorded"
         collection = _group(entry, "rhotem", "NXcollection")
         collection["version"] = versions()["rhotem"]

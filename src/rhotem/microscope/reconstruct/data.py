@@ -1,6 +1,7 @@
 """`ScannedPatterns`: diffraction patterns of a scan with the scales and optics that a reconstruction needs."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -147,14 +148,10 @@ def from_signal(signal: Signal, **changed: Any) -> ScannedPatterns:
     """
     if not signal.patterns:
         raise InputError(f"{signal.name}: an image; a reconstruction needs patterns (rhotem image --detector 4D=40)")
-    x, y, kx, ky = signal.axes
-    for axis, unit in ((x, "Å"), (y, "Å"), (kx, "mrad"), (ky, "mrad")):
-        if axis.unit != unit or not axis.step > 0:
-            raise InputError(
-                f"{signal.name}: axis {axis.name} has no scale in {unit} ({axis.step:g} {axis.unit or 'pixels'}); "
-                "write it into the file, as rhotem does"
-            )
     rotation = changed.pop("rotation", None) or 0.0
+    if not isfinite(rotation):
+        raise InputError(f"--rotation {rotation:g}: expected an angle in degrees")
+    x, y, kx, ky = signal.axes
     recorded = signal.record.get("microscope", {})
     known = {key: recorded[key] for key in ("energy", "convergence", "defocus", "cs", "aberrations") if key in recorded}
     known |= {"energy": signal.energy} if signal.energy and "energy" not in known else {}
