@@ -102,7 +102,8 @@ def test_bad_input_leaves_nothing(tmp_path, arguments, said):
 def test_a_missing_potential_is_one_line(tmp_path):
     """As a user sees it: exit code 2, one line that says what to install, no file."""
     hidden = "import sys; sys.modules['sevenn'] = None; sys.argv[0] = 'rhotem'; from rhotem.cli.main import run; run()"
-    arguments = ["battery", "vacancy", "LiF", "--element", "F", "--relax", "-o", str(tmp_path / "x.cif")]
+    arguments = ["battery", "vacancy", "LiF", "--element", "F", "--relax"]
+    arguments += ["--potential", "sevennet", "-o", str(tmp_path / "x.cif")]
     result = subprocess.run([sys.executable, "-c", hidden, *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
     assert "pip install 'rhotem[battery]'" in result.stderr and not list(tmp_path.iterdir())

@@ -87,7 +87,7 @@ def _plan(data: dict[str, Any], lines: Marks, path: Path) -> Plan:
     try:
         return Plan.model_validate(with_paths(given, lambda name: from_folder(name, path.parent)))
     except ValidationError as error:
-        listed = sorted(problems(error, Plan), key=lambda problem: problem.line(lines))
+        listed = sorted(problems(error, Plan), key=lambda problem: problem.line(lines).line)
         more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
         raise InputError(f"{path}, line {listed[0].line(lines)}: {listed[0]}{more}") from None
 

@@ -29,7 +29,7 @@ def load_campaign(path: str | Path) -> Campaign:
     try:
         return Campaign.model_validate(_with_paths(data, path.parent))
     except ValidationError as error:
-        listed = sorted(problems(error, Campaign), key=lambda problem: problem.line(marks))
+        listed = sorted(problems(error, Campaign), key=lambda problem: problem.line(marks).line)
         first = _inside(listed[0], error)
         mark = first.line(marks)
         more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
