@@ -70,7 +70,17 @@ def test_command(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "cbed.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("wrong", [["--thickness", "20,x"], ["--thickness", "-3"], ["--pixel", "0"], ["--s-max", "0"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--thickness", "20,x"],
+        ["--thickness", "-3"],
+        ["--pixel", "0"],
+        ["--pixel", "inf"],
+        ["--s-max", "0"],
+        ["--g-max", "inf"],
+    ],
+)
 def test_command_refuses(tmp_path: Path, wrong: list[str]) -> None:
     told = CliRunner().invoke(app, ["cbed", SILICON, *wrong, "--out", str(tmp_path / "a")])
     assert told.exit_code == 2 and not (tmp_path / "a").exists()

@@ -107,9 +107,9 @@ def _settings(thickness: str, pixel: float | None, absorption: str, limits: tupl
         raise InputError(f"--thickness {thickness}: expected numbers with commas between, as 50,100") from None
     if any(not 0 < depth < 1e5 for depth in depths):
         raise InputError(f"--thickness {thickness}: expected positive lengths in nm")
-    if pixel is not None and not pixel > 0:
+    if pixel is not None and not 0 < pixel < float("inf"):
         raise InputError(f"--pixel {pixel:g}: expected a positive angle in mrad")
-    if not (limits[0] > 0 and limits[1] > 0):
+    if not all(0 < limit < float("inf") for limit in limits):
         raise InputError(f"--g-max {limits[0]:g}, --s-max {limits[1]:g}: expected positive numbers in 1/Å")
     selection = Selection(limits[0], limits[1], 4.0 * limits[1])
     return CbedSettings(depths, pixel, parse_absorption(absorption), selection)
