@@ -173,6 +173,10 @@ def test_bad_input(tmp_path):
         run(COPPER, Settings(300.0, 0.01, every=1.5), out, calculator=EMT())
     with pytest.raises(InputError, match=r"ends in \.extxyz"):
         run(COPPER, settings, tmp_path / "a.traj", calculator=EMT())
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write there"):
+        run(COPPER, settings, tmp_path / "file" / "a.extxyz", calculator=EMT())
+    (tmp_path / "file").unlink()
     with pytest.raises(InputError, match="does not know Po"):
         run(Structure(bulk("Po", "sc", 3.3)), settings, out)
     assert not list(tmp_path.iterdir())

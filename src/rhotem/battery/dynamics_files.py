@@ -79,6 +79,10 @@ class Trajectory:
             self._alone.__enter__()
         except BlockingIOError as error:
             raise InputError(f"md: --out {self.out}: another run is writing there; wait for it, or stop it") from error
+        except OSError as error:
+            raise InputError(
+                f"md: --out {self.out}: cannot write there ({error.strerror}); give another name"
+            ) from error
         if self.side.exists():
             self._read()
         elif self.out.exists():
