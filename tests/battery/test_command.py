@@ -89,6 +89,7 @@ WRONG = [
     (["nanoparticle", "LiCoO2", "--faces", "0,0,1:1"], "enclose no particle"),
     (["crack", "LiF", "--size", "20,20,4", "--length", "90"], "longer than the block"),
     (["phase-boundary", "LiFePO4", "LiF"], "is not LiFePO4 with fewer ions"),
+    (["vacancy", "LiF", "--element", "Li", "--fmax", "0.1"], "atoms are not relaxed"),
 ]
 
 

@@ -28,6 +28,13 @@ PotentialOption = Annotated[
 ForceOption = Annotated[float, typer.Option(metavar="eV/Å", help="Largest force at which --relax stops.")]
 StepsOption = Annotated[int, typer.Option(min=1, help="Most steps of --relax.")]
 OptimiserOption = Annotated[Literal["fire", "lbfgs"], typer.Option(help="Optimiser of --relax.")]
+#: How atoms are relaxed: options and their defaults.
+HOW: dict[str, tuple[Any, Any]] = {
+    "potential": (PotentialOption, DEFAULT),
+    "fmax": (ForceOption, 0.05),
+    "steps": (StepsOption, 200),
+    "optimiser": (OptimiserOption, "fire"),
+}
 
 
 def build(
@@ -89,14 +96,22 @@ def _tell(made: "Specimen", record: dict[str, Any], output: Path, as_json: bool)
     typer.echo(f"written: {output}, {labels_of(output).name}")
 
 
+def _check_relaxation(asked: dict[str, Any]) -> None:
+    """Refuse settings of a relaxation that is not asked for."""
+    from rhotem.core import InputError
+
+    changed = [name for name, (_, default) in HOW.items() if asked[name] != default]
+    if changed and not (asked["relax"] or asked["relax_cell"]):
+        raise InputError(f"--{changed[0]}: atoms are not relaxed; add --relax, or leave it out")
+
+
 def _command(builder: Builder) -> Callable[..., None]:
     """The function that typer reads a builder's sub-command from."""
 
     def run(**values: Any) -> None:
         taken = {option.name: values.pop(option.name) for option in builder.options}
-        relaxation = {
-            key: values.pop(key) for key in ("relax", "relax_cell", "potential", "fmax", "steps", "optimiser")
-        }
+        relaxation = {key: values.pop(key) for key in ("relax", "relax_cell", *HOW)}
+        _check_relaxation(relaxation)
         build(builder, relaxation=relaxation, options=taken, **values)
 
     fixed: list[tuple[str, Any, Any]] = [
@@ -113,10 +128,7 @@ def _command(builder: Builder) -> Callable[..., None]:
     fixed += [
         ("relax", RelaxOption, False),
         ("relax_cell", CellOption, False),
-        ("potential", PotentialOption, DEFAULT),
-        ("fmax", ForceOption, 0.05),
-        ("steps", StepsOption, 200),
-        ("optimiser", OptimiserOption, "fire"),
+        *((name, note, default) for name, (note, default) in HOW.items()),
         ("seed", SeedOption, 0),
         ("allow_overlaps", AllowOverlapsOption, False),
         ("quiet", QuietOption, False),
