@@ -57,6 +57,7 @@ def test_every_command_has_an_app_and_help():
             "main",
             "common",
             "options",
+            "measurement",
         ):  # what commands are made of
             assert path.stem in main.COMMANDS, f"{path.name} is not in the table of commands"
             code, out, err = invoke(path.stem, "--help")

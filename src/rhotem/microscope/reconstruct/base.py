@@ -1,5 +1,6 @@
 """What every method of reconstruction is: settings, and images of phases from patterns."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,13 +13,14 @@ from rhotem.microscope.reconstruct.data import ScannedPatterns
 from rhotem.microscope.scan import Scan
 
 
-class Method(Settings):
+class Method(Settings, ABC):
     """A method of reconstruction: its settings, and `reconstruct`."""
 
     #: What it does, in a line; what it needs beside RhoTEM.
     about: ClassVar[str] = ""
     extra: ClassVar[str] = ""
 
+    @abstractmethod
     def reconstruct(self, patterns: ScannedPatterns, progress: Progress = silent) -> ImageSet:
         """Phases in rad, by name.
 
@@ -27,7 +29,6 @@ class Method(Settings):
         InputError
             If the patterns do not hold what the method needs.
         """
-        raise NotImplementedError
 
 
 def phase_images(
