@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.experiment.measurement import Measurement
+from rhotem.microscope.pictures import scale_bar
 
-#: Lengths of scale bars in Å and in mrad.
-BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+#: Part of the width that a scale bar takes at most.
+BAR = 0.3
 #: Percentiles of an image that are drawn black and white.
 GREY = (0.1, 99.9)
 #: Patterns with a larger range than this are drawn on a logarithmic scale.
@@ -73,26 +74,5 @@ def show(axes: Any, data: npt.NDArray[Any], scale: float | None, unit: str, cmap
     else:
         axes.set_xticks([])
         axes.set_yticks([])
-        _scale_bar(axes, values.shape, scale, unit)
+        scale_bar(axes, values.shape[::-1], unit, scale=scale, share=BAR)
     return drawn
-
-
-def _scale_bar(axes: Any, shape: tuple[int, ...], scale: float, unit: str) -> None:
-    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
-
-    length = max((b for b in BARS if b <= 0.3 * shape[1] * scale), default=BARS[0])
-    text = f"{length / 10:g} nm" if unit == "Å" and length >= 10 else f"{length:g} {unit}"
-    bar = AnchoredSizeBar(
-        axes.transData,
-        length / scale,
-        text,
-        "lower left",
-        pad=0.3,
-        borderpad=0.3,
-        sep=2,
-        color="white",
-        size_vertical=0.008 * shape[0],
-        fontproperties={"size": 7},
-    )
-    bar.patch.set(facecolor="black", alpha=0.5, edgecolor="none")
-    axes.add_artist(bar)

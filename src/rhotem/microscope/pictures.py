@@ -11,7 +11,7 @@ from rhotem.microscope.diffraction import SPOT_ANGLE, Diffraction
 from rhotem.microscope.images import ImageSet, unit
 
 #: Widths of scale bars in Å.
-BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+BARS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 #: Least width in Å that a periodic image is repeated to before it is drawn.
 LEAST_WIDTH = 12.0
 #: Width in inches of a panel, twice that of large scans, and its resolution.
@@ -170,15 +170,28 @@ _ON_GREY: dict[str, Any] = {
 }
 
 
-def scale_bar(axes: Any, size: tuple[float, float]) -> None:
-    """A bar of a round length in the lower left of axes in Å, ``size`` their sides."""
+def scale_bar(axes: Any, size: tuple[float, float], unit: str = "Å", *, scale: float = 1.0, share: float = 0.4) -> None:
+    """A bar of a round length in the lower left of axes.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    size : (float, float)
+        Their sides, width first, in units of the axes.
+    unit : str
+        Of lengths.
+    scale : float
+        Length of one unit of the axes: that of a pixel, where they are in pixels.
+    share : float
+        Part of the width that the bar takes at most.
+    """
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-    length = max((b for b in BARS if b <= 0.4 * size[0]), default=BARS[0])
-    text = f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
+    length = max((b for b in BARS if b <= share * size[0] * scale), default=BARS[0])
+    text = f"{length / 10:g} nm" if unit == "Å" and length >= 10 else f"{length:g} {unit}"
     bar = AnchoredSizeBar(
         axes.transData,
-        length,
+        length / scale,
         text,
         "lower left",
         pad=0.3,
