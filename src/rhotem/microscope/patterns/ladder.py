@@ -9,6 +9,8 @@ from rhotem.core import InputError
 
 #: Thicknesses that an interpolation takes.
 POINTS = 4
+#: Weights below are those of rounding.
+ROUNDING = 1e-12
 #: Relative slack of limits.
 SLACK = 1e-9
 
@@ -49,12 +51,25 @@ def weights_of(
         if known:
             mixing[row, nearest] = 1.0
             continue
-        first = int(np.clip(np.searchsorted(nodes, depth) - POINTS // 2, 0, max(0, len(nodes) - POINTS)))
-        points = nodes[first : first + POINTS]
-        for place, point in enumerate(points):
-            others = np.delete(points, place)
-            mixing[row, first + place] = np.prod((min(depth, nodes[-1]) - others) / (point - others))
+        mixing[row] = cubic(nodes, min(depth, nodes[-1]))[0]
     return mixing
+
+
+def cubic(
+    nodes: Sequence[float] | npt.NDArray[np.float64], depth: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weights of values at ``nodes`` for one at ``depth``, and their slopes: Lagrange's cubic through four nodes."""
+    held = np.asarray(nodes, dtype=float)
+    first = int(np.clip(np.searchsorted(held, depth) - POINTS // 2, 0, max(0, len(held) - POINTS)))
+    points = held[first : first + POINTS]
+    weights, slopes = np.zeros(len(held)), np.zeros(len(held))
+    for place, point in enumerate(points):
+        others = np.delete(points, place)
+        factors, widths = (depth - others) / (point - others), point - others
+        weights[first + place] = np.prod(factors)
+        slopes[first + place] = sum(np.prod(np.delete(factors, n)) / widths[n] for n in range(len(others)))
+    weights[np.abs(weights) < ROUNDING] = 0.0
+    return weights, slopes
 
 
 def _words(held: Sequence[float], between: bool) -> str:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.experiment.fit.images.recorded import Recorded, same_scan
 from rhotem.experiment.fit.images.state import LENS, NAMES, State
+from rhotem.microscope.patterns.ladder import POINTS, cubic
 from rhotem.microscope.response import Response
 from rhotem.microscope.scan import Scan
 
@@ -16,8 +17,6 @@ Array = npt.NDArray[np.float64]
 
 #: Points of the cell's image for those that determine it; splines through them err by some 1e-4 of the range.
 FINE = 3
-#: Held thicknesses that an interpolation takes.
-POINTS = 4
 #: Least astigmatism in Å at which its azimuth has a derivative.
 LEAST = 1e-3
 #: Derivatives of the response that are asked for.
@@ -148,19 +147,3 @@ class Model:
             along = q[:, None] if axis == 0 else q[None]
             result.append(scipy.fft.ifft2(2j * np.pi * along * waves).real)
         return result[0], result[1]
-
-
-def cubic(nodes: Sequence[float], depth: float) -> tuple[Array, Array]:
-    """Weights of held thicknesses for one between, by Lagrange's cubic through the four nearest, and their slopes."""
-    held = np.array(nodes)
-    first = int(np.clip(np.searchsorted(held, depth) - POINTS // 2, 0, len(held) - POINTS))
-    points = held[first : first + POINTS]
-    weights, slopes = np.zeros(len(held)), np.zeros(len(held))
-    for place, point in enumerate(points):
-        others = np.delete(points, place)
-        scale = np.prod(point - others)
-        gaps = depth - others
-        weights[first + place] = np.prod(gaps) / scale
-        slopes[first + place] = sum(np.prod(np.delete(gaps, n)) for n in range(POINTS - 1)) / scale
-    weights[np.abs(weights) < 1e-12] = 0.0
-    return weights, slopes
