@@ -1,6 +1,9 @@
 """What commands share: every option, defined once; output that is complete or not there; progress; records."""
 
+import inspect
 import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +31,7 @@ __all__ = [
     "parse_valence",
     "to_json",
     "voice",
+    "with_options",
     "write_record",
 ]
 
@@ -113,3 +117,25 @@ class ProgressBar:
         if stage not in self._tasks:
             self._tasks[stage] = self._bar.add_task(stage, total=total)
         self._bar.update(self._tasks[stage], completed=done, total=total)
+
+
+def with_options(
+    name: str, options: Sequence[inspect.Parameter], made: Callable[[dict[str, Any]], Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command ``options`` in place of its parameter ``name``, which gets what is ``made`` of their values."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shown: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            shown += options if parameter.name == name else [parameter]
+
+        @wraps(command)
+        def filled(**values: Any) -> None:
+            said = {option.name: values.pop(option.name) for option in options}
+            command(**{name: made(said)}, **values)
+
+        filled.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # typer reads it
+        filled.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        return filled
+
+    return decorate

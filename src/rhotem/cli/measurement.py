@@ -2,12 +2,12 @@
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rhotem.cli.common import with_options
 from rhotem.core import InputError
 from rhotem.experiment.read.stated import OPTIONS, Option, Stated
 
@@ -30,22 +30,11 @@ _TYPES: dict[str, Any] = {"kind": str, "dataset": str, "scan": str, "counts": bo
 
 def with_measurement_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option for every field of `Stated` in place of its parameter ``stated``."""
-    shown: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        if parameter.name == "stated":
-            shown += [_parameter(key, option) for key, option in OPTIONS.items()]
-        else:
-            shown.append(parameter)
 
-    @wraps(command)
-    def filled(**values: Any) -> None:
-        said = {key: values.pop(key) for key in OPTIONS}
-        said["kind"], said["scan"] = _kind(said["kind"]), _scan(said["scan"])
-        command(stated=Stated(**said), **values)
+    def stated(said: dict[str, Any]) -> Stated:
+        return Stated(**said | {"kind": _kind(said["kind"]), "scan": _scan(said["scan"])})
 
-    filled.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # typer reads it
-    filled.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-    return filled
+    return with_options("stated", [_parameter(key, option) for key, option in OPTIONS.items()], stated)(command)
 
 
 def _parameter(key: str, option: Option) -> inspect.Parameter:

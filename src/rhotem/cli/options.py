@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from rhotem.analysis.plan.model import Plan
 from rhotem.analysis.plan.problems import sections_of
 from rhotem.analysis.plan.section import Option, option_of
 from rhotem.analysis.plan.sections import COMPUTING, DENSITY, OPTICS, PANEL_OF, PANELS, RECORDING, RESULTS, SPECIMEN
+from rhotem.cli.common import with_options
 from rhotem.core.output import RECORD
 
 if TYPE_CHECKING:
@@ -71,26 +71,14 @@ def with_plan_options(
         if (only is None or _among(place, only)) and not _among(place, without)
     }
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        shown: list[inspect.Parameter] = []
-        for parameter in inspect.signature(command).parameters.values():
-            if parameter.name != "given":
-                shown.append(parameter)
-                continue
-            for name, place in places.items():
-                kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-                shown.append(inspect.Parameter(name, kind, default=None, annotation=annotated(place)))
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    shown = [inspect.Parameter(name, kind, default=None, annotation=annotated(place)) for name, place in places.items()]
 
-        @wraps(command)
-        def filled(**values: Any) -> None:
-            used = {place: values.pop(name) for name, place in places.items()}
-            command(given={place: value for place, value in used.items() if value not in (None, [])}, **values)
+    def used(values: dict[str, Any]) -> dict[str, Any]:
+        by_place = {place: values[name] for name, place in places.items()}
+        return {place: value for place, value in by_place.items() if value not in (None, [])}
 
-        filled.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # typer reads it
-        filled.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-        return filled
-
-    return decorate
+    return with_options("given", shown, used)
 
 
 def _among(place: str, places: Collection[str]) -> bool:
