@@ -6,7 +6,7 @@ that makes a calculator.
 
 import warnings
 from collections.abc import Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from rhotem.core import InputError, MissingDependencyError
@@ -18,10 +18,13 @@ DEFAULT = "sevennet-0"
 INSTALL = {"sevennet": "'rhotem[battery]'"}
 
 
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
 def potential_names() -> list[str]:
     """Names of the registered potentials, the default first."""
-    names = {entry.name for entry in entry_points(group=GROUP)}
-    return sorted(names, key=lambda name: (name != DEFAULT, name))
+    return sorted(_registered(), key=lambda name: (name != DEFAULT, name))
 
 
 def check_potential(name: str) -> None:
@@ -42,7 +45,7 @@ def potential_calculator(name: str = DEFAULT) -> Any:
     """
     check_potential(name)
     try:
-        return next(entry for entry in entry_points(group=GROUP) if entry.name == name).load()()
+        return _registered()[name].load()()
     except ImportError as error:
         raise MissingDependencyError(
             f"potential {name}: not installed ({error.name} is missing); pip install {INSTALL.get(name, name)}"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,15 @@ from rhotem.density.stream import StreamedDensity
 from rhotem.density.superpose import superpose
 from rhotem.learned.calibration import load_calibration
 from rhotem.learned.counting import check_charge
-from rhotem.learned.energy.potential import Energies
-from rhotem.learned.energy.shared import SharedPass
 from rhotem.learned.loaded import Loaded, encoder_room
 from rhotem.learned.members import check_members, member_fields
 from rhotem.learned.outside import remarks
 from rhotem.learned.planes import stream
 from rhotem.learned.readouts.base import Prepared
 from rhotem.structure.model import Structure
+
+if TYPE_CHECKING:
+    from rhotem.learned.energy.potential import Energies
 
 #: Atoms up to which an analytic density is checked for negative values unasked.
 REPORTED = 30
@@ -83,7 +84,7 @@ class Model(Loaded):
 
         return self._density(structure, grid, prepare)
 
-    def with_energies(self, structure: Structure, grid: PeriodicGrid) -> tuple[DensityField, Energies]:
+    def with_energies(self, structure: Structure, grid: PeriodicGrid) -> "tuple[DensityField, Energies]":
         """Density, and SevenNet-0's energy, forces and stress, from one pass through the layers that they share.
 
         Weights of these layers have 32 bits here and 16 in the model's file: densities differ by some 3e-4 of Δn, which
@@ -94,6 +95,8 @@ class Model(Loaded):
         InputError
             As a call does; if the model does not stand on SevenNet-0 as published, or would leave an element free.
         """
+        from rhotem.learned.energy.shared import SharedPass
+
         strangers = self.strangers(structure)
         if strangers.fill(structure.numbers):
             raise InputError(f"model {self.name}: has no density of this structure; ask for energies alone")
