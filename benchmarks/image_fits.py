@@ -18,7 +18,7 @@ from rhotem.analysis import responses, run
 from rhotem.experiment.fit.images import Recorded, State, fit_images
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.state import NAMES
-from rhotem.microscope.response import Range
+from rhotem.scattering.response import Range
 
 SHAPE, PIXEL = (40, 40), 0.2
 THICKNESSES = [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]

@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 
 from rhotem.analysis import run
 from rhotem.analysis.patterns import patterns
-from rhotem.microscope.patterns import open_patterns
+from rhotem.scattering.patterns import open_patterns
 
 #: Apertures in mrad that are tried, and the largest mistilt.
 APERTURES, TILT = (13.2, 13.6, 14.0), 4.0

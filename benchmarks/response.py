@@ -19,10 +19,10 @@ import numpy as np
 
 from rhotem.analysis import run
 from rhotem.microscope.plan import make_plan
-from rhotem.microscope.response import Range, response
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import CenterOfMass
 from rhotem.microscope.simulate import simulate
+from rhotem.scattering.response import Range, response
 
 
 def random_settings(number, rng):

@@ -28,7 +28,7 @@ JOBS = {
 def job(name: str) -> None:
     """Make one response and print plan and peak in GB."""
     from rhotem.analysis import responses, run
-    from rhotem.microscope.response import Range
+    from rhotem.scattering.response import Range
 
     phase, zone, nm, configurations, focus, edges, exits = JOBS[name]
     cut = run.specimen(run.structure(phase), zone=zone, thickness=nm)

@@ -17,8 +17,8 @@ import numpy as np
 from rhotem.analysis import run
 from rhotem.core.units import interaction_constant, wavelength
 from rhotem.density.fourier import coefficients
-from rhotem.microscope.blochwave import BlochWaves, OpticalPotential, select_beams, wave_vectors
 from rhotem.potential.crystal import structure_factors
+from rhotem.scattering.blochwave import BlochWaves, OpticalPotential, select_beams, wave_vectors
 from rhotem.structure.model import Structure
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "si-cbed"

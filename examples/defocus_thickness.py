@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rhotem.analysis import responses, run
-from rhotem.microscope.response import Range
+from rhotem.scattering.response import Range
 
 HERE = Path(__file__).parent
 THICKNESSES = [2.0, 4.0, 6.0, 8.0, 10.0]

@@ -101,6 +101,14 @@ def test_files_stay_small():
     assert not large, f"over 40 kB, and no whole grid to test against: {large}"
 
 
+def test_no_room_outgrows_the_house():
+    """A room of more than 15 % of the lines holds two rooms."""
+    rooms = [path for path in (ROOT / "src" / "rhotem").iterdir() if (path / "__init__.py").exists()]
+    lines = {room.name: sum(len(p.read_text().splitlines()) for p in room.rglob("*.py")) for room in rooms}
+    total = sum(lines.values())
+    assert {name: n / total for name, n in lines.items() if n > 0.15 * total} == {}
+
+
 def test_rooms_import_one_way():
     answer = subprocess.run([BIN / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr

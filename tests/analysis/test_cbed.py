@@ -12,7 +12,7 @@ from rhotem.analysis.cbed import CbedSettings, cbed, parse_absorption
 from rhotem.analysis.plan import Plan
 from rhotem.cli.main import app
 from rhotem.core import InputError
-from rhotem.microscope.blochwave import Selection
+from rhotem.scattering.blochwave import Selection
 
 SILICON = str(Path(__file__).parents[2] / "examples" / "Si.cif")
 FEW = Selection(1.3, 0.015, 0.06)

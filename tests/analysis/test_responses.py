@@ -7,8 +7,8 @@ import pytest
 
 from rhotem.analysis import responses, run
 from rhotem.core import InputError
-from rhotem.microscope.response import Range
 from rhotem.microscope.settings import Annular
+from rhotem.scattering.response import Range
 
 SILICON = Path(__file__).parents[2] / "examples" / "Si.cif"
 ABF = (Annular(name="ABF", inner=11, outer=22),)

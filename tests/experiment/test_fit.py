@@ -20,9 +20,9 @@ from rhotem.experiment.fit.simulated import pattern_plan, patterns_for
 from rhotem.experiment.measurement import Axis, Measurement, Source
 from rhotem.experiment.read import read_measurement
 from rhotem.experiment.read.stated import Stated
-from rhotem.microscope.patterns import patterns
 from rhotem.microscope.settings import Microscope
 from rhotem.potential.slices import PotentialSlices
+from rhotem.scattering.patterns import patterns
 
 DATA = Path(__file__).parents[1] / "data" / "experiment"
 SRTIO3 = Path(__file__).parents[2] / "examples" / "SrTiO3.cif"

@@ -11,9 +11,9 @@ from rhotem.experiment.fit.images.model import Model, cubic
 from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, affine
-from rhotem.microscope.response import Range, response
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope
 from rhotem.potential.slices import PotentialSlices
+from rhotem.scattering.response import Range, response
 
 #: Columns of a 3.9 Å cell without mirrors across x, in V·Å² for a slice of 2 Å.
 COLUMNS = ((0.0, 0.0, 60.0), (1.95, 1.95, 35.0), (1.95, 0.0, 8.0), (0.3, 1.95, 14.0))

@@ -9,10 +9,10 @@ from rhotem.core import InputError
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.counting import Pixels, draw
 from rhotem.microscope.detectors import channels, weight
-from rhotem.microscope.response import response
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, CenterOfMass, Mapped, Microscope
 from rhotem.microscope.simulate import simulate
+from rhotem.scattering.response import response
 
 from .conftest import COLUMNS, gaussian_slices
 

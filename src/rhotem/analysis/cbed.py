@@ -17,7 +17,7 @@ from rhotem.analysis.workflow import described, read_crystal
 from rhotem.core import InputError
 from rhotem.density.field import DensityField, caption
 from rhotem.density.source import default_source, get_source, is_density_file
-from rhotem.microscope.blochwave import (
+from rhotem.scattering.blochwave import (
     Beam,
     BlochWaves,
     ConvergentBeam,
@@ -49,7 +49,7 @@ class CbedSettings:
     pixel : float or None
         mrad; None: a twentieth of the convergence.
     absorption : "thermal" or float
-        As `rhotem.microscope.blochwave.OpticalPotential`.
+        As `rhotem.scattering.blochwave.OpticalPotential`.
     selection : Selection
         Of beams.
     """

@@ -12,9 +12,9 @@ from rhotem.analysis.recording import focused_image
 from rhotem.analysis.responses import response
 from rhotem.core import InputError
 from rhotem.microscope.detectors import summing
-from rhotem.microscope.response import Range, Response
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
+from rhotem.scattering.response import Range, Response
 
 if TYPE_CHECKING:
     from rhotem.analysis.specimen import Specimen
@@ -106,7 +106,7 @@ def best_focus(
 ) -> Focus:
     """The focus at which an image has the largest contrast, among those that do not invert it.
 
-    One propagation holds all foci (`rhotem.microscope.response`).
+    One propagation holds all foci (`rhotem.scattering.response`).
 
     Parameters
     ----------

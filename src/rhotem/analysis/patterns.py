@@ -11,10 +11,10 @@ from rhotem.analysis.run import Potentials
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
 from rhotem.microscope.images import ImageSet
-from rhotem.microscope.patterns import Patterns
-from rhotem.microscope.patterns import patterns as make
 from rhotem.microscope.settings import largest_angle
 from rhotem.potential.slices import build_potential
+from rhotem.scattering.patterns import Patterns
+from rhotem.scattering.patterns import patterns as make
 from rhotem.structure.beam_symmetry import beam_symmetry, deviation
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def patterns(
     symmetry : bool
         Propagate one of the beams that the crystal's symmetry maps onto each other.
     **options
-        As `rhotem.microscope.patterns.patterns`.
+        As `rhotem.scattering.patterns.patterns`.
 
     Raises
     ------

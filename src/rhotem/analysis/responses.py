@@ -14,9 +14,9 @@ from rhotem.analysis.run import recorded
 from rhotem.core import InputError
 from rhotem.microscope.detectors import summing
 from rhotem.microscope.images import ImageSet
-from rhotem.microscope.response import Range, Response
-from rhotem.microscope.response import response as respond
 from rhotem.microscope.scan import Scan
+from rhotem.scattering.response import Range, Response
+from rhotem.scattering.response import response as respond
 
 if TYPE_CHECKING:
     from rhotem.analysis.plan import Plan
@@ -49,7 +49,7 @@ def response(
     range : Range, optional
         Largest defocus and aberrations, smallest aperture; in Å and mrad.
     **options
-        As `rhotem.microscope.response.response`.
+        As `rhotem.scattering.response.response`.
 
     Raises
     ------

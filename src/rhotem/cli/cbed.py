@@ -99,7 +99,7 @@ def _settings(thickness: str, pixel: float | None, absorption: str, limits: tupl
     """What the options say, refused before anything is read."""
     from rhotem.analysis.cbed import CbedSettings, parse_absorption
     from rhotem.core import InputError
-    from rhotem.microscope.blochwave import Selection
+    from rhotem.scattering.blochwave import Selection
 
     try:
         depths = tuple(float(part) for part in thickness.split(","))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rhotem.analysis.voice import Voice
     from rhotem.experiment.fit.pacbed import PatternFit
     from rhotem.experiment.measurement import Measurement
-    from rhotem.microscope.patterns import Patterns
+    from rhotem.scattering.patterns import Patterns
 
 app = typer.Typer()
 

@@ -74,12 +74,12 @@ def response(
     """Send the beam through once, and keep what every setting of the lens needs.
 
     The folder is an entry of `rhotem view`; from Python
-    `rhotem.microscope.response.open_response(DIR / "response.zarr")`.
+    `rhotem.scattering.response.open_response(DIR / "response.zarr")`.
     """
     from rhotem.core.words import parse_numbers
     from rhotem.library.view.make import Span, make_entry
-    from rhotem.microscope.response import Range
     from rhotem.microscope.settings import parse_aberration
+    from rhotem.scattering.response import Range
 
     first, last = parse_numbers(foci, 2)
     span = Span(

@@ -11,7 +11,7 @@ from rhotem.library.campaign.compute import compute
 from rhotem.library.campaign.task import Task
 from rhotem.library.layout import RESPONSE
 from rhotem.library.store import Library
-from rhotem.microscope.response import Response, open_response
+from rhotem.scattering.response import Response, open_response
 
 #: Largest difference of a pixel as a part of its image's range up to which two results are equal: another order of
 #: sums in single precision.

@@ -8,7 +8,7 @@ import numpy as np
 
 from rhotem.analysis.columns import Column, column_intensity
 from rhotem.microscope.detectors import Annular
-from rhotem.microscope.response import Response
+from rhotem.scattering.response import Response
 
 #: Radius in Å of the disk around a column over which a contrast is the mean.
 RADIUS = 0.3

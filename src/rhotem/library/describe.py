@@ -8,7 +8,7 @@ from rhotem.analysis.columns import columns
 from rhotem.analysis.specimen import Specimen
 from rhotem.library.contrast import contrasts
 from rhotem.library.fingerprint import fingerprint
-from rhotem.microscope.response import Response
+from rhotem.scattering.response import Response
 from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
 

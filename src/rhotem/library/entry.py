@@ -43,7 +43,7 @@ class Entry:
     state : "good" or "damaged"
         As far as was looked.
     path : Path
-        Folder of the response (`rhotem.microscope.response.open_response`).
+        Folder of the response (`rhotem.scattering.response.open_response`).
     """
 
     id: str

@@ -14,7 +14,7 @@ from rhotem.library.layout import ABOUT, DESCRIPTION, read_about, write_about
 if TYPE_CHECKING:
     from rhotem.library.catalogue.catalogue import Catalogue
     from rhotem.library.entry import Entry
-    from rhotem.microscope.response import Response
+    from rhotem.scattering.response import Response
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class Library:
         InputError
             If there is no such entry, or it is damaged.
         """
-        from rhotem.microscope.response import open_response
+        from rhotem.scattering.response import open_response
 
         return open_response(self.entry(identifier).path)
 

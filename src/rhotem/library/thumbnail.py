@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rhotem.microscope.response import Response
+from rhotem.scattering.response import Response
 
 #: Pixels of a tile's side, and Å that it shows.
 SIDE, SHOWN = 96, 12.0

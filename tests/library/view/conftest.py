@@ -9,7 +9,7 @@ import pytest
 
 from rhotem.analysis.plan import Plan
 from rhotem.library.view.make import Span, make_entry
-from rhotem.microscope.response import Range
+from rhotem.scattering.response import Range
 
 PLAN = Plan(
     specimen={"structure": "LiF", "zone": (1, 0, 0)},

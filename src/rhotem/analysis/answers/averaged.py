@@ -15,14 +15,14 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.core import Progress, silent
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.patterns import Patterns
-from rhotem.microscope.patterns.plan import Wanted, plan_patterns
 from rhotem.microscope.presets import Preset
 from rhotem.microscope.settings import PositionAveraged, largest_angle
+from rhotem.scattering.patterns import Patterns
+from rhotem.scattering.patterns.plan import Wanted, plan_patterns
 
 
 class Averaged(Answer[Patterns]):
-    """`rhotem.microscope.patterns`: what no aberration, source or scan changes."""
+    """`rhotem.scattering.patterns`: what no aberration, source or scan changes."""
 
     keys: ClassVar[Keys] = {
         "specimen": ("thickness_nm",),
@@ -51,7 +51,7 @@ class Averaged(Answer[Patterns]):
         return presets[0].model_copy(update={"microscope": microscope, "detectors": (detector,)})
 
     def needs(self, group: Group) -> Needs | str:
-        """As `rhotem.microscope.patterns.plan`."""
+        """As `rhotem.scattering.patterns.plan`."""
         whole, job, number = group.whole, group.jobs[0], len(group.names)
         wanted = Wanted(
             largest_angle(whole.preset.detectors),

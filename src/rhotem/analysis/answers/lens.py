@@ -14,13 +14,13 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.plan import probe_window
 from rhotem.microscope.presets import Preset
-from rhotem.microscope.response import Range, Response
-from rhotem.microscope.response.channels import basis
-from rhotem.microscope.response.plan import plan_response
+from rhotem.scattering.response import Range, Response
+from rhotem.scattering.response.channels import basis
+from rhotem.scattering.response.plan import plan_response
 
 
 class Lens(Answer[Response]):
-    """`rhotem.microscope.response`: signals of a scanned probe."""
+    """`rhotem.scattering.response`: signals of a scanned probe."""
 
     keys: ClassVar[Keys] = {
         "specimen": ("thickness_nm",),
@@ -53,7 +53,7 @@ class Lens(Answer[Response]):
         probe_window(cut.preset.microscope, float(cut.block.lengths[2]))
 
     def needs(self, group: Group) -> Needs | str:
-        """As `rhotem.microscope.response.plan`."""
+        """As `rhotem.scattering.response.plan`."""
         whole, job, number = group.whole, group.jobs[0], len(group.names)
         plan = planned(
             lambda: plan_response(

@@ -16,8 +16,8 @@ from rhotem.core import Progress, silent
 from rhotem.density.field import DensityField
 from rhotem.microscope.detectors import DetectorBase
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.response import Range, Response
 from rhotem.microscope.scan import Scan
+from rhotem.scattering.response import Range, Response
 from rhotem.structure.model import Structure
 from rhotem.structure.supercell import lateral_repeats
 

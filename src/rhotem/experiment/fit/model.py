@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.experiment.fit.frame import Frame
-from rhotem.microscope.patterns import Patterns
+from rhotem.scattering.patterns import Patterns
 
 Array = npt.NDArray[np.float64]
 

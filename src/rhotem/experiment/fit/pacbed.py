@@ -16,7 +16,7 @@ from rhotem.experiment.fit.refine import Fitted, contrast_at, refine
 from rhotem.experiment.fit.search import Library, make_library, scales_of, starts
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.read.stated import option
-from rhotem.microscope.patterns import Patterns
+from rhotem.scattering.patterns import Patterns
 
 Array = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from rhotem.core import Progress, silent
 from rhotem.experiment.fit.contrast import LIFT, SLOW
 from rhotem.experiment.fit.frame import Frame
 from rhotem.experiment.fit.model import Setting
-from rhotem.microscope.patterns import Patterns
+from rhotem.scattering.patterns import Patterns
 
 Array = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from rhotem.analysis.plan import Plan
 from rhotem.analysis.plan.identity import identity, inputs
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
-from rhotem.microscope.patterns import Patterns, open_patterns
+from rhotem.scattering.patterns import Patterns, open_patterns
 
 #: Where patterns end, in apertures: beyond what is compared.
 OUTER = 1.45

@@ -26,7 +26,7 @@ from rhotem.library.layout import DESCRIPTION, RESPONSE, STRUCTURE, THUMBNAIL, w
 from rhotem.library.shard import seal
 from rhotem.library.sources import Sources
 from rhotem.library.thumbnail import draw_thumbnail
-from rhotem.microscope.response import Range, Response
+from rhotem.scattering.response import Range, Response
 from rhotem.structure.model import Structure
 from rhotem.structure.write import write_structure
 

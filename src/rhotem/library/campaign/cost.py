@@ -15,8 +15,8 @@ from rhotem.library.campaign.expand import tasks_of
 from rhotem.library.campaign.model import Campaign
 from rhotem.library.campaign.tally import duration
 from rhotem.library.campaign.task import Task
-from rhotem.microscope.response.channels import basis
-from rhotem.microscope.response.plan import plan_response
+from rhotem.scattering.response.channels import basis
+from rhotem.scattering.response.plan import plan_response
 
 #: Processor time in s that a task takes whatever its propagation: reading, density and potential of a small cell,
 #: pictures, files; and for each atom of the block and point of its grid (docs/library.md says of which tasks).

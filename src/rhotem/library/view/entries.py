@@ -14,8 +14,8 @@ from rhotem.core.output import RECORD
 from rhotem.library.layout import ABOUT, DESCRIPTION, RESPONSE
 from rhotem.library.view.limits import Limits
 from rhotem.library.view.make import PATTERNS
-from rhotem.microscope.patterns import Patterns, open_patterns
-from rhotem.microscope.response import open_response
+from rhotem.scattering.patterns import Patterns, open_patterns
+from rhotem.scattering.response import open_response
 
 #: Folders below the one that is asked for in which entries are looked for.
 DEEPEST = 3

@@ -10,7 +10,7 @@ from rhotem.microscope.detectors import DetectorBase, angles
 from rhotem.microscope.detectors.base import Ring
 from rhotem.microscope.instrument import ABERRATIONS
 from rhotem.microscope.presets import PRESETS
-from rhotem.microscope.response import Response
+from rhotem.scattering.response import Response
 
 #: Relative slack at the ends, for rounding.
 ROUNDING = 1e-6

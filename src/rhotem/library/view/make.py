@@ -15,7 +15,7 @@ from rhotem.analysis.where import place_of_images
 from rhotem.core import InputError
 from rhotem.core.output import output_folder, write_record
 from rhotem.library.layout import RESPONSE
-from rhotem.microscope.response import Range
+from rhotem.scattering.response import Range
 
 #: Patterns of an entry, beside its response.
 PATTERNS = "patterns.zarr"

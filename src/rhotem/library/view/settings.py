@@ -68,7 +68,7 @@ class ViewSettings(Settings):
         return math.radians(self.scan_rotation_deg)
 
     def lens(self) -> dict[str, Any]:
-        """What `rhotem.microscope.response.Response.images` takes for the lens, in Å, rad and mrad; without the dose.
+        """What `rhotem.scattering.response.Response.images` takes for the lens, in Å, rad and mrad; without the dose.
 
         A coefficient without size is left out, with its azimuth.
         """

@@ -13,7 +13,7 @@ from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.refine import Fitted, refine
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, UNITS, State
-from rhotem.microscope.response import Response
+from rhotem.scattering.response import Response
 
 Array = npt.NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.experiment.fit.images.recorded import Recorded, same_scan
 from rhotem.experiment.fit.images.state import LENS, NAMES, State
-from rhotem.microscope.patterns.ladder import POINTS, cubic
-from rhotem.microscope.response import Response
 from rhotem.microscope.scan import Scan
+from rhotem.scattering.patterns.ladder import POINTS, cubic
+from rhotem.scattering.response import Response
 
 Array = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from rhotem.experiment.calibrate.lattice import find_lattice
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.measurement import Measurement
-from rhotem.microscope.response import Range
+from rhotem.scattering.response import Range
 
 #: Distance in nm of the thicknesses that the response holds, and the thinnest.
 LADDER, THINNEST = 1.0, 1.0

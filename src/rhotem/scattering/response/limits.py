@@ -1,0 +1,60 @@
+"""Settings of the lens that are asked for afterwards: which may change, and which probes a supercell holds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rhotem.core import InputError
+from rhotem.microscope.instrument import Microscope
+from rhotem.scattering.response.range import held_defocus, needed_window
+
+#: Settings that change the waves inside the specimen, or the pixels of patterns.
+FIXED = ("energy", "tilt", "camera_step")
+#: Relative slack of limits, for rounding.
+ROUNDING = 1e-6
+
+
+def replaced(held: Microscope, settings: Mapping[str, Any], what: str = "a response") -> Microscope:
+    """The microscope of a propagation with some settings replaced; None leaves one as it is, but for the dose.
+
+    Raises
+    ------
+    InputError
+        If a setting is fixed or has no meaning.
+    """
+    fixed = sorted(name for name in FIXED if settings.get(name) not in (None, getattr(held, name)))
+    if fixed:
+        raise InputError(f"{', '.join(fixed)}: fixed when {what} is made; make another for other values")
+    changes = {name: value for name, value in settings.items() if value is not None or name == "dose"}
+    whole = held.model_dump() | changes
+    named = dict(whole["aberrations"])
+    for name, plain in (("C10", "defocus"), ("C30", "cs")):
+        if plain in changes and "aberrations" not in changes:
+            named.pop(name, None)
+        elif name in changes.get("aberrations", {}) and plain not in changes:
+            whole[plain] = 0.0
+    return Microscope(**(whole | {"aberrations": named}))
+
+
+def check_probe(asked: Microscope, held: Microscope, side: float, thickness: float, what: str) -> None:
+    """Refuse an aperture larger than that held, and a probe that a supercell of ``side`` Å does not hold.
+
+    Raises
+    ------
+    InputError
+        The message says what is held.
+    """
+    largest = held.convergence
+    if asked.convergence > largest * (1 + ROUNDING):
+        raise InputError(f"convergence {asked.convergence:g} mrad: the {what} holds up to {largest:g} mrad")
+    needed = needed_window(asked, thickness)
+    if needed <= side * (1 + ROUNDING):
+        return
+    named = [f"{n} {v / 10:.4g} nm" for n, v in asked.coefficients.items() if n[0] == "C" and n != "C10"]
+    defocus = -0.1 * asked.coefficients.get("C10", 0.0)
+    span = held_defocus(asked, thickness, side)
+    holds = f"defocus {0.1 * span[0]:.3g} to {0.1 * span[1]:.3g} nm without other aberrations" if span else "none"
+    raise InputError(
+        f"{', '.join([f'defocus {defocus:.4g} nm', *named])} at {asked.convergence:g} mrad and "
+        f"{0.1 * thickness:.3g} nm: the probe needs {needed:.1f} Å, the {what} has {side:.1f} Å, which at this "
+        f"aperture and thickness hold {holds}; make it with a larger range"
+    )

@@ -1,0 +1,46 @@
+"""Responses read from disk, checked."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from rhotem.core import InputError
+from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.settings import Detector
+from rhotem.microscope.stored import read_group
+from rhotem.scattering.response.images import Response
+from rhotem.scattering.response.matrices import Beams, Twin
+from rhotem.scattering.response.range import Range
+from rhotem.scattering.response.store import FORM, whole
+
+
+def open_response(path: str | Path) -> Response:
+    """A response written by `Response.save`.
+
+    Raises
+    ------
+    InputError
+        If it is none, is damaged, or was written by another version of the format.
+    """
+    arrays, said = read_group(Path(path), FORM, "responses")
+    for name in [name for name in arrays if f"{name}_scale" in arrays]:
+        arrays[name] = whole(arrays[name], arrays[f"{name}_scale"])
+    adapter = TypeAdapter(tuple[Detector, ...])
+    response = Response(
+        microscope=Microscope(**said["microscope"]),
+        range=Range(**said["range"]),
+        detectors=adapter.validate_python(said["detectors"]),
+        kept=adapter.validate_python(said["kept"]),
+        beams=Beams(arrays["vectors"], tuple(int(n) for n in arrays["sizes"]), tuple(said["period"])),
+        supercell=tuple(said["supercell_angstrom"]),
+        thicknesses=tuple(said["thicknesses_angstrom"]),
+        matrix=arrays["matrix"],
+        rim=arrays["rim"],
+        record=said["record"],
+        rounding=said["rounding"],
+        twin=Twin(*(arrays[f"twin_{name}"] for name in ("rows", "matrix", "rim"))) if "twin_rows" in arrays else None,
+    )
+    shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)
+    if [list(column) for column in response.cells.columns] != said["columns"] or response.matrix.shape != shape:
+        raise InputError(f"{path}: its channels are not those of this version of RhoTEM; make it again")
+    return response
