@@ -309,8 +309,8 @@ def doubt(monkeypatch: pytest.MonkeyPatch) -> type[Doubt]:
     class Entry:
         name, load = "doubt", staticmethod(lambda: Doubt)
 
-    real = source.entry_points
-    monkeypatch.setattr(source, "entry_points", lambda group: [*real(group=group), Entry])
+    real = source.registered
+    monkeypatch.setattr(source, "registered", lambda group: {**real(group), Entry.name: Entry})
     Doubt.loaded = 0
     return Doubt
 

@@ -18,6 +18,6 @@ def test_a_source_whose_package_is_missing_says_what_to_install(monkeypatch):
         def load():
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(source, "entry_points", lambda group: [Entry])
+    monkeypatch.setattr(source, "registered", lambda group: {Entry.name: Entry})
     with pytest.raises(MissingDependencyError, match=r"needs torch.*rhotem\[training\]"):
         source.get_source("peer")

@@ -85,7 +85,7 @@ def test_weights_of_other_packages(tmp_path, monkeypatch, copied):
     """A package names its folder in the group rhotem.weights; without rhotem-data it is said where fast weights are."""
     entry = EntryPoint("mine", "mine_weights:FOLDER", "rhotem.weights")
     monkeypatch.setitem(sys.modules, "mine_weights", SimpleNamespace(FOLDER=tmp_path))
-    monkeypatch.setattr(weights, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(weights, "registered", lambda group: {entry.name: entry})
     assert find_model("m") == copied()
     assert list(installed_models()) == ["default", "m"]
     with pytest.raises(InputError, match=r"there are: default, m\).*rhotem-data"):
@@ -135,8 +135,8 @@ def test_a_new_architecture_is_one_file(tmp_path, monkeypatch, copied):
 
             return constant.ARCHITECTURE
 
-    known = architectures._registered()
-    monkeypatch.setattr(architectures, "_registered", lambda: {**known, "constant": Entry})
+    known = architectures.registered(architectures.GROUP)
+    monkeypatch.setattr(architectures, "registered", lambda group: {**known, "constant": Entry})
     from rhotem.core import PeriodicGrid
     from rhotem.learned.source import Model
     from rhotem.structure.phases import phase

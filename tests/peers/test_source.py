@@ -132,7 +132,7 @@ def test_a_name_or_a_file_is_a_source(saved, tmp_path, monkeypatch):
         EntryPoint("peer", "rhotem.peers.source:Peer", registry.GROUP),
         EntryPoint("model", "rhotem.learned.source:Model", registry.GROUP),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: found)
+    monkeypatch.setattr(registry, "registered", lambda group: {entry.name: entry for entry in found})
     monkeypatch.setenv("RHOTEM_MODELS", str(tmp_path))
     for name in ("small", str(saved)):
         assert isinstance(registry.get_source(name), Peer)

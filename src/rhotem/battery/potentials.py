@@ -6,10 +6,10 @@ that makes a calculator.
 
 import warnings
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from rhotem.core import InputError, MissingDependencyError
+from rhotem.core.registry import registered
 
 GROUP = "rhotem.potentials"
 #: What is taken where none is named: SevenNet-0 as RhoTEM computes it.
@@ -18,13 +18,9 @@ DEFAULT = "sevennet-0"
 INSTALL = {"sevennet": "'rhotem[battery]'"}
 
 
-def _registered() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
-
-
 def potential_names() -> list[str]:
     """Names of the registered potentials, the default first."""
-    return sorted(_registered(), key=lambda name: (name != DEFAULT, name))
+    return sorted(registered(GROUP), key=lambda name: (name != DEFAULT, name))
 
 
 def check_potential(name: str) -> None:
@@ -45,7 +41,7 @@ def potential_calculator(name: str = DEFAULT) -> Any:
     """
     check_potential(name)
     try:
-        return _registered()[name].load()()
+        return registered(GROUP)[name].load()()
     except ImportError as error:
         raise MissingDependencyError(
             f"potential {name}: not installed ({error.name} is missing); pip install {INSTALL.get(name, name)}"

@@ -93,18 +93,17 @@ def packages() -> dict[str, str | None]:
 
 def sources() -> dict[str, str]:
     """What ``--source`` may be, and for each "ready" or what is missing."""
-    from importlib.metadata import entry_points
-
+    from rhotem.core.registry import registered
     from rhotem.density.source import GROUP
 
     found = {}
-    for entry in sorted(entry_points(group=GROUP)):
+    for name, entry in registered(GROUP).items():
         try:
             entry.load()
         except Exception as error:  # a source of another package may fail in any way
-            found[entry.name] = f"cannot be loaded: {error}"
+            found[name] = f"cannot be loaded: {error}"
         else:
-            found[entry.name] = gpaw_state() if entry.name == "gpaw" else "ready"
+            found[name] = gpaw_state() if name == "gpaw" else "ready"
     return found
 
 

@@ -1,14 +1,13 @@
 """The seam: whatever makes a density is a `DensitySource`, found by name in a registry."""
 
 import json
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from rhotem.core import InputError, MissingDependencyError, PeriodicGrid
 from rhotem.core.folders import models_folder
+from rhotem.core.registry import registered
 from rhotem.density.field import DensityField
 from rhotem.density.stream import StreamedDensity
 from rhotem.structure.model import Structure
@@ -39,13 +38,7 @@ class PlaneSource(Protocol):
 
 def source_names() -> list[str]:
     """Names of the registered sources."""
-    return sorted({entry.name for entry in _registered(entry_points)})
-
-
-@lru_cache(maxsize=4)
-def _registered(look: Callable[..., Iterable[EntryPoint]]) -> tuple[EntryPoint, ...]:
-    """What installed packages register; they are looked through once, which takes some milliseconds each time."""
-    return tuple(look(group=GROUP))
+    return list(registered(GROUP))
 
 
 def default_source() -> str:
@@ -85,9 +78,8 @@ def source_class(name: str) -> Any:
         If there is no such source.
     """
     kind = source_kind(name)
-    for entry in _registered(entry_points):
-        if entry.name == kind:
-            return _loaded(entry)
+    if kind in registered(GROUP):
+        return _loaded(registered(GROUP)[kind])
     raise InputError(
         f"--source {name}: no such source or file; choose one of {', '.join(source_names())}, an imported "
         "model, or a density file"

@@ -7,13 +7,12 @@ other packages may; nobody asks for a readout by its class.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from rhotem.core import InputError
 from rhotem.core.packages import require
+from rhotem.core.registry import registered
 
 GROUP = "rhotem.architectures"
 
@@ -79,14 +78,9 @@ class Architecture:
         return kind.model_validate(content) if hasattr(kind, "model_validate") else kind(content)
 
 
-@lru_cache(maxsize=1)
-def _registered() -> dict[str, Any]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
-
-
 def names() -> list[str]:
     """Names of the registered architectures."""
-    return sorted(_registered())
+    return list(registered(GROUP))
 
 
 def architecture(name: str) -> Architecture:
@@ -97,7 +91,7 @@ def architecture(name: str) -> Architecture:
     InputError
         If there is none.
     """
-    if name not in _registered():
+    if name not in registered(GROUP):
         raise InputError(f"readout {name!r}: not registered; choose one of {', '.join(names())}")
-    kind: Architecture = _registered()[name].load()
+    kind: Architecture = registered(GROUP)[name].load()
     return kind

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.core.registry import registered
 
 FORMAT, FORMAT_VERSION = "rhotem-model", 1
 
@@ -180,7 +180,7 @@ def find_model(name: str | Path) -> Path:
 def installed_models() -> dict[str, Path]:
     """Weights by name: those of this package, then those of packages with an entry point in ``rhotem.weights``."""
     found: dict[str, Path] = {}
-    for folder in (SHIPPED, *(Path(entry.load()) for entry in entry_points(group="rhotem.weights"))):
+    for folder in (SHIPPED, *(Path(entry.load()) for entry in registered("rhotem.weights").values())):
         for path in sorted(folder.glob("*.safetensors")):
             found.setdefault(path.stem, path)
     return found

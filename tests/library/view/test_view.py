@@ -295,7 +295,9 @@ def test_the_demonstration_is_small_and_shows_something(monkeypatch):
         def load(self):
             return folder
 
-    monkeypatch.setattr(demonstration, "entry_points", lambda group: [Point()] if group == "rhotem.entries" else [])
+    monkeypatch.setattr(
+        demonstration, "registered", lambda group: {"mine": Point()} if group == "rhotem.entries" else {}
+    )
     desk = Desk(entries_in(demonstration.demonstration()))
     assert len(desk.entries) == 3 and desk.opened.entry.title.startswith("LiCoO2 [100]")
     desk.choose("SrTiO3-free-atoms")
@@ -304,6 +306,6 @@ def test_the_demonstration_is_small_and_shows_something(monkeypatch):
     assert np.ptp(seen.image.values) > 0 and np.abs(seen.image.values - seen.other.values).max() > 0
     assert seen.diffraction is not None and len(desk.columns()[0]) > 0
 
-    monkeypatch.setattr(demonstration, "entry_points", lambda group: [])
+    monkeypatch.setattr(demonstration, "registered", lambda group: {})
     with pytest.raises(MissingDependencyError, match="rhotem-data"):
         demonstration.demonstration()

@@ -1,9 +1,9 @@
 """The demonstration: small entries that come with a package, so that there is something to see at once."""
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from rhotem.core import MissingDependencyError
+from rhotem.core.registry import registered
 
 #: Entry points that name a folder of entries.
 GROUP = "rhotem.entries"
@@ -17,7 +17,7 @@ def demonstration() -> Path:
     MissingDependencyError
         If none does.
     """
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in registered(GROUP).values():
         return Path(point.load())
     raise MissingDependencyError(
         "no folder given, and the demonstration is not installed: pip install packages/rhotem-data, or give a folder "
