@@ -22,6 +22,11 @@ def test_the_basal_projection_does_not():
     assert any("/" in c.label for c in columns(orient(phase("LiCoO2"), (0, 0, 1))))
 
 
+def test_columns_of_equal_shares_have_one_name():
+    """Rocksalt along [100]: every column holds as much lithium as fluorine, whichever comes first."""
+    assert {c.label for c in columns(orient(phase("LiF"), (1, 0, 0)))} == {"F/Li"}
+
+
 def test_column_intensity_is_the_exact_disk_average_of_a_band_limited_image():
     extent, shape, radius = (4.0, 6.0), (12, 18), 0.4
     x, y = (np.arange(n) / n * length for n, length in zip(shape, extent, strict=True))

@@ -221,6 +221,12 @@ def test_commands_say_what_there_is(folder, tmp_path, monkeypatch):
     assert code == 0 and "files in" in said
 
 
+def test_a_campaign_that_can_do_nothing_ends_with_the_reason(tmp_path):
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("LiF, {", "{").replace("element: F", "element: Co"))
+    code, said = invoke("campaign", "run", tmp_path / "plan.yaml", "-l", tmp_path / "library", "--workers", 1, "-q")
+    assert code == 2 and "none of 1 tasks could be done" in said and "Co" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
 
 from rhotem.structure.orient import ImagingCell
 
@@ -16,7 +17,7 @@ class Column:
     Parameters
     ----------
     label : str
-        Elements of the column, the most frequent first: "Co", "Li/Co".
+        Elements of the column, the most frequent first, of equal ones the heavier: "Co", "Li/Co", "F/Li".
     position : (2,) array
         Mean projected position (x, y) in Å.
     rows : tuple of int
@@ -45,9 +46,10 @@ def columns(cell: ImagingCell, tolerance: float = 0.3) -> list[Column]:
         offset = (xy[free] - seed + extent / 2) % extent - extent / 2
         inside = np.linalg.norm(offset, axis=1) < tolerance
         members = [i for i, hit in zip(free, inside, strict=True) if hit]
-        elements = Counter(atoms.symbols[i] for i in members).most_common()
+        elements = Counter(int(atoms.numbers[i]) for i in members)
+        ordered = sorted(elements, key=lambda z: (-elements[z], -z))
         centre = (seed + offset[inside].mean(axis=0)) % extent
-        found.append(Column("/".join(e for e, _ in elements), centre, tuple(members)))
+        found.append(Column("/".join(chemical_symbols[z] for z in ordered), centre, tuple(members)))
         free = [i for i, hit in zip(free, inside, strict=True) if not hit]
     return found
 

@@ -156,6 +156,7 @@ def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool) -> N
     """Work, and tell how it gets on: in one line on a terminal, elsewhere in a line for every task."""
     import sys
 
+    from rhotem.core import InputError
     from rhotem.library.campaign.driver import drive
     from rhotem.library.campaign.model import Campaign
     from rhotem.library.campaign.tally import Tally
@@ -174,5 +175,7 @@ def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool) -> N
         typer.echo("\r\033[2K", nl=False, err=True)
     spent = f"{tally.seconds:.0f} s of processor time, workers busy {100 * tally.busy:.0f} %"
     typer.echo(f"{ledger.name}: {tally}; {spent if tally.to_do else 'nothing to do'}")
+    if tally.failed and not tally.done:
+        raise InputError(f"none of {tally.failed} tasks could be done, the last: {tally.last}")
     if tally.failed:
         typer.echo(f"`rhotem campaign status {library.folder}` says why {tally.failed} failed", err=True)

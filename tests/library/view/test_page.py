@@ -100,7 +100,7 @@ def test_twins_and_marks(page):
     page.knobs.plain["source_size_A"].value = 2.0
     page.draw()
     assert page.image.mapper.high == kept and page.image.spots.visible
-    assert set(page.image.columns.data["label"]) - {""} <= {"Li/F", "F/Li"}
+    assert set(page.image.columns.data["label"]) - {""} <= {"F/Li"}
 
 
 def test_what_is_saved(page):
