@@ -1,4 +1,4 @@
-"""Search of a library of 100,000 entries: ten questions to SQLite, and to a PostgreSQL server in the same run.
+"""Search of a library of 100,000 entries: twelve questions to SQLite, and to a PostgreSQL server in the same run.
 
     python benchmarks/library_search.py FOLDER [--entries 100000] [--server postgresql://USER@HOST/DATABASE]
 
@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import delete, insert
 
-from rhotem.library.catalogue.tables import METADATA, contrasts, elements, entries, fingerprints
+from rhotem.library.appearance import HARMONICS, RINGS, of_picture
+from rhotem.library.catalogue.tables import METADATA, appearances, contrasts, elements, entries, fingerprints
 from rhotem.library.fingerprint import LENGTH
 from rhotem.library.search.contrast import by_contrast, parse_contrast
 from rhotem.library.search.filters import Filter
+from rhotem.library.search.picture import nearest
 from rhotem.library.search.similar import similar
 from rhotem.library.store import Library
 from rhotem.structure.phases import phase
@@ -27,7 +29,7 @@ BATCH = 5000
 
 def rows(number: int, first: int, rng: np.random.Generator) -> dict:
     """Rows of some entries."""
-    made: dict = {"entries": [], "elements": [], "contrasts": [], "fingerprints": []}
+    made: dict = {"entries": [], "elements": [], "contrasts": [], "fingerprints": [], "appearances": []}
     for i in range(first, first + number):
         name = f"{rng.integers(2**40):010x}{i:010x}"
         symbols = sorted({"Li" if rng.random() < 0.7 else "Na", *rng.choice(METALS, 2), str(rng.choice(ANIONS))})
@@ -75,6 +77,9 @@ def rows(number: int, first: int, rng: np.random.Generator) -> dict:
                         }
                     )
         vector = rng.random(LENGTH).astype(np.float32)
+        for image in ("HAADF", "ABF", "eABF"):
+            looks = rng.normal(size=(2, RINGS, HARMONICS)).astype("<f2").tobytes()
+            made["appearances"].append({"entry": name, "image": image, "harmonics": looks})
         made["fingerprints"].append({"entry": name, "vector": (vector / np.linalg.norm(vector)).tobytes()})
     return made
 
@@ -82,7 +87,7 @@ def rows(number: int, first: int, rng: np.random.Generator) -> dict:
 def fill(library: Library, number: int) -> None:
     """Rows for so many entries; the same every time."""
     rng = np.random.default_rng(0)
-    tables = {"entries": entries, "elements": elements, "contrasts": contrasts, "fingerprints": fingerprints}
+    tables = {table.name: table for table in (entries, elements, contrasts, fingerprints, appearances)}
     with library.catalogue.begin() as connection:
         for table in tables.values():
             connection.execute(delete(table))
@@ -94,9 +99,10 @@ def fill(library: Library, number: int) -> None:
 
 
 def ask(library: Library) -> dict:
-    """Ten questions."""
+    """Twelve questions."""
     some = library.catalogue.entries(limit=1)[0].id
     crystal = phase("LiCoO2")
+    picture = np.random.default_rng(1).poisson(3.0, (256, 256))
 
     def filtered(**what: object) -> int:
         return len(library.catalogue.entries(Filter(**what).conditions(), limit=50))  # type: ignore[arg-type]
@@ -116,6 +122,8 @@ def ask(library: Library) -> dict:
         "... at 1e4 e/Å², 5-15 nm": lambda: contrast("ABF Li contrast > 0.1 at 1e4 e/A2, 5-15 nm"),
         "... with manganese": lambda: contrast("ABF Li contrast > 0.1 at 1e4 e/A2, 5-15 nm", elements=("Mn",)),
         "similar structure": lambda: len(similar(library, crystal)),
+        "picture of 256² pixels": lambda: len(nearest(library, of_picture(picture, (0.2, 0.2)))[0]),
+        "... HAADF only": lambda: len(nearest(library, of_picture(picture, (0.2, 0.2)), ["HAADF"])[0]),
     }
 
 

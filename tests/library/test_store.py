@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from rhotem.core import InputError
-from rhotem.library.catalogue import connect, schema
+from rhotem.library.catalogue import connect
 from rhotem.library.catalogue.connect import file_system
 from rhotem.library.catalogue.tables import entries
 from rhotem.library.layout import ABOUT, CATALOGUE
@@ -35,7 +35,7 @@ def test_an_entry_is_added_once_and_removed_with_all_of_its_rows(filled, fake):
     filled.catalogue.remove(entry.id)
     assert len(filled.entries()) == 39
     with filled.catalogue.begin() as connection:
-        for table in ("contrasts", "elements", "fingerprints"):
+        for table in ("appearances", "contrasts", "elements", "fingerprints"):
             asked = text(f"select count(*) from {table} where entry = :name")
             assert connection.execute(asked, {"name": entry.id}).scalar_one() == 0
 
@@ -80,20 +80,21 @@ def test_a_newer_library_or_catalogue_is_refused(tmp_path):
     Library.create(tmp_path / "two").close()
     with sqlite3.connect(tmp_path / "two" / CATALOGUE) as connection:
         connection.execute("update about set value = '7' where key = 'schema'")
-    with pytest.raises(InputError, match="catalogue of version 7, this RhoTEM knows version 1; update RhoTEM"):
+    with pytest.raises(InputError, match="catalogue of version 7, this RhoTEM knows version 2; update RhoTEM"):
         Library.open(tmp_path / "two")
 
 
-def test_an_older_catalogue_is_brought_up_to_date_when_it_may_be_written(tmp_path, monkeypatch):
+def test_an_older_catalogue_is_brought_up_to_date_when_it_may_be_written(tmp_path):
     Library.create(tmp_path / "old").close()
-    monkeypatch.setattr(
-        schema, "MIGRATIONS", [lambda connection: connection.execute(text("alter table entries add column note text"))]
-    )
+    with sqlite3.connect(tmp_path / "old" / CATALOGUE) as connection:
+        connection.execute("drop table appearances")
+        connection.execute("update about set value = '1' where key = 'schema'")
     with pytest.raises(InputError, match="catalogue of version 1; `rhotem library repair"):
         Library.open(tmp_path / "old")
     Library.open(tmp_path / "old", write=True).close()
     with Library.open(tmp_path / "old") as library, library.catalogue.begin() as connection:
-        assert connection.execute(text("select count(note) from entries")).scalar_one() == 0
+        assert connection.execute(text("select count(harmonics) from appearances")).scalar_one() == 0
+        assert connection.execute(text("select value from about where key = 'schema'")).scalar_one() == "2"
 
 
 def test_the_journal_suits_the_disk(tmp_path, monkeypatch):

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rhotem.cli.common import JsonOption, ProgressBar, output_folder, to_json
+from rhotem.cli.measurement import MeasurementArgument, with_measurement_options
+from rhotem.experiment.read.stated import Stated
 
 if TYPE_CHECKING:
     from rhotem.library.entry import Entry
+    from rhotem.library.search.picture import Match
     from rhotem.library.store import Library
 
 app = typer.Typer(
@@ -110,6 +113,55 @@ def list_command(
         typer.echo(to_json(rows))
         return
     typer.echo(_entry_table(rows) if rows else "no entry meets this")
+
+
+@app.command()
+@with_measurement_options
+def match(
+    library: LibraryArgument,
+    file: MeasurementArgument,
+    stated: Stated,
+    image: Annotated[
+        str, typer.Option("--image", metavar="NAME,...", help="Images of entries that may be meant: HAADF,ADF. All.")
+    ] = "",
+    elements: ElementsOption = None,
+    formula: FormulaOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Most entries shown.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Entries that look like a measured picture, with thickness, focus and turn. Its pixel must be known within 4 %."""
+    from rhotem.experiment.read import read_measurement
+    from rhotem.library.search.filters import Filter
+    from rhotem.library.search.picture import LEAST, by_picture
+    from rhotem.library.store import Library
+
+    picture = read_measurement(file, stated)
+    conditions = Filter(formula=formula, elements=_words(elements)).conditions()
+    with Library.open(library) as opened:
+        matches = by_picture(opened, picture, _words(image), conditions, limit)
+    rows = [_match_row(one) for one in matches.found]
+    if as_json:
+        typer.echo(to_json({"best": matches.best, "least": LEAST, "matches": rows}))
+    elif rows:
+        typer.echo(_table([{**row, "id": row["id"][:8]} for row in rows]))
+    else:
+        typer.echo(f"no entry looks like {file}: the most alike scores {matches.best:.2f}, less than {LEAST}")
+
+
+def _match_row(match: "Match") -> dict[str, Any]:
+    like = match.likeness
+    return {
+        "id": match.entry.id,
+        "title": match.entry.title,
+        "zone": match.entry.zone,
+        "image": match.image,
+        "score": round(like.score, 3),
+        "nm": round(match.thickness, 3),
+        "defocus_nm": round(match.defocus, 3),
+        "turned": f"{like.angle:.1f}°" + (" mirrored" if like.mirrored else ""),
+        "scale": round(like.scale, 3),
+        "others_as_like": f"{100 * match.others:.1f} %",
+    }
 
 
 def _words(text: str | None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rhotem.analysis.columns import columns
 from rhotem.analysis.specimen import Specimen
+from rhotem.library.appearance import appearances, to_bytes
 from rhotem.library.contrast import contrasts
 from rhotem.library.fingerprint import fingerprint
 from rhotem.scattering.response import Response
@@ -47,5 +48,6 @@ def described(
         "entry": entry,
         "contrasts": [asdict(row) for row in contrasts(held, seen, foci)],
         "fingerprint": fingerprint(crystal).tobytes().hex(),
+        "appearances": {name: to_bytes(looks).hex() for name, looks in appearances(held, foci).items()},
         "picture": picture,
     }

@@ -32,6 +32,8 @@ class Findings:
         Identifiers of folders that the catalogue does not know.
     unfinished : int
         Folders that workers were writing and will not end.
+    looked_at : int
+        Entries of older versions whose looks were tabulated for searches by picture.
     """
 
     whole: int = 0
@@ -39,6 +41,7 @@ class Findings:
     lost: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     unfinished: int = 0
+    looked_at: int = 0
 
     @property
     def clean(self) -> bool:
@@ -52,6 +55,8 @@ class Findings:
         said += [f"on disk, but not in the catalogue: {name}" for name in self.unknown]
         if self.unfinished:
             said.append(f"{self.unfinished} unfinished folders of workers that are gone")
+        if self.looked_at:
+            said.append(f"{self.looked_at} entries of an older version can be found by picture now")
         return [f"{self.whole} entries whole", *said]
 
 
@@ -90,6 +95,7 @@ def repair(catalogue: Catalogue, progress: Progress = silent) -> Findings:
         _lay_apart(catalogue.folder, name)
         catalogue.remove(name)
     recover(catalogue)
+    found.looked_at = add_appearances(catalogue, progress)
     return found
 
 
@@ -117,6 +123,19 @@ def recover(catalogue: Catalogue) -> list[str]:
         except InputError:
             _lay_apart(library, name)
     return added
+
+
+def add_appearances(catalogue: Catalogue, progress: Progress = silent) -> int:
+    """Tabulate how entries look that were written before this was done; how many."""
+    from rhotem.library.appearance import appearances, to_bytes
+    from rhotem.scattering.response import open_response
+
+    missing = catalogue.without_appearance()
+    for number, entry in enumerate(missing):
+        looks = appearances(open_response(entry.path), [0.0])
+        catalogue.add_appearances(entry.id, {name: to_bytes(one) for name, one in looks.items()})
+        progress("looks", number + 1, len(missing))
+    return len(missing)
 
 
 def folders(library: Path) -> dict[str, Path]:

@@ -136,6 +136,24 @@ class Catalogue:
         if described["fingerprint"] is not None:
             vector = bytes.fromhex(described["fingerprint"])
             connection.execute(insert(tables.fingerprints).values(entry=identifier, vector=vector))
+        # entries of the first version have none
+        looks = {image: bytes.fromhex(said) for image, said in described.get("appearances", {}).items()}
+        self._add_appearances(connection, identifier, looks)
+
+    def without_appearance(self) -> list[Entry]:
+        """Good entries of which it is not known how they look."""
+        seen = select(tables.appearances.c.entry)
+        return self.entries([tables.entries.c.id.not_in(seen), tables.entries.c.state == "good"])
+
+    def add_appearances(self, identifier: str, looks: dict[str, bytes]) -> None:
+        """How the images of an entry look (`rhotem.library.appearance.to_bytes`)."""
+        with self.begin() as connection:
+            self._add_appearances(connection, identifier, looks)
+
+    def _add_appearances(self, connection: Any, identifier: str, looks: dict[str, bytes]) -> None:
+        if looks:
+            rows = [{"entry": identifier, "image": image, "harmonics": said} for image, said in looks.items()]
+            connection.execute(insert(tables.appearances), rows)
 
     def remove(self, identifier: str) -> None:
         """Forget an entry."""
@@ -144,7 +162,7 @@ class Catalogue:
 
     def _remove(self, connection: Any, identifier: str) -> None:
         connection.execute(delete(tables.entries).where(tables.entries.c.id == identifier))
-        for table in (tables.elements, tables.contrasts, tables.fingerprints):
+        for table in (tables.elements, tables.contrasts, tables.fingerprints, tables.appearances):
             connection.execute(delete(table).where(table.c.entry == identifier))
 
     def judge(self, identifier: str, state: str) -> None:

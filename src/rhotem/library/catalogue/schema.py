@@ -6,10 +6,16 @@ from typing import Any
 from sqlalchemy import insert, inspect, select, update
 
 from rhotem.core import InputError
-from rhotem.library.catalogue.tables import METADATA, about
+from rhotem.library.catalogue.tables import METADATA, about, appearances
+
+
+def _appearances(connection: Any) -> None:
+    """Older entries have no rows in it until `rhotem library repair` fills it."""
+    appearances.create(connection, checkfirst=True)
+
 
 #: Steps from version n + 1 to n + 2; each takes a connection. The version is their number and one.
-MIGRATIONS: list[Callable[[Any], None]] = []
+MIGRATIONS: list[Callable[[Any], None]] = [_appearances]
 
 
 def version() -> int:

@@ -81,6 +81,15 @@ fingerprints = Table(
     Column("vector", LargeBinary, nullable=False),
 )
 
+#: How an image of an entry looks (`rhotem.library.appearance`), the mean over its thicknesses and tabulated foci.
+appearances = Table(
+    "appearances",
+    METADATA,
+    Column("entry", String(20), primary_key=True),
+    Column("image", String(40), primary_key=True),
+    Column("harmonics", LargeBinary, nullable=False),
+)
+
 #: Plans of campaigns as they were run.
 campaigns = Table(
     "campaigns",

@@ -1,0 +1,158 @@
+"""How an image of a crystal looks wherever it was cut out and whichever way it is turned: its autocorrelation.
+
+The autocorrelation of an image knows no shift. Its values on circles, as harmonics of the angle, turn by a phase where
+the image is turned; distances go as equal ratios from circle to circle, so that another scale moves them along. White
+noise has no part in it beyond the size of the probe. The sign of the contrast is lost, as it is between foci.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from rhotem.scattering.response import Response
+
+Floats = npt.NDArray[np.float64]
+Harmonics = npt.NDArray[np.complex64]
+
+#: Least and largest distance in Å, circles between them in equal ratios, and angles from 0 to 180° on each.
+NEAR, FAR, RINGS, ANGLES = 1.4, 9.0, 24, 48
+#: Harmonics of the angle that are kept, in steps of two: as far as atoms 9 Å apart are told by.
+HARMONICS = 12
+#: Harmonics whose magnitudes stand in the index, and the length of its vectors.
+INDEXED = 6
+LENGTH = RINGS * INDEXED
+#: Gaussian widths in Å: of the source that simulated images lack, and by which pictures are smoothed against noise.
+SOURCE, SMOOTH = 0.4, 0.4
+#: Gaussian width in Å of the slow background that is taken off a picture.
+BACKGROUND = 3.0
+#: Shifts along the circles that are tried, in circles: scales within 4 %.
+SHIFTS = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
+#: Angles at which two are compared.
+TURNS = 360
+
+_RADII = np.geomspace(NEAR, FAR, RINGS)
+_ANGLE = np.arange(ANGLES) * np.pi / ANGLES
+_X, _Y = _RADII[:, None] * np.cos(_ANGLE), _RADII[:, None] * np.sin(_ANGLE)
+#: A harmonic stands for its conjugate, too.
+_WEIGHT = np.where(np.arange(HARMONICS) == 0, 1.0, 2.0)
+
+
+def of_image(image: npt.NDArray[Any], extent: tuple[float, float]) -> Harmonics:
+    """Appearance of a simulated image of one cell, (nx, ny) over ``extent`` in Å; of length one."""
+    frequency = [np.fft.fftfreq(n, length / n) for n, length in zip(image.shape, extent, strict=True)]
+    k = np.stack(np.meshgrid(*frequency, indexing="ij"), axis=-1).reshape(-1, 2)
+    blur = -2 * np.pi**2 * (k**2).sum(axis=1)
+    filtered = np.exp(blur * SOURCE**2) * (np.exp(blur * SMOOTH**2) - np.exp(blur * BACKGROUND**2))
+    power = (np.abs(np.fft.fft2(image).ravel()) * filtered) ** 2
+    strong = power > 1e-5 * power.max()
+    phase = 2 * np.pi * (_X[..., None] * k[strong, 0] + _Y[..., None] * k[strong, 1])
+    return _harmonics(np.cos(phase) @ power[strong])
+
+
+def of_picture(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> Harmonics:
+    """Appearance of a recorded picture, rows from the top; ``pixel``: Å down and along a row. Of length one."""
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    step = np.asarray(pixel)
+    picture = np.asarray(picture, dtype=float)
+    sharp = gaussian_filter(picture, SMOOTH / step) - gaussian_filter(picture, BACKGROUND / step)
+    rows, columns = sharp.shape
+    padded = (2 * rows, 2 * columns)
+    products = np.fft.irfft2(np.abs(np.fft.rfft2(sharp, padded)) ** 2, padded)
+    pairs = np.fft.irfft2(np.abs(np.fft.rfft2(np.ones_like(sharp), padded)) ** 2, padded)
+    mean = np.fft.fftshift(products / np.maximum(pairs, 1.0))
+    return _harmonics(map_coordinates(mean, [rows + _Y / step[0], columns + _X / step[1]], order=3))
+
+
+def _harmonics(values: Floats) -> Harmonics:
+    found = np.fft.rfft(values, axis=1)[:, :HARMONICS]
+    length = float(np.sqrt((np.abs(found) ** 2 * _WEIGHT).sum()))
+    return (found / length if length > 0 else found).astype(np.complex64)
+
+
+def magnitudes(harmonics: Harmonics) -> npt.NDArray[np.float32]:
+    """What does not change when the image is turned, (..., LENGTH) of length one: for an index."""
+    kept = harmonics[..., :INDEXED]
+    found = np.abs(kept)
+    found[..., 0] = kept[..., 0].real
+    flat = found.reshape(*harmonics.shape[:-2], LENGTH)
+    length = np.linalg.norm(flat, axis=-1, keepdims=True)
+    return (flat / np.where(length > 0, length, 1.0)).astype(np.float32)
+
+
+def to_bytes(harmonics: Harmonics) -> bytes:
+    """In half precision, 1.2 kB."""
+    return np.stack([harmonics.real, harmonics.imag]).astype("<f2").tobytes()
+
+
+def from_bytes(stored: bytes) -> Harmonics:
+    """As `to_bytes` wrote it."""
+    real, imaginary = np.frombuffer(stored, dtype="<f2").reshape(2, RINGS, HARMONICS).astype(np.float32)
+    return np.asarray(real + 1j * imaginary, dtype=np.complex64)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How well a picture is another one, turned.
+
+    Parameters
+    ----------
+    score : float
+        Correlation of both autocorrelations, 1 at best.
+    angle : float
+        Degrees by which the other's x axis is turned in the picture, from right to down; a half turn more is as good.
+    scale : float
+        What the picture's pixel must be multiplied by.
+    mirrored : bool
+    """
+
+    score: float
+    angle: float
+    scale: float
+    mirrored: bool
+
+
+def likenesses(picture: Harmonics, others: npt.NDArray[np.complex64]) -> list[Likeness]:
+    """How well a picture is each of several images (n, RINGS, HARMONICS), at the best angle and scale of each."""
+    best: list[Likeness | None] = [None] * len(others)
+    for mirrored in (False, True):
+        turned = np.conj(others) if mirrored else others
+        for shift in SHIFTS:
+            moved = _moved(turned, float(shift))
+            length = np.sqrt((np.abs(moved) ** 2 * _WEIGHT).sum(axis=(1, 2)))
+            both = np.fft.irfft((picture * np.conj(moved)).sum(axis=1), TURNS, axis=1) * TURNS
+            place = both.argmax(axis=1)
+            scores = both.max(axis=1) / np.where(length > 0, length, 1.0)
+            scale = float((FAR / NEAR) ** (shift / (RINGS - 1)))
+            for i, (score, at) in enumerate(zip(scores.tolist(), place.tolist(), strict=True)):
+                known = best[i]
+                if known is None or score > known.score + 1e-6:
+                    best[i] = Likeness(score, 180.0 * at / TURNS, scale, mirrored)
+    return [one for one in best if one is not None]
+
+
+def _moved(harmonics: npt.NDArray[np.complex64], shift: float) -> npt.NDArray[np.complex64]:
+    """Values between circles: of ring i at i + shift."""
+    place = np.clip(np.arange(RINGS) + shift, 0, RINGS - 1)
+    low = np.minimum(place.astype(int), RINGS - 2)
+    part = (place - low)[:, None]
+    return np.asarray((1 - part) * harmonics[:, low] + part * harmonics[:, low + 1], dtype=np.complex64)
+
+
+def appearances(held: "Response", foci: Sequence[float]) -> dict[str, Harmonics]:
+    """Appearance of every image of a response but components of vectors: the mean over its thicknesses.
+
+    Taken at the focus of ``foci`` (nm) nearest to the entrance face.
+    """
+    defocus = 10.0 * min(foci, key=abs)
+    series = held.series(thickness=list(held.thicknesses), defocus=defocus, threads=1)
+    found = {}
+    for name, images in series.items():
+        if not name.endswith(("x", "y")):
+            mean = np.mean([of_image(image, held.extent) for image in images], axis=0)
+            found[name] = np.asarray(mean, dtype=np.complex64)
+    return found

@@ -1,0 +1,189 @@
+"""Search by a recorded picture: which entries look like it, at which thickness and focus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import and_, or_, select
+
+from rhotem.core import InputError
+from rhotem.library.appearance import FAR, Harmonics, Likeness, from_bytes, likenesses, magnitudes, of_image, of_picture
+from rhotem.library.catalogue.tables import appearances, entries
+from rhotem.library.search.index import vectors_of
+
+if TYPE_CHECKING:
+    from rhotem.experiment.measurement import Measurement
+    from rhotem.library.entry import Entry
+    from rhotem.library.store import Library
+
+#: Score below which nothing is said to look like a picture. Pictures of noise, of amorphous films, edges and blobs
+#: reach 0.2 to 0.6, of crystals above their noise 0.9 to 1 (docs/library.md).
+LEAST = 0.85
+#: Largest pixel in Å, and least width of a picture in periods of the largest distance that is compared.
+COARSEST, WIDTH = 0.6, 2.2
+#: Images of entries that the index hands on, and entries drawn at random that false alarms are counted on.
+HANDED_ON, DRAWN = 60, 200
+#: Foci that an entry is evaluated at.
+FOCI = 5
+
+
+@dataclass(frozen=True)
+class Match:
+    """An entry that looks like a picture.
+
+    Parameters
+    ----------
+    entry : Entry
+    image : str
+        Which of its images: "HAADF".
+    likeness : Likeness
+        Score, angle, scale, hand.
+    thickness, defocus : float
+        nm, where the likeness is largest.
+    others : float
+        Part of entries of other prototypes, drawn at random, that are as like: the chance of a false alarm.
+    """
+
+    entry: "Entry"
+    image: str
+    likeness: Likeness
+    thickness: float
+    defocus: float
+    others: float
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What was found; ``best`` is the score of the entry that is most alike, also where nothing is like enough."""
+
+    found: tuple[Match, ...]
+    best: float
+
+
+def by_picture(
+    library: "Library",
+    picture: "Measurement",
+    images: Sequence[str] = (),
+    where: Any = (),
+    limit: int = 5,
+) -> Matches:
+    """Entries that look like a picture, the most alike first, each at its best thickness and focus.
+
+    Parameters
+    ----------
+    library : Library
+    picture : Measurement
+        An image whose pixel is known within 4 %.
+    images : sequence of str
+        Names of images that are compared, "HAADF"; none: all.
+    where : conditions of `rhotem.library.search.filters`
+    limit : int
+        Most entries.
+
+    Raises
+    ------
+    InputError
+        If it is no image, has no scale, is too small or too coarse, or no entry has such an image.
+    """
+    looks = _of_measurement(picture)
+    pairs, alike = nearest(library, looks, images, where)
+    order = sorted(range(len(pairs)), key=lambda i: -alike[i].score)
+    best: dict[str, int] = {}
+    for i in order:
+        best.setdefault(pairs[i][0], i)
+    chosen = [i for i in best.values() if alike[i].score >= LEAST][:limit]
+    known = {one.id: one for one in library.entries([entries.c.id.in_([pairs[i][0] for i in chosen])])}
+    found = [_evaluated(library, looks, known[pairs[i][0]], pairs[i][1]) for i in chosen]
+    found = [_compared(library, looks, match) for match in found]
+    found.sort(key=lambda match: -match.likeness.score)
+    return Matches(tuple(found), alike[order[0]].score)
+
+
+def _of_measurement(picture: "Measurement") -> Harmonics:
+    name = picture.source.path or "picture"
+    if picture.kind != "image":
+        raise InputError(f"{name}: searches take an image, this is a {picture.kind}")
+    if picture.pixel is None:
+        raise InputError(f"{name}: the size of its pixels is not known; give it, within 4 %: --pixel-A")
+    if max(picture.pixel) > COARSEST:
+        raise InputError(f"{name}: pixels of {max(picture.pixel):.2g} Å; atoms are told by {COARSEST} Å and less")
+    size = [n * step for n, step in zip(picture.data.shape, picture.pixel, strict=True)]
+    if min(size) < WIDTH * FAR:
+        raise InputError(f"{name}: {size[1]:.3g} × {size[0]:.3g} Å; at least {WIDTH * FAR:.0f} Å each way are needed")
+    return of_picture(picture.data, picture.pixel)
+
+
+def nearest(
+    library: "Library", looks: Harmonics, images: Sequence[str] = (), where: Any = ()
+) -> tuple[list[tuple[str, str]], list[Likeness]]:
+    """Entries and images whose magnitudes in the index are nearest, and how well each is the picture.
+
+    Raises
+    ------
+    InputError
+        If no entry has such an image.
+    """
+    names, vectors = vectors_of(library, appearances, _named)
+    if not len(names):
+        raise InputError(
+            f"{library.folder}: of no entry is known how it looks; `rhotem library repair {library.folder}` finds out"
+        )
+    kept = np.ones(len(names), dtype=bool)
+    if images:
+        kinds = np.char.partition(names, " ")[:, 2]
+        kept &= np.isin(kinds, list(images))
+        if not kept.any():
+            raise InputError(f"--image {','.join(images)}: entries have {', '.join(sorted(set(kinds.tolist())))}")
+    if where:
+        with library.catalogue.begin() as connection:
+            met = list(connection.execute(select(entries.c.id).where(*where)).scalars())
+        kept &= np.isin(np.char.partition(names, " ")[:, 0], met)
+    places = np.flatnonzero(kept)
+    vector = magnitudes(looks)
+    nearness = vectors[places] @ vector if len(places) < len(names) else vectors @ vector
+    top = places[np.argsort(-nearness, kind="stable")[:HANDED_ON]]
+    if not len(top):
+        raise InputError(f"{library.folder}: no entry meets this")
+    pairs = [(entry, image) for entry, _, image in (str(name).partition(" ") for name in names[top])]
+    return pairs, likenesses(looks, _harmonics(library, pairs))
+
+
+def _named(row: Any) -> tuple[str, npt.NDArray[np.float32]]:
+    return f"{row.entry} {row.image}", magnitudes(from_bytes(row.harmonics))
+
+
+def _harmonics(library: "Library", pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.complex64]:
+    t = appearances.c
+    asked = select(appearances).where(or_(*(and_(t.entry == entry, t.image == image) for entry, image in pairs)))
+    with library.catalogue.begin() as connection:
+        known = {(row.entry, row.image): from_bytes(row.harmonics) for row in connection.execute(asked)}
+    return np.stack([known[pair] for pair in pairs])
+
+
+def _evaluated(library: "Library", looks: Harmonics, entry: "Entry", image: str) -> Match:
+    """An entry at the thickness and focus of its response that are most like the picture."""
+    held = library.response(entry.id)
+    least, most = held.range.defocus
+    settings = [(t, f) for t in held.thicknesses for f in np.linspace(least, most, FOCI)]
+    series = held.series(thickness=[t for t, _ in settings], defocus=[f for _, f in settings])[image]
+    alike = likenesses(looks, np.stack([of_image(one, held.extent) for one in series]))
+    best = max(range(len(settings)), key=lambda i: alike[i].score)
+    thickness, defocus = settings[best]
+    return Match(entry, image, alike[best], 0.1 * thickness, 0.1 * float(defocus), 0.0)
+
+
+def _compared(library: "Library", looks: Harmonics, match: Match) -> Match:
+    """With the part of other entries, drawn at random, that are as like."""
+    t, e = appearances.c, entries.c
+    asked = select(t.entry).join(entries, e.id == t.entry).where(t.image == match.image)
+    with library.catalogue.begin() as connection:
+        rows = connection.execute(asked.where(e.prototype != match.entry.prototype).order_by(t.entry))
+        names = list(rows.scalars())
+    if not names:
+        return match
+    drawn = np.random.default_rng(0).permutation(len(names))[:DRAWN]
+    others = likenesses(looks, _harmonics(library, [(names[i], match.image) for i in drawn.tolist()]))
+    part = float(np.mean([one.score >= match.likeness.score for one in others]))
+    return replace(match, others=part)
