@@ -19,7 +19,7 @@ from rhotem.library.appearance import (
     to_bytes,
 )
 from rhotem.library.catalogue.tables import appearances
-from rhotem.library.search.picture import LEAST, by_picture
+from rhotem.library.search.picture import by_picture
 from rhotem.library.store import Library
 
 from .test_entry import PLAN, invoke
@@ -137,7 +137,7 @@ def test_what_is_no_crystal_of_the_library_is_refused(library, rng):
     ]
     for picture in pictures:
         matches = by_picture(library, measured(picture))
-        assert not matches.found and matches.best < LEAST
+        assert not matches.found and matches.nearest[0].likeness.score < matches.least
 
 
 def test_pictures_that_cannot_be_searched_for(library):
@@ -164,6 +164,6 @@ def test_the_command_and_what_older_libraries_lack(library, tmp_path, rng):
     code, said = invoke("library", "repair", library.folder)
     assert code == 0 and "4 entries of an older version can be found by picture now" in said
     code, said = invoke(*asked, "--json")
-    assert code == 0 and json.loads(said)["matches"][0]["id"] == entry.id
+    assert code == 0 and json.loads(said)["nearest"][0]["id"] == entry.id
     Image.fromarray(rng.integers(0, 255, (160, 160), dtype=np.uint8)).save(tmp_path / "seen.png")
     assert "no entry looks like" in invoke(*asked)[1]

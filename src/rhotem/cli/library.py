@@ -132,20 +132,25 @@ def match(
     """Entries that look like a measured picture, with thickness, focus and turn. Its pixel must be known within 4 %."""
     from rhotem.experiment.read import read_measurement
     from rhotem.library.search.filters import Filter
-    from rhotem.library.search.picture import LEAST, by_picture
+    from rhotem.library.search.picture import by_picture
     from rhotem.library.store import Library
 
     picture = read_measurement(file, stated)
     conditions = Filter(formula=formula, elements=_words(elements)).conditions()
     with Library.open(library) as opened:
         matches = by_picture(opened, picture, _words(image), conditions, limit)
-    rows = [_match_row(one) for one in matches.found]
     if as_json:
-        typer.echo(to_json({"best": matches.best, "least": LEAST, "matches": rows}))
-    elif rows:
-        typer.echo(_table([{**row, "id": row["id"][:8]} for row in rows]))
+        rows = [_match_row(one) for one in matches.nearest]
+        typer.echo(to_json({"least": matches.least, "fringes": matches.fringes, "nearest": rows}))
+        return
+    if matches.found:
+        typer.echo(_table([_match_row(one) | {"id": one.entry.id[:8]} for one in matches.found]))
     else:
-        typer.echo(f"no entry looks like {file}: the most alike scores {matches.best:.2f}, less than {LEAST}")
+        one = matches.nearest[0]
+        score = f"{one.likeness.score:.2f}, less than {matches.least:.2f}"
+        typer.echo(f"no entry looks like {file}; the most alike, {one.entry.title} {one.entry.zone}, scores {score}")
+    if matches.fringes:
+        typer.echo("one set of fringes: any crystal with planes so far apart looks like the picture", err=True)
 
 
 def _match_row(match: "Match") -> dict[str, Any]:

@@ -31,6 +31,8 @@ SOURCE, SMOOTH = 0.4, 0.4
 BACKGROUND = 3.0
 #: Shifts along the circles that are tried, in circles: scales within 4 %.
 SHIFTS = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
+#: Part of its maximum that the autocorrelation of fringes keeps along them.
+ALONG = 0.7
 #: Angles at which two are compared.
 TURNS = 360
 
@@ -68,6 +70,18 @@ def of_picture(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> Harmoni
     return _harmonics(map_coordinates(mean, [rows + _Y / step[0], columns + _X / step[1]], order=3))
 
 
+def clearness(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> float:
+    """Score that noise leaves to the right image, from how alike both halves of a picture are; 1: no noise.
+
+    Of two halves with the same signal S and noise of variance 2n² each, the correlation is S²/(S² + 2n²); that of the
+    whole picture with its signal is S/√(S² + n²).
+    """
+    middle = len(picture) // 2
+    one, other = of_picture(picture[:middle], pixel), of_picture(picture[middle:], pixel)
+    alike = float(((one * np.conj(other)).real * _WEIGHT).sum())
+    return float(np.sqrt(2 * alike / (1 + alike))) if alike > 0 else 0.0
+
+
 def _harmonics(values: Floats) -> Harmonics:
     found = np.fft.rfft(values, axis=1)[:, :HARMONICS]
     length = float(np.sqrt((np.abs(found) ** 2 * _WEIGHT).sum()))
@@ -82,6 +96,12 @@ def magnitudes(harmonics: Harmonics) -> npt.NDArray[np.float32]:
     flat = found.reshape(*harmonics.shape[:-2], LENGTH)
     length = np.linalg.norm(flat, axis=-1, keepdims=True)
     return (flat / np.where(length > 0, length, 1.0)).astype(np.float32)
+
+
+def has_one_direction(harmonics: Harmonics) -> bool:
+    """Whether an image varies along one direction only: along the other its autocorrelation stays at its maximum."""
+    values = np.fft.irfft(harmonics, ANGLES, axis=1)
+    return bool(values.min(axis=0).max() > ALONG * values.max())
 
 
 def to_bytes(harmonics: Harmonics) -> bytes:

@@ -9,7 +9,18 @@ import numpy.typing as npt
 from sqlalchemy import and_, or_, select
 
 from rhotem.core import InputError
-from rhotem.library.appearance import FAR, Harmonics, Likeness, from_bytes, likenesses, magnitudes, of_image, of_picture
+from rhotem.library.appearance import (
+    FAR,
+    Harmonics,
+    Likeness,
+    clearness,
+    from_bytes,
+    has_one_direction,
+    likenesses,
+    magnitudes,
+    of_image,
+    of_picture,
+)
 from rhotem.library.catalogue.tables import appearances, entries
 from rhotem.library.search.index import vectors_of
 
@@ -18,9 +29,9 @@ if TYPE_CHECKING:
     from rhotem.library.entry import Entry
     from rhotem.library.store import Library
 
-#: Score below which nothing is said to look like a picture. Pictures of noise, of amorphous films, edges and blobs
-#: reach 0.2 to 0.6, of crystals above their noise 0.9 to 1 (docs/library.md).
-LEAST = 0.85
+#: Part of the score that noise leaves (`clearness`) from which an entry looks like a picture, and how much less it may
+#: be for every part that noise takes: foreign lattices rarely reach the first, amorphous films 0.6 (docs/library.md).
+LEAST, LENIENT = 0.975, 0.5
 #: Largest pixel in Å, and least width of a picture in periods of the largest distance that is compared.
 COARSEST, WIDTH = 0.6, 2.2
 #: Images of entries that the index hands on, and entries drawn at random that false alarms are counted on.
@@ -56,10 +67,26 @@ class Match:
 
 @dataclass(frozen=True)
 class Matches:
-    """What was found; ``best`` is the score of the entry that is most alike, also where nothing is like enough."""
+    """What was found.
 
-    found: tuple[Match, ...]
-    best: float
+    Parameters
+    ----------
+    nearest : tuple of Match
+        The entries that are most alike, whatever their score.
+    least : float
+        Score from which one is said to look like the picture: less where the picture is noisy.
+    fringes : bool
+        Whether the picture shows one set of fringes, as every crystal with planes of their distance does.
+    """
+
+    nearest: tuple[Match, ...]
+    least: float
+    fringes: bool
+
+    @property
+    def found(self) -> tuple[Match, ...]:
+        """Those that look like the picture."""
+        return tuple(match for match in self.nearest if match.likeness.score >= self.least)
 
 
 def by_picture(
@@ -87,21 +114,23 @@ def by_picture(
     InputError
         If it is no image, has no scale, is too small or too coarse, or no entry has such an image.
     """
-    looks = _of_measurement(picture)
+    pixel = _pixel(picture)
+    looks, clear = of_picture(picture.data, pixel), clearness(picture.data, pixel)
+    least = clear * (LEAST - LENIENT * (1 - clear))
     pairs, alike = nearest(library, looks, images, where)
     order = sorted(range(len(pairs)), key=lambda i: -alike[i].score)
     best: dict[str, int] = {}
     for i in order:
         best.setdefault(pairs[i][0], i)
-    chosen = [i for i in best.values() if alike[i].score >= LEAST][:limit]
+    chosen = list(best.values())[: 2 * limit]
     known = {one.id: one for one in library.entries([entries.c.id.in_([pairs[i][0] for i in chosen])])}
-    found = [_evaluated(library, looks, known[pairs[i][0]], pairs[i][1]) for i in chosen]
-    found = [_compared(library, looks, match) for match in found]
-    found.sort(key=lambda match: -match.likeness.score)
-    return Matches(tuple(found), alike[order[0]].score)
+    seen = [_evaluated(library, looks, known[pairs[i][0]], pairs[i][1]) for i in chosen]
+    seen.sort(key=lambda match: -match.likeness.score)
+    return Matches(tuple(_compared(library, looks, match) for match in seen[:limit]), least, has_one_direction(looks))
 
 
-def _of_measurement(picture: "Measurement") -> Harmonics:
+def _pixel(picture: "Measurement") -> tuple[float, float]:
+    """Å down and along a row, of a picture that can be searched for."""
     name = picture.source.path or "picture"
     if picture.kind != "image":
         raise InputError(f"{name}: searches take an image, this is a {picture.kind}")
@@ -112,7 +141,7 @@ def _of_measurement(picture: "Measurement") -> Harmonics:
     size = [n * step for n, step in zip(picture.data.shape, picture.pixel, strict=True)]
     if min(size) < WIDTH * FAR:
         raise InputError(f"{name}: {size[1]:.3g} × {size[0]:.3g} Å; at least {WIDTH * FAR:.0f} Å each way are needed")
-    return of_picture(picture.data, picture.pixel)
+    return picture.pixel
 
 
 def nearest(
