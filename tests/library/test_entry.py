@@ -187,6 +187,19 @@ def test_exports_are_read_by_their_programs(real, tmp_path, kind):
             assert np.allclose(stack[1, 1], expected, rtol=1e-6)
             assert [len(data[axis]) for axis in data.attrs["axes"]] == list(stack.shape)
             assert list(data["defocus"]) == [0.0, 2.0] and data["defocus"].attrs["units"] == "nm"
+    elif kind == "parquet":
+        import pandas
+
+        rows = pandas.read_parquet(tmp_path / "entries.parquet").set_index("id")
+        assert set(rows.index) == {entry.id for entry in entries}
+        assert rows.loc[entries[0].id, "energy"] == entries[0].energy
+        contrast = pandas.read_parquet(tmp_path / "contrasts.parquet")
+        said = real.described(entries[0].id)["contrasts"]
+        assert np.allclose(
+            sorted(contrast[contrast.entry == entries[0].id].contrast), sorted(row["contrast"] for row in said)
+        )
+        symbols = pandas.read_parquet(tmp_path / "elements.parquet")
+        assert set(symbols[symbols.entry == entries[0].id].symbol) == {"Li", "F"}
     else:
         graph = json.loads((tmp_path / "ro-crate-metadata.json").read_text())["@graph"]
         known = {node["@id"] for node in graph}

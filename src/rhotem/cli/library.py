@@ -345,11 +345,13 @@ def merge(
 @app.command()
 def export(
     library: LibraryArgument,
-    entries: Annotated[list[str], typer.Argument(metavar="ENTRY...", help="First digits of identifiers.")],
-    kind: Annotated[str, typer.Option("--format", metavar="NAME", help="hyperspy, nxem or ro-crate.")] = "hyperspy",
+    entries: Annotated[list[str], typer.Argument(metavar="ENTRY...", help="First digits of identifiers, or all.")],
+    kind: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="hyperspy, nxem, parquet, ro-crate.")
+    ] = "hyperspy",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write.")] = Path("exported"),
 ) -> None:
-    """Write entries for other programs: stacks of images, or the responses with an RO-Crate description."""
+    """Write entries for other programs: stacks of images, tables, or the responses with an RO-Crate description."""
     from rhotem.core import InputError
     from rhotem.library.export import FORMATS
     from rhotem.library.store import Library
@@ -358,5 +360,6 @@ def export(
         listed = "; ".join(f"{name}: {form.help}" for name, form in FORMATS.items())
         raise InputError(f"--format {kind}: no such format; {listed}")
     with Library.open(library) as opened, output_folder(out) as folder:
-        names = FORMATS[kind].write(opened, [opened.entry(name) for name in entries], folder)
+        chosen = opened.entries() if entries == ["all"] else [opened.entry(name) for name in entries]
+        names = FORMATS[kind].write(opened, chosen, folder)
     typer.echo(f"{len(names)} files in {out}: {', '.join(names[:6])}" + (", ..." if len(names) > 6 else ""))
