@@ -73,7 +73,8 @@ def wide_host(cut: Specimen, width: float = WIDTH) -> Specimen:
     nx, ny = lateral_repeats(cut.cell, width)
     big = cut.cell.repeated(nx, ny, cut.repeats[2]).structure
     whole = Structure(big.atoms.copy(), charge=big.charge, info=cut.crystal.info)
-    return run.specimen(whole, (0, 0, 1), basis="input", keep_cell=True, preset=cut.preset)
+    pixel = float(max(cut.grid.spacing[:2])) * (1 + 1e-9)  # what was asked for, or what the crystal needs
+    return run.specimen(whole, (0, 0, 1), basis="input", keep_cell=True, preset=cut.preset, sampling=pixel)
 
 
 def simulate_feature(
