@@ -31,6 +31,15 @@ FociOption = Annotated[
     str,
     typer.Option("--foci", metavar="FROM,TO,STEPS", help="Defocus values in nm.", rich_help_panel=RECORDING),
 ]
+RingsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rings",
+        metavar="MRAD",
+        help="Look for the best ring with edges so far apart, too, and weigh all parts of the pattern at once (4D).",
+        rich_help_panel=RECORDING,
+    ),
+]
 #: What a plan of a session has no use for.
 WITHOUT = (
     "microscope.defocus_nm",
@@ -39,7 +48,6 @@ WITHOUT = (
     "recording.field_of_view_A",
     "recording.camera_step_mrad",
     "recording.probe",
-    "density.uncertainty",
     "computing.scheduler",
     "computing.algorithm",
     "specimen.thickness_nm",
@@ -58,6 +66,7 @@ def plan(
     given: dict[str, Any],
     thicknesses: ThicknessesOption = None,
     foci: FociOption = "-4,4,5",
+    rings: RingsOption = None,
     out: OutOption = Path("rhotem-plan"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -69,7 +78,7 @@ def plan(
     asked = planned(structure, given).plan
     depths, focus = _numbers("--thicknesses", thicknesses), _steps(foci)
     with output_folder(out) as folder:
-        result = _made(asked, wanted, depths, focus, quiet)
+        result = _made(asked, wanted, {"defocus": focus, "thicknesses": depths, "rings": rings}, quiet)
         figure(result, folder / "detectability.png")
         write_record(folder, {"asked": asked.data(full=True), "detectability": result.record()})
     if not quiet:
@@ -79,7 +88,7 @@ def plan(
         typer.echo(f"figure and table in {out}")
 
 
-def _made(plan: "Plan", feature: Any, depths: list[float], focus: list[float], quiet: bool) -> Any:
+def _made(plan: "Plan", feature: Any, over: dict[str, Any], quiet: bool) -> Any:
     from rhotem.analysis.detect.plan import detectability
 
     with ProgressBar(quiet) as progress:
@@ -87,11 +96,10 @@ def _made(plan: "Plan", feature: Any, depths: list[float], focus: list[float], q
             plan,
             feature,
             dose=plan.recording.dose_e_per_A2 or DOSE,
-            defocus=focus,
-            thicknesses=depths,
             phonons=plan.motion.phonons if isinstance(plan.motion.phonons, int) else PHONONS,
             voice=voice(quiet),
             progress=progress,
+            **over,
         )
 
 

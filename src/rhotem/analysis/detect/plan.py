@@ -6,11 +6,15 @@ from typing import Any
 
 from rhotem.analysis import workflow
 from rhotem.analysis.detect.features import Feature
+from rhotem.analysis.detect.rings import ring_edges
 from rhotem.analysis.detect.simulated import simulate_feature
 from rhotem.analysis.detect.sweep import Detectability, sweep
 from rhotem.analysis.plan import Plan
+from rhotem.analysis.uncertainty import check, ensemble
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError, Progress, silent
+from rhotem.density.source import default_source
+from rhotem.microscope.detectors import largest_angle
 
 
 def detectability(
@@ -21,6 +25,7 @@ def detectability(
     defocus: Sequence[float],
     thicknesses: Sequence[float] = (),
     phonons: int = 0,
+    rings: float | None = None,
     voice: Voice | None = None,
     progress: Progress = silent,
 ) -> Detectability:
@@ -39,6 +44,8 @@ def detectability(
         thickness is propagated; a change of the density costs one propagation for all.
     phonons : int
         Configurations of thermal motion, the same for both specimens; 0: at rest.
+    rings : float, optional
+        mrad: look for the best ring with edges so far apart, too, and weigh all parts of the plane at once.
     voice, progress
         Told what is done.
 
@@ -61,6 +68,8 @@ def detectability(
             "feature density: compares free atoms with a source of bonded density; name one, --source model"
         )
     crystal, moving = workflow.moving_crystal(plan.changed({"motion.phonons": phonons}), say)
+    edges = ring_edges(rings, preset.microscope.convergence, largest_angle(detectors)) if rings is not None else []
+    members = ensemble(plan.density.source or default_source()) if plan.density.uncertainty else None
     depths = list(thicknesses) or [preset.thickness]
     held: list[Detectability] = []
     groups = [depths] if feature.kind == "density" else [[depth] for depth in depths]
@@ -69,6 +78,9 @@ def detectability(
         cut = workflow.cut(sized, crystal, [plan.density.source or "model"])
         cut = replace(cut, preset=preset.model_copy(update={"detectors": detectors}))
         say.tell(f"{cut}\n{feature}")
+        if members is not None:
+            check(cut, members)
+            say.tell(f"error bars: one propagation more for each of {members.member_count} members of the density")
         made = simulate_feature(
             cut,
             feature,
@@ -78,10 +90,13 @@ def detectability(
             progress=progress,
             announce=lambda told: say.tell(str(told)),
             memory=plan.memory,
+            edges=edges,
+            members=members,
             **moving,
         )
         real = [0.1 * t for t in made.before.thicknesses]
-        held.append(sweep(made, feature, dose=dose, defocus=defocus, thicknesses=real))
+        told: dict[str, Any] = {"dose": dose, "defocus": defocus, "thicknesses": real}
+        held.append(sweep(made, feature, **told, edges=edges, progress=progress))
     return _joined(held)
 
 

@@ -5,22 +5,27 @@ from typing import Any
 
 import numpy as np
 
-from rhotem.analysis.detect.sweep import ROSE, Detectability
+from rhotem.analysis.detect.rings import PARTS, RING
+from rhotem.analysis.detect.sweep import BEYOND, ROSE, Detectability, Row
 
 
 def table(result: Detectability) -> str:
     """A line for every image at its best focus, at every thickness."""
+    doubted = any(row.margin is not None for row in result.rows)
     lines = [
-        f"{'image':10s} {'thickness':>9s} {'defocus':>8s} {'change':>8s} {'noise':>8s} {'CNR':>6s} {'d′':>7s} "
-        f"{'dose for d′ = 5':>16s}",
-        f"{'':10s} {'nm':>9s} {'nm':>8s} {'% range':>8s} {'% range':>8s} {'':>6s} {'':>7s} {'e/Å²':>16s}",
+        f"{'image':12s} {'thickness':>9s} {'defocus':>8s} {'change':>8s} {'noise':>8s} {'CNR':>6s} {'d′':>7s} "
+        f"{'dose for d′ = 5':>16s}" + f" {'change':>9s}" * doubted,
+        f"{'':12s} {'nm':>9s} {'nm':>8s} {'% range':>8s} {'% range':>8s} {'':>6s} {'':>7s} {'e/Å²':>16s}"
+        + f" {'/ density':>9s}" * doubted,
     ]
     for name in result.images:
         for thickness in result.thicknesses:
             row = result.best(name, thickness)
+            pixel = f"{100 * row.change:8.2f} {100 * row.noise:8.2f} {row.cnr:6.2f}"
             lines.append(
-                f"{name:10s} {row.thickness:9.2f} {row.defocus:8.2f} {100 * row.change:8.2f} {100 * row.noise:8.2f} "
-                f"{row.cnr:6.2f} {row.detectability:7.2f} {row.enough:16.2e}"
+                f"{_name(row):12s} {row.thickness:9.2f} {row.defocus:8.2f} "
+                f"{pixel if name != PARTS else '':24s} {row.detectability:7.2f} {row.enough:16.2e}"
+                + ("" if row.margin is None else f" {row.margin:9.1f}{' !' * (row.margin < BEYOND)}")
             )
     return "\n".join(lines)
 
@@ -30,17 +35,43 @@ def advice(result: Detectability) -> str:
     best = result.best()
     if not np.isfinite(best.enough):
         return f"{result.feature}: no image changes"
-    others = [result.best(name) for name in result.images if name != best.image]
-    beside = ", ".join(f"{row.image} {row.enough / best.enough:.3g} times that" for row in others)
+    others = [result.best(name) for name in result.images if name not in (best.image, PARTS)]
+    beside = ", ".join(f"{_name(row)} {row.enough / best.enough:.3g} times that" for row in others)
     verdict = "seen" if result.dose >= best.enough else "not seen"
     foci = [row.defocus for row in result.rows]
     edge = best.defocus in (min(foci), max(foci)) and min(foci) < max(foci)
     return (
-        f"{result.feature}: {verdict} at {result.dose:.3g} e/Å² (d′ = {best.detectability:.2g}); best in {best.image} "
+        f"{result.feature}: {verdict} at {result.dose:.3g} e/Å² (d′ = {best.detectability:.2g}); best in {_name(best)} "
         f"at {best.defocus:g} nm defocus, {best.thickness:.3g} nm thick: d′ = {ROSE:g} needs {best.enough:.2g} e/Å²"
         + (f"; {beside}" if beside else "")
+        + _bound(result, best)
         + ("; the best focus is at the end of those asked, ask for more (--foci)" if edge else "")
+        + _doubt(result)
     )
+
+
+def _bound(result: Detectability, best: Row) -> str:
+    """What all parts of the pattern, each weighed by itself, would need."""
+    if PARTS not in result.images:
+        return ""
+    return f"; no image of patterns with these parts needs less than {result.best(PARTS).enough:.2g} e/Å²"
+
+
+def _doubt(result: Detectability) -> str:
+    """Images in which the density's own error may look like the feature."""
+    below = [
+        f"{_name(row)} at {row.thickness:.3g} nm"
+        for row in result.rows
+        if row.margin is not None and row.margin < BEYOND
+    ]
+    if not below:
+        return ""
+    return f"; below the density's own error bar: {', '.join(below)}: no dose tells such a change from a wrong density"
+
+
+def _name(row: Row) -> str:
+    """An image, a ring with its angles."""
+    return row.image if row.image != RING or row.angles is None else f"ring {row.angles[0]:g}-{row.angles[1]:g}"
 
 
 def figure(result: Detectability, path: str | Path) -> None:
@@ -55,7 +86,7 @@ def figure(result: Detectability, path: str | Path) -> None:
     for column, name in enumerate(names):
         found, image, size = result.shown[name]
         best = result.best(name)
-        _picture(axes[0, column], image, size, f"{name}, {best.thickness:.3g} nm, defocus {best.defocus:g} nm")
+        _picture(axes[0, column], image, size, f"{_name(best)}, {best.thickness:.3g} nm, defocus {best.defocus:g} nm")
         electrons = result.dose * size[0] * size[1] / image.size
         change = found.signal / np.where(found.deviation > 0, found.deviation, np.inf) * np.sqrt(electrons)
         most = float(np.abs(change).max()) or 1.0
