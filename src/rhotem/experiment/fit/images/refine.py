@@ -62,7 +62,8 @@ class Noise:
     def __init__(self, image: Recorded) -> None:
         self.measured = np.asarray(image.values, dtype=float).ravel()
         self.counts = image.counts
-        self.sigma = 1.0 if image.counts else white_noise(np.asarray(image.values, dtype=float))
+        known = 1.0 if image.counts else image.noise
+        self.sigma = white_noise(np.asarray(image.values, dtype=float)) if known is None else known
 
     def residual(self, expected: Array) -> tuple[Array, Array]:
         """Residuals in standard deviations, and their slopes by what is expected.
