@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rhotem.analysis import workflow
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
@@ -91,6 +92,8 @@ def weigh_recordings(
     """
     first = next(iter(plans.values()))
     images = recordings(measured, first)
+    for plan in plans.values():
+        workflow.read_crystal(plan)  # refused before anything is computed
     hypotheses: list[ImageHypothesis] = []
     reference: Specimen | None = None
     for name, plan in plans.items():

@@ -30,6 +30,12 @@ def verdict(made: Weighing) -> str:
     doubt = (
         f"; no hypothesis explains the recording (residuals {poor:.2f} of the noise's square)" if poor > POOR else ""
     )
+    if made.beyond and not doubt:
+        mean, deviation = made.expected
+        doubt = (
+            f"; but {best} would give ln odds of {mean:.3g} ± {deviation:.2g}, measured are {made.margin:.3g}: "
+            "something counts that no hypothesis holds (more --phonons, tilt, drift)"
+        )
     return f"{start}; {needed(made)}{doubt}"
 
 
@@ -88,7 +94,7 @@ def draw(made: Weighing, path: str | Path) -> None:
     _doses(axes[0, 2], made)
     if rows == 2:
         _left(figure, axes[1], made)
-    figure.suptitle(verdict(made).replace("; ", "\n", 1), fontsize=9)
+    figure.suptitle(verdict(made).replace("; ", "\n"), fontsize=9)
     figure.savefig(path)
 
 
@@ -102,7 +108,7 @@ def _evidences(axes: Any, made: Weighing) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("ln evidence above the best", fontsize=8)
     axes.tick_params(axis="x", labelsize=7)
-    axes.legend(fontsize=7, loc="lower left")
+    axes.legend(fontsize=7, loc="upper left")
 
 
 def _odds(axes: Any, made: Weighing) -> None:

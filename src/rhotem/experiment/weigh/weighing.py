@@ -16,6 +16,8 @@ Array = npt.NDArray[np.float64]
 
 #: Mean square of residuals over noise above which none of the hypotheses explains a recording.
 POOR = 1.5
+#: Standard deviations from which measured odds are not those of the best hypothesis.
+FAR = 4.0
 #: Doses this much beyond the recorded one are not simulated.
 FARTHEST = 1e4
 #: Recordings simulated for each hypothesis, where no number is given.
@@ -80,6 +82,19 @@ class Weighing:
         return float(-self.evidence[self.order[1]])
 
     @property
+    def expected(self) -> tuple[float, float]:
+        """Expected ln odds of the best over the second if the best is true, and their standard deviation."""
+        first, second = self.order[:2]
+        mean = float(self.worlds.apart(self.unit)[first, second])
+        return mean, float(np.sqrt(2 * mean))
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the measured odds are none that the best would give: something counts that no hypothesis holds."""
+        mean, deviation = self.expected
+        return abs(self.margin - mean) > max(FAR * deviation, 1.0)
+
+    @property
     def factor(self) -> float:
         """Dose over the recorded one that would decide between the best and each of its rivals, whichever is true."""
         first, *others = self.order
@@ -117,10 +132,12 @@ class Weighing:
             "hypotheses": rows,
             "best": self.names[first],
             "decided": self.margin >= DECIDED,
+            "expected_ln_odds_of_best": {"mean": self.expected[0], "deviation": self.expected[1]},
+            "beyond_expected": self.beyond,
             "unit": self.unit,
             "dose_e_per_A2": self.dose,
             "dose_factor": self.factor,
-            "expected_ln_odds": apart,
+            "ln_odds_expected_of_each_truth": apart,
             "chosen": self.trials.chosen,
             "trials": self.trials.evidence.shape[1],
             "check": None if self.check is None else {"factor": self.check.factor, "decided": self.check.decided},
