@@ -130,7 +130,7 @@ def fit(
     measured = [read_measurement(path, said) for path in experiment]
     if said.kind == "image":
         asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
-        _images(measured, structure, asked, (_foci(foci), astigmatism), out, quiet)
+        _images(measured, structure, asked, (foci_of(foci), astigmatism), out, quiet)
     else:
         asked = given | {"specimen.thickness_nm": thickest or THICKEST}
         _patterns(measured, structure, asked, (mistilt, patterns), out, quiet)
@@ -196,7 +196,7 @@ def _images(
     typer.echo(str(fitted))
 
 
-def _foci(text: str) -> tuple[float, float]:
+def foci_of(text: str) -> tuple[float, float]:
     """Least and largest defocus in nm."""
     from rhotem.core import InputError
 

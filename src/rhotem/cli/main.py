@@ -40,6 +40,7 @@ GROUPS = {
     "Patterns and measured data": {
         "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
         "fit": "Thickness, mistilt, focus of a crystal from measured patterns and images, with errors.",
+        "weigh": "Which of several structures or densities a measurement shows; the dose that decides.",
         "reconstruct": "Patterns of a scan (4D-STEM) in, the phase of the specimen out.",
         "export": "Images and patterns of a run in the format of another program.",
     },

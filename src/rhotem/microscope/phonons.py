@@ -1,6 +1,6 @@
 """Frozen phonons: random displacements of independent atoms (Einstein model)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +32,19 @@ def displacements(mean_square: npt.ArrayLike, configurations: int, rng: np.rando
     InputError
         If a mean square displacement is negative or not a number, or a tensor is not symmetric.
     """
+    number = len(np.asarray(mean_square))
+    yield from moved(mean_square, (rng.normal(size=(number, 3)) for _ in range(configurations)))
+
+
+def moved(mean_square: npt.ArrayLike, normals: Iterable[Floats]) -> Iterator[Floats]:
+    """Displacements (N, 3) in Å of unit normals (N, 3), one configuration after the other; as `displacements`."""
     given = np.asarray(mean_square, dtype=float)
     if given.ndim == 3:
         factors = square_roots(given)
     elif not (np.isfinite(given).all() and (given >= 0).all()):
         raise InputError("mean square displacements must be numbers from 0 upwards, in Å²")
-    for _ in range(configurations):
-        normals = rng.normal(size=(len(given), 3))
-        yield np.einsum("nij,nj->ni", factors, normals) if given.ndim == 3 else normals * np.sqrt(given)[:, None]
+    for one in normals:
+        yield np.einsum("nij,nj->ni", factors, one) if given.ndim == 3 else one * np.sqrt(given)[:, None]
 
 
 def square_roots(tensors: Floats) -> Floats:

@@ -11,13 +11,15 @@ from rhotem.scattering.patterns import Patterns
 
 Array = npt.NDArray[np.float64]
 
-#: Names of the parameters in the order of arrays, their units, and steps of finite differences.
+#: Names of the parameters in the order of arrays, their units and scales.
 NAMES = (
     "thickness", "convergence", "tilt_x", "tilt_y",
     "scale", "right", "down", "rotation", "blur", "diffuse", "floor",
 )  # fmt: skip
 UNITS = ("Å", "mrad", "mrad", "mrad", "px/mrad", "px", "px", "rad", "mrad", "", "")
 STEPS = np.array([2.0, 0.05, 0.05, 0.05, 0.01, 0.3, 0.3, 2e-3, 0.02, 0.01, 2e-3])
+#: Steps of finite differences. Forward ones of 0.05 mrad moved fitted tilts by 0.09 pixels of the simulation.
+DIFFERENCES = STEPS * np.array([1.0, 0.1, 0.1, 0.1, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
 #: Those that change the beams; the others only place, blur and lift a pattern.
 BEAMS = 4
 #: Å; a pattern of less tells nothing of the thickness.
@@ -55,6 +57,14 @@ class Setting:
         return type(self)(np.asarray(values, dtype=float), self.hand)
 
 
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """A pattern as it was computed: fractions of the beam (nx, ny), and the beam's place in pixels from the middle."""
+
+    values: Array
+    beam: tuple[float, float]
+
+
 class Model:
     """Intensities on the bins of one frame.
 
@@ -78,25 +88,28 @@ class Model:
         self.low = np.array([THINNEST, convergence[0], -most, -most, 0.0, -free, -free, -free, 0.0, 0.0, 0.0])
         self.high = np.array([depth, convergence[1], most, most, free, free, free, free, 1.0, 3.0, 0.5])
 
-    def beams(self, values: Array) -> Array:
-        """The pattern as fractions of the beam on the simulation's pixels; a tilt beyond the largest held is that."""
+    def beams(self, values: Array) -> Pattern:
+        """The pattern on the simulation's pixels; a tilt beyond the largest held is that."""
         tilt = values[2:4] * min(1.0, self.patterns.tilt / max(float(np.hypot(*values[2:4])), 1e-9)) * (1 - 1e-9)
-        return self.patterns.pacbed(
-            thickness=float(values[0]), convergence=float(values[1]), tilt=(float(tilt[0]), float(tilt[1]))
+        return Pattern(
+            *self.patterns.around_axis(
+                thickness=float(values[0]), convergence=float(values[1]), tilt=(float(tilt[0]), float(tilt[1]))
+            )
         )
 
-    def shown(self, pattern: Array, setting: Setting, smooth: float = 0.0) -> Array:
+    def shown(self, simulated: Pattern, setting: Setting, smooth: float = 0.0) -> Array:
         """A pattern on the bins of the frame, its mean in the disc 1; ``smooth`` in mrad widens it besides the blur."""
         from scipy.ndimage import gaussian_filter, map_coordinates
 
-        step = self.patterns.step
+        step, pattern = self.patterns.step, simulated.values
         mean = pattern.sum() * step[0] * step[1] / (np.pi * setting.convergence**2)
         width = float(np.hypot(setting.blur, smooth))
         sharp = gaussian_filter(pattern, [width / s for s in step], mode="nearest", truncate=3.0) / mean
         broad = gaussian_filter(pattern, [BROAD * setting.convergence / s for s in step], mode="nearest", truncate=3.0)
         whole = sharp + setting.diffuse * broad / mean
         kx, ky = self.angles(setting)
-        places = [k / s + n // 2 for k, s, n in zip((kx, ky), step, pattern.shape, strict=True)]
+        middle = [n // 2 + b for n, b in zip(pattern.shape, simulated.beam, strict=True)]
+        places = [k / s + m for k, s, m in zip((kx, ky), step, middle, strict=True)]
         return map_coordinates(whole, places, order=3, mode="nearest") + setting.floor
 
     def angles(self, setting: Setting) -> tuple[Array, Array]:

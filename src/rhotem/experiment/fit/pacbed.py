@@ -26,6 +26,8 @@ FITTED, POSED_ROUNDS = 4, 5
 APERTURES, STEPPED_ROUNDS = 9, 3
 #: Correlation of fringes below which a fit that is not refused is doubted: the right crystal gives 0.97 and more.
 DOUBTED = 0.9
+#: Profiles of one fit at most.
+AGAIN = 3
 #: A rival is worth a remark from these odds on.
 WORTH = 0.05
 #: Correlation of fringes below which a fit explains no pattern.
@@ -211,8 +213,8 @@ def stepped(model: Model, fit: Fitted, fixed: Sequence[str] = ()) -> Fitted:
 
 def _known(measurement: Measurement, model: Model, fits: list[Fitted], fixed: Sequence[str]) -> PatternFit:
     """What is known of the minima that were found."""
+    fits, spread, curve = _lowest(model, fits, fixed)
     best = fits[0]
-    spread = spread_of(model, best)
     smooth = SMOOTH * model.patterns.step[0]
     contrast = contrast_at(model, best.setting)
     rivals, simulated = [], None
@@ -226,10 +228,23 @@ def _known(measurement: Measurement, model: Model, fits: list[Fitted], fixed: Se
             f"{model.frame.name}: no pattern of this crystal is like it (best correlation of fringes "
             f"{rivals[0].contrast:.2f}); check structure, zone axis, energy and convergence"
         )
-    curve = profile(model, best, spread, fixed)
     remarks = (*measurement.remarks, *_remarks(model, rivals))
     assert simulated is not None
     return PatternFit(measurement, model, best, spread, rivals, curve, contrast.smoothed(), simulated, remarks)
+
+
+def _lowest(model: Model, fits: list[Fitted], fixed: Sequence[str]) -> tuple[list[Fitted], Spread, tuple[Array, Array]]:
+    """Minima, errors of the best and its profile; a profile that goes lower is where the fit starts again."""
+    for attempt in range(AGAIN):
+        spread = spread_of(model, fits[0])
+        depths, costs, place = profile(model, fits[0], spread, fixed)
+        if place is None or attempt == AGAIN - 1:
+            break
+        better = refine(model, place, fixed=fixed, likelihood=fits[0].likelihood)
+        if better.cost >= fits[0].cost:
+            break
+        fits = distinct([better, *fits])
+    return fits, spread, (depths, costs)
 
 
 def _remarks(model: Model, rivals: list[Rival]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Residuals of neighbouring bins go together: detectors blur, and a model errs over whole fringes. The covariance is
 therefore H⁻¹ (JᵀΣJ) H⁻¹ with H = JᵀJ and Σ the autocovariance of the residuals themselves, the same all over the
-pattern and cut off smoothly (T. G. Conley, J. Econometrics 92, 1 (1999)). Differences of cost are divided by s² κ, κ
+pattern and cut off smoothly (T. G. Conley, J. Econometrics 92, 1 (1999)). What the pixels of the simulation shift all
+over a pattern leaves no residual; it was measured and is added (`GRID`). Differences of cost are divided by s² κ, κ
 being what this does to the variance of the thickness: likelihoods of composite data adjusted in magnitude (Ribatet,
 Cooley & Davison, Statistica Sinica 22, 813 (2012)), so that odds and profile agree with the covariance.
 """
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.experiment.fit.model import NAMES, STEPS, Model
+from rhotem.experiment.fit.model import NAMES, STEPS, Model, Setting
 from rhotem.experiment.fit.refine import Fitted, refine
 
 Array = npt.NDArray[np.float64]
@@ -27,6 +28,11 @@ SINGULAR = 1e10
 ALIKE = (10.0, 0.5)
 #: Where the profile is computed, in standard deviations and in Å beyond them, and steps of each of its fits.
 PROFILE, FARTHER, PROFILE_ROUNDS = (1.0, 2.0, 3.0), (20.0, 50.0), 4
+#: How far below a minimum, in −ln likelihood, its profile may go before the fit starts again from there.
+LOWER = 0.02
+#: What pixels of the simulation make of mistilt and convergence (parts of a pixel), and of the thickness (Å for pixels
+#: of a mrad, in proportion to their square): rms over patterns of twice finer pixels (benchmarks/pacbed_errors.py).
+GRID, GRID_DEPTH = 0.08, 4.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +45,13 @@ class Spread:
         Of all parameters, in their units; 0 of those that stayed or lie on a bound.
     unit : float
         Difference of cost that is one unit of −ln likelihood.
+    noise : (11, 11) array
+        What of the covariance the residuals say; the rest are the pixels of the simulation.
     """
 
     covariance: Array
     unit: float
+    noise: Array
 
     def error(self, name: str) -> float:
         """Standard deviation of a parameter."""
@@ -72,12 +81,27 @@ def spread_of(model: Model, fitted: Fitted) -> Spread:
     inverse = np.linalg.inv(hessian)
     together = TOGETHER * fitted.setting.scale * fitted.setting.convergence / model.frame.bin
     sandwich = inverse @ scatter(slopes, fitted.residual, fitted.likelihood.mask, together) @ inverse
-    covariance = np.zeros((len(NAMES), len(NAMES)))
-    covariance[np.ix_(places, places)] = sandwich * np.outer(STEPS[places], STEPS[places])
+    noise = np.zeros((len(NAMES), len(NAMES)))
+    noise[np.ix_(places, places)] = sandwich * np.outer(STEPS[places], STEPS[places])
+    known = np.isin(np.arange(len(NAMES)), places)
+    covariance = noise + _of_pixels(model, fitted) * np.outer(known, known)
     variance = float(np.mean(fitted.residual**2))
     first = list(places).index(0) if 0 in places else None
-    ratio = 1.0 if first is None else sandwich[first, first] / (variance * inverse[first, first])
-    return Spread(covariance, variance * ratio)
+    ratio = 1.0 if first is None else covariance[0, 0] / (variance * inverse[first, first] * STEPS[0] ** 2)
+    return Spread(covariance, variance * ratio, noise)
+
+
+def _of_pixels(model: Model, fitted: Fitted) -> Array:
+    """Covariance of what the pixels of the simulation make; the disc on the detector stays, whatever the aperture."""
+    pixel, setting = max(model.patterns.step), fitted.setting
+    result = np.zeros((len(NAMES), len(NAMES)))
+    moves = {name: np.zeros(len(NAMES)) for name in ("thickness", "convergence", "tilt_x", "tilt_y")}
+    for name, move in moves.items():
+        move[NAMES.index(name)] = GRID_DEPTH * pixel**2 if name == "thickness" else GRID * pixel
+    moves["convergence"][NAMES.index("scale")] = -GRID * pixel * setting.scale / setting.convergence
+    for move in moves.values():
+        result += np.outer(move, move)
+    return result
 
 
 def scatter(slopes: Array, residual: Array, mask: npt.NDArray[np.bool_], together: float) -> Array:
@@ -115,12 +139,17 @@ def odds(fits: Sequence[Fitted], unit: float) -> list[float]:
     return [float(w) for w in weights / weights.sum()]
 
 
-def profile(model: Model, fitted: Fitted, spread: Spread, fixed: Sequence[str] = ()) -> tuple[Array, Array]:
-    """Thicknesses in Å, and −ln likelihood above its least value with all else fitted again."""
+def profile(
+    model: Model, fitted: Fitted, spread: Spread, fixed: Sequence[str] = ()
+) -> tuple[Array, Array, Setting | None]:
+    """Thicknesses in Å, −ln likelihood above that of the fit with all else fitted again, and a better place.
+
+    The place is a setting from which the fit goes lower by more than `LOWER`; None: there is none.
+    """
     middle = fitted.setting.thickness
     near = spread.error("thickness") * np.array(PROFILE)
     steps = np.concatenate([near, near[-1] + np.array(FARTHER)])
-    found = {middle: fitted.cost}
+    found, lowest, place = {middle: fitted.cost}, fitted.cost - LOWER * spread.unit, None
     for sign in (-1.0, 1.0):
         start = fitted.setting
         for step in steps:
@@ -137,6 +166,8 @@ def profile(model: Model, fitted: Fitted, spread: Spread, fixed: Sequence[str] =
                 rounds=PROFILE_ROUNDS,
             )
             found[depth], start = there.cost, there.setting
+            if there.cost < lowest:
+                lowest, place = there.cost, there.setting
     depths = np.array(sorted(found))
     costs = np.array([found[d] for d in depths])
-    return depths, (costs - fitted.cost) / spread.unit
+    return depths, (costs - fitted.cost) / spread.unit, place

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.experiment.fit.contrast import SMOOTH, Contrast
 from rhotem.experiment.fit.likelihood import Likelihood, likelihood_of
-from rhotem.experiment.fit.model import BEAMS, NAMES, STEPS, Model, Setting
+from rhotem.experiment.fit.model import BEAMS, DIFFERENCES, NAMES, STEPS, Model, Pattern, Setting
 
 Array = npt.NDArray[np.float64]
 
@@ -102,7 +102,7 @@ class _Problem:
     def __init__(self, model: Model, start: Setting, likelihood: Likelihood, free: npt.NDArray[np.bool_]) -> None:
         self.model, self.start, self.likelihood, self.free = model, start, likelihood, free
         self._smooth = SMOOTH * model.patterns.step[0] if likelihood.smoothed else 0.0
-        self._beams: tuple[Array, Array] | None = None
+        self._beams: tuple[Array, Pattern] | None = None
 
     def whole(self, values: Array) -> Array:
         """All parameters."""
@@ -117,7 +117,7 @@ class _Problem:
             self._beams = every[:BEAMS].copy(), self.model.beams(every)
         return self._shown(self._beams[1], every)
 
-    def _shown(self, beams: Array, every: Array) -> Array:
+    def _shown(self, beams: Pattern, every: Array) -> Array:
         return self.likelihood.residual(self.model.shown(beams, self.start.with_values(every), self._smooth))
 
     def slopes(self, values: Array) -> Array:
@@ -126,7 +126,8 @@ class _Problem:
         assert self._beams is not None
         columns = []
         for place in np.flatnonzero(self.free):
-            step = STEPS[place] if every[place] + STEPS[place] <= self.model.high[place] else -STEPS[place]
+            step = DIFFERENCES[place]
+            step = step if every[place] + step <= self.model.high[place] else -step
             moved = every.copy()
             moved[place] += step
             beams = self.model.beams(moved) if place < BEAMS else self._beams[1]

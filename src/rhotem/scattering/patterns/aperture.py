@@ -104,15 +104,20 @@ class Limits:
         k = 1e-3 * angle / self.microscope.wavelength
         return int(k * self.supercell[0] + 0.5), int(k * self.supercell[1] + 0.5)
 
+    def within(self, patterns: Array, lens: Aperture) -> Array:
+        """Patterns (n, kx, ky) around the axis, 0 beyond their end around the beam."""
+        size, shape = np.array(self.supercell), patterns.shape[1:]
+        kx, ky = ((np.arange(n) - n // 2) / side - c for n, side, c in zip(shape, size, lens.centre, strict=True))
+        reach = 1e-3 * lens.outer / self.microscope.wavelength + 0.5 / size.min()
+        return np.asarray(patterns * (kx[:, None] ** 2 + ky[None] ** 2 <= reach**2))
+
     def on_pixels(self, patterns: Array, lens: Aperture, camera_step: float | None) -> Array:
         """Patterns (n, kx, ky) around the axis as patterns around the beam, on computed pixels or those of a camera.
 
         Pixels are spread evenly over their area, also where a tilt is no whole number of them.
         """
-        size, shape = np.array(self.supercell), patterns.shape[1:]
-        kx, ky = ((np.arange(n) - n // 2) / side - c for n, side, c in zip(shape, size, lens.centre, strict=True))
-        reach = 1e-3 * lens.outer / self.microscope.wavelength + 0.5 / size.min()
-        seen = patterns * (kx[:, None] ** 2 + ky[None] ** 2 <= reach**2)
+        shape = patterns.shape[1:]
+        seen = self.within(patterns, lens)
         if camera_step is None:
             half, own, pixel = self.half(lens.outer), (1.0, 1.0), 1.0
         elif camera_step < max(self.step) * (1 - SLACK):

@@ -159,6 +159,20 @@ class Patterns:
         result = np.maximum(self.limits.on_pixels(shown, lens, camera_step), 0.0)  # a cubic may swing below
         return np.asarray(result if np.ndim(asked) else result[0])
 
+    def around_axis(
+        self, *, thickness: float, convergence: float, tilt: tuple[float, float]
+    ) -> tuple[npt.NDArray[np.float64], tuple[float, float]]:
+        """Pattern (kx, ky) as `pacbed` with the axis in the middle, and where the beam is, in pixels from there.
+
+        Nothing is spread between pixels: of a tilt that is no whole number of them `pacbed` blurs a pattern by up to
+        half a pixel, and least squares prefer tilts that blur as the measured pattern is blurred.
+        """
+        lens = self.limits.aperture(convergence, tilt, None)
+        mixing = weights_of(self.thicknesses, [thickness], self.between, self._slice)
+        shown = self.limits.within(self._mixed(self.scattered, lens, mixing), lens)
+        x, y = (float(c * side) for c, side in zip(lens.centre, self.supercell, strict=True))
+        return np.maximum(shown[0], 0.0), (x, y)
+
     def images(
         self,
         *,

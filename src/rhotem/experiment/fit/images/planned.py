@@ -1,25 +1,45 @@
 """A fit of images from files and a plan: lattice, response and fit one after another."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis import responses, workflow
 from rhotem.analysis import run as steps
+from rhotem.analysis.alike import AlikePotentials
 from rhotem.analysis.plan import Plan
+from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.experiment.calibrate.lattice import find_lattice
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.measurement import Measurement
-from rhotem.scattering.response import Range
+from rhotem.scattering.response import Range, Response
 
 #: Distance in nm of the thicknesses that the response holds, and the thinnest.
 LADDER, THINNEST = 1.0, 1.0
 #: Largest side in pixels of the part that is fitted.
 SIDE = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A response that answers for some images, and how they lie on it.
+
+    Parameters
+    ----------
+    specimen : Specimen
+    response : Response
+    pixels : (2, 2) array
+        Takes (column, row) to Å along x and y of the crystal's cell.
+    """
+
+    specimen: Specimen
+    response: Response
+    pixels: npt.NDArray[np.float64]
 
 
 def fit_recordings(
@@ -44,6 +64,19 @@ def fit_recordings(
     InputError
         If there are not as many detectors as images, or a step refuses.
     """
+    images = recordings(measured, plan)
+    held = response_for(measured[0], plan, foci, astigmatism, voice)
+    return fit_images(images, held.response, held.pixels, progress=voice.progress)
+
+
+def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:
+    """The middles of images with the detectors of a plan, in its order.
+
+    Raises
+    ------
+    InputError
+        If there are not as many detectors as images, or an image is saturated.
+    """
     detectors = plan.preset().detectors
     if len(detectors) != len(measured):
         raise InputError(
@@ -53,19 +86,51 @@ def fit_recordings(
     for one in measured:
         if one.saturated > 0.01:
             raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
+    pairs = zip(detectors, measured, strict=True)
+    return [Recorded(detector, middle(one.data), bool(one.counts)) for detector, one in pairs]
+
+
+def response_for(
+    image: Measurement,
+    plan: Plan,
+    foci: tuple[float, float],
+    astigmatism: float,
+    voice: Voice,
+    alike: Specimen | None = None,
+) -> Held:
+    """The response of a plan's specimen up to its thickness, and how its lattice lies in an image.
+
+    Parameters
+    ----------
+    image : Measurement
+    plan, foci, astigmatism, voice
+        As `fit_recordings`.
+    alike : Specimen, optional
+        Whose atoms move alike (`rhotem.analysis.alike`).
+
+    Raises
+    ------
+    InputError
+        If the lattice is not in the image, or the image is mirrored.
+    """
     job = workflow.prepare(plan, voice)
     zone, is_plane = steps.direction(job.crystal, plan.specimen.zone, plan.specimen.plane)
     if is_plane or plan.specimen.zone_basis == "input":
         raise InputError("the lattice of an image is that along a zone axis; give --zone in the conventional cell")
-    lattice = find_lattice(measured[0], job.crystal, zone)
+    lattice = find_lattice(image, job.crystal, zone)
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°, match {lattice.match:.2f}")
     if lattice.hand == "mirrored":
-        raise InputError(f"{measured[0].source.path}: the image is mirrored; read it with --flip")
+        raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
     source = workflow.open_source(job, "memory", voice)
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
     field = steps.density(made, source, allow_polar=plan.density.allow_polar)
-    potentials = steps.potential(made, field, memory=job.means.memory, **job.moving)
+    potentials: steps.Potentials
+    if alike is None:
+        potentials = steps.potential(made, field, memory=job.means.memory, **job.moving)
+    else:
+        potentials = AlikePotentials(made, field, job.means.memory, alike, **job.moving)
+        voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
     span = Range(defocus=(10 * foci[0], 10 * foci[1]), aberrations={"C12": 10 * astigmatism} if astigmatism else {})
     held = responses.response(
         made,
@@ -77,11 +142,7 @@ def fit_recordings(
         announce=lambda told: voice.tell(str(told)),
         progress=voice.progress,
     )
-    images = [
-        Recorded(detector, middle(one.data), bool(one.counts))
-        for detector, one in zip(detectors, measured, strict=True)
-    ]
-    return fit_images(images, held, lattice.matrix, progress=voice.progress)
+    return Held(made, held, lattice.matrix)
 
 
 def ladder(thickest: float, cell: float) -> list[float]:

@@ -20,11 +20,14 @@ class Recorded:
     values : (rows, columns) array
         Row 0 on top. Electrons where ``counts``, else any unit.
     counts : bool
+    noise : float or None
+        Standard deviation of a pixel where values are no electrons; None: what second differences show.
     """
 
     detector: DetectorBase
     values: npt.NDArray[np.floating]
     counts: bool = False
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         names = self.detector.image_names()

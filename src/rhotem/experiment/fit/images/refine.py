@@ -14,6 +14,8 @@ Array = npt.NDArray[np.float64]
 
 #: Most steps of one fit, and relative changes of parameters and cost at which it ends.
 ROUNDS, CHANGE, GAIN = 25, 1e-6, 1e-8
+#: Starts are at least this part of the range away from bounds: at one, trust regions shrink to nothing.
+INSIDE = 0.02
 #: Deviance residuals below this have the slope of their limit.
 SMALL = 1e-4
 #: Least expected electrons of a pixel; largest source in Å.
@@ -62,7 +64,8 @@ class Noise:
     def __init__(self, image: Recorded) -> None:
         self.measured = np.asarray(image.values, dtype=float).ravel()
         self.counts = image.counts
-        self.sigma = 1.0 if image.counts else white_noise(np.asarray(image.values, dtype=float))
+        known = 1.0 if image.counts else image.noise
+        self.sigma = white_noise(np.asarray(image.values, dtype=float)) if known is None else known
 
     def residual(self, expected: Array) -> tuple[Array, Array]:
         """Residuals in standard deviations, and their slopes by what is expected.
@@ -100,7 +103,8 @@ def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: i
     names = [*NAMES, *["gains"] * number, *["offsets"] * number]
     free = np.array([name not in stays for name in names])
     low, high = _bounds(model, number)
-    whole = np.clip(start.whole, low + 1e-9, high - 1e-9)
+    room = np.where(free & np.isfinite(high - low), INSIDE * (high - low), 1e-9)
+    whole = np.clip(start.whole, low + room, high - room)
     scales = np.concatenate([SCALES, np.maximum(np.abs(start.gains), 1e-12) * 0.05, _levels(model) * 0.05])
     problem = _Problem(model, start, whole, free)
     found = least_squares(

@@ -1,0 +1,178 @@
+"""Weighing: evidence against a Gaussian integral, A against A, false alarms, dose, and atoms that move alike."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rhotem.analysis import responses, run
+from rhotem.analysis.alike import AlikePotentials, partners
+from rhotem.core import InputError, PeriodicGrid
+from rhotem.experiment.fit.images import Recorded, State
+from rhotem.experiment.fit.images.model import Model
+from rhotem.experiment.weigh import Explained, ImageHypothesis, weigh
+from rhotem.experiment.weigh.dose import DECIDED, factor_that_decides, share_decided
+from rhotem.experiment.weigh.planned import parse_hypotheses
+from rhotem.experiment.weigh.report import draw, table, verdict
+from rhotem.microscope.settings import Annular, Microscope
+from rhotem.potential.slices import PotentialSlices
+from rhotem.scattering.response import Range, response
+from rhotem.structure.model import Structure
+
+SHAPE, PIXELS = (32, 36), [[0.2, 0.0], [0.0, 0.2]]
+DETECTORS = (Annular(name="ADF", inner=20, outer=60), Annular(name="ABF", inner=9, outer=18))
+TRUTH = np.array([63.0, 12.0, 6.0, -4.0, 0.9, 0.7, 1.1, 0.201, 0.004, -0.003, 0.198])
+
+
+def made(light):
+    """A response of a 3.9 Å cell whose lightest column is ``light`` V·Å² strong."""
+    columns = ((0.0, 0.0, 60.0), (1.95, 1.95, 35.0), (1.95, 0.0, light), (0.3, 1.95, 14.0))
+    g = np.fft.fftfreq(40) * 40 / 3.9
+    form = np.exp(-2 * np.pi**2 * 0.25**2 * (g[:, None] ** 2 + g[None] ** 2))
+    waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in columns)
+    one = np.fft.ifft2(waves * form).real * (40 / 3.9) ** 2
+    array = np.repeat(one[None].astype(np.float32), 50, axis=0)
+    slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)
+    span, lens = Range(defocus=(0, 20), aberrations={"C12": 20}), Microscope(energy=200e3, convergence=18.0)
+    return response([slices], lens, DETECTORS, [10.0 * n for n in range(3, 10)], range=span, edges=[], threads=1)
+
+
+@pytest.fixture(scope="module")
+def light():
+    return made(8.0)
+
+
+@pytest.fixture(scope="module")
+def heavy():
+    return made(8.8)
+
+
+def counted(held, electrons, rng):
+    expected = Model(held, [Recorded(d, np.zeros(SHAPE)) for d in DETECTORS]).shown(
+        State(TRUTH, np.full(2, electrons), np.zeros(2))
+    )
+    pairs = zip(DETECTORS, expected, strict=True)
+    return [Recorded(d, rng.poisson(e).reshape(SHAPE).astype(float), True) for d, e in pairs]
+
+
+def test_evidence_is_that_of_a_linear_model(rng):
+    """Data = a + b x + noise with Gaussian priors: the integral is a multivariate normal density."""
+    from scipy.stats import multivariate_normal
+
+    x, prior = np.linspace(-1, 1, 30), np.array([2.0, 3.0])
+    design = np.stack([np.ones(30), x], axis=1)
+    data = design @ [1.0, -2.0] + rng.normal(size=30)
+    exact = multivariate_normal(np.zeros(30), np.eye(30) + design @ np.diag(prior**2) @ design.T).logpdf(data)
+    best = np.linalg.solve(design.T @ design + np.diag(prior**-2.0), design.T @ data)
+    cost = 0.5 * ((data - design @ best) ** 2).sum() + 0.5 * ((best / prior) ** 2).sum()
+    information = np.linalg.eigvalsh((design * prior).T @ (design * prior))
+    found = Explained(best, np.array([cost]), information, 30, 1.0).evidence()
+    assert found - 15 * np.log(2 * np.pi) == pytest.approx(exact, abs=1e-9)
+
+
+def test_a_against_a_gives_nothing(light, rng):
+    pair = [ImageHypothesis(name, light, PIXELS) for name in ("A", "A again")]
+    weighed = weigh(pair, counted(light, 2e4, rng), trials=1)
+    assert weighed.evidence == pytest.approx([0.0, 0.0], abs=1e-2)
+    assert weighed.factor == np.inf and weighed.check is None
+    assert "undecided" in verdict(weighed) and "no dose tells them apart" in verdict(weighed)
+
+
+@pytest.mark.slow
+def test_the_true_one_wins_and_the_dose_said_decides(light, heavy, rng, tmp_path):
+    """A column 10 % stronger: undecided at few electrons, and the dose that is said decides 95 % of recordings."""
+    pair = [ImageHypothesis("light", light, PIXELS), ImageHypothesis("heavy", heavy, PIXELS)]
+    weighed = weigh(pair, counted(heavy, 2e4, rng), trials=12)
+    apart = weighed.worlds.apart()
+    assert apart[0, 1] == pytest.approx(apart[1, 0], rel=0.05)
+    assert np.diag(apart) == pytest.approx([0.0, 0.0], abs=1e-3)
+    # ln odds of simulated recordings: mean D, variance 2 D, both by theory
+    seen = np.concatenate([weighed.trials.odds(0, 1), weighed.trials.odds(1, 0)])
+    assert seen.mean() == pytest.approx(apart[0, 1], abs=4 * np.sqrt(2 * apart[0, 1] / len(seen)))
+    assert weighed.check is not None and weighed.factor > 1
+    assert np.diag(weighed.check.decided).mean() > 0.8
+    assert weighed.check.decided[[0, 1], [1, 0]].mean() < 0.1
+    far = weigh(pair, counted(heavy, 3e5, rng), trials=1)
+    assert far.names[far.order[0]] == "heavy" and far.margin > DECIDED
+    assert verdict(far).startswith("heavy, not light")
+    draw(weighed, tmp_path / "weigh.png")
+    assert (tmp_path / "weigh.png").stat().st_size > 1e4
+    assert table(weighed).count("\n") == 2 and weighed.record()["dose_factor"] == weighed.factor
+
+
+def test_the_dose_that_decides_scales_with_what_is_seen():
+    factor = factor_that_decides(2.0)
+    assert factor_that_decides(4.0) == pytest.approx(factor / 2)
+    assert float(share_decided(2.0, factor)) == pytest.approx(0.95, abs=1e-4)
+    rng = np.random.default_rng(3)
+    signal = np.full(50, np.sqrt(2 * 2.0 / 50))  # ln of the likelihood ratio of a known signal: mean 2, variance 4
+    noise = rng.normal(size=(4000, 50)) / np.sqrt(factor)
+    ratio = 0.5 * factor * (((signal + noise) ** 2).sum(axis=1) - (noise**2).sum(axis=1))
+    assert (ratio > DECIDED).mean() == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.fixture(scope="module")
+def cut():
+    preset = run.adjusted_preset("layered-oxide", energy=200.0, convergence=18.0, detectors=["ADF=20-60"])
+    return run.specimen(run.structure("SrTiO3"), zone=(0, 0, 1), thickness=2, preset=preset)
+
+
+def shuffled(cut, rng):
+    """The same specimen with its atoms in another order."""
+    atoms = cut.block.structure.atoms
+    order = rng.permutation(len(atoms))
+    block = Structure(atoms[order], charge=0.0, info=cut.block.structure.info)
+    return replace(
+        cut, block=replace(cut.block, structure=block, atom_index=np.asarray(cut.block.atom_index)[order])
+    ), order
+
+
+def test_atoms_at_the_same_places_move_alike(cut, rng):
+    other, order = shuffled(cut, rng)
+    assert (partners(cut.block, other.block) == order).all()
+    field = run.density(cut, "free-atoms")
+    first = list(run.potential(cut, field, phonons=2, seed=4).displacements())
+    second = AlikePotentials(other, field, None, cut, phonons=2, seed=4)
+    assert second.alike == 1.0
+    for one, two in zip(first, second.displacements(), strict=True):
+        assert two == pytest.approx(one[order])
+
+
+def test_an_atom_without_partner_moves_by_itself(cut):
+    atoms = cut.block.structure.atoms.copy()
+    atoms.positions[3] += [0.0, 0.0, 0.95]
+    moved = replace(cut, block=replace(cut.block, structure=Structure(atoms, info=cut.block.structure.info)))
+    rows = partners(cut.block, moved.block)
+    assert rows[3] == -1 and (np.delete(rows, 3) >= 0).all()
+
+
+def test_common_displacements_take_the_noise_of_phonons_away(cut, rng):
+    """Images of one specimen with atoms in another order: equal if they move alike, not if they do not."""
+    other, _ = shuffled(cut, rng)
+    field, span = run.density(cut, "free-atoms"), Range(defocus=(0, 0))
+
+    def image(made, potentials):
+        return responses.response(made, potentials, range=span, edges=[]).images()["ADF"]
+
+    first = image(cut, run.potential(cut, field, phonons=2))
+    alike = image(other, AlikePotentials(other, field, None, cut, phonons=2))
+    alone = image(other, run.potential(other, field, phonons=2))
+    assert np.abs(alike - first).max() < 1e-4 * np.ptp(first)
+    assert np.abs(alone - first).max() > 5e-3 * np.ptp(first)
+
+
+def test_hypotheses_are_named_and_refused():
+    names = [one.name for one in parse_hypotheses(["SrTiO3@free-atoms", "SrTiO3@model", "SrTiO3", "SrTiO3"])]
+    assert names == ["SrTiO3@free-atoms", "SrTiO3@model", "SrTiO3", "SrTiO3 (2)"]
+    with pytest.raises(InputError, match="give two or more"):
+        parse_hypotheses(["SrTiO3"])
+    with pytest.raises(InputError, match="no such source"):
+        parse_hypotheses(["SrTiO3@iam", "SrTiO3"])
+
+
+def test_bad_sets_of_hypotheses_are_refused(light):
+    one = ImageHypothesis("A", light, PIXELS)
+    with pytest.raises(InputError, match="two or more with different names"):
+        weigh([one, one], [])
+    with pytest.raises(InputError, match="trials 0"):
+        weigh([one, replace(one, name="B")], [], trials=0)
