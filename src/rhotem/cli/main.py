@@ -22,6 +22,7 @@ GROUPS = {
         "compare": "Structure factors and images from different densities side by side.",
         "cbed": "Convergent-beam discs of thick crystals, by Bloch waves.",
         "density": "Electron density of a structure, written to a file.",
+        "maps": "Strain, charge, bond valence and potential of a structure, beside its images.",
         "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
     },
     "One simulation, many questions": {

@@ -67,8 +67,8 @@ class Calibration:
 
     The shift of an electrode is that of its couple, plus one number for every ion other than lithium; both by least
     squares. The error of a couple is the root mean square of what its electrodes are off by when all the others predict
-    them, or that of all electrodes together where this is larger: couples have three electrodes at most. A
-    couple without any has the mean of its metal's others, and what couples of one metal differ by is added to the error.
+    them, or that of all electrodes together where this is larger: couples have three electrodes at most. A couple
+    without any has the mean of its metal's others; what couples of one metal differ by is added to the error.
     """
 
     def __init__(self, electrodes: Sequence[Electrode]) -> None:
