@@ -85,4 +85,6 @@ def maps(
             known = row.get("volumetric_strain")
             strain = f"  volume {100 * known:+.2f} %" if known is not None else ""
             typer.echo(f"  {row['region']:12s} {row['elements']:14s} at {row['height_A']:6.2f} Å{charge}{strain}")
+        for note in told["notes"]:
+            typer.echo(f"note: {note}")
         typer.echo(f"written: {out}, {', '.join(told['files'])}")

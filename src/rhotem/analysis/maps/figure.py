@@ -13,8 +13,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Elements with so many atoms at most are named in the picture: dopants.
 FEW = 2
-#: Inches: height of a picture, least and largest width of a panel.
-HEIGHT, LEAST, LARGEST = 5.2, 1.7, 6.0
+#: Inches: height of a picture, least and largest width of a panel. Å that narrow cells are repeated to.
+HEIGHT, LEAST, LARGEST, LEAST_WIDTH = 5.2, 1.7, 6.0, 9.0
 
 
 def draw(maps: Maps, title: str, path: Path) -> None:
@@ -23,15 +23,16 @@ def draw(maps: Maps, title: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
     across, width, up = _view(maps.structure, maps.wanted.axis)
+    copies = max(1, round(LEAST_WIDTH / width))
     panels = _panels(maps)
     profiles = 0 if maps.profile is None else 2 + ("potential" in maps.wanted.kinds)
-    one = float(np.clip((HEIGHT - 1.2) * width / up, LEAST, LARGEST))
+    one = float(np.clip((HEIGHT - 1.2) * copies * width / up, LEAST, LARGEST))
     ratios = [one] * len(panels) + [1.7] * profiles
     figure = Figure(figsize=(sum(ratios) + 0.9 * len(ratios) + 0.4, HEIGHT), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     places = figure.subplots(1, len(ratios), width_ratios=ratios, sharey=True, squeeze=False)[0]
     for axes, (name, values, kind) in zip(places, panels, strict=False):
-        _atoms(figure, axes, maps, (across, width), (name, values, kind))
+        _atoms(figure, axes, maps, (across, width, copies), (name, values, kind))
     if maps.profile is not None:
         _profiles(places[len(panels) :], maps)
     places[0].set_ylim(0.0, up)
@@ -81,19 +82,24 @@ def _from_mean(maps: Maps, values: Floats) -> Floats:
     return values - np.array([means[z] for z in numbers])
 
 
-def _atoms(figure: Any, axes: Any, maps: Maps, view: tuple[Floats, float], panel: tuple[str, Floats, str]) -> None:
+def _atoms(figure: Any, axes: Any, maps: Maps, view: tuple[Floats, float, int], panel: tuple[str, Floats, str]) -> None:
+    """Atoms of one map; ``view``: their places across, the width of the cell, and how often it is shown."""
     from ase.data import covalent_radii
 
-    (across, width), (name, values, kind) = view, panel
+    (place, width, copies), (name, values, kind) = view, panel
+    across = np.concatenate([place + i * width for i in range(copies)])
+    height, values = np.tile(maps.height, copies), np.tile(values, copies)
+    symbols = maps.structure.atoms.get_chemical_symbols()
+    named = [symbol if symbols.count(symbol) <= FEW else "" for symbol in symbols] * copies
     known = np.isfinite(values)
     largest = float(np.abs(values[known]).max(initial=0.0))
     largest = largest if largest > 1e-6 else 1e-6  # nothing but rounding is no picture
     low = -largest if kind == "signed" else 0.0
-    size = 130 * covalent_radii[maps.structure.numbers] ** 2 * min(1.0, 40.0 / max(1.0, len(values) / 4)) + 8
-    axes.scatter(across[~known], maps.height[~known], s=size[~known], facecolors="none", edgecolors="0.7", lw=0.6)
+    size = np.tile(90 * covalent_radii[maps.structure.numbers] ** 2, copies) * min(1.0, 160.0 / len(values)) + 8
+    axes.scatter(across[~known], height[~known], s=size[~known], facecolors="none", edgecolors="0.7", lw=0.6)
     drawn = axes.scatter(
         across[known],
-        maps.height[known],
+        height[known],
         c=values[known],
         s=size[known],
         cmap="RdBu_r" if kind == "signed" else "viridis",
@@ -102,12 +108,11 @@ def _atoms(figure: Any, axes: Any, maps: Maps, view: tuple[Floats, float], panel
         edgecolors="black",
         linewidths=0.3,
     )
-    symbols = maps.structure.atoms.get_chemical_symbols()
-    for place, height, symbol in zip(across, maps.height, symbols, strict=True):
-        if symbols.count(symbol) <= FEW:
-            axes.annotate(symbol, (place, height), fontsize=6, ha="center", va="center", fontweight="bold")
-    axes.set_xlim(0, width)
-    axes.set_aspect("equal", adjustable="datalim" if width < 3 else "box")
+    for x, y, symbol in zip(across, height, named, strict=True):
+        if symbol:
+            axes.annotate(symbol, (x, y), fontsize=6, ha="center", va="center", fontweight="bold")
+    axes.set_xlim(0, copies * width)
+    axes.set_aspect("equal", adjustable="box")
     axes.set_title(name, fontsize=8)
     bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", pad=0.02, aspect=14)
     bar.ax.tick_params(labelsize=6)

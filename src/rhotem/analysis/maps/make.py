@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 
 #: What may be mapped.
 KINDS = ("strain", "charge", "bond-valence", "potential")
+#: V: a potential whose error is larger is said to be unknown.
+LOST = 1.0
 #: Å: heights that differ by less are one layer.
 LAYER = 0.6
 
@@ -70,6 +72,17 @@ class Maps:
     charge: Floats | None = None
     valence: Floats | None = None
     profile: Profile | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know before using the numbers."""
+        error = None if self.profile is None else self.profile.potential_error
+        if error is None or error.max() < LOST:
+            return []
+        return [
+            f"the density's own error bar of the potential is {1.645 * error.max():.1f} V (90 %) at most: the members of "
+            "the model share charge between layers differently; steps of that size say nothing"
+        ]
 
     def by_region(self) -> list[dict[str, Any]]:
         """One row a region: atoms, mean height, sum of charges, mean strain and bond valence of its atoms."""

@@ -21,6 +21,7 @@ def record(maps: Maps) -> dict[str, Any]:
         "smoothing_A": maps.wanted.smoothing,
         "source": maps.wanted.source,
         "regions": maps.by_region(),
+        "notes": maps.notes,
     }
     if maps.strain is not None:
         told["strain"] = {
