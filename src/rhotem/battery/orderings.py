@@ -126,7 +126,7 @@ def _descended(field: Floats, inner: Floats, stay: Ints) -> Ints:
         present[ions[one]], present[holes[two]] = False, True
 
 
-def check_oxidation(structure: Structure, element: str, count: int) -> str:
+def check_oxidation(structure: Structure, element: str, count: float) -> str:
     """What the metals' mean valence becomes when ``count`` mobile ions leave, in words.
 
     Raises
@@ -145,7 +145,7 @@ def check_oxidation(structure: Structure, element: str, count: int) -> str:
             f"{kinds} would need a mean valence of {needed / len(givers):.2f}" if givers else "nothing gives electrons"
         )
         raise InputError(
-            f"{count} of {symbols.count(element)} {element} cannot leave {structure.formula}: {reason}; take out less"
+            f"{count:g} of {symbols.count(element)} {element} cannot leave {structure.formula}: {reason}; take out less"
         )
     return f"mean valence of {kinds} {needed / len(givers):.2f}" if givers else ""
 

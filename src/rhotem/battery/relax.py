@@ -1,5 +1,6 @@
 """Relaxation: atoms, and the cell if asked, moved downhill in the energy of a potential."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,15 +81,17 @@ def relax(
     kind: Any = FIRE if settings.optimiser == "fire" else LBFGS
     optimiser = kind(target, logfile=None, maxstep=LONGEST_STEP)
     energies, step = [], 0
-    for step, _ in enumerate(optimiser.irun(settings.fmax, settings.steps)):
-        energies.append(float(atoms.get_potential_energy()))
-        force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
-        if not (np.isfinite(energies[-1]) and force < RUNAWAY):
-            raise ConvergenceError(
-                f"relax: a force of {force:.3g} eV/Å after {step} steps; atoms overlap or the potential is lost,"
-                " look at the structure without --relax"
-            )
-        progress("relaxing", step, settings.steps)
+    with warnings.catch_warnings():  # the strain of a cell near the start is a logarithm near 0
+        warnings.filterwarnings("ignore", "logm result may be inaccurate")
+        for step, _ in enumerate(optimiser.irun(settings.fmax, settings.steps)):
+            energies.append(float(atoms.get_potential_energy()))
+            force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+            if not (np.isfinite(energies[-1]) and force < RUNAWAY):
+                raise ConvergenceError(
+                    f"relax: a force of {force:.3g} eV/Å after {step} steps; atoms overlap or the potential is lost,"
+                    " look at the structure without --relax"
+                )
+            progress("relaxing", step, settings.steps)
     moved = np.linalg.norm(atoms.positions - before @ np.linalg.solve(cell, atoms.cell.array), axis=1)
     record = {
         "potential": settings.potential,

@@ -1,5 +1,6 @@
 """Point defects: the cell that holds a composition exactly, and what became of each of its sites."""
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -49,17 +50,31 @@ def cell_for(structure: Structure, element: str, text: str, repeat: str | None) 
     share = number(text[:-1]) / 100.0
     if not (np.isfinite(share) and 0 < share <= 1):
         raise InputError(f"{text} of {element}: expected a percentage above 0 and up to 100")
-    sides = np.linalg.norm(structure.cell, axis=1)
-    most = max(1, MOST_ATOMS // len(structure))
-    for copies in range(1, most + 1):
-        wanted = share * sites * copies
-        if round(wanted) >= 1 and abs(wanted - round(wanted)) <= EXACT * sites * copies:
-            ways = [n for n in product(range(1, copies + 1), repeat=3) if np.prod(n) == copies]
-            nx, ny, nz = min(ways, key=lambda n: (round(float(np.max(n * sides)), 3), n))
-            return repeated(structure, nx, ny, nz), round(wanted)
+    made = compact_cell(structure, lambda copies: _whole_number(share, sites * copies))
+    if made is not None:
+        return made[0], round(share * sites * int(np.prod(made[1])))
     raise InputError(
         f"{text} of {element}: no cell of up to {MOST_ATOMS} atoms holds it ({sites} in the cell given); give --repeat"
     )
+
+
+def _whole_number(share: float, sites: int) -> bool:
+    wanted = share * sites
+    return round(wanted) >= 1 and abs(wanted - round(wanted)) <= EXACT * sites
+
+
+def compact_cell(structure: Structure, holds: Callable[[int], bool]) -> tuple[Structure, tuple[int, int, int]] | None:
+    """The fewest copies of a cell that ``holds``, longest side and then sum of sides shortest, and its repeats.
+
+    None if there is none of up to 400 atoms.
+    """
+    sides = np.linalg.norm(structure.cell, axis=1)
+    for copies in range(1, max(1, MOST_ATOMS // len(structure)) + 1):
+        if holds(copies):
+            ways = [n for n in product(range(1, copies + 1), repeat=3) if np.prod(n) == copies]
+            nx, ny, nz = min(ways, key=lambda n: (*np.round([np.max(n * sides), np.sum(n * sides)], 3), n))
+            return repeated(structure, nx, ny, nz), (nx, ny, nz)
+    return None
 
 
 def compared(before: Structure, after: Structure, names: dict[str, str]) -> Specimen:

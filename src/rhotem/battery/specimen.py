@@ -1,5 +1,6 @@
 """A built specimen: atoms, which region and role each has, where the defects are, and the file that says so."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,3 +113,18 @@ def write_specimen(specimen: Specimen, path: str | Path, record: Mapping[str, An
 def labels_of(path: Path) -> Path:
     """Name of the label record of a structure file."""
     return path.with_name(path.stem + ENDING)
+
+
+def regions_beside(path: Path, structure: Structure) -> list[str] | None:
+    """Name of the region of every atom, from the label record beside a structure file.
+
+    None where there is no record that fits, or it knows a single region.
+    """
+    try:
+        told = json.loads(labels_of(path).read_text("utf-8"))
+        if told["format"] != FORMAT["format"] or told["atoms"]["element"] != structure.atoms.get_chemical_symbols():
+            return None
+        names = [str(told["regions"][index]["name"]) for index in told["atoms"]["region"]]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return names if len(set(names)) > 1 else None

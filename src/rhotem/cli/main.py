@@ -14,13 +14,15 @@ from typer.core import TyperCommand, TyperGroup
 
 import rhotem
 
-#: Commands by purpose, as in `rhotem --help`. Each lives in rhotem/cli/NAME.py as ``app``, imported when it is called.
+#: Commands by purpose, as in `rhotem --help`. Each lives in rhotem/cli/NAME.py as ``app``, imported when it is called;
+#: a hyphen of a command is an underscore of its file.
 GROUPS = {
     "Images": {
         "image": "A structure in, calibrated STEM images out.",
         "compare": "Structure factors and images from different densities side by side.",
         "cbed": "Convergent-beam discs of thick crystals, by Bloch waves.",
         "density": "Electron density of a structure, written to a file.",
+        "maps": "Strain, charge, bond valence and potential of a structure, beside its images.",
         "potential": "Electrostatic potential of a structure, sliced, for abTEM and other programs.",
     },
     "One simulation, many questions": {
@@ -33,6 +35,8 @@ GROUPS = {
     "Specimens": {
         "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
         "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
+        "charge-series": "States of charge: orderings, lattice, convex hull, voltage, charges of elements.",
+        "pilot": "A dopant: charge density, charges and images with and without it, one report.",
         "md": "Molecular dynamics with a potential; frames that other programs read.",
         "trajectory": "Molecular dynamics: diffusion with its error, hops, residence maps.",
         "film": "A trajectory in, a film of images out: MP4 or GIF, and Zarr.",
@@ -65,6 +69,10 @@ _SYSTEM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.E
 INTERRUPTED = "interrupted; nothing half-written is left"
 
 
+def _module(command: str) -> str:
+    return f"rhotem.cli.{command.replace('-', '_')}"
+
+
 class LazyGroup(TyperGroup):
     """Lists the commands from a table, imports a command's file only to run it, and ends errors as one line."""
 
@@ -72,7 +80,7 @@ class LazyGroup(TyperGroup):
         super().__init__(**settings)
         for group, commands in GROUPS.items():
             for name, line in commands.items():
-                if importlib.util.find_spec(f"rhotem.cli.{name}"):
+                if importlib.util.find_spec(_module(name)):
                     self.add_command(TyperCommand(name, help=line, short_help=line, rich_help_panel=group))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -80,7 +88,7 @@ class LazyGroup(TyperGroup):
         name, stand_in, rest = super().resolve_command(ctx, args)
         if stand_in is None:
             return name, stand_in, rest
-        command = typer.main.get_command(importlib.import_module(f"rhotem.cli.{stand_in.name}").app)
+        command = typer.main.get_command(importlib.import_module(_module(str(stand_in.name))).app)
         command.name = stand_in.name
         # Shell completion is installed by `rhotem`, not by each of its commands.
         command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
