@@ -33,6 +33,7 @@ GROUPS = {
     "Specimens": {
         "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",
         "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
+        "distil": "A fast potential of one material, taught by SevenNet-0, for long runs.",
         "md": "Molecular dynamics with a potential; frames that other programs read.",
         "trajectory": "Molecular dynamics: diffusion with its error, hops, residence maps.",
         "film": "A trajectory in, a film of images out: MP4 or GIF, and Zarr.",
