@@ -16,7 +16,7 @@ from pathlib import Path
 from rhotem.core import ConvergenceError, MissingDependencyError, Progress, silent
 
 #: Which potential, and how it is trained. Cutoffs (Å) are of pairs and of angles; a few thousand parameters. Nuclei
-#: that come close repel as J. F. Ziegler, J. P. Biersack, U. Littmark (1985) have it, inside of 0.7 of the sum of radii.
+#: that come close repel (J. F. Ziegler, J. P. Biersack, U. Littmark, 1985) inside of 0.7 of the sum of their radii.
 #: The first part of the training looks at forces, the second at energies and stresses too; in both the rate falls.
 SETTINGS = """\
 version 4
