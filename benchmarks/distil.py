@@ -18,7 +18,7 @@ from rhotem.battery.potentials import potential_calculator
 from rhotem.structure.phases import phase
 
 
-def barrier(potential: str, repeats: tuple[int, int, int] = (4, 4, 1)) -> tuple[float, int]:
+def barrier(potential: str, repeats: tuple[int, int, int] = (3, 3, 1)) -> tuple[float, int]:
     """Height (eV) over the oxygen dumbbell of the hop of a Li of LiCoO2 to a vacancy beside it, and steps taken.
 
     The midpoint of two neighbouring sites is a centre of inversion of the crystal with both empty: an ion held there is

@@ -1,6 +1,7 @@
 """Distilled potentials: derivatives, two codes for one file, exploration, a committee that stops runs, killed calls."""
 
 import json
+from dataclasses import replace
 from itertools import chain
 
 import ase
@@ -266,7 +267,7 @@ def small(monkeypatch):
     return Settings(500.0, frames=40)
 
 
-def trainer(frames, elements, folder, seed, progress):
+def trainer(frames, elements, folder, seed, epochs, progress):
     folder.mkdir(parents=True, exist_ok=True)
     assert len(read_frames(frames)) > 30
     return random_nep(folder / "made.txt", elements, seed)
@@ -275,10 +276,10 @@ def trainer(frames, elements, folder, seed, progress):
 def test_a_killed_distillation_goes_on_where_it_was(tmp_path, small):
     pytest.importorskip("nep_adapters")
 
-    def killed(frames, elements, folder, seed, progress):
+    def killed(frames, elements, folder, seed, epochs, progress):
         if seed:
             raise KeyboardInterrupt
-        return trainer(frames, elements, folder, seed, progress)
+        return trainer(frames, elements, folder, seed, epochs, progress)
 
     out = tmp_path / "nep"
     with pytest.raises(KeyboardInterrupt):
@@ -342,11 +343,9 @@ def test_a_student_learns_its_teacher(tmp_path, small):
     """Forces of aluminium as EMT has them, to a tenth of their size after 30 passes."""
     pytest.importorskip("nep_adapters")
     pytest.importorskip("torchnep")
-    from functools import partial
+    from rhotem.training.nep import train_nep
 
-    from rhotem.training.nep import NepSettings, train_nep
-
-    record = distil(ALUMINIUM, small, tmp_path / "nep", partial(train_nep, settings=NepSettings(30)))
+    record = distil(ALUMINIUM, replace(small, epochs=30), tmp_path / "nep", train_nep)
     held = record["held_out"]
     assert held["force_eV_per_A"] < 0.1 * held["labels_rms_force_eV_per_A"]
     assert held["energy_meV_per_atom"] < 10.0

@@ -45,21 +45,18 @@ def distil(
 
     Example: rhotem distil LiCoO2 --temperature 900 --out LiCoO2-nep
     """
-    from functools import partial
-
     from rhotem.analysis.specimen import structure as read
     from rhotem.battery.distillation.distil import distil as make
     from rhotem.battery.nep import check_installed
-    from rhotem.training.nep import NepSettings, check_trainer, train_nep
+    from rhotem.training.nep import check_trainer, train_nep
 
     check_installed()
     check_trainer()
 
     settings = Settings(temperature, element, frames, members, epochs, potential, seed)
     crystal = read(structure, allow_overlaps=allow_overlaps)
-    train = partial(train_nep, settings=NepSettings(epochs))
     with ProgressBar(quiet or as_json) as progress:
-        record = make(crystal, settings, out, train, progress)
+        record = make(crystal, settings, out, train_nep, progress)
     if as_json:
         typer.echo(to_json(record))
         return

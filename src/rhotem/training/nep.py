@@ -10,7 +10,6 @@ import re
 import zipfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 from rhotem.core import ConvergenceError, MissingDependencyError, Progress, silent
@@ -22,7 +21,7 @@ SETTINGS = """\
 version 4
 zbl 2
 use_typewise_cutoff_zbl 0.7
-cutoff {radial:g} {angular:g}
+cutoff 6 4
 n_max 6 4
 basis_size 8 6
 l_max 4 2 0
@@ -50,42 +49,22 @@ stage2_lambda_v 0.1
 #: Share of the epochs that is the first part.
 FIRST = 0.6
 #: What is left of the rate at the end of each part.
-LEFT = 0.05
+LEFT = (0.1, 0.05)
 #: Epochs between states that a killed training goes on from.
 KEPT = 10
 #: Share of the frames that says which epoch was best.
 WATCHED = 0.06
 
 
-@dataclass(frozen=True)
-class NepSettings:
-    """How a potential is trained.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the frames.
-    radial, angular : float
-        Cutoffs of pairs and angles, Å.
-    """
-
-    epochs: int = 160
-    radial: float = 6.0
-    angular: float = 4.0
-
-    def text(self, elements: Sequence[str]) -> str:
-        """The settings as ``nep.in``."""
-        second = max(2, round(FIRST * self.epochs))
-        rest = max(1, self.epochs - second)
-        head = f"type {len(elements)} {' '.join(elements)}\n"
-        return head + SETTINGS.format(
-            radial=self.radial,
-            angular=self.angular,
-            epochs=self.epochs,
-            second=second,
-            fall=(2.0 * LEFT) ** (1.0 / second),
-            end=LEFT ** (1.0 / rest),
-        )
+def settings_text(elements: Sequence[str], epochs: int) -> str:
+    """What ``torchnep`` reads: the potential's shape and its training."""
+    second = max(2, round(FIRST * epochs))
+    return f"type {len(elements)} {' '.join(elements)}\n" + SETTINGS.format(
+        epochs=epochs,
+        second=second,
+        fall=LEFT[0] ** (1.0 / second),
+        end=LEFT[1] ** (1.0 / max(1, epochs - second)),
+    )
 
 
 def train_nep(
@@ -93,8 +72,8 @@ def train_nep(
     elements: Sequence[str],
     folder: Path,
     seed: int,
+    epochs: int,
     progress: Progress = silent,
-    settings: NepSettings = NepSettings(),
 ) -> Path:
     """Train a potential, or go on with a training that was killed.
 
@@ -108,8 +87,9 @@ def train_nep(
         Of the state of the training.
     seed : int
         Of starting weights, order of frames, and the frames that are watched.
+    epochs : int
+        Passes over the frames.
     progress : Progress
-    settings : NepSettings
 
     Returns
     -------
@@ -128,9 +108,9 @@ def train_nep(
 
     folder.mkdir(parents=True, exist_ok=True)
     control = folder / "nep.in"
-    control.write_text(settings.text(elements))
+    control.write_text(settings_text(elements, epochs))
     _drop_torn(folder / "checkpoint.pt")
-    with redirect_stdout(_Listener(progress, settings.epochs)) as said:
+    with redirect_stdout(_Listener(progress, epochs)) as said:
         train(
             str(control),
             str(frames),

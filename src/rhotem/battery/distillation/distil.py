@@ -29,8 +29,12 @@ FEWEST, MOST_ATOMS = 40, 240
 #: Names in the folder.
 PLAN, LEARNED_FRAMES, HELD_FRAMES, CARD = "plan.json", "learned.extxyz", "held-out.extxyz", "nep.json"
 
-#: Trains a potential: frames, elements, folder of its state, seed, progress -> file (`rhotem.training.nep.train_nep`).
-Train = Callable[[Path, Sequence[str], Path, int, Progress], Path]
+#: Share of the passes that further members of the committee get: they only watch.
+WATCHER = 0.5
+
+#: Trains a potential: frames, elements, folder of its state, seed, passes, progress -> file
+#: (`rhotem.training.nep.train_nep`).
+Train = Callable[[Path, Sequence[str], Path, int, int, Progress], Path]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Settings:
     members : int
         Of the committee, the potential itself included.
     epochs : int
-        Passes of the training over the frames.
+        Passes of the training over the frames; further members get half of them.
     teacher : str
         A name of `rhotem.battery.potentials.potential_names`.
     seed : int
@@ -148,7 +152,8 @@ def _work(explorer: Explorer, settings: Settings, out: Path, train: Train, progr
     for n, name in enumerate(names):
         if not (out / name).exists():
             state = out / f"training-{n + 1}"
-            made = train(out / LEARNED_FRAMES, elements, state, settings.seed + n, progress)
+            epochs = round(WATCHER * settings.epochs) if n else settings.epochs
+            made = train(out / LEARNED_FRAMES, elements, state, settings.seed + n, epochs, progress)
             shutil.copy(made, out / f"{name}.tmp")
             os.replace(out / f"{name}.tmp", out / name)
             shutil.rmtree(state)
