@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ase import units
 
 from rhotem.battery.dynamics_files import Progressed, Trajectory
-from rhotem.battery.potentials import DEFAULT, check_potential, potential_calculator, unknown_elements
+from rhotem.battery.potentials import DEFAULT, check_potential, potential_calculator, unknown_elements, watch
 from rhotem.core import ConvergenceError, InputError, Progress, silent
 from rhotem.structure.model import Structure
 
@@ -21,6 +21,8 @@ THERMOSTAT, BAROSTAT = 100.0, 1000.0
 STEP_WITH_HYDROGEN, STEP = 0.5, 1.0
 #: A run ends when it is hotter than so many times what was asked for, plus so many kelvin: small cells fluctuate.
 HOTTER, PLUS = 4.0, 1000.0
+#: Steps between questions to a potential whether it is lost: a committee costs a few per cent.
+WATCHED = 50
 #: Å: an atom whose nearest neighbour is farther has left the specimen.
 ALONE = 5.0
 
@@ -46,7 +48,7 @@ class Settings:
     seed : int
         Of starting velocities and thermostat.
     potential : str
-        A name of `rhotem.battery.potentials.potential_names`.
+        A name of `rhotem.battery.potentials.potential_names`, or the file of a NEP.
     """
 
     temperature: float = 300.0
@@ -114,14 +116,18 @@ def run(
     MissingDependencyError
         If the potential is not installed.
     ConvergenceError
-        If the temperature runs away or an atom leaves the specimen; frames until then stay.
+        If the temperature runs away, an atom leaves the specimen, or the potential says that it is lost (a committee
+        of `rhotem.battery.nep` that disagrees); frames until then stay.
     """
     settings = settings.fitted(structure)
     calculator = calculator or potential_calculator(settings.potential)
     odd = unknown_elements(calculator, structure.numbers)
     if odd:
         raise InputError(f"md: potential {settings.potential} does not know {', '.join(odd)}")
-    with Trajectory(out, structure, asdict(settings)) as trajectory:
+    asked = asdict(settings)
+    if getattr(calculator, "fingerprint", None):  # a file may change under its name
+        asked["potential_sha256"] = calculator.fingerprint
+    with Trajectory(out, structure, asked) as trajectory:
         motion = _Motion(structure, settings, calculator, trajectory.reached)
         if trajectory.reached is None:
             trajectory.append(motion.frame(0), motion.state(0))
@@ -146,6 +152,8 @@ class _Motion:
             self.atoms.positions = reached.positions
             self.atoms.set_momenta(reached.momenta)
             self.generator.bit_generator.state = reached.random
+        #: steps since the potential was last asked whether it is lost
+        self.unwatched = 0
         #: whether every atom had a neighbour at the start
         self.together = not len(_lonely(self.atoms))
         self.integrator = _integrator(self.atoms, settings, self.generator)
@@ -169,6 +177,7 @@ class _Motion:
                 self.integrator.step()
             except InputError as error:  # atoms on top of each other
                 raise ConvergenceError(f"{at}: {error}; {advice}") from error
+            self._watch(at)
             hot = self.atoms.get_temperature()
             if not hot < limit:
                 raise ConvergenceError(f"{at}: {hot:.0f} K, {self.settings.temperature:g} K asked for; {advice}")
@@ -176,6 +185,17 @@ class _Motion:
         if self.together and len(lost):
             symbols = ", ".join(f"{self.atoms.symbols[n]} {n}" for n in lost[:3])
             raise ConvergenceError(f"{at}: {symbols} has no neighbour within {ALONE:g} Å any more; {advice}")
+
+    def _watch(self, at: str) -> None:
+        """Ask the potential every `WATCHED` steps whether it is lost."""
+        self.unwatched += 1
+        if self.unwatched < WATCHED:
+            return
+        self.unwatched = 0
+        try:
+            watch(self.atoms.calc, self.atoms)
+        except ConvergenceError as error:
+            raise ConvergenceError(f"{at}: {error}") from error
 
     def frame(self, step: int) -> ase.Atoms:
         """What is written: species, places (not wrapped), momenta, cell, and what a reader asks of a frame."""

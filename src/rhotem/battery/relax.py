@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rhotem.battery.potentials import DEFAULT, check_potential, potential_calculator, unknown_elements
+from rhotem.battery.potentials import DEFAULT, check_potential, potential_calculator, unknown_elements, watch
 from rhotem.core import ConvergenceError, InputError, Progress, silent
 from rhotem.structure.model import Structure
 
@@ -23,7 +23,7 @@ class Settings:
     Parameters
     ----------
     potential : str
-        A name of `rhotem.battery.potentials.potential_names`.
+        A name of `rhotem.battery.potentials.potential_names`, or the file of a NEP.
     fmax : float
         Largest force at which to stop, eV/Å.
     steps : int
@@ -64,7 +64,8 @@ def relax(
     InputError
         If it does not know an element.
     ConvergenceError
-        If forces are no numbers, or grow beyond any sound structure.
+        If forces are no numbers, or grow beyond any sound structure, or the potential says of the relaxed one that it
+        is lost there.
     """
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE, LBFGS
@@ -92,6 +93,7 @@ def relax(
                     " look at the structure without --relax"
                 )
             progress("relaxing", step, settings.steps)
+    watch(calculator, atoms)
     moved = np.linalg.norm(atoms.positions - before @ np.linalg.solve(cell, atoms.cell.array), axis=1)
     record = {
         "potential": settings.potential,

@@ -23,7 +23,10 @@ app = typer.Typer(
 RelaxOption = Annotated[bool, typer.Option("--relax", help="Relax the atoms with a potential.")]
 CellOption = Annotated[bool, typer.Option("--relax-cell", help="Relax atoms and cell.")]
 PotentialOption = Annotated[
-    str, typer.Option(metavar="NAME", help=f"Potential of --relax: {', '.join(potential_names())}.")
+    str,
+    typer.Option(
+        metavar="NAME", help=f"Potential of --relax: {', '.join(potential_names())}, or a folder of `rhotem distil`."
+    ),
 ]
 ForceOption = Annotated[float, typer.Option(metavar="eV/Å", help="Largest force at which --relax stops.")]
 StepsOption = Annotated[int, typer.Option(min=1, help="Most steps of --relax.")]

@@ -37,6 +37,7 @@ GROUPS = {
         "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
         "charge-series": "States of charge: orderings, lattice, convex hull, voltage, charges of elements.",
         "pilot": "A dopant: charge density, charges and images with and without it, one report.",
+        "distil": "A fast potential of one material, taught by SevenNet-0, for long runs.",
         "md": "Molecular dynamics with a potential; frames that other programs read.",
         "trajectory": "Molecular dynamics: diffusion with its error, hops, residence maps.",
         "film": "A trajectory in, a film of images out: MP4 or GIF, and Zarr.",

@@ -29,7 +29,10 @@ def md(
     every: Annotated[float, typer.Option(metavar="fs", help="Time between frames.")] = 10.0,
     repeat: Annotated[str, typer.Option(metavar="a,b,c", help="Repeat the cell along its axes first.")] = "1,1,1",
     potential: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Potential: {', '.join(potential_names())}.")
+        str,
+        typer.Option(
+            metavar="NAME", help=f"Potential: {', '.join(potential_names())}, or a folder of `rhotem distil`."
+        ),
     ] = DEFAULT,
     seed: SeedOption = 0,
     allow_overlaps: AllowOverlapsOption = False,
@@ -39,7 +42,7 @@ def md(
     """Molecular dynamics with SevenNet-0, without PyTorch: frames that ASE, OVITO and `rhotem` read.
 
     A run that was killed goes on with the same command and gives the same frames; a longer --time prolongs it.
-    It ends with a word where the temperature runs away or an atom leaves.
+    It ends with a word where the temperature runs away, an atom leaves, or a distilled potential is lost.
     Best from a relaxed structure: `rhotem battery ... --relax`.
 
     Example: rhotem md LiCoO2 --repeat 3,3,1 --temperature 600 --time 5 --out hot.extxyz

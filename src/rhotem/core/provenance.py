@@ -22,6 +22,8 @@ PACKAGES = (
     "gpaw",
     "torch",
     "sevenn",
+    "torchnep",
+    "nep-adapters",
 )
 
 

@@ -1,4 +1,4 @@
-"""Further weights of RhoTEM's learned density, and entries to look at; found by their entry points."""
+"""Further weights of the learned density, potentials of single materials, entries to look at; found by entry points."""
 
 from pathlib import Path
 
@@ -6,3 +6,5 @@ from pathlib import Path
 WEIGHTS = Path(__file__).parent / "weights"
 #: Folder of the entries that `rhotem view` shows without another one.
 ENTRIES = Path(__file__).parent / "entries"
+#: Folder of the potentials of single materials.
+NEP = Path(__file__).parent / "nep"

@@ -1,0 +1,78 @@
+"""Distilled potentials (NEP) against their teacher: a vacancy's barrier, speed of molecular dynamics.
+
+    OMP_NUM_THREADS=1 python benchmarks/distil.py barrier sevennet-0 LiCoO2-nep
+    OMP_NUM_THREADS=1 python benchmarks/distil.py speed "Na3V2(PO4)3" 2,2,2 Na3V2P3O12-nep
+
+Tables are in docs/distil.md.
+"""
+
+import sys
+import time
+
+import numpy as np
+from ase import units
+from ase.constraints import FixAtoms
+from ase.optimize import FIRE
+
+from rhotem.battery.potentials import potential_calculator
+from rhotem.structure.phases import phase
+
+
+def barrier(potential: str, repeats: tuple[int, int, int] = (3, 3, 1)) -> tuple[float, int]:
+    """Height (eV) over the oxygen dumbbell of the hop of a Li of LiCoO2 to a vacancy beside it, and steps taken.
+
+    The midpoint of two neighbouring sites is a centre of inversion of the crystal with both empty: an ion held there is
+    at the saddle, whatever the potential, and the rest relaxes around it. Cell as catalogued.
+    """
+    crystal = phase("LiCoO2").atoms.repeat(repeats)
+    sites = np.flatnonzero(crystal.symbols == "Li")
+    empty = sites[0]
+    distances = crystal.get_distances(empty, sites, mic=True)
+    mover = sites[np.argsort(distances)[1]]
+    way = crystal.get_distance(mover, empty, mic=True, vector=True)
+    energies, steps = [], 0
+    for fraction in (0.0, 0.5):
+        atoms = crystal.copy()
+        atoms.positions[mover] += fraction * way
+        if fraction:
+            atoms.set_constraint(FixAtoms([mover]))
+        del atoms[empty]
+        atoms.calc = potential_calculator(potential)
+        optimiser = FIRE(atoms, logfile=None)
+        if not optimiser.run(0.02, 150):
+            print(f"  largest force left: {np.linalg.norm(atoms.get_forces(), axis=1).max():.3f} eV/Å")
+        energies.append(atoms.get_potential_energy())
+        steps += optimiser.nsteps
+    return energies[1] - energies[0], steps
+
+
+def speed(name: str, repeats: str, potential: str, step: float = 2.0) -> None:
+    """Atom-steps a CPU second of `rhotem md`'s integrator, and picoseconds a core-hour."""
+    from ase.md.langevinbaoab import LangevinBAOAB
+
+    atoms = phase(name).atoms.repeat(tuple(int(n) for n in repeats.split(",")))
+    atoms.rattle(0.03, seed=0)
+    atoms.calc = potential_calculator(potential)
+    motion = LangevinBAOAB(
+        atoms, step * units.fs, temperature_K=600, T_tau=100 * units.fs, rng=np.random.default_rng(0)
+    )
+    motion.run(5)
+    best = np.inf
+    for _ in range(5):
+        start = time.process_time()
+        motion.run(20)
+        best = min(best, (time.process_time() - start) / 20)
+    print(
+        f"{name} {potential}: {len(atoms)} atoms, {1e3 * best:.2f} CPU ms a step (best of 5 times 20), "
+        f"{len(atoms) / best:.0f} atom-steps/CPU s, {step * 3.6 / best:.0f} ps a core-hour at {step:g} fs"
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "barrier":
+        for chosen in sys.argv[2:]:
+            began = time.process_time()
+            height, taken = barrier(chosen)
+            print(f"{chosen}: {height:.3f} eV, {taken} steps, {time.process_time() - began:.0f} CPU s")
+    else:
+        speed(*sys.argv[2:])

@@ -1,0 +1,115 @@
+"""Cells that exploration starts from: crystals with and without vacancies, and ions halfway through a hop."""
+
+from dataclasses import dataclass
+
+import ase
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.structure.model import Structure
+
+#: Å between lattice planes of the smallest cell: enough for an atom's shells, few enough atoms for many frames.
+HEIGHT = 4.8
+#: An ion hops to a vacancy at most so many times farther than the nearest one.
+NEAR = 1.3
+#: Elements whose ions move, the first that the material has.
+IONS = ("Li", "Na", "K", "Mg", "Zn", "Ca", "Al")
+#: u of an ion that is held where it is while others move around it.
+HELD = 1e6
+
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A cell to explore from.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    held : int or None
+        Atom that stays where it is: an ion on its way.
+    """
+
+    atoms: ase.Atoms
+    held: int | None = None
+
+
+def cell_of(structure: Structure, most: int) -> ase.Atoms:
+    """The structure, repeated until its lattice planes are `HEIGHT` apart.
+
+    Raises
+    ------
+    InputError
+        If it has more than ``most`` atoms.
+    """
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
+    counts = np.ceil(HEIGHT / heights - 1e-6).astype(int)
+    atoms = structure.atoms.repeat(tuple(int(n) for n in counts))
+    if len(atoms) > most:
+        raise InputError(
+            f"distil: {len(atoms)} atoms to learn from, at most {most}; give the crystal, not a large specimen"
+        )
+    atoms.pbc, atoms.calc = True, None
+    return atoms
+
+
+def moving(atoms: ase.Atoms, element: str) -> str:
+    """The element whose ions move: the one asked for, else the first of `IONS`; "" if there is none.
+
+    Raises
+    ------
+    InputError
+        If the one asked for is missing.
+    """
+    there = set(atoms.get_chemical_symbols())
+    if element and element not in there:
+        raise InputError(f"distil: --element {element}: not in {atoms.get_chemical_formula()}")
+    return element or next((e for e in IONS if e in there), "")
+
+
+def strained(atoms: ase.Atoms, size: float, rng: Generator) -> ase.Atoms:
+    """With a random strain of the cell, each component of standard deviation ``size``."""
+    strain = rng.normal(0.0, size, (3, 3))
+    result = atoms.copy()
+    result.set_cell(atoms.cell.array @ (np.eye(3) + 0.5 * (strain + strain.T)), scale_atoms=True)
+    return result
+
+
+def rattled(atoms: ase.Atoms, size: float, rng: Generator) -> ase.Atoms:
+    """With every coordinate moved by a normal deviate of ``size`` Å."""
+    result = atoms.copy()
+    result.positions += rng.normal(0.0, size, result.positions.shape)
+    return result
+
+
+def with_vacancies(atoms: ase.Atoms, element: str, count: int, rng: Generator) -> ase.Atoms:
+    """Without ``count`` ions, or half of all where there are fewer; of two, the second is next to the first."""
+    sites = np.flatnonzero(atoms.symbols == element)
+    count = min(count, len(sites) // 2)
+    result = atoms.copy()
+    if count:
+        first = int(rng.choice(sites))
+        del result[_nearest(atoms, first, sites)[:count]]
+    return result
+
+
+def hop(atoms: ase.Atoms, element: str, fraction: float, rng: Generator) -> Start | None:
+    """An ion that is ``fraction`` of the way to a vacancy beside it; None where no two ions are neighbours."""
+    sites = np.flatnonzero(atoms.symbols == element)
+    if len(sites) < 2:
+        return None
+    empty = int(rng.choice(sites))
+    others = _nearest(atoms, empty, sites)[1:]
+    distances = atoms.get_distances(empty, others, mic=True)
+    mover = int(rng.choice(others[distances <= NEAR * distances[0]]))
+    result = atoms.copy()
+    result.positions[mover] += fraction * atoms.get_distance(mover, empty, mic=True, vector=True)
+    del result[empty]
+    return Start(result, mover - (empty < mover))
+
+
+def _nearest(atoms: ase.Atoms, first: int, sites: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Sites by their distance from the first of them, itself included."""
+    return sites[np.argsort(atoms.get_distances(first, sites, mic=True), kind="stable")]
