@@ -88,6 +88,8 @@ def make(
         for task, why in zip(waiting, _drawn(jobs, workers, progress), strict=True):
             outcome.lacking |= {task.title: why} if why else {}
             outcome.drawn += not why
+        if outcome.lacking and not outcome.drawn + outcome.kept:
+            raise InputError(next(iter(outcome.lacking.values())))
         rows = write_manifest(dataset, folder / MANIFEST)
         write_card(dataset, plan, rows, outcome.lacking, folder / CARD)
     return outcome
