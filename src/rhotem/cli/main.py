@@ -31,6 +31,7 @@ GROUPS = {
         "plan": "What a session could see: detectability of a change, and the dose that shows it.",
         "campaign": "Many specimens into a library: run, status, resume, retry, cancel.",
         "library": "Libraries of responses: list, search, verify, repair, merge, export.",
+        "dataset": "Labelled pictures for networks, from a library: make, status, verify, export.",
     },
     "Specimens": {
         "structure": "Ready phases, defects and interfaces; orient, repeat and check structures.",

@@ -1,0 +1,90 @@
+"""A U-Net in numpy: convolutions of 3 × 3 as nine matrix products.
+
+O. Ronneberger, P. Fischer, T. Brox, MICCAI 2015, LNCS 9351, 234. Levels have two convolutions each; the way down halves
+by maxima, the way up doubles by repetition and joins what the way down had. `rhotem.training.pictures.network` trains the
+same.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+#: What the last layer says: a column, its class (logits of `rhotem.library.dataset.scene.SPECIES[1:]`), defects.
+OUTPUTS = ("column", "light", "anion", "transition metal", "other", "vacancy", "antisite")
+
+
+def forward(weights: Mapping[str, Array], image: Array, levels: int) -> Array:
+    """Logits (len(OUTPUTS), rows, columns) of a picture whose sides are multiples of 2^(levels − 1).
+
+    Parameters
+    ----------
+    weights : mapping
+        ``down0.0.weight`` (out, in, 3, 3), ``down0.0.bias`` …, ``up0.0.weight`` …, ``last.weight`` (out, in, 1, 1).
+    image : (rows, columns) array
+    levels : int
+    """
+    values: Array = np.asarray(image, dtype=np.float32)[None]
+    kept: list[Array] = []
+    for level in range(levels):
+        if level:
+            c, h, w = values.shape
+            values = values.reshape(c, h // 2, 2, w // 2, 2).max(axis=(2, 4))
+        values = _twice(weights, f"down{level}", values)
+        kept.append(values)
+    for level in range(levels - 2, -1, -1):
+        values = np.concatenate([kept[level], values.repeat(2, axis=1).repeat(2, axis=2)])
+        values = _twice(weights, f"up{level}", values)
+    last = weights["last.weight"][:, :, 0, 0]
+    result: Array = np.tensordot(last, values, axes=1) + weights["last.bias"][:, None, None]
+    return result
+
+
+def _twice(weights: Mapping[str, Array], name: str, values: Array) -> Array:
+    for part in (0, 1):
+        values = _convolved(values, weights[f"{name}.{part}.weight"], weights[f"{name}.{part}.bias"])
+        np.maximum(values, 0.0, out=values)
+    return values
+
+
+def _convolved(values: Array, kernel: Array, bias: Array) -> Array:
+    """Cross-correlation with zeros around the picture."""
+    c, h, w = values.shape
+    padded = np.zeros((c, h + 2, w + 2), dtype=np.float32)
+    padded[:, 1:-1, 1:-1] = values
+    result = np.empty((len(kernel), h * w), dtype=np.float32)
+    result[:] = bias[:, None]
+    for i in range(3):
+        for j in range(3):
+            shifted = np.ascontiguousarray(padded[:, i : i + h, j : j + w]).reshape(c, h * w)
+            result += kernel[:, :, i, j] @ shifted
+    return result.reshape(len(kernel), h, w)
+
+
+def shapes(widths: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight for so many channels a level."""
+    result: dict[str, tuple[int, ...]] = {}
+
+    def add(name: str, out: int, inside: int, side: int = 3) -> None:
+        result[f"{name}.weight"] = (out, inside, side, side)
+        result[f"{name}.bias"] = (out,)
+
+    for level, width in enumerate(widths):
+        add(f"down{level}.0", width, widths[level - 1] if level else 1)
+        add(f"down{level}.1", width, width)
+    for level in range(len(widths) - 1):
+        add(f"up{level}.0", widths[level], widths[level] + widths[level + 1])
+        add(f"up{level}.1", widths[level], widths[level])
+    add("last", len(OUTPUTS), widths[0], 1)
+    return result
+
+
+def expanded(values: Array, multiple: int) -> tuple[Array, tuple[slice, slice]]:
+    """A picture mirrored at its lower and right edge to sides that are multiples, and where it lies in it."""
+    rows, columns = values.shape
+    more = [(-n) % multiple for n in values.shape]
+    mode: Any = "reflect" if min(values.shape) > max(more) else "edge"
+    return np.pad(values, [(0, more[0]), (0, more[1])], mode=mode), (slice(0, rows), slice(0, columns))

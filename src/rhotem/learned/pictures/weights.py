@@ -1,0 +1,84 @@
+"""Weights of networks that read pictures: safetensors of several members, with what they were trained on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.learned.pictures.unet import shapes
+
+#: What the header says it is, and its version.
+FORM, VERSION = "rhotem-picture-network", 1
+#: The network that every installation has.
+DEFAULT = "columns"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A network that reads pictures.
+
+    Parameters
+    ----------
+    members : list of mappings
+        Name -> array, of each member of the ensemble.
+    header : mapping
+        ``widths``: channels a level; ``pixel_A``: that it was trained at; ``threshold``: of a column; ``sigma_scale``:
+        by how much the members' scatter is smaller than the error; what it was trained on.
+    """
+
+    members: list[Mapping[str, npt.NDArray[np.float32]]]
+    header: Mapping[str, Any]
+
+    @property
+    def levels(self) -> int:
+        """Levels of the U-Net."""
+        return len(self.header["widths"])
+
+
+def load_weights(path: str | Path | None = None) -> Weights:
+    """The network of a file; None: the one that comes with RhoTEM.
+
+    Raises
+    ------
+    InputError
+        If it is none, or of another version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    place = Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors"))) if path is None else Path(path)
+    try:
+        with safe_open(str(place), framework="numpy") as stream:
+            header = json.loads((stream.metadata() or {}).get("header", "{}"))
+            arrays = {name: stream.get_tensor(name).astype(np.float32) for name in stream.keys()}
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{place}: no network that can be read ({type(error).__name__})") from None
+    if header.get("format") != FORM or header.get("version") != VERSION:
+        raise InputError(f"{place}: no network for pictures of version {VERSION}")
+    wanted = shapes(tuple(header["widths"]))
+    members = []
+    for number in range(int(header["members"])):
+        one = {name: arrays.get(f"{number}.{name}", np.zeros(0)) for name in wanted}
+        wrong = [name for name, shape in wanted.items() if one[name].shape != shape]
+        if wrong:
+            raise InputError(f"{place}: weights {wrong[0]} of member {number} are missing or of another shape")
+        members.append(one)
+    return Weights(members, header)
+
+
+def save_weights(path: Path, members: list[dict[str, npt.NDArray[Any]]], header: Mapping[str, Any]) -> None:
+    """Write members in half precision."""
+    from safetensors.numpy import save_file
+
+    arrays = {
+        f"{number}.{name}": np.ascontiguousarray(values, dtype=np.float16)
+        for number, one in enumerate(members)
+        for name, values in one.items()
+    }
+    said = {**header, "format": FORM, "version": VERSION, "members": len(members)}
+    save_file(arrays, str(path), {"header": json.dumps(said, sort_keys=True)})

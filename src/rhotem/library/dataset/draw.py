@@ -1,0 +1,69 @@
+"""The pictures of one response, drawn with generators of their own: any of them can be drawn again alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rhotem.analysis.voice import Voice
+from rhotem.analysis.workflow import cut
+from rhotem.core import InputError
+from rhotem.library.campaign.compute import prepared
+from rhotem.library.campaign.task import Task
+from rhotem.library.dataset.model import DatasetPlan
+from rhotem.library.dataset.recipes import recipes
+from rhotem.library.dataset.recorded import take
+from rhotem.library.dataset.scene import Scene, scene
+from rhotem.library.dataset.store import write_shard
+from rhotem.library.layout import RESPONSE, entry_folder
+from rhotem.scattering.response import open_response
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to be drawn.
+
+    Parameters
+    ----------
+    library : Path
+        Holds the response.
+    task : str
+        `rhotem.library.campaign.task.Task.to_json`.
+    plan : DatasetPlan
+    path : Path
+        Of the shard.
+    """
+
+    library: Path
+    task: str
+    plan: DatasetPlan
+    path: Path
+
+
+def draw_shard(job: ShardJob) -> str:
+    """Draw a shard; returns "", or in words why it cannot be."""
+    task = Task.from_json(job.task)
+    try:
+        held = open_response(job.library / entry_folder(task.id) / RESPONSE)
+        seen, recipe, said = scene_of(task), recipes()[job.plan.recipe], job.plan.pictures
+        pictures = []
+        for number in range(said.each):
+            image = said.images[number % len(said.images)]
+            picture = take(held, said, image, generator(job.plan.seed, task.id, number))
+            arrays, table = recipe.label(picture, seen)
+            pictures.append((arrays, table, picture.settings))
+        write_shard(job.path, pictures, {"id": task.id, "labels": list(seen.labels), "phases": list(seen.phases)})
+    except InputError as error:
+        return " ".join(f"{task.title}: {error}".split())
+    return ""
+
+
+def generator(seed: int, identifier: str, number: int) -> np.random.Generator:
+    """That of one picture."""
+    return np.random.default_rng([seed, int(identifier, 16), number])
+
+
+def scene_of(task: Task) -> Scene:
+    """The columns of a task's specimen, built again."""
+    job, built = prepared(task, Voice())
+    return scene(cut(job.plan, job.crystal, [job.name]).cell, built)

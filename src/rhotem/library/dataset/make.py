@@ -1,0 +1,199 @@
+"""A data set from its plan: responses into a library, pictures of them into shards, then manifest and card."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rhotem.core import InputError, Progress, silent
+from rhotem.core.parents import end_with
+from rhotem.core.physics import PHYSICS
+from rhotem.library.campaign.task import Task
+from rhotem.library.dataset.card import write_card
+from rhotem.library.dataset.draw import ShardJob, draw_shard
+from rhotem.library.dataset.manifest import check_manifest, write_manifest
+from rhotem.library.dataset.model import DatasetPlan
+from rhotem.library.dataset.store import ABOUT, CARD, FORM, MANIFEST, SHARDS, VERSION, Dataset, open_dataset
+from rhotem.library.hold import hold
+from rhotem.library.layout import write_json
+from rhotem.library.store import Library
+
+
+@dataclass
+class Outcome:
+    """What a run made.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    drawn, kept : int
+        Shards that were drawn now, and that were there.
+    lacking : dict
+        By title, why a structure has no pictures.
+    """
+
+    dataset: Dataset
+    drawn: int = 0
+    kept: int = 0
+    lacking: dict[str, str] = field(default_factory=dict)
+
+
+def make(
+    plan: DatasetPlan,
+    library: Path,
+    folder: Path,
+    *,
+    workers: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+    progress: Progress = silent,
+) -> Outcome:
+    """Make a data set, or go on with it: what is there is not made again.
+
+    Parameters
+    ----------
+    plan : DatasetPlan
+    library : Path
+        Keeps the responses; those that it has are not computed again.
+    folder : Path
+    workers : int
+        Processes.
+    report : callable
+        Told a line now and then.
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        If the folder holds another data set, or somebody else is at work.
+    MissingDependencyError
+        Without pyarrow.
+    """
+    check_manifest()
+    tasks = simulated(plan, library, workers, report)
+    dataset = begun(plan, [task for task, _ in tasks], folder)
+    outcome = Outcome(dataset, lacking={task.title: why for task, why in tasks if why})
+    with hold(folder):
+        for part in (folder / SHARDS).glob("*.part"):
+            shutil.rmtree(part, ignore_errors=True)
+        there = {shard.about["id"] for shard in dataset.every if shard.there}
+        outcome.kept = len(there)
+        waiting = [t for t, why in tasks if not why and t.id not in there]
+        jobs = [ShardJob(library, t.to_json(), plan, folder / SHARDS / f"{t.id}.zarr") for t in waiting]
+        for task, why in zip(waiting, _drawn(jobs, workers, progress), strict=True):
+            outcome.lacking |= {task.title: why} if why else {}
+            outcome.drawn += not why
+        if outcome.lacking and not outcome.drawn + outcome.kept:
+            raise InputError(next(iter(outcome.lacking.values())))
+        rows = write_manifest(dataset, folder / MANIFEST)
+        write_card(dataset, plan, rows, outcome.lacking, folder / CARD)
+    return outcome
+
+
+def simulated(plan: DatasetPlan, library: Path, workers: int, report: Callable[[str], None]) -> list[tuple[Task, str]]:
+    """The tasks of all campaigns of a plan, done as far as they can be; each with the reason why it is not, or ""."""
+    from rhotem.library.campaign.driver import Crew, drive
+    from rhotem.library.campaign.expand import tasks_of
+    from rhotem.library.campaign.ledger import Ledger
+    from rhotem.library.campaign.load import load_campaign
+
+    result: dict[str, tuple[Task, str]] = {}
+    with Library.create(library) as opened:
+        for path in plan.campaigns:
+            campaign = load_campaign(path)
+            tasks = tasks_of(campaign)
+            known = opened.catalogue.checksums()
+            ledger = Ledger(opened.catalogue, campaign.name)
+            if any(task.id not in known for task in tasks):
+                report(f"{campaign.name}: {sum(t.id not in known for t in tasks)} of {len(tasks)} responses to make")
+                ledger.begin(campaign.model_dump_json(by_alias=True), tasks)
+                drive(ledger, campaign.limits, Crew(workers), lambda tally: report(str(tally)))
+                known = opened.catalogue.checksums()
+            why = {name: reason for name, _, reason in ledger.failures()}
+            for task in tasks:
+                reason = "" if task.id in known else why.get(task.id, "not done yet")
+                result.setdefault(task.id, (task, reason))
+    return sorted(result.values(), key=lambda pair: pair[0].id)
+
+
+def begun(plan: DatasetPlan, tasks: Sequence[Task], folder: Path) -> Dataset:
+    """The folder of a data set, with what it will hold.
+
+    Raises
+    ------
+    InputError
+        If it holds something else.
+    """
+    about = described(plan, tasks)
+    if (folder / ABOUT).exists():
+        known = open_dataset(folder)
+        if known.about["identity"] != about["identity"]:
+            raise InputError(
+                f"{folder}: holds the data set {known.about['name']} of another plan or seed; give another folder"
+            )
+        return known
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: holds something else than a data set; give an empty or a new folder")
+    try:
+        (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+        write_json(folder / ABOUT, about)
+    except OSError as error:
+        raise InputError(f"{folder}: no data set can be made there ({error.strerror})") from None
+    return open_dataset(folder)
+
+
+def described(plan: DatasetPlan, tasks: Sequence[Task]) -> dict[str, Any]:
+    """What ``dataset.json`` says; ``identity`` is the hash of everything that decides the pictures."""
+    shown = plan.model_dump(mode="json", by_alias=True, exclude={"campaigns"}, exclude_none=True)
+    decided = {"plan": shown, "tasks": [task.id for task in tasks], "physics": PHYSICS, "version": VERSION}
+    digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+    return {
+        "format": FORM,
+        "version": VERSION,
+        "name": plan.name,
+        "recipe": plan.recipe,
+        "identity": digest,
+        "plan": shown,
+        "shards": [_shard(plan, task) for task in tasks],
+    }
+
+
+def _shard(plan: DatasetPlan, task: Task) -> dict[str, Any]:
+    from rhotem.analysis.voice import Voice
+    from rhotem.library.campaign.compute import prepared
+
+    crystal = prepared(task, Voice())[0].crystal
+    elements = tuple(sorted(set(crystal.atoms.get_chemical_symbols())))
+    zone = task.plan["specimen"].get("zone")
+    return {
+        "id": task.id,
+        "title": task.title,
+        "formula": crystal.formula,
+        "elements": list(elements),
+        "zone": "".join(map(str, zone)) if zone else "",
+        "defect": "" if task.recipe is None else str(task.recipe),
+        "split": plan.split.of(elements),
+    }
+
+
+def _drawn(jobs: Sequence[ShardJob], workers: int, progress: Progress) -> list[str]:
+    """Draw shards; in their order "", or why one cannot be."""
+    if workers == 1 or len(jobs) < 2:
+        result = []
+        for number, job in enumerate(jobs):
+            result.append(draw_shard(job))
+            progress("pictures", number + 1, len(jobs))
+        return result
+    answers: dict[int, str] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=end_with, initargs=(os.getpid(),)) as pool:
+        futures = {pool.submit(draw_shard, job): number for number, job in enumerate(jobs)}
+        for future in as_completed(futures):
+            answers[futures[future]] = future.result()
+            progress("pictures", len(answers), len(jobs))
+    return [answers[number] for number in range(len(jobs))]

@@ -1,0 +1,61 @@
+"""Labels of every pixel, from the pixels at which columns are seen."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.library.dataset.scene import Scene
+
+Floats = npt.NDArray[np.float64]
+
+#: Å: standard deviation of the Gaussian that marks a column, and radius of the disc that has its labels.
+WIDTH, RADIUS = 0.3, 0.5
+#: Dark fields show columns whose Σ Z^1.7 is at least this part of the largest (as `rhotem read --columns`).
+FAINTEST = 0.1
+
+
+def visible(scene: Scene, image: str) -> npt.NDArray[np.bool_]:
+    """Which columns an image can show at all: dark fields no light ones beside heavy ones."""
+    return scene.weights >= FAINTEST if image.endswith("ADF") or image == "ADF" else scene.weights > 0
+
+
+def label_maps(
+    scene: Scene, seen: Floats, index: npt.NDArray, shape: tuple[int, int], pixel: float
+) -> dict[str, npt.NDArray]:
+    """Maps (rows, columns) of 8 bits: ``columns`` (255 at a column), ``species``, ``occupancy``, ``vacancy`` and
+    ``antisite`` (255: all sites), ``region`` (that of the nearest column).
+
+    Parameters
+    ----------
+    scene : Scene
+    seen : (n, 2) array
+        Pixels x, y of columns.
+    index : (n,) int array
+        Which column of the scene each is.
+    shape : (int, int)
+    pixel : float
+        Å.
+    """
+    from scipy.spatial import cKDTree
+
+    if not len(seen):
+        return {name: np.zeros(shape, dtype=np.uint8) for name in MAPS}
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    distance, nearest = cKDTree(seen).query(np.stack([x.ravel(), y.ravel()], axis=1))
+    distance, which = pixel * distance.reshape(shape), index[nearest].reshape(shape)
+    disc = distance <= RADIUS
+
+    def marked(values: npt.NDArray) -> npt.NDArray[np.uint8]:
+        return np.where(disc, np.rint(255 * values[which]), 0).astype(np.uint8)
+
+    return {
+        "columns": np.rint(255 * np.exp(-0.5 * (distance / WIDTH) ** 2)).astype(np.uint8),
+        "species": np.where(disc, scene.species[which], 0).astype(np.uint8),
+        "occupancy": marked(1.0 - scene.vacant),
+        "vacancy": marked(scene.vacant),
+        "antisite": marked(scene.exchanged),
+        "region": scene.region[which].astype(np.uint8),
+    }
+
+
+#: Names of the maps.
+MAPS = ("columns", "species", "occupancy", "vacancy", "antisite", "region")

@@ -1,0 +1,13 @@
+"""Recipes: what pictures are labelled with. One file each, whose ``RECIPE`` is its row."""
+
+from functools import cache
+
+from rhotem.library.dataset.recipes.base import Recipe
+
+
+@cache
+def recipes() -> dict[str, Recipe]:
+    """All recipes by name."""
+    from rhotem.library.dataset.recipes import columns, denoising
+
+    return {module.RECIPE.name: module.RECIPE for module in (columns, denoising)}

@@ -1,0 +1,36 @@
+"""Columns and their defects: where columns are, of what class, which sites are empty or exchanged."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.library.dataset.maps import label_maps, visible
+from rhotem.library.dataset.recipes.base import Arrays, Recipe
+from rhotem.library.dataset.recorded import Picture
+from rhotem.library.dataset.scene import SPECIES, Scene
+
+
+def label(picture: Picture, scene: Scene) -> tuple[Arrays, npt.NDArray[np.float32]]:
+    """The picture, its label maps, and the table of the columns that it can show."""
+    seen, index = picture.frame.pixels_of(scene.places, scene.cell)
+    shown = visible(scene, picture.settings["image"])[index]
+    seen, index = seen[shown], index[shown]
+    maps = label_maps(scene, seen, index, picture.noisy.shape, picture.frame.step)
+    facts = [scene.species, scene.sites, scene.vacant, scene.exchanged]
+    table = np.column_stack([seen, *(fact[index] for fact in facts), index]).astype(np.float32)
+    return {"image": picture.noisy, **maps}, table
+
+
+RECIPE = Recipe(
+    "columns",
+    "columns, their species, vacancies and antisites",
+    {
+        "image": "the recorded picture, in the unit of its kind (fractions of the beam, rad)",
+        "columns": "255 · exp(−d²/2σ²) of the nearest column, σ = 0.3 Å",
+        "species": f"class within 0.5 Å of a column: {', '.join(f'{i} {name}' for i, name in enumerate(SPECIES))}",
+        "occupancy": "255 · share of the column's sites that are filled, within 0.5 Å",
+        "vacancy": "255 · share that is empty",
+        "antisite": "255 · share that holds another element than its crystal's site",
+        "region": "crystal or layer of the nearest column; its formula stands in the attributes (phases)",
+    },
+    label,
+)

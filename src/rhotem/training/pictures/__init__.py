@@ -1,0 +1,1 @@
+"""Networks that read pictures, trained on labelled ones: loader, network, trainer."""

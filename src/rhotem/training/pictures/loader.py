@@ -1,0 +1,129 @@
+"""Labelled pictures as tensors: all in memory, or streamed shard by shard."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rhotem.core import InputError, Progress, silent
+from rhotem.learned.pictures.normalise import normalised
+
+#: Maps that the network is trained on, in the order of `Batch.maps`.
+MAPS = ("columns", "species", "vacancy", "antisite")
+
+
+class Shard(Protocol):
+    """Some pictures with their labels (`rhotem.library.dataset.store.Shard`)."""
+
+    def read(self) -> tuple[dict[str, npt.NDArray[Any]], list[dict[str, Any]]]:
+        """Arrays (pictures, rows, columns) by name, and the settings of every picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pictures for one step.
+
+    Parameters
+    ----------
+    image : (n, 1, rows, columns) float tensor
+        Normalised.
+    maps : (n, 4, rows, columns) uint8 tensor
+        `MAPS`.
+    """
+
+    image: torch.Tensor
+    maps: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+def read_shard(shard: Shard) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.uint8]]:
+    """Normalised pictures (n, rows, columns) and maps (n, 4, rows, columns) of a shard.
+
+    Raises
+    ------
+    InputError
+        If its recipe has no such maps.
+    """
+    arrays, said = shard.read()
+    lacking = [name for name in MAPS if name not in arrays]
+    if lacking:
+        raise InputError(f"pictures have no maps {', '.join(lacking)}; train on a data set of the recipe columns")
+    images = [normalised(image, one["pixel_A"]) for image, one in zip(arrays["image"], said, strict=True)]
+    return np.stack(images).astype(np.float16), np.stack([arrays[name] for name in MAPS], axis=1)
+
+
+class Pictures:
+    """Labelled pictures in memory; the batch of a step depends on seed and step alone, so that training resumes.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+    progress : Progress
+    """
+
+    def __init__(self, shards: Sequence[Shard], progress: Progress = silent) -> None:
+        read = []
+        for number, shard in enumerate(shards):
+            read.append(read_shard(shard))
+            progress("pictures", number + 1, len(shards))
+        self.images = np.concatenate([images for images, _ in read])
+        self.maps = np.concatenate([maps for _, maps in read])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, size: int, seed: int, step: int) -> Batch:
+        """Pictures of one step, each in one of the eight orientations of the square, by chance."""
+        rng = np.random.default_rng([seed, step])
+        index = rng.integers(len(self), size=size)
+        return turned(self.images[index], self.maps[index], rng.integers(8, size=size))
+
+
+def turned(images: npt.NDArray[Any], maps: npt.NDArray[Any], ways: npt.NDArray[Any]) -> Batch:
+    """Pictures (n, rows, columns) with their maps in orientations 0 to 7: quarter turns, then mirrored."""
+    shown = np.empty((len(images), 1, *images.shape[1:]), dtype=np.float32)
+    labels = np.empty_like(maps)
+    for i, way in enumerate(ways):
+        for source, target in ((images[i][None], shown[i]), (maps[i], labels[i])):
+            one = np.rot90(source, way % 4, axes=(1, 2))
+            target[:] = one[:, :, ::-1] if way >= 4 else one
+    return Batch(torch.from_numpy(shown), torch.from_numpy(labels))
+
+
+class PictureStream(torch.utils.data.IterableDataset):
+    """Batches of more pictures than memory holds: shards in random order, pictures mixed over a few of them.
+
+    Give it to ``torch.utils.data.DataLoader(stream, batch_size=None, num_workers=n)``; workers share the shards.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+    batch : int
+    seed, epoch : int
+        Decide the order.
+    mixed : int
+        Shards that are in memory at a time.
+    """
+
+    def __init__(self, shards: Sequence[Shard], batch: int, seed: int = 0, epoch: int = 0, mixed: int = 4) -> None:
+        super().__init__()
+        self.shards, self.batch, self.seed, self.epoch, self.mixed = list(shards), batch, seed, epoch, mixed
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = torch.utils.data.get_worker_info()
+        number, total = (worker.id, worker.num_workers) if worker else (0, 1)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.shards))[number::total]
+        rng = np.random.default_rng([self.seed, self.epoch, number])
+        for first in range(0, len(order), self.mixed):
+            read = [read_shard(self.shards[i]) for i in order[first : first + self.mixed]]
+            images = np.concatenate([images for images, _ in read])
+            maps = np.concatenate([maps for _, maps in read])
+            mixed = rng.permutation(len(images))
+            for start in range(0, len(mixed), self.batch):
+                index = mixed[start : start + self.batch]
+                yield turned(images[index], maps[index], rng.integers(8, size=len(index)))

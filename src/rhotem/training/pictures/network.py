@@ -1,0 +1,88 @@
+"""The U-Net of `rhotem.learned.pictures.unet` in PyTorch, and its loss."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rhotem.learned.pictures.unet import OUTPUTS
+from rhotem.training.pictures.loader import Batch
+
+#: Weight of pixels at columns against the others, and of columns with defects against those without.
+AT_COLUMNS, AT_DEFECTS = 3.0, 8.0
+
+
+class Block(nn.Module):
+    """Two convolutions with batch normalisation and ReLU."""
+
+    def __init__(self, inside: int, out: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv2d(n, out, 3, padding=1, bias=False) for n in (inside, out))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(out) for _ in range(2))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Values behind both."""
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            values = functional.relu(norm(convolution(values)), inplace=True)
+        return values
+
+
+class UNet(nn.Module):
+    """Channels ``widths`` from the finest level to the coarsest."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.widths = widths
+        self.down = nn.ModuleList(Block(n, m) for n, m in zip((1, *widths), widths, strict=False))
+        self.up = nn.ModuleList(Block(n + m, n) for n, m in zip(widths, widths[1:], strict=False))
+        self.last = nn.Conv2d(widths[0], len(OUTPUTS), 1)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Logits (n, outputs, rows, columns)."""
+        kept = []
+        for level, block in enumerate(self.down):
+            values = block(functional.max_pool2d(values, 2) if level else values)
+            kept.append(values)
+        for level in range(len(self.up) - 1, -1, -1):
+            grown = functional.interpolate(values, scale_factor=2, mode="nearest")
+            values = self.up[level](torch.cat([kept[level], grown], dim=1))
+        result: torch.Tensor = self.last(values)
+        return result
+
+
+def plain(network: UNet) -> dict[str, npt.NDArray[Any]]:
+    """Weights as `rhotem.learned.pictures.unet.forward` takes them: normalisations are folded into convolutions."""
+    result: dict[str, npt.NDArray[Any]] = {}
+    for way, blocks in (("down", network.down), ("up", network.up)):
+        for level, block in enumerate(blocks):
+            for part, (convolution, norm) in enumerate(zip(block.convolutions, block.norms, strict=True)):
+                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+                result[f"{way}{level}.{part}.weight"] = _numpy(convolution.weight * scale[:, None, None, None])
+                result[f"{way}{level}.{part}.bias"] = _numpy(norm.bias - norm.running_mean * scale)
+    result["last.weight"], result["last.bias"] = _numpy(network.last.weight), _numpy(network.last.bias)
+    return result
+
+
+def _numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+    return tensor.detach().cpu().numpy().astype(np.float32)
+
+
+def losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    """Cross entropies: of columns everywhere, of species and defects where there is a column."""
+    maps = batch.maps
+    column = maps[:, 0].float() / 255
+    at_column = 1 + (AT_COLUMNS - 1) * column
+    entropy = functional.binary_cross_entropy_with_logits
+    result = {"column": entropy(logits[:, 0], column, weight=at_column)}
+    disc = maps[:, 1] > 0
+    total = disc.sum().clamp(min=1)
+    species = functional.cross_entropy(logits[:, 1:5], (maps[:, 1].long() - 1).clamp(min=0), reduction="none")
+    result["species"] = (species * disc).sum() / total
+    for name, place in (("vacancy", 2), ("antisite", 3)):
+        share = maps[:, place].float() / 255
+        weight = disc * (1 + (AT_DEFECTS - 1) * (share > 0))
+        result[name] = entropy(logits[:, place + 3], share, weight=weight, reduction="sum") / total
+    return result

@@ -1,0 +1,115 @@
+"""Pictures and their labels: places, shares and counts that are known otherwise."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
+
+from rhotem.library.campaign.task import Task
+from rhotem.library.dataset.draw import generator, scene_of
+from rhotem.library.dataset.model import Pictures
+from rhotem.library.dataset.recorded import framed, take
+from rhotem.library.store import Library
+
+STILL = {"jitter_pm": 0.0, "drift_pm_per_s": 0.0, "skew_mrad": 0.0, "rotation_deg": 0.0}
+
+
+@pytest.fixture(scope="module")
+def entries(planned, made):
+    """Response and scene by title."""
+    with Library.open(planned / "library") as library:
+        return {
+            e.title: (library.response(e.id), scene_of(Task.from_json(library.described(e.id)["task"])))
+            for e in library.entries()
+        }
+
+
+def test_a_column_is_seen_where_the_scan_meets_it(rng):
+    """The positions of the scan, interpolated at the label's pixel, give the column back, for turned drifting scans."""
+    cell = (5.1, 7.3)
+    settings = {"pixel_A": 0.2, "rotation_deg": 33.0, "drift_pm_per_s": 400.0, "drift_direction_rad": 1.0}
+    settings |= {"dwell_us": 20.0, "skew_mrad": 12.0, "jitter_pm": 0.0, "jitter_us": 10.0}
+    frame = framed(96, settings, cell, rng)
+    places = rng.uniform(0, 1, (5, 2)) * cell
+    seen, index = frame.pixels_of(places, cell, margin=-2.0)
+    assert len(seen) > 30
+    where = np.stack([map_coordinates(p, seen.T, order=1) for p in frame.positions], axis=1)
+    apart = (where - places[index] + np.array(cell) / 2) % np.array(cell) - np.array(cell) / 2
+    assert np.abs(apart).max() < 1e-3
+    area = (frame.pixels - 1 - 4) ** 2 * 0.2**2
+    assert abs(len(seen) - area * len(places) / np.prod(cell)) < 0.15 * len(seen)  # every column once
+
+
+def test_labels_lie_on_the_bright_spots_of_a_dark_field(entries):
+    """Maxima of an image without counting are where the labels say."""
+    held, scene = entries["MnO"]
+    said = Pictures(pixels=64, pixel_A=0.15, dose_e_per_A2=1e6, source_size_A=0.6, jitter_pm=0.0, drift_pm_per_s=300.0)
+    picture = take(held, said, "HAADF", np.random.default_rng(5))
+    seen, index = picture.frame.pixels_of(scene.places, scene.cell, margin=-4)
+    heavy = seen[scene.species[index] == 3]
+    smooth = gaussian_filter(picture.clean, 1.0)
+    peaks = np.argwhere((smooth == maximum_filter(smooth, 9)) & (smooth > 0.6 * smooth.max()))[:, ::-1]
+    nearest = np.linalg.norm(heavy[:, None] - peaks[None], axis=-1).min(axis=1)
+    assert len(heavy) > 8 and nearest.max() < 1.5  # pixels, of which peaks are whole ones
+
+
+def test_vacant_shares_add_up_to_the_vacancies(entries):
+    title = next(name for name in entries if "vacancy" in name)
+    scene, crystal = entries[title][1], entries["LiF"][1]
+    assert (scene.vacant * scene.sites).sum() == pytest.approx(1.0)  # one F in a cell of two
+    assert scene.sites.sum() == 2 * crystal.sites.sum()
+    assert {scene.labels[i] for i in np.flatnonzero(scene.vacant)} <= {"F", "Li/F", "F/Li"}
+    assert not crystal.vacant.any() and not scene.exchanged.any()
+
+
+def test_antisites_keep_the_name_of_their_column():
+    from dataclasses import asdict
+
+    from rhotem.library.campaign.expand import tasks_of
+    from rhotem.library.campaign.model import Campaign
+
+    some = {"builder": "antisite", "crystals": ["LiNiO2"], "options": {"pair": "Li:Ni", "amount": 1, "repeat": "2,2,1"}}
+    campaign = Campaign(
+        name="x",
+        structures=[some],
+        vary={"keep_cell": [True], "zone_basis": ["input"], "zone": [[1, 0, 0]]},
+        density={"source": "free-atoms"},
+        thicknesses_nm=[1.0],
+    )
+    scene = scene_of(tasks_of(campaign)[0])
+    changed = np.flatnonzero(scene.exchanged)
+    assert (scene.exchanged * scene.sites).sum() == pytest.approx(2 * scene.sites.sum() / 48)  # a pair in 48 atoms
+    assert {scene.labels[i] for i in changed} == {"Li", "Ni"}
+    assert set(scene.species[changed]) == {1, 3}
+    assert json.dumps(asdict(tasks_of(campaign)[0]))  # what workers are sent
+
+
+def test_counts_are_poisson_about_what_is_expected(entries):
+    held, _ = entries["MnO"]
+    said = Pictures(pixels=96, pixel_A=0.2, dose_e_per_A2=2e4)
+    picture = take(held, said, "ABF", np.random.default_rng(7))
+    electrons = 2e4 * 0.2**2
+    deviation = (picture.noisy - picture.clean) * np.sqrt(electrons / picture.clean)
+    number = deviation.size
+    assert abs(deviation.mean()) < 5 / np.sqrt(number)
+    assert abs(deviation.var() - 1) < 5 * np.sqrt(2 / number)
+
+
+def test_integrated_deflections_do_not_depend_on_the_turn_of_the_scan(entries):
+    """iDPC of a turned scan shows the same heights at the columns: deflections are turned before they are integrated."""
+    held, scene = entries["MnO"]
+    heights = []
+    for angle in (0.0, 50.0):
+        said = Pictures(pixels=96, pixel_A=0.15, dose_e_per_A2=1e9, **{**STILL, "rotation_deg": angle})
+        picture = take(held, said, "iDPC", np.random.default_rng(2))
+        seen, index = picture.frame.pixels_of(scene.places, scene.cell, margin=-16)
+        values = map_coordinates(picture.clean - gaussian_filter(picture.clean, 12), seen[:, ::-1].T, order=3)
+        heights.append(values[scene.species[index] == 3].mean())
+    assert heights[1] == pytest.approx(heights[0], rel=0.06)
+
+
+def test_every_picture_has_a_generator_of_its_own():
+    one, two = generator(0, "ab12", 0).random(4), generator(0, "ab12", 1).random(4)
+    assert not np.allclose(one, two)
+    np.testing.assert_array_equal(one, generator(0, "ab12", 0).random(4))
