@@ -38,7 +38,7 @@ def job(name: str) -> None:
     held = responses.response(
         cut,
         potentials,
-        thicknesses=[nm * (i + 1) / exits for i in range(exits)],
+        thicknesses=[cut.thickness * (i + 1) / exits for i in range(exits)],
         range=Range(defocus=(-focus, focus)) if focus else None,
         edges=edges,
     )

@@ -16,7 +16,7 @@ Complex = npt.NDArray[np.complex64]
 Array = npt.NDArray[np.floating]
 
 #: Bytes of diffracted intensity held at a time while probes are assembled.
-PROBE_BYTES = 64 * 1024**2
+PROBE_BYTES = 16 * 1024**2
 
 
 @dataclass(frozen=True)
