@@ -164,6 +164,7 @@ def test_the_command_and_what_older_libraries_lack(library, tmp_path, rng):
     code, said = invoke("library", "repair", library.folder)
     assert code == 0 and "4 entries of an older version can be found by picture now" in said
     code, said = invoke(*asked, "--json")
-    assert code == 0 and json.loads(said)["nearest"][0]["id"] == entry.id
+    # of two equal directions either comes first
+    assert code == 0 and entry.id in [row["id"] for row in json.loads(said)["nearest"][:2]]
     Image.fromarray(rng.integers(0, 255, (160, 160), dtype=np.uint8)).save(tmp_path / "seen.png")
     assert "no entry looks like" in invoke(*asked)[1]

@@ -164,12 +164,9 @@ def _moved(harmonics: npt.NDArray[np.complex64], shift: float) -> npt.NDArray[np
 
 
 def appearances(held: "Response", foci: Sequence[float]) -> dict[str, Harmonics]:
-    """Appearance of every image of a response but components of vectors: the mean over its thicknesses.
-
-    Taken at the focus of ``foci`` (nm) nearest to the entrance face.
-    """
-    defocus = 10.0 * min(foci, key=abs)
-    series = held.series(thickness=list(held.thicknesses), defocus=defocus, threads=1)
+    """Appearance of every image of a response but components of vectors: the mean over thicknesses and foci (nm)."""
+    settings = [(t, 10.0 * f) for t in held.thicknesses for f in foci]
+    series = held.series(thickness=[t for t, _ in settings], defocus=[f for _, f in settings], threads=1)
     found = {}
     for name, images in series.items():
         if not name.endswith(("x", "y")):

@@ -132,7 +132,8 @@ def add_appearances(catalogue: Catalogue, progress: Progress = silent) -> int:
 
     missing = catalogue.without_appearance()
     for number, entry in enumerate(missing):
-        looks = appearances(open_response(entry.path), [0.0])
+        held = open_response(entry.path)
+        looks = appearances(held, [0.1 * f for f in sorted({*held.range.defocus, 0.0})])
         catalogue.add_appearances(entry.id, {name: to_bytes(one) for name, one in looks.items()})
         progress("looks", number + 1, len(missing))
     return len(missing)

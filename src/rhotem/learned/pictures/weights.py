@@ -51,7 +51,9 @@ def load_weights(path: str | Path | None = None) -> Weights:
     """
     from safetensors import SafetensorError, safe_open
 
-    place = Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors"))) if path is None else Path(path)
+    place = (
+        Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors"))) if path is None else Path(path)
+    )
     try:
         with safe_open(str(place), framework="numpy") as stream:
             header = json.loads((stream.metadata() or {}).get("header", "{}"))

@@ -36,8 +36,8 @@ LEAST, LENIENT = 0.975, 0.5
 COARSEST, WIDTH = 0.6, 2.2
 #: Images of entries that the index hands on, and entries drawn at random that false alarms are counted on.
 HANDED_ON, DRAWN = 60, 200
-#: Foci that an entry is evaluated at.
-FOCI = 5
+#: Entries that are evaluated for one that is shown, and foci at which.
+EVALUATED, FOCI = 3, 5
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def by_picture(
     best: dict[str, int] = {}
     for i in order:
         best.setdefault(pairs[i][0], i)
-    chosen = list(best.values())[: 2 * limit]
+    chosen = list(best.values())[: EVALUATED * limit]
     known = {one.id: one for one in library.entries([entries.c.id.in_([pairs[i][0] for i in chosen])])}
     seen = [_evaluated(library, looks, known[pairs[i][0]], pairs[i][1]) for i in chosen]
     seen.sort(key=lambda match: -match.likeness.score)
