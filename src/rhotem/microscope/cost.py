@@ -53,6 +53,10 @@ class Sizes:
     held: float
     on_disk: bool = False
 
+    def alive(self, configurations: int) -> float:
+        """Bytes of slices at a time: those of one configuration are there while the next ones are made."""
+        return self.held * (2.0 if configurations > 1 else 1.0)
+
     @classmethod
     def of(cls, potential: "PotentialSlices") -> "Sizes":
         """Those of a potential that is there."""

@@ -192,20 +192,20 @@ def _damping(how: str, msd: npt.ArrayLike | None, displacements: npt.NDArray | N
 
 
 def _block(grid: PeriodicGrid, dtype: np.dtype, memory_limit: float | None) -> int:
-    """Slices worked on at once; about 64 MB of coefficients where memory allows."""
+    """Slices worked on at once; about 16 MB of coefficients where memory allows, more is slower."""
     per_slice = 3.0 * dtype.itemsize * grid.shape[0] * (grid.shape[1] // 2 + 1)
     result = dtype.itemsize / 2.0 * grid.size
     # Phase factors and radial tables take of the order of forty planes.
     needed = result + 40.0 * per_slice
     if memory_limit is None:
-        room = 64e6
+        room = 16e6
     elif needed > memory_limit:
         raise MemoryLimitError(
             f"potential of {grid.shape[2]} slices of {grid.shape[0]} x {grid.shape[1]} needs {needed / 1e9:.2f} GB, "
             f"{memory_limit / 1e9:.2f} GB allowed; use a smaller or coarser cell, or build fewer slices"
         )
     else:
-        room = min(64e6, memory_limit - needed)
+        room = min(16e6, memory_limit - needed)
     return int(max(1, min(grid.shape[2], room // per_slice)))
 
 

@@ -136,7 +136,7 @@ def plan_patterns(
     stored = 2.0 * wanted.exits * entries * (1.0 + twin)
     points = float(np.prod(fast_grid(sizes.shape)))
     count = threads or available_threads()
-    working = 8.0 * sizes.slices * points + 2.0 * FINE_BYTES + sizes.held + BASE
+    working = 8.0 * sizes.slices * points + 2.0 * FINE_BYTES + sizes.alive(wanted.configurations) + BASE
     working += 16.0 * count * wanted.exits * float((counts * widths).max()) / (1 if wanted.complete else 2)
     working += 4.0 * wanted.exits * entries * (2.0 * twin if wanted.complete else twin)
     passes = lit.number * (wanted.configurations if wanted.complete else 1.0 + twin)

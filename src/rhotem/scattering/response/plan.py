@@ -99,7 +99,8 @@ def plan_response(
     parts = max(1, len(recorder.cells.cells)) if recorder.cells else 1
     products = 16.0 * exits * pairs * seen * columns / parts * FORMS
     most = max(len(group.vectors) for group in groups)
-    working = waves.memory - COUNTED + 8.0 * most * seen * (exits + 2) + 20.0 * seen * columns + sizes.held + BASE
+    working = waves.memory - COUNTED + 8.0 * most * seen * (exits + 2) + 20.0 * seen * columns
+    working += sizes.alive(configurations) + BASE
     probes = Scan.cell(sizes.extent, microscope).shape
     saved = replace(cost, probes=probes[0] * probes[1]).bloch(1).seconds - PAIR * pairs
     count = threads or available_threads()

@@ -85,7 +85,7 @@ def plan_waves(
         configurations=configurations,
         reach=reach,
         stored=stored,
-        memory=stored + cost.memory + sizes.held + BASE,
+        memory=stored + cost.memory + sizes.alive(configurations) + BASE,
         seconds=cost.seconds * configurations / count,
         threads=count,
     )
