@@ -119,7 +119,8 @@ def main() -> None:
             rows = [row for row in seen if row[0] == dose]
             first, five = (np.mean([0 < row[1] <= n for row in rows]) for n in (1, 5))
             sure, kin = (np.mean([row[i] for row in rows]) for i in (2, 3))
-            said = f"first {100 * first:.0f} %, top five {100 * five:.0f} %, or its like {100 * kin:.0f} %, like enough {100 * sure:.0f} %"
+            said = f"first {100 * first:.0f} %, top five {100 * five:.0f} %, or its like {100 * kin:.0f} %"
+            said += f", like enough {100 * sure:.0f} %"
             print(f"{dose:g} e/Å²: {said} of {len(rows)}", flush=True)
         refused: dict[str, list[bool]] = {}
         for _ in range(given.number // 6):
