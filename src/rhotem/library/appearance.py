@@ -83,9 +83,12 @@ def clearness(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> float:
 
 
 def _harmonics(values: Floats) -> Harmonics:
-    found = np.fft.rfft(values, axis=1)[:, :HARMONICS]
-    length = float(np.sqrt((np.abs(found) ** 2 * _WEIGHT).sum()))
-    return (found / length if length > 0 else found).astype(np.complex64)
+    return _unit(np.fft.rfft(values, axis=1)[:, :HARMONICS])
+
+
+def _unit(harmonics: npt.NDArray[np.complexfloating]) -> Harmonics:
+    length = float(np.sqrt((np.abs(harmonics) ** 2 * _WEIGHT).sum()))
+    return np.asarray(harmonics / length if length > 0 else harmonics, dtype=np.complex64)
 
 
 def magnitudes(harmonics: Harmonics) -> npt.NDArray[np.float32]:
@@ -170,6 +173,5 @@ def appearances(held: "Response", foci: Sequence[float]) -> dict[str, Harmonics]
     found = {}
     for name, images in series.items():
         if not name.endswith(("x", "y")):
-            mean = np.mean([of_image(image, held.extent) for image in images], axis=0)
-            found[name] = np.asarray(mean, dtype=np.complex64)
+            found[name] = _unit(np.mean([of_image(image, held.extent) for image in images], axis=0))
     return found
