@@ -95,8 +95,8 @@ def _method(made: Pilot) -> list[str]:
         f"The crystal, {made.asked.repeat.replace(',', ' x ')} cells, was relaxed with {made.asked.potential}, cell "
         "and all; the doped one keeps that cell, as a dilute dopant has to, and its atoms were relaxed. One "
         f"arrangement of dopants (seed {made.asked.seed}). Densities: {source}. A learned density and a learned "
-        "potential know no valence: what they say of charges is model output, not a measurement. Columns with the dopant "
-        "have it in every repeat of the cell along the beam.",
+        "potential know no valence: what they say of charges is model output, not a measurement. Columns with the "
+        "dopant have it in every repeat of the cell along the beam.",
         *(str(text) for text in warnings),
     ]
 
