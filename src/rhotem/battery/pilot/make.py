@@ -155,9 +155,8 @@ def pilot(crystal: Structure, asked: Asked, plan: Plan, folder: Path, voice: Voi
         crystal, (replaced, asked.dopant), str(asked.count), np.random.default_rng(asked.seed), repeat=asked.repeat
     )
     sites = np.flatnonzero(made.role == "dopant")
-    voice.tell(
-        f"{asked.count} of {made.structure.atoms.get_chemical_formula()} relaxed, without and with {asked.dopant}"
-    )
+    formula = made.structure.atoms.get_chemical_formula()
+    voice.tell(f"{asked.dopant} on sites of {replaced}: {formula}, relaxed without and with it")
     host, _ = relax(repeated(crystal, nx, ny, nz), settings, voice.progress, calculator)
     atoms = host.atoms.copy()
     atoms.numbers[sites] = made.structure.numbers[sites]
