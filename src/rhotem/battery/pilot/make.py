@@ -22,13 +22,15 @@ from rhotem.battery.zones import zone_in_repeats
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
 from rhotem.density.source import default_source, get_source
-from rhotem.structure.build import repeated
+from rhotem.structure.build import displaced, repeated
 from rhotem.structure.edits.table import parts, whole
 from rhotem.structure.model import Structure
 from rhotem.structure.write import write_structure
 
 Floats = npt.NDArray[np.float64]
 
+#: Å by which atoms are moved first: else symmetry holds the crystal on a saddle, which the dopant alone would leave.
+NUDGE = 0.02
 #: Names of the two sides, and of their structure files.
 HOST, DOPED = "host", "doped"
 
@@ -157,7 +159,8 @@ def pilot(crystal: Structure, asked: Asked, plan: Plan, folder: Path, voice: Voi
     sites = np.flatnonzero(made.role == "dopant")
     formula = made.structure.atoms.get_chemical_formula()
     voice.tell(f"{asked.dopant} on sites of {replaced}: {formula}, relaxed without and with it")
-    host, _ = relax(repeated(crystal, nx, ny, nz), settings, voice.progress, calculator)
+    rng = np.random.default_rng(asked.seed)
+    host, _ = relax(displaced(repeated(crystal, nx, ny, nz), NUDGE**2, rng), settings, voice.progress, calculator)
     atoms = host.atoms.copy()
     atoms.numbers[sites] = made.structure.numbers[sites]
     doped, _ = relax(replace(host, atoms=atoms), replace(settings, cell=False), voice.progress, calculator)
