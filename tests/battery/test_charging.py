@@ -26,16 +26,16 @@ from rhotem.structure.phases import phase
 SITES = 4
 
 
-def state(x, energy, crystal=None):
+def state(x, energy, metal="Fe"):
     ions = round(x * SITES)
-    atoms = ase.Atoms("Li" * ions + f"Fe{SITES}P{SITES}O{4 * SITES}", cell=np.eye(3) * 7.0, pbc=True)
+    atoms = ase.Atoms("Li" * ions + f"{metal}{SITES}P{SITES}O{4 * SITES}", cell=np.eye(3) * 7.0, pbc=True)
     lattice = {"a_A": 7.0, "b_A": 7.0, "c_A": 7.0, "alpha_deg": 90.0, "beta_deg": 90.0, "gamma_deg": 90.0}
     return State(x, ions, energy, OWN, {**lattice, "volume_A3": 85.75}, Structure(atoms), [])
 
 
-def series(energies, asked=Asked()):  # noqa: B008
+def series(energies, asked=Asked(), metal="Fe"):  # noqa: B008
     """A made-up series: x -> energy of the cell over the mixture of both ends, eV."""
-    states = [state(x, -3.0 * x * SITES + energy) for x, energy in sorted(energies.items(), reverse=True)]
+    states = [state(x, -3.0 * x * SITES + energy, metal) for x, energy in sorted(energies.items(), reverse=True)]
     crystal = states[0].structure
     host = Host(crystal, crystal, (1, 1, 1), "Li", SITES, tuple(s.x for s in states))
     return judged(host, asked, states, Metal("Li", 0.0))
@@ -92,6 +92,16 @@ def test_valences_that_do_not_balance_have_no_couples():
     assert electrons_given(ase.Atoms("Li4F4").get_chemical_symbols()) is None
     assert electrons_given(ase.Atoms("Li2O").get_chemical_symbols()) is None
     assert couples_between(["Ru", "O", "O", "Li"], ["Ru", "O", "O"]) is None
+
+
+def test_what_is_not_calibrated_has_raw_voltages_only_and_says_so():
+    unknown = series({1.0: 0.0, 0.0: 0.0}, metal="Ru")
+    assert unknown.mean.raw == pytest.approx(3.0) and unknown.mean.calibrated is None
+    assert any("raw voltages only" in note for note in unknown.notes)
+    other = series({1.0: 0.0, 0.0: 0.0}, Asked(potential="chgnet"))
+    assert other.mean.calibrated is None and any("chgnet is not calibrated" in note for note in other.notes)
+    known = series({1.0: 0.0, 0.0: 0.0})
+    assert known.mean.calibrated.value == pytest.approx(3.05, abs=0.1) and not known.notes
 
 
 def test_calibration_finds_shifts_that_were_put_in():

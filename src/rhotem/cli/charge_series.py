@@ -1,7 +1,7 @@
 """`rhotem charge-series`: states of charge of a battery crystal, their voltage, lattice and charges."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +14,10 @@ from rhotem.cli.common import (
     StructureArgument,
     output_folder,
     to_json,
+    voice,
     write_record,
 )
-from rhotem.cli.options import AllowOverlapsOption
+from rhotem.cli.options import AllowOverlapsOption, plan_of, with_plan_options
 
 if TYPE_CHECKING:
     from rhotem.battery.charging.make import Series
@@ -24,9 +25,15 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
+#: What of a plan decides the images.
+KEYS = ("specimen.zone", "specimen.thickness_nm", "motion.phonons", "motion.temperature_K", "microscope")
+
+
 @app.command()
+@with_plan_options(KEYS)
 def charge_series(
     structure: StructureArgument,
+    given: dict[str, Any],
     x: Annotated[
         str | None,
         typer.Option(
@@ -51,6 +58,9 @@ def charge_series(
     ] = None,
     charges: Annotated[bool, typer.Option("--charges/--no-charges", help="Charges of elements in the density.")] = True,
     source: Annotated[str, typer.Option(metavar="NAME", help="Density of the charges; model: learned.")] = "model",
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Images of every state, and what changes to the next.")
+    ] = False,
     potential: Annotated[
         str, typer.Option(metavar="NAME", help=f"Potential: {', '.join(potential_names())}.")
     ] = DEFAULT,
@@ -78,6 +88,7 @@ def charge_series(
     """
     from rhotem.analysis.specimen import structure as read
     from rhotem.battery.charging.asked import Asked, parse_x
+    from rhotem.battery.charging.images import draw_state_images, state_images
     from rhotem.battery.charging.make import charge_series as make
     from rhotem.battery.charging.report import record, write_report
 
@@ -89,7 +100,11 @@ def charge_series(
     with output_folder(out) as folder:
         with ProgressBar(quiet or as_json) as progress:
             series = make(crystal, asked, out, density=source if charges else None, progress=progress)
+            plan = plan_of(structure, given) if images else None
+            shown = state_images(series, plan, out, voice(True, progress)) if plan is not None else None
         write_report(series, folder)
+        if shown is not None:
+            draw_state_images(series, shown, folder / "images.png")
         told = write_record(folder, record(series))
     if as_json:
         typer.echo(to_json(told))

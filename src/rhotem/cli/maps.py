@@ -74,7 +74,8 @@ def maps(
     with output_folder(out) as folder:
         with ProgressBar(quiet or as_json) as progress:
             made = make_maps(crystal, wanted, lattice, regions_beside(Path(structure), crystal), progress)
-        title = f"{crystal.info.get('name', crystal.formula)}: {', '.join(kinds)}; density: {source}"
+        by = f"; density: {source}" if made.profile is not None else ""
+        title = f"{crystal.info.get('name', crystal.formula)}: {', '.join(kinds)}{by}"
         write_report(made, title, folder)
         told = write_record(folder, {"structure": structure, "reference": reference, **record(made)})
     if as_json:

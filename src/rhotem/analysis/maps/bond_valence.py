@@ -24,7 +24,7 @@ def _table() -> dict[str, Any]:
 def bond_length(cation: str, anion: str) -> float:
     """Length R0 in Å of a bond of valence 1: of the pair (Brese & O'Keeffe) where listed, else from both elements.
 
-    R0 = r + r' − r r' (√c − √c')²/(c r + c' r') (O'Keeffe & Brese, J. Am. Chem. Soc. 113, 3226 (1991), eq. 2); good to
+    R0 = r + r' − r r' (√c − √c')²/(c r + c' r') (O'Keeffe & Brese, J. Am. Chem. Soc. 113, 3226 (1991)); good to
     about 0.05 Å, which is 15 % of a valence. One R0 serves all valences of a metal.
 
     Raises

@@ -11,6 +11,7 @@ from rhotem.analysis.maps.bond_valence import bond_valence_sums
 from rhotem.analysis.maps.profiles import Profile, profile
 from rhotem.analysis.maps.strain import AtomicStrain, atomic_strain
 from rhotem.analysis.run import density, density_grid
+from rhotem.analysis.uncertainty import EnsembleSource
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.charges import hirshfeld_charges
 from rhotem.density.source import get_source
@@ -80,8 +81,8 @@ class Maps:
         if error is None or error.max() < LOST:
             return []
         return [
-            f"the density's own error bar of the potential is {1.645 * error.max():.1f} V (90 %) at most: the members of "
-            "the model share charge between layers differently; steps of that size say nothing"
+            f"the density's own error bar of the potential reaches {1.645 * error.max():.1f} V (90 %): members of the "
+            "model share charge between layers differently; steps of that size say nothing"
         ]
 
     def by_region(self) -> list[dict[str, Any]]:
@@ -141,7 +142,7 @@ def make_maps(
     progress("density", 0, 1)
     field = density(structure, source)
     members = []
-    if wanted.error and "potential" in wanted.kinds and hasattr(source, "members"):
+    if wanted.error and "potential" in wanted.kinds and isinstance(source, EnsembleSource):
         for member in source.members(structure, density_grid(source, structure)):
             members.append(member)
             progress("error bars", len(members), source.member_count)

@@ -52,7 +52,7 @@ def surface_layer(
         Surface (hkl) in the hexagonal cell.
     rng : Generator
     rocksalt, spinel, layered : float
-        Thickness in Å; of the layered part at least.
+        Thickness in Å; of the layered part at least. Without rock salt and spinel it is the slab before it aged.
     vacuum : float
         Å.
     sides : 1 or 2
@@ -68,13 +68,7 @@ def surface_layer(
         If the crystal is not of this kind, or lengths are out of range.
     """
     lengths = np.array([rocksalt, spinel, layered, vacuum])
-    if (
-        not np.isfinite(lengths).all()
-        or lengths.min() < 0
-        or layered <= 0
-        or rocksalt + spinel <= 0
-        or sides not in (1, 2)
-    ):
+    if not np.isfinite(lengths).all() or lengths.min() < 0 or layered <= 0 or sides not in (1, 2):
         raise InputError(
             f"surface layer: thicknesses {lengths.tolist()} Å, sides {sides}; expected lengths, and 1 or 2 sides"
         )
@@ -197,6 +191,8 @@ def _between(atoms: ase.Atoms, state: Any, lower: int, upper: int) -> float:
 
 
 def _build(texts: list[str], load: Callable[[str], Structure], rng: Generator, **options: Any) -> Specimen:
+    if options["rocksalt"] + options["spinel"] == 0:
+        raise InputError("surface layer: --rocksalt and --spinel are 0; give one a thickness, or build a slab")
     plane = plane_of(options.pop("plane"))
     i, j = (whole(n) for n in parts(options.pop("across"), "across", 2, ","))
     return surface_layer(load(texts[0]), plane, rng, repeat=(i, j), **options)

@@ -109,7 +109,7 @@ def stackings_at(host: Host, x: float, asked: Asked) -> tuple[str, ...]:
         return ()
     if asked.stackings is not None:
         return asked.stackings
-    return ("O1",) if x == 0.0 and host.ion == "Li" and _is_layered(host.crystal) else ()
+    return ("O1",) if x == 0.0 and host.ion == "Li" and is_layered(host.crystal) else ()
 
 
 def candidates(host: Host, full: Structure, x: float, asked: Asked) -> Iterator[Candidate]:
@@ -139,7 +139,8 @@ def _ordered(host: Host, full: Structure, x: float, asked: Asked, name: str) -> 
         yield Candidate(made, name, rank)
 
 
-def _is_layered(crystal: Structure) -> bool:
+def is_layered(crystal: Structure) -> bool:
+    """Whether it is a layered oxide whose first two axes lie in the slabs."""
     try:
         _slabs(crystal)
     except InputError:

@@ -74,7 +74,7 @@ def hull(x: Floats, energy: Floats) -> list[int]:
 def voltage(high: State, low: State, ion_energy: float) -> float:
     """Mean voltage in V between two states of one cell, against the metal of the ion (charge 1).
 
-    M. K. Aydinol et al., Phys. Rev. B 56, 1354 (1997), eq. 6; entropy and volume left out.
+    M. K. Aydinol et al., Phys. Rev. B 56, 1354 (1997); entropy and volume left out.
     """
     return -(high.energy - low.energy - (high.ions - low.ions) * ion_energy) / (high.ions - low.ions)
 

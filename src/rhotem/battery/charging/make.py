@@ -9,7 +9,7 @@ import numpy as np
 
 from rhotem.battery.charging.asked import Asked
 from rhotem.battery.charging.calibration import Calibrated, Calibration, calibration_of
-from rhotem.battery.charging.candidates import Host, candidates, host_of
+from rhotem.battery.charging.candidates import Host, candidates, host_of, is_layered
 from rhotem.battery.charging.charges import element_charges
 from rhotem.battery.charging.curve import Metal, Step, formation_energies, step_between, steps_on_hull
 from rhotem.battery.charging.states import State, lowest
@@ -21,6 +21,8 @@ from rhotem.structure.model import Structure
 from rhotem.structure.phases import phase
 
 USUAL = Asked()
+#: Layered oxides with less than this share of their ions are held together by what the potential does not know.
+EMPTY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,7 @@ def judged(host: Host, asked: Asked, states: Sequence[State], metal: Metal) -> S
         parts = [step.calibrated or Calibrated(np.nan, np.nan) for step in steps]
         value = sum(s * part.value for s, part in zip(share, parts, strict=True))
         whole = replace(whole, calibrated=Calibrated(float(value), whole.calibrated.error))
-    notes = _doubts(asked, states, whole, (host.ion, calibration))
+    notes = _doubts(asked, states, whole, (host, calibration))
     return Series(host, asked, states, metal, formation_energies(states, host.sites), steps, whole, notes)
 
 
@@ -144,16 +146,21 @@ def _charges(state: State, x: float, density: str | None, store: Store | None) -
     return dict(kept)
 
 
-def _doubts(asked: Asked, states: Sequence[State], whole: Step, known: tuple[str, Calibration | None]) -> list[str]:
+def _doubts(asked: Asked, states: Sequence[State], whole: Step, known: tuple[Host, Calibration | None]) -> list[str]:
     """What a reader must know before using the numbers."""
-    notes, (ion, calibration) = [], known
+    notes, (host, calibration) = [], known
     if calibration is None:
         notes.append(f"potential {asked.potential} is not calibrated: raw voltages only, whose error is not known")
     elif whole.calibrated is None:
-        metals = f"{', '.join(whole.couples) or 'its metals'} with {ion}"
+        metals = f"{', '.join(whole.couples) or 'its metals'} with {host.ion}"
         notes.append(
             f"no calibration for {metals}: raw voltages only; over the electrodes that are known raw ones are off by "
             f"{calibration.raw_error:.1f} V (root mean square)"
+        )
+    if is_layered(host.crystal) and min(s.x for s in states) < EMPTY:
+        notes.append(
+            f"layers below x = {EMPTY:g}: {asked.potential} knows no van der Waals attraction, c comes out too long "
+            "(of CoO2 by 18 %)"
         )
     open_ends = [f"{s.x:g}" for s in states for row in s.tried if row.get("converged") is False]
     if open_ends:

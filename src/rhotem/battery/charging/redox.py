@@ -10,7 +10,7 @@ from rhotem.structure.ordering import formal_charge
 Couple = tuple[str, int]
 
 #: Couples in the order in which they are oxidised in oxides, by potentials of battery materials: Ti(III)/Ti(IV) at 1.5
-#: to 2.5 V against lithium, Fe(II)/Fe(III) 3.4 V, … (A. Manthiram, Nat. Commun. 11, 1550 (2020), fig. 3 and 4).
+#: to 2.5 V against lithium, Fe(II)/Fe(III) 3.4 V, … (A. Manthiram, Nat. Commun. 11, 1550 (2020)).
 LADDER: tuple[Couple, ...] = (
     ("V", 2), ("Ti", 3), ("Fe", 2), ("V", 3), ("Mn", 2), ("Co", 2), ("V", 4), ("Mn", 3), ("Ni", 2), ("Ni", 3),
     ("Cr", 3), ("Fe", 3), ("Co", 3),

@@ -34,8 +34,8 @@ def record(series: Series) -> dict[str, Any]:
 
 def write_report(series: Series, folder: Path) -> None:
     """Tables of states and voltages, figure, and the fragment of a BPX file."""
-    _write_rows(folder / STATES, state_rows(series))
-    _write_rows(folder / STEPS, step_rows(series))
+    write_rows(folder / STATES, state_rows(series))
+    write_rows(folder / STEPS, step_rows(series))
     draw(series, folder / FIGURE)
     (folder / OCP).write_text(to_json(bpx_fragment(series)) + "\n", "utf-8")
 
@@ -69,7 +69,7 @@ def step_rows(series: Series) -> list[dict[str, Any]]:
     return rows
 
 
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     """A CSV; columns that only some rows have are empty in the others."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     with open(path, "w", newline="", encoding="utf-8") as stream:

@@ -1,8 +1,6 @@
 """States of charge on disk: a pair of files each, written when it is done, so that a killed series goes on."""
 
 import hashlib
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from rhotem.battery.charging.asked import Asked
 from rhotem.battery.charging.candidates import Host
 from rhotem.battery.charging.states import State
+from rhotem.battery.whole import read_whole, write_whole
 from rhotem.core import InputError
 from rhotem.core.output import output_file, to_json
 from rhotem.structure.model import Structure
@@ -43,9 +42,9 @@ class Store:
         path = self.folder / IDENTITY
         if not self.folder.exists():
             self.folder.mkdir(parents=True)
-            _write(path, identity)
+            write_whole(path, identity)
             return
-        if _read(path) != identity:
+        if read_whole(path) != identity:
             raise InputError(
                 f"{self.folder}: holds another series (other crystal, cell or settings); give another --out, "
                 "or delete it"
@@ -57,7 +56,7 @@ class Store:
 
     def get(self, x: float, host: Host) -> State | None:
         """A state that is done."""
-        told = _read(self._path(x, ""))
+        told = read_whole(self._path(x, ""))
         if told is None:
             return None
         kept = told["atoms"]
@@ -84,15 +83,15 @@ class Store:
             "cell_A": atoms.cell.array,
             "notes": list(state.structure.info.get("notes", [])),
         }
-        _write(self._path(x, ""), {**state.record(), "atoms": kept})
+        write_whole(self._path(x, ""), {**state.record(), "atoms": kept})
 
     def get_more(self, x: float, name: str) -> Any:
         """What else is kept of a state (charges), or None."""
-        return _read(self._path(x, f".{name}"))
+        return read_whole(self._path(x, f".{name}"))
 
     def put_more(self, x: float, name: str, values: Any) -> None:
         """Keep something else of a state."""
-        _write(self._path(x, f".{name}"), values)
+        write_whole(self._path(x, f".{name}"), values)
 
     def _path(self, x: float, kind: str) -> Path:
         return self.folder / f"x{x:.4f}{kind}.json"
@@ -104,16 +103,3 @@ def _identity(host: Host, asked: Asked) -> str:
     atoms = host.structure.atoms
     parts = [to_json(settings).encode(), atoms.numbers.tobytes(), np.round(atoms.positions, 6).tobytes()]
     return hashlib.sha256(b"".join([*parts, np.round(atoms.cell.array, 6).tobytes()])).hexdigest()
-
-
-def _write(path: Path, values: Any) -> None:
-    new = path.with_name(path.name + ".new")
-    new.write_text(to_json(values) + "\n", "utf-8")
-    os.replace(new, path)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):  # not there, or torn
-        return None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rhotem.battery.pilot.make import Pilot
 from rhotem.microscope.detectors import unit
 from rhotem.microscope.pictures import scale_bar
+from rhotem.microscope.scan import fourier_resample
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +31,9 @@ def draw_images(made: Pilot, path: Path, names: Sequence[str]) -> None:
 
 def draw_density(made: Pilot, path: Path) -> None:
     """Deformation density projected along the beam, without and with the dopant, and the difference."""
-    pair = [made.host.deformation, made.doped.deformation]
+    size = made.host.result.images.scan.size
+    shape = (round(size[0] / PIXEL), round(size[1] / PIXEL))
+    pair = [np.asarray(fourier_resample(side.deformation, shape)) for side in (made.host, made.doped)]
     _rows(made, [("electrons gained, ∫ Δn dz (e/Å²)", pair, True)], path)
 
 
@@ -54,7 +57,7 @@ def draw_charges(made: Pilot, path: Path) -> None:
 
 def _unit(name: str) -> str:
     said = unit(name)
-    return "" if said == "fraction of beam" else f" ({said})"
+    return "" if said in ("", "fraction of beam") else f" ({said})"
 
 
 def _figure(width: float, height: float) -> Any:
@@ -67,13 +70,17 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _rows(made: Pilot, columns: Sequence[tuple[str, Sequence[Floats], bool]], path: Path) -> None:
-    """Three pictures a column: without, with, difference; ``columns``: title, both, whether they have a sign."""
+    """Three pictures a column: without, with, difference; ``columns``: title, both, whether they have a sign.
+
+    A single column lies on its side.
+    """
     size = made.host.result.images.scan.size
     repeats = tuple(max(1, int(np.ceil(LEAST / length))) for length in size)
     width, height = (length * n for length, n in zip(size, repeats, strict=True))
     scale = min(WIDTH / width, HEIGHT / height)
-    figure = _figure((scale * width + 1.0) * len(columns) + 0.4, (scale * height + 0.5) * 3)
-    places = figure.subplots(3, len(columns), squeeze=False)
+    across, down = (len(columns), 3) if len(columns) > 1 else (3, 1)
+    figure = _figure((scale * width + 1.0) * across + 0.4, (scale * height + 0.5) * down + 0.3)
+    places = figure.subplots(down, across, squeeze=False).reshape(3, len(columns))
     for column, (title, (one, two), signed) in enumerate(columns):
         ends = _ends([one, two], signed)
         difference = two - one

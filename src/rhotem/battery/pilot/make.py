@@ -1,8 +1,6 @@
 """A crystal with and without a dopant: both relaxed, their densities, charges and images side by side."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import numpy.typing as npt
 from rhotem.analysis.charges import charge_table
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.results import Result
-from rhotem.analysis.specimen import direction
 from rhotem.analysis.voice import Voice
 from rhotem.analysis.workflow import run
 from rhotem.battery.builders.dopant import dopants
@@ -21,17 +18,19 @@ from rhotem.battery.charging.redox import METALS
 from rhotem.battery.film.charge import projected_deformation
 from rhotem.battery.potentials import DEFAULT, potential_calculator
 from rhotem.battery.relax import Settings, relax
+from rhotem.battery.zones import zone_in_repeats
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
 from rhotem.density.source import default_source, get_source
-from rhotem.structure.build import repeated
+from rhotem.structure.build import displaced, repeated
 from rhotem.structure.edits.table import parts, whole
-from rhotem.structure.indices import coprime, standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.write import write_structure
 
 Floats = npt.NDArray[np.float64]
 
+#: Å by which atoms are moved first: else symmetry holds the crystal on a saddle, which the dopant alone would leave.
+NUDGE = 0.02
 #: Names of the two sides, and of their structure files.
 HOST, DOPED = "host", "doped"
 
@@ -158,14 +157,14 @@ def pilot(crystal: Structure, asked: Asked, plan: Plan, folder: Path, voice: Voi
         crystal, (replaced, asked.dopant), str(asked.count), np.random.default_rng(asked.seed), repeat=asked.repeat
     )
     sites = np.flatnonzero(made.role == "dopant")
-    voice.tell(
-        f"{asked.count} of {made.structure.atoms.get_chemical_formula()} relaxed, without and with {asked.dopant}"
-    )
-    host, _ = relax(repeated(crystal, nx, ny, nz), settings, voice.progress, calculator)
+    formula = made.structure.atoms.get_chemical_formula()
+    voice.tell(f"{asked.dopant} on sites of {replaced}: {formula}, relaxed without and with it")
+    rng = np.random.default_rng(asked.seed)
+    host, _ = relax(displaced(repeated(crystal, nx, ny, nz), NUDGE**2, rng), settings, voice.progress, calculator)
     atoms = host.atoms.copy()
     atoms.numbers[sites] = made.structure.numbers[sites]
     doped, _ = relax(replace(host, atoms=atoms), replace(settings, cell=False), voice.progress, calculator)
-    zone = _zone(crystal, plan.specimen.zone, (nx, ny, nz))
+    zone = zone_in_repeats(crystal, plan.specimen.zone, (nx, ny, nz))
     sides = [_side(one, name, (plan, zone), folder, voice) for one, name in ((host, HOST), (doped, DOPED))]
     return Pilot(asked, crystal, replaced, sites, *sides)
 
@@ -176,16 +175,6 @@ def _commonest(crystal: Structure) -> str:
     if not metals:
         raise InputError(f"{crystal.formula} has none of {', '.join(METALS)}; give --replaces ELEMENT")
     return max(metals, key=symbols.count)
-
-
-def _zone(crystal: Structure, asked: tuple[int, ...] | None, repeats: tuple[int, int, int]) -> tuple[int, ...]:
-    """The zone axis in the vectors of the repeated cell."""
-    chosen, _ = direction(crystal, asked)
-    along = standard_cell(crystal).direction_to_structure(chosen) if len(chosen) == 3 else None
-    if along is None:
-        raise InputError("--zone: give three indices")
-    whole_cells = [int(u) * lcm(*repeats) // n for u, n in zip(along, repeats, strict=True)]
-    return tuple(int(u) for u in coprime(whole_cells))
 
 
 def _side(structure: Structure, name: str, how: tuple[Plan, tuple[int, ...]], folder: Path, voice: Voice) -> Side:
@@ -216,7 +205,7 @@ def _fine(field: DensityField, plan: Plan) -> DensityField:
     return source(field.structure, PeriodicGrid.from_spacing(field.structure.cell, SPACING))
 
 
-def record(made: Pilot) -> Mapping[str, Any]:
+def record(made: Pilot) -> dict[str, Any]:
     """What was found, JSON-ready."""
     return {
         "crystal": made.crystal.info.get("name", made.crystal.formula),

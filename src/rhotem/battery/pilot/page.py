@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rhotem.battery.charging.redox import LOWEST, METALS, electrons_given
 from rhotem.battery.pilot.make import Pilot
 from rhotem.structure.ordering import formal_charge
 
@@ -59,13 +60,22 @@ def _summary(made: Pilot) -> list[str]:
     plain = max(made.image_changes(), key=lambda row: row["rms_of_range"])
     return [
         f"{number} {dopant} on sites of {old} in {made.doped.structure.atoms.get_chemical_formula()}. By valence "
-        f"{dopant} gives {formal_charge(dopant):g} electrons, {old} {formal_charge(old):g}; by Bader's partition of "
+        f"{dopant} gives {formal_charge(dopant):g} electrons, {old} {_valence(made):.2g}; by Bader's partition of "
         f"the density the dopant has {gave[0]:+.2f} e, {old} on that site {gave[1]:+.2f} e.",
         f"Of the other atoms {most['host']} at {most['distance_A']:.2f} Å changes most, by "
         f"{most['bader_change_e']:+.3f} e (Bader); atoms move by up to {max(row['moved_A'] for row in others):.3f} Å.",
         f"{plain['image']} changes most: {100 * plain['rms_of_range']:.1f} % of its range (root mean square over the "
         "cell). Whether a dose shows this is what <code>rhotem plan</code> answers.",
     ]
+
+
+def _valence(made: Pilot) -> float:
+    """Mean valence of the replaced element in the crystal, from the balance of charges; its usual one otherwise."""
+    symbols, old = made.crystal.atoms.get_chemical_symbols(), made.replaced
+    given = electrons_given(symbols) if old in METALS else None
+    if given is None:
+        return formal_charge(old)
+    return LOWEST[old] + sum(n for (metal, _), n in given.items() if metal == old) / symbols.count(old)
 
 
 def _image_rows(made: Pilot) -> list[tuple[str, ...]]:
@@ -93,10 +103,10 @@ def _method(made: Pilot) -> list[str]:
     warnings = made.doped.result.density.record.get("warnings", ())
     return [
         f"The crystal, {made.asked.repeat.replace(',', ' x ')} cells, was relaxed with {made.asked.potential}, cell "
-        "and all; the doped one keeps that cell, as a dilute dopant has to, and its atoms were relaxed. One arrangement "
-        f"of dopants (seed {made.asked.seed}). Densities: {source}. A learned density and a learned potential know no "
-        "valence: what they say of charges is model output, not a measurement. Columns with the dopant have it in "
-        "every repeat of the cell along the beam.",
+        "and all; the doped one keeps that cell, as a dilute dopant has to, and its atoms were relaxed. One "
+        f"arrangement of dopants (seed {made.asked.seed}). Densities: {source}. A learned density and a learned "
+        "potential know no valence: what they say of charges is model output, not a measurement. Columns with the "
+        "dopant have it in every repeat of the cell along the beam.",
         *(str(text) for text in warnings),
     ]
 

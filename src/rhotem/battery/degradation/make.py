@@ -1,0 +1,199 @@
+"""A slab of a layered oxide through its ageing: rock salt on its surface, mobile ions lost, and what is left of it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhotem.battery.builders.delithiate import MOBILE
+from rhotem.battery.builders.surface_layer import NAMES, surface_layer
+from rhotem.battery.charging.charges import by_element
+from rhotem.battery.potentials import DEFAULT, potential_calculator
+from rhotem.battery.relax import Settings, relax
+from rhotem.battery.specimen import Specimen, write_specimen
+from rhotem.battery.whole import read_whole, write_whole
+from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.core.output import to_json
+from rhotem.density.charges import hirshfeld_charges
+from rhotem.density.source import get_source
+from rhotem.structure.model import Structure
+
+#: C/mol, and C in a mAh.
+FARADAY, MILLIAMPERE_HOUR = 96485.33212, 3.6
+#: Å of the grid of densities; Hirshfeld charges need no finer one.
+SPACING = 0.15
+#: Files in the folder.
+STEPS, IDENTITY = "steps", "degradation.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A degradation series; the sequences have one entry a step.
+
+    Parameters
+    ----------
+    cycles : tuple of float
+        A label of each step: cycles, or hours.
+    rocksalt : tuple of float
+        Thickness of rock salt, Å.
+    lost : tuple of float
+        Per cent of the mobile ions of the layered part that are lost.
+    thickness : float
+        Of the whole slab at least, Å.
+    plane : tuple of int
+        Surface (hkl).
+    across : (int, int)
+        Repeats in the plane.
+    relax_steps : int
+        Most steps of relaxation of each; 0: none.
+    potential : str
+    source : str
+        Density of the charges; "": none.
+    seed : int
+        Which ions are lost, how metals lie.
+    """
+
+    cycles: tuple[float, ...]
+    rocksalt: tuple[float, ...]
+    lost: tuple[float, ...]
+    thickness: float = 30.0
+    plane: tuple[int, ...] = (1, 0, 4)
+    across: tuple[int, int] = (1, 1)
+    relax_steps: int = 0
+    potential: str = DEFAULT
+    source: str = "model"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not len(self.cycles) == len(self.rocksalt) == len(self.lost) or not self.cycles:
+            raise InputError(
+                f"degradation: {len(self.cycles)} cycles, {len(self.rocksalt)} thicknesses of rock salt, "
+                f"{len(self.lost)} losses; give one of each for every step"
+            )
+        if any(not (np.isfinite(n) and 0 <= n < 100) for n in self.lost):
+            raise InputError(f"degradation: losses of {self.lost} %; expected 0 and more, below 100")
+        if any(not (np.isfinite(d) and 0 <= d < self.thickness) for d in self.rocksalt):
+            raise InputError(
+                f"degradation: rock salt of {self.rocksalt} Å on a slab of {self.thickness:g} Å; expected 0 and more, "
+                "and something layered left"
+            )
+
+
+def degrade(
+    crystal: Structure, asked: Asked, out: Path, voltage: float | None = None, progress: Progress = silent
+) -> list[dict[str, Any]]:
+    """One row a step: what the specimen holds, and which capacity, energy and state of health follow from it.
+
+    Accessible ions are those in the layered part; those that rock salt replaced are gone, as its octahedra are full of
+    metal. The capacity counts them all, per mass of the first step; the voltage is that given. A slab is nearly all
+    surface: a particle loses ``lost_per_nm2`` ions per area of its own. Nothing here knows why rock salt grows: it is a
+    record of what is said, not a prediction.
+
+    Parameters
+    ----------
+    crystal : Structure
+        Layered oxide of type O3.
+    asked : Asked
+    out : Path
+        Folder; steps are kept there, the same series goes on.
+    voltage : float, optional
+        Mean voltage of the layered crystal, V (`rhotem charge-series`).
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        If the crystal is not of this kind, or the folder holds another series.
+    """
+    folder = Path(out) / STEPS
+    described = to_json([asdict(asked), crystal.positions, crystal.cell, crystal.numbers])
+    identity = {"identity": hashlib.sha256(described.encode()).hexdigest()}
+    if folder.exists() and read_whole(folder / IDENTITY) != identity:
+        raise InputError(f"{folder}: holds another series; give another --out, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / IDENTITY, identity)
+    rows: list[dict[str, Any]] = []
+    for step in range(len(asked.cycles)):
+        progress("steps", step, len(asked.cycles))
+        kept = folder / f"step-{step + 1:02d}.json"
+        row = read_whole(kept)
+        if row is None:
+            row = _step(crystal, asked, step, kept.with_suffix(".extxyz"))
+            write_whole(kept, row)
+        rows.append({**row, **_macroscopic(row, rows[0] if rows else row, voltage)})
+    return rows
+
+
+def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, Any]:
+    rng = np.random.default_rng(asked.seed)
+    rocksalt = asked.rocksalt[step]
+    made = surface_layer(
+        crystal, asked.plane, rng, rocksalt=rocksalt, layered=asked.thickness - rocksalt, repeat=asked.across
+    )
+    made, ion = _emptied(made, asked.lost[step] / 100.0, rng)
+    told: dict[str, Any] = {}
+    if asked.relax_steps:
+        settings = Settings(asked.potential, 0.05, asked.relax_steps)
+        structure, told = relax(made.structure, settings, calculator=potential_calculator(asked.potential))
+        made = Specimen(structure, made.regions, made.region, made.role, made.defects, made.references, made.extra)
+    write_specimen(made, path)
+    atoms = made.structure.atoms
+    symbols = np.array(atoms.get_chemical_symbols())
+    row: dict[str, Any] = {
+        "step": step + 1,
+        "cycles": asked.cycles[step],
+        "rocksalt_A": rocksalt,
+        "lost_percent": asked.lost[step],
+        "file": path.name,
+        "formula": atoms.get_chemical_formula(),
+        "atoms": len(atoms),
+        "mass_g_per_mol": float(atoms.get_masses().sum()),
+        "area_nm2": float(np.linalg.norm(np.cross(*made.structure.cell[:2]))) / 100.0,
+        "ion": ion,
+        "accessible": int(((symbols == ion) & (made.region == 0)).sum()),
+        "relaxation": told,
+    }
+    if asked.source:
+        field = get_source(asked.source)(made.structure, PeriodicGrid.from_spacing(made.structure.cell, SPACING))
+        charges = hirshfeld_charges(field)
+        regions = {}
+        for number, name in enumerate(NAMES):
+            mine = np.flatnonzero(made.region == number)
+            table = [{"element": symbols[i], "hirshfeld": float(charges[i])} for i in mine]
+            if len(mine):
+                regions[name] = {"charge_e": float(charges[mine].sum()), "elements": by_element(table)}
+        row["charges"] = regions
+    return row
+
+
+def _emptied(made: Specimen, share: float, rng: np.random.Generator) -> tuple[Specimen, str]:
+    """The specimen without a share of the layered part's mobile ions, to the nearest ion; and the ion."""
+    symbols = np.array(made.structure.atoms.get_chemical_symbols())
+    ion = next(e for e in MOBILE if e in symbols)
+    sites = np.flatnonzero((symbols == ion) & (made.region == 0))
+    keep = np.ones(len(symbols), dtype=bool)
+    keep[rng.permutation(sites)[: round(share * len(sites))]] = False
+    structure = Structure(made.structure.atoms[keep], info=made.structure.info)
+    left = Specimen(structure, made.regions, made.region[keep], made.role[keep], made.defects, made.references)
+    return left, ion
+
+
+def _macroscopic(row: dict[str, Any], first: dict[str, Any], voltage: float | None) -> dict[str, Any]:
+    capacity = row["accessible"] * FARADAY / MILLIAMPERE_HOUR / first["mass_g_per_mol"]
+    told = {"capacity_mAh_per_g": capacity, "state_of_health": row["accessible"] / first["accessible"]}
+    told["lost_per_nm2"] = (first["accessible"] - row["accessible"]) / row["area_nm2"]
+    return told if voltage is None else {**told, "voltage_V": voltage, "energy_Wh_per_kg": capacity * voltage}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows flat: a charge of each region in place of its elements'."""
+    flat = []
+    for row in rows:
+        one = {key: value for key, value in row.items() if key not in ("charges", "relaxation")}
+        for name, region in row.get("charges", {}).items():
+            one[f"{name.replace(' ', '_')}_charge_e"] = region["charge_e"]
+        flat.append(one)
+    return flat
