@@ -17,7 +17,7 @@ from rhotem.battery.distillation import distil as distilling
 from rhotem.battery.distillation import explore as exploring
 from rhotem.battery.distillation.distil import Settings, distil
 from rhotem.battery.distillation.explore import Explorer, Size
-from rhotem.battery.distillation.judge import errors
+from rhotem.battery.distillation.judge import errors, hop_error
 from rhotem.battery.distillation.labels import read_frames
 from rhotem.battery.distillation.starts import cell_of, hop, moving, with_vacancies
 from rhotem.battery.potentials import potential_calculator
@@ -219,6 +219,7 @@ def test_pieces_are_the_same_in_any_order_and_carry_the_teachers_labels():
         again.calc = EMT()
         np.testing.assert_allclose(again.get_forces(), ours.get_forces(), atol=1e-12)
         assert again.get_potential_energy() == pytest.approx(ours.get_potential_energy())
+    assert [frame.info["weight"] for frame in chain(*forwards)] == [1.0] * 7 + [3.0]
     other = list(explorer().pieces(size, 1)[0][1]())
     assert abs(other[0].positions - forwards[0][0].positions).max() > 1e-3
 
@@ -243,6 +244,20 @@ def test_errors_are_those_of_a_known_shift():
     assert wrong["force_eV_per_A"] == pytest.approx(wrong["labels_rms_force_eV_per_A"], rel=1e-9)
     energies = [f.get_potential_energy() / len(f) for f in frames]
     assert wrong["energy_meV_per_atom"] == pytest.approx(1e3 * np.sqrt(np.mean(np.square(energies))), rel=1e-9)
+
+
+def test_hops_that_are_too_high_are_told():
+    """Labels of hops 0.3 eV lower, and all labels 1 eV higher: only frames of one composition are compared."""
+    frames = [
+        f
+        for _, make in Explorer(ALUMINIUM.atoms.repeat(2), "Al", 300.0, EMT(), 3).pieces(Size(0, 2, 2, 2), 0)
+        for f in make()
+    ]
+    assert hop_error(EMT(), frames) == pytest.approx(0.0, abs=1e-9)
+    for frame in frames:
+        frame.calc.results["energy"] += 1.0 - 0.3 * (frame.info["weight"] > 1.0)
+    assert hop_error(EMT(), frames) == pytest.approx(0.3, abs=1e-9)
+    assert hop_error(EMT(), frames[:2]) is None
 
 
 # -- all of it ------------------------------------------------------------------------------------------------------

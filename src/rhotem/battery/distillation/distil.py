@@ -14,7 +14,7 @@ import ase
 import numpy as np
 
 from rhotem.battery.distillation.explore import HELD_OUT, LEARNED, Explorer, Size
-from rhotem.battery.distillation.judge import SAFETY, disagreements, errors
+from rhotem.battery.distillation.judge import SAFETY, disagreements, errors, hop_error
 from rhotem.battery.distillation.labels import gathered
 from rhotem.battery.distillation.starts import cell_of, moving
 from rhotem.battery.nep import FORMAT, NepCalculator
@@ -62,7 +62,7 @@ class Settings:
     element: str = ""
     frames: int = LEARNED.total
     members: int = 2
-    epochs: int = 160
+    epochs: int = 80
     teacher: str = DEFAULT
     seed: int = 0
 
@@ -185,6 +185,7 @@ def _judged(out: Path, names: list[str], known: list[ase.Atoms], held: list[ase.
         "disagreement_eV_per_A": {"median": float(np.median(apart)), "most": float(apart.max())},
         "held_out": errors(first, held),
         "learned": errors(first, known),
+        "hop_error_eV": hop_error(first, [*known, *held]),
         "held_out_of_members": [errors(member, held)["force_eV_per_A"] for member in others],
     }
 

@@ -45,6 +45,21 @@ def errors(calculator: Any, frames: Sequence[ase.Atoms]) -> dict[str, Any]:
     }
 
 
+def hop_error(calculator: Any, frames: Sequence[ase.Atoms]) -> float | None:
+    """How much too high (eV) ions halfway through a hop are to a potential, against such cells with all ions at sites.
+
+    The mean error of frames with a held ion minus that of frames of the same composition without one: what a barrier is
+    wrong by, before anything relaxes. None where there are no such frames.
+    """
+    wrong: dict[bool, list[float]] = {True: [], False: []}
+    formulas = {f.get_chemical_formula() for f in frames if f.info.get("weight", 1.0) > 1.0}
+    for frame in frames:
+        if frame.get_chemical_formula() in formulas:
+            error = calculator.get_potential_energy(frame.copy()) - frame.get_potential_energy()
+            wrong[frame.info.get("weight", 1.0) > 1.0].append(error)
+    return float(np.mean(wrong[True]) - np.mean(wrong[False])) if all(wrong.values()) else None
+
+
 def disagreements(calculator: NepCalculator, frames: Sequence[ase.Atoms]) -> npt.NDArray[np.float64]:
     """Of every frame, the largest disagreement of the committee on an atom's force, eV/Å."""
     return np.array([calculator.disagreement(frame.copy()).max() for frame in frames])
