@@ -30,7 +30,7 @@ FEWEST, MOST_ATOMS = 40, 240
 PLAN, LEARNED_FRAMES, HELD_FRAMES, CARD = "plan.json", "learned.extxyz", "held-out.extxyz", "nep.json"
 
 #: Share of the passes that further members of the committee get: they only watch.
-WATCHER = 0.5
+WATCHER = 0.25
 
 #: Trains a potential: frames, elements, folder of its state, seed, passes, progress -> file
 #: (`rhotem.training.nep.train_nep`).
@@ -52,7 +52,7 @@ class Settings:
     members : int
         Of the committee, the potential itself included.
     epochs : int
-        Passes of the training over the frames; further members get half of them.
+        Passes of the training over the frames; further members get a quarter of them.
     teacher : str
         A name of `rhotem.battery.potentials.potential_names`.
     seed : int
