@@ -166,8 +166,8 @@ def _work(explorer: Explorer, settings: Settings, out: Path, train: Train, progr
         **_judged(out, names, known, held),
         "settings": asdict(settings) | {"element": explorer.element},
         "frames": len(known),
-        # of this call alone, where it went on from another
-        "cpu_s": {"explore_and_label": explored, "all": time.process_time() - started},
+        # what an earlier call did before it was stopped is not in it
+        "cpu_s_of_last_call": {"explore_and_label": explored, "all": time.process_time() - started},
         "versions": versions(),
     }
     temporary = out / f"{CARD}.tmp"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rhotem.battery.nep import NepCalculator
 
 #: A run is stopped where the committee disagrees by so many times the most it does on the frames.
-SAFETY = 1.5
+SAFETY = 1.2
 
 
 def errors(calculator: Any, frames: Sequence[ase.Atoms]) -> dict[str, Any]:
