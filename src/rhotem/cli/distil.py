@@ -37,7 +37,7 @@ def distil(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """A fast potential (NEP) of one material, taught by SevenNet-0: minutes to make, 10 to 20 times faster to run.
+    """A fast potential (NEP) of one material, taught by SevenNet-0: minutes to make, some 20 times faster to run.
 
     Explores a small cell: rattled, strained, moving from cold to hotter than --temperature, with and without vacancies,
     with ions held halfway through hops. Labels these frames, trains a committee, prints its errors on frames held out.
