@@ -25,6 +25,7 @@ def add(folder: Path, name: str) -> None:
     READY.mkdir(exist_ok=True)
     for old, new in {"nep.txt": f"{name}.txt", **renamed}.items():
         (READY / new).write_text(shortened((folder / old).read_text()))
+    del card["cpu_s_of_last_call"]
     card["members"] = list(renamed.values())
     (READY / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
 

@@ -37,7 +37,7 @@ def distil(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """A fast potential (NEP) of one material, taught by SevenNet-0: minutes to make, 10 to 20 times faster to run.
+    """A fast potential (NEP) of one material, taught by SevenNet-0: minutes to make, some 20 times faster to run.
 
     Explores a small cell: rattled, strained, moving from cold to hotter than --temperature, with and without vacancies,
     with ions held halfway through hops. Labels these frames, trains a committee, prints its errors on frames held out.
@@ -71,6 +71,8 @@ def _tell(record: dict[str, Any], out: Path) -> None:
         f"held out: {held['energy_meV_per_atom']:.2f} meV/atom, {held['force_eV_per_A']:.3f} eV/Å of "
         f"{held['labels_rms_force_eV_per_A']:.2f} ({by_element}), {held['stress_GPa']:.2f} GPa"
     )
+    if record["hop_error_eV"] is not None:
+        typer.echo(f"ions halfway through a hop: {record['hop_error_eV']:+.3f} eV too high in the mean")
     if record["members"]:
         typer.echo(
             f"committee of {1 + len(record['members'])}: stops a run where forces differ by more than "

@@ -16,7 +16,8 @@ from rhotem.core import ConvergenceError, MissingDependencyError, Progress, sile
 
 #: Which potential, and how it is trained. Cutoffs (Å) are of pairs and of angles; a few thousand parameters. Nuclei
 #: that come close repel (J. F. Ziegler, J. P. Biersack, U. Littmark, 1985) inside of 0.7 of the sum of their radii.
-#: The first part of the training looks at forces, the second at energies and stresses too; in both the rate falls.
+#: The first part of the training looks at forces, the second at energies as much; in both the rate falls. With less
+#: weight on energies, forces are fitted at the cost of heights of barriers.
 SETTINGS = """\
 version 4
 zbl 2
@@ -42,12 +43,12 @@ start_stage2 {second}
 stage2_lr 1e-3
 stage2_scheduler_patience 1
 stage2_scheduler_factor {end:.6f}
-stage2_lambda_e 2
+stage2_lambda_e 100
 stage2_lambda_f 0.3
 stage2_lambda_v 0.1
 """
 #: Share of the epochs that is the first part.
-FIRST = 0.6
+FIRST = 0.5
 #: What is left of the rate at the end of each part.
 LEFT = (0.1, 0.05)
 #: Epochs between states that a killed training goes on from.

@@ -14,7 +14,7 @@ import ase
 import numpy as np
 
 from rhotem.battery.distillation.explore import HELD_OUT, LEARNED, Explorer, Size
-from rhotem.battery.distillation.judge import SAFETY, disagreements, errors
+from rhotem.battery.distillation.judge import SAFETY, disagreements, errors, hop_error
 from rhotem.battery.distillation.labels import gathered
 from rhotem.battery.distillation.starts import cell_of, moving
 from rhotem.battery.nep import FORMAT, NepCalculator
@@ -30,7 +30,7 @@ FEWEST, MOST_ATOMS = 40, 240
 PLAN, LEARNED_FRAMES, HELD_FRAMES, CARD = "plan.json", "learned.extxyz", "held-out.extxyz", "nep.json"
 
 #: Share of the passes that further members of the committee get: they only watch.
-WATCHER = 0.5
+WATCHER = 0.25
 
 #: Trains a potential: frames, elements, folder of its state, seed, passes, progress -> file
 #: (`rhotem.training.nep.train_nep`).
@@ -52,7 +52,7 @@ class Settings:
     members : int
         Of the committee, the potential itself included.
     epochs : int
-        Passes of the training over the frames; further members get half of them.
+        Passes of the training over the frames; further members get a quarter of them.
     teacher : str
         A name of `rhotem.battery.potentials.potential_names`.
     seed : int
@@ -62,7 +62,7 @@ class Settings:
     element: str = ""
     frames: int = LEARNED.total
     members: int = 2
-    epochs: int = 160
+    epochs: int = 80
     teacher: str = DEFAULT
     seed: int = 0
 
@@ -166,8 +166,8 @@ def _work(explorer: Explorer, settings: Settings, out: Path, train: Train, progr
         **_judged(out, names, known, held),
         "settings": asdict(settings) | {"element": explorer.element},
         "frames": len(known),
-        # of this call alone, where it went on from another
-        "cpu_s": {"explore_and_label": explored, "all": time.process_time() - started},
+        # what an earlier call did before it was stopped is not in it
+        "cpu_s_of_last_call": {"explore_and_label": explored, "all": time.process_time() - started},
         "versions": versions(),
     }
     temporary = out / f"{CARD}.tmp"
@@ -185,6 +185,7 @@ def _judged(out: Path, names: list[str], known: list[ase.Atoms], held: list[ase.
         "disagreement_eV_per_A": {"median": float(np.median(apart)), "most": float(apart.max())},
         "held_out": errors(first, held),
         "learned": errors(first, known),
+        "hop_error_eV": hop_error(first, [*known, *held]),
         "held_out_of_members": [errors(member, held)["force_eV_per_A"] for member in others],
     }
 

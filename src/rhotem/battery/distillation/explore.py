@@ -29,6 +29,8 @@ TEMPERATURES = (0.35, 0.7, 1.0, 1.25)
 STRAINS, RATTLES = (0.01, 0.02, 0.03), (0.03, 0.06, 0.1)
 #: How far along its way an ion is held.
 FRACTIONS = (0.5, 0.4, 0.25)
+#: What a frame of an ion on its way counts for in the training: of its atoms, one is what it is made for.
+WEIGHT = 3.0
 #: eV/Å: frames with a larger force are atoms on top of each other, which no run meets.
 LARGEST = 25.0
 
@@ -150,9 +152,9 @@ class Explorer:
                     f"distil: exploring at {kelvin:.0f} K: {atoms.get_temperature():.0f} K; start from a relaxed "
                     "crystal, or lower --temperature"
                 )
-            yield from self._labelled(atoms)
+            yield from self._labelled(atoms, 1.0 if start.held is None else WEIGHT)
 
-    def _labelled(self, atoms: ase.Atoms) -> Iterator[ase.Atoms]:
+    def _labelled(self, atoms: ase.Atoms, weight: float = 1.0) -> Iterator[ase.Atoms]:
         """The frame with the teacher's labels; nothing where atoms are on top of each other."""
         frame = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
         frame.calc = self.teacher
@@ -162,5 +164,6 @@ class Explorer:
             return
         if np.abs(forces).max() < LARGEST:
             energy, stress = frame.get_potential_energy(), frame.get_stress()
+            frame.info["weight"] = weight
             frame.calc = SinglePointCalculator(frame, energy=energy, forces=forces, stress=stress)
             yield frame

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rhotem.battery.nep import NepCalculator
 
 #: A run is stopped where the committee disagrees by so many times the most it does on the frames.
-SAFETY = 2.5
+SAFETY = 1.2
 
 
 def errors(calculator: Any, frames: Sequence[ase.Atoms]) -> dict[str, Any]:
@@ -43,6 +43,21 @@ def errors(calculator: Any, frames: Sequence[ase.Atoms]) -> dict[str, Any]:
         "labels_rms_force_eV_per_A": _rms(np.concatenate(true)),
         "stress_GPa": _rms(stress) / GPa,
     }
+
+
+def hop_error(calculator: Any, frames: Sequence[ase.Atoms]) -> float | None:
+    """How much too high (eV) ions halfway through a hop are to a potential, against such cells with all ions at sites.
+
+    The mean error of frames with a held ion minus that of frames of the same composition without one: what a barrier is
+    wrong by, before anything relaxes. None where there are no such frames.
+    """
+    wrong: dict[bool, list[float]] = {True: [], False: []}
+    formulas = {f.get_chemical_formula() for f in frames if f.info.get("weight", 1.0) > 1.0}
+    for frame in frames:
+        if frame.get_chemical_formula() in formulas:
+            error = calculator.get_potential_energy(frame.copy()) - frame.get_potential_energy()
+            wrong[frame.info.get("weight", 1.0) > 1.0].append(error)
+    return float(np.mean(wrong[True]) - np.mean(wrong[False])) if all(wrong.values()) else None
 
 
 def disagreements(calculator: NepCalculator, frames: Sequence[ase.Atoms]) -> npt.NDArray[np.float64]:
