@@ -91,13 +91,14 @@ def test_a_fit_finds_what_images_were_made_with(held, rng):
     assert str(fit).startswith("thickness")
 
 
-def test_a_start_on_bounds_goes_to_the_same_minimum(held, rng):
-    """Thinnest and farthest focus that the response holds: the fit once stayed where it began."""
+@pytest.mark.parametrize("focus", [0, 1])
+def test_a_start_on_bounds_goes_to_the_same_minimum(held, rng, focus):
+    """Thinnest and farthest focus that the response holds: the fit once stayed near where it began."""
     model = Model(held, counted(held, rng))
     corner = TRUTH.values.copy()
-    corner[:2] = held.thicknesses[-1], held.range.defocus[1]
-    inside, start = refine(model, TRUTH), refine(model, State(corner, TRUTH.gains, TRUTH.offsets), rounds=60)
-    assert start.cost == pytest.approx(inside.cost, abs=0.5)
+    corner[[0, 1, 4]] = held.thicknesses[0], held.range.defocus[focus], 0.8
+    inside, start = refine(model, TRUTH), refine(model, State(corner, TRUTH.gains, TRUTH.offsets))
+    assert start.cost == pytest.approx(inside.cost, abs=5.0)
 
 
 def test_the_search_finds_the_scan(held, rng):

@@ -36,11 +36,18 @@ class ImageHypothesis:
         (`rhotem.analysis.alike`).
     pixels : (2, 2) array
         As `rhotem.experiment.fit.images.fit_images`.
+    draws : tuple of Response
+        Those with single sets of displacements that ``response`` is the mean of, if any.
     """
 
     name: str
     response: Response
     pixels: npt.ArrayLike
+    draws: tuple[Response, ...] = ()
+
+    def drawn(self) -> "list[ImageHypothesis]":
+        """One for each set of displacements."""
+        return [replace(self, response=one, draws=()) for one in self.draws]
 
     def explain(self, data: Sequence[Recorded], start: State | None = None) -> Explained:
         """Fit images; every parameter of the fit is a nuisance."""

@@ -15,6 +15,9 @@ from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.weigh.images import ImageHypothesis
 from rhotem.experiment.weigh.weighing import TRIALS, Weighing, weigh
 
+#: Sets of displacements, where no number is given.
+DRAWS = 4
+
 
 @dataclass(frozen=True)
 class Named:
@@ -71,6 +74,7 @@ def weigh_recordings(
     voice: Voice,
     *,
     trials: int = TRIALS,
+    draws: int = DRAWS,
 ) -> Weighing:
     """Weigh hypotheses on images of one scan.
 
@@ -84,6 +88,8 @@ def weigh_recordings(
     voice : Voice
     trials : int
         Recordings simulated of each.
+    draws : int
+        Sets of displacements; two or more tell the error that thermal motion makes.
 
     Raises
     ------
@@ -98,7 +104,7 @@ def weigh_recordings(
     reference: Specimen | None = None
     for name, plan in plans.items():
         voice.tell(f"hypothesis  {name}")
-        held = response_for(measured[0], plan, limits.foci, limits.astigmatism, voice, alike=reference)
-        hypotheses.append(ImageHypothesis(name, held.response, held.pixels))
+        held = response_for(measured[0], plan, limits.foci, limits.astigmatism, voice, alike=reference, draws=draws)
+        hypotheses.append(ImageHypothesis(name, held.response, held.pixels, held.draws))
         reference = reference or held.specimen
     return weigh(hypotheses, images, trials=trials, seed=first.computing.seed, progress=voice.progress)

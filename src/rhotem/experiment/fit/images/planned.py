@@ -17,7 +17,7 @@ from rhotem.experiment.calibrate.lattice import find_lattice
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.measurement import Measurement
-from rhotem.scattering.response import Range, Response
+from rhotem.scattering.response import Range, Response, mean_response
 
 #: Distance in nm of the thicknesses that the response holds, and the thinnest.
 LADDER, THINNEST = 1.0, 1.0
@@ -32,14 +32,20 @@ class Held:
     Parameters
     ----------
     specimen : Specimen
-    response : Response
+    draws : tuple of Response
+        One for each set of displacements.
     pixels : (2, 2) array
         Takes (column, row) to Å along x and y of the crystal's cell.
     """
 
     specimen: Specimen
-    response: Response
+    draws: tuple[Response, ...]
     pixels: npt.NDArray[np.float64]
+
+    @property
+    def response(self) -> Response:
+        """The mean of all sets of displacements."""
+        return mean_response(self.draws)
 
 
 def fit_recordings(
@@ -96,7 +102,9 @@ def response_for(
     foci: tuple[float, float],
     astigmatism: float,
     voice: Voice,
+    *,
     alike: Specimen | None = None,
+    draws: int = 1,
 ) -> Held:
     """The response of a plan's specimen up to its thickness, and how its lattice lies in an image.
 
@@ -107,6 +115,8 @@ def response_for(
         As `fit_recordings`.
     alike : Specimen, optional
         Whose atoms move alike (`rhotem.analysis.alike`).
+    draws : int
+        Sets of displacements; atoms at rest have one.
 
     Raises
     ------
@@ -125,24 +135,29 @@ def response_for(
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
     field = steps.density(made, source, allow_polar=plan.density.allow_polar)
-    potentials: steps.Potentials
-    if alike is None:
-        potentials = steps.potential(made, field, memory=job.means.memory, **job.moving)
-    else:
-        potentials = AlikePotentials(made, field, job.means.memory, alike, **job.moving)
-        voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
     span = Range(defocus=(10 * foci[0], 10 * foci[1]), aberrations={"C12": 10 * astigmatism} if astigmatism else {})
-    held = responses.response(
-        made,
-        potentials,
-        thicknesses=ladder(made.thickness, 0.1 * float(made.cell.lengths[2])),
-        range=span,
-        edges=[],
-        memory=job.means.memory,
-        announce=lambda told: voice.tell(str(told)),
-        progress=voice.progress,
-    )
-    return Held(made, held, lattice.matrix)
+    found: list[Response] = []
+    for draw in range(draws if job.moving.get("phonons") else 1):
+        moving = job.moving | {"seed": job.moving.get("seed", 0) + draw}
+        potentials: steps.Potentials
+        if alike is None:
+            potentials = steps.potential(made, field, memory=job.means.memory, **moving)
+        else:
+            potentials = AlikePotentials(made, field, job.means.memory, alike, **moving)
+            if draw == 0:
+                voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
+        held = responses.response(
+            made,
+            potentials,
+            thicknesses=ladder(made.thickness, 0.1 * float(made.cell.lengths[2])),
+            range=span,
+            edges=[],
+            memory=job.means.memory,
+            announce=(lambda told: voice.tell(str(told))) if draw == 0 else (lambda told: None),
+            progress=voice.progress,
+        )
+        found.append(held)
+    return Held(made, tuple(found), lattice.matrix)
 
 
 def ladder(thickest: float, cell: float) -> list[float]:

@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 #: Most steps of one fit, and relative changes of parameters and cost at which it ends.
 ROUNDS, CHANGE, GAIN = 25, 1e-6, 1e-8
 #: Starts are at least this part of the range away from bounds: at one, trust regions shrink to nothing.
-INSIDE = 0.02
+INSIDE = 0.1
 #: Deviance residuals below this have the slope of their limit.
 SMALL = 1e-4
 #: Least expected electrons of a pixel; largest source in Å.
