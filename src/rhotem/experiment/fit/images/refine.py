@@ -1,7 +1,7 @@
 """Least squares of images: all parameters, gains and offsets together, by the derivatives of the response."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -100,12 +100,15 @@ def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: i
 
     number = len(model.images)
     stays = {*fixed, *(() if model.astigmatism else ("C12a", "C12b"))}
-    names = [*NAMES, *["gains"] * number, *["offsets"] * number]
+    start = replace(start, nodes=model.between(start))
+    names = [*NAMES, *["gains"] * number, *["offsets"] * number, *model.nodes.names]
     free = np.array([name not in stays for name in names])
     low, high = _bounds(model, number)
     room = np.where(free & np.isfinite(high - low), INSIDE * (high - low), 1e-9)
     whole = np.clip(start.whole, low + room, high - room)
-    scales = np.concatenate([SCALES, np.maximum(np.abs(start.gains), 1e-12) * 0.05, _levels(model) * 0.05])
+    scales = np.concatenate(
+        [SCALES, np.maximum(np.abs(start.gains), 1e-12) * 0.05, _levels(model) * 0.05, _spans(model) * 0.1]
+    )
     problem = _Problem(model, start, whole, free)
     found = least_squares(
         problem.residual,
@@ -153,12 +156,37 @@ def _bounds(model: Model, number: int) -> tuple[Array, Array]:
     """Least and largest values of all parameters."""
     held, focus, free = model.response.thicknesses, model.response.range.defocus, np.inf
     largest = model.astigmatism
-    low = [held[0], focus[0] - 1e-3, -largest, -largest, 0.01, *[-free] * 6, *[0.0] * number, *[-free] * number]
-    high = [held[-1], focus[1] + 1e-3, largest, largest, WIDEST, *[free] * 6, *[free] * (2 * number)]
+    axes = model.nodes.axes
+    low = [
+        held[0],
+        focus[0] - 1e-3,
+        -largest,
+        -largest,
+        0.01,
+        *[-free] * 6,
+        *[0.0] * number,
+        *[-free] * number,
+        *(axis.values[0] for axis in axes),
+    ]
+    high = [
+        held[-1],
+        focus[1] + 1e-3,
+        largest,
+        largest,
+        WIDEST,
+        *[free] * 6,
+        *[free] * (2 * number),
+        *(axis.values[-1] for axis in axes),
+    ]
     for place in (2, 3):
         high[place] += 1e-6
         low[place] -= 1e-6
     return np.array(low), np.array(high)
+
+
+def _spans(model: Model) -> Array:
+    """Ranges of nodes."""
+    return np.array([axis.values[-1] - axis.values[0] for axis in model.nodes.axes])
 
 
 def _levels(model: Model) -> Array:
