@@ -7,6 +7,7 @@ import pytest
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.experiment.fit.images import Recorded, State, fit_images
+from rhotem.experiment.fit.images.errors import covariance
 from rhotem.experiment.fit.images.model import Model, cubic
 from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
 from rhotem.experiment.fit.images.search import starts
@@ -115,8 +116,9 @@ def test_errors_cover(held, rng):
     names = ("thickness", "defocus", "C12a", "C12b", "source_size", "x_column")
     pulls = []
     for _ in range(60):
-        fit = refine(Model(held, counted(held, rng)), TRUTH)
-        errors = np.sqrt(np.diag(fit.covariance()))
+        model = Model(held, counted(held, rng))
+        fit = refine(model, TRUTH)
+        errors = np.sqrt(np.diag(covariance(model, fit)))
         pulls.append([(getattr(fit.state, n) - getattr(TRUTH, n)) / errors[NAMES.index(n)] for n in names])
     assert 0.6 < (np.abs(pulls) < 1).mean() < 0.76
     assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1.0, abs=0.15)

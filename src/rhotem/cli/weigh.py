@@ -83,9 +83,10 @@ def weigh(
     rhotem weigh abf.dm4 LiCoO2@free-atoms LiCoO2@model --zone 1,0,0
     --convergence-mrad 20 --detector ABF=10-20
     """
+    from rhotem.experiment.fit.images.planned import Limits
     from rhotem.experiment.fit.pacbed import common_convergence, common_energy
     from rhotem.experiment.read import read_measurement
-    from rhotem.experiment.weigh.planned import Limits, parse_hypotheses, weigh_recordings
+    from rhotem.experiment.weigh.planned import parse_hypotheses, weigh_recordings
     from rhotem.experiment.weigh.report import draw, table, verdict
 
     names = parse_hypotheses(hypotheses)

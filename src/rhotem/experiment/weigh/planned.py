@@ -10,7 +10,7 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.density.source import source_class
-from rhotem.experiment.fit.images.planned import recordings, response_for
+from rhotem.experiment.fit.images.planned import Limits, recordings, response_for
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.weigh.images import ImageHypothesis
 from rhotem.experiment.weigh.weighing import TRIALS, Weighing, weigh
@@ -59,14 +59,6 @@ def parse_hypotheses(texts: Sequence[str]) -> list[Named]:
     return found
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What is tried: least and largest defocus and largest astigmatism in nm."""
-
-    foci: tuple[float, float]
-    astigmatism: float
-
-
 def weigh_recordings(
     measured: Sequence[Measurement],
     plans: dict[str, Plan],
@@ -104,7 +96,7 @@ def weigh_recordings(
     reference: Specimen | None = None
     for name, plan in plans.items():
         voice.tell(f"hypothesis  {name}")
-        held = response_for(measured[0], plan, limits.foci, limits.astigmatism, voice, alike=reference, draws=draws)
+        held = response_for(measured[0], plan, limits, voice, alike=reference, draws=draws)
         hypotheses.append(ImageHypothesis(name, held.response, held.pixels, held.draws))
         reference = reference or held.specimen
     return weigh(hypotheses, images, trials=trials, seed=first.computing.seed, progress=voice.progress)

@@ -47,16 +47,6 @@ class Fitted:
     slopes: Array
     evaluations: int
 
-    def covariance(self) -> Array:
-        """Of all parameters (as `State.whole`), 0 where they stayed; widened where residuals are larger than noise."""
-        hessian = self.slopes.T @ self.slopes
-        sides = np.sqrt(np.diag(hessian))
-        inverse = np.linalg.pinv(hessian / np.outer(sides, sides), rcond=1e-12) / np.outer(sides, sides)
-        excess = max(1.0, 2 * self.cost / max(1, self.residual.size - self.slopes.shape[1]))
-        result = np.zeros((len(self.free), len(self.free)))
-        result[np.ix_(self.free, self.free)] = inverse * excess
-        return result
-
 
 class Noise:
     """What residuals of one image are in units of."""

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ase.data import atomic_numbers
+
 from rhotem.analysis import responses, run
 from rhotem.analysis.disorder import ExchangedPotentials, ScaledPotentials
 from rhotem.analysis.motion import moving_of
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError, Progress, silent
-from rhotem.experiment.fit.images.nodes import NodeAxis
+from rhotem.experiment.fit.images.nodes import FEWEST, MOST, NodeAxis
 from rhotem.scattering.response import Range, Response, mean_response
 
 
@@ -30,6 +32,8 @@ class Making:
         `rhotem.analysis.motion.Moving`.
     progress : Progress
         Told of nodes.
+    edges : sequence of float
+        Further angles in mrad at which detectors may begin and end.
     """
 
     cut: Specimen
@@ -38,6 +42,7 @@ class Making:
     draws: int = 1
     moving: dict[str, Any] = field(default_factory=dict)
     progress: Progress = silent
+    edges: Sequence[float] = ()
 
     def response(self, potentials: Callable[[dict[str, Any]], run.Potentials], cut: Specimen | None = None) -> Response:
         """The mean over all draws; ``potentials`` makes them from `Moving`."""
@@ -46,7 +51,8 @@ class Making:
         seed, found = int(self.moving.get("seed", 0)), []
         for draw in range(self.draws):
             made = potentials(dict(moving_of(self.moving | {"seed": seed + draw})))
-            options: dict[str, Any] = {"thicknesses": self.thicknesses, "range": self.range, "edges": []}
+            options: dict[str, Any] = {"thicknesses": self.thicknesses, "range": self.range}
+            options |= {"edges": list(self.edges)}
             found.append(responses.response(cut or self.cut, made, error_bar=False, **options))
         return mean_response(found)
 
@@ -57,6 +63,36 @@ class Making:
             found.append(one(value))
             self.progress(f"nodes of {name}", place + 1, len(values))
         return NodeAxis(name, tuple(values), tuple(found), unit)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Atoms of two elements that may have changed places: ``elements``, and ``shares`` of the first at nodes."""
+
+    elements: tuple[str, str]
+    shares: tuple[float, ...]
+
+
+def parse_exchange(text: str) -> Exchange:
+    """An exchange as it is typed: ``Li/Ni=0,7,14,20`` (per cent).
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    elements, _, numbers = text.partition("=")
+    pair = tuple(part.strip() for part in elements.split("/"))
+    try:
+        shares = tuple(0.01 * float(part) for part in numbers.split(","))
+    except ValueError:
+        shares = ()
+    wrong = not FEWEST <= len(shares) <= MOST or list(shares) != sorted(set(shares)) or min(shares, default=-1) < 0
+    if len(pair) != 2 or pair[0] == pair[1] or any(e not in atomic_numbers for e in pair) or wrong or shares[-1] > 1:
+        raise InputError(
+            f"exchange {text!r}: expected two elements and {FEWEST} to {MOST} increasing per cents, as Li/Ni=0,7,14,20"
+        )
+    return Exchange((pair[0], pair[1]), shares)
 
 
 def exchange_axis(making: Making, elements: tuple[str, str], shares: Sequence[float]) -> NodeAxis:
