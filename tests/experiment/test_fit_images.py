@@ -31,6 +31,10 @@ TRUTH = State(
 @pytest.fixture(scope="module")
 def held():
     """2 to 10 nm, defocus −3 to 5 nm, astigmatism to 2 nm."""
+    return response_with_edges([])
+
+
+def response_with_edges(edges):
     g = np.fft.fftfreq(40) * 40 / 3.9
     form = np.exp(-2 * np.pi**2 * 0.25**2 * (g[:, None] ** 2 + g[None] ** 2))
     waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in COLUMNS)
@@ -39,7 +43,7 @@ def held():
     slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)
     lens = Microscope(energy=200e3, convergence=18.0)
     span = Range(defocus=(-30, 50), aberrations={"C12": 20})
-    return response([slices], lens, DETECTORS, [10.0 * n for n in range(2, 11)], range=span, edges=[], threads=1)
+    return response([slices], lens, DETECTORS, [10.0 * n for n in range(2, 11)], range=span, edges=edges, threads=1)
 
 
 def blank(state=TRUTH, shape=SHAPE):
@@ -160,3 +164,19 @@ def test_bad_images_are_refused_in_one_line(held, rng):
         Recorded(DETECTORS[0], np.full(SHAPE, np.nan))
     with pytest.raises(InputError, match="needs 4 or more"):
         Model(held.at([20.0, 30.0]), noise)
+
+
+def test_a_doubt_of_a_detector_widens_errors_by_what_it_shifts(held, rng):
+    """A detector in doubt by what another one is: the error is that of noise and the shift of the fit, in squares."""
+    other = Annular(name="ADF", inner=18, outer=60)
+    wide = response_with_edges([18.0])
+    images = counted(wide, rng)
+    plain = fit_images(images, wide, [[0.2, 0.0], [0.0, 0.2]], start=TRUTH)
+    doubted = [replace(images[0], doubt=other), images[1]]
+    fit = fit_images(doubted, wide, [[0.2, 0.0], [0.0, 0.2]], start=TRUTH)
+    moved = refine(Model(wide, [replace(images[0], detector=other), images[1]]), TRUTH)
+    assert fit.state.whole == pytest.approx(plain.state.whole)
+    for name in ("thickness", "defocus", "source_size"):
+        shift = getattr(moved.state, name) - getattr(plain.state, name)
+        added = np.sqrt(fit.error(name) ** 2 - plain.error(name) ** 2)
+        assert added == pytest.approx(abs(shift), rel=0.5, abs=0.1 * plain.error(name)), name

@@ -105,3 +105,24 @@ def test_bad_nodes_are_refused(axis):
         NodeAxis("x", axis.values[:3], (*axis.responses[:2], axis.responses[2].at([40.0, 50.0])))
     with pytest.raises(InputError, match="the reference is not the response that all axes share"):
         Nodes(axis.responses[1], (axis,))
+
+
+def test_draws_average_and_their_scatter_is_part_of_the_errors(axis, rng):
+    """Two draws whose columns differ by 10 %: the fit of their mean says so in its error."""
+    values = (5.0, 8.0, 11.0)
+    other = NodeAxis("light", values, tuple(made(v, 36.5) for v in values), "V·Å²")
+    first = replace(axis, values=values, responses=axis.responses[:3])
+    draws = [Nodes(one.responses[0], (one,)) for one in (first, other)]
+    mean = Nodes.mean(draws)
+    cells = [Model(one, blank()).cells(state(9.4)) for one in (*draws, mean)]
+    assert cells[2] == pytest.approx(0.5 * (cells[0] + cells[1]), rel=1e-4, abs=1e-7)
+    expected = Model(mean, blank()).shown(state(9.4))
+    pairs = zip(DETECTORS, expected, strict=True)
+    images = [Recorded(d, rng.poisson(e).reshape(SHAPE).astype(float), True) for d, e in pairs]
+    start = state(9.4)
+    with_draws = fit_images(images, mean, PIXELS, start=start)
+    alone = fit_images(images, replace(mean, draws=()), PIXELS, start=start)
+    assert with_draws.state.whole == pytest.approx(alone.state.whole)
+    fits = [refine(Model(one, images), start).state.thickness for one in draws]
+    added = with_draws.error("thickness") ** 2 - alone.error("thickness") ** 2
+    assert added == pytest.approx(0.25 * (fits[0] - fits[1]) ** 2, rel=0.05, abs=0.01)

@@ -1,12 +1,13 @@
 """Errors of a fit of images: noise, what the model lacks, and detectors that are not quite what they are said to be."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.experiment.fit.images.model import Model
-from rhotem.experiment.fit.images.refine import Fitted, Noise
+from rhotem.experiment.fit.images.refine import Fitted, Noise, refine
 from rhotem.experiment.fit.images.state import affine
 from rhotem.experiment.fit.posterior import scatter
 
@@ -40,6 +41,15 @@ def covariance(model: Model, fitted: Fitted) -> Array:
     for shift in _shifts(model, fitted, inverse):
         result[free] += np.outer(shift, shift)
     return result
+
+
+def displaced(model: Model, fitted: Fitted, fixed: Collection[str] = ()) -> Array:
+    """Covariance that displacements and arrangements of atoms make: of the mean over all draws; 0 of a single one."""
+    draws = model.nodes.draws
+    if len(draws) < 2:
+        return np.zeros((len(fitted.free), len(fitted.free)))
+    found = [refine(Model(one, model.images), fitted.state, fixed=fixed).state.whole for one in draws]
+    return np.asarray(np.cov(np.array(found), rowvar=False) / len(draws))
 
 
 def _scattered(model: Model, fitted: Fitted) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, Progress, silent
-from rhotem.experiment.fit.images.errors import covariance
+from rhotem.experiment.fit.images.errors import covariance, displaced
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.nodes import Nodes
 from rhotem.experiment.fit.images.recorded import Recorded
@@ -160,7 +160,7 @@ def fit_images(
     weights = np.exp([-(fit.cost - best.cost) / excess for fit in kept])
     odds = weights / weights.sum()
     minima = [(fit.state, float(chance)) for fit, chance in zip(kept, odds, strict=True)]
-    return ImageFit(model, best, minima, covariance(model, best))
+    return ImageFit(model, best, minima, covariance(model, best) + displaced(model, best, fixed))
 
 
 def _distinct(fits: list[Fitted]) -> list[Fitted]:

@@ -6,13 +6,13 @@ added: I(a, b) = I(a, b₀) + I(a₀, b) − I(a₀, b₀); their interplay is l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.scattering.response import Response
+from rhotem.scattering.response import Response, mean_response
 
 Array = npt.NDArray[np.float64]
 
@@ -77,15 +77,29 @@ class Nodes:
     base : Response
     axes : tuple of NodeAxis
         ``base`` is the response of every axis at its reference.
+    draws : tuple of Nodes
+        The same with single sets of displacements and arrangements, which all responses are means of: their scatter
+        is part of a fit's errors.
     """
 
     base: Response
     axes: tuple[NodeAxis, ...] = ()
+    draws: "tuple[Nodes, ...]" = ()
 
     def __post_init__(self) -> None:
         for axis in self.axes:
             if axis.responses[axis.reference] is not self.base:
                 raise InputError(f"nodes of {axis.name}: the reference is not the response that all axes share")
+
+    @classmethod
+    def mean(cls, draws: "Sequence[Nodes]") -> "Nodes":
+        """The mean of several draws."""
+        axes = []
+        for place, axis in enumerate(draws[0].axes):
+            columns = zip(*(one.axes[place].responses for one in draws), strict=True)
+            axes.append(replace(axis, responses=tuple(mean_response(column) for column in columns)))
+        base = axes[0].responses[axes[0].reference] if axes else mean_response([one.base for one in draws])
+        return cls(base, tuple(axes), tuple(draws) if len(draws) > 1 else ())
 
     @property
     def names(self) -> list[str]:

@@ -15,9 +15,8 @@ from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.experiment.calibrate.lattice import find_lattice
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
-from rhotem.experiment.fit.images.nodes import Nodes
 from rhotem.experiment.fit.images.recorded import Recorded
-from rhotem.experiment.fit.images.specimens import Exchange, Making, exchange_axis
+from rhotem.experiment.fit.images.specimens import Exchange, Making, exchange_nodes
 from rhotem.experiment.measurement import Measurement
 from rhotem.scattering.response import Range, Response, mean_response
 
@@ -100,8 +99,8 @@ def fit_recordings(
     cut = place.specimen
     edges, moving = doubted(plan.preset().detectors), dict(place.job.moving)
     making = Making(cut, _depths(cut), limits.range, DRAWS, moving, voice.progress, edges)
-    axis = exchange_axis(making, exchange.elements, exchange.shares)
-    return fit_images(images, Nodes(axis.responses[0], (axis,)), place.pixels, progress=voice.progress)
+    nodes = exchange_nodes(making, exchange.elements, exchange.shares)
+    return fit_images(images, nodes, place.pixels, progress=voice.progress)
 
 
 def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:

@@ -1,4 +1,4 @@
-"""Axes of nodes from a specimen: occupancies, Debye–Waller scale, mistilt."""
+"""Nodes from a specimen: occupancies, Debye–Waller scale, mistilt."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +11,11 @@ from rhotem.analysis.disorder import ExchangedPotentials, ScaledPotentials
 from rhotem.analysis.motion import moving_of
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError, Progress, silent
-from rhotem.experiment.fit.images.nodes import FEWEST, MOST, NodeAxis
-from rhotem.scattering.response import Range, Response, mean_response
+from rhotem.experiment.fit.images.nodes import FEWEST, MOST, NodeAxis, Nodes
+from rhotem.scattering.response import Range, Response
+
+#: Makes specimen and potentials of a value and `rhotem.analysis.motion.Moving`.
+One = Callable[[float, dict[str, Any]], tuple[Specimen, run.Potentials]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,25 +47,24 @@ class Making:
     progress: Progress = silent
     edges: Sequence[float] = ()
 
-    def response(self, potentials: Callable[[dict[str, Any]], run.Potentials], cut: Specimen | None = None) -> Response:
-        """The mean over all draws; ``potentials`` makes them from `Moving`."""
+    def nodes(self, name: str, values: Sequence[float], one: One, unit: str = "") -> Nodes:
+        """Responses at all values, the first the reference; ``one`` makes specimen and potentials from `Moving`."""
         if self.draws < 1:
             raise InputError(f"draws {self.draws}: expected 1 or more")
-        seed, found = int(self.moving.get("seed", 0)), []
+        found, total = [], self.draws * len(values)
         for draw in range(self.draws):
-            made = potentials(dict(moving_of(self.moving | {"seed": seed + draw})))
-            options: dict[str, Any] = {"thicknesses": self.thicknesses, "range": self.range}
-            options |= {"edges": list(self.edges)}
-            found.append(responses.response(cut or self.cut, made, error_bar=False, **options))
-        return mean_response(found)
+            moving = dict(moving_of(self.moving | {"seed": int(self.moving.get("seed", 0)) + draw}))
+            row = []
+            for value in values:
+                row.append(self.response(*one(value, moving)))
+                self.progress(f"nodes of {name}", draw * len(values) + len(row), total)
+            found.append(Nodes(row[0], (NodeAxis(name, tuple(values), tuple(row), unit),)))
+        return Nodes.mean(found)
 
-    def axis(self, name: str, values: Sequence[float], one: Callable[[float], Response], unit: str = "") -> NodeAxis:
-        """An axis with a response at every value, the first its reference."""
-        found = []
-        for place, value in enumerate(values):
-            found.append(one(value))
-            self.progress(f"nodes of {name}", place + 1, len(values))
-        return NodeAxis(name, tuple(values), tuple(found), unit)
+    def response(self, cut: Specimen, potentials: run.Potentials) -> Response:
+        """The response of one draw."""
+        options: dict[str, Any] = {"thicknesses": self.thicknesses, "range": self.range, "edges": list(self.edges)}
+        return responses.response(cut, potentials, error_bar=False, **options)
 
 
 @dataclass(frozen=True)
@@ -95,36 +97,36 @@ def parse_exchange(text: str) -> Exchange:
     return Exchange((pair[0], pair[1]), shares)
 
 
-def exchange_axis(making: Making, elements: tuple[str, str], shares: Sequence[float]) -> NodeAxis:
+def exchange_nodes(making: Making, elements: tuple[str, str], shares: Sequence[float]) -> Nodes:
     """Shares of the first element's atoms that have changed places with the second's, at random (antisites)."""
 
-    def one(share: float) -> Response:
-        return making.response(lambda moving: ExchangedPotentials(making.cut, elements, share, **moving))
+    def one(share: float, moving: dict[str, Any]) -> tuple[Specimen, run.Potentials]:
+        return making.cut, ExchangedPotentials(making.cut, elements, share, **moving)
 
-    return making.axis(f"{elements[0]}/{elements[1]}", shares, one)
+    return making.nodes(f"{elements[0]}/{elements[1]}", shares, one)
 
 
-def motion_axis(making: Making, source: str, scales: Sequence[float]) -> NodeAxis:
+def motion_nodes(making: Making, source: str, scales: Sequence[float]) -> Nodes:
     """Scales of all mean square displacements, 1 as they are taken."""
     density = run.density(making.cut, source)
 
-    def one(scale: float) -> Response:
-        return making.response(lambda moving: ScaledPotentials(making.cut, density, scale, **moving))
+    def one(scale: float, moving: dict[str, Any]) -> tuple[Specimen, run.Potentials]:
+        return making.cut, ScaledPotentials(making.cut, density, scale, **moving)
 
-    return making.axis("motion", scales, one)
+    return making.nodes("motion", scales, one)
 
 
-def tilt_axis(making: Making, source: str, tilts: Sequence[float], along: str = "x") -> NodeAxis:
+def tilt_nodes(making: Making, source: str, tilts: Sequence[float], along: str = "x") -> Nodes:
     """Mistilts in mrad along x or y: how far the beam leans off the zone axis."""
     if along not in ("x", "y"):
         raise InputError(f"mistilt along {along!r}: expected x or y")
     density, preset = run.density(making.cut, source), making.cut.preset
 
-    def one(tilt: float) -> Response:
+    def one(tilt: float, moving: dict[str, Any]) -> tuple[Specimen, run.Potentials]:
         x, y = preset.microscope.tilt
         leaning = (x + tilt, y) if along == "x" else (x, y + tilt)
         microscope = preset.microscope.model_copy(update={"tilt": leaning})
         cut = replace(making.cut, preset=preset.model_copy(update={"microscope": microscope}))
-        return making.response(lambda moving: run.potential(making.cut, density, **moving), cut)
+        return cut, run.potential(making.cut, density, **moving)
 
-    return making.axis(f"tilt_{along}", tilts, one, "mrad")
+    return making.nodes(f"tilt_{along}", tilts, one, "mrad")
