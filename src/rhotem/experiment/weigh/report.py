@@ -50,7 +50,7 @@ def needed(made: Weighing) -> str:
         return "no dose tells them apart with these detectors"
     if made.shaken > STEADY * made.expected[0]:
         number = int(np.ceil((made.shaken / (STEADY * made.expected[0])) ** 2))
-        return f"more electrons decide nothing before {number} times as many --displacements do"
+        return f"simulate {number} times as many --displacements before more electrons can help"
     words = f"{factor:.2g} times this dose"
     words += f" ({dose * factor:.2g} e/Å²)" if dose else ""
     least = f"gives odds of 20:1 in {100 * SHARE:.0f} % of recordings"
