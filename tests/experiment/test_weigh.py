@@ -100,6 +100,21 @@ def test_the_true_one_wins_and_the_dose_said_decides(light, heavy, rng, tmp_path
     assert table(weighed).count("\n") == 2 and weighed.record()["dose_factor"] == weighed.factor
 
 
+def test_what_no_hypothesis_holds_decides_nothing(light, heavy, rng):
+    """A ghost of one detector in the other: whatever the odds are, the verdict says that they mean nothing."""
+    truth = Model(heavy, [Recorded(d, np.zeros(SHAPE)) for d in DETECTORS])
+    expected = truth.shown(State(TRUTH, np.full(2, 3e5), np.zeros(2)))
+    ghost = np.roll(expected[0].reshape(SHAPE), (5, 3), axis=(0, 1)).ravel()
+    expected[1] += 0.3 * np.std(expected[1]) * (ghost - ghost.mean()) / ghost.std()
+    pairs = zip(DETECTORS, expected, strict=True)
+    data = [Recorded(d, rng.poisson(np.maximum(e, 0)).reshape(SHAPE).astype(float), True) for d, e in pairs]
+    pair = [ImageHypothesis("light", light, PIXELS), ImageHypothesis("heavy", heavy, PIXELS)]
+    weighed = weigh(pair, data, trials=1)
+    assert not weighed.decided
+    said = verdict(weighed)
+    assert said.startswith("undecided") and ("no hypothesis explains" in said or "something counts" in said)
+
+
 def test_the_dose_that_decides_scales_with_what_is_seen():
     factor = factor_that_decides(2.0)
     assert factor_that_decides(4.0) == pytest.approx(factor / 2)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rhotem.experiment.weigh.dose import DECIDED, SHARE, share_decided
 from rhotem.experiment.weigh.images import ImageHypothesis
-from rhotem.experiment.weigh.weighing import FARTHEST, POOR, Weighing, pair_factor
+from rhotem.experiment.weigh.weighing import FARTHEST, Weighing, pair_factor
 
 #: Part of the expected ln odds that their error by displacements may be: both grow with the dose.
 STEADY = 0.3
@@ -32,7 +32,9 @@ def verdict(made: Weighing) -> str:
     start += f"; {count} of {trials} simulated recordings of {rival} speak as strongly for {best}"
     poor = made.found[first].excess
     doubt = (
-        f"; no hypothesis explains the recording (residuals {poor:.2f} of the noise's square)" if poor > POOR else ""
+        f"; no hypothesis explains the recording (residuals {poor:.2f} of the noise's square)"
+        if not made.explained
+        else ""
     )
     if made.beyond and not doubt:
         mean, deviation = made.expected

@@ -18,6 +18,8 @@ Array = npt.NDArray[np.float64]
 POOR = 1.5
 #: Errors by displacements that a verdict must survive.
 SURE = 2.0
+#: Part of the expected ln odds by which measured ones may differ.
+STRANGE = 0.5
 #: Standard deviations from which measured odds are not those of the best hypothesis.
 FAR = 4.0
 #: Doses this much beyond the recorded one are not simulated.
@@ -92,9 +94,19 @@ class Weighing:
         return float(self.motion[self.order[1]])
 
     @property
+    def explained(self) -> bool:
+        """Whether the best hypothesis explains the recording: no residuals that are much larger than noise."""
+        return self.found[self.order[0]].excess <= POOR
+
+    @property
     def decided(self) -> bool:
-        """Whether odds are 20:1 and more, also if displacements of atoms were two of their errors luckier."""
-        return self.margin - SURE * self.shaken >= DECIDED
+        """Whether the recording decides: odds of 20:1 and more that survive what the simulation does not know.
+
+        They do if displacements of atoms were `SURE` of their errors luckier; if the best explains the recording; and
+        if odds beyond those that it would give differ from these by less than half: else something else makes them.
+        """
+        strange = self.beyond and abs(self.margin - self.expected[0]) > STRANGE * self.expected[0]
+        return self.margin - SURE * self.shaken >= DECIDED and self.explained and not strange
 
     @property
     def expected(self) -> tuple[float, float]:
