@@ -180,3 +180,12 @@ def test_a_doubt_of_a_detector_widens_errors_by_what_it_shifts(held, rng):
         shift = getattr(moved.state, name) - getattr(plain.state, name)
         added = np.sqrt(fit.error(name) ** 2 - plain.error(name) ** 2)
         assert added == pytest.approx(abs(shift), rel=0.5, abs=0.1 * plain.error(name)), name
+
+
+def test_a_whole_number_of_pixels_in_a_cell_hides_nothing_from_the_search(held, rng):
+    """13 pixels in a cell sample the same places in all cells: what they do not resolve is not compared."""
+    values = TRUTH.values.copy()
+    values[7:] = 0.3, 0.0, 0.0, 0.3
+    images = counted(held, rng, State(values, TRUTH.gains, TRUTH.offsets))
+    score, _ = starts(Model(held, images), [[0.3, 0.0], [0.0, 0.3]], [-30.0, 10.0, 50.0])[0]
+    assert score > 0.9
