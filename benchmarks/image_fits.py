@@ -1,11 +1,13 @@
 """Fits of scanned images: how often 68 % intervals hold the truth, and what a fit costs against simulating again.
 
-    OMP_NUM_THREADS=1 python benchmarks/image_fits.py [--experiments 200] [--dose 1e5]
+    OMP_NUM_THREADS=1 python benchmarks/image_fits.py [--experiments 200] [--dose 1e5] [--bend 0.1] [--detector 0.02]
 
 SrTiO3 [001], 200 kV, 18 mrad, free atoms at rest, HAADF and ABF. One response answers for all: every experiment has
 thickness, defocus, astigmatism, source, scan and Poisson noise of its own, drawn at random; gains and offsets are
 fitted, too. Fits start at the truth: this is about errors, not about the search. CPU seconds are those of this process;
-the direct run is what a fit would repeat for every evaluation.
+the direct run is what a fit would repeat for every evaluation. Recordings may have what the model lacks: drift that
+bends the scan (parabola, standard deviation of its height), inner angles of the detectors that are wrong (standard
+deviation 2 %, each by itself), which fits know as a doubt.
 """
 
 import argparse
@@ -41,28 +43,54 @@ def drawn(rng, dose):
     return State(np.array([*lens, *rng.uniform(0, 3.9, 2), *scan]), np.full(2, electrons), np.zeros(2))
 
 
+def drawn_part(rng, deviation):
+    """A relative error that the response holds: steps of half a deviation."""
+    return deviation * float(np.clip(np.round(2 * rng.normal()) / 2, -2, 2)) if deviation else 0.0
+
+
+class Bent(Model):
+    """A scan that drifts ever faster: a parabola along its rows, of this height in Å along x and y."""
+
+    bend = (0.0, 0.0)
+
+    def positions(self, state):
+        along = 4 * (self.rows / self.shape[0]) * (1 - self.rows / self.shape[0])
+        return tuple(place + height * along for place, height in zip(super().positions(state), self.bend, strict=True))
+
+
+def wrong(detector, part):
+    """A detector with another inner angle."""
+    return detector.model_copy(update={"inner": detector.inner * (1 + part)})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", type=int, default=200)
     parser.add_argument("--dose", type=float, default=1e5, help="electrons per square angstrom")
+    parser.add_argument("--bend", type=float, default=0.0, help="drift that bends the scan, angstrom")
+    parser.add_argument("--detector", type=float, default=0.0, help="relative error of inner angles, 0.02")
     parser.add_argument("--no-direct", action="store_true", help="leave the direct run out")
     arguments = parser.parse_args()
     cut = cut_for(max(THICKNESSES) + 0.3)  # whole cells, not below the thickest
     potentials = run.potential(cut, run.density(cut, "free-atoms"), phonons=0)
     start = time.process_time()
     span = Range(defocus=(-30, 60), aberrations={"C12": 20})
-    held = responses.response(cut, potentials, thicknesses=THICKNESSES, range=span, edges=[])
+    detectors, off = cut.preset.detectors, arguments.detector
+    parts = [off * n for n in (-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2)] if off else []
+    edges = [d.inner * (1 + part) for d in detectors for part in parts]
+    held = responses.response(cut, potentials, thicknesses=THICKNESSES, range=span, edges=edges)
     made = time.process_time() - start
     print(f"{held}\nresponse: {made:.1f} CPU s", flush=True)
-    detectors = cut.preset.detectors
-    blank = Model(held, [Recorded(d, np.zeros(SHAPE)) for d in detectors])
     rng, pulls, evaluations, excess = np.random.default_rng(0), [], [], []
     start = time.process_time()
     for _ in range(arguments.experiments):
         truth = drawn(rng, arguments.dose)
+        real = [wrong(d, drawn_part(rng, off)) for d in detectors]
+        blank = Bent(held, [Recorded(d, np.zeros(SHAPE)) for d in real])
+        blank.bend = arguments.bend * rng.normal(size=2)
         expected = np.maximum(blank.shown(truth), 0.0)
         images = [
-            Recorded(d, rng.poisson(e).reshape(SHAPE).astype(float), True)
+            Recorded(d, rng.poisson(e).reshape(SHAPE).astype(float), True, doubt=wrong(d, off) if off else None)
             for d, e in zip(detectors, expected, strict=True)
         ]
         fit = fit_images(images, held, [[PIXEL, 0.0], [0.0, PIXEL]], start=truth)

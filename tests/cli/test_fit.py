@@ -29,6 +29,11 @@ def invoke(*arguments: object) -> tuple[int, str]:
         ([PATTERN, *COMMON, *KNOWN, "--detector", "HAADF=70-200"], "changes no position-averaged pattern"),
         ([PATTERN, *COMMON, *KNOWN, "--kind", "image", "--pixel-A", 0.1, "--foci", "3"], "--foci 3: expected two"),
         ([PATTERN, *COMMON, *KNOWN, "--kind", "image", "--pixel-A", 0.1], "give one --detector"),
+        (
+            [PATTERN, *COMMON, *KNOWN, "--kind", "image", "--pixel-A", 0.1, "--exchange", "Sr/Ti=0,5"],
+            "as Li/Ni=0,7,14,20",
+        ),
+        ([PATTERN, *COMMON[:3], *KNOWN, "--kind", "image", "--exchange", "Sr/Ti=0,5,9"], "say --source free-atoms"),
         ([DATA / "nothing.png", *COMMON, *KNOWN], "nothing.png"),
     ],
 )

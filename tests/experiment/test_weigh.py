@@ -16,7 +16,7 @@ from rhotem.experiment.weigh.planned import parse_hypotheses
 from rhotem.experiment.weigh.report import draw, table, verdict
 from rhotem.microscope.settings import Annular, Microscope
 from rhotem.potential.slices import PotentialSlices
-from rhotem.scattering.response import Range, response
+from rhotem.scattering.response import Range, mean_response, response
 from rhotem.structure.model import Structure
 
 SHAPE, PIXELS = (32, 36), [[0.2, 0.0], [0.0, 0.2]]
@@ -100,6 +100,21 @@ def test_the_true_one_wins_and_the_dose_said_decides(light, heavy, rng, tmp_path
     assert table(weighed).count("\n") == 2 and weighed.record()["dose_factor"] == weighed.factor
 
 
+def test_what_no_hypothesis_holds_decides_nothing(light, heavy, rng):
+    """A ghost of one detector in the other: whatever the odds are, the verdict says that they mean nothing."""
+    truth = Model(heavy, [Recorded(d, np.zeros(SHAPE)) for d in DETECTORS])
+    expected = truth.shown(State(TRUTH, np.full(2, 3e5), np.zeros(2)))
+    ghost = np.roll(expected[0].reshape(SHAPE), (5, 3), axis=(0, 1)).ravel()
+    expected[1] += 0.3 * np.std(expected[1]) * (ghost - ghost.mean()) / ghost.std()
+    pairs = zip(DETECTORS, expected, strict=True)
+    data = [Recorded(d, rng.poisson(np.maximum(e, 0)).reshape(SHAPE).astype(float), True) for d, e in pairs]
+    pair = [ImageHypothesis("light", light, PIXELS), ImageHypothesis("heavy", heavy, PIXELS)]
+    weighed = weigh(pair, data, trials=1)
+    assert not weighed.decided
+    said = verdict(weighed)
+    assert said.startswith("undecided") and ("no hypothesis explains" in said or "something counts" in said)
+
+
 def test_the_dose_that_decides_scales_with_what_is_seen():
     factor = factor_that_decides(2.0)
     assert factor_that_decides(4.0) == pytest.approx(factor / 2)
@@ -176,3 +191,30 @@ def test_bad_sets_of_hypotheses_are_refused(light):
         weigh([one, one], [])
     with pytest.raises(InputError, match="trials 0"):
         weigh([one, replace(one, name="B")], [], trials=0)
+
+
+def test_a_mean_of_responses_is_that_of_their_images_and_its_scatter_is_told(cut, rng):
+    """Three sets of displacements of one specimen: images average, and the verdict knows that they differ."""
+    field, span = run.density(cut, "free-atoms"), Range(defocus=(0, 10))
+    levels = [0.5, 0.9, 1.3, 1.6, 1.95]
+    draws = tuple(
+        responses.response(cut, run.potential(cut, field, phonons=2, seed=s), thicknesses=levels, range=span, edges=[])
+        for s in range(3)
+    )
+    mean = mean_response(draws)
+    each = [one.images(defocus=5.0)["ADF"] for one in draws]
+    assert mean.images(defocus=5.0)["ADF"] == pytest.approx(np.mean(each, axis=0), rel=1e-4, abs=1e-9)
+    with pytest.raises(InputError, match="different beams"):
+        mean_response([draws[0], draws[1].at(draws[1].thicknesses[:2])])
+    values = np.array([14.0, 5.0, 0.0, 0.0, 0.8, 0.4, 0.3, 0.2, 0.0, 0.0, 0.2])
+    blank = [Recorded(cut.preset.detectors[0], np.zeros(SHAPE))]
+    expected = Model(mean, blank).shown(State(values, np.array([3e4]), np.zeros(1)))[0]
+    data = [replace(blank[0], values=rng.poisson(expected).reshape(SHAPE).astype(float), counts=True)]
+    pair = [
+        ImageHypothesis("all", mean, PIXELS, draws),
+        ImageHypothesis("turned", mean, PIXELS, (*draws[1:], draws[0])),
+    ]
+    weighed = weigh(pair, data, trials=1)
+    assert weighed.margin == pytest.approx(0.0, abs=1e-2) and weighed.shaken > 1.0
+    alike = weigh([pair[0], replace(pair[0], name="again")], data, trials=1)
+    assert alike.shaken < 1e-2

@@ -80,6 +80,15 @@ MistiltOption = Annotated[
         rich_help_panel=SPECIMEN,
     ),
 ]
+ExchangeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--exchange",
+        metavar="Li/Ni=0,7,14,20",
+        help="Of images: fit how many per cent of an element's atoms changed places with another's, between these.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
 PatternsOption = Annotated[
     Path | None,
     typer.Option(
@@ -103,6 +112,7 @@ def fit(
     mistilt: MistiltOption = 5.0,
     foci: FociOption = "-10,10",
     astigmatism: AstigmatismOption = 2.0,
+    exchange: ExchangeOption = None,
     patterns: PatternsOption = None,
     out: OutOption = Path("rhotem-fit"),
     quiet: SimulationQuietOption = False,
@@ -130,7 +140,7 @@ def fit(
     measured = [read_measurement(path, said) for path in experiment]
     if said.kind == "image":
         asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
-        _images(measured, structure, asked, (foci_of(foci), astigmatism), out, quiet)
+        _images(measured, structure, asked, (foci_of(foci), astigmatism, exchange), out, quiet)
     else:
         asked = given | {"specimen.thickness_nm": thickest or THICKEST}
         _patterns(measured, structure, asked, (mistilt, patterns), out, quiet)
@@ -176,20 +186,26 @@ def _images(
     measured: "list[Measurement]",
     structure: str,
     given: dict[str, Any],
-    lens: tuple[tuple[float, float], float],
+    tried: tuple[tuple[float, float], float, str | None],
     out: Path,
     quiet: bool,
 ) -> None:
-    """Fit images of one scan, and write picture and record; ``lens``: foci and largest astigmatism in nm."""
-    from rhotem.experiment.fit.images.planned import fit_recordings
+    """Fit images of one scan, and write picture and record; ``tried``: foci and astigmatism in nm, and an exchange."""
+    from rhotem.core import InputError
+    from rhotem.experiment.fit.images.planned import Limits, fit_recordings
     from rhotem.experiment.fit.images.report import draw_images
+    from rhotem.experiment.fit.images.specimens import parse_exchange
     from rhotem.experiment.fit.pacbed import common_convergence, common_energy
 
+    exchange = parse_exchange(tried[2]) if tried[2] else None
+    if exchange and given.get("density.source") != "free-atoms":
+        raise InputError("--exchange: random arrangements are those of free atoms; say --source free-atoms")
     angle = common_convergence(measured, 0.0)[0]
     asked = {"motion.phonons": PHONONS} | given | {"microscope.convergence_mrad": angle}
     plan = plan_of(structure, asked | {"microscope.energy_keV": common_energy(measured)})
     with output_folder(out) as folder, ProgressBar(quiet) as progress:
-        fitted = fit_recordings(measured, plan, *lens, voice(quiet, progress))
+        say = voice(quiet, progress)
+        fitted = fit_recordings(measured, plan, Limits(*tried[:2]), say, exchange=exchange)
         draw_images(fitted, folder / "fit.png")
         files = [one.record() for one in measured]
         write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": fitted.record()})

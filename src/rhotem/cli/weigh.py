@@ -18,7 +18,7 @@ from rhotem.cli.fit import (
     foci_of,
 )
 from rhotem.cli.measurement import with_measurement_options
-from rhotem.cli.options import OutOption, SimulationQuietOption, plan_of, with_plan_options
+from rhotem.cli.options import SPECIMEN, OutOption, SimulationQuietOption, plan_of, with_plan_options
 from rhotem.experiment.read.stated import Stated
 
 if TYPE_CHECKING:
@@ -41,6 +41,16 @@ TrialsOption = Annotated[
     int,
     typer.Option("--trials", min=1, metavar="N", help="Recordings simulated of each hypothesis."),
 ]
+DrawsOption = Annotated[
+    int,
+    typer.Option(
+        "--displacements",
+        min=1,
+        metavar="N",
+        help="Sets of displacements, the same for all hypotheses; two or more tell the error of thermal motion.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
 
 
 @app.command()
@@ -56,6 +66,7 @@ def weigh(
     foci: FociOption = "-10,10",
     astigmatism: AstigmatismOption = 2.0,
     trials: TrialsOption = 20,
+    displacements: DrawsOption = 4,
     out: OutOption = Path("rhotem-weigh"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -72,9 +83,10 @@ def weigh(
     rhotem weigh abf.dm4 LiCoO2@free-atoms LiCoO2@model --zone 1,0,0
     --convergence-mrad 20 --detector ABF=10-20
     """
+    from rhotem.experiment.fit.images.planned import Limits
     from rhotem.experiment.fit.pacbed import common_convergence, common_energy
     from rhotem.experiment.read import read_measurement
-    from rhotem.experiment.weigh.planned import Limits, parse_hypotheses, weigh_recordings
+    from rhotem.experiment.weigh.planned import parse_hypotheses, weigh_recordings
     from rhotem.experiment.weigh.report import draw, table, verdict
 
     names = parse_hypotheses(hypotheses)
@@ -90,7 +102,7 @@ def weigh(
         for one in names
     }
     with output_folder(out) as folder, ProgressBar(quiet) as progress:
-        made = weigh_recordings(measured, plans, limits, voice(quiet, progress), trials=trials)
+        made = weigh_recordings(measured, plans, limits, voice(quiet, progress), trials=trials, draws=displacements)
         draw(made, folder / "weigh.png")
         record: dict[str, Any] = {"asked": {name: plan.data(full=True) for name, plan in plans.items()}}
         record |= {"measurements": [one.record() for one in measured], "weighed": made.record()}

@@ -6,6 +6,7 @@ simulates recordings of each hypothesis to count wrong verdicts, and says how ma
 
 from rhotem.experiment.weigh.hypothesis import Explained, Hypothesis
 from rhotem.experiment.weigh.images import ImageHypothesis
+from rhotem.experiment.weigh.patterns import PatternHypothesis
 from rhotem.experiment.weigh.weighing import Weighing, weigh
 
-__all__ = ["Explained", "Hypothesis", "ImageHypothesis", "Weighing", "weigh"]
+__all__ = ["Explained", "Hypothesis", "ImageHypothesis", "PatternHypothesis", "Weighing", "weigh"]

@@ -1,5 +1,6 @@
 """What can be weighed: the seam between verdicts and the fits of images or patterns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,6 +61,9 @@ class Hypothesis(Protocol):
     @property
     def name(self) -> str:
         """What the verdict calls it."""
+
+    def drawn(self) -> "Sequence[Hypothesis]":
+        """The same with single sets of displacements instead of their mean; those of rivals move alike one by one."""
 
     def explain(self, data: Any, start: Any = None) -> Explained:
         """Fit a recording; ``start`` is a state from which to refine, None: everything is searched."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.experiment.fit.images import Recorded, State, fit_images
+from rhotem.experiment.fit.images import Nodes, Recorded, State, fit_images
 from rhotem.experiment.fit.images.fit import ImageFit
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import WIDEST, Noise
@@ -31,16 +31,23 @@ class ImageHypothesis:
     Parameters
     ----------
     name : str
-    response : Response
+    response : Response or Nodes
         Of the same thicknesses, foci and astigmatism as that of its rivals, atoms displaced alike
         (`rhotem.analysis.alike`).
     pixels : (2, 2) array
         As `rhotem.experiment.fit.images.fit_images`.
+    draws : tuple of Response
+        Those with single sets of displacements that ``response`` is the mean of, if any.
     """
 
     name: str
-    response: Response
+    response: Response | Nodes
     pixels: npt.ArrayLike
+    draws: tuple[Response, ...] = ()
+
+    def drawn(self) -> "list[ImageHypothesis]":
+        """One for each set of displacements."""
+        return [replace(self, response=one, draws=()) for one in self.draws]
 
     def explain(self, data: Sequence[Recorded], start: State | None = None) -> Explained:
         """Fit images; every parameter of the fit is a nuisance."""
@@ -75,7 +82,7 @@ class ImageHypothesis:
     def scaled(self, data: Sequence[Recorded], state: State, factor: float) -> State:
         """A state of a recording with ``factor`` times the electrons."""
         counts = np.array([factor if one.counts else 1.0 for one in data])
-        return State(state.values, state.gains * counts, state.offsets * counts)
+        return replace(state, gains=state.gains * counts, offsets=state.offsets * counts)
 
     def says(self, state: State) -> str:
         """Thickness, defocus and source."""
@@ -116,4 +123,5 @@ def priors(model: Model, state: State) -> Array:
     }
     lens = [UNIFORM * width.get(name, STEP * pixel) for name in NAMES]
     ranges = [max(float(np.ptp(image.values)), 1e-12) for image in model.images]
-    return np.concatenate([lens, np.abs(state.gains), ranges])
+    nodes = [UNIFORM * (axis.values[-1] - axis.values[0]) for axis in model.nodes.axes]
+    return np.concatenate([lens, np.abs(state.gains), ranges, nodes])

@@ -10,10 +10,13 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.density.source import source_class
-from rhotem.experiment.fit.images.planned import recordings, response_for
+from rhotem.experiment.fit.images.planned import Limits, recordings, response_for
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.weigh.images import ImageHypothesis
 from rhotem.experiment.weigh.weighing import TRIALS, Weighing, weigh
+
+#: Sets of displacements, where no number is given.
+DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,6 @@ def parse_hypotheses(texts: Sequence[str]) -> list[Named]:
     return found
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What is tried: least and largest defocus and largest astigmatism in nm."""
-
-    foci: tuple[float, float]
-    astigmatism: float
-
-
 def weigh_recordings(
     measured: Sequence[Measurement],
     plans: dict[str, Plan],
@@ -71,6 +66,7 @@ def weigh_recordings(
     voice: Voice,
     *,
     trials: int = TRIALS,
+    draws: int = DRAWS,
 ) -> Weighing:
     """Weigh hypotheses on images of one scan.
 
@@ -84,6 +80,8 @@ def weigh_recordings(
     voice : Voice
     trials : int
         Recordings simulated of each.
+    draws : int
+        Sets of displacements; two or more tell the error that thermal motion makes.
 
     Raises
     ------
@@ -98,7 +96,7 @@ def weigh_recordings(
     reference: Specimen | None = None
     for name, plan in plans.items():
         voice.tell(f"hypothesis  {name}")
-        held = response_for(measured[0], plan, limits.foci, limits.astigmatism, voice, alike=reference)
-        hypotheses.append(ImageHypothesis(name, held.response, held.pixels))
+        held = response_for(measured[0], plan, limits, voice, alike=reference, draws=draws)
+        hypotheses.append(ImageHypothesis(name, held.response, held.pixels, held.draws))
         reference = reference or held.specimen
     return weigh(hypotheses, images, trials=trials, seed=first.computing.seed, progress=voice.progress)

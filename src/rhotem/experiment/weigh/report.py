@@ -7,10 +7,14 @@ import numpy as np
 
 from rhotem.experiment.weigh.dose import DECIDED, SHARE, share_decided
 from rhotem.experiment.weigh.images import ImageHypothesis
-from rhotem.experiment.weigh.weighing import FARTHEST, POOR, Weighing, pair_factor
+from rhotem.experiment.weigh.weighing import FARTHEST, Weighing, pair_factor
 
+#: Part of the expected ln odds that their error by displacements may be: both grow with the dose.
+STEADY = 0.3
 #: ln odds that are written as a number of odds; beyond, as a power of ten.
 WRITTEN = 9.0
+#: Errors of ln odds by displacements that are written.
+SHAKEN = 0.05
 #: Residuals drawn at most, in standard deviations.
 MOST = 4.0
 
@@ -19,16 +23,18 @@ def verdict(made: Weighing) -> str:
     """One sentence: which hypothesis, how sure, how often such a verdict errs, and the dose that would decide."""
     first, second = made.order[:2]
     best, rival = made.names[first], made.names[second]
-    if made.margin >= DECIDED:
-        start = f"{best}, not {rival}: odds {odds(made.margin)}"
-    else:
-        start = f"undecided between {best} and {rival}: odds {odds(made.margin)}"
+    start = f"{best}, not {rival}" if made.decided else f"undecided between {best} and {rival}"
+    start += f": odds {odds(made.margin)}"
+    if made.shaken > SHAKEN:
+        start += f" (ln odds {made.margin:.3g} ± {made.shaken:.2g} by the displacements that were simulated)"
     trials = made.trials.evidence.shape[1]
     count = round(made.false_alarm(second) * trials)
     start += f"; {count} of {trials} simulated recordings of {rival} speak as strongly for {best}"
     poor = made.found[first].excess
     doubt = (
-        f"; no hypothesis explains the recording (residuals {poor:.2f} of the noise's square)" if poor > POOR else ""
+        f"; no hypothesis explains the recording (residuals {poor:.2f} of the noise's square)"
+        if not made.explained
+        else ""
     )
     if made.beyond and not doubt:
         mean, deviation = made.expected
@@ -44,6 +50,9 @@ def needed(made: Weighing) -> str:
     factor, dose = made.factor, made.dose
     if factor > FARTHEST:
         return "no dose tells them apart with these detectors"
+    if made.shaken > STEADY * made.expected[0]:
+        number = int(np.ceil((made.shaken / (STEADY * made.expected[0])) ** 2))
+        return f"simulate {number} times as many --displacements before more electrons can help"
     words = f"{factor:.2g} times this dose"
     words += f" ({dose * factor:.2g} e/Å²)" if dose else ""
     least = f"gives odds of 20:1 in {100 * SHARE:.0f} % of recordings"
@@ -63,8 +72,8 @@ def table(made: Weighing) -> str:
     """A line for every hypothesis, the best first."""
     wide = max(10, *(len(name) for name in made.names))
     lines = [
-        f"{'hypothesis':{wide}s} {'ln evidence':>11s} {'−BIC/2':>8s} {'probability':>11s} {'residuals':>9s} "
-        f"{'found again':>11s} {'decides at':>10s}  parameters"
+        f"{'hypothesis':{wide}s} {'ln evidence':>11s} {'± motion':>8s} {'−BIC/2':>8s} "
+        f"{'probability':>11s} {'residuals':>9s} {'found again':>11s} {'decides at':>10s}  parameters"
     ]
     apart, first = made.worlds.apart(made.unit), made.order[0]
     for n in made.order:
@@ -72,9 +81,9 @@ def table(made: Weighing) -> str:
         factor = None if n == first else pair_factor(apart, first, n)
         decides = "" if factor is None else "no dose" if factor > FARTHEST else f"{factor:.2g} ×"
         lines.append(
-            f"{made.names[n]:{wide}s} {made.evidence[n]:11.2f} {made.criterion[n]:8.2f} {made.probabilities[n]:11.3g} "
-            f"{found.excess:9.3f} {100 * made.trials.chosen[n, n]:9.0f} %  {decides:>9s}  "
-            f"{made.hypotheses[n].says(found.state)}"
+            f"{made.names[n]:{wide}s} {made.evidence[n]:11.2f} {made.motion[n]:8.2f} {made.criterion[n]:8.2f} "
+            f"{made.probabilities[n]:11.3g} {found.excess:9.3f} {100 * made.trials.chosen[n, n]:9.0f} % "
+            f"{decides:>10s}  {made.hypotheses[n].says(found.state)}"
         )
     return "\n".join(lines)
 
@@ -101,7 +110,8 @@ def draw(made: Weighing, path: str | Path) -> None:
 def _evidences(axes: Any, made: Weighing) -> None:
     names = [made.names[n] for n in made.order]
     places = np.arange(len(names))
-    axes.barh(places - 0.18, made.evidence[made.order], 0.34, color="tab:blue", label="Laplace")
+    error = made.motion[made.order]
+    axes.barh(places - 0.18, made.evidence[made.order], 0.34, xerr=error, color="tab:blue", label="Laplace")
     axes.barh(places + 0.18, made.criterion[made.order], 0.34, color="0.6", label="−BIC/2")
     axes.axvline(-DECIDED, color="tab:red", lw=0.8, ls="--", label="odds 20 : 1")
     axes.set_yticks(places, names, fontsize=8)
@@ -120,6 +130,8 @@ def _odds(axes: Any, made: Weighing) -> None:
     for seen, name, colour in ((own, made.names[first], "tab:blue"), (other, made.names[second], "tab:orange")):
         axes.hist(seen, edges, alpha=0.6, color=colour, label=f"recordings of {name}")
     axes.axvline(made.margin, color="black", lw=1.4, label="measured")
+    shaken = made.margin - made.shaken, made.margin + made.shaken
+    axes.axvspan(*shaken, color="0.5", alpha=0.25, lw=0, label="± error by displacements")
     axes.axvline(0.0, color="0.5", lw=0.8, ls=":")
     axes.set_xlabel(f"ln odds of {made.names[first]} over {made.names[second]}", fontsize=8)
     axes.set_ylabel("simulated recordings", fontsize=8)

@@ -16,6 +16,10 @@ Array = npt.NDArray[np.float64]
 
 #: Mean square of residuals over noise above which none of the hypotheses explains a recording.
 POOR = 1.5
+#: Errors by displacements that a verdict must survive.
+SURE = 2.0
+#: Part of the expected ln odds by which measured ones may differ.
+STRANGE = 0.5
 #: Standard deviations from which measured odds are not those of the best hypothesis.
 FAR = 4.0
 #: Doses this much beyond the recorded one are not simulated.
@@ -35,6 +39,8 @@ class Weighing:
     found : list of Explained
     unit : float
         Of `unit_of`.
+    motion : (hypotheses,) array
+        Standard error of ln odds of the best over each that displacements of atoms make; 0 where one set is all.
     worlds : Worlds
     trials : Trials
         At the recorded dose.
@@ -46,6 +52,7 @@ class Weighing:
     data: Any
     found: list[Explained]
     unit: float
+    motion: Array
     worlds: Worlds
     trials: Trials
     check: Trials | None
@@ -82,6 +89,26 @@ class Weighing:
         return float(-self.evidence[self.order[1]])
 
     @property
+    def shaken(self) -> float:
+        """Standard error of `margin` that displacements of atoms make."""
+        return float(self.motion[self.order[1]])
+
+    @property
+    def explained(self) -> bool:
+        """Whether the best hypothesis explains the recording: no residuals that are much larger than noise."""
+        return self.found[self.order[0]].excess <= POOR
+
+    @property
+    def decided(self) -> bool:
+        """Whether the recording decides: odds of 20:1 and more that survive what the simulation does not know.
+
+        They do if displacements of atoms were `SURE` of their errors luckier; if the best explains the recording; and
+        if odds beyond those that it would give differ from these by less than half: else something else makes them.
+        """
+        strange = self.beyond and abs(self.margin - self.expected[0]) > STRANGE * self.expected[0]
+        return self.margin - SURE * self.shaken >= DECIDED and self.explained and not strange
+
+    @property
     def expected(self) -> tuple[float, float]:
         """Expected ln odds of the best over the second if the best is true, and their standard deviation."""
         first, second = self.order[:2]
@@ -92,7 +119,7 @@ class Weighing:
     def beyond(self) -> bool:
         """Whether the measured odds are none that the best would give: something counts that no hypothesis holds."""
         mean, deviation = self.expected
-        return abs(self.margin - mean) > max(FAR * deviation, 1.0)
+        return abs(self.margin - mean) > max(FAR * float(np.hypot(deviation, self.shaken)), 1.0)
 
     @property
     def factor(self) -> float:
@@ -123,6 +150,7 @@ class Weighing:
                 "minus_ln_likelihood": found.cost / self.unit,
                 "excess": found.excess,
                 "parameters": one.says(found.state),
+                "error_by_displacements": float(self.motion[n]),
                 "false_alarm": None if n == first else self.false_alarm(n),
                 "dose_factor": None if n == first else pair_factor(apart, first, n),
             }
@@ -131,7 +159,8 @@ class Weighing:
         return {
             "hypotheses": rows,
             "best": self.names[first],
-            "decided": self.margin >= DECIDED,
+            "decided": self.decided,
+            "error_of_ln_odds_by_displacements": self.shaken,
             "expected_ln_odds_of_best": {"mean": self.expected[0], "deviation": self.expected[1]},
             "beyond_expected": self.beyond,
             "unit": self.unit,
@@ -148,6 +177,23 @@ def unit_of(best: Explained) -> float:
     """Difference of cost that is one unit of −ln likelihood: the excess where it is more than that of chance."""
     chance = 3.0 * np.sqrt(2.0 / best.points)
     return best.excess if best.excess > 1.0 + chance else 1.0
+
+
+def displaced(hypotheses: Sequence[Hypothesis], data: Any, found: Sequence[Explained], unit: float) -> Array:
+    """Standard errors of ln odds of the best over each by the scatter of single sets of displacements; 0 of one set."""
+    draws = [one.drawn() for one in hypotheses]
+    number = min(len(one) for one in draws)
+    if number < 2:
+        return np.zeros(len(draws))
+    evidence = np.array(
+        [
+            [one[n].explain(data, e.state).evidence(unit) for one, e in zip(draws, found, strict=True)]
+            for n in range(number)
+        ]
+    )
+    best = int(np.argmax([one.evidence(unit) for one in found]))
+    scatter = (evidence[:, [best]] - evidence).std(axis=0, ddof=1)
+    return np.asarray(scatter / np.sqrt(number))
 
 
 def relative(values: Sequence[float]) -> Array:
@@ -197,11 +243,12 @@ def weigh(
     again = [one.explain(data, best.state) for one in hypotheses]
     found = [min(pair, key=lambda one: one.cost) for pair in zip(found, again, strict=True)]
     unit = unit_of(min(found, key=lambda one: one.excess))
+    motion = displaced(hypotheses, data, found, unit)
     base = worlds(hypotheses, data, found, progress)
     drawing = Drawing(trials, seed, unit)
     simulated = run_trials(hypotheses, base, drawing, progress=progress)
-    made = Weighing(tuple(hypotheses), data, found, unit, base, simulated, None)
+    made = Weighing(tuple(hypotheses), data, found, unit, motion, base, simulated, None)
     if not 1.0 < made.factor < FARTHEST:
         return made
     check = run_trials(hypotheses, base, drawing, made.factor, progress)
-    return Weighing(tuple(hypotheses), data, found, unit, base, simulated, check)
+    return Weighing(tuple(hypotheses), data, found, unit, motion, base, simulated, check)

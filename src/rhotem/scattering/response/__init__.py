@@ -10,9 +10,9 @@ with S the scattering matrix of `rhotem.microscope.bloch`: transmission cross co
 or scan: `response` makes it once, `Response` answers for all of these.
 """
 
-from rhotem.scattering.response.images import Response
+from rhotem.scattering.response.images import Response, mean_response
 from rhotem.scattering.response.make import response
 from rhotem.scattering.response.opened import open_response
 from rhotem.scattering.response.range import Range
 
-__all__ = ["Range", "Response", "open_response", "response"]
+__all__ = ["Range", "Response", "mean_response", "open_response", "response"]

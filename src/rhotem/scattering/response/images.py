@@ -307,6 +307,29 @@ class Response:
         return field_errors(fields, "one share of the kappa in two configurations", mean, scan, plain, detectors)
 
 
+def mean_response(responses: Sequence[Response]) -> Response:
+    """The mean of responses of one specimen with other displacements: fewer errors of thermal motion.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they hold different beams, channels or thicknesses.
+    """
+    if not responses:
+        raise InputError("mean of responses: give one or more")
+    first, number = responses[0], len(responses)
+    if number == 1:
+        return first
+    for other in responses[1:]:
+        same = other.thicknesses == first.thicknesses and other.matrix.shape == first.matrix.shape
+        if not same or not np.array_equal(other.beams.vectors, first.beams.vectors):
+            raise InputError("mean of responses: they hold different beams, channels or thicknesses")
+    matrix = sum((one.matrix for one in responses[1:]), first.matrix) / np.float32(number)
+    rim = sum((one.rim for one in responses[1:]), first.rim) / np.float32(number)
+    record = {**first.record, "sets_of_displacements": number}
+    return replace(first, matrix=matrix, rim=rim, twin=None, record=record, _ready={})
+
+
 def _summed(matrix: Array, rim: Array, chosen: Array) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64]]:
     """Columns (pairs, chosen) as sums of those stored, and R (pairs, 2)."""
     result = np.zeros((matrix.shape[1], len(chosen)), dtype=np.complex64)

@@ -7,7 +7,8 @@ by Poisson's likelihood where values are electrons. Derivatives are those of the
 """
 
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
+from rhotem.experiment.fit.images.nodes import NodeAxis, Nodes
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.state import State
 
-__all__ = ["ImageFit", "Recorded", "State", "fit_images"]
+__all__ = ["ImageFit", "NodeAxis", "Nodes", "Recorded", "State", "fit_images"]

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, Progress, silent
+from rhotem.experiment.fit.images.errors import covariance, displaced
 from rhotem.experiment.fit.images.model import Model
+from rhotem.experiment.fit.images.nodes import Nodes
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.refine import Fitted, refine
 from rhotem.experiment.fit.images.search import starts
@@ -50,8 +52,9 @@ class ImageFit:
         return self.best.state
 
     def error(self, name: str) -> float:
-        """Standard deviation of a parameter of `State`."""
-        place = NAMES.index(name)
+        """Standard deviation of a parameter of `State`, or of what nodes are of."""
+        nodes = self.model.nodes.names
+        place = NAMES.index(name) if name in NAMES else len(self.covariance) - len(nodes) + nodes.index(name)
         return float(np.sqrt(max(self.covariance[place, place], 0.0)))
 
     @property
@@ -78,6 +81,10 @@ class ImageFit:
                 }
                 for n, one in enumerate(self.model.images)
             },
+            "nodes": {
+                axis.name: {"value": float(value), "error": self.error(axis.name), "unit": axis.unit}
+                for axis, value in zip(self.model.nodes.axes, self.state.nodes, strict=True)
+            },
             "excess": self.excess,
             "minima": [
                 {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": odds}
@@ -97,12 +104,14 @@ class ImageFit:
                 ("source_size", 1.0, "Å"),
             )
         )
+        for axis, value in zip(self.model.nodes.axes, self.state.nodes, strict=True):
+            said += f", {axis.name} {value:.3g} ± {self.error(axis.name):.2g} {axis.unit}".rstrip()
         return f"{said}; residuals {self.excess:.2f} of the noise's square"
 
 
 def fit_images(
     images: Sequence[Recorded],
-    response: Response,
+    response: Response | Nodes,
     pixels: npt.ArrayLike,
     *,
     start: State | None = None,
@@ -115,8 +124,9 @@ def fit_images(
     ----------
     images : sequence of Recorded
         Of different detectors, recorded in one scan.
-    response : Response
-        Of the specimen (`rhotem.analysis.responses.response`), with four or more thicknesses.
+    response : Response or Nodes
+        Of the specimen (`rhotem.analysis.responses.response`), with four or more thicknesses; `Nodes` add occupancies,
+        Debye–Waller scale or mistilt to what is fitted.
     pixels : (2, 2) array
         Takes (column, row) to Å along x and y of the crystal's cell, right to a quarter of the lattice's spacing
         across the image.
@@ -132,7 +142,7 @@ def fit_images(
         If the images are not alike, or nothing of the crystal is found in them.
     """
     model = Model(response, list(images))
-    least, most = response.range.defocus
+    least, most = model.response.range.defocus
     foci = np.linspace(least, most, max(1, 1 + int(np.ceil((most - least) / FOCUS))))
     tried = [(1.0, start)] if start is not None else starts(model, pixels, foci.tolist())
     if not tried or tried[0][0] < POOR:
@@ -150,7 +160,7 @@ def fit_images(
     weights = np.exp([-(fit.cost - best.cost) / excess for fit in kept])
     odds = weights / weights.sum()
     minima = [(fit.state, float(chance)) for fit, chance in zip(kept, odds, strict=True)]
-    return ImageFit(model, best, minima, best.covariance())
+    return ImageFit(model, best, minima, covariance(model, best) + displaced(model, best, fixed))
 
 
 def _distinct(fits: list[Fitted]) -> list[Fitted]:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.experiment.fit.images.nodes import Nodes
 from rhotem.experiment.fit.images.recorded import Recorded, same_scan
 from rhotem.experiment.fit.images.state import LENS, NAMES, State
 from rhotem.microscope.scan import Scan
@@ -28,12 +29,14 @@ class Model:
 
     Parameters
     ----------
-    response : Response
+    response : Response or Nodes
         With four or more thicknesses; edges of all detectors held.
     images : list of Recorded
     """
 
-    def __init__(self, response: Response, images: list[Recorded]) -> None:
+    def __init__(self, response: Response | Nodes, images: list[Recorded]) -> None:
+        self.nodes = response if isinstance(response, Nodes) else Nodes(response)
+        response = self.nodes.base
         if len(response.thicknesses) < POINTS:
             held = len(response.thicknesses)
             raise InputError(f"the response holds {held} thicknesses; a fit needs {POINTS} or more")
@@ -62,27 +65,54 @@ class Model:
         weights, _ = cubic(self.response.thicknesses, state.thickness)
         levels = np.flatnonzero(weights)
         depths = [self.response.thicknesses[n] for n in levels]
-        stack = self.series(depths, self.settings(state))
-        return np.tensordot(weights[levels], stack, axes=(0, 1))
+        mixing, _ = self.nodes.weights(self.between(state))
+        whole = np.zeros((len(self.images), *self.cell.shape))
+        for share, response in zip(mixing, self.nodes.responses, strict=True):
+            if share:
+                stack = self.series(depths, self.settings(state), response)
+                whole += share * np.tensordot(weights[levels], stack, axes=(0, 1))
+        return whole
 
-    def series(self, depths: Sequence[float], settings: dict[str, Any]) -> Array:
-        """Images (images, depths, nx, ny) of the cell at thicknesses that are held."""
+    def between(self, state: State) -> Array:
+        """Values between nodes; a state that says none is at the reference."""
+        return state.nodes if len(state.nodes) else self.nodes.reference
+
+    def series(self, depths: Sequence[float], settings: dict[str, Any], response: Response | None = None) -> Array:
+        """Images (images, depths, nx, ny) of the cell at thicknesses that are held; None: of the base."""
         many = {name: [value] * len(depths) for name, value in settings.items()}
-        stack = self.response.series(self.detectors, thickness=list(depths), scan=self.cell, threads=1, **many)
+        held = response or self.response
+        stack = held.series(self.detectors, thickness=list(depths), scan=self.cell, threads=1, **many)
         return np.stack([stack[one.name].astype(float) for one in self.images])
 
-    def cell_slopes(self, state: State) -> tuple[Array, Array]:
-        """Those images, and their derivatives (5, images, nx, ny) by thickness, defocus, C12a, C12b and source."""
-        weights, slopes = cubic(self.response.thicknesses, state.thickness)
+    def cell_slopes(self, state: State) -> tuple[Array, Array, Array]:
+        """Those images, and their derivatives: (5, images, nx, ny) by thickness, defocus, C12a, C12b and source, and
+        (axes, images, nx, ny) by what nodes are of.
+        """
+        mixing, steepness = self.nodes.weights(self.between(state))
+        shape = (len(self.images), *self.cell.shape)
+        whole, lens = np.zeros(shape), np.zeros((LENS, *shape))
+        along = np.zeros((len(self.nodes.axes), *shape))
+        for share, slopes, response in zip(mixing, steepness.T, self.nodes.responses, strict=True):
+            if not share and not slopes.any():
+                continue
+            shown, changes = self._lens_slopes(state, response)
+            whole += share * shown
+            lens += share * changes
+            along += slopes[:, None, None, None] * shown
+        return whole, lens, along
+
+    def _lens_slopes(self, state: State, response: Response) -> tuple[Array, Array]:
+        """Images of one response, and their derivatives by thickness, defocus, C12a, C12b and source."""
+        weights, slopes = cubic(response.thicknesses, state.thickness)
         settings, lens = self.settings(state), state.lens
         size, turn = max(lens["C12"], LEAST), lens["phi12"]
         names = SLOPES if self.astigmatism else tuple(name for name in SLOPES if name not in ("C12", "phi12"))
         shape = (len(self.images), *self.cell.shape)
         whole, result = np.zeros(shape), np.zeros((LENS, *shape))
         for level in np.flatnonzero(weights):
-            depth = self.response.thicknesses[level]
-            shown = self.series([depth], settings)[:, 0]
-            found = self.response.gradients(names, self.detectors, thickness=depth, scan=self.cell, **settings)
+            depth = response.thicknesses[level]
+            shown = self.series([depth], settings, response)[:, 0]
+            found = response.gradients(names, self.detectors, thickness=depth, scan=self.cell, **settings)
             lenses = {name: np.stack([found[name][one.name] for one in self.images]) for name in names}
             whole += weights[level] * shown
             result[0] += slopes[level] * shown
@@ -107,10 +137,10 @@ class Model:
 
     def with_slopes(self, state: State) -> tuple[Array, Array]:
         """Expected values (images, pixels), and their derivatives (parameters, images, pixels) as `State.whole`."""
-        cells, lens = self.cell_slopes(state)
+        cells, lens, nodes = self.cell_slopes(state)
         simulated = self._at(cells, state)
         number, pixels = simulated.shape
-        slopes = np.zeros((len(NAMES) + 2 * number, number, pixels))
+        slopes = np.zeros((len(NAMES) + 2 * number + len(nodes), number, pixels))
         for place in range(LENS):
             slopes[place] = self._at(lens[place], state)
         along = [self._at(g, state) for g in self._gradients(cells)]
@@ -119,6 +149,8 @@ class Model:
             places = (5 + axis, 7 + 2 * axis, 8 + 2 * axis)
             for place, factor in zip(places, factors, strict=True):
                 slopes[place] = gradient * factor
+        for place, one in enumerate(nodes):
+            slopes[len(NAMES) + 2 * number + place] = self._at(one, state)
         slopes *= state.gains[:, None]
         for place in range(number):
             slopes[len(NAMES) + place, place] = simulated[place]

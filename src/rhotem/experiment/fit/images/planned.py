@@ -16,11 +16,14 @@ from rhotem.core import InputError
 from rhotem.experiment.calibrate.lattice import find_lattice
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
+from rhotem.experiment.fit.images.specimens import Exchange, Making, exchange_nodes
 from rhotem.experiment.measurement import Measurement
-from rhotem.scattering.response import Range, Response
+from rhotem.scattering.response import Range, Response, mean_response
 
 #: Distance in nm of the thicknesses that the response holds, and the thinnest.
 LADDER, THINNEST = 1.0, 1.0
+#: Relative error of the inner angles of detectors that errors allow for; sets of displacements of exchanged atoms.
+DOUBT, DRAWS = 0.02, 3
 #: Largest side in pixels of the part that is fitted.
 SIDE = 128
 
@@ -32,18 +35,43 @@ class Held:
     Parameters
     ----------
     specimen : Specimen
-    response : Response
+    draws : tuple of Response
+        One for each set of displacements.
     pixels : (2, 2) array
         Takes (column, row) to Å along x and y of the crystal's cell.
     """
 
     specimen: Specimen
-    response: Response
+    draws: tuple[Response, ...]
     pixels: npt.NDArray[np.float64]
+
+    @property
+    def response(self) -> Response:
+        """The mean of all sets of displacements."""
+        return mean_response(self.draws)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What of the lens is tried: least and largest defocus, and largest astigmatism, in nm."""
+
+    foci: tuple[float, float]
+    astigmatism: float
+
+    @property
+    def range(self) -> Range:
+        """The same for a response."""
+        largest = {"C12": 10 * self.astigmatism} if self.astigmatism else {}
+        return Range(defocus=(10 * self.foci[0], 10 * self.foci[1]), aberrations=largest)
 
 
 def fit_recordings(
-    measured: Sequence[Measurement], plan: Plan, foci: tuple[float, float], astigmatism: float, voice: Voice
+    measured: Sequence[Measurement],
+    plan: Plan,
+    limits: Limits,
+    voice: Voice,
+    *,
+    exchange: Exchange | None = None,
 ) -> ImageFit:
     """Fit images that one scan gave.
 
@@ -53,11 +81,10 @@ def fit_recordings(
         One image for every detector of the plan, in its order; the lattice is found in the first.
     plan : Plan
         Its thickness is the largest that is tried; its detectors, aperture and aberrations are the recording's.
-    foci : (float, float)
-        Least and largest defocus in nm.
-    astigmatism : float
-        Largest twofold astigmatism in nm.
+    limits : Limits
     voice : Voice
+    exchange : Exchange, optional
+        Atoms that may have changed places at random: their share is fitted, too.
 
     Raises
     ------
@@ -65,12 +92,19 @@ def fit_recordings(
         If there are not as many detectors as images, or a step refuses.
     """
     images = recordings(measured, plan)
-    held = response_for(measured[0], plan, foci, astigmatism, voice)
-    return fit_images(images, held.response, held.pixels, progress=voice.progress)
+    if exchange is None:
+        held = response_for(measured[0], plan, limits, voice)
+        return fit_images(images, held.response, held.pixels, progress=voice.progress)
+    place = placed(measured[0], plan, voice)
+    cut = place.specimen
+    edges, moving = doubted(plan.preset().detectors), dict(place.job.moving)
+    making = Making(cut, _depths(cut), limits.range, DRAWS, moving, voice.progress, edges)
+    nodes = exchange_nodes(making, exchange.elements, exchange.shares)
+    return fit_images(images, nodes, place.pixels, progress=voice.progress)
 
 
 def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:
-    """The middles of images with the detectors of a plan, in its order.
+    """The middles of images with the detectors of a plan, in its order; inner angles may be off by `DOUBT`.
 
     Raises
     ------
@@ -86,27 +120,31 @@ def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:
     for one in measured:
         if one.saturated > 0.01:
             raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
-    pairs = zip(detectors, measured, strict=True)
-    return [Recorded(detector, middle(one.data), bool(one.counts)) for detector, one in pairs]
+    found = []
+    for detector, one in zip(detectors, measured, strict=True):
+        inner = getattr(detector, "inner", 0.0)
+        doubt = detector.model_copy(update={"inner": inner * (1 + DOUBT)}) if inner else None
+        found.append(Recorded(detector, middle(one.data), bool(one.counts), doubt=doubt))
+    return found
 
 
-def response_for(
-    image: Measurement,
-    plan: Plan,
-    foci: tuple[float, float],
-    astigmatism: float,
-    voice: Voice,
-    alike: Specimen | None = None,
-) -> Held:
-    """The response of a plan's specimen up to its thickness, and how its lattice lies in an image.
+def doubted(detectors: Sequence[object]) -> list[float]:
+    """Edges in mrad that doubts of detectors need."""
+    inner = [float(getattr(one, "inner", 0.0)) for one in detectors]
+    return [edge * (1 + DOUBT) for edge in inner if edge]
 
-    Parameters
-    ----------
-    image : Measurement
-    plan, foci, astigmatism, voice
-        As `fit_recordings`.
-    alike : Specimen, optional
-        Whose atoms move alike (`rhotem.analysis.alike`).
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A specimen and how its lattice lies in an image: ``pixels`` takes (column, row) to Å along x and y."""
+
+    job: workflow.Job
+    specimen: Specimen
+    pixels: npt.NDArray[np.float64]
+
+
+def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
+    """Read the structure of a plan, find its lattice in an image, and cut it.
 
     Raises
     ------
@@ -121,28 +159,68 @@ def response_for(
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°, match {lattice.match:.2f}")
     if lattice.hand == "mirrored":
         raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
-    source = workflow.open_source(job, "memory", voice)
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
+    return Placed(job, made, lattice.matrix)
+
+
+def response_for(
+    image: Measurement,
+    plan: Plan,
+    limits: Limits,
+    voice: Voice,
+    *,
+    alike: Specimen | None = None,
+    draws: int = 1,
+) -> Held:
+    """The response of a plan's specimen up to its thickness, and how its lattice lies in an image.
+
+    Parameters
+    ----------
+    image : Measurement
+    plan, limits, voice
+        As `fit_recordings`.
+    alike : Specimen, optional
+        Whose atoms move alike (`rhotem.analysis.alike`).
+    draws : int
+        Sets of displacements; atoms at rest have one.
+
+    Raises
+    ------
+    InputError
+        As `placed`.
+    """
+    place = placed(image, plan, voice)
+    job, made = place.job, place.specimen
+    source = workflow.open_source(job, "memory", voice)
     field = steps.density(made, source, allow_polar=plan.density.allow_polar)
-    potentials: steps.Potentials
-    if alike is None:
-        potentials = steps.potential(made, field, memory=job.means.memory, **job.moving)
-    else:
-        potentials = AlikePotentials(made, field, job.means.memory, alike, **job.moving)
-        voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
-    span = Range(defocus=(10 * foci[0], 10 * foci[1]), aberrations={"C12": 10 * astigmatism} if astigmatism else {})
-    held = responses.response(
-        made,
-        potentials,
-        thicknesses=ladder(made.thickness, 0.1 * float(made.cell.lengths[2])),
-        range=span,
-        edges=[],
-        memory=job.means.memory,
-        announce=lambda told: voice.tell(str(told)),
-        progress=voice.progress,
-    )
-    return Held(made, held, lattice.matrix)
+    found: list[Response] = []
+    for draw in range(draws if job.moving.get("phonons") else 1):
+        moving = job.moving | {"seed": job.moving.get("seed", 0) + draw}
+        potentials: steps.Potentials
+        if alike is None:
+            potentials = steps.potential(made, field, memory=job.means.memory, **moving)
+        else:
+            potentials = AlikePotentials(made, field, job.means.memory, alike, **moving)
+            if draw == 0:
+                voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
+        held = responses.response(
+            made,
+            potentials,
+            thicknesses=_depths(made),
+            range=limits.range,
+            edges=doubted(plan.preset().detectors),
+            memory=job.means.memory,
+            announce=(lambda told: voice.tell(str(told))) if draw == 0 else (lambda told: None),
+            progress=voice.progress,
+        )
+        found.append(held)
+    return Held(made, tuple(found), place.pixels)
+
+
+def _depths(made: Specimen) -> list[float]:
+    """Thicknesses in nm that a response holds."""
+    return ladder(made.thickness, 0.1 * float(made.cell.lengths[2]))
 
 
 def ladder(thickest: float, cell: float) -> list[float]:

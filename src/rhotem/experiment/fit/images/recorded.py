@@ -22,12 +22,16 @@ class Recorded:
     counts : bool
     noise : float or None
         Standard deviation of a pixel where values are no electrons; None: what second differences show.
+    doubt : detector or None
+        The detector with its angles off by one standard error: what this would change is part of a fit's errors. The
+        response must hold its edges.
     """
 
     detector: DetectorBase
     values: npt.NDArray[np.floating]
     counts: bool = False
     noise: float | None = None
+    doubt: DetectorBase | None = None
 
     def __post_init__(self) -> None:
         names = self.detector.image_names()

@@ -1,7 +1,7 @@
 """Least squares of images: all parameters, gains and offsets together, by the derivatives of the response."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 #: Most steps of one fit, and relative changes of parameters and cost at which it ends.
 ROUNDS, CHANGE, GAIN = 25, 1e-6, 1e-8
 #: Starts are at least this part of the range away from bounds: at one, trust regions shrink to nothing.
-INSIDE = 0.02
+INSIDE = 0.1
 #: Deviance residuals below this have the slope of their limit.
 SMALL = 1e-4
 #: Least expected electrons of a pixel; largest source in Å.
@@ -46,16 +46,6 @@ class Fitted:
     residual: Array
     slopes: Array
     evaluations: int
-
-    def covariance(self) -> Array:
-        """Of all parameters (as `State.whole`), 0 where they stayed; widened where residuals are larger than noise."""
-        hessian = self.slopes.T @ self.slopes
-        sides = np.sqrt(np.diag(hessian))
-        inverse = np.linalg.pinv(hessian / np.outer(sides, sides), rcond=1e-12) / np.outer(sides, sides)
-        excess = max(1.0, 2 * self.cost / max(1, self.residual.size - self.slopes.shape[1]))
-        result = np.zeros((len(self.free), len(self.free)))
-        result[np.ix_(self.free, self.free)] = inverse * excess
-        return result
 
 
 class Noise:
@@ -100,12 +90,15 @@ def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: i
 
     number = len(model.images)
     stays = {*fixed, *(() if model.astigmatism else ("C12a", "C12b"))}
-    names = [*NAMES, *["gains"] * number, *["offsets"] * number]
+    start = replace(start, nodes=model.between(start))
+    names = [*NAMES, *["gains"] * number, *["offsets"] * number, *model.nodes.names]
     free = np.array([name not in stays for name in names])
     low, high = _bounds(model, number)
     room = np.where(free & np.isfinite(high - low), INSIDE * (high - low), 1e-9)
     whole = np.clip(start.whole, low + room, high - room)
-    scales = np.concatenate([SCALES, np.maximum(np.abs(start.gains), 1e-12) * 0.05, _levels(model) * 0.05])
+    scales = np.concatenate(
+        [SCALES, np.maximum(np.abs(start.gains), 1e-12) * 0.05, _levels(model) * 0.05, _spans(model) * 0.1]
+    )
     problem = _Problem(model, start, whole, free)
     found = least_squares(
         problem.residual,
@@ -153,12 +146,37 @@ def _bounds(model: Model, number: int) -> tuple[Array, Array]:
     """Least and largest values of all parameters."""
     held, focus, free = model.response.thicknesses, model.response.range.defocus, np.inf
     largest = model.astigmatism
-    low = [held[0], focus[0] - 1e-3, -largest, -largest, 0.01, *[-free] * 6, *[0.0] * number, *[-free] * number]
-    high = [held[-1], focus[1] + 1e-3, largest, largest, WIDEST, *[free] * 6, *[free] * (2 * number)]
+    axes = model.nodes.axes
+    low = [
+        held[0],
+        focus[0] - 1e-3,
+        -largest,
+        -largest,
+        0.01,
+        *[-free] * 6,
+        *[0.0] * number,
+        *[-free] * number,
+        *(axis.values[0] for axis in axes),
+    ]
+    high = [
+        held[-1],
+        focus[1] + 1e-3,
+        largest,
+        largest,
+        WIDEST,
+        *[free] * 6,
+        *[free] * (2 * number),
+        *(axis.values[-1] for axis in axes),
+    ]
     for place in (2, 3):
         high[place] += 1e-6
         low[place] -= 1e-6
     return np.array(low), np.array(high)
+
+
+def _spans(model: Model) -> Array:
+    """Ranges of nodes."""
+    return np.array([axis.values[-1] - axis.values[0] for axis in model.nodes.axes])
 
 
 def _levels(model: Model) -> Array:

@@ -11,7 +11,9 @@ from rhotem.experiment.fit.images.state import State
 Array = npt.NDArray[np.float64]
 
 #: Starts handed on, and how far two of them are apart at least, in Å of thickness and of defocus.
-STARTS, APART = 4, (25.0, 25.0)
+STARTS, APART = 5, (25.0, 25.0)
+#: Origins in Å apart that are different starts: two kinds of columns may take each other's places.
+PLACE = 0.6
 #: Source in Å to start from.
 SOURCE = 0.8
 
@@ -39,7 +41,7 @@ def starts(model: Model, pixels: npt.ArrayLike, foci: Sequence[float]) -> list[t
         for level, depth in enumerate(depths):
             cells = stack[:, level]
             waves = np.fft.fft2(cells) / cells[0].size
-            waves[:, 0, 0] = 0.0
+            waves[measured == 0] = 0.0
             size = np.sqrt((np.abs(waves) ** 2).sum(axis=(1, 2)))
             product = (measured.conj() * waves) / np.maximum(scale * size, 1e-300)[:, None, None]
             overlap = np.fft.ifft2(product.sum(axis=0)).real * cells[0].size
@@ -48,10 +50,12 @@ def starts(model: Model, pixels: npt.ArrayLike, foci: Sequence[float]) -> list[t
     found.sort(key=lambda row: -row[0])
     chosen: list[tuple[float, State]] = []
     for score, depth, focus, place in found:
-        near = [abs(s.thickness - depth) < APART[0] and abs(s.defocus - focus) < APART[1] for _, s in chosen]
-        if any(near):
-            continue
         x, y = (float(n * step) for n, step in zip(place, model.cell.step, strict=True))
+        near = [abs(s.thickness - depth) < APART[0] and abs(s.defocus - focus) < APART[1] for _, s in chosen]
+        sides = np.array(model.cell.size)
+        away = [np.abs((np.array([x - s.x, y - s.y]) / sides + 0.5) % 1 - 0.5) @ sides for _, s in chosen]
+        if any(close and moved < PLACE for close, moved in zip(near, away, strict=True)):
+            continue
         values = [depth, focus, 0.5, 0.0, SOURCE, x, y, *matrix.ravel()]
         chosen.append((score, scaled(model, np.array(values))))
         if len(chosen) == STARTS:
@@ -62,7 +66,8 @@ def starts(model: Model, pixels: npt.ArrayLike, foci: Sequence[float]) -> list[t
 def mean_waves(model: Model, pixels: Array) -> Array:
     """Fourier coefficients (images, nx, ny) of measured images on the lattice, in the order of `numpy.fft.fft2`.
 
-    They are those of the cell times exp(2πi q·o), o being where pixel (0, 0) lies.
+    They are those of the cell times exp(2πi q·o), o being where pixel (0, 0) lies. Beyond what the pixels resolve they
+    are 0: a whole number of pixels in a cell would repeat the lower ones there.
     """
     x, y = pixels @ np.stack([model.columns, model.rows])
     waves = []
@@ -75,6 +80,8 @@ def mean_waves(model: Model, pixels: Array) -> Array:
         result.append((waves[0] * (values - values.mean())[:, None]).T @ waves[1] / len(values))
     stack = np.stack(result)
     stack[:, 0, 0] = 0.0
+    qx, qy = (np.fft.fftfreq(n) * n / side for n, side in zip(model.cell.shape, model.cell.size, strict=True))
+    stack[:, np.hypot(qx[:, None], qy[None]) > 0.5 / np.sqrt(abs(np.linalg.det(pixels)))] = 0.0
     return stack
 
 

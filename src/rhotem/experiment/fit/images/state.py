@@ -1,6 +1,6 @@
 """Parameters of a fit of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -32,21 +32,24 @@ class State:
         ``x_column`` … ``y_row`` how far one column or row is along x and y, all in Å.
     gains, offsets : (images,) arrays
         Value of a pixel = gain · simulated + offset.
+    nodes : (axes,) array
+        Values between nodes (`rhotem.experiment.fit.images.nodes`), if the specimen has any.
     """
 
     values: Array
     gains: Array
     offsets: Array
+    nodes: Array = field(default_factory=lambda: np.zeros(0))
 
     @property
     def whole(self) -> Array:
         """All parameters as one array."""
-        return np.concatenate([self.values, self.gains, self.offsets])
+        return np.concatenate([self.values, self.gains, self.offsets, self.nodes])
 
     def from_whole(self, whole: Array) -> Self:
         """The same with other values of all parameters."""
-        n = len(NAMES)
-        return type(self)(whole[:n], whole[n : n + len(self.gains)], whole[n + len(self.gains) :])
+        ends = np.cumsum([len(NAMES), len(self.gains), len(self.offsets)])
+        return type(self)(*np.split(np.asarray(whole, dtype=float), ends))
 
     def __getattr__(self, name: str) -> float:
         if name in NAMES:

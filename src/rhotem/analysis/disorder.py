@@ -1,0 +1,93 @@
+"""Potentials of a specimen whose atoms are exchanged at random, or move more or less than they should."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from rhotem.analysis.motion import Moving
+from rhotem.analysis.run import Potentials, density
+from rhotem.analysis.specimen import Specimen
+from rhotem.core import InputError
+from rhotem.density.field import DensityField
+from rhotem.potential.slices import PotentialSlices, build_potential
+from rhotem.structure.model import Structure
+from rhotem.structure.orient import ImagingCell
+
+
+class ExchangedPotentials(Potentials):
+    """Potentials in which a share of one element's atoms has changed places with another's, at random.
+
+    Every configuration of thermal motion is another arrangement, so that images are their mean. Larger shares contain
+    smaller ones: with one ``seed`` specimens of different shares differ by the atoms added alone, and move alike.
+
+    Parameters
+    ----------
+    cut : Specimen
+        Its block holds the sites. Free atoms: bonds of a random arrangement are those of no crystal.
+    elements : (str, str)
+    share : float
+        Of the first element's atoms.
+    memory : float, optional
+        Bytes that building one may use.
+    **moving
+        `rhotem.analysis.motion.Moving`. Sites keep their ⟨u²⟩, whoever sits there.
+
+    Raises
+    ------
+    InputError
+        If the specimen lacks an element, has too few of the second, or the share is none.
+    """
+
+    def __init__(
+        self,
+        cut: Specimen,
+        elements: tuple[str, str],
+        share: float,
+        memory: float | None = None,
+        **moving: Unpack[Moving],
+    ) -> None:
+        super().__init__(cut, density(cut, "free-atoms"), memory, **moving)
+        numbers, first, second = cut.block.structure.atoms, *elements
+        symbols = np.array(numbers.get_chemical_symbols())
+        self.share, self._first, self._second = (
+            share,
+            np.flatnonzero(symbols == first),
+            np.flatnonzero(symbols == second),
+        )
+        for element, sites in ((first, self._first), (second, self._second)):
+            if not len(sites):
+                raise InputError(f"exchange of {first} and {second}: the specimen has no {element}")
+        if not 0 <= share <= 1 or share * len(self._first) > len(self._second):
+            raise InputError(f"exchange of {100 * share:g} % of {first}: expected 0 to 100 %, and as many {second}")
+
+    def __iter__(self) -> Iterator[PotentialSlices]:
+        options: dict[str, Any] = {"memory_limit": self._memory, "oversampling": self._cut.oversampling}
+        for number, moved in enumerate(self.displacements()):
+            yield build_potential(self._arranged(number), self._cut.grid, None, displacements=moved, **options)
+
+    def _arranged(self, number: int) -> ImagingCell:
+        """The block of one configuration; the part of an atom that a share leaves is there as often as it says."""
+        rng = np.random.default_rng((self.seed, 4, number))
+        count = int(self.share * len(self._first) + rng.uniform())
+        one, two = rng.permutation(self._first)[:count], rng.permutation(self._second)[:count]
+        block = self._cut.block.structure
+        atoms = block.atoms.copy()
+        atoms.numbers[one], atoms.numbers[two] = (
+            block.atoms.numbers[self._second[0]],
+            block.atoms.numbers[self._first[0]],
+        )
+        return ImagingCell.from_orthogonal(Structure(atoms, charge=block.charge, info=block.info))
+
+
+class ScaledPotentials(Potentials):
+    """Potentials whose atoms have ``scale`` times their mean square displacements, along the same directions."""
+
+    def __init__(
+        self, cut: Specimen, field: DensityField, scale: float, memory: float | None = None, **moving: Unpack[Moving]
+    ) -> None:
+        super().__init__(cut, field, memory, **moving)
+        if not scale > 0:
+            raise InputError(f"Debye–Waller scale {scale:g}: expected a positive number")
+        self.motion = replace(self.motion, values=scale * self.motion.values)

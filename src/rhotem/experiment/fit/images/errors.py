@@ -1,0 +1,76 @@
+"""Errors of a fit of images: noise, what the model lacks, and detectors that are not quite what they are said to be."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.experiment.fit.images.model import Model
+from rhotem.experiment.fit.images.refine import Fitted, Noise, refine
+from rhotem.experiment.fit.images.state import affine
+from rhotem.experiment.fit.posterior import scatter
+
+Array = npt.NDArray[np.float64]
+
+#: Distance in Å over which residuals go together.
+TOGETHER = 2.0
+#: Standard deviations from which residuals are larger than noise.
+CHANCE = 3.0
+
+
+def covariance(model: Model, fitted: Fitted) -> Array:
+    """Covariance of all parameters (as `State.whole`), 0 where they stayed.
+
+    That of the normal equations where residuals are noise. Where they are larger, H⁻¹ (JᵀΣJ) H⁻¹ with Σ the
+    autocovariance of the residuals, image by image (`rhotem.experiment.fit.posterior`), if that is more. What doubts of
+    detectors shift is added.
+    """
+    hessian = fitted.slopes.T @ fitted.slopes
+    sides = np.sqrt(np.diag(hessian))
+    inverse = np.linalg.pinv(hessian / np.outer(sides, sides), rcond=1e-12) / np.outer(sides, sides)
+    free = np.ix_(fitted.free, fitted.free)
+    result = np.zeros((len(fitted.free), len(fitted.free)))
+    result[free] = inverse
+    points = max(1, fitted.residual.size - fitted.slopes.shape[1])
+    excess = 2 * fitted.cost / points
+    if excess > 1 + CHANCE * np.sqrt(2 / points):
+        wide = inverse @ _scattered(model, fitted) @ inverse
+        more = np.sqrt(np.maximum(np.diag(wide) / np.diag(inverse), excess))
+        result[free] = inverse * np.outer(more, more)
+    for shift in _shifts(model, fitted, inverse):
+        result[free] += np.outer(shift, shift)
+    return result
+
+
+def displaced(model: Model, fitted: Fitted, fixed: Collection[str] = ()) -> Array:
+    """Covariance that displacements and arrangements of atoms make: of the mean over all draws; 0 of a single one."""
+    draws = model.nodes.draws
+    if len(draws) < 2:
+        return np.zeros((len(fitted.free), len(fitted.free)))
+    found = [refine(Model(one, model.images), fitted.state, fixed=fixed).state.whole for one in draws]
+    return np.asarray(np.cov(np.array(found), rowvar=False) / len(draws))
+
+
+def _scattered(model: Model, fitted: Fitted) -> Array:
+    """JᵀΣJ (free, free) of all images."""
+    together = TOGETHER / float(np.sqrt(abs(np.linalg.det(affine(fitted.state)))))
+    mask = np.ones(model.shape, dtype=bool)
+    parts = np.split(fitted.slopes, len(fitted.residual))
+    pairs = zip(parts, fitted.residual, strict=True)
+    return np.asarray(sum(scatter(slopes, residual, mask, together) for slopes, residual in pairs))
+
+
+def _shifts(model: Model, fitted: Fitted, inverse: Array) -> list[Array]:
+    """What every doubt of a detector shifts the free parameters by."""
+    shown, found = model.shown(fitted.state), []
+    for place, one in enumerate(model.images):
+        if one.doubt is None:
+            continue
+        images = list(model.images)
+        images[place] = replace(one, detector=one.doubt, doubt=None)
+        other = Model(model.nodes, images).shown(fitted.state)[place]
+        change = np.zeros_like(fitted.residual)
+        change[place] = Noise(one).residual(shown[place])[1] * (other - shown[place])
+        found.append(inverse @ (fitted.slopes.T @ change.ravel()))
+    return found
