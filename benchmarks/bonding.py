@@ -40,7 +40,7 @@ ZONES = {
     "Li2MnO3": (1, 0, 0),
 }
 #: Phases whose density is calculated by DFT as well (GPAW, PBE+U, 600 eV, kept in runs/bonding/gpaw), configurations.
-WITH_DFT = {"LiNiO2": 2, "LiCoO2": 1}
+WITH_DFT = {"LiNiO2": 2}
 #: nm to which a phase is propagated, and pixel of its waves in Å: one phase as far and as fine as the rest cannot be.
 REACHES = dict.fromkeys(ZONES, (10.0, 0.08)) | {"LiCoO2": (30.0, 0.07)}
 #: The same of members of the density, which see light detectors alone; and which of the eight.

@@ -1,6 +1,6 @@
 """Tables and figures of docs/bonding-in-cathodes.md from what benchmarks/bonding.py and bonding_defects.py left.
 
-python benchmarks/bonding_page.py [FOLDER OF FIGURES]      # docs/images; docs/bonding-in-cathodes.csv has all numbers
+python benchmarks/bonding_page.py [FOLDER]      # docs: tables into the page, images; bonding-in-cathodes.csv
 """
 
 import csv
@@ -12,26 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from bonding import CONFIGURATIONS, MEMBERS, MISSING, RUNS, ZONES, crystal, specimen
+from bonding import CONFIGURATIONS, MEMBERS, MISSING, RUNS, ZONES, specimen
+from bonding_figures import IMAGES, draw_contrast, draw_defects, draw_spots
 from rhotem.analysis.columns import columns, contrast
 
-#: Images of the tables; True: the excess over the mean in rad, else (I - mean)/mean.
-IMAGES = {"HAADF": False, "ABF": False, "iDPC": True, "iCoM": True}
-NAMES = {"HAADF": "HAADF", "ABF": "ABF", "iDPC": "iDPC", "iCoM": "CoM, integrated"}
 SOURCES = ("free", "learned", "dft")
 #: nm of the table; reflections of a phase, the least intensity of one at 2 nm as a part of the beam.
 TABLE_AT, REFLECTIONS, LEAST = 6.0, 3, 2e-5
-#: Colours that the colour blind tell apart (Okabe & Ito), markers beside them.
-COLOURS = {"Li": ("#009E73", "o"), "O": ("#D55E00", "s"), "P": ("#CC79A7", "v")}
-METALS = (("#0072B2", "^"), ("#56B4E9", "D"), ("#E69F00", "P"))
-TITLES = {
-    "LiCoO2": "LiCoO$_2$ [100]",
-    "LiNiO2": "LiNiO$_2$ [100]",
-    "NMC": "Li$_6$Ni$_4$MnCoO$_{12}$ [100]",
-    "LiMn2O4": "LiMn$_2$O$_4$ [110]",
-    "LiFePO4": "LiFePO$_4$ [010]",
-    "Li2MnO3": "Li$_2$MnO$_3$ [100]",
-}
+#: Standard errors from which on a change is printed in bold.
+CERTAIN = 3.0
 
 
 @dataclass
@@ -90,6 +79,8 @@ def curves(phase: str) -> list[Curve]:
                 density[: own.shape[1]] = own.std(axis=0, ddof=1)[: len(depth)]
             slope = None if fewer is None else (held["free"][0][label] - fewer[label]) / MISSING
             values = {s: np.mean([h[label] for h in held[s]], axis=0) for s in SOURCES if held[s]}
+            if "dft" in values:  # may have fewer configurations
+                values["free_with_dft"] = np.mean([h[label] for h in held["free"][: len(held["dft"])]], axis=0)
             result.append(Curve(phase, image, label, depth, values, pairs.mean(axis=0), error, scatter, density, slope))
     return result
 
@@ -100,42 +91,57 @@ def _pooled(values: np.ndarray) -> float:
 
 
 def table(every: list[Curve]) -> str:
-    """Column contrast at one thickness."""
+    """Column contrast at one thickness: free atoms, change by bonding ± both errors, the same change of DFT."""
     lines = [
-        "| phase, nm | image | column | free atoms | ± | learned | DFT | change | ± phonons | ± density | / error |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| phase, nm | column | HAADF (%) | ABF (%) | iDPC (mrad) | CoM, integrated (mrad) |",
+        "|---|---|---|---|---|---|",
     ]
-    for c in every:
-        at = int(np.abs(c.thickness - TABLE_AT).argmin())
-        error = np.hypot(c.phonons, np.nan_to_num(c.density[at]))
-        dft = f"{c.values['dft'][at]:+.4f}" if "dft" in c.values else ""
-        density = f"{c.density[at]:.4f}" if np.isfinite(c.density[at]) else ""
-        lines.append(
-            f"| {c.phase}, {c.thickness[at]:.1f} | {c.image} | {c.column} | {c.values['free'][at]:+.4f} | {c.scatter:.4f} | "
-            f"{c.values['learned'][at]:+.4f} | {dft} | {c.difference[at]:+.4f} | {c.phonons:.4f} | {density} | "
-            f"{abs(c.difference[at]) / error:.1f} |"
-        )
+    for phase, column in dict.fromkeys((c.phase, c.column) for c in every):
+        own = {c.image: c for c in every if (c.phase, c.column) == (phase, column)}
+        at = int(np.abs(own["ABF"].thickness - TABLE_AT).argmin())
+        cells = " | ".join(_cell(own[image], at) for image in IMAGES)
+        lines.append(f"| {phase}, {own['ABF'].thickness[at]:.1f} | {column} | {cells} |")
     return "\n".join(lines)
+
+
+def _cell(c: Curve, at: int) -> str:
+    scale = 1e3 if IMAGES[c.image] else 1e2
+    error = float(np.hypot(c.phonons, np.nan_to_num(c.density[at])))
+    change = f"{scale * c.difference[at]:+.2f}" + (f" ± {scale * error:.2f}" if np.isfinite(error) else "")
+    change = f"**{change}**" if abs(c.difference[at]) > CERTAIN * error else change
+    dft = f" ({scale * (c.values['dft'] - c.values['free_with_dft'])[at]:+.2f})" if "dft" in c.values else ""
+    return f"{scale * c.values['free'][at]:.1f}; {change}{dft}"
+
+
+def scatter(every: list[Curve]) -> str:
+    """How much better a difference with shared displacements is known than its two values."""
+    ratios = [c.scatter / c.phonons for c in every if c.phonons > 0]
+    return f"scatter of a value over that of a difference: median {np.median(ratios):.0f}, of {len(ratios)}"
 
 
 def misread(every: list[Curve]) -> str:
-    """What free atoms would read off the learned density's lithium columns."""
-    lines = [
-        "| phase | image | nm | occupancy of Li read as | thickness read as (nm) |",
-        "|---|---|---|---|---|",
-    ]
-    for c in every:
-        if c.column != "Li" or c.image == "HAADF":
-            continue
-        for at, nm in enumerate(c.thickness):
-            if not any(abs(nm - t) < 0.6 for t in (4.0, 10.0, 20.0)):
-                continue
-            occupancy = "" if c.occupancy is None else f"{1 + c.difference[at] / c.occupancy[at]:.2f}"
-            slope = np.gradient(c.values["free"], c.thickness)[at]
-            moved = c.difference[at] / slope
-            read = f"{nm + moved:.1f}" if abs(moved) < 0.5 * nm else "no answer near"
-            lines.append(f"| {c.phase} | {c.image} | {nm:.1f} | {occupancy} | {read} |")
+    """What free atoms would read off the learned density's lithium columns: occupancy · thickness in nm."""
+    images = [image for image in IMAGES if image != "HAADF"]
+    own = {(c.phase, c.image): c for c in every if c.column == "Li"}
+    lines = [f"| phase | nm | {' | '.join(images)} |", "|---" * (len(images) + 2) + "|"]
+    for phase in dict.fromkeys(c.phase for c in every):
+        depth = own[phase, images[0]].thickness
+        for at in [n for n, nm in enumerate(depth) if any(abs(nm - t) < 0.6 for t in (4.0, 10.0, 20.0))]:
+            cells = " | ".join(_read(own[phase, image], at) for image in images)
+            lines.append(f"| {phase} | {depth[at]:.1f} | {cells} |")
     return "\n".join(lines)
+
+
+def _read(c: Curve, at: int) -> str:
+    """Occupancy and thickness; none where the change is within its error or the slope leads nowhere near."""
+    error = np.hypot(c.phonons, np.nanmax(np.nan_to_num(c.density)))
+    if not np.isfinite(error):
+        return ""
+    if not abs(c.difference[at]) > 2 * error:
+        return "within the error"
+    moved = c.difference[at] / np.gradient(c.values["free"], c.thickness)[at]
+    read = f"{c.thickness[at] + moved:.1f}" if abs(moved) < 0.5 * c.thickness[at] else "far off"
+    return read if c.occupancy is None else f"{100 * (1 + c.difference[at] / c.occupancy[at]):.0f} % · {read}"
 
 
 @dataclass
@@ -181,9 +187,14 @@ def spots(phase: str) -> list[Spot]:
         jack = {s: np.array([a / b for a, b in zip(leave[s], leave["free"], strict=True)]) for s in ratio}
     number = len(made["free"]["beams"])
     error = {s: np.sqrt((number - 1) * j.var(axis=0)) for s, j in jack.items()}
-    members = [m["beams"][0] for n in MEMBERS if (m := pieces(phase, f"member{n}-0")) is not None]
+    members = np.array([m["beams"][0, 0] for n in MEMBERS if (m := pieces(phase, f"member{n}-0")) is not None])
+    density = np.full(len(g), np.nan)
+    if len(members) > 1:
+        both = 0.5 * (np.abs(members) ** 2 + np.abs(members[:, opposite]) ** 2)
+        density = both.std(axis=0, ddof=1) / both.mean(axis=0)
     change = np.where((pair["learned"][0] > LEAST) & (g > 0), np.abs(ratio["learned"][0] - 1), 0.0)
-    change[change < 3 * error["learned"][0]] = 0.0
+    unsure = np.maximum(3 * error["learned"][0], np.nan_to_num(density) * ratio["learned"][0])
+    change[~(change > unsure)] = 0.0
     chosen: list[int] = []
     for row in np.argsort(-change):
         same = any(abs(g[row] - g[c]) < 1e-3 for c in chosen)
@@ -191,11 +202,9 @@ def spots(phase: str) -> list[Spot]:
             chosen.append(int(row))
     result = []
     for row in chosen:
-        both = [0.5 * (np.abs(m[0, row]) ** 2 + np.abs(m[0, opposite[row]]) ** 2) for m in members]
-        density = float(np.std(both, ddof=1) / np.mean(both)) if len(both) > 1 else np.nan
         index = max(tuple(hkl[k].tolist()) for k in (row, opposite[row]))
         part = [{s: v[:, row] for s, v in x.items()} for x in (pair, ratio, error)]
-        result.append(Spot(phase, index, depth, *part, density))
+        result.append(Spot(phase, index, depth, *part, float(density[row])))
     return result
 
 
@@ -242,96 +251,6 @@ def defects() -> tuple[str, list[dict[str, Any]]]:
     return "\n".join([*lines, "", "measured at predicted 3.5: " + "; ".join(notes)]), listed
 
 
-def style(labels: list[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every kind of column."""
-    metals = [label for label in labels if label not in COLOURS]
-    return {**COLOURS, **dict(zip(metals, METALS, strict=False))}
-
-
-def draw_contrast(every: list[Curve], path: Path) -> None:
-    """Learned minus free atoms over thickness: phases across, images down."""
-    from matplotlib.figure import Figure
-
-    phases = list(dict.fromkeys(c.phase for c in every))
-    figure = Figure(figsize=(2.55 * len(phases), 8.4), layout="constrained", dpi=95)
-    axes = figure.subplots(len(IMAGES), len(phases), squeeze=False)
-    for column, phase in enumerate(phases):
-        own = [c for c in every if c.phase == phase]
-        drawn = style([c.column for c in own if c.image == "ABF"])
-        for row, image in enumerate(IMAGES):
-            here = axes[row, column]
-            for c in (c for c in own if c.image == image):
-                colour, marker = drawn[c.column]
-                scale = 1e3 if IMAGES[image] else 1e2
-                bars = {"color": colour, "marker": marker, "ms": 3.5, "lw": 1.1, "capsize": 1.5}
-                here.errorbar(c.thickness, scale * c.difference, scale * c.phonons, label=c.column, **bars)
-                band = np.isfinite(c.density)
-                low, high = (scale * (c.difference + sign * c.density)[band] for sign in (-1, 1))
-                here.fill_between(c.thickness[band], low, high, color=colour, alpha=0.25, lw=0)
-                if "dft" in c.values and not np.array_equal(c.values["dft"], c.values["learned"]):
-                    apart = c.difference + c.values["dft"] - c.values["learned"]
-                    here.plot(c.thickness, scale * apart, marker="x", ls="none", color="black", ms=4)
-            here.axhline(0.0, color="black", lw=0.5)
-            here.tick_params(labelsize=7)
-            if row == 0:
-                here.set_title(TITLES[phase], fontsize=9)
-                here.legend(fontsize=6.5, ncols=2, handlelength=1.2, columnspacing=0.8)
-            if column == 0:
-                here.set_ylabel(
-                    f"{NAMES[image]}\n({'10$^{-3}$ rad' if IMAGES[image] else '% of the mean'})", fontsize=8
-                )
-            if row == len(IMAGES) - 1:
-                here.set_xlabel("thickness (nm)", fontsize=8)
-    figure.savefig(path)
-
-
-def draw_spots(every: list[Spot], path: Path) -> None:
-    """Intensity over that of free atoms."""
-    from matplotlib.figure import Figure
-
-    phases = list(dict.fromkeys(s.phase for s in every))
-    figure = Figure(figsize=(2.55 * len(phases), 2.9), layout="constrained", dpi=95)
-    axes = np.atleast_1d(figure.subplots(1, len(phases)))
-    for here, phase in zip(axes, phases, strict=True):
-        for s, (colour, marker) in zip((s for s in every if s.phase == phase), METALS, strict=False):
-            label = "(" + " ".join(map(str, s.hkl)) + ")"
-            bars = {"color": colour, "marker": marker, "ms": 3.5, "lw": 1.1, "capsize": 1.5}
-            here.errorbar(s.thickness, s.ratio["learned"], s.phonons["learned"], label=label, **bars)
-            if "dft" in s.ratio:
-                here.plot(s.thickness, s.ratio["dft"], "x", color="black", ms=4)
-        here.axhline(1.0, color="black", lw=0.5)
-        here.set_title(TITLES[phase], fontsize=9)
-        here.set_xlabel("thickness (nm)", fontsize=8)
-        here.tick_params(labelsize=7)
-        here.legend(fontsize=6.5)
-    axes[0].set_ylabel("intensity / free atoms", fontsize=8)
-    figure.savefig(path)
-
-
-def draw_defects(listed: list[dict[str, Any]], path: Path) -> None:
-    """Dose for d′ = 5."""
-    from matplotlib.figure import Figure
-
-    images = ("HAADF", "ABF", "iDPC", "iCoM", "SSB", "ring", "4D")
-    colours = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7")
-    marks = dict(zip(images, zip(colours, "sovD^P*", strict=True), strict=True))
-    figure = Figure(figsize=(7.6, 3.4), layout="constrained", dpi=95)
-    axes = figure.subplots()
-    for place, row in enumerate(listed):
-        for number, image in enumerate(i for i in images if i in row):
-            colour, marker = marks[image]
-            label = image if place == 0 or image not in listed[0] else None
-            axes.plot(place + 0.09 * (number - 3), row[image], marker, color=colour, ms=7, ls="none", label=label)
-    axes.set_xticks(range(len(listed)), [f"{r['feature']}\n{r['nm']} nm" for r in listed], fontsize=8)
-    axes.set(yscale="log")
-    axes.set_ylabel("dose for d′ = 5 (e/Å²)", fontsize=9)
-    axes.grid(axis="y", lw=0.3)
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), fontsize=8, ncols=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.savefig(path)
-
-
 def write(every: list[Curve], reflections: list[Spot], path: Path) -> None:
     """All numbers behind the figures."""
     with path.open("w", newline="") as file:
@@ -364,19 +283,30 @@ def write(every: list[Curve], reflections: list[Spot], path: Path) -> None:
                 out.writerow((s.phase, "SAED", " ".join(map(str, s.hkl)), *row, ""))
 
 
+def put(page: Path, tables: dict[str, str]) -> None:
+    """Tables between the marks ``<!-- NAME -->`` and ``<!-- end -->`` of a page."""
+    text = page.read_text()
+    for name, own in tables.items():
+        before, mark, rest = text.partition(f"<!-- {name} -->\n")
+        if mark:
+            text = f"{before}{mark}{own}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    page.write_text(text)
+
+
 def main() -> None:
-    """Print the tables, draw the figures."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
+    """Tables into the page, figures beside it, all numbers into a table of their own."""
+    docs = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
     every = [c for phase in ZONES for c in curves(phase)]
     reflections = [s for phase in ZONES for s in spots(phase)]
     listed, numbers = defects()
-    print(*(table(every), misread(every), spot_table(reflections), listed), sep="\n\n")
-    draw_contrast(every, folder / "bonding-contrast.png")
-    draw_spots(reflections, folder / "bonding-reflections.png")
-    draw_defects(numbers, folder / "bonding-defects.png")
-    write(every, reflections, folder.parent / "bonding-in-cathodes.csv")
-    for phase in ZONES:
-        print(phase, crystal(phase).formula, "complete" if any(s.phase == phase for s in reflections) else "missing")
+    tables = {"contrast": table(every), "scatter": scatter(every), "misread": misread(every)}
+    tables |= {"reflections": spot_table(reflections), "defects": listed}
+    print(*tables.values(), sep="\n\n")
+    put(docs / "bonding-in-cathodes.md", tables)
+    draw_contrast(every, docs / "images/bonding-contrast.png")
+    draw_spots(reflections, docs / "images/bonding-reflections.png")
+    draw_defects(numbers, docs / "images/bonding-defects.png")
+    write(every, reflections, docs / "bonding-in-cathodes.csv")
 
 
 if __name__ == "__main__":
