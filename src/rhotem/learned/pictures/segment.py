@@ -86,7 +86,13 @@ def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weight
     scale = wanted / np.array([pixel[1], pixel[0]])
     places = (found.places + 0.5) * scale - 0.5
     return Segmentation(
-        places, found.errors * scale, found.probability, found.classes, found.vacancy, found.antisite, found.spread,
+        places,
+        found.errors * scale,
+        found.probability,
+        found.classes,
+        found.vacancy,
+        found.antisite,
+        found.spread,
         found.map,
     )
 
@@ -97,7 +103,7 @@ def from_logits(logits: npt.NDArray[np.float32], pixel: float, header: Any) -> S
 
     chances = 1 / (1 + np.exp(-logits[:, 0]))
     mean = chances.mean(axis=0)
-    radius = max(int(round(APART / pixel / 2 + 0.5)), 1)
+    radius = max(round(APART / pixel / 2 + 0.5), 1)
     smooth = gaussian_filter(mean, 0.5)
     peaks = (smooth == maximum_filter(smooth, size=2 * radius + 1)) & (mean >= float(header["threshold"]))
     start = np.argwhere(peaks)[:, ::-1].astype(float)
@@ -144,5 +150,7 @@ def _centres(chance: npt.NDArray[np.float32], start: Floats, radius: float) -> F
         near = (dx - apart[:, 0, None, None]) ** 2 + (dy - apart[:, 1, None, None]) ** 2 <= radius**2
         weight = np.where(near, padded[rows, columns], 0.0) + 1e-12 * near
         total = weight.sum(axis=(1, 2))
-        places = whole + np.stack([(weight * dx).sum(axis=(1, 2)), (weight * dy).sum(axis=(1, 2))], axis=1) / total[:, None]
+        places = (
+            whole + np.stack([(weight * dx).sum(axis=(1, 2)), (weight * dy).sum(axis=(1, 2))], axis=1) / total[:, None]
+        )
     return places

@@ -51,11 +51,13 @@ def load_weights(path: str | Path | None = None) -> Weights:
     """
     from safetensors import SafetensorError, safe_open
 
-    place = Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors"))) if path is None else Path(path)
+    place = (
+        Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors"))) if path is None else Path(path)
+    )
     try:
         with safe_open(str(place), framework="numpy") as stream:
             header = json.loads((stream.metadata() or {}).get("header", "{}"))
-            arrays = {name: stream.get_tensor(name).astype(np.float32) for name in stream.keys()}
+            arrays = {name: stream.get_tensor(name).astype(np.float32) for name in stream.keys()}  # noqa: SIM118  # it is no mapping
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{place}: no network that can be read ({type(error).__name__})") from None
     if header.get("format") != FORM or header.get("version") != VERSION:

@@ -1,5 +1,6 @@
 """The U-Net of `rhotem.learned.pictures.unet` in PyTorch, and its loss."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class UNet(nn.Module):
         super().__init__()
         self.widths = widths
         self.down = nn.ModuleList(Block(n, m) for n, m in zip((1, *widths), widths, strict=False))
-        self.up = nn.ModuleList(Block(n + m, n) for n, m in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(Block(n + m, n) for n, m in itertools.pairwise(widths))
         self.last = nn.Conv2d(widths[0], len(OUTPUTS), 1)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,59 @@
+"""What a network is told about itself on pictures that it was not trained on: threshold and errors of places."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rhotem.learned.pictures.normalise import normalised
+from rhotem.learned.pictures.score import Score, compare
+from rhotem.learned.pictures.segment import from_logits
+from rhotem.learned.pictures.unet import expanded, forward
+from rhotem.learned.pictures.weights import Weights
+from rhotem.training.pictures.loader import Shard
+
+#: Thresholds that are tried, and pictures of each shard that are looked at.
+THRESHOLDS, MOST = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5), 12
+#: Quantile of the errors over σ that is made one: two thirds of normal errors are below.
+TWO_THIRDS = 0.6827
+
+
+def calibrated(weights: Weights, shards: Sequence[Shard]) -> dict[str, Any]:
+    """``threshold`` of the best F1, and ``sigma_floor_A`` and ``sigma_scale`` with which stated errors cover.
+
+    The floor is half the median error: what all members have in common.
+    """
+    pictures = [picture for shard in shards for picture in _some(shard)]
+    header = dict(weights.header)
+    logits = [_logits(weights, image, pixel) for image, _, pixel in pictures]
+    best = max(THRESHOLDS, key=lambda t: _score(pictures, logits, header | {"threshold": t}).f1)
+    header |= {"threshold": best, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
+    score = _score(pictures, logits, header)
+    errors, sigmas = np.concatenate(score.errors), np.concatenate(score.sigmas)
+    floor = 0.5 * float(np.median(np.abs(errors)))
+    scales = np.linspace(0.5, 12, 116)
+    shares = [float((np.abs(errors) <= np.hypot(s * sigmas, floor)).mean()) for s in scales]
+    scale = float(scales[int(np.argmin(np.abs(np.array(shares) - TWO_THIRDS)))])
+    return {"threshold": best, "sigma_floor_A": round(floor, 4), "sigma_scale": round(scale, 2)}
+
+
+def _some(shard: Shard) -> list[tuple[Any, Any, float]]:
+    arrays, said = shard.read()
+    starts = arrays["starts"]
+    step = max(1, len(said) // MOST)
+    return [
+        (arrays["image"][i], arrays["table"][starts[i] : starts[i + 1]], float(said[i]["pixel_A"]))
+        for i in range(0, len(said), step)
+    ]
+
+
+def _logits(weights: Weights, image: Any, pixel: float) -> Any:
+    padded, inside = expanded(normalised(image, pixel), 2 ** (weights.levels - 1))
+    return np.stack([forward(one, padded, weights.levels)[(slice(None), *inside)] for one in weights.members])
+
+
+def _score(pictures: Sequence[tuple[Any, Any, float]], logits: Sequence[Any], header: dict[str, Any]) -> Score:
+    score = Score()
+    for (image, table, pixel), one in zip(pictures, logits, strict=True):
+        compare(score, from_logits(one, pixel, header), table, pixel, image.shape)
+    return score
