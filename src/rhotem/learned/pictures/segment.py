@@ -136,13 +136,13 @@ def from_logits(logits: npt.NDArray[np.float32], pixel: float, header: Any) -> S
 
 
 def _centres(chance: npt.NDArray[np.float32], start: Floats, radius: float) -> Floats:
-    """Centroids (n, 2) of a map within ``radius`` pixels of every start, by two steps."""
+    """Centroids (n, 2) of a map within ``radius`` pixels around themselves, from every start by four steps."""
     reach = int(np.ceil(radius)) + 1
     padded = np.pad(chance, reach)
     step = np.arange(-reach, reach + 1)
     dx, dy = np.meshgrid(step, step)
     places = start.copy()
-    for _ in range(2):
+    for _ in range(4):
         whole = np.rint(np.clip(places, 0, np.array(chance.shape[::-1]) - 1)).astype(int)
         rows = whole[:, 1, None, None] + dy + reach
         columns = whole[:, 0, None, None] + dx + reach

@@ -104,8 +104,8 @@ class Run:
                 report({"step": self.step, "seconds": round(self.spent, 1), **row})
                 sums = {}
                 self._save()
-            if seconds is not None and self.spent >= seconds:
-                return False
+                if seconds is not None and self.spent >= seconds and self.step < self.steps:
+                    return False
         return True
 
     def members(self) -> list[dict[str, Any]]:
