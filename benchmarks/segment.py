@@ -71,7 +71,8 @@ def main() -> None:
         score, best = network[key], max(simple[key].values(), key=lambda s: s.f1)
         print(
             f"{key[0]:6} {key[1][0]:.0e}–{key[1][1]:.0e}: {score.hit + score.missed:6d} | {score.f1:.3f} "
-            f"{score.accuracy:.3f} {score.rms:.3f} {score.coverage():.2f} {score.coverage(2):.2f} | {best.f1:.3f} {best.rms:.3f}"
+            f"{score.accuracy:.3f} {score.rms:.3f} {score.coverage():.2f} {score.coverage(2):.2f} | "
+            f"{best.f1:.3f} {best.rms:.3f}"
         )
     print("dose: recall and precision at a share of 0.5 estimated (columns that have some)")
     for dose, score in sorted(defects.items()):

@@ -105,7 +105,7 @@ def train_command(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the training; it goes on where it was.")],
     steps: Annotated[
         int, typer.Option("--steps", min=4, help="Of the whole training, half of them the first cycle.")
-    ] = 1200,
+    ] = 1400,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures of one step.")] = 8,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="s", help="Stop after so much processor time; train on later.")

@@ -11,7 +11,7 @@ from rhotem.training.pictures.loader import Pictures, PictureStream, turned
 from rhotem.training.pictures.network import UNet, plain
 from rhotem.training.pictures.train import Run, Settings
 
-SETTINGS = Settings(widths=(4, 6, 8), cycles=(6, 3, 3), batch=2, keep_every=2)
+SETTINGS = Settings(widths=(4, 6, 8), cycles=(6, 3, 3), batch=2, side=16, keep_every=2)
 
 
 class Spots:
@@ -75,7 +75,7 @@ def test_another_training_is_not_mixed_in(tmp_path):
 
 def test_training_learns_spots(tmp_path):
     rows = []
-    settings = Settings(widths=(4, 6, 8), cycles=(120, 1, 1), batch=4, keep_every=30)
+    settings = Settings(widths=(4, 6, 8), cycles=(120, 1, 1), batch=4, side=32, keep_every=30)
     Run(settings, tmp_path).train(Pictures([Spots(20)]), report=rows.append)
     assert rows[3]["column"] < 0.9 * rows[0]["column"] and rows[3]["species"] < 0.7 * rows[0]["species"]
 
