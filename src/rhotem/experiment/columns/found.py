@@ -22,13 +22,33 @@ COLOURS = {"light": "tab:green", "anion": "tab:red", "transition metal": "tab:bl
 class Found(Protocol):
     """Columns of a picture (`rhotem.learned.pictures.Segmentation`)."""
 
-    places: npt.NDArray[Any]
-    errors: npt.NDArray[Any]
-    probability: npt.NDArray[Any]
-    classes: npt.NDArray[Any]
-    vacancy: npt.NDArray[Any]
-    antisite: npt.NDArray[Any]
-    spread: npt.NDArray[Any]
+    @property
+    def places(self) -> npt.NDArray[Any]:
+        """Pixels (x, y), (n, 2)."""
+
+    @property
+    def errors(self) -> npt.NDArray[Any]:
+        """Their standard deviations (n, 2)."""
+
+    @property
+    def probability(self) -> npt.NDArray[Any]:
+        """That there is a column (n,)."""
+
+    @property
+    def classes(self) -> npt.NDArray[Any]:
+        """Probabilities of the classes (n, 4)."""
+
+    @property
+    def vacancy(self) -> npt.NDArray[Any]:
+        """Share of empty sites (n,)."""
+
+    @property
+    def antisite(self) -> npt.NDArray[Any]:
+        """Share of exchanged sites (n,)."""
+
+    @property
+    def spread(self) -> npt.NDArray[Any]:
+        """Standard deviations of probability, vacancy and antisite (n, 3)."""
 
     @property
     def species(self) -> list[str]:
@@ -37,7 +57,7 @@ class Found(Protocol):
 
 def write_found(found: Found, path: str | Path) -> None:
     """One row for every column, from the top down."""
-    order = np.lexsort((found.places[:, 0], np.round(found.places[:, 1]))) if len(found.places) else []
+    order = np.lexsort((found.places[:, 0], np.round(found.places[:, 1])))
     species = found.species
     with open(path, "w", newline="") as stream:
         table = csv.writer(stream)

@@ -76,7 +76,7 @@ def compare(score: Score, found: Segmentation, table: npt.NDArray[Any], pixel: f
     from scipy.spatial import cKDTree
 
     def inside(places: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        return ((places >= EDGE) & (places <= np.array(shape[::-1]) - 1 - EDGE)).all(axis=1)
+        return np.asarray(((places >= EDGE) & (places <= np.array(shape[::-1]) - 1 - EDGE)).all(axis=1))
 
     truth = table[:, :2].astype(float)
     if not len(truth) or not len(found.places):
