@@ -16,8 +16,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from rhotem.learned.pictures import load_weights
 from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.score import Score, compare
-from rhotem.learned.pictures.segment import Segmentation, from_logits
-from rhotem.learned.pictures.unet import expanded, forward
+from rhotem.learned.pictures.segment import Segmentation, from_logits, logits
 from rhotem.library.dataset import open_dataset
 
 DOSES = ((2e3, 1e4), (1e4, 5e4), (5e4, 4e5))
@@ -55,9 +54,7 @@ def main() -> None:
         pixel, table = said["pixel_A"], arrays["table"]
         seen = normalised(arrays["image"], pixel)
         began = time.process_time()
-        padded, inside = expanded(seen, 2 ** (weights.levels - 1))
-        logits = np.stack([forward(m, padded, weights.levels)[(slice(None), *inside)] for m in weights.members])
-        found = from_logits(logits, pixel, weights.header)
+        found = from_logits(logits(seen, weights), pixel, weights.header)
         seconds += time.process_time() - began
         for score in (network[said["image"], dose], every, defects[dose]):
             compare(score, found, table, pixel, seen.shape)

@@ -7,8 +7,7 @@ import numpy as np
 
 from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.score import Score, compare
-from rhotem.learned.pictures.segment import from_logits
-from rhotem.learned.pictures.unet import expanded, forward
+from rhotem.learned.pictures.segment import from_logits, logits
 from rhotem.learned.pictures.weights import Weights
 from rhotem.training.pictures.loader import Shard
 
@@ -25,10 +24,10 @@ def calibrated(weights: Weights, shards: Sequence[Shard]) -> dict[str, Any]:
     """
     pictures = [picture for shard in shards for picture in _some(shard)]
     header = dict(weights.header)
-    logits = [_logits(weights, image, pixel) for image, _, pixel in pictures]
-    best = max(THRESHOLDS, key=lambda t: _score(pictures, logits, header | {"threshold": t}).f1)
+    seen = [logits(normalised(image, pixel), weights) for image, _, pixel in pictures]
+    best = max(THRESHOLDS, key=lambda t: _score(pictures, seen, header | {"threshold": t}).f1)
     header |= {"threshold": best, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
-    score = _score(pictures, logits, header)
+    score = _score(pictures, seen, header)
     errors, sigmas = np.concatenate(score.errors), np.concatenate(score.sigmas)
     floor = 0.5 * float(np.median(np.abs(errors)))
     scales = np.linspace(0.5, 12, 116)
@@ -47,13 +46,8 @@ def _some(shard: Shard) -> list[tuple[Any, Any, float]]:
     ]
 
 
-def _logits(weights: Weights, image: Any, pixel: float) -> Any:
-    padded, inside = expanded(normalised(image, pixel), 2 ** (weights.levels - 1))
-    return np.stack([forward(one, padded, weights.levels)[(slice(None), *inside)] for one in weights.members])
-
-
-def _score(pictures: Sequence[tuple[Any, Any, float]], logits: Sequence[Any], header: dict[str, Any]) -> Score:
+def _score(pictures: Sequence[tuple[Any, Any, float]], seen: Sequence[Any], header: dict[str, Any]) -> Score:
     score = Score()
-    for (image, table, pixel), one in zip(pictures, logits, strict=True):
+    for (image, table, pixel), one in zip(pictures, seen, strict=True):
         compare(score, from_logits(one, pixel, header), table, pixel, image.shape)
     return score
