@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.score import Score, compare
@@ -12,7 +13,9 @@ from rhotem.learned.pictures.weights import Weights
 from rhotem.training.pictures.loader import Shard
 
 #: Thresholds that are tried, and pictures of each shard that are looked at.
-THRESHOLDS, MOST = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5), 12
+THRESHOLDS, MOST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5), 12
+#: Å: common errors that are tried; by how much scatter is tried to be too small.
+FLOORS, SCALES = np.geomspace(0.01, 0.4, 30), np.linspace(0.0, 10.0, 41)
 #: Quantile of the errors over σ that is made one: two thirds of normal errors are below.
 TWO_THIRDS = 0.6827
 
@@ -20,7 +23,7 @@ TWO_THIRDS = 0.6827
 def calibrated(weights: Weights, shards: Sequence[Shard]) -> dict[str, Any]:
     """``threshold`` of the best F1, and ``sigma_floor_A`` and ``sigma_scale`` with which stated errors cover.
 
-    The floor is half the median error: what all members have in common.
+    The floor is the error that all members have in common.
     """
     pictures = [picture for shard in shards for picture in _some(shard)]
     header = dict(weights.header)
@@ -28,12 +31,23 @@ def calibrated(weights: Weights, shards: Sequence[Shard]) -> dict[str, Any]:
     best = max(THRESHOLDS, key=lambda t: _score(pictures, seen, header | {"threshold": t}).f1)
     header |= {"threshold": best, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
     score = _score(pictures, seen, header)
-    errors, sigmas = np.concatenate(score.errors), np.concatenate(score.sigmas)
-    floor = 0.5 * float(np.median(np.abs(errors)))
-    scales = np.linspace(0.5, 12, 116)
-    shares = [float((np.abs(errors) <= np.hypot(s * sigmas, floor)).mean()) for s in scales]
-    scale = float(scales[int(np.argmin(np.abs(np.array(shares) - TWO_THIRDS)))])
-    return {"threshold": best, "sigma_floor_A": round(floor, 4), "sigma_scale": round(scale, 2)}
+    floor, scale = _sigmas(np.concatenate(score.errors), np.concatenate(score.sigmas))
+    return {"threshold": best, "sigma_floor_A": round(floor, 4), "sigma_scale": round(scale, 3)}
+
+
+def _sigmas(errors: npt.NDArray[Any], sigmas: npt.NDArray[Any]) -> tuple[float, float]:
+    """Floor in Å and scale of σ² = floor² + (scale · scatter)²: the likeliest for normal errors.
+
+    Both are then widened until two thirds are covered, because errors have wider tails.
+    """
+
+    def unlikely(pair: tuple[float, float]) -> float:
+        stated = np.hypot(pair[0], pair[1] * sigmas)
+        return float((np.log(stated) + 0.5 * (errors / stated) ** 2).mean())
+
+    floor, scale = min(((f, s) for f in FLOORS for s in SCALES), key=unlikely)
+    wider = float(np.quantile(np.abs(errors) / np.hypot(floor, scale * sigmas), TWO_THIRDS))
+    return wider * floor, wider * scale
 
 
 def _some(shard: Shard) -> list[tuple[Any, Any, float]]:
