@@ -1,5 +1,6 @@
 """`rhotem segment`: the columns of a measured picture by a network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,17 @@ NetworkOption = Annotated[
     ),
 ]
 
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        min=0.05,
+        max=0.95,
+        help="Probability from which on there is a column; without it that with which nine of ten columns found are there, "
+        "on chemistries kept from training.",
+    ),
+]
+
 
 @app.command()
 @with_measurement_options
@@ -33,6 +45,7 @@ def segment(
     file: MeasurementArgument,
     stated: Stated,
     network: NetworkOption = None,
+    threshold: ThresholdOption = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,6 +61,8 @@ def segment(
     from rhotem.learned.pictures import segment as find
 
     weights = load_weights(network)
+    if threshold is not None:
+        weights = replace(weights, header={**weights.header, "threshold": threshold})
     measurement = read_measurement(file, stated)
     if measurement.kind != "image":
         raise InputError(f"{file}: is a recording of the kind {measurement.kind}; segment takes one image")

@@ -46,6 +46,11 @@ class Score:
         return 2 * self.hit / max(2 * self.hit + self.false + self.missed, 1)
 
     @property
+    def precision(self) -> float:
+        """Share of the columns found that are there."""
+        return self.hit / max(self.hit + self.false, 1)
+
+    @property
     def accuracy(self) -> float:
         """Share of columns found whose species is right."""
         return self.right / max(self.hit, 1)
@@ -62,13 +67,17 @@ class Score:
         ratio = np.abs(np.concatenate(self.errors)) / np.maximum(np.concatenate(self.sigmas), 1e-9)
         return float((ratio <= sigmas).mean())
 
-    def recall(self, what: str, threshold: float) -> tuple[float, float, int]:
-        """Recall, precision and number of columns with a "vacancy" or "antisite" of ``threshold`` or more."""
+    def recall(self, what: str, alarms: float = 0.05) -> tuple[float, int]:
+        """Share of the columns with a "vacancy" or "antisite" that are found, and their number.
+
+        ``alarms``: share of the columns without one that are taken for such.
+        """
         table = np.concatenate(self.defects) if self.defects else np.zeros((0, 4))
         found, there = table[:, 0 if what == "vacancy" else 2], table[:, 1 if what == "vacancy" else 3]
-        said, real = found >= threshold, there >= SHARE
-        both = int((said & real).sum())
-        return both / max(int(real.sum()), 1), both / max(int(said.sum()), 1), int(real.sum())
+        real = there >= SHARE
+        if not real.any() or real.all():
+            return float("nan"), int(real.sum())
+        return float((found[real] > np.quantile(found[there == 0], 1 - alarms)).mean()), int(real.sum())
 
 
 def compare(score: Score, found: Segmentation, table: npt.NDArray[Any], pixel: float, shape: tuple[int, ...]) -> None:

@@ -13,7 +13,9 @@ from rhotem.learned.pictures.weights import Weights
 from rhotem.training.pictures.loader import Shard
 
 #: Thresholds that are tried, and pictures of each shard that are looked at.
-THRESHOLDS, MOST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5), 12
+THRESHOLDS, MOST = tuple(0.05 * n for n in range(2, 15)), 12
+#: Share of the columns found that are to be there: one that is invented is worse than one that is missed.
+PRECISION = 0.9
 #: Å: common errors that are tried; by how much scatter is tried to be too small.
 FLOORS, SCALES = np.geomspace(0.01, 0.4, 30), np.linspace(0.0, 10.0, 41)
 #: Quantile of the errors over σ that is made one: two thirds of normal errors are below.
@@ -21,14 +23,17 @@ TWO_THIRDS = 0.6827
 
 
 def calibrated(weights: Weights, shards: Sequence[Shard]) -> dict[str, Any]:
-    """``threshold`` of the best F1, and ``sigma_floor_A`` and ``sigma_scale`` with which stated errors cover.
+    """``threshold`` from which `PRECISION` of the columns are there; ``sigma_floor_A`` and ``sigma_scale`` of errors.
 
     The floor is the error that all members have in common.
     """
     pictures = [picture for shard in shards for picture in _some(shard)]
     header = dict(weights.header)
     seen = [logits(normalised(image, pixel), weights) for image, _, pixel in pictures]
-    best = max(THRESHOLDS, key=lambda t: _score(pictures, seen, header | {"threshold": t}).f1)
+    best = next(
+        (t for t in THRESHOLDS if _score(pictures, seen, header | {"threshold": t}).precision >= PRECISION), 0.7
+    )
+    best = round(best, 2)
     header |= {"threshold": best, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
     score = _score(pictures, seen, header)
     floor, scale = _sigmas(np.concatenate(score.errors), np.concatenate(score.sigmas))
