@@ -33,8 +33,8 @@ ThresholdOption = Annotated[
         "--threshold",
         min=0.05,
         max=0.95,
-        help="Probability from which on there is a column; without it that with which nine of ten columns found are there, "
-        "on chemistries kept from training.",
+        help="Probability from which on there is a column; without it that with which nine of ten columns found are "
+        "there, on chemistries kept from training.",
     ),
 ]
 
@@ -93,8 +93,6 @@ def summary(found: "Segmentation") -> dict:
     return {
         "columns": len(species),
         "species": {name: species.count(name) for name in CLASSES},
-        "with_vacancies": int((found.vacancy > 0.5).sum()),
-        "with_antisites": int((found.antisite > 0.5).sum()),
     }
 
 
@@ -104,5 +102,5 @@ def lines(found: "Segmentation") -> list[str]:
     kinds = ", ".join(f"{number} {name}" for name, number in said["species"].items() if number)
     return [
         f"{said['columns']} columns: {kinds}" if said["columns"] else "no columns",
-        f"vacancies in {said['with_vacancies']}, antisites in {said['with_antisites']} (estimates above 0.5)",
+        "vacancies and antisites: estimates in the table, not to be relied on (docs/dataset.md)",
     ]
