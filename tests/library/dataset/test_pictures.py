@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 
 from rhotem.library.campaign.task import Task
 from rhotem.library.dataset.draw import generator, scene_of
-from rhotem.library.dataset.model import Pictures
+from rhotem.library.dataset.pictures import Pictures
 from rhotem.library.dataset.recorded import framed, take
 from rhotem.library.store import Library
 
