@@ -168,7 +168,11 @@ def test_readme_commands_exist():
     for words in commands:
         name = words[1]
         assert name.startswith("-") or name in COMMANDS, f"README: no command {' '.join(words)}"
-        inner = words[1:3] if name in ("structure", "battery", "labels", "model", "campaign", "library") else words[1:2]
+        inner = (
+            words[1:3]
+            if name in ("structure", "battery", "labels", "model", "campaign", "library", "dataset")
+            else words[1:2]
+        )
         answer = subprocess.run(
             [sys.executable, "-m", "rhotem.cli.main", *inner, "--help"],
             capture_output=True,

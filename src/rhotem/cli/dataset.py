@@ -97,3 +97,52 @@ def export(
     with output_folder(out) as target:
         number = chosen.write(dataset, split, target)
     typer.echo(f"{number} pictures in {out}")
+
+
+@app.command("train")
+def train_command(
+    folder: FolderArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the training; it goes on where it was.")],
+    steps: Annotated[
+        int, typer.Option("--steps", min=4, help="Of the whole training, half of them the first cycle.")
+    ] = 1400,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures of one step.")] = 8,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", metavar="s", help="Stop after so much processor time; train on later.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and order of the pictures.")] = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Train the network of `rhotem segment` on a data set of the recipe columns; needs PyTorch."""
+    import importlib.util
+
+    from rhotem.core import MissingDependencyError
+
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError("training needs PyTorch: pip install 'rhotem[training]'")
+    from rhotem.learned.pictures.weights import load_weights
+    from rhotem.library.dataset import open_dataset
+    from rhotem.training.pictures.calibrate import calibrated
+    from rhotem.training.pictures.train import Settings, train
+
+    dataset = open_dataset(folder)
+    quarter = max(steps // 4, 1)
+    settings = Settings(cycles=(steps - 2 * quarter, quarter, quarter), batch=batch, seed=seed)
+
+    def report(row: dict) -> None:
+        if not quiet:
+            typer.echo(
+                "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True
+            )
+
+    with ProgressBar(quiet) as progress:
+        run = train(dataset.shards("train"), settings, out, progress, seconds=seconds, report=report)
+    if run.step < run.steps:
+        typer.echo(f"{out}: step {run.step} of {run.steps}; the same command goes on")
+        return
+    said = {"dataset": dataset.about["name"], "identity": dataset.about["identity"]}
+    path = out / "network.safetensors"
+    run.export(path, said)
+    if any(s.there and s.about["split"] == "validation" for s in dataset.every):
+        run.export(path, said | calibrated(load_weights(path), dataset.shards("validation")))
+    typer.echo(f"{path}: {run.spent:.0f} s of processor time; `rhotem segment IMAGE --network {path}` uses it")

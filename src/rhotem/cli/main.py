@@ -46,6 +46,7 @@ GROUPS = {
     },
     "Patterns and measured data": {
         "read": "A measured file: scales, settings, what is missing; calibrated against a crystal.",
+        "segment": "Columns, species and defects of a measured picture by a network, with errors.",
         "fit": "Thickness, mistilt, focus of a crystal from measured patterns and images, with errors.",
         "weigh": "Which of several structures or densities a measurement shows; the dose that decides.",
         "reconstruct": "Patterns of a scan (4D-STEM) in, the phase of the specimen out.",

@@ -14,7 +14,9 @@ from rhotem.core import InputError
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def write_group(path: Path, form: tuple[str, int], arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+def write_group(
+    path: Path, form: tuple[str, int], arrays: Mapping[str, Any], attributes: Mapping[str, Any], *, whole: bool = False
+) -> None:
     """Write arrays and attributes; the group appears when it is complete.
 
     Parameters
@@ -26,6 +28,8 @@ def write_group(path: Path, form: tuple[str, int], arrays: Mapping[str, Any], at
         One file each; of more than two dimensions, a chunk for every index of the first two.
     attributes : mapping
         JSON-ready.
+    whole : bool
+        One chunk for every array: of many small pictures, that are always read together.
 
     Raises
     ------
@@ -40,7 +44,7 @@ def write_group(path: Path, form: tuple[str, int], arrays: Mapping[str, Any], at
     shutil.rmtree(part, ignore_errors=True)
     group = zarr.open_group(str(part), mode="w")
     for name, values in arrays.items():
-        chunks = (1, 1, *values.shape[2:]) if values.ndim >= 3 else values.shape
+        chunks = (1, 1, *values.shape[2:]) if values.ndim >= 3 and not whole else values.shape
         # chunks of one array share a file: a library of many responses would have more files than disks like
         array = zarr.create_array(
             str(part / name), shape=values.shape, chunks=chunks, shards=values.shape, dtype=values.dtype

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 
 from rhotem.library.campaign.task import Task
 from rhotem.library.dataset.draw import generator, scene_of
-from rhotem.library.dataset.model import Pictures
+from rhotem.library.dataset.pictures import Pictures
 from rhotem.library.dataset.recorded import framed, take
 from rhotem.library.store import Library
 
@@ -97,7 +97,7 @@ def test_counts_are_poisson_about_what_is_expected(entries):
 
 
 def test_integrated_deflections_do_not_depend_on_the_turn_of_the_scan(entries):
-    """iDPC of a turned scan shows the same heights at the columns: deflections are turned before they are integrated."""
+    """iDPC of a turned scan has the same heights: deflections are turned before they are integrated."""
     held, scene = entries["MnO"]
     heights = []
     for angle in (0.0, 50.0):

@@ -79,10 +79,8 @@ def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weight
             f"picture of {image.shape[1]} × {image.shape[0]} pixels of {pixel[1]:.4g} Å: the network sees columns at "
             f"{wanted:g} Å a pixel, on which it is {sides[1]:.0f} × {sides[0]:.0f}; expected 32 to 4096 a side"
         )
-    values = normalised(resampled(image, pixel, wanted), wanted)
-    padded, inside = expanded(values, 2 ** (weights.levels - 1))
-    logits = np.stack([forward(one, padded, weights.levels)[(slice(None), *inside)] for one in weights.members])
-    found = from_logits(logits, wanted, weights.header)
+    seen = logits(normalised(resampled(image, pixel, wanted), wanted), weights)
+    found = from_logits(seen, wanted, weights.header)
     scale = wanted / np.array([pixel[1], pixel[0]])
     places = (found.places + 0.5) * scale - 0.5
     return Segmentation(
@@ -97,13 +95,29 @@ def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weight
     )
 
 
-def from_logits(logits: npt.NDArray[np.float32], pixel: float, header: Any) -> Segmentation:
-    """Columns from the logits (members, outputs, rows, columns) of an ensemble; places in pixels of the network."""
+def logits(values: npt.NDArray[np.float32], weights: Weights) -> npt.NDArray[np.float32]:
+    """Logits (members, outputs, rows, columns) of a normalised picture.
+
+    Every member sees the picture and the picture turned by 180°; the mean knows no direction, so that places are not
+    shifted.
+    """
+    padded, inside = expanded(values, 2 ** (weights.levels - 1))
+    turned = np.ascontiguousarray(padded[::-1, ::-1])
+    result = []
+    for one in weights.members:
+        upright = forward(one, padded, weights.levels)
+        back = forward(one, turned, weights.levels)[:, ::-1, ::-1]
+        result.append((0.5 * (upright + back))[(slice(None), *inside)])
+    return np.stack(result)
+
+
+def from_logits(seen: npt.NDArray[np.float32], pixel: float, header: Any) -> Segmentation:
+    """Columns from logits ``seen`` (members, outputs, rows, columns); places in pixels of the network."""
     from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 
-    chances = 1 / (1 + np.exp(-logits[:, 0]))
+    chances = 1 / (1 + np.exp(-seen[:, 0]))
     mean = chances.mean(axis=0)
-    radius = max(int(round(APART / pixel / 2 + 0.5)), 1)
+    radius = max(round(APART / pixel / 2 + 0.5), 1)
     smooth = gaussian_filter(mean, 0.5)
     peaks = (smooth == maximum_filter(smooth, size=2 * radius + 1)) & (mean >= float(header["threshold"]))
     start = np.argwhere(peaks)[:, ::-1].astype(float)
@@ -118,9 +132,9 @@ def from_logits(logits: npt.NDArray[np.float32], pixel: float, header: Any) -> S
         where = places[:, ::-1].T
         return np.stack([map_coordinates(one, where, order=1, mode="nearest") for one in blurred])
 
-    kinds = np.exp(logits[:, 1:5] - logits[:, 1:5].max(axis=1, keepdims=True))
+    kinds = np.exp(seen[:, 1:5] - seen[:, 1:5].max(axis=1, keepdims=True))
     kinds = (kinds / kinds.sum(axis=1, keepdims=True)).mean(axis=0)
-    defects = 1 / (1 + np.exp(-logits[:, 5:7]))
+    defects = 1 / (1 + np.exp(-seen[:, 5:7]))
     chance, vacancy, antisite = at(chances), at(defects[:, 0]), at(defects[:, 1])
     spread = np.stack([values.std(axis=0) for values in (chance, vacancy, antisite)], axis=1)
     return Segmentation(
@@ -136,13 +150,13 @@ def from_logits(logits: npt.NDArray[np.float32], pixel: float, header: Any) -> S
 
 
 def _centres(chance: npt.NDArray[np.float32], start: Floats, radius: float) -> Floats:
-    """Centroids (n, 2) of a map within ``radius`` pixels of every start, by two steps."""
+    """Centroids (n, 2) of a map within ``radius`` pixels around themselves, from every start by four steps."""
     reach = int(np.ceil(radius)) + 1
     padded = np.pad(chance, reach)
     step = np.arange(-reach, reach + 1)
     dx, dy = np.meshgrid(step, step)
     places = start.copy()
-    for _ in range(2):
+    for _ in range(4):
         whole = np.rint(np.clip(places, 0, np.array(chance.shape[::-1]) - 1)).astype(int)
         rows = whole[:, 1, None, None] + dy + reach
         columns = whole[:, 0, None, None] + dx + reach

@@ -1,8 +1,8 @@
 """A U-Net in numpy: convolutions of 3 × 3 as nine matrix products.
 
 O. Ronneberger, P. Fischer, T. Brox, MICCAI 2015, LNCS 9351, 234. Levels have two convolutions each; the way down halves
-by maxima, the way up doubles by repetition and joins what the way down had. `rhotem.training.pictures.network` trains the
-same.
+by maxima, the way up doubles by repetition and joins what the way down had. The network that
+`rhotem.training.pictures.network` trains is the same.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Weights of networks that read pictures: safetensors of several members, with what they were trained on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,14 +25,14 @@ class Weights:
 
     Parameters
     ----------
-    members : list of mappings
+    members : sequence of mappings
         Name -> array, of each member of the ensemble.
     header : mapping
         ``widths``: channels a level; ``pixel_A``: that it was trained at; ``threshold``: of a column; ``sigma_scale``:
         by how much the members' scatter is smaller than the error; what it was trained on.
     """
 
-    members: list[Mapping[str, npt.NDArray[np.float32]]]
+    members: Sequence[Mapping[str, npt.NDArray[np.float32]]]
     header: Mapping[str, Any]
 
     @property
@@ -57,7 +57,7 @@ def load_weights(path: str | Path | None = None) -> Weights:
     try:
         with safe_open(str(place), framework="numpy") as stream:
             header = json.loads((stream.metadata() or {}).get("header", "{}"))
-            arrays = {name: stream.get_tensor(name).astype(np.float32) for name in stream.keys()}
+            arrays = {name: stream.get_tensor(name).astype(np.float32) for name in stream.keys()}  # noqa: SIM118  # it is no mapping
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{place}: no network that can be read ({type(error).__name__})") from None
     if header.get("format") != FORM or header.get("version") != VERSION:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.library.dataset.model import Pictures
+from rhotem.library.dataset.pictures import Pictures
 from rhotem.microscope.acquisition.positions import at_positions, displacements
 from rhotem.microscope.acquisition.settings import Acquisition, Distortion, Drift, Jitter
 from rhotem.microscope.detectors import DetectorBase

@@ -17,7 +17,7 @@ from rhotem.structure.orient import ImagingCell
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Classes of columns by their most frequent element; 0 is no column.
+#: Classes of columns by the element that scatters most in them (Σ Z^1.7); 0 is no column.
 SPECIES = ("background", "light", "anion", "transition metal", "other")
 #: Elements of the classes; all others are "other".
 LIGHT = frozenset({"H", "Li", "Be", "B", "C", "Na", "Mg"})
@@ -90,7 +90,7 @@ def scene(cell: ImagingCell, built: Mapping[str, Any]) -> Scene:
         cell=(float(cell.lengths[0]), float(cell.lengths[1])),
         places=np.array([c.position for c in found]),
         labels=tuple(c.label for c in found),
-        species=np.array([species_of(c.label.split("/")[0]) for c in found]),
+        species=np.array([species_of(_strongest([symbols[i] for i in c.rows])) for c in found]),
         sites=np.array([c.count for c in found]),
         vacant=np.array([np.mean(role[list(c.rows)] == "vacancy") for c in found]),
         exchanged=np.array([np.mean(role[list(c.rows)] == "antisite") for c in found]),
@@ -109,6 +109,13 @@ def species_of(symbol: str) -> int:
     if symbol in ANIONS:
         return 2
     return 3 if any(atomic_numbers[symbol] in row for row in METALS) else 4
+
+
+def _strongest(symbols: Sequence[str]) -> str:
+    """The element with the largest Σ Z^1.7."""
+    from ase.data import atomic_numbers
+
+    return max(sorted(set(symbols)), key=lambda symbol: symbols.count(symbol) * atomic_numbers[symbol] ** POWER)
 
 
 def _meant(cell: ImagingCell, built: Mapping[str, Any], role: npt.NDArray[Any]) -> list[str]:

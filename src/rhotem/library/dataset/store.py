@@ -55,8 +55,7 @@ class Shard:
         if not self.there:
             raise InputError(f"{self.path}: not made yet; `rhotem dataset make` goes on")
         arrays, said = read_group(self.path, SHARD_FORM, "shard of pictures")
-        plain = {name: values[:, 0] if values.ndim == 4 else values for name, values in arrays.items()}
-        return plain, list(said["pictures"])
+        return arrays, list(said["pictures"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +137,8 @@ def write_shard(
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, first in pictures[0][0].items():
         kind = np.float16 if first.dtype.kind == "f" else first.dtype
-        arrays[name] = np.stack([one[name] for one, _, _ in pictures]).astype(kind)[:, None]
+        arrays[name] = np.stack([one[name] for one, _, _ in pictures]).astype(kind)
     arrays["table"] = np.concatenate([table for _, table, _ in pictures]).astype(np.float32)
     arrays["starts"] = np.cumsum([0, *(len(table) for _, table, _ in pictures)]).astype(np.int64)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_group(path, SHARD_FORM, arrays, {**attributes, "pictures": [said for _, _, said in pictures]})
+    write_group(path, SHARD_FORM, arrays, {**attributes, "pictures": [said for _, _, said in pictures]}, whole=True)

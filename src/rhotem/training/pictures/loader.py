@@ -77,11 +77,20 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, size: int, seed: int, step: int) -> Batch:
-        """Pictures of one step, each in one of the eight orientations of the square, by chance."""
+    def batch(self, size: int, seed: int, step: int, side: int | None = None) -> Batch:
+        """Pictures of one step, each in one of the eight orientations of the square, by chance.
+
+        ``side``: pixels of a square out of each, at a random place; None: whole pictures.
+        """
         rng = np.random.default_rng([seed, step])
-        index = rng.integers(len(self), size=size)
-        return turned(self.images[index], self.maps[index], rng.integers(8, size=size))
+        index, ways = rng.integers(len(self), size=size), rng.integers(8, size=size)
+        if side is None:
+            return turned(self.images[index], self.maps[index], ways)
+        starts = rng.integers(0, np.array(self.images.shape[1:]) - side + 1, size=(size, 2))
+        squares = [(slice(i, i + side), slice(j, j + side)) for i, j in starts]
+        images = np.stack([self.images[n][square] for n, square in zip(index, squares, strict=True)])
+        maps = np.stack([self.maps[n][(slice(None), *square)] for n, square in zip(index, squares, strict=True)])
+        return turned(images, maps, ways)
 
 
 def turned(images: npt.NDArray[Any], maps: npt.NDArray[Any], ways: npt.NDArray[Any]) -> Batch:

@@ -1,5 +1,6 @@
 """The U-Net of `rhotem.learned.pictures.unet` in PyTorch, and its loss."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,16 @@ class Block(nn.Module):
             values = functional.relu(norm(convolution(values)), inplace=True)
         return values
 
+    def folded(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Kernel and bias of both convolutions, with their normalisation in them."""
+        made = []
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            state = norm.state_dict()
+            scale = state["weight"] / torch.sqrt(state["running_var"] + norm.eps)
+            kernel = convolution.state_dict()["weight"] * scale[:, None, None, None]
+            made.append((kernel, state["bias"] - state["running_mean"] * scale))
+        return made
+
 
 class UNet(nn.Module):
     """Channels ``widths`` from the finest level to the coarsest."""
@@ -37,7 +48,7 @@ class UNet(nn.Module):
         super().__init__()
         self.widths = widths
         self.down = nn.ModuleList(Block(n, m) for n, m in zip((1, *widths), widths, strict=False))
-        self.up = nn.ModuleList(Block(n + m, n) for n, m in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(Block(n + m, n) for n, m in itertools.pairwise(widths))
         self.last = nn.Conv2d(widths[0], len(OUTPUTS), 1)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -58,11 +69,11 @@ def plain(network: UNet) -> dict[str, npt.NDArray[Any]]:
     result: dict[str, npt.NDArray[Any]] = {}
     for way, blocks in (("down", network.down), ("up", network.up)):
         for level, block in enumerate(blocks):
-            for part, (convolution, norm) in enumerate(zip(block.convolutions, block.norms, strict=True)):
-                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-                result[f"{way}{level}.{part}.weight"] = _numpy(convolution.weight * scale[:, None, None, None])
-                result[f"{way}{level}.{part}.bias"] = _numpy(norm.bias - norm.running_mean * scale)
-    result["last.weight"], result["last.bias"] = _numpy(network.last.weight), _numpy(network.last.bias)
+            for part, (kernel, bias) in enumerate(block.folded()):  # type: ignore[operator]  # blocks are `Block`
+                result[f"{way}{level}.{part}.weight"] = _numpy(kernel)
+                result[f"{way}{level}.{part}.bias"] = _numpy(bias)
+    for name, value in network.last.state_dict().items():
+        result[f"last.{name}"] = _numpy(value)
     return result
 
 

@@ -29,7 +29,8 @@ class Settings:
     cycles : tuple of int
         Steps of each cosine of the learning rate; a member of the ensemble is taken at the end of each (G. Huang et
         al., Snapshot ensembles, ICLR 2017).
-    batch : int
+    batch, side : int
+        Pictures of a step, and pixels of the square that is taken out of each.
     learning_rate : float
     seed : int
     keep_every : int
@@ -38,9 +39,10 @@ class Settings:
         Middle of the pixels that it sees.
     """
 
-    widths: tuple[int, ...] = (12, 24, 40, 64)
-    cycles: tuple[int, ...] = (600, 300, 300)
+    widths: tuple[int, ...] = (8, 16, 32, 48)
+    cycles: tuple[int, ...] = (700, 350, 350)
     batch: int = 8
+    side: int = 64
     learning_rate: float = 3e-3
     seed: int = 0
     keep_every: int = 50
@@ -86,7 +88,7 @@ class Run:
         while self.step < self.steps:
             for group in self.optimiser.param_groups:
                 group["lr"] = self.rate(self.step)
-            batch = pictures.batch(self.settings.batch, self.settings.seed, self.step)
+            batch = pictures.batch(self.settings.batch, self.settings.seed, self.step, self.settings.side)
             parts = losses(self.network(batch.image), batch)
             total = torch.stack([parts["column"], 0.5 * parts["species"], parts["vacancy"], parts["antisite"]]).sum()
             self.optimiser.zero_grad(set_to_none=True)
@@ -104,8 +106,8 @@ class Run:
                 report({"step": self.step, "seconds": round(self.spent, 1), **row})
                 sums = {}
                 self._save()
-            if seconds is not None and self.spent >= seconds:
-                return False
+                if seconds is not None and self.spent >= seconds and self.step < self.steps:
+                    return False
         return True
 
     def members(self) -> list[dict[str, Any]]:

@@ -1,0 +1,104 @@
+"""Networks on pictures in numpy: convolutions against SciPy, places against geometry, scores against counts by hand."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import correlate
+
+from rhotem.core import InputError
+from rhotem.learned.pictures.normalise import BACKGROUND, normalised, resampled
+from rhotem.learned.pictures.score import Score, compare
+from rhotem.learned.pictures.segment import Segmentation, from_logits
+from rhotem.learned.pictures.unet import OUTPUTS, _convolved, expanded, forward, shapes
+from rhotem.learned.pictures.weights import load_weights, save_weights
+
+HEADER = {"threshold": 0.3, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
+
+
+def test_a_convolution_is_that_of_scipy(rng):
+    values, kernel = rng.normal(size=(3, 9, 12)), rng.normal(size=(2, 3, 3, 3))
+    expected = [sum(correlate(v, k, mode="constant") for v, k in zip(values, one, strict=True)) for one in kernel]
+    bias = np.array([0.5, -1.0], dtype=np.float32)
+    found = _convolved(values.astype(np.float32), kernel.astype(np.float32), bias)
+    np.testing.assert_allclose(found, np.array(expected) + bias[:, None, None], atol=1e-5)
+
+
+def test_normalised_pictures_know_neither_unit_nor_slow_background(rng):
+    picture = rng.normal(size=(96, 96))
+    _, x = np.mgrid[:96, :96]
+    one = normalised(picture, 0.2)
+    other = normalised(1e-3 * (picture + 0.02 * (x - 48) + 5), 0.2)
+    inside = (slice(30, -30), slice(30, -30))  # a slope is mirrored at the edges
+    assert np.abs(one - other)[inside].max() < 0.15
+    assert one.std() == pytest.approx(1.0, abs=0.02)
+    wave = np.sin(2 * np.pi * x * 0.2 / 30.0)  # 30 Å, beside columns 1.5 Å apart
+    columns = np.sin(2 * np.pi * x * 0.2 / 1.5)
+    kept = normalised(wave + columns, 0.2)[inside]
+    assert np.corrcoef(kept.ravel(), columns[inside].ravel())[0, 1] > 0.99 and BACKGROUND < 30
+
+
+def test_resampling_keeps_places():
+    y, x = np.mgrid[:120, :160]
+    spot = np.exp(-((x - 70.3) ** 2 + (y - 44.8) ** 2) / (2 * 6.0**2))
+    new = resampled(spot, (0.08, 0.1), 0.2)
+    assert new.shape == (48, 80)
+    rows, columns = np.mgrid[: new.shape[0], : new.shape[1]]
+    centre = np.array([(new * c).sum() / new.sum() for c in (columns, rows)])
+    np.testing.assert_allclose(centre, [(70.3 + 0.5) * 0.5 - 0.5, (44.8 + 0.5) * 0.4 - 0.5], atol=0.02)
+
+
+def test_columns_are_found_where_the_map_has_them(rng):
+    """Two members that see the same Gaussians shifted against each other: mean place, and scatter as error."""
+    truth = np.array([[12.3, 9.6], [30.7, 9.6], [20.1, 28.4]])
+    y, x = np.mgrid[:40, :44]
+    logits = np.full((2, len(OUTPUTS), 40, 44), -8.0)
+    for member, shift in enumerate((-0.2, 0.2)):
+        chance = sum(np.exp(-((x - px - shift) ** 2 + (y - py) ** 2) / (2 * 1.5**2)) for px, py in truth)
+        logits[member, 0] = np.log(np.clip(chance, 1e-4, 0.999) / (1 - np.clip(chance, 1e-4, 0.999)))
+        logits[member, 3] = 3.0  # transition metal everywhere
+        logits[member, 5][:, :20] = 4.0  # vacancies on the left
+    found = from_logits(logits.astype(np.float32), 0.2, HEADER)
+    order = np.argsort(found.places[:, 0])
+    np.testing.assert_allclose(found.places[order], truth[[0, 2, 1]], atol=0.06)
+    np.testing.assert_allclose(found.errors[:, 0], 0.2 * np.sqrt(2), atol=0.05)
+    assert (found.errors[:, 1] < 0.06).all() and set(found.species) == {"transition metal"}
+    assert found.vacancy[order][0] > 0.9 and found.vacancy[order][2] < 0.1
+
+
+def _found(places, classes=(3,)) -> Segmentation:
+    n = len(places)
+    kinds = np.zeros((n, 4))
+    kinds[np.arange(n), [c - 1 for c in classes]] = 1
+    zero = np.zeros(n)
+    return Segmentation(np.array(places), np.ones((n, 2)), zero, kinds, zero, zero, np.zeros((n, 3)), np.zeros((2, 2)))
+
+
+def test_scores_are_counts():
+    """Three columns: one found, one found twice (one is false), one beside its place; and one at the edge."""
+    table = np.zeros((4, 7))
+    table[:, :2] = [[20, 20], [40, 20], [20, 40], [1, 1]]
+    table[:, 2] = [3, 2, 3, 1]
+    score = Score()
+    compare(score, _found([[20.5, 20], [40, 20.5], [40, 22], [20, 45]], (3, 3, 3, 3)), table, 0.2, (64, 64))
+    assert (score.hit, score.false, score.missed, score.right) == (2, 2, 1, 1)
+    assert score.f1 == pytest.approx(2 * 2 / (2 * 2 + 2 + 1)) and score.accuracy == 0.5
+    assert score.rms == pytest.approx(np.sqrt((0.1**2 + 0.1**2) / 4))
+
+
+def test_weights_are_read_back_or_refused(tmp_path, rng):
+    widths = (2, 3)
+    one = {name: rng.normal(size=shape) for name, shape in shapes(widths).items()}
+    path = tmp_path / "n.safetensors"
+    save_weights(path, [one, one], {"widths": widths, "pixel_A": 0.2, "threshold": 0.3})
+    back = load_weights(path)
+    assert len(back.members) == 2 and back.levels == 2
+    picture, inside = expanded(rng.normal(size=(7, 9)).astype(np.float32), 2)
+    assert picture.shape == (8, 10) and forward(back.members[0], picture, 2)[:, *inside].shape == (7, 7, 9)
+    content = path.read_bytes()
+    path.write_bytes(content[:-5])
+    with pytest.raises(InputError, match="no network that can be read"):
+        load_weights(path)
+    with pytest.raises(InputError, match="no network that can be read"):
+        load_weights(tmp_path / "missing")
+    save_weights(path, [one], {"widths": (2, 4), "pixel_A": 0.2})
+    with pytest.raises(InputError, match="missing or of another shape"):
+        load_weights(path)

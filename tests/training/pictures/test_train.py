@@ -1,0 +1,108 @@
+"""Training on pictures: the same network as in numpy, resumed bit for bit, every picture once an epoch."""
+
+import numpy as np
+import pytest
+import torch
+
+from rhotem.core import InputError
+from rhotem.learned.pictures.unet import forward
+from rhotem.learned.pictures.weights import load_weights
+from rhotem.training.pictures.loader import Pictures, PictureStream, turned
+from rhotem.training.pictures.network import UNet, plain
+from rhotem.training.pictures.train import Run, Settings
+
+SETTINGS = Settings(widths=(4, 6, 8), cycles=(6, 3, 3), batch=2, side=16, keep_every=2)
+
+
+class Spots:
+    """A shard of pictures with Gaussian spots; the mean of picture i is i + first."""
+
+    def __init__(self, number: int = 5, first: int = 0) -> None:
+        self.number, self.first = number, first
+
+    def read(self):
+        y, x = np.mgrid[:32, :32]
+        images, columns, species = [], [], []
+        for i in range(self.number):
+            rng = np.random.default_rng([i, self.first])
+            spot = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / 8) for a, b in rng.uniform(4, 28, (4, 2)))
+            images.append(spot + 0.05 * rng.normal(size=spot.shape))
+            columns.append(np.clip(255 * spot, 0, 255))
+            species.append(3 * (spot > 0.4))
+        maps = {
+            "columns": columns,
+            "species": species,
+            "vacancy": np.zeros_like(images),
+            "antisite": np.zeros_like(images),
+        }
+        arrays = {name: np.array(values).astype(np.uint8) for name, values in maps.items()}
+        return {"image": np.array(images), **arrays}, [{"pixel_A": 0.2}] * self.number
+
+
+def test_the_network_is_that_of_numpy(rng):
+    torch.manual_seed(0)
+    network = UNet((4, 6, 8))
+    with torch.no_grad():
+        for _ in range(3):  # statistics of the normalisations
+            network(torch.randn(4, 1, 16, 16))
+    network.eval()
+    picture = rng.normal(size=(24, 32)).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(picture)[None, None])[0].numpy()
+    np.testing.assert_allclose(forward(plain(network), picture, 3), expected, atol=1e-5)
+
+
+def test_a_resumed_training_is_that_which_never_stopped(tmp_path):
+    pictures = Pictures([Spots()])
+    whole = Run(SETTINGS, tmp_path / "whole")
+    assert whole.train(pictures)
+    parts = Run(SETTINGS, tmp_path / "parts")
+    assert not parts.train(pictures, seconds=0.0)  # ends at the first state that is kept
+    assert parts.step == 2
+    resumed = Run(SETTINGS, tmp_path / "parts")
+    resumed.train(pictures)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+    resumed.export(tmp_path / "n.safetensors", {})
+    assert len(load_weights(tmp_path / "n.safetensors").members) == 3
+
+
+def test_another_training_is_not_mixed_in(tmp_path):
+    Run(SETTINGS, tmp_path).train(Pictures([Spots()]), seconds=0.0)
+    with pytest.raises(InputError, match="other settings"):
+        Run(Settings(widths=(4, 6, 8), seed=1), tmp_path)
+
+
+def test_training_learns_spots(tmp_path):
+    rows = []
+    settings = Settings(widths=(4, 6, 8), cycles=(120, 1, 1), batch=4, side=32, keep_every=30)
+    Run(settings, tmp_path).train(Pictures([Spots(20)]), report=rows.append)
+    assert rows[3]["column"] < 0.9 * rows[0]["column"] and rows[3]["species"] < 0.7 * rows[0]["species"]
+
+
+def test_pictures_turn_with_their_maps(rng):
+    images, maps = rng.normal(size=(8, 6, 6)), rng.integers(0, 255, (8, 4, 6, 6)).astype(np.uint8)
+    maps[:, 0] = images > 0
+    batch = turned(images, maps, np.arange(8))
+    assert torch.equal(batch.maps[:, 0] == 1, batch.image[:, 0] > 0)
+    same = turned(np.repeat(images[:1], 8, axis=0), np.repeat(maps[:1], 8, axis=0), np.arange(8))
+    assert len({tuple(one.ravel().tolist()) for one in same.image}) == 8  # the eight orientations
+
+
+def test_a_stream_gives_every_picture_once():
+    shards = [Spots(3, first) for first in range(7)]
+    for workers in (0, 2):
+        loader = torch.utils.data.DataLoader(PictureStream(shards, 4, mixed=2), batch_size=None, num_workers=workers)
+        sums = sorted(round(float(image.double().square().sum()), 3) for batch in loader for image in batch.image)
+        every = sorted(round(float(np.square(i.astype(float)).sum()), 3) for s in shards for i in Pictures([s]).images)
+        assert sums == pytest.approx(every, abs=0.01)
+
+
+def test_pictures_without_such_maps_are_refused():
+    class Pairs(Spots):
+        def read(self):
+            arrays, said = super().read()
+            return {"image": arrays["image"], "clean": arrays["image"]}, said
+
+    with pytest.raises(InputError, match="no maps columns"):
+        Pictures([Pairs()])
