@@ -134,10 +134,13 @@ def test_what_is_no_crystal_of_the_library_is_refused(library, rng):
         rng.poisson(5.0, (160, 160)),
         np.fft.ifft2(smooth * np.exp(-((frequency / 0.05) ** 2))).real,  # blobs
         recorded(cell((7.3, 9.9)), (7.3, 9.9), 15.0),  # another crystal
+        recorded(np.cos(np.arange(24) * np.pi / 12)[:, None] + np.zeros(8), (2.02, 1.0), 40.0),  # fringes as of LiF
     ]
     for picture in pictures:
         matches = by_picture(library, measured(picture))
-        assert not matches.found and matches.nearest[0].likeness.score < matches.least
+        assert not matches.found
+        assert matches.fringes or matches.nearest[0].likeness.score < matches.least
+    assert matches.fringes
 
 
 def test_pictures_that_cannot_be_searched_for(library):

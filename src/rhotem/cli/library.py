@@ -143,14 +143,15 @@ def match(
         rows = [_match_row(one) for one in matches.nearest]
         typer.echo(to_json({"least": matches.least, "fringes": matches.fringes, "nearest": rows}))
         return
-    if matches.found:
-        typer.echo(_table([_match_row(one) | {"id": one.entry.id[:8]} for one in matches.found]))
+    shown = matches.nearest if matches.fringes else matches.found
+    if matches.fringes:
+        typer.echo("one set of fringes tells no crystal: all with planes so far apart look like it, as do:", err=True)
+    if shown:
+        typer.echo(_table([_match_row(one) | {"id": one.entry.id[:8]} for one in shown]))
     else:
         one = matches.nearest[0]
         score = f"{one.likeness.score:.2f}, less than {matches.least:.2f}"
         typer.echo(f"no entry looks like {file}; the most alike, {one.entry.title} {one.entry.zone}, scores {score}")
-    if matches.fringes:
-        typer.echo("one set of fringes: any crystal with planes so far apart looks like the picture", err=True)
 
 
 def _match_row(match: "Match") -> dict[str, Any]:

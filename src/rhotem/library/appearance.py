@@ -31,8 +31,8 @@ SOURCE, SMOOTH = 0.4, 0.4
 BACKGROUND = 3.0
 #: Shifts along the circles that are tried, in circles: scales within 4 %.
 SHIFTS = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
-#: Part of its maximum that the autocorrelation of fringes keeps along them.
-ALONG = 0.7
+#: Part of its maximum that the autocorrelation of fringes keeps along them, up to a distance in Å.
+ALONG, ALONG_TO = 0.85, 5.0
 #: Angles at which two are compared.
 TURNS = 360
 
@@ -103,7 +103,7 @@ def magnitudes(harmonics: Harmonics) -> npt.NDArray[np.float32]:
 
 def has_one_direction(harmonics: Harmonics) -> bool:
     """Whether an image varies along one direction only: along the other its autocorrelation stays at its maximum."""
-    values = np.fft.irfft(harmonics, ANGLES, axis=1)
+    values = np.fft.irfft(harmonics[_RADII < ALONG_TO], TURNS, axis=1)
     return bool(values.min(axis=0).max() > ALONG * values.max())
 
 

@@ -85,8 +85,8 @@ class Matches:
 
     @property
     def found(self) -> tuple[Match, ...]:
-        """Those that look like the picture."""
-        return tuple(match for match in self.nearest if match.likeness.score >= self.least)
+        """Those that look like the picture; none where it shows fringes, which tell no crystal."""
+        return () if self.fringes else tuple(one for one in self.nearest if one.likeness.score >= self.least)
 
 
 def by_picture(
