@@ -18,9 +18,8 @@ from rhotem.library.campaign.task import Task
 from rhotem.scattering.response.channels import basis
 from rhotem.scattering.response.plan import plan_response
 
-#: Processor time in s that a task takes whatever its propagation: reading, density and potential of a small cell,
-#: pictures, files; and for each atom of the block and point of its grid (docs/library.md says of which tasks).
-FIXED, ATOM, POINT = 0.2, 3.2e-3, 1.6e-7
+#: Processor time in s that a task takes beside its response: reading, the density of a small cell, pictures, files.
+FIXED = 0.2
 #: Bytes of an entry's other files.
 BESIDE = 3e4
 
@@ -125,9 +124,8 @@ def planned(task: Task) -> tuple[float, float, float]:
         memory=job.means.memory,
         threads=1,
     )
-    potential = configurations * (ATOM * len(made.block.structure) + POINT * made.grid.size * made.oversampling**2)
     stored = plan.stored * (0.5 if task.asked.half else 1.0)
-    return FIXED + plan.seconds + potential, stored + BESIDE, plan.memory
+    return FIXED + plan.seconds, stored + BESIDE, plan.memory
 
 
 def _sum(values: Sequence[float], number: int) -> tuple[float, float]:
