@@ -19,7 +19,7 @@ from rhotem.battery.charging.redox import couples_between, electrons_given
 from rhotem.battery.charging.states import State, lattice_of
 from rhotem.battery.charging.store import Store
 from rhotem.cli.charge_series import app
-from rhotem.core import InputError, RhoTEMError
+from rhotem.core import ConvergenceError, InputError, RhoTEMError
 from rhotem.structure.model import Structure
 from rhotem.structure.phases import phase
 
@@ -259,3 +259,15 @@ def test_default_states_end_where_valences_do():
     assert states_of_charge(phase("Na3V2(PO4)3"), "Na", None)[-1] == 0.0  # V(V) is known to be reached
     with pytest.raises(InputError, match="valence"):
         states_of_charge(phase("Li2MnO3"), "Li", None)  # Mn(IV) from the start
+
+
+def test_a_series_that_fails_before_its_first_state_leaves_nothing(tmp_path, monkeypatch):
+    import rhotem.battery.charging.make as make
+
+    def lost(*_, **__):
+        raise ConvergenceError("lost")
+
+    monkeypatch.setattr(make, "lowest", lost)
+    with pytest.raises(ConvergenceError, match="lost"):
+        charge_series(phase("LiFePO4"), Asked(x=(1.0, 0.0)), tmp_path / "s")
+    assert not (tmp_path / "s").exists()

@@ -56,6 +56,16 @@ def test_a_killed_record_goes_on(tmp_path):
     assert "another series" in str(CliRunner().invoke(app, arguments).exception)
 
 
+def test_what_fails_at_once_leaves_nothing_that_refuses_the_next_try(tmp_path):
+    out = str(tmp_path / "d")
+    wrong = CliRunner().invoke(app, ["LiFePO4", "--rocksalt", "0,4", "--no-charges", "--out", out])
+    assert "no layered oxide" in str(wrong.exception) and not (tmp_path / "d").exists()
+    # killed before its first step was done
+    (tmp_path / "d" / "steps").mkdir(parents=True)
+    (tmp_path / "d" / "steps" / "degradation.json").write_text('{"identity": "another"}')
+    run(tmp_path / "d")
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -108,26 +108,32 @@ def degrade(
     InputError
         If the crystal is not of this kind, or the folder holds another series.
     """
+    if voltage is not None and not (np.isfinite(voltage) and voltage > 0):
+        raise InputError(f"degradation: voltage {voltage:g} V, expected a number > 0")
     folder = Path(out) / STEPS
     described = to_json([asdict(asked), crystal.positions, crystal.cell, crystal.numbers])
     identity = {"identity": hashlib.sha256(described.encode()).hexdigest()}
-    if folder.exists() and read_whole(folder / IDENTITY) != identity:
+    if any(folder.glob("step-*[0-9].json")) and read_whole(folder / IDENTITY) != identity:
         raise InputError(f"{folder}: holds another series; give another --out, or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / IDENTITY, identity)
     rows: list[dict[str, Any]] = []
     for step in range(len(asked.cycles)):
         progress("steps", step, len(asked.cycles))
         kept = folder / f"step-{step + 1:02d}.json"
         row = read_whole(kept)
         if row is None:
-            row = _step(crystal, asked, step, kept.with_suffix(".extxyz"))
+            made, row = _step(crystal, asked, step)
+            folder.mkdir(parents=True, exist_ok=True)  # not before: what fails at once leaves nothing
+            write_whole(folder / IDENTITY, identity)
+            write_specimen(made, folder / row["file"])
             write_whole(kept, row)
+        if not rows and not row["accessible"]:
+            raise InputError("degradation: the first step has no accessible ions to count from; less rock salt, fewer lost")
         rows.append({**row, **_macroscopic(row, rows[0] if rows else row, voltage)})
     return rows
 
 
-def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, Any]:
+def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[str, Any]]:
+    """The specimen of a step, and its row."""
     rng = np.random.default_rng(asked.seed)
     rocksalt = asked.rocksalt[step]
     made = surface_layer(
@@ -139,7 +145,6 @@ def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, 
         settings = Settings(asked.potential, 0.05, asked.relax_steps)
         structure, told = relax(made.structure, settings, calculator=potential_calculator(asked.potential))
         made = Specimen(structure, made.regions, made.region, made.role, made.defects, made.references, made.extra)
-    write_specimen(made, path)
     atoms = made.structure.atoms
     symbols = np.array(atoms.get_chemical_symbols())
     row: dict[str, Any] = {
@@ -147,7 +152,7 @@ def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, 
         "cycles": asked.cycles[step],
         "rocksalt_A": rocksalt,
         "lost_percent": asked.lost[step],
-        "file": path.name,
+        "file": f"step-{step + 1:02d}.extxyz",
         "formula": atoms.get_chemical_formula(),
         "atoms": len(atoms),
         "mass_g_per_mol": float(atoms.get_masses().sum()),
@@ -166,13 +171,15 @@ def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, 
             if len(mine):
                 regions[name] = {"charge_e": float(charges[mine].sum()), "elements": by_element(table)}
         row["charges"] = regions
-    return row
+    return made, row
 
 
 def _emptied(made: Specimen, share: float, rng: np.random.Generator) -> tuple[Specimen, str]:
     """The specimen without a share of the layered part's mobile ions, to the nearest ion; and the ion."""
     symbols = np.array(made.structure.atoms.get_chemical_symbols())
-    ion = next(e for e in MOBILE if e in symbols)
+    ion = next((e for e in MOBILE if e in symbols), None)
+    if ion is None:
+        raise InputError("degradation: no mobile ions are left in the slab; less rock salt, or a larger --thickness")
     sites = np.flatnonzero((symbols == ion) & (made.region == 0))
     keep = np.ones(len(symbols), dtype=bool)
     keep[rng.permutation(sites)[: round(share * len(sites))]] = False
