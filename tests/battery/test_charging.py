@@ -271,3 +271,28 @@ def test_a_series_that_fails_before_its_first_state_leaves_nothing(tmp_path, mon
     with pytest.raises(ConvergenceError, match="lost"):
         charge_series(phase("LiFePO4"), Asked(x=(1.0, 0.0)), tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_a_primitive_cell_is_said_to_try_no_other_stacking():
+    cell = phase("LiCoO2").atoms.cell.array
+    rows = np.array([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3.0
+    hexagonal = phase("LiCoO2").atoms
+    inside = hexagonal.get_scaled_positions() @ np.linalg.inv(rows) % 1.0
+    inside = np.where(inside > 1 - 1e-6, 0.0, inside)
+    keep = [i for i in range(12) if not any(np.allclose(inside[i], inside[j], atol=1e-4) for j in range(i))]
+    primitive = hexagonal[keep]
+    primitive.set_cell(rows @ cell)
+    primitive.set_scaled_positions(inside[keep])
+    assert len(primitive) == 4
+    made = series({1.0: 0.0, 0.0: 0.0}, metal="Co")
+    host = replace(made.host, crystal=Structure(primitive))
+    notes = " ".join(judged(host, made.asked, made.states, made.metal).notes)
+    assert "start from the hexagonal cell" in notes and "van der Waals" in notes
+    notes = " ".join(judged(replace(host, crystal=phase("LiCoO2")), made.asked, made.states, made.metal).notes)
+    assert "start from the hexagonal cell" not in notes and "van der Waals" in notes
+
+
+def test_a_potential_of_one_material_gives_no_voltage(tmp_path):
+    (tmp_path / "nep.txt").write_text("nep4 2 Li O\n")
+    with pytest.raises(InputError, match="does not know the metal"):
+        Asked(potential=str(tmp_path))

@@ -127,7 +127,9 @@ def degrade(
             write_specimen(made, folder / row["file"])
             write_whole(kept, row)
         if not rows and not row["accessible"]:
-            raise InputError("degradation: the first step has no accessible ions to count from; less rock salt, fewer lost")
+            raise InputError(
+                "degradation: the first step has no accessible ions to count from; less rock salt, fewer lost"
+            )
         rows.append({**row, **_macroscopic(row, rows[0] if rows else row, voltage)})
     return rows
 
