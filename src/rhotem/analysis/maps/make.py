@@ -95,7 +95,7 @@ class Maps:
         return notes
 
     def by_region(self) -> list[dict[str, Any]]:
-        """One row a region, by height: atoms, mean height, sum of charges, mean strain and bond valence of its atoms."""
+        """One row a region, by height: atoms, mean height, sum of charges, mean strain and bond valences."""
         rows = []
         names = np.array(self.regions)
         for name in dict.fromkeys(self.regions):

@@ -25,6 +25,8 @@ from rhotem.structure.model import Structure
 FARADAY, MILLIAMPERE_HOUR = 96485.33212, 3.6
 #: Å of the grid of densities; Hirshfeld charges need no finer one.
 SPACING = 0.15
+#: Share by which a loss in whole ions may differ from that asked for without a remark.
+OFF = 0.1
 #: Files in the folder.
 STEPS, IDENTITY = "steps", "degradation.json"
 
@@ -89,7 +91,8 @@ def degrade(
 
     Accessible ions are those in the layered part; those that rock salt replaced are gone, as its octahedra are full of
     metal. The capacity counts them all, per mass of the first step; the voltage is that given. A slab is nearly all
-    surface: a particle loses ``lost_per_nm2`` ions per area of its own. Nothing here knows why rock salt grows: it is a
+    surface: a particle loses ``lost_per_nm2`` ions to rock salt per area of its own,
+    and the share lost inside besides. Nothing here knows why rock salt grows: it is a
     record of what is said, not a prediction.
 
     Parameters
@@ -111,7 +114,7 @@ def degrade(
     if voltage is not None and not (np.isfinite(voltage) and voltage > 0):
         raise InputError(f"degradation: voltage {voltage:g} V, expected a number > 0")
     folder = Path(out) / STEPS
-    described = to_json([asdict(asked), crystal.positions, crystal.cell, crystal.numbers])
+    described = to_json([2, asdict(asked), crystal.positions, crystal.cell, crystal.numbers])
     identity = {"identity": hashlib.sha256(described.encode()).hexdigest()}
     if any(folder.glob("step-*[0-9].json")) and read_whole(folder / IDENTITY) != identity:
         raise InputError(f"{folder}: holds another series; give another --out, or delete it")
@@ -141,7 +144,7 @@ def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[s
     made = surface_layer(
         crystal, asked.plane, rng, rocksalt=rocksalt, layered=asked.thickness - rocksalt, repeat=asked.across
     )
-    made, ion = _emptied(made, asked.lost[step] / 100.0, rng)
+    made, ion, lost = _emptied(made, asked.lost[step] / 100.0, rng)
     told: dict[str, Any] = {}
     if asked.relax_steps:
         settings = Settings(asked.potential, 0.05, asked.relax_steps)
@@ -154,6 +157,7 @@ def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[s
         "cycles": asked.cycles[step],
         "rocksalt_A": rocksalt,
         "lost_percent": asked.lost[step],
+        "lost_ions": lost,
         "file": f"step-{step + 1:02d}.extxyz",
         "formula": atoms.get_chemical_formula(),
         "atoms": len(atoms),
@@ -176,25 +180,41 @@ def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[s
     return made, row
 
 
-def _emptied(made: Specimen, share: float, rng: np.random.Generator) -> tuple[Specimen, str]:
-    """The specimen without a share of the layered part's mobile ions, to the nearest ion; and the ion."""
+def _emptied(made: Specimen, share: float, rng: np.random.Generator) -> tuple[Specimen, str, int]:
+    """The specimen without a share of the layered part's mobile ions, to the nearest ion; the ion; how many."""
     symbols = np.array(made.structure.atoms.get_chemical_symbols())
     ion = next((e for e in MOBILE if e in symbols), None)
     if ion is None:
         raise InputError("degradation: no mobile ions are left in the slab; less rock salt, or a larger --thickness")
     sites = np.flatnonzero((symbols == ion) & (made.region == 0))
     keep = np.ones(len(symbols), dtype=bool)
-    keep[rng.permutation(sites)[: round(share * len(sites))]] = False
+    lost = round(share * len(sites))
+    keep[rng.permutation(sites)[:lost]] = False
     structure = Structure(made.structure.atoms[keep], info=made.structure.info)
     left = Specimen(structure, made.regions, made.region[keep], made.role[keep], made.defects, made.references)
-    return left, ion
+    return left, ion, lost
 
 
 def _macroscopic(row: dict[str, Any], first: dict[str, Any], voltage: float | None) -> dict[str, Any]:
     capacity = row["accessible"] * FARADAY / MILLIAMPERE_HOUR / first["mass_g_per_mol"]
     told = {"capacity_mAh_per_g": capacity, "state_of_health": row["accessible"] / first["accessible"]}
-    told["lost_per_nm2"] = (first["accessible"] - row["accessible"]) / row["area_nm2"]
+    before, now = (one["accessible"] + one["lost_ions"] for one in (first, row))
+    told["lost_per_nm2"] = (before - now) / row["area_nm2"]  # the surface's doing, what is lost inside is not
     return told if voltage is None else {**told, "voltage_V": voltage, "energy_Wh_per_kg": capacity * voltage}
+
+
+def notes_on(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What a reader must know before using the numbers: losses that whole ions do not give."""
+    notes = []
+    for row in rows:
+        ions = row["accessible"] + row["lost_ions"]
+        got = 100.0 * row["lost_ions"] / ions if ions else 0.0
+        if abs(got - row["lost_percent"]) > OFF * row["lost_percent"]:
+            notes.append(
+                f"step {row['step']}: {row['lost_percent']:g} % of {ions} {row['ion']} are no whole ions, "
+                f"{row['lost_ions']} were taken out ({got:.1f} %); a wider slab (--across) comes nearer"
+            )
+    return notes
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
