@@ -296,3 +296,8 @@ def test_a_potential_of_one_material_gives_no_voltage(tmp_path):
     (tmp_path / "nep.txt").write_text("nep4 2 Li O\n")
     with pytest.raises(InputError, match="does not know the metal"):
         Asked(potential=str(tmp_path))
+
+
+def test_a_metal_is_no_electrode_that_empties():
+    with pytest.raises(InputError, match="nothing but Li"):
+        host_of(phase("Li"), Asked(x=(1.0, 0.0)))

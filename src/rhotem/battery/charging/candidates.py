@@ -76,6 +76,10 @@ def host_of(crystal: Structure, asked: Asked) -> Host:
         stackings are asked for of what is no layered oxide.
     """
     ion = mobile_ion(crystal, asked.ion)
+    if set(crystal.atoms.symbols) == {ion}:
+        raise InputError(
+            f"{crystal.formula} is nothing but {ion}; give the crystal that holds the ions, such as LiCoO2"
+        )
     if asked.stackings:
         _slabs(crystal)
     x = states_of_charge(crystal, ion, asked.x)
