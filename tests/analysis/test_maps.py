@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rhotem.analysis.maps.bond_valence import bond_length, bond_valence_sums
-from rhotem.analysis.maps.make import Wanted, layers, make_maps
+from rhotem.analysis.maps.make import Wanted, layers, make_maps, mean_height
 from rhotem.analysis.maps.profiles import profile
 from rhotem.analysis.maps.strain import atomic_strain
 from rhotem.cli.maps import app
@@ -151,6 +151,28 @@ def test_layers_of_an_oxide():
     assert len(set(names)) == 12  # 3 x (Li, O, Co, O)
     symbols = np.array(crystal.atoms.get_chemical_symbols())
     assert all(len(set(symbols[np.array(names) == name])) == 1 for name in set(names))
+
+
+def test_regions_come_by_height_and_one_around_the_cells_end_stays_there(tmp_path):
+    assert mean_height(np.array([0.1, 9.8]), 10.0) == pytest.approx(9.95)
+    assert mean_height(np.array([0.3, 9.9]), 10.0) == pytest.approx(0.1)
+    assert mean_height(np.array([2.0, 3.0, 7.0]), 20.0) == pytest.approx(4.0)
+    assert mean_height(np.array([4.0]), 10.0) == pytest.approx(4.0)
+    out = tmp_path / "m"
+    result = CliRunner().invoke(app, ["LiCoO2", "--of", "bond-valence", "--out", str(out)])
+    assert result.exit_code == 0 and "bond valence  Co +" in result.output
+    told = json.loads((out / "record.json").read_text())
+    heights = [row["height_A"] for row in told["regions"]]
+    assert heights == sorted(heights) and told["notes"] == []
+    cobalt = [row["bond_valence"]["Co"] for row in told["regions"] if row["elements"].startswith("Co")]
+    assert cobalt == pytest.approx([3.0] * 3, rel=0.15)
+    with open(out / "regions.csv") as stream:
+        assert {"bond_valence_Co", "bond_valence_Li", "bond_valence_O"} < set(next(csv.DictReader(stream)))
+
+
+def test_bond_valences_of_a_metal_are_said_to_mean_nothing():
+    made = make_maps(phase("Si"), Wanted(("bond-valence",)))
+    assert not made.valence.any() and "Si: no neighbour" in made.notes[0]
 
 
 def test_files_of_maps(tmp_path):

@@ -19,7 +19,7 @@ from rhotem.battery.charging.redox import couples_between, electrons_given
 from rhotem.battery.charging.states import State, lattice_of
 from rhotem.battery.charging.store import Store
 from rhotem.cli.charge_series import app
-from rhotem.core import InputError, RhoTEMError
+from rhotem.core import ConvergenceError, InputError, RhoTEMError
 from rhotem.structure.model import Structure
 from rhotem.structure.phases import phase
 
@@ -259,3 +259,45 @@ def test_default_states_end_where_valences_do():
     assert states_of_charge(phase("Na3V2(PO4)3"), "Na", None)[-1] == 0.0  # V(V) is known to be reached
     with pytest.raises(InputError, match="valence"):
         states_of_charge(phase("Li2MnO3"), "Li", None)  # Mn(IV) from the start
+
+
+def test_a_series_that_fails_before_its_first_state_leaves_nothing(tmp_path, monkeypatch):
+    import rhotem.battery.charging.make as make
+
+    def lost(*_, **__):
+        raise ConvergenceError("lost")
+
+    monkeypatch.setattr(make, "lowest", lost)
+    with pytest.raises(ConvergenceError, match="lost"):
+        charge_series(phase("LiFePO4"), Asked(x=(1.0, 0.0)), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_primitive_cell_is_said_to_try_no_other_stacking():
+    cell = phase("LiCoO2").atoms.cell.array
+    rows = np.array([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3.0
+    hexagonal = phase("LiCoO2").atoms
+    inside = hexagonal.get_scaled_positions() @ np.linalg.inv(rows) % 1.0
+    inside = np.where(inside > 1 - 1e-6, 0.0, inside)
+    keep = [i for i in range(12) if not any(np.allclose(inside[i], inside[j], atol=1e-4) for j in range(i))]
+    primitive = hexagonal[keep]
+    primitive.set_cell(rows @ cell)
+    primitive.set_scaled_positions(inside[keep])
+    assert len(primitive) == 4
+    made = series({1.0: 0.0, 0.0: 0.0}, metal="Co")
+    host = replace(made.host, crystal=Structure(primitive))
+    notes = " ".join(judged(host, made.asked, made.states, made.metal).notes)
+    assert "start from the hexagonal cell" in notes and "van der Waals" in notes
+    notes = " ".join(judged(replace(host, crystal=phase("LiCoO2")), made.asked, made.states, made.metal).notes)
+    assert "start from the hexagonal cell" not in notes and "van der Waals" in notes
+
+
+def test_a_potential_of_one_material_gives_no_voltage(tmp_path):
+    (tmp_path / "nep.txt").write_text("nep4 2 Li O\n")
+    with pytest.raises(InputError, match="does not know the metal"):
+        Asked(potential=str(tmp_path))
+
+
+def test_a_metal_is_no_electrode_that_empties():
+    with pytest.raises(InputError, match="nothing but Li"):
+        host_of(phase("Li"), Asked(x=(1.0, 0.0)))

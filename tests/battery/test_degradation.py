@@ -43,6 +43,16 @@ def test_lost_ions_leave_the_layered_part(tmp_path):
     plain, poor = run(tmp_path / "a"), run(tmp_path / "b", "--lost", "0,0,30", "--across", "2,1")
     assert poor[2]["accessible"] == round(0.7 * 2 * plain[2]["accessible"])
     assert poor[1]["accessible"] == 2 * plain[1]["accessible"]
+    assert poor[2]["lost_per_nm2"] == pytest.approx(plain[2]["lost_per_nm2"])  # the surface takes no more for it
+
+
+def test_losses_that_are_no_whole_ions_are_said(tmp_path):
+    rows = run(tmp_path / "d", "--lost", "0,2,5")
+    assert [row["lost_ions"] for row in rows] == [0, 0, 0]
+    notes = json.loads((tmp_path / "d" / "record.json").read_text())["notes"]
+    assert len(notes) == 2 and "step 2: 2 % of" in notes[0] and "0 were taken out" in notes[0]
+    run(tmp_path / "e", "--lost", "0,0,50", "--across", "2,1")
+    assert json.loads((tmp_path / "e" / "record.json").read_text())["notes"] == []
 
 
 def test_a_killed_record_goes_on(tmp_path):
@@ -54,6 +64,16 @@ def test_a_killed_record_goes_on(tmp_path):
     assert (tmp_path / "d" / "steps" / "step-03.json").stat().st_mtime_ns == before
     arguments = ["LiNiO2", "--rocksalt", "0,5,9", "--thickness", "20", "--no-charges", "--out", str(tmp_path / "d")]
     assert "another series" in str(CliRunner().invoke(app, arguments).exception)
+
+
+def test_what_fails_at_once_leaves_nothing_that_refuses_the_next_try(tmp_path):
+    out = str(tmp_path / "d")
+    wrong = CliRunner().invoke(app, ["LiFePO4", "--rocksalt", "0,4", "--no-charges", "--out", out])
+    assert "no layered oxide" in str(wrong.exception) and not (tmp_path / "d").exists()
+    # killed before its first step was done
+    (tmp_path / "d" / "steps").mkdir(parents=True)
+    (tmp_path / "d" / "steps" / "degradation.json").write_text('{"identity": "another"}')
+    run(tmp_path / "d")
 
 
 @pytest.mark.parametrize(

@@ -220,3 +220,24 @@ def test_kill_nine(tmp_path):
     assert (tmp_path / "parts.extxyz").stat().st_size < (tmp_path / "whole.extxyz").stat().st_size
     subprocess.run([*arguments, str(tmp_path / "parts.extxyz")], check=True)
     assert (tmp_path / "parts.extxyz").read_bytes() == (tmp_path / "whole.extxyz").read_bytes()
+
+
+def test_paths_of_a_run_are_taken_as_they_are_across_half_a_cell(tmp_path):
+    """Two atoms that fly 0.6 of a cell between frames: the nearest image would send them back by 0.4."""
+
+    class Free(Balloon):
+        bulk_modulus = 0.0
+
+    cell = Structure(ase.Atoms("He2", [(0, 0, 0), (1.5, 1.5, 1.5)], cell=[3.0, 3.0, 3.0], pbc=True))
+    settings = Settings(ensemble="nve", temperature=1.6e5, step=2.0, every=50.0, time=0.2)
+    out = tmp_path / "md.extxyz"
+    run(cell, settings, out, calculator=Free())
+    frames = ase.io.read(out, ":")
+    far = np.abs(np.diff([f.get_scaled_positions(wrap=False) for f in frames], axis=0))
+    assert far.max() > 0.5
+    found = read_trajectory(out)
+    assert not found.wrapped and not found.notes
+    np.testing.assert_allclose(found.paths(drift=True), [f.positions for f in frames], atol=1e-9)
+    # files of others do not say it
+    out.write_text(out.read_text().replace("wrapped=F", ""))
+    assert read_trajectory(out).wrapped

@@ -44,6 +44,8 @@ def test_the_page_holds_pictures_and_charges_that_balance(tmp_path):
         assert sum(row[f"hirshfeld_{side}_e"] for row in told["sites"]) == pytest.approx(0.0, abs=0.02)
     page = (tmp_path / "p" / "report.html").read_text()
     assert len(re.findall(r'src="data:image/png;base64,', page)) == 3 and "http" not in page.replace("http-equiv", "")
+    assert "Host: relaxed with sevennet-0" in page and "Doped: relaxed with" in page
+    assert set(told["relaxations"]) == {"host", "doped"} and told["notes"] == []
     with open(tmp_path / "p" / "sites.csv") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 8 and rows[0]["doped"] == "Al"
@@ -76,3 +78,16 @@ def test_what_is_wrong_ends_in_one_line_and_leaves_nothing(tmp_path, arguments, 
     assert isinstance(result.exception, RhoTEMError), result.output
     assert line in str(result.exception) and "\n" not in str(result.exception)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_side_that_is_not_at_rest_is_said():
+    from rhotem.battery.pilot.make import Asked, Pilot, Side
+    from rhotem.battery.relax import Settings, relax
+    from rhotem.structure.build import displaced
+
+    crystal = displaced(phase("NiO"), 0.02, np.random.default_rng(0))
+    host, _ = relax(crystal, Settings(steps=100))
+    doped, _ = relax(crystal, Settings(fmax=1e-4, steps=1))
+    sides = [Side(one, None, [], None) for one in (host, doped)]
+    made = Pilot(Asked("Al"), crystal, "Ni", np.array([0]), *sides)
+    assert len(made.notes) == 1 and made.notes[0].startswith("doped: ") and "1 steps" in made.notes[0]

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from dataclasses import replace
 
 import ase
 import ase.io
@@ -410,6 +411,7 @@ def test_lags_that_are_no_times_are_refused(rng):
 def test_a_vibration_is_not_told_as_diffusion_without_a_doubt(rng):
     """Atoms that fly within their vibration, and those that walk far."""
     t = walk(rng, frames=60, step=5.0, d=2e-6)
+    assert analyse(t).doubted and not analyse(walk(rng, frames=400, d=1e-4)).doubted
     assert any("may be that vibration" in note for note in analyse(t).notes)
     assert not any("vibration" in note for note in analyse(walk(rng, frames=400, d=1e-4)).notes)
     with pytest.raises(InputError, match="--temperature nan"):
@@ -463,3 +465,11 @@ def test_command_writes_tables_and_pictures(rng, tmp_path):
     there = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"msd.png", "msd.csv", "hops.csv", "sites.csv", "residence.cube", "residence.png", "record.json"} <= there
     assert len((tmp_path / "out" / "hops.csv").read_text().splitlines()) == 3
+
+
+def test_a_given_temperature_that_velocities_deny_is_said(rng):
+    speeds = rng.normal(0, 1e-3, (400, 20, 3))  # Å/fs
+    t = replace(walk(rng), velocities=speeds)
+    kelvin = t.temperatures.mean()
+    assert any("was given" in note for note in analyse(t, Wanted(temperature=2 * kelvin)).notes)
+    assert not any("was given" in note for note in analyse(t, Wanted(temperature=kelvin)).notes)

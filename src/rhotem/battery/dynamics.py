@@ -207,6 +207,7 @@ class _Motion:
             "time_ps": step * (self.settings.step or STEP) / 1000.0,
             "energy": float(self.atoms.get_potential_energy()),
             "temperature_K": float(self.atoms.get_temperature()),
+            "wrapped": False,
         }
         if self.settings.ensemble == "npt":
             # with that of the motion, as the barostat holds it

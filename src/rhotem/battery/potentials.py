@@ -30,9 +30,14 @@ def ready_potentials() -> dict[str, Path]:
     return {p.stem: p for f in folders for p in sorted(f.glob(f"*{NEP}")) if p.with_suffix(".json").exists()}
 
 
+def general_potentials() -> list[str]:
+    """Names of the registered potentials, which are not of a single material, the default first."""
+    return sorted(registered(GROUP), key=lambda name: (name != DEFAULT, name))
+
+
 def potential_names() -> list[str]:
     """Names of the registered potentials, the default first, and of the ready ones of single materials."""
-    return sorted(registered(GROUP), key=lambda name: (name != DEFAULT, name)) + sorted(ready_potentials())
+    return general_potentials() + sorted(ready_potentials())
 
 
 def potential_file(name: str) -> Path | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rhotem.battery.potentials import DEFAULT, potential_names
+from rhotem.battery.potentials import DEFAULT, general_potentials
 from rhotem.cli.common import (
     JsonOption,
     ProgressBar,
@@ -62,7 +62,7 @@ def charge_series(
         bool, typer.Option("--images/--no-images", help="Images of every state, and what changes to the next.")
     ] = False,
     potential: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Potential: {', '.join(potential_names())}.")
+        str, typer.Option(metavar="NAME", help=f"Potential: {', '.join(general_potentials())}.")
     ] = DEFAULT,
     fmax: Annotated[float, typer.Option(metavar="eV/Å", help="Largest force at which a relaxation stops.")] = 0.03,
     steps: Annotated[int, typer.Option(min=1, help="Most steps of a relaxation.")] = 300,

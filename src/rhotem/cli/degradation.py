@@ -65,7 +65,7 @@ def degradation(
     from rhotem.analysis.specimen import structure as read
     from rhotem.battery.builders.table import plane_of
     from rhotem.battery.charging.asked import parse_x
-    from rhotem.battery.degradation.make import Asked, degrade
+    from rhotem.battery.degradation.make import Asked, degrade, notes_on
     from rhotem.battery.degradation.report import write_report
     from rhotem.structure.edits.table import parts, whole
 
@@ -89,7 +89,9 @@ def degradation(
         with ProgressBar(quiet or as_json) as progress:
             rows = degrade(crystal, asked, out, voltage, progress)
         write_report(rows, str(crystal.info.get("name", crystal.formula)), folder)
-        told = write_record(folder, {"structure": structure, "kind": "degradation record, model output", "steps": rows})
+        notes = notes_on(rows)
+        kind = "degradation record, model output"
+        told = write_record(folder, {"structure": structure, "kind": kind, "steps": rows, "notes": notes})
     if as_json:
         typer.echo(to_json(told))
     elif not quiet:
@@ -98,4 +100,6 @@ def degradation(
                 f"  {row['cycles']:g} cycles, {row['rocksalt_A']:g} Å rock salt: {row['formula']}, {row['accessible']} "
                 f"{row['ion']} accessible, {row['capacity_mAh_per_g']:.0f} mAh/g, {100 * row['state_of_health']:.0f} %"
             )
+        for note in notes:
+            typer.echo(f"note: {note}")
         typer.echo(f"written: {out}, {', '.join(sorted(told['files']))}, steps")

@@ -85,7 +85,10 @@ def maps(
             charge = f"  charge {row['charge_e']:+.3f} e" if "charge_e" in row else ""
             known = row.get("volumetric_strain")
             strain = f"  volume {100 * known:+.2f} %" if known is not None else ""
-            typer.echo(f"  {row['region']:12s} {row['elements']:14s} at {row['height_A']:6.2f} Å{charge}{strain}")
+            valence = "".join(f"  {e} {v:+.2f}" for e, v in row.get("bond_valence", {}).items())
+            valence = f"  bond valence{valence}" if valence else ""
+            place = f"at {row['height_A']:6.2f} Å"
+            typer.echo(f"  {row['region']:12s} {row['elements']:14s} {place}{charge}{strain}{valence}")
         for note in told["notes"]:
             typer.echo(f"note: {note}")
         typer.echo(f"written: {out}, {', '.join(told['files'])}")

@@ -85,4 +85,6 @@ def pilot(
     if not quiet:
         for row in made.image_changes():
             typer.echo(f"  {row['image']:6s} changes by {100 * row['rms_of_range']:.2f} % of its range (rms)")
+        for note in made.notes:
+            typer.echo(f"note: {note}")
         typer.echo(f"written: {out / 'report.html'}")

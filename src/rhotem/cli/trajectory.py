@@ -128,6 +128,9 @@ def trajectory(
             f"activation energy of {reports[0].element}: {fit.energy:.3f} ± {fit.error:.3f} eV; D(300 K) "
             f"{value:.2g} cm²/s, × or ÷ {factor:.2g}"
         )
+        doubted = [report.trajectory.source for report in reports if report.doubted]
+        if doubted:
+            typer.echo(f"note: D of {', '.join(doubted)} is in doubt (above), and so is this activation energy")
     if out is not None and not quiet:
         typer.echo(f"written: {out}, {', '.join(sorted(path.name for path in out.iterdir()))}")
 
@@ -135,7 +138,13 @@ def trajectory(
 def _record(reports: "list[Report]", fit: "Activation | None") -> dict[str, Any]:
     record: dict[str, Any] = {"trajectories": [report.record() for report in reports]}
     if fit is not None:
-        record["activation"] = {"energy_eV": fit.energy, "error_eV": fit.error, "ln_D0": fit.logarithm}
+        doubted = [report.trajectory.source for report in reports if report.doubted]
+        record["activation"] = {
+            "energy_eV": fit.energy,
+            "error_eV": fit.error,
+            "ln_D0": fit.logarithm,
+            "in_doubt": doubted,
+        }
     return record
 
 

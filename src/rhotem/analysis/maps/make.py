@@ -77,16 +77,25 @@ class Maps:
     @property
     def notes(self) -> list[str]:
         """What a reader must know before using the numbers."""
+        notes = []
+        if self.valence is not None:
+            means = by_element(self.structure.atoms.get_chemical_symbols(), np.abs(self.valence))
+            alone = [element for element, mean in means.items() if mean == 0.0]
+            if alone:
+                notes.append(
+                    f"{', '.join(alone)}: no neighbour of opposite formal charge within 4 Å, a bond valence of 0 says "
+                    "nothing there"
+                )
         error = None if self.profile is None else self.profile.potential_error
-        if error is None or error.max() < LOST:
-            return []
-        return [
-            f"the density's own error bar of the potential reaches {1.645 * error.max():.1f} V (90 %): members of the "
-            "model share charge between layers differently; steps of that size say nothing"
-        ]
+        if error is not None and error.max() >= LOST:
+            notes.append(
+                f"the density's own error bar of the potential reaches {1.645 * error.max():.1f} V (90 %): members of "
+                "the model share charge between layers differently; steps of that size say nothing"
+            )
+        return notes
 
     def by_region(self) -> list[dict[str, Any]]:
-        """One row a region: atoms, mean height, sum of charges, mean strain and bond valence of its atoms."""
+        """One row a region, by height: atoms, mean height, sum of charges, mean strain and bond valences."""
         rows = []
         names = np.array(self.regions)
         for name in dict.fromkeys(self.regions):
@@ -94,7 +103,7 @@ class Maps:
             row: dict[str, Any] = {
                 "region": name,
                 "atoms": int(mine.sum()),
-                "height_A": float(self.height[mine].mean()),
+                "height_A": mean_height(self.height[mine], period_of(self.structure, self.wanted.axis)),
             }
             row["elements"] = self.structure.atoms[mine].get_chemical_formula()
             if self.charge is not None:
@@ -102,8 +111,10 @@ class Maps:
             if self.strain is not None:
                 known = self.strain.volumetric[mine]
                 row["volumetric_strain"] = float(np.nanmean(known)) if np.isfinite(known).any() else None
+            if self.valence is not None:
+                row["bond_valence"] = by_element(self.structure.atoms[mine].get_chemical_symbols(), self.valence[mine])
             rows.append(row)
-        return rows
+        return sorted(rows, key=lambda row: float(row["height_A"]))
 
 
 def make_maps(
@@ -159,6 +170,20 @@ def period_of(structure: Structure, axis: int) -> float:
 def height_of(structure: Structure, axis: int) -> Floats:
     """Height of atoms along the normal of the other two vectors, within the cell, Å."""
     return structure.atoms.get_scaled_positions(wrap=True)[:, axis] % 1.0 * period_of(structure, axis)
+
+
+def by_element(symbols: Sequence[str], values: Floats) -> dict[str, float]:
+    """Mean of an atomic value for every element."""
+    kinds = np.array(symbols)
+    return {str(e): float(values[kinds == e].mean()) for e in dict.fromkeys(symbols)}
+
+
+def mean_height(height: Floats, period: float) -> float:
+    """Mean of heights that may lie around the cell's end, Å: from the middle of the widest gap between them on."""
+    ordered = np.sort(height)
+    gaps = np.diff(np.append(ordered, ordered[0] + period))
+    start = ordered[(int(np.argmax(gaps)) + 1) % len(ordered)]
+    return float((start + ((height - start) % period).mean()) % period)
 
 
 def layers(height: Floats, period: float) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rhotem.analysis.maps.figure import draw
-from rhotem.analysis.maps.make import Maps
+from rhotem.analysis.maps.make import Maps, by_element
 
 #: Names of the files.
 ATOMS, REGIONS, PROFILE, FIGURE = "atoms.csv", "regions.csv", "profile.csv", "maps.png"
@@ -31,9 +31,8 @@ def record(maps: Maps) -> dict[str, Any]:
             "largest_displacement_A": float(np.nanmax(np.linalg.norm(maps.strain.displacement, axis=1))),
         }
     if maps.valence is not None:
-        symbols = np.array(maps.structure.atoms.get_chemical_symbols())
-        means = {e: float(maps.valence[symbols == e].mean()) for e in dict.fromkeys(symbols.tolist())}
-        told["bond_valence_by_element"] = means
+        symbols = maps.structure.atoms.get_chemical_symbols()
+        told["bond_valence_by_element"] = by_element(symbols, maps.valence)
     if maps.profile is not None and maps.profile.potential_error is not None:
         told["potential_error_V"] = {
             "mean": float(maps.profile.potential_error.mean()),
@@ -45,7 +44,7 @@ def record(maps: Maps) -> dict[str, Any]:
 def write_report(maps: Maps, title: str, folder: Path) -> None:
     """Tables and the figure."""
     _write(folder / ATOMS, atom_rows(maps))
-    _write(folder / REGIONS, maps.by_region())
+    _write(folder / REGIONS, [_flat(row) for row in maps.by_region()])
     if maps.profile is not None:
         found = maps.profile
         columns = {"height_A": found.height, "density_e_per_A": found.density, "gained_e": found.gained}
@@ -79,9 +78,15 @@ def atom_rows(maps: Maps) -> list[dict[str, Any]]:
     return rows
 
 
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A region's row with one column for the bond valence of every element."""
+    valences = {f"bond_valence_{element}": value for element, value in row.get("bond_valence", {}).items()}
+    return {**{key: value for key, value in row.items() if key != "bond_valence"}, **valences}
+
+
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
+        writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in rows for name in row)))
         writer.writeheader()
         for row in rows:
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float | np.floating) else v for k, v in row.items()})

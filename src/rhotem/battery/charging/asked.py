@@ -9,7 +9,7 @@ import numpy as np
 from rhotem.battery.builders.delithiate import MOBILE
 from rhotem.battery.builders.stacking import STATES
 from rhotem.battery.orderings import check_oxidation
-from rhotem.battery.potentials import DEFAULT
+from rhotem.battery.potentials import DEFAULT, general_potentials, potential_file
 from rhotem.battery.relax import Settings
 from rhotem.core import InputError
 from rhotem.structure.edits.common import sites_of_element
@@ -56,6 +56,11 @@ class Asked:
 
     def __post_init__(self) -> None:
         self.relaxation()
+        if potential_file(self.potential) is not None:
+            raise InputError(
+                f"potential {self.potential}: was distilled for one material and does not know the metal that voltages "
+                f"are counted against; choose {', '.join(general_potentials())}"
+            )
         odd = [name for name in self.stackings or () if name not in STACKINGS or name not in STATES]
         if odd:
             raise InputError(f"stacking {odd[0]!r}: expected {', '.join(STACKINGS)}")

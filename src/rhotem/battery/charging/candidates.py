@@ -76,6 +76,10 @@ def host_of(crystal: Structure, asked: Asked) -> Host:
         stackings are asked for of what is no layered oxide.
     """
     ion = mobile_ion(crystal, asked.ion)
+    if set(crystal.atoms.symbols) == {ion}:
+        raise InputError(
+            f"{crystal.formula} is nothing but {ion}; give the crystal that holds the ions, such as LiCoO2"
+        )
     if asked.stackings:
         _slabs(crystal)
     x = states_of_charge(crystal, ion, asked.x)
@@ -97,7 +101,8 @@ def host_of(crystal: Structure, asked: Asked) -> Host:
         smallest = compact_cell(crystal, holds)
         if smallest is None:
             raise InputError(
-                f"x = {_listed(x)}: no cell of up to 400 atoms holds {sites} {ion} so; give simpler shares"
+                f"x = {_listed(x)}: no cell of up to 400 atoms holds {sites} {ion} so; give simpler shares, a third as "
+                "0.33333"
             )
         made, repeats = smallest
     return Host(crystal, made, repeats, ion, sites * prod(repeats), x)
@@ -146,6 +151,15 @@ def is_layered(crystal: Structure) -> bool:
     except InputError:
         return False
     return True
+
+
+def other_axes(crystal: Structure) -> bool:
+    """Whether it is a layered oxide whose first two axes do not lie in the slabs, as of a primitive cell."""
+    try:
+        taken_apart(crystal)
+    except InputError:
+        return False
+    return not is_layered(crystal)
 
 
 def _slabs(crystal: Structure) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rhotem.battery.charging.asked import Asked
 from rhotem.battery.charging.calibration import Calibrated, Calibration, calibration_of
-from rhotem.battery.charging.candidates import Host, candidates, host_of, is_layered
+from rhotem.battery.charging.candidates import Host, candidates, host_of, is_layered, other_axes
 from rhotem.battery.charging.charges import element_charges
 from rhotem.battery.charging.curve import Metal, Step, formation_energies, step_between, steps_on_hull
 from rhotem.battery.charging.states import State, lowest
@@ -157,7 +157,12 @@ def _doubts(asked: Asked, states: Sequence[State], whole: Step, known: tuple[Hos
             f"no calibration for {metals}: raw voltages only; over the electrodes that are known raw ones are off by "
             f"{calibration.raw_error:.1f} V (root mean square)"
         )
-    if is_layered(host.crystal) and min(s.x for s in states) < EMPTY:
+    if other_axes(host.crystal):
+        notes.append(
+            "the axes given are not those of the slabs: lengths are those of this cell, no other stacking (O1) was "
+            "tried; start from the hexagonal cell for both"
+        )
+    if (is_layered(host.crystal) or other_axes(host.crystal)) and min(s.x for s in states) < EMPTY:
         notes.append(
             f"layers below x = {EMPTY:g}: {asked.potential} knows no van der Waals attraction, c comes out too long "
             "(of CoO2 by 18 %)"

@@ -38,13 +38,8 @@ class Store:
 
     def __init__(self, out: Path, host: Host, asked: Asked) -> None:
         self.folder = Path(out) / FOLDER
-        identity = {"format": "rhotem-charge-states", "format_version": 1, "identity": _identity(host, asked)}
-        path = self.folder / IDENTITY
-        if not self.folder.exists():
-            self.folder.mkdir(parents=True)
-            write_whole(path, identity)
-            return
-        if read_whole(path) != identity:
+        self.identity = {"format": "rhotem-charge-states", "format_version": 1, "identity": _identity(host, asked)}
+        if any(self.folder.glob("x*.json")) and read_whole(self.folder / IDENTITY) != self.identity:
             raise InputError(
                 f"{self.folder}: holds another series (other crystal, cell or settings); give another --out, "
                 "or delete it"
@@ -73,7 +68,12 @@ class Store:
         )
 
     def put(self, x: float, state: State) -> None:
-        """Keep a state; its numbers come last and vouch for the structure."""
+        """Keep a state; its numbers come last and vouch for the structure.
+
+        The folder belongs to a series from its first state on: one that fails before leaves nothing.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / IDENTITY, self.identity)
         with output_file(self.structure_file(x)) as target:
             write_structure(state.structure, target)
         atoms = state.structure.atoms

@@ -25,6 +25,8 @@ from rhotem.structure.model import Structure
 FARADAY, MILLIAMPERE_HOUR = 96485.33212, 3.6
 #: Å of the grid of densities; Hirshfeld charges need no finer one.
 SPACING = 0.15
+#: Share by which a loss in whole ions may differ from that asked for without a remark.
+OFF = 0.1
 #: Files in the folder.
 STEPS, IDENTITY = "steps", "degradation.json"
 
@@ -89,7 +91,8 @@ def degrade(
 
     Accessible ions are those in the layered part; those that rock salt replaced are gone, as its octahedra are full of
     metal. The capacity counts them all, per mass of the first step; the voltage is that given. A slab is nearly all
-    surface: a particle loses ``lost_per_nm2`` ions per area of its own. Nothing here knows why rock salt grows: it is a
+    surface: a particle loses ``lost_per_nm2`` ions to rock salt per area of its own,
+    and the share lost inside besides. Nothing here knows why rock salt grows: it is a
     record of what is said, not a prediction.
 
     Parameters
@@ -108,38 +111,45 @@ def degrade(
     InputError
         If the crystal is not of this kind, or the folder holds another series.
     """
+    if voltage is not None and not (np.isfinite(voltage) and voltage > 0):
+        raise InputError(f"degradation: voltage {voltage:g} V, expected a number > 0")
     folder = Path(out) / STEPS
-    described = to_json([asdict(asked), crystal.positions, crystal.cell, crystal.numbers])
+    described = to_json([2, asdict(asked), crystal.positions, crystal.cell, crystal.numbers])
     identity = {"identity": hashlib.sha256(described.encode()).hexdigest()}
-    if folder.exists() and read_whole(folder / IDENTITY) != identity:
+    if any(folder.glob("step-*[0-9].json")) and read_whole(folder / IDENTITY) != identity:
         raise InputError(f"{folder}: holds another series; give another --out, or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / IDENTITY, identity)
     rows: list[dict[str, Any]] = []
     for step in range(len(asked.cycles)):
         progress("steps", step, len(asked.cycles))
         kept = folder / f"step-{step + 1:02d}.json"
         row = read_whole(kept)
         if row is None:
-            row = _step(crystal, asked, step, kept.with_suffix(".extxyz"))
+            made, row = _step(crystal, asked, step)
+            folder.mkdir(parents=True, exist_ok=True)  # not before: what fails at once leaves nothing
+            write_whole(folder / IDENTITY, identity)
+            write_specimen(made, folder / row["file"])
             write_whole(kept, row)
+        if not rows and not row["accessible"]:
+            raise InputError(
+                "degradation: the first step has no accessible ions to count from; less rock salt, fewer lost"
+            )
         rows.append({**row, **_macroscopic(row, rows[0] if rows else row, voltage)})
     return rows
 
 
-def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, Any]:
+def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[str, Any]]:
+    """The specimen of a step, and its row."""
     rng = np.random.default_rng(asked.seed)
     rocksalt = asked.rocksalt[step]
     made = surface_layer(
         crystal, asked.plane, rng, rocksalt=rocksalt, layered=asked.thickness - rocksalt, repeat=asked.across
     )
-    made, ion = _emptied(made, asked.lost[step] / 100.0, rng)
+    made, ion, lost = _emptied(made, asked.lost[step] / 100.0, rng)
     told: dict[str, Any] = {}
     if asked.relax_steps:
         settings = Settings(asked.potential, 0.05, asked.relax_steps)
         structure, told = relax(made.structure, settings, calculator=potential_calculator(asked.potential))
         made = Specimen(structure, made.regions, made.region, made.role, made.defects, made.references, made.extra)
-    write_specimen(made, path)
     atoms = made.structure.atoms
     symbols = np.array(atoms.get_chemical_symbols())
     row: dict[str, Any] = {
@@ -147,7 +157,8 @@ def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, 
         "cycles": asked.cycles[step],
         "rocksalt_A": rocksalt,
         "lost_percent": asked.lost[step],
-        "file": path.name,
+        "lost_ions": lost,
+        "file": f"step-{step + 1:02d}.extxyz",
         "formula": atoms.get_chemical_formula(),
         "atoms": len(atoms),
         "mass_g_per_mol": float(atoms.get_masses().sum()),
@@ -166,26 +177,44 @@ def _step(crystal: Structure, asked: Asked, step: int, path: Path) -> dict[str, 
             if len(mine):
                 regions[name] = {"charge_e": float(charges[mine].sum()), "elements": by_element(table)}
         row["charges"] = regions
-    return row
+    return made, row
 
 
-def _emptied(made: Specimen, share: float, rng: np.random.Generator) -> tuple[Specimen, str]:
-    """The specimen without a share of the layered part's mobile ions, to the nearest ion; and the ion."""
+def _emptied(made: Specimen, share: float, rng: np.random.Generator) -> tuple[Specimen, str, int]:
+    """The specimen without a share of the layered part's mobile ions, to the nearest ion; the ion; how many."""
     symbols = np.array(made.structure.atoms.get_chemical_symbols())
-    ion = next(e for e in MOBILE if e in symbols)
+    ion = next((e for e in MOBILE if e in symbols), None)
+    if ion is None:
+        raise InputError("degradation: no mobile ions are left in the slab; less rock salt, or a larger --thickness")
     sites = np.flatnonzero((symbols == ion) & (made.region == 0))
     keep = np.ones(len(symbols), dtype=bool)
-    keep[rng.permutation(sites)[: round(share * len(sites))]] = False
+    lost = round(share * len(sites))
+    keep[rng.permutation(sites)[:lost]] = False
     structure = Structure(made.structure.atoms[keep], info=made.structure.info)
     left = Specimen(structure, made.regions, made.region[keep], made.role[keep], made.defects, made.references)
-    return left, ion
+    return left, ion, lost
 
 
 def _macroscopic(row: dict[str, Any], first: dict[str, Any], voltage: float | None) -> dict[str, Any]:
     capacity = row["accessible"] * FARADAY / MILLIAMPERE_HOUR / first["mass_g_per_mol"]
     told = {"capacity_mAh_per_g": capacity, "state_of_health": row["accessible"] / first["accessible"]}
-    told["lost_per_nm2"] = (first["accessible"] - row["accessible"]) / row["area_nm2"]
+    before, now = (one["accessible"] + one["lost_ions"] for one in (first, row))
+    told["lost_per_nm2"] = (before - now) / row["area_nm2"]  # the surface's doing, what is lost inside is not
     return told if voltage is None else {**told, "voltage_V": voltage, "energy_Wh_per_kg": capacity * voltage}
+
+
+def notes_on(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What a reader must know before using the numbers: losses that whole ions do not give."""
+    notes = []
+    for row in rows:
+        ions = row["accessible"] + row["lost_ions"]
+        got = 100.0 * row["lost_ions"] / ions if ions else 0.0
+        if abs(got - row["lost_percent"]) > OFF * row["lost_percent"]:
+            notes.append(
+                f"step {row['step']}: {row['lost_percent']:g} % of {ions} {row['ion']} are no whole ions, "
+                f"{row['lost_ions']} were taken out ({got:.1f} %); a wider slab (--across) comes nearer"
+            )
+    return notes
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -86,6 +86,21 @@ class Pilot:
     doped: Side
 
     @property
+    def relaxations(self) -> dict[str, str]:
+        """How each side was relaxed, in words: steps, how far atoms moved, whether they came to rest."""
+        sides = {HOST: self.host, DOPED: self.doped}
+        return {name: str(side.structure.info["notes"][-1]) for name, side in sides.items()}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know before using the numbers."""
+        return [
+            f"{name}: {told}; what changes beside the dopant may be that it is not at rest"
+            for name, told in self.relaxations.items()
+            if "not converged" in told
+        ]
+
+    @property
     def distances(self) -> Floats:
         """Å from every atom to the nearest dopant, in the relaxed doped crystal."""
         atoms = self.doped.structure.atoms
@@ -214,6 +229,8 @@ def record(made: Pilot) -> dict[str, Any]:
         "dopants": made.dopants.tolist(),
         "formula_host": made.host.structure.atoms.get_chemical_formula(),
         "formula_doped": made.doped.structure.atoms.get_chemical_formula(),
+        "relaxations": made.relaxations,
+        "notes": made.notes,
         "images": made.image_changes(),
         "sites": made.changes(),
     }

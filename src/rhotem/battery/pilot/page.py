@@ -107,6 +107,7 @@ def _method(made: Pilot) -> list[str]:
         f"arrangement of dopants (seed {made.asked.seed}). Densities: {source}. A learned density and a learned "
         "potential know no valence: what they say of charges is model output, not a measurement. Columns with the "
         "dopant have it in every repeat of the cell along the beam.",
+        *(f"{name.capitalize()}: {told}." for name, told in made.relaxations.items()),
         *(str(text) for text in warnings),
     ]
 

@@ -18,7 +18,8 @@ def read_extxyz(path: Path, asked: Asked) -> Trajectory:
     """Frames of an extended xyz file.
 
     Columns ``momenta`` are those of ASE; ``velocities`` are Å/fs. ``time`` of the comment line is in fs,
-    ``time_ps`` in ps.
+    ``time_ps`` in ps. Where every frame says ``wrapped=F``, as those of `rhotem md` do, positions are taken as they
+    are; else every step is one to the nearest image.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def read_extxyz(path: Path, asked: Asked) -> Trajectory:
         np.array([frame.positions for frame in frames]),
         asked.times(own, len(frames)),
         speeds,
-        True,
+        any(frame.wrapped for frame in frames),
         path.name,
         tuple(notes),
     )
@@ -65,7 +66,7 @@ class _Frame:
     def __init__(self, comment: dict[str, Any], columns: dict[str, npt.NDArray], numbers: npt.NDArray) -> None:
         self.numbers, self.cell = numbers, comment["Lattice"]
         self.positions = columns["pos"].astype(float)
-        self.time = comment["time"]
+        self.time, self.wrapped = comment["time"], comment["wrapped"]
         self.velocities = None
         if "momenta" in columns:
             from ase import units
@@ -124,7 +125,7 @@ def _numbers(text: Text, symbols: npt.NDArray, start: int) -> npt.NDArray[np.int
 
 
 def _said(text: Text, comment: str) -> dict[str, Any]:
-    """Lattice, Properties and time of a comment line."""
+    """Lattice, Properties, time, and whether positions may be wrapped, of a comment line."""
     lattice = re.search(r'[Ll]attice\s*=\s*["{]([^"}]*)["}]', comment)
     if lattice is None:
         raise InputError(f"{text.path}: line {text.number} has no Lattice; a trajectory needs the cell of every frame")
@@ -138,7 +139,12 @@ def _said(text: Text, comment: str) -> dict[str, Any]:
         raise text.fail("Properties of names, kinds and numbers of columns")
     fields = [(name.lower(), int(n)) for name, n in zip(parts[::3], parts[2::3], strict=True)]
     found = re.search(rf"(?:^|\s)({'|'.join(TIMES)})\s*=\s*\"?([-+.\deE]+)", comment)
-    return {"Lattice": cell, "Properties": fields, "time": None if found is None else TIMES[found[1]] * float(found[2])}
+    return {
+        "Lattice": cell,
+        "Properties": fields,
+        "time": None if found is None else TIMES[found[1]] * float(found[2]),
+        "wrapped": re.search(r"(?:^|\s)wrapped=\"?(?:F|f)", comment) is None,
+    }
 
 
 def _all(values: list[Any]) -> npt.NDArray[np.float64] | None:

@@ -19,6 +19,8 @@ from rhotem.structure.model import Structure
 
 #: Ions that move in batteries, the first that a trajectory has is asked about where none is named.
 MOBILE = ("Li", "Na", "K", "Mg", "Zn", "Ag", "Cu")
+#: Share by which a temperature that is given may differ from that of the velocities without a remark.
+UNEQUAL = 0.1
 #: A fit from lags shorter than the slowest vibrations (fs), of ions that moved less than half a hop (Å²), is doubted.
 VIBRATION, FAR = 200.0, 1.0
 
@@ -61,6 +63,14 @@ class Report:
     hops: Hops | None
     notes: Sequence[str]
 
+    @property
+    def doubted(self) -> bool:
+        """Whether its D may be the vibration of atoms, or is not above zero."""
+        found = self.diffusion
+        if found is None or not found.seen:
+            return True
+        return bool(found.msd.times[found.lags[0]] < VIBRATION and found.msd.values[found.lags[-1]] < FAR)
+
     def record(self) -> dict[str, Any]:
         """JSON-ready."""
         from ase.geometry import cell_to_cellpar
@@ -101,6 +111,8 @@ def analyse(trajectory: Trajectory, wanted: Wanted = Wanted()) -> Report:
     temperature = wanted.temperature
     if temperature is None and kelvin is not None:
         temperature = float(kelvin.mean())
+    elif temperature is not None and kelvin is not None and abs(kelvin.mean() / temperature - 1) > UNEQUAL:
+        notes.append(f"velocities say {kelvin.mean():.0f} K, {temperature:.0f} K was given and is used")
     msds: list[Msd] = []
     found, hops = None, None
     if trajectory.times is None or len(trajectory) < 2:
@@ -111,7 +123,7 @@ def analyse(trajectory: Trajectory, wanted: Wanted = Wanted()) -> Report:
         if not found.seen:
             notes.append(f"D of {element} is not above zero by two standard errors: run longer, or hotter")
         begins, reached = found.msd.times[found.lags[0]], found.msd.values[found.lags[-1]]
-        if found.seen and begins < VIBRATION and reached < FAR:
+        if found.seen and begins < VIBRATION and reached < FAR:  # `Report.doubted`
             notes.append(
                 f"the fit begins at {begins:g} fs, within the vibration of atoms, and {element} moved by "
                 f"{np.sqrt(reached):.2g} Å only: D may be that vibration; run longer, or --from-ps 0.5"
