@@ -7,6 +7,7 @@ import pytest
 
 import rhotem.battery.potentials as potentials
 from rhotem.battery.potentials import potential_calculator
+from rhotem.core import InputError
 from rhotem.structure.phases import phase
 
 FOLDER = Path(__file__).parents[2] / "packages" / "rhotem-data" / "src" / "rhotem_data" / "nep"
@@ -20,9 +21,9 @@ def installed(monkeypatch):
         def load(self):
             return FOLDER
 
-    real = potentials.entry_points
-    ours = {"rhotem.nep": [Entry()]}
-    monkeypatch.setattr(potentials, "entry_points", lambda group: ours.get(group) or real(group=group))
+    real = potentials.registered
+    ours = {"rhotem.nep": {"mine": Entry()}}
+    monkeypatch.setattr(potentials, "registered", lambda group: ours.get(group) or real(group))
 
 
 def test_ready_potentials_agree_with_their_teacher(installed, rng):
@@ -39,3 +40,13 @@ def test_ready_potentials_agree_with_their_teacher(installed, rng):
         apart = student.get_forces(atoms) - teacher.get_forces(atoms)
         assert np.sqrt(np.mean(apart**2)) < 3.0 * student.card.record["held_out"]["force_eV_per_A"]
         student.watch(atoms)
+
+
+def test_a_potential_of_one_material_refuses_another_of_its_elements(installed):
+    """It would give lithium metal −6 eV an atom without a word; half of the lithium may be gone."""
+    pytest.importorskip("nep_adapters")
+    with pytest.raises(InputError, match="learned Co12Li12O24, this is Li"):
+        potential_calculator("nep-LiCoO2").get_potential_energy(phase("Li").atoms)
+    half = phase("LiCoO2").atoms.repeat((2, 1, 1))
+    del half[[i for i, s in enumerate(half.symbols) if s == "Li"][::2]]
+    assert np.isfinite(potential_calculator("nep-LiCoO2").get_potential_energy(half))

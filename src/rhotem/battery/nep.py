@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.calculators.calculator import Calculator, all_changes
 from ase.data import atomic_numbers
+from ase.formula import Formula
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from rhotem.core import ConvergenceError, InputError, MissingDependencyError
@@ -25,6 +26,9 @@ from rhotem.core import ConvergenceError, InputError, MissingDependencyError
 FORMAT = "rhotem-nep"
 #: Ending of what stands beside a potential.
 CARD = ".json"
+#: How far the share of an element may be from that of the material that was learned: half of the lithium of LiCoO2 is
+#: 0.11 away, lithium metal 0.75.
+APART = 0.15
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ class NepCalculator(Calculator):
         odd = sorted({str(s) for s in self.atoms.symbols if atomic_numbers[s] not in self.type_map})
         if odd:
             raise InputError(f"potential {self.path.name}: does not know {', '.join(odd)}")
+        self._check_composition()
         if not self.atoms.pbc.all():
             raise InputError(f"potential {self.path.name}: needs a cell periodic in all directions; add vacuum")
         found = self.engine.predict_structures([self.atoms])
@@ -132,6 +137,19 @@ class NepCalculator(Calculator):
             "forces": np.asarray(found.forces, dtype=float),
             "stress": full_3x3_to_voigt_6_stress(-0.5 * (virial + virial.T) / self.atoms.get_volume()),
         }
+
+    def _check_composition(self) -> None:
+        """A potential of one material gives numbers for any other of the same elements, and they mean nothing."""
+        material = self.card.record.get("material") if self.card else None
+        if material is None:
+            return
+        learned, here = Formula(material).count(), self.atoms.symbols.formula.count()
+        apart = [abs(n / sum(learned.values()) - here.get(s, 0) / len(self.atoms)) for s, n in learned.items()]
+        if max(apart) > APART:
+            raise InputError(
+                f"potential {self.path.name}: learned {material}, this is {self.atoms.symbols.formula:metal}; "
+                "distil one of it, or take sevennet-0"
+            )
 
     def disagreement(self, atoms: ase.Atoms) -> npt.NDArray[np.float64]:
         """Of every atom, how far the members' forces are from this one's, eV/Å; zero without a committee."""
