@@ -20,8 +20,8 @@ INSIDE = 0.1
 SMALL = 1e-4
 #: Expected electrons of a pixel, and part of an image's mean, below which residuals go on as straight lines.
 DARK, FAINT = 0.05, 0.1
-#: Largest source in Å.
-WIDEST = 3.0
+#: That where no electron was counted; largest source in Å.
+NONE, WIDEST = 1e-4, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,9 @@ class Noise:
     def __init__(self, image: Recorded) -> None:
         self.measured = np.asarray(image.values, dtype=float).ravel()
         self.counts = image.counts
-        self.dark = max(min(DARK, FAINT * float(self.measured.mean())), 1e-9)
+        most = max(min(DARK, FAINT * float(self.measured.mean())), 1e-9)
+        # where nothing was counted the deviance is gentle and holds on to far below; fractions are noise-free images
+        self.dark = np.clip(self.measured, min(NONE, most), most)
         known = 1.0 if image.counts else image.noise
         self.sigma = white_noise(np.asarray(image.values, dtype=float)) if known is None else known
 
