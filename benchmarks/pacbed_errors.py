@@ -1,6 +1,6 @@
 """Fits of position-averaged patterns: how often 68 % intervals hold the truth if pixels of the simulation are coarse.
 
-    OMP_NUM_THREADS=1 python benchmarks/pacbed_errors.py [--experiments 60] [--fine 0.5] [--coarse 0.75 1.0]
+    OMP_NUM_THREADS=1 python benchmarks/pacbed_errors.py [--experiments 60] [--fine 0.5] [--coarse 0.75 1.0] [--seed 1]
 
 Columns of a cell without symmetry, 200 kV, 11 to 13 mrad. Truths (thickness, aperture, mistilt, pose) are drawn at
 random; pictures with Poisson noise are made on fine pixels and fitted with patterns of coarse ones, started near the
@@ -57,10 +57,11 @@ def main():
     parser.add_argument("--experiments", type=int, default=60)
     parser.add_argument("--fine", type=float, default=0.5, help="pixel in mrad of what is measured")
     parser.add_argument("--coarse", type=float, nargs="+", default=[0.5, 0.75, 1.0], help="pixels in mrad of the fits")
+    parser.add_argument("--seed", type=int, default=1, help="of truths and noise")
     arguments = parser.parse_args()
     start, truth = time.process_time(), made(arguments.fine)
     for step in arguments.coarse:
-        held, rng = made(step), np.random.default_rng(1)
+        held, rng = made(step), np.random.default_rng(arguments.seed)
         rows = []
         for _ in range(arguments.experiments):
             setting = drawn(rng)

@@ -50,6 +50,15 @@ def test_a_picture_without_disc_is_refused_before_patterns_are_made(tmp_path, rn
     assert code == 2 and "noise.png" in said and len(said.strip().splitlines()) == 1
 
 
+def test_too_thin_a_range_is_refused_with_what_would_do(tmp_path):
+    """It was said after the response had been computed, without a number."""
+    ser = DATA / "srtio3-haadf_1.ser"
+    asked = [*COMMON, "--kind", "image", "--energy-keV", 80, "--convergence-mrad", 25, "--detector", "HAADF=70-200"]
+    code, said = invoke(ser, *asked, "--thickest", 3, "--out", tmp_path / "fit", "--quiet")
+    assert code == 2 and "--thickest 4.7 or more" in said
+    assert len(said.strip().splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_images_of_a_simulation_give_back_thickness_and_focus(tmp_path, rng):
     """HAADF and ABF of 4 nm SrTiO3, 2 nm underfocus, electrons counted, an unknown rotation of the scan."""

@@ -35,6 +35,14 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, arguments, words):
     assert not (tmp_path / "w").exists()
 
 
+def test_the_hypothesis_that_cannot_be_is_named(tmp_path):
+    arguments = [IMAGE, "LiCoO2", "SrTiO3", *KNOWN, *DETECTOR, "--source", "free-atoms", "--phonons", "0"]
+    result = CliRunner().invoke(main.app, ["weigh", *(str(a) for a in arguments), "--out", str(tmp_path / "w"), "-q"])
+    assert result.exit_code == 2
+    assert "hypothesis LiCoO2: " in result.stderr and len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert not (tmp_path / "w").exists()
+
+
 @pytest.mark.slow
 def test_images_of_a_simulation_are_those_of_their_structure(tmp_path, rng):
     """ADF of 3 nm of SrTiO3 against the same crystal with Ba in place of Sr."""

@@ -106,6 +106,58 @@ def test_a_start_on_bounds_goes_to_the_same_minimum(held, rng, focus):
     assert start.cost == pytest.approx(inside.cost, abs=5.0)
 
 
+def dark_field(held, rng, gain=400.0):
+    """One dark field of few electrons, without source blur: between columns nearly none."""
+    state = State(TRUTH.values.copy(), np.array([gain, 1.0]), np.zeros(2))
+    state.values[[2, 3, 4]] = 0.0, 0.0, 0.05
+    expected = Model(held, blank()).shown(state)[0]
+    return [Recorded(DETECTORS[0], rng.poisson(np.maximum(expected, 0)).reshape(SHAPE).astype(float), True)]
+
+
+def test_starts_that_expect_less_than_no_electrons_do_not_stop_the_fit(held, rng):
+    """The line through a sharp dark field has an offset below zero: slopes there were 1e5 too large."""
+    images = dark_field(held, rng)
+    fit = fit_images(images, held, [[0.2, 0.0], [0.0, 0.2]])
+    assert fit.excess < 1.2 and not fit.remarks
+    model = Model(held, images)
+    low = replace(fit.state, offsets=fit.state.offsets - 0.05 * images[0].values.max())
+    assert model.shown(low).min() < 0
+    assert refine(model, low).cost == pytest.approx(fit.best.cost, abs=5.0)
+
+
+def test_deviance_goes_on_below_zero_with_its_slope():
+    noise = Noise(Recorded(DETECTORS[0], np.array([[0.0, 1.0, 7.0, 4.0]]), True))
+    for level in (-3.0, 0.01, 2.0):
+        expected = np.full(4, level)
+        slope = noise.residual(expected)[1]
+        change = (noise.residual(expected + 1e-5)[0] - noise.residual(expected - 1e-5)[0]) / 2e-5
+        assert slope == pytest.approx(change, rel=1e-3)
+    assert (noise.residual(np.full(4, -2.0))[0] < noise.residual(np.full(4, -1.0))[0]).all()
+
+
+def test_a_noise_free_image_leaves_nothing():
+    """Dark pixels among it: else rivals that are equal seem to be told apart by more electrons."""
+    values = np.array([[1e-3, 0.01, 0.04, 5.0]])
+    assert np.abs(Noise(Recorded(DETECTORS[0], values, True)).residual(values.ravel())[0]).max() < 1e-6
+
+
+def test_the_search_offers_another_origin(held, rng):
+    found = starts(Model(held, dark_field(held, rng)), [[0.2, 0.0], [0.0, 0.2]], [-30.0, 10.0, 50.0])
+    first = found[0][1]
+    away = [np.hypot(*((np.array([s.x - first.x, s.y - first.y]) + 1.95) % 3.9 - 1.95)) for _, s in found]
+    assert max(away) > 0.6
+
+
+def test_a_fit_that_explains_nothing_says_so(held, rng):
+    """Another crystal's columns: residuals far above noise, one plain line."""
+    images = dark_field(held, rng, 4e4)
+    mirrored = replace(images[0], values=np.fliplr(images[0].values))
+    fit = fit_images([mirrored], held, [[0.2, 0.0], [0.0, 0.2]])
+    assert fit.excess > 1.5
+    assert any("does not explain the images" in remark for remark in fit.remarks)
+    assert fit.record()["remarks"] == fit.remarks
+
+
 def test_the_search_finds_the_scan(held, rng):
     """The first pixel within a tenth of an Å of where it is, whichever thickness is the best."""
     model = Model(held, counted(held, rng))

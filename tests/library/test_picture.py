@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rhotem.cli.library import _match_row
 from rhotem.core import InputError
 from rhotem.experiment.measurement import Axis, Measurement
 from rhotem.library.appearance import (
     HARMONICS,
     RINGS,
+    Likeness,
     from_bytes,
     likenesses,
     magnitudes,
@@ -19,7 +21,7 @@ from rhotem.library.appearance import (
     to_bytes,
 )
 from rhotem.library.catalogue.tables import appearances
-from rhotem.library.search.picture import by_picture
+from rhotem.library.search.picture import Match, _compared, by_picture
 from rhotem.library.store import Library
 
 from .test_entry import PLAN, invoke
@@ -124,7 +126,7 @@ def test_entries_are_found_by_their_pictures(library, rng):
         assert found[0].entry.formula == entry.formula
         # [100] and [110] of LiCoO2 are one direction by its threefold axis
         assert found[0].entry.zone == entry.zone or entry.formula == "LiCoO2"
-        assert found[0].likeness.score > 0.9 and 0 <= found[0].others <= 1
+        assert found[0].likeness.score > 0.9 and 0 <= (found[0].others or 0.0) <= 1
 
 
 def test_what_is_no_crystal_of_the_library_is_refused(library, rng):
@@ -141,6 +143,14 @@ def test_what_is_no_crystal_of_the_library_is_refused(library, rng):
         assert not matches.found
         assert matches.fringes or matches.nearest[0].likeness.score < matches.least
     assert matches.fringes
+
+
+def test_a_false_alarm_rate_that_nothing_tells_is_not_said_to_be_zero(library):
+    """No other prototype has such an image: the chance is not known."""
+    entry = library.entries()[0]
+    match = Match(entry, "of no other", Likeness(0.99, 0.0, 1.0, False), 2.0, 0.0, None)
+    alone = _compared(library, np.zeros((RINGS, HARMONICS), np.complex64), match)
+    assert alone.others is None and _match_row(alone)["others_as_like"] == "not known"
 
 
 def test_pictures_that_cannot_be_searched_for(library):

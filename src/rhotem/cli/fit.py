@@ -209,6 +209,8 @@ def _images(
         draw_images(fitted, folder / "fit.png")
         files = [one.record() for one in measured]
         write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": fitted.record()})
+        for remark in fitted.remarks:
+            say.warn(remark)
     typer.echo(str(fitted))
 
 

@@ -166,7 +166,7 @@ def _match_row(match: "Match") -> dict[str, Any]:
         "defocus_nm": round(match.defocus, 3),
         "turned": f"{like.angle:.1f}°" + (" mirrored" if like.mirrored else ""),
         "scale": round(like.scale, 3),
-        "others_as_like": f"{100 * match.others:.1f} %",
+        "others_as_like": "not known" if match.others is None else f"{100 * match.others:.1f} %",
     }
 
 

@@ -96,7 +96,10 @@ def weigh_recordings(
     reference: Specimen | None = None
     for name, plan in plans.items():
         voice.tell(f"hypothesis  {name}")
-        held = response_for(measured[0], plan, limits, voice, alike=reference, draws=draws)
+        try:
+            held = response_for(measured[0], plan, limits, voice, alike=reference, draws=draws)
+        except InputError as error:
+            raise InputError(f"hypothesis {name}: {error}") from None
         hypotheses.append(ImageHypothesis(name, held.response, held.pixels, held.draws))
         reference = reference or held.specimen
     return weigh(hypotheses, images, trials=trials, seed=first.computing.seed, progress=voice.progress)

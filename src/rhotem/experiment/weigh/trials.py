@@ -31,7 +31,8 @@ class Worlds:
 
     def apart(self, unit: float = 1.0) -> Array:
         """Expected ln of the likelihood ratio (truths, hypotheses) of the truth over each, at the recorded dose."""
-        return np.array([[one.cost / unit for one in row] for row in self.explained])
+        costs = np.array([[one.cost for one in row] for row in self.explained])
+        return np.maximum(costs - np.diag(costs)[:, None], 0.0) / unit
 
 
 def worlds(hypotheses: Sequence[Hypothesis], data: Any, found: Sequence[Explained], progress: Progress) -> Worlds:

@@ -53,8 +53,9 @@ class Match:
         Score, angle, scale, hand.
     thickness, defocus : float
         nm, where the likeness is largest.
-    others : float
-        Part of entries of other prototypes, drawn at random, that are as like: the chance of a false alarm.
+    others : float or None
+        Part of entries of other prototypes, drawn at random, that are as like: the chance of a false alarm. None: the
+        library has no other prototype, the chance is not known.
     """
 
     entry: "Entry"
@@ -62,7 +63,7 @@ class Match:
     likeness: Likeness
     thickness: float
     defocus: float
-    others: float
+    others: float | None
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _evaluated(library: "Library", looks: Harmonics, entry: "Entry", image: str)
     alike = likenesses(looks, np.stack([of_image(one, held.extent) for one in series]))
     best = max(range(len(settings)), key=lambda i: alike[i].score)
     thickness, defocus = settings[best]
-    return Match(entry, image, alike[best], 0.1 * thickness, 0.1 * float(defocus), 0.0)
+    return Match(entry, image, alike[best], 0.1 * thickness, 0.1 * float(defocus), None)
 
 
 def _compared(library: "Library", looks: Harmonics, match: Match) -> Match:

@@ -25,6 +25,11 @@ FOCUS = 20.0
 ALIKE = (5.0, 5.0)
 #: Correlation below which nothing was found.
 POOR = 0.3
+#: Mean square of residuals over that of noise from which a model does not explain the images. Fits of simulated
+#: electrons give 0.95 to 1.15.
+LARGE = 1.5
+#: Distance in Å from the thinnest and the thickest at which a thickness is at their end.
+EDGE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,23 @@ class ImageFit:
         """Mean square of residuals over that of noise: 1 of a model that explains the images."""
         return 2 * self.best.cost / max(1, self.best.residual.size - self.best.slopes.shape[1])
 
+    @property
+    def remarks(self) -> list[str]:
+        """What speaks against the fit, a line each."""
+        found = []
+        if self.excess > LARGE:
+            found.append(
+                f"residuals are {self.excess:.3g} times the noise's square: the fit does not explain the images, do "
+                "not trust its numbers; check structure, angles of the detector, aperture, --foci and --thickest"
+            )
+        held = self.model.response.thicknesses
+        if not held[0] + EDGE < self.state.thickness < held[-1] - EDGE:
+            found.append(
+                f"the thickness is at an end of the {0.1 * held[0]:.3g} to {0.1 * held[-1]:.3g} nm that were tried: it "
+                "may lie beyond, and its error means nothing"
+            )
+        return found
+
     def record(self) -> dict[str, Any]:
         """All numbers, JSON-ready."""
         number = len(self.model.images)
@@ -86,6 +108,7 @@ class ImageFit:
                 for axis, value in zip(self.model.nodes.axes, self.state.nodes, strict=True)
             },
             "excess": self.excess,
+            "remarks": self.remarks,
             "minima": [
                 {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": odds}
                 for state, odds in self.minima

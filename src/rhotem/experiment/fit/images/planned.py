@@ -18,6 +18,7 @@ from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.specimens import Exchange, Making, exchange_nodes
 from rhotem.experiment.measurement import Measurement
+from rhotem.scattering.patterns.ladder import POINTS
 from rhotem.scattering.response import Range, Response, mean_response
 
 #: Distance in nm of the thicknesses that the response holds, and the thinnest.
@@ -161,6 +162,7 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
         raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
+    _depths(made)
     return Placed(job, made, lattice.matrix)
 
 
@@ -219,8 +221,16 @@ def response_for(
 
 
 def _depths(made: Specimen) -> list[float]:
-    """Thicknesses in nm that a response holds."""
-    return ladder(made.thickness, 0.1 * float(made.cell.lengths[2]))
+    """Thicknesses in nm that a response holds: refused before anything is computed if a cubic needs more."""
+    cell = 0.1 * float(made.cell.lengths[2])
+    found = ladder(made.thickness, cell)
+    if len(found) < POINTS:
+        enough = ladder(THINNEST + 2 * POINTS * (LADDER + cell), cell)[POINTS - 1]
+        raise InputError(
+            f"{made.thickness:.3g} nm at most: a fit needs {POINTS} thicknesses, {LADDER:g} nm or a cell apart; "
+            f"--thickest {np.ceil(10 * enough) / 10:g} or more"
+        )
+    return found
 
 
 def ladder(thickest: float, cell: float) -> list[float]:

@@ -18,8 +18,10 @@ ROUNDS, CHANGE, GAIN = 25, 1e-6, 1e-8
 INSIDE = 0.1
 #: Deviance residuals below this have the slope of their limit.
 SMALL = 1e-4
-#: Least expected electrons of a pixel; largest source in Å.
-DARK, WIDEST = 1e-6, 3.0
+#: Expected electrons of a pixel, and part of an image's mean, below which residuals go on as straight lines.
+DARK, FAINT = 0.05, 0.1
+#: That where no electron was counted; largest source in Å.
+NONE, WIDEST = 1e-4, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +56,22 @@ class Noise:
     def __init__(self, image: Recorded) -> None:
         self.measured = np.asarray(image.values, dtype=float).ravel()
         self.counts = image.counts
+        most = max(min(DARK, FAINT * float(self.measured.mean())), 1e-9)
+        # where nothing was counted the deviance is gentle and holds on to far below; fractions are noise-free images
+        self.dark = np.clip(self.measured, min(NONE, most), most)
         known = 1.0 if image.counts else image.noise
         self.sigma = white_noise(np.asarray(image.values, dtype=float)) if known is None else known
 
     def residual(self, expected: Array) -> tuple[Array, Array]:
         """Residuals in standard deviations, and their slopes by what is expected.
 
-        Of electrons: signed roots of Poisson's deviance (McCullagh & Nelder, Generalized Linear Models, 2.4.3).
+        Of electrons: signed roots of Poisson's deviance (McCullagh & Nelder, Generalized Linear Models, 2.4.3). Where
+        hardly any, or less than none, are expected, they go on with the slope that they have there: a start that a
+        wrong offset brings below zero comes back, while the deviance itself has no value there and no bound.
         """
         if not self.counts:
             return (expected - self.measured) / self.sigma, np.full_like(expected, 1.0 / self.sigma)
-        bright = np.maximum(expected, DARK)
+        bright = np.maximum(expected, self.dark)
         some = self.measured > 0
         logarithm = np.zeros_like(bright)
         logarithm[some] = self.measured[some] * np.log(self.measured[some] / bright[some])
@@ -72,7 +79,7 @@ class Noise:
         slope = 1.0 / np.sqrt(bright)
         far = np.abs(value) > SMALL
         slope[far] = (1.0 - self.measured[far] / bright[far]) / value[far]
-        return value, slope
+        return value + slope * np.minimum(expected - self.dark, 0.0), slope
 
 
 def white_noise(image: Array) -> float:

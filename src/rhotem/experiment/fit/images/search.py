@@ -14,12 +14,16 @@ Array = npt.NDArray[np.float64]
 STARTS, APART = 5, (25.0, 25.0)
 #: Origins in Å apart that are different starts: two kinds of columns may take each other's places.
 PLACE = 0.6
+#: Correlations this close, relative, are of origins that a translation of the crystal connects.
+SAME = 1e-3
 #: Source in Å to start from.
 SOURCE = 0.8
 
 
 def starts(model: Model, pixels: npt.ArrayLike, foci: Sequence[float]) -> list[tuple[float, State]]:
     """States from which to refine, with their correlation; the best first, no two alike.
+
+    If all have one origin, the best with another is added: columns of nearly one brightness may change places.
 
     Parameters
     ----------
@@ -45,8 +49,8 @@ def starts(model: Model, pixels: npt.ArrayLike, foci: Sequence[float]) -> list[t
             size = np.sqrt((np.abs(waves) ** 2).sum(axis=(1, 2)))
             product = (measured.conj() * waves) / np.maximum(scale * size, 1e-300)[:, None, None]
             overlap = np.fft.ifft2(product.sum(axis=0)).real * cells[0].size
-            place = np.unravel_index(int(overlap.argmax()), overlap.shape)
-            found.append((float(overlap[place]) / len(cells), float(depth), float(focus), place))
+            for place in _places(overlap / len(cells), model.cell.step):
+                found.append((float(overlap[place]) / len(cells), float(depth), float(focus), place))
     found.sort(key=lambda row: -row[0])
     chosen: list[tuple[float, State]] = []
     for score, depth, focus, place in found:
@@ -54,13 +58,30 @@ def starts(model: Model, pixels: npt.ArrayLike, foci: Sequence[float]) -> list[t
         near = [abs(s.thickness - depth) < APART[0] and abs(s.defocus - focus) < APART[1] for _, s in chosen]
         sides = np.array(model.cell.size)
         away = [np.abs((np.array([x - s.x, y - s.y]) / sides + 0.5) % 1 - 0.5) @ sides for _, s in chosen]
-        if any(close and moved < PLACE for close, moved in zip(near, away, strict=True)):
+        known = [bool(moved < PLACE) for moved in away]
+        if any(close and there for close, there in zip(near, known, strict=True)):
+            continue
+        if len(chosen) >= STARTS and any(known):
             continue
         values = [depth, focus, 0.5, 0.0, SOURCE, x, y, *matrix.ravel()]
         chosen.append((score, scaled(model, np.array(values))))
-        if len(chosen) == STARTS:
+        if len(chosen) > STARTS or (len(chosen) == STARTS and not all(known)):
             break
     return chosen
+
+
+def _places(overlap: Array, step: tuple[float, float]) -> list[tuple[int, int]]:
+    """Pixel of the largest correlation, and of the largest maximum at another origin, if there is one."""
+    from scipy.ndimage import maximum_filter
+
+    top = np.unravel_index(int(overlap.argmax()), overlap.shape)
+    width = [max(3, 2 * round(PLACE / s) + 1) for s in step]
+    peaks = (overlap == maximum_filter(overlap, width, mode="wrap")) & (overlap < (1 - SAME) * overlap[top])
+    found = [(int(top[0]), int(top[1]))]
+    if (overlap * peaks).max() > 0:
+        second = np.unravel_index(int((overlap * peaks).argmax()), overlap.shape)
+        found.append((int(second[0]), int(second[1])))
+    return found
 
 
 def mean_waves(model: Model, pixels: Array) -> Array:
@@ -86,14 +107,15 @@ def mean_waves(model: Model, pixels: Array) -> Array:
 
 
 def scaled(model: Model, values: Array) -> State:
-    """A state with the gains and offsets that fit best."""
+    """A state with the gains and offsets that fit best; electrons have none below zero to start from."""
     number = len(model.images)
     plain = State(values, np.ones(number), np.zeros(number))
     simulated = model.shown(plain)
     gains, offsets = np.ones(number), np.zeros(number)
     for place, image in enumerate(model.images):
-        slope, _ = np.polyfit(simulated[place], np.asarray(image.values, dtype=float).ravel(), 1)
-        mean = float(np.mean(image.values))
-        gains[place] = slope if slope > 0 else mean / max(float(simulated[place].mean()), 1e-12)
-        offsets[place] = mean - gains[place] * float(simulated[place].mean()) if slope > 0 else 0.0
+        slope, level = np.polyfit(simulated[place], np.asarray(image.values, dtype=float).ravel(), 1)
+        if slope > 0 and not (image.counts and level < 0):
+            gains[place], offsets[place] = slope, level
+        else:
+            gains[place] = float(np.mean(image.values)) / max(float(simulated[place].mean()), 1e-12)
     return State(values, gains, offsets)
