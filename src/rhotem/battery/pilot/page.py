@@ -1,6 +1,5 @@
 """The report of a pilot study: one page that opens from disk, pictures inside."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,17 +8,9 @@ import numpy as np
 
 from rhotem.battery.charging.redox import LOWEST, METALS, electrons_given
 from rhotem.battery.pilot.make import Pilot
+from rhotem.core.page import figure, page
 from rhotem.structure.ordering import formal_charge
 
-STYLE = """
-body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px;
-  margin: 24px auto; padding: 0 20px; }
-h1 { font-size: 22px; } h2 { font-size: 17px; margin-top: 28px; }
-figure { margin: 12px 0; } img { max-width: 100%; } figcaption { color: #555; }
-table { border-collapse: collapse; } th { color: #555; }
-th, td { text-align: left; font-weight: normal; padding: 3px 24px 3px 0; border-bottom: 1px solid #ddd; }
-pre { background: #f5f5f5; padding: 12px; overflow-x: auto; }
-"""
 #: Sites that the table of charges lists.
 SITES = 14
 
@@ -33,21 +24,16 @@ def write_page(made: Pilot, pictures: Sequence[tuple[Path, str]], command: Seque
         *(f"<p>{text}</p>" for text in _summary(made)),
         "<h2>What a microscope shows</h2>",
         _table(("image", "range without", "largest change", "rms change, % of range"), _image_rows(made)),
-        *(_figure(file, caption) for file, caption in pictures[:1]),
+        *(figure(file.read_bytes(), caption) for file, caption in pictures[:1]),
         "<h2>Where electrons go</h2>",
-        *(_figure(file, caption) for file, caption in pictures[1:]),
+        *(figure(file.read_bytes(), caption) for file, caption in pictures[1:]),
         f"<h2>Charges of the {SITES} sites nearest to the dopant</h2>",
         _table(("site", "distance (Å)", "moved (Å)", "Hirshfeld (e), change", "Bader (e), change"), _site_rows(made)),
         "<h2>How</h2>",
         *(f"<p>{escape(text)}</p>" for text in _method(made)),
         f"<pre>{escape(' '.join(command))}</pre>",
     ]
-    body = "\n".join(parts)
-    path.write_text(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body>\n{body}\n</body></html>\n",
-        "utf-8",
-    )
+    path.write_text(page(title, "\n".join(parts)), "utf-8")
 
 
 def _summary(made: Pilot) -> list[str]:
@@ -116,11 +102,3 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = "".join(f"<th>{escape(text)}</th>" for text in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
     return f"<table><tr>{cells}</tr>{body}</table>"
-
-
-def _figure(file: Path, caption: str) -> str:
-    data = base64.b64encode(file.read_bytes()).decode()
-    return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{escape(caption)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )

@@ -1,15 +1,14 @@
-"""Campaigns read from files: what is wrong is said with line, column and key."""
+"""Campaigns read from files."""
 
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from rhotem.analysis.plan.file import read_document
 from rhotem.analysis.plan.paths import from_folder
-from rhotem.analysis.plan.problems import Problem, problems
-from rhotem.core import InputError
+from rhotem.analysis.plan.problems import Problem
 from rhotem.library.campaign.model import FORMAT, Campaign
+from rhotem.library.plans import load
 
 
 def load_campaign(path: str | Path) -> Campaign:
@@ -20,20 +19,7 @@ def load_campaign(path: str | Path) -> Campaign:
     InputError
         In one line with file, line, column and key.
     """
-    path = Path(path)
-    data, marks = read_document(path)
-    if not isinstance(data, dict) or "rhotem-campaign" not in data:
-        raise InputError(
-            f"{path}, line 1: no campaign: it has no key rhotem-campaign; it starts with `rhotem-campaign: {FORMAT}`"
-        )
-    try:
-        return Campaign.model_validate(_with_paths(data, path.parent))
-    except ValidationError as error:
-        listed = sorted(problems(error, Campaign), key=lambda problem: problem.line(marks).line)
-        first = _inside(listed[0], error)
-        mark = first.line(marks)
-        more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
-        raise InputError(f"{path}, line {mark.line}, column {mark.column}: {first}{more}") from None
+    return load(Path(path), Campaign, ("rhotem-campaign", FORMAT, "campaign"), _with_paths, _inside)
 
 
 def _inside(problem: Problem, error: ValidationError) -> Problem:

@@ -1,6 +1,5 @@
 """A page of one entry that opens from disk: pictures inside, no server, nothing from elsewhere."""
 
-import base64
 import tempfile
 from collections.abc import Sequence
 from html import escape
@@ -11,6 +10,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.core.output import output_file
+from rhotem.core.page import figure, page
 from rhotem.library.view import words
 from rhotem.library.view.entries import Entry, Opened, open_entry, twins
 from rhotem.library.view.picture import Picture, picture
@@ -19,15 +19,6 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.pictures import draw_images, draw_pacbed
 from rhotem.microscope.settings import angles
 
-STYLE = """
-body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px;
-  margin: 24px auto; padding: 0 20px; }
-h1 { font-size: 22px; } h2 { font-size: 17px; margin-top: 28px; }
-figure { margin: 12px 0; } img { max-width: 100%; } figcaption { color: #555; }
-table { border-collapse: collapse; } th { color: #555; }
-th, td { text-align: left; font-weight: normal; padding: 3px 24px 3px 0; border-bottom: 1px solid #ddd; }
-pre { background: #f5f5f5; padding: 12px; overflow-x: auto; }
-"""
 #: Images of a report at most.
 MOST = 4
 
@@ -81,14 +72,14 @@ def _page(opened: Opened, compared: Sequence[Opened]) -> str:
     for depth in limits.thicknesses:
         there = settings.changed(thickness_nm=depth)
         parts.append(f"<h2>{depth:.4g} nm</h2>")
-        parts.append(_figure(png(opened, there, names), words.caption(opened, there)))
+        parts.append(figure(png(opened, there, names), words.caption(opened, there)))
     for other in compared:
         parts.append(
-            _figure(png(other, settings, names), f"The same from another density. {words.caption(other, settings)}")
+            figure(png(other, settings, names), f"The same from another density. {words.caption(other, settings)}")
         )
     pattern = pattern_png(opened, settings)
     if pattern is not None:
-        parts.append(_figure(pattern, f"Position-averaged diffraction pattern at {settings.thickness_nm:.4g} nm"))
+        parts.append(figure(pattern, f"Position-averaged diffraction pattern at {settings.thickness_nm:.4g} nm"))
     rows = "".join(
         f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in words.table(opened, settings)
     )
@@ -96,16 +87,7 @@ def _page(opened: Opened, compared: Sequence[Opened]) -> str:
     parts.append(f"<h2>The same in Python</h2><pre>{escape(words.python_lines(opened, settings))}</pre>")
     if opened.entry.has_plan:
         parts.append(f"<h2>Plan of one run</h2><pre>{escape(words.plan_text(opened, settings))}</pre>")
-    title = escape(f"RhoTEM: {opened.entry.title}")
-    head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title>"
-    head, body = f"{head}<style>{STYLE}</style>", "".join(parts)
-    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>{body}</body></html>\n"
-
-
-def _figure(image: bytes, said: str) -> str:
-    content = base64.b64encode(image).decode()
-    text = escape(said)
-    return f"<figure><img src='data:image/png;base64,{content}' alt='{text}'><figcaption>{text}</figcaption></figure>"
+    return page(f"RhoTEM: {opened.entry.title}", "".join(parts))
 
 
 def _own_ring(settings: ViewSettings, name: str) -> dict[str, Any]:
