@@ -76,7 +76,7 @@ layers: $(TOOLS)
 	$(BIN)/lint-imports
 
 docs: $(TOOLS)
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/sphinx-build -q -W -E --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 # One thread per worker: two workers with two BLAS threads each would fight for two cores.

@@ -145,9 +145,9 @@ def test_smoothing_keeps_the_charge_and_a_spread_is_that_of_the_members():
 
 def test_layers_of_an_oxide():
     crystal = phase("LiCoO2")
-    from rhotem.analysis.maps.make import height_of, period_of
+    from rhotem.analysis.maps.make import height_of
 
-    names = layers(height_of(crystal, 2), period_of(crystal, 2))
+    names = layers(height_of(crystal, 2), float(crystal.heights[2]))
     assert len(set(names)) == 12  # 3 x (Li, O, Co, O)
     symbols = np.array(crystal.atoms.get_chemical_symbols())
     assert all(len(set(symbols[np.array(names) == name])) == 1 for name in set(names))

@@ -81,7 +81,7 @@ def test_what_is_wrong_ends_in_one_line_and_leaves_nothing(tmp_path, arguments, 
 
 
 def test_a_side_that_is_not_at_rest_is_said():
-    from rhotem.battery.pilot.make import Asked, Pilot, Side
+    from rhotem.battery.pilot.make import Pilot, PilotSettings, Side
     from rhotem.battery.relax import Settings, relax
     from rhotem.structure.build import displaced
 
@@ -89,5 +89,5 @@ def test_a_side_that_is_not_at_rest_is_said():
     host, _ = relax(crystal, Settings(steps=100))
     doped, _ = relax(crystal, Settings(fmax=1e-4, steps=1))
     sides = [Side(one, None, [], None) for one in (host, doped)]
-    made = Pilot(Asked("Al"), crystal, "Ni", np.array([0]), *sides)
+    made = Pilot(PilotSettings("Al"), crystal, "Ni", np.array([0]), *sides)
     assert len(made.notes) == 1 and made.notes[0].startswith("doped: ") and "1 steps" in made.notes[0]

@@ -45,8 +45,10 @@ def test_ready_potentials_agree_with_their_teacher(installed, rng):
 def test_a_potential_of_one_material_refuses_another_of_its_elements(installed):
     """It would give lithium metal −6 eV an atom without a word; half of the lithium may be gone."""
     pytest.importorskip("nep_adapters")
-    with pytest.raises(InputError, match="learned Co12Li12O24, this is Li"):
-        potential_calculator("nep-LiCoO2").get_potential_energy(phase("Li").atoms)
+    student, lithium = potential_calculator("nep-LiCoO2"), phase("Li").atoms
+    for _ in range(2):  # asked again, too
+        with pytest.raises(InputError, match="learned Co12Li12O24, this is Li"):
+            student.get_potential_energy(lithium)
     half = phase("LiCoO2").atoms.repeat((2, 1, 1))
     del half[[i for i, s in enumerate(half.symbols) if s == "Li"][::2]]
     assert np.isfinite(potential_calculator("nep-LiCoO2").get_potential_energy(half))

@@ -5,30 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import InputError
 from rhotem.experiment.fit.images import NodeAxis, Nodes, Recorded, State, fit_images
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import refine
-from rhotem.microscope.settings import Annular, Microscope
-from rhotem.potential.slices import PotentialSlices
-from rhotem.scattering.response import Range, response
 
-SHAPE, PIXELS = (32, 36), [[0.2, 0.0], [0.0, 0.2]]
-DETECTORS = (Annular(name="ADF", inner=20, outer=60), Annular(name="ABF", inner=9, outer=18))
-VALUES = np.array([63.0, 12.0, 6.0, -4.0, 0.9, 0.7, 1.1, 0.201, 0.004, -0.003, 0.198])
+from . import four_columns
+from .four_columns import DETECTORS, PIXELS, SHAPE, VALUES
 
 
 def made(light, heavy=35.0):
-    """A response of a 3.9 Å cell with a light and a heavy column of these strengths, V·Å²."""
-    columns = ((0.0, 0.0, 60.0), (1.95, 1.95, heavy), (1.95, 0.0, light), (0.3, 1.95, 14.0))
-    g = np.fft.fftfreq(40) * 40 / 3.9
-    form = np.exp(-2 * np.pi**2 * 0.25**2 * (g[:, None] ** 2 + g[None] ** 2))
-    waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in columns)
-    one = np.fft.ifft2(waves * form).real * (40 / 3.9) ** 2
-    array = np.repeat(one[None].astype(np.float32), 50, axis=0)
-    slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)
-    span, lens = Range(defocus=(0, 20), aberrations={"C12": 20}), Microscope(energy=200e3, convergence=18.0)
-    return response([slices], lens, DETECTORS, [10.0 * n for n in range(4, 9)], range=span, edges=[], threads=1)
+    """At fewer thicknesses: nodes are many."""
+    return four_columns.made(light, heavy, range(4, 9))
 
 
 @pytest.fixture(scope="module")

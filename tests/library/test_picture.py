@@ -21,7 +21,7 @@ from rhotem.library.appearance import (
     to_bytes,
 )
 from rhotem.library.catalogue.tables import appearances
-from rhotem.library.search.picture import Match, _compared, by_picture
+from rhotem.library.search.picture import Match, _compared, _scores_of_others, by_picture
 from rhotem.library.store import Library
 
 from .test_entry import PLAN, invoke
@@ -149,7 +149,8 @@ def test_a_false_alarm_rate_that_nothing_tells_is_not_said_to_be_zero(library):
     """No other prototype has such an image: the chance is not known."""
     entry = library.entries()[0]
     match = Match(entry, "of no other", Likeness(0.99, 0.0, 1.0, False), 2.0, 0.0, None)
-    alone = _compared(library, np.zeros((RINGS, HARMONICS), np.complex64), match)
+    looks = np.zeros((RINGS, HARMONICS), np.complex64)
+    alone = _compared(match, _scores_of_others(library, looks, match.image, entry.prototype))
     assert alone.others is None and _match_row(alone)["others_as_like"] == "not known"
 
 

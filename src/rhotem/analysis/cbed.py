@@ -1,6 +1,5 @@
 """Convergent-beam patterns of thick crystals by Bloch waves: from a plan to discs, spots and files."""
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,8 @@ from rhotem.analysis.sources import source_options
 from rhotem.analysis.voice import Voice
 from rhotem.analysis.workflow import described, read_crystal
 from rhotem.core import InputError
+from rhotem.core.figures import blank_figure
+from rhotem.core.table import write_rows
 from rhotem.density.field import DensityField, caption
 from rhotem.density.source import default_source, get_source, is_density_file
 from rhotem.scattering.blochwave import (
@@ -190,10 +191,7 @@ def _conventional(cell: ImagingCell, g: npt.NDArray[np.float64]) -> npt.NDArray[
 def write(result: Cbed, folder: Path) -> None:
     """Write ``cbed.png``, ``spots.csv`` and ``discs.npz`` into a folder."""
     rows, held = result.rows(), result.held
-    with (folder / "spots.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(folder / "spots.csv", rows)
     np.savez_compressed(
         folder / "discs.npz",
         discs=held.discs,
@@ -207,17 +205,13 @@ def write(result: Cbed, folder: Path) -> None:
 
 def draw(result: Cbed, path: Path) -> None:
     """Patterns of up to four thicknesses over profiles through the strongest discs, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     held, labels = result.held, result.cell.labels
     shown = np.unique(np.linspace(0, len(held.thicknesses) - 1, PATTERNS).round().astype(int))
     means = held.means()
     bright = means.max(axis=0) > FAINT
     places = np.linalg.norm(held.g[bright], axis=1) * 1e3 * result.waves.wavelength
     outer = float(places.max()) + 1.2 * held.convergence
-    figure = Figure(figsize=(max(2, len(shown)) * 3.4, 6.6), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(max(2, len(shown)) * 3.4, 6.6, dpi=150)
     source = caption(result.density.source, result.density.record)
     figure.suptitle(
         f"{result.cell.crystal.formula} {labels['zone']}, {labels['x']} right, {labels['up']} up, "

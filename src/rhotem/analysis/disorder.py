@@ -49,13 +49,10 @@ class ExchangedPotentials(Potentials):
         **moving: Unpack[Moving],
     ) -> None:
         super().__init__(cut, density(cut, "free-atoms"), memory, **moving)
-        numbers, first, second = cut.block.structure.atoms, *elements
-        symbols = np.array(numbers.get_chemical_symbols())
-        self.share, self._first, self._second = (
-            share,
-            np.flatnonzero(symbols == first),
-            np.flatnonzero(symbols == second),
-        )
+        first, second = elements
+        symbols = np.array(cut.block.structure.atoms.get_chemical_symbols())
+        self.share = share
+        self._first, self._second = (np.flatnonzero(symbols == element) for element in elements)
         for element, sites in ((first, self._first), (second, self._second)):
             if not len(sites):
                 raise InputError(f"exchange of {first} and {second}: the specimen has no {element}")
@@ -74,10 +71,8 @@ class ExchangedPotentials(Potentials):
         one, two = rng.permutation(self._first)[:count], rng.permutation(self._second)[:count]
         block = self._cut.block.structure
         atoms = block.atoms.copy()
-        atoms.numbers[one], atoms.numbers[two] = (
-            block.atoms.numbers[self._second[0]],
-            block.atoms.numbers[self._first[0]],
-        )
+        numbers = block.atoms.numbers
+        atoms.numbers[one], atoms.numbers[two] = numbers[self._second[0]], numbers[self._first[0]]
         return ImagingCell.from_orthogonal(Structure(atoms, charge=block.charge, info=block.info))
 
 

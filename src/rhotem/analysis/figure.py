@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rhotem.analysis.compare import ABSOLUTE, Comparison
+from rhotem.core.figures import blank_figure
 from rhotem.structure.indices import label
 
 #: Reflections and images drawn; the tables in the record hold all of them.
@@ -17,14 +18,10 @@ WIDTH, ASPECT = 8.0, 0.9
 
 def comparison_figure(result: Comparison, path: str | Path) -> None:
     """Draw a row of images per source, what each differs from the first by, column contrast and structure factors."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     sources = list(result.images)
     names = [n for n in result.images[sources[0]].images if n in result.contrasts[sources[0]]][:MOST_IMAGES]
     rows = 2 * len(sources) + 1
-    figure = Figure(figsize=(3.6 * len(names), 2.9 * rows), layout="constrained", dpi=110)
-    FigureCanvasAgg(figure)
+    figure = blank_figure(3.6 * len(names), 2.9 * rows, dpi=110)
     grid = figure.add_gridspec(rows, len(names))
     for column, name in enumerate(names):
         places = [figure.add_subplot(grid[row, column]) for row in range(2 * len(sources))]

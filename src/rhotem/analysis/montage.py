@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.figures import blank_figure
+
 #: An image (nx, ny) and its sides in Å.
 Tile = tuple[npt.NDArray[np.floating], tuple[float, float]]
 #: Height in inches of what stands above the images, and width of one of them.
@@ -23,13 +25,9 @@ def draw_montage(
     title: str,
 ) -> None:
     """Draw rows of images of equal scale of grey, each with its label; None leaves a place empty."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     heights = [max((size[1] / size[0] for _, size in filter(None, line)), default=1.0) for line in tiles]
     size = np.clip([TILE * len(columns) + HEAD, TILE * sum(heights) + HEAD], [3.0, 1.5], 30.0)
-    figure = Figure(figsize=(float(size[0]), float(size[1])), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(float(size[0]), float(size[1]), dpi=150)
     axes = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"height_ratios": heights})
     for one, label in zip(axes[0], columns, strict=True):
         one.set_title(label, fontsize=7)

@@ -5,7 +5,6 @@ same frames from other starting weights, stand beside it, and ``nep.json`` says 
 A file of another origin has neither, and nothing watches it.
 """
 
-import importlib.util
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,8 @@ from ase.data import atomic_numbers
 from ase.formula import Formula
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from rhotem.core import ConvergenceError, InputError, MissingDependencyError
+from rhotem.core import ConvergenceError, InputError
+from rhotem.core.packages import require
 
 FORMAT = "rhotem-nep"
 #: Ending of what stands beside a potential.
@@ -120,11 +120,10 @@ class NepCalculator(Calculator):
         InputError
             If an element is unknown, or the cell is not periodic.
         """
+        # not at every step of a run, and before the atoms count as seen: asked again, they are refused again
+        if atoms is not None and "numbers" in system_changes:
+            self._check_elements(atoms)
         super().calculate(atoms, properties, system_changes)
-        odd = sorted({str(s) for s in self.atoms.symbols if atomic_numbers[s] not in self.type_map})
-        if odd:
-            raise InputError(f"potential {self.path.name}: does not know {', '.join(odd)}")
-        self._check_composition()
         if not self.atoms.pbc.all():
             raise InputError(f"potential {self.path.name}: needs a cell periodic in all directions; add vacuum")
         found = self.engine.predict_structures([self.atoms])
@@ -138,16 +137,19 @@ class NepCalculator(Calculator):
             "stress": full_3x3_to_voigt_6_stress(-0.5 * (virial + virial.T) / self.atoms.get_volume()),
         }
 
-    def _check_composition(self) -> None:
+    def _check_elements(self, atoms: ase.Atoms) -> None:
         """A potential of one material gives numbers for any other of the same elements, and they mean nothing."""
+        odd = sorted({str(s) for s in atoms.symbols if atomic_numbers[s] not in self.type_map})
+        if odd:
+            raise InputError(f"potential {self.path.name}: does not know {', '.join(odd)}")
         material = self.card.record.get("material") if self.card else None
         if material is None:
             return
-        learned, here = Formula(material).count(), self.atoms.symbols.formula.count()
-        apart = [abs(n / sum(learned.values()) - here.get(s, 0) / len(self.atoms)) for s, n in learned.items()]
+        learned, here = Formula(material).count(), atoms.symbols.formula.count()
+        apart = [abs(n / sum(learned.values()) - here.get(s, 0) / len(atoms)) for s, n in learned.items()]
         if max(apart) > APART:
             raise InputError(
-                f"potential {self.path.name}: learned {material}, this is {self.atoms.symbols.formula:metal}; "
+                f"potential {self.path.name}: learned {material}, this is {atoms.symbols.formula:metal}; "
                 "distil one of it, or take sevennet-0"
             )
 
@@ -179,8 +181,7 @@ class NepCalculator(Calculator):
 
 def check_installed() -> None:
     """Raise MissingDependencyError unless what runs these potentials is installed."""
-    if importlib.util.find_spec("nep_adapters") is None:
-        raise MissingDependencyError("potential: NEP are run by nep-adapters; pip install 'rhotem[nep]'")
+    require("nep_adapters", extra="nep", what="potential: a NEP")
 
 
 def elements_of(path: Path) -> list[str]:

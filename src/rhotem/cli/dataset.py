@@ -114,12 +114,9 @@ def train_command(
     quiet: QuietOption = False,
 ) -> None:
     """Train the network of `rhotem segment` on a data set of the recipe columns; needs PyTorch."""
-    import importlib.util
+    from rhotem.core.packages import require
 
-    from rhotem.core import MissingDependencyError
-
-    if importlib.util.find_spec("torch") is None:
-        raise MissingDependencyError("training needs PyTorch: pip install 'rhotem[training]'")
+    require("torch", extra="training", what="training")
     from rhotem.learned.pictures.weights import load_weights
     from rhotem.library.dataset import open_dataset
     from rhotem.training.pictures.calibrate import calibrated

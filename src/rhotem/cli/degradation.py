@@ -65,14 +65,14 @@ def degradation(
     from rhotem.analysis.specimen import structure as read
     from rhotem.battery.builders.table import plane_of
     from rhotem.battery.charging.asked import parse_x
-    from rhotem.battery.degradation.make import Asked, degrade, notes_on
+    from rhotem.battery.degradation.make import DegradationSettings, degrade, notes_on
     from rhotem.battery.degradation.report import write_report
     from rhotem.structure.edits.table import parts, whole
 
     thicknesses = parse_x(rocksalt)
     labels = parse_x(cycles) if cycles else tuple(float(n) for n in range(len(thicknesses)))
     i, j = (whole(n) for n in parts(across, "across", 2, ","))
-    asked = Asked(
+    asked = DegradationSettings(
         labels,
         thicknesses,
         parse_x(lost) if lost else (0.0,) * len(thicknesses),

@@ -71,12 +71,12 @@ def pilot(
     Example: rhotem pilot LiNiO2 --dopant Al --thickness 3 --out al-in-lno
     """
     from rhotem.analysis.specimen import structure as read
-    from rhotem.battery.pilot.make import Asked
+    from rhotem.battery.pilot.make import PilotSettings
     from rhotem.battery.pilot.make import pilot as make
     from rhotem.battery.pilot.report import record, write_report
 
     plan = plan_of(structure, given)
-    asked = Asked(dopant, replaces, count, repeat, potential, seed=plan.computing.seed)
+    asked = PilotSettings(dopant, replaces, count, repeat, potential, seed=plan.computing.seed)
     crystal = read(structure, allow_overlaps=plan.specimen.allow_overlaps)
     with output_folder(out) as folder, ProgressBar(quiet) as progress:
         made = make(crystal, asked, plan, folder, voice(quiet, progress))

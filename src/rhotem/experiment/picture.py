@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.figures import blank_figure
 from rhotem.experiment.measurement import Measurement
 from rhotem.microscope.pictures import scale_bar
 
@@ -19,11 +20,7 @@ RANGE = 300.0
 
 def new_figure(columns: int = 1, width: float = 5.2, height: float = 5.4) -> tuple[Any, list[Any]]:
     """A figure of panels side by side, and its axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width * columns, height), layout="constrained", dpi=130)
-    FigureCanvasAgg(figure)
+    figure = blank_figure(width * columns, height, dpi=130)
     return figure, list(np.ravel(figure.subplots(1, columns)))
 
 

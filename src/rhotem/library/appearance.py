@@ -5,7 +5,6 @@ the image is turned; distances go as equal ratios from circle to circle, so that
 noise has no part in it beyond the size of the probe. The sign of the contrast is lost, as it is between foci.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from rhotem.scattering.response import Response
+    from rhotem.library.tabulated import Tabulated
 
 Floats = npt.NDArray[np.float64]
 Harmonics = npt.NDArray[np.complex64]
@@ -166,12 +165,10 @@ def _moved(harmonics: npt.NDArray[np.complex64], shift: float) -> npt.NDArray[np
     return np.asarray((1 - part) * harmonics[:, low] + part * harmonics[:, low + 1], dtype=np.complex64)
 
 
-def appearances(held: "Response", foci: Sequence[float]) -> dict[str, Harmonics]:
-    """Appearance of every image of a response but components of vectors: the mean over thicknesses and foci (nm)."""
-    settings = [(t, 10.0 * f) for t in held.thicknesses for f in foci]
-    series = held.series(thickness=[t for t, _ in settings], defocus=[f for _, f in settings], threads=1)
-    found = {}
-    for name, images in series.items():
-        if not name.endswith(("x", "y")):
-            found[name] = _unit(np.mean([of_image(image, held.extent) for image in images], axis=0))
-    return found
+def appearances(seen: "Tabulated") -> dict[str, Harmonics]:
+    """Appearance of every image: the mean over thicknesses and foci."""
+    extent = seen.held.extent
+    return {
+        name: _unit(np.mean([of_image(image, extent) for image in images], axis=0))
+        for name, images in seen.images.items()
+    }

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from rhotem.analysis.columns import Column, column_intensity
+from rhotem.library.tabulated import Tabulated
 from rhotem.microscope.detectors import Annular
-from rhotem.scattering.response import Response
 
 #: Radius in Å of the disk around a column over which a contrast is the mean.
 RADIUS = 0.3
@@ -43,16 +43,13 @@ class Contrast:
     noise: float | None
 
 
-def contrasts(held: Response, columns: Sequence[Column], foci: Sequence[float]) -> list[Contrast]:
-    """Contrasts of every image and kind of column at every thickness; ``foci`` in nm."""
-    deep = [0.1 * t for t in held.thicknesses]
-    grid = [(t, f) for t in deep for f in foci]
-    stack = held.series(thickness=[10.0 * t for t, _ in grid], defocus=[10.0 * f for _, f in grid], threads=1)
+def contrasts(seen: Tabulated, columns: Sequence[Column]) -> list[Contrast]:
+    """Contrasts of every image and kind of column at every thickness."""
+    held, grid = seen.held, seen.settings
+    deep = list(dict.fromkeys(t for t, _ in grid))
     plain = {name for d in held.detectors if isinstance(d, Annular) for name in d.image_names()}
     rows = []
-    for name, images in stack.items():
-        if name.endswith(("x", "y")):
-            continue
+    for name, images in seen.images.items():
         counted = name in plain
         found = [
             (t, f, label, *_of(image, held.extent, members, name.endswith(ABSOLUTE), counted))

@@ -9,6 +9,7 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.library.appearance import appearances, to_bytes
 from rhotem.library.contrast import contrasts
 from rhotem.library.fingerprint import fingerprint
+from rhotem.library.tabulated import Tabulated
 from rhotem.scattering.response import Response
 from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
@@ -24,7 +25,7 @@ def described(
     named = standard_cell(crystal)
     stoichiometry = crystal.atoms.symbols.formula.stoichiometry()[0]
     microscope = cut.preset.microscope
-    seen = columns(cut.cell)
+    found, seen = columns(cut.cell), Tabulated.of(held, foci)
     entry = {
         "formula": crystal.formula,
         "elements": sorted(set(crystal.atoms.get_chemical_symbols())),
@@ -42,12 +43,12 @@ def described(
     picture = {
         "cell_A": [float(lengths[0]), float(lengths[1])],
         "axes": dict(cut.cell.labels),
-        "columns": [{"label": c.label, "position_A": [float(x) for x in c.position], "atoms": c.count} for c in seen],
+        "columns": [{"label": c.label, "position_A": [float(x) for x in c.position], "atoms": c.count} for c in found],
     }
     return {
         "entry": entry,
-        "contrasts": [asdict(row) for row in contrasts(held, seen, foci)],
+        "contrasts": [asdict(row) for row in contrasts(seen, found)],
         "fingerprint": fingerprint(crystal).tobytes().hex(),
-        "appearances": {name: to_bytes(looks).hex() for name, looks in appearances(held, foci).items()},
+        "appearances": {name: to_bytes(looks).hex() for name, looks in appearances(seen).items()},
         "picture": picture,
     }

@@ -25,6 +25,15 @@ def entry_folder(identifier: str) -> Path:
     return Path(ENTRIES) / identifier[:2] / identifier
 
 
+def said_in(path: Path, form: str) -> dict[str, Any] | None:
+    """What a JSON file of a format says; None where there is none."""
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        return dict(said) if said["format"] == form else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def read_about(folder: Path) -> dict[str, Any]:
     """What the library says of itself.
 
@@ -33,21 +42,18 @@ def read_about(folder: Path) -> dict[str, Any]:
     InputError
         If it is no library, or one of a newer version.
     """
-    try:
-        said = json.loads((folder / ABOUT).read_text("utf-8"))
-        if said["format"] != FORM:
-            raise KeyError("format")
-    except (OSError, ValueError, KeyError, TypeError):
+    said = said_in(folder / ABOUT, FORM)
+    if said is None:
         raise InputError(
             f"{folder}: no library of RhoTEM; `rhotem campaign run PLAN.yaml --library {folder}` makes one"
-        ) from None
+        )
     version = said.get("version")
     if version != VERSION:
         raise InputError(
             f"{folder}: library of version {version}, this RhoTEM reads version {VERSION}; "
             + ("update RhoTEM" if isinstance(version, int) and version > VERSION else "make it again")
         )
-    return dict(said)
+    return said
 
 
 def write_about(folder: Path, catalogue: str | None) -> None:

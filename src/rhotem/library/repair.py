@@ -128,12 +128,13 @@ def recover(catalogue: Catalogue) -> list[str]:
 def add_appearances(catalogue: Catalogue, progress: Progress = silent) -> int:
     """Tabulate how entries look that were written before this was done; how many."""
     from rhotem.library.appearance import appearances, to_bytes
+    from rhotem.library.tabulated import Tabulated
     from rhotem.scattering.response import open_response
 
     missing = catalogue.without_appearance()
     for number, entry in enumerate(missing):
         held = open_response(entry.path)
-        looks = appearances(held, [0.1 * f for f in sorted({*held.range.defocus, 0.0})])
+        looks = appearances(Tabulated.of(held, [0.1 * f for f in sorted({*held.range.defocus, 0.0})]))
         catalogue.add_appearances(entry.id, {name: to_bytes(one) for name, one in looks.items()})
         progress("looks", number + 1, len(missing))
     return len(missing)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.figures import blank_figure
 from rhotem.microscope.diffraction import SPOT_ANGLE, Diffraction
 from rhotem.microscope.images import ImageSet, unit
 
@@ -44,9 +45,6 @@ def draw_images(
     names : sequence of str or None
         None: what microscopists show, that is no deflection components.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     chosen = list(names) if names else [n for n in images.images if not n.endswith(("x", "y"))]
     noisy = caption.get("dose") is not None
     shown = images.resampled(PIXEL) if images.scan.periodic and not noisy else images
@@ -59,8 +57,7 @@ def draw_images(
     panel = (max(3.0, scale * width + 0.9), max(2.0, scale * height + 1.0))
     columns = min(len(chosen), 4)
     rows = -(-len(chosen) // columns)
-    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + 0.6), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(panel[0] * columns, panel[1] * rows + 0.6, dpi=DPI)
     figure.suptitle(_headline(caption), fontsize=8 if columns > 1 else 6.5)
     for i, name in enumerate(chosen):
         axes = figure.add_subplot(rows, columns, i + 1)
@@ -75,12 +72,9 @@ def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> 
 
     Under parallel illumination elastic spots are drawn as discs over the density of diffuse scattering.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6, 4.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(4.6, 4.4, dpi=150)
     figure.suptitle(_headline(caption), fontsize=6.5)
     axes = figure.add_subplot()
     if images.plane_wave is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.figures import blank_figure
 from rhotem.microscope.coherence import focal_nodes
 from rhotem.microscope.optics import aberration_phase, probe_radius, soft_disc
 from rhotem.microscope.settings import Microscope
@@ -79,15 +80,11 @@ def incident_probe(microscope: Microscope) -> Probe:
 
 def draw_probe(probe: Probe, path: str | Path, title: str) -> None:
     """Picture of the intensity as PNG, x to the right and y downwards, with its widths and profiles along both."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     found, middle = probe.numbers(), len(probe.intensity) // 2
     half = min(middle, int(np.ceil(0.5 * SHOWN * found["d50"] / probe.step)))
     near = slice(middle - half, middle + half)
     shown, side = probe.intensity[near, near], half * probe.step
-    figure = Figure(figsize=(7.6, 3.9), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(7.6, 3.9, dpi=150)
     widths = f"FWHM {found['fwhm']:.3f} Å, half of the beam within d50 = {found['d50']:.3f} Å"
     figure.suptitle(f"{title}\n{widths}", fontsize=8)
     axes = figure.add_subplot(1, 2, 1)

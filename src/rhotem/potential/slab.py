@@ -176,7 +176,7 @@ def planar_average(
 
     Frequencies up to 8 1/Å; ``smoothing`` is the width σ in Å of a Gaussian it is folded with.
     """
-    period = 1.0 / float(np.linalg.norm(np.linalg.inv(structure.cell).T[axis]))
+    period = float(structure.heights[axis])
     h = _along(axis, int(np.ceil(8.0 * period)))
     coefficients = structure_factors(field, structure, h, parametrization)
     coefficients *= np.exp(-2.0 * np.pi**2 * (h[:, axis] / period * smoothing) ** 2)
@@ -230,7 +230,7 @@ def _dipole(structure: Structure, field: DensityField, axis: int, centre: float)
     from rhotem.density.fourier import coefficients
 
     check_field(field, structure)
-    period = 1.0 / float(np.linalg.norm(np.linalg.inv(structure.cell).T[axis]))
+    period = float(structure.heights[axis])
     h = _along(axis, int(np.ceil(8.0 * period)))
     series = coefficients(field, h) * (field.grid.volume / structure.volume)
     m = h[:, axis]

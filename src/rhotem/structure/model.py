@@ -53,6 +53,11 @@ class Structure:
         return float(self.atoms.get_volume())
 
     @property
+    def heights(self) -> npt.NDArray[np.float64]:
+        """Heights of the cell in Å, shape (3,): its length along the normal of the other two vectors."""
+        return 1.0 / np.linalg.norm(np.linalg.inv(self.cell), axis=0)
+
+    @property
     def formula(self) -> str:
         """Reduced chemical formula as battery chemists write it: LiCoO2, Na3V2P3O12."""
         counts = self.atoms.symbols.formula.reduce()[0].count()

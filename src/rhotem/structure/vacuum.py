@@ -23,7 +23,7 @@ def widest_gap(structure: Structure, axis: int) -> tuple[float, float, float]:
         In Å along the normal of the planes: height of the last plane before the gap, counted from the cell's origin;
         width of the gap; height of the cell.
     """
-    period = float(1.0 / np.linalg.norm(np.linalg.inv(structure.cell)[:, axis]))
+    period = float(structure.heights[axis])
     planes = np.sort(np.mod(structure.atoms.get_scaled_positions(wrap=False)[:, axis], 1.0))
     gaps = np.diff(np.append(planes, planes[0] + 1.0))
     widest = int(gaps.argmax())

@@ -4,7 +4,6 @@ Z. Fan et al., Phys. Rev. B 104, 104309 (2021), in the fourth version of the for
 ``nep-adapters`` run; ``torchnep`` trains it by gradients, not by evolution (Y.-C. Wu et al., arXiv:2606.19557 (2026)).
 """
 
-import importlib.util
 import io
 import re
 import zipfile
@@ -12,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from rhotem.core import ConvergenceError, MissingDependencyError, Progress, silent
+from rhotem.core import ConvergenceError, Progress, silent
+from rhotem.core.packages import require
 
 #: Which potential, and how it is trained. Cutoffs (Å) are of pairs and of angles; a few thousand parameters. Nuclei
 #: that come close repel (J. F. Ziegler, J. P. Biersack, U. Littmark, 1985) inside of 0.7 of the sum of their radii.
@@ -131,9 +131,7 @@ def train_nep(
 
 def check_trainer() -> None:
     """Raise MissingDependencyError unless the trainer is installed."""
-    missing = [name for name in ("torch", "torchnep") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(f"distil: training needs {' and '.join(missing)}; pip install 'rhotem[nep]'")
+    require("torch", "torchnep", extra="nep", what="distil: training")
 
 
 def _drop_torn(state: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from rhotem.analysis.detect.rings import PARTS, RING
 from rhotem.analysis.detect.sweep import BEYOND, ROSE, Detectability, Row
+from rhotem.core.figures import blank_figure
 
 
 def table(result: Detectability) -> str:
@@ -76,12 +77,8 @@ def _name(row: Row) -> str:
 
 def figure(result: Detectability, path: str | Path) -> None:
     """Each image without the feature, what the feature changes in units of the noise, and d′ against focus."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(result.shown)
-    drawn = Figure(figsize=(max(4.5, 3.4 * len(names)), 9.0), layout="constrained", dpi=110)
-    FigureCanvasAgg(drawn)
+    drawn = blank_figure(max(4.5, 3.4 * len(names)), 9.0, dpi=110)
     axes = drawn.subplots(3, len(names), squeeze=False)
     for column, name in enumerate(names):
         found, image, size = result.shown[name]

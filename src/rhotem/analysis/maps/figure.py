@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis.maps.make import Maps
+from rhotem.core.figures import blank_figure
 from rhotem.structure.model import Structure
 
 Floats = npt.NDArray[np.float64]
@@ -19,17 +20,13 @@ HEIGHT, LEAST, LARGEST, LEAST_WIDTH = 5.2, 1.7, 6.0, 9.0
 
 def draw(maps: Maps, title: str, path: Path) -> None:
     """Maps of atoms side by side, then profiles of Δn, of the charge gained and of the potential."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     across, width, up = _view(maps.structure, maps.wanted.axis)
     copies = max(1, round(LEAST_WIDTH / width))
     panels = _panels(maps)
     profiles = 0 if maps.profile is None else 2 + ("potential" in maps.wanted.kinds)
     one = float(np.clip((HEIGHT - 1.2) * copies * width / up, LEAST, LARGEST))
     ratios = [one] * len(panels) + [1.7] * profiles
-    figure = Figure(figsize=(sum(ratios) + 0.9 * len(ratios) + 0.4, HEIGHT), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(sum(ratios) + 0.9 * len(ratios) + 0.4, HEIGHT, dpi=150)
     places = figure.subplots(1, len(ratios), width_ratios=ratios, sharey=True, squeeze=False)[0]
     for axes, (name, values, kind) in zip(places, panels, strict=False):
         _atoms(figure, axes, maps, (across, width, copies), (name, values, kind))
@@ -56,11 +53,7 @@ def _view(structure: Structure, axis: int) -> tuple[Floats, float, float]:
     width = float(np.linalg.norm(right))
     scaled = structure.atoms.get_scaled_positions(wrap=True)
     tilt = float(cell[axis] @ right / width)
-    return (scaled[:, side] * width + scaled[:, axis] * tilt) % width, width, _height(structure, axis)
-
-
-def _height(structure: Structure, axis: int) -> float:
-    return 1.0 / float(np.linalg.norm(np.linalg.inv(structure.cell)[:, axis]))
+    return (scaled[:, side] * width + scaled[:, axis] * tilt) % width, width, float(structure.heights[axis])
 
 
 def _panels(maps: Maps) -> list[tuple[str, Floats, str]]:

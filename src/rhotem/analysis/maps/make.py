@@ -103,7 +103,7 @@ class Maps:
             row: dict[str, Any] = {
                 "region": name,
                 "atoms": int(mine.sum()),
-                "height_A": mean_height(self.height[mine], period_of(self.structure, self.wanted.axis)),
+                "height_A": mean_height(self.height[mine], float(self.structure.heights[self.wanted.axis])),
             }
             row["elements"] = self.structure.atoms[mine].get_chemical_formula()
             if self.charge is not None:
@@ -144,7 +144,7 @@ def make_maps(
     if "strain" in wanted.kinds and reference is None:
         raise InputError("strain: against what? give --reference CRYSTAL, or leave strain out of --of")
     height = height_of(structure, wanted.axis)
-    names = list(regions) if regions is not None else layers(height, period_of(structure, wanted.axis))
+    names = list(regions) if regions is not None else layers(height, float(structure.heights[wanted.axis]))
     strain = atomic_strain(structure, reference) if "strain" in wanted.kinds and reference is not None else None
     valence = bond_valence_sums(structure) if "bond-valence" in wanted.kinds else None
     if not {"charge", "potential"} & set(wanted.kinds):
@@ -162,14 +162,9 @@ def make_maps(
     return Maps(structure, wanted, height, names, strain, charge, valence, shown)
 
 
-def period_of(structure: Structure, axis: int) -> float:
-    """Length of the cell along the normal of the other two vectors, Å."""
-    return 1.0 / float(np.linalg.norm(np.linalg.inv(structure.cell)[:, axis]))
-
-
 def height_of(structure: Structure, axis: int) -> Floats:
     """Height of atoms along the normal of the other two vectors, within the cell, Å."""
-    return structure.atoms.get_scaled_positions(wrap=True)[:, axis] % 1.0 * period_of(structure, axis)
+    return structure.atoms.get_scaled_positions(wrap=True)[:, axis] % 1.0 * structure.heights[axis]
 
 
 def by_element(symbols: Sequence[str], values: Floats) -> dict[str, float]:

@@ -59,7 +59,7 @@ def axis_number(axis: str) -> int:
 
 def heights(structure: Structure, axis: int) -> tuple[Floats, float]:
     """Points along the normal of the other two vectors in Å, and the period."""
-    period = 1.0 / float(np.linalg.norm(np.linalg.inv(structure.cell)[:, axis]))
+    period = float(structure.heights[axis])
     number = max(64, int(np.ceil(period / STEP)))
     return np.arange(number) * period / number, period
 

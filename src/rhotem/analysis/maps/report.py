@@ -1,6 +1,5 @@
 """Files of maps: tables of atoms, regions and profiles, and the figure."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,12 @@ import numpy as np
 
 from rhotem.analysis.maps.figure import draw
 from rhotem.analysis.maps.make import Maps, by_element
+from rhotem.core.table import write_rows
 
 #: Names of the files.
 ATOMS, REGIONS, PROFILE, FIGURE = "atoms.csv", "regions.csv", "profile.csv", "maps.png"
+#: Significant digits of tables.
+DIGITS = 6
 
 
 def record(maps: Maps) -> dict[str, Any]:
@@ -43,8 +45,8 @@ def record(maps: Maps) -> dict[str, Any]:
 
 def write_report(maps: Maps, title: str, folder: Path) -> None:
     """Tables and the figure."""
-    _write(folder / ATOMS, atom_rows(maps))
-    _write(folder / REGIONS, [_flat(row) for row in maps.by_region()])
+    write_rows(folder / ATOMS, atom_rows(maps), DIGITS)
+    write_rows(folder / REGIONS, [_flat(row) for row in maps.by_region()], DIGITS)
     if maps.profile is not None:
         found = maps.profile
         columns = {"height_A": found.height, "density_e_per_A": found.density, "gained_e": found.gained}
@@ -52,7 +54,7 @@ def write_report(maps: Maps, title: str, folder: Path) -> None:
         if found.potential_error is not None:
             columns["potential_error_V"] = found.potential_error
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        _write(folder / PROFILE, rows)
+        write_rows(folder / PROFILE, rows, DIGITS)
     draw(maps, title, folder / FIGURE)
 
 
@@ -82,11 +84,3 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """A region's row with one column for the bond valence of every element."""
     valences = {f"bond_valence_{element}": value for element, value in row.get("bond_valence", {}).items()}
     return {**{key: value for key, value in row.items() if key != "bond_valence"}, **valences}
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in rows for name in row)))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float | np.floating) else v for k, v in row.items()})

@@ -1,6 +1,8 @@
 """Charges of elements in a density: means and spreads over their atoms."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,17 +10,34 @@ import numpy as np
 from rhotem.analysis.charges import charge_table
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField
-from rhotem.density.source import get_source
+from rhotem.density.source import DensitySource, get_source
 from rhotem.structure.model import Structure
 
 #: Step of the grid in Å that Bader's basins need.
 SPACING = 0.1
 
 
-def element_charges(structure: Structure, source: str, spacing: float = SPACING) -> dict[str, dict[str, float]]:
-    """Element -> mean Hirshfeld and Bader charge in e and their standard deviations over its atoms."""
-    field = get_source(source)(structure, PeriodicGrid.from_spacing(structure.cell, spacing))
-    return by_element(_table(field))
+@dataclass
+class ElementCharges:
+    """Charges of elements in densities of one source, which is opened at the first structure and kept.
+
+    Parameters
+    ----------
+    name : str
+        Of the source: "model".
+    """
+
+    name: str
+
+    @cached_property
+    def source(self) -> DensitySource:
+        """The source of densities."""
+        return get_source(self.name)
+
+    def __call__(self, structure: Structure) -> dict[str, dict[str, float]]:
+        """Element -> mean Hirshfeld and Bader charge in e and their standard deviations over its atoms."""
+        field = self.source(structure, PeriodicGrid.from_spacing(structure.cell, SPACING))
+        return by_element(_table(field))
 
 
 def by_element(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:

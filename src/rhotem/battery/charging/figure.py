@@ -6,16 +6,13 @@ from typing import Any
 import numpy as np
 
 from rhotem.battery.charging.make import Series
+from rhotem.core.figures import blank_figure
 
 
 def draw(series: Series, path: Path) -> None:
     """Formation energies with their hull, voltage raw and calibrated with its error, lattice, charges of elements."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     charged = any(state.charges for state in series.states)
-    figure = Figure(figsize=(3.6 * (4 if charged else 3), 3.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(3.6 * (4 if charged else 3), 3.4, dpi=150)
     places = figure.subplots(1, 4 if charged else 3)
     _hull(places[0], series)
     _voltage(places[1], series)

@@ -16,6 +16,7 @@ from rhotem.analysis.workflow import run
 from rhotem.battery.charging.make import Series
 from rhotem.battery.charging.store import Store
 from rhotem.battery.zones import zone_in_repeats
+from rhotem.core.figures import blank_figure
 from rhotem.core.output import output_file, to_json
 
 Floats = npt.NDArray[np.float64]
@@ -81,18 +82,13 @@ def differences(images: Sequence[StateImages], name: str) -> list[Floats]:
 
 def draw_state_images(series: Series, images: Sequence[StateImages], path: Path) -> None:
     """Images of all states on one grey scale for each detector; below them the difference from the state before."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     from rhotem.microscope.pictures import scale_bar
     from rhotem.microscope.scan import fourier_resample
 
     names = [name for name in SHOWN if name in images[0].images] or list(images[0].images)[:3]
     width, height = images[0].size
     tall = min(3.0, PANEL * height / width)
-    figure = Figure(figsize=((PANEL + 0.3) * len(images), (tall + 0.35) * 2 * len(names) + 0.4), dpi=120)
-    figure.set_layout_engine("constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure((PANEL + 0.3) * len(images), (tall + 0.35) * 2 * len(names) + 0.4, dpi=120)
     places = figure.subplots(2 * len(names), len(images), squeeze=False)
     for row, name in enumerate(names):
         changes = differences(images, name)

@@ -10,7 +10,7 @@ import numpy as np
 from rhotem.battery.charging.asked import Asked
 from rhotem.battery.charging.calibration import Calibrated, Calibration, calibration_of
 from rhotem.battery.charging.candidates import Host, candidates, host_of, is_layered, other_axes
-from rhotem.battery.charging.charges import element_charges
+from rhotem.battery.charging.charges import ElementCharges
 from rhotem.battery.charging.curve import Metal, Step, formation_energies, step_between, steps_on_hull
 from rhotem.battery.charging.states import State, lowest
 from rhotem.battery.charging.store import Store
@@ -90,12 +90,13 @@ def charge_series(
     if odd:
         raise InputError(f"potential {asked.potential} does not know {', '.join(odd)}; choose another --potential")
     store = Store(out, host, asked) if out is not None else None
+    charges = None if density is None else ElementCharges(density)
     states: list[State] = []
     full = _state(host, host.structure, 1.0, (asked, calculator, store), progress)
     for done, x in enumerate(host.x):
         progress("states of charge", done, len(host.x))
         found = full if x == 1.0 else _state(host, full.structure, x, (asked, calculator, store), progress)
-        states.append(replace(found, charges=_charges(found, x, density, store)))
+        states.append(replace(found, charges=_charges(found, x, charges, store)))
     progress("states of charge", len(host.x), len(host.x))
     return judged(host, asked, states, metal_of(host.ion, asked, calculator))
 
@@ -134,13 +135,15 @@ def _state(host: Host, full: Structure, x: float, how: tuple[Asked, Any, Store |
     return found
 
 
-def _charges(state: State, x: float, density: str | None, store: Store | None) -> dict[str, dict[str, float]]:
-    if density is None:
+def _charges(
+    state: State, x: float, charges: ElementCharges | None, store: Store | None
+) -> dict[str, dict[str, float]]:
+    if charges is None:
         return {}
-    name = "charges-" + "".join(c if c.isalnum() else "-" for c in density)
+    name = "charges-" + "".join(c if c.isalnum() else "-" for c in charges.name)
     kept = store.get_more(x, name) if store is not None else None
     if kept is None:
-        kept = element_charges(state.structure, density)
+        kept = charges(state.structure)
         if store is not None:
             store.put_more(x, name, kept)
     return dict(kept)

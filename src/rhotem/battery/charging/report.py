@@ -1,6 +1,5 @@
 """Files of a series: tables, record, figure, open-circuit function."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from rhotem.battery.charging.figure import draw
 from rhotem.battery.charging.make import Series
 from rhotem.battery.charging.ocp import bpx_fragment
 from rhotem.core.output import to_json
+from rhotem.core.table import write_rows
 
 #: Names of the files.
 STATES, STEPS, FIGURE, OCP = "states.csv", "voltages.csv", "charge-series.png", "ocp.bpx.json"
@@ -67,12 +67,3 @@ def step_rows(series: Series) -> list[dict[str, Any]]:
         told["couples"] = " + ".join(f"{share:.2f} {couple}" for couple, share in step.couples.items())
         rows.append({"name": name, **{k: round(v, 5) if isinstance(v, float) else v for k, v in told.items()}})
     return rows
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """A CSV; columns that only some rows have are empty in the others."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, names)
-        writer.writeheader()
-        writer.writerows(rows)

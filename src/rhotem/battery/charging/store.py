@@ -10,9 +10,9 @@ import numpy as np
 from rhotem.battery.charging.asked import Asked
 from rhotem.battery.charging.candidates import Host
 from rhotem.battery.charging.states import State
-from rhotem.battery.whole import read_whole, write_whole
 from rhotem.core import InputError
 from rhotem.core.output import output_file, to_json
+from rhotem.core.whole import read_whole, write_whole
 from rhotem.structure.model import Structure
 from rhotem.structure.write import write_structure
 

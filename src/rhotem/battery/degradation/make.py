@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from rhotem.battery.charging.charges import by_element
 from rhotem.battery.potentials import DEFAULT, potential_calculator
 from rhotem.battery.relax import Settings, relax
 from rhotem.battery.specimen import Specimen, write_specimen
-from rhotem.battery.whole import read_whole, write_whole
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.core.output import to_json
+from rhotem.core.whole import read_whole, write_whole
 from rhotem.density.charges import hirshfeld_charges
-from rhotem.density.source import get_source
+from rhotem.density.source import DensitySource, get_source
 from rhotem.structure.model import Structure
 
 #: C/mol, and C in a mAh.
@@ -32,7 +33,7 @@ STEPS, IDENTITY = "steps", "degradation.json"
 
 
 @dataclass(frozen=True)
-class Asked:
+class DegradationSettings:
     """A degradation series; the sequences have one entry a step.
 
     Parameters
@@ -85,7 +86,7 @@ class Asked:
 
 
 def degrade(
-    crystal: Structure, asked: Asked, out: Path, voltage: float | None = None, progress: Progress = silent
+    crystal: Structure, asked: DegradationSettings, out: Path, voltage: float | None = None, progress: Progress = silent
 ) -> list[dict[str, Any]]:
     """One row a step: what the specimen holds, and which capacity, energy and state of health follow from it.
 
@@ -99,7 +100,7 @@ def degrade(
     ----------
     crystal : Structure
         Layered oxide of type O3.
-    asked : Asked
+    asked : DegradationSettings
     out : Path
         Folder; steps are kept there, the same series goes on.
     voltage : float, optional
@@ -119,12 +120,13 @@ def degrade(
     if any(folder.glob("step-*[0-9].json")) and read_whole(folder / IDENTITY) != identity:
         raise InputError(f"{folder}: holds another series; give another --out, or delete it")
     rows: list[dict[str, Any]] = []
+    tools = _Tools(asked)
     for step in range(len(asked.cycles)):
         progress("steps", step, len(asked.cycles))
         kept = folder / f"step-{step + 1:02d}.json"
         row = read_whole(kept)
         if row is None:
-            made, row = _step(crystal, asked, step)
+            made, row = _step(crystal, asked, step, tools)
             folder.mkdir(parents=True, exist_ok=True)  # not before: what fails at once leaves nothing
             write_whole(folder / IDENTITY, identity)
             write_specimen(made, folder / row["file"])
@@ -137,7 +139,22 @@ def degrade(
     return rows
 
 
-def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[str, Any]]:
+@dataclass
+class _Tools:
+    """Potential and source of densities of a series: opened at the first step that needs them, and kept."""
+
+    asked: DegradationSettings
+
+    @cached_property
+    def calculator(self) -> Any:
+        return potential_calculator(self.asked.potential)
+
+    @cached_property
+    def source(self) -> DensitySource:
+        return get_source(self.asked.source)
+
+
+def _step(crystal: Structure, asked: DegradationSettings, step: int, tools: _Tools) -> tuple[Specimen, dict[str, Any]]:
     """The specimen of a step, and its row."""
     rng = np.random.default_rng(asked.seed)
     rocksalt = asked.rocksalt[step]
@@ -148,8 +165,8 @@ def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[s
     told: dict[str, Any] = {}
     if asked.relax_steps:
         settings = Settings(asked.potential, 0.05, asked.relax_steps)
-        structure, told = relax(made.structure, settings, calculator=potential_calculator(asked.potential))
-        made = Specimen(structure, made.regions, made.region, made.role, made.defects, made.references, made.extra)
+        structure, told = relax(made.structure, settings, calculator=tools.calculator)
+        made = replace(made, structure=structure)
     atoms = made.structure.atoms
     symbols = np.array(atoms.get_chemical_symbols())
     row: dict[str, Any] = {
@@ -168,7 +185,7 @@ def _step(crystal: Structure, asked: Asked, step: int) -> tuple[Specimen, dict[s
         "relaxation": told,
     }
     if asked.source:
-        field = get_source(asked.source)(made.structure, PeriodicGrid.from_spacing(made.structure.cell, SPACING))
+        field = tools.source(made.structure, PeriodicGrid.from_spacing(made.structure.cell, SPACING))
         charges = hirshfeld_charges(field)
         regions = {}
         for number, name in enumerate(NAMES):

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rhotem.battery.charging.report import write_rows
 from rhotem.battery.degradation.make import table
+from rhotem.core.figures import blank_figure
+from rhotem.core.table import write_rows
 
 #: Names of the files.
 TABLE, FIGURE = "degradation.csv", "degradation.png"
@@ -19,12 +20,8 @@ def write_report(rows: Sequence[dict[str, Any]], name: str, folder: Path) -> Non
 
 def draw(rows: Sequence[dict[str, Any]], name: str, path: Path) -> None:
     """What was put in, capacity and state of health, and charges of the parts, against cycles."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     number = 3 if any(row.get("charges") for row in rows) else 2
-    figure = Figure(figsize=(3.5 * number, 3.2), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(3.5 * number, 3.2, dpi=130)
     places = figure.subplots(1, number)
     cycles = [row["cycles"] for row in rows]
     places[0].plot(cycles, [row["rocksalt_A"] for row in rows], "-o", ms=4, label="rock salt (Å)")

@@ -22,6 +22,7 @@ from rhotem.battery.potentials import DEFAULT, check_potential, potential_calcul
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.folders import alone
 from rhotem.core.provenance import versions
+from rhotem.core.whole import read_whole, write_whole
 from rhotem.structure.model import Structure
 
 #: Fewer frames teach nothing; atoms of a cell with many are too many labels.
@@ -170,9 +171,7 @@ def _work(explorer: Explorer, settings: Settings, out: Path, train: Train, progr
         "cpu_s_of_last_call": {"explore_and_label": explored, "all": time.process_time() - started},
         "versions": versions(),
     }
-    temporary = out / f"{CARD}.tmp"
-    temporary.write_text(json.dumps(record, indent=1))
-    os.replace(temporary, out / CARD)
+    write_whole(out / CARD, record)
 
 
 def _judged(out: Path, names: list[str], known: list[ase.Atoms], held: list[ase.Atoms]) -> dict[str, Any]:
@@ -194,10 +193,9 @@ def _claim(out: Path, plan: dict[str, Any]) -> None:
     """Say what the folder is for; InputError if it is for something else."""
     note = out / PLAN
     if note.exists():
-        try:
-            there = json.loads(note.read_text())
-        except ValueError:
-            raise InputError(f"distil: --out {out}: {PLAN} is damaged; give another folder") from None
+        there = read_whole(note)
+        if there is None:
+            raise InputError(f"distil: --out {out}: {PLAN} is damaged; give another folder")
         differing = [name for name, value in plan.items() if there.get(name) != value]
         if differing:
             raise InputError(
@@ -205,12 +203,10 @@ def _claim(out: Path, plan: dict[str, Any]) -> None:
                 "to go on"
             )
         return
-    if out.exists() and any(path.suffix != ".tmp" for path in out.iterdir()):
+    if out.exists() and any(path.suffix != ".new" for path in out.iterdir()):
         raise InputError(f"distil: --out {out}: holds something else; give another folder")
     out.mkdir(parents=True, exist_ok=True)
-    temporary = out / f"{PLAN}.tmp"
-    temporary.write_text(json.dumps(plan, indent=1))
-    os.replace(temporary, note)
+    write_whole(note, plan)
 
 
 def _fingerprint(atoms: ase.Atoms) -> str:

@@ -44,8 +44,7 @@ def cell_of(structure: Structure, most: int) -> ase.Atoms:
     InputError
         If it has more than ``most`` atoms.
     """
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
-    counts = np.ceil(HEIGHT / heights - 1e-6).astype(int)
+    counts = np.ceil(HEIGHT / structure.heights - 1e-6).astype(int)
     atoms = structure.atoms.repeat(tuple(int(n) for n in counts))
     if len(atoms) > most:
         raise InputError(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.battery.pilot.make import Pilot
+from rhotem.core.figures import blank_figure
 from rhotem.microscope.detectors import unit
 from rhotem.microscope.pictures import scale_bar
 from rhotem.microscope.scan import fourier_resample
@@ -39,7 +40,7 @@ def draw_density(made: Pilot, path: Path) -> None:
 
 def draw_charges(made: Pilot, path: Path) -> None:
     """Change of every atom's charge against its distance from the dopant."""
-    figure = _figure(7.2, 3.0)
+    figure = blank_figure(7.2, 3.0)
     places = figure.subplots(1, 2)
     rows = [row for row in made.changes() if row["host"] == row["doped"]]
     for axes, kind in zip(places, ("hirshfeld", "bader"), strict=True):
@@ -60,15 +61,6 @@ def _unit(name: str) -> str:
     return "" if said in ("", "fraction of beam") else f" ({said})"
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _rows(made: Pilot, columns: Sequence[tuple[str, Sequence[Floats], bool]], path: Path) -> None:
     """Three pictures a column: without, with, difference; ``columns``: title, both, whether they have a sign.
 
@@ -79,7 +71,7 @@ def _rows(made: Pilot, columns: Sequence[tuple[str, Sequence[Floats], bool]], pa
     width, height = (length * n for length, n in zip(size, repeats, strict=True))
     scale = min(WIDTH / width, HEIGHT / height)
     across, down = (len(columns), 3) if len(columns) > 1 else (3, 1)
-    figure = _figure((scale * width + 1.0) * across + 0.4, (scale * height + 0.5) * down + 0.3)
+    figure = blank_figure((scale * width + 1.0) * across + 0.4, (scale * height + 0.5) * down + 0.3)
     places = figure.subplots(down, across, squeeze=False).reshape(3, len(columns))
     for column, (title, (one, two), signed) in enumerate(columns):
         ends = _ends([one, two], signed)

@@ -36,7 +36,7 @@ HOST, DOPED = "host", "doped"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PilotSettings:
     """A pilot study.
 
     Parameters
@@ -78,7 +78,7 @@ class Side:
 class Pilot:
     """Both sides in one cell; atom i of one is on the site of atom i of the other; ``dopants``: their indices."""
 
-    asked: Asked
+    asked: PilotSettings
     crystal: Structure
     replaced: str
     dopants: npt.NDArray[np.int64]
@@ -144,7 +144,7 @@ class Pilot:
         return rows
 
 
-def pilot(crystal: Structure, asked: Asked, plan: Plan, folder: Path, voice: Voice) -> Pilot:
+def pilot(crystal: Structure, asked: PilotSettings, plan: Plan, folder: Path, voice: Voice) -> Pilot:
     """Relax the crystal, cell and all, put the dopant in and relax its surroundings, then both through the microscope.
 
     The doped crystal keeps the cell of the other one, as a dilute dopant has to, so that images lie on the same pixels.
@@ -152,7 +152,7 @@ def pilot(crystal: Structure, asked: Asked, plan: Plan, folder: Path, voice: Voi
     Parameters
     ----------
     crystal : Structure
-    asked : Asked
+    asked : PilotSettings
     plan : Plan
         Of the images; its zone is that of the crystal.
     folder : Path

@@ -1,12 +1,12 @@
 """Files of a pilot study: pictures, table of charges, and the page."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from rhotem.battery.pilot.figures import draw_charges, draw_density, draw_images
 from rhotem.battery.pilot.make import Pilot, record
 from rhotem.battery.pilot.page import write_page
+from rhotem.core.table import write_rows
 
 __all__ = ["record", "write_report"]
 
@@ -24,11 +24,7 @@ def write_report(made: Pilot, command: Sequence[str], folder: Path) -> None:
     draw_images(made, images, names)
     draw_density(made, density)
     draw_charges(made, charges)
-    rows = made.changes()
-    with open(folder / SITES, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(folder / SITES, made.changes())
     ring = f"green rings: columns with {made.asked.dopant}"
     pictures = [
         (images, f"Images without and with the dopant on one grey scale, and their difference; {ring}."),

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +11,15 @@ from rhotem.battery.trajectories.activation import Activation
 from rhotem.battery.trajectories.diffusion import Diffusion
 from rhotem.battery.trajectories.msd import Msd
 from rhotem.core import PeriodicGrid
+from rhotem.core.figures import blank_figure
 from rhotem.structure.model import Structure
 
 Floats = npt.NDArray[np.float64]
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def draw_msd(msds: Sequence[Msd], fit: Diffusion | None, title: str, path: Path) -> None:
     """MSD of every element against time on logarithmic scales, with the fit over the lags that it took."""
-    figure = _figure(5.0, 3.8)
+    figure = blank_figure(5.0, 3.8, dpi=150)
     axes = figure.add_subplot()
     for one in msds:
         shown = slice(1, max(2, int(0.75 * len(one.times))))
@@ -54,7 +45,7 @@ def draw_residence(grid: PeriodicGrid, values: Floats, structure: Structure, ele
     """A residence map projected along the three lattice vectors, the mean places of the other atoms as dots."""
     from ase.data.colors import jmol_colors
 
-    figure = _figure(10.0, 3.9)
+    figure = blank_figure(10.0, 3.9, dpi=150)
     figure.suptitle(f"{element}: mean number per Å², projected; dots: mean places of the other atoms", fontsize=8)
     host = np.array(structure.atoms.get_chemical_symbols()) != element
     places = structure.atoms.get_scaled_positions(wrap=True)[host]
@@ -85,7 +76,7 @@ def draw_residence(grid: PeriodicGrid, values: Floats, structure: Structure, ele
 def draw_arrhenius(rows: Floats, fit: Activation, element: str, path: Path) -> None:
     """D against 1/T with the fit and its error, and D at 300 K; ``rows`` (T, 3): K, D and its error in cm²/s."""
     temperatures, values, errors = rows.T
-    figure = _figure(4.6, 3.8)
+    figure = blank_figure(4.6, 3.8, dpi=150)
     axes = figure.add_subplot()
     shown = np.linspace(min(300.0, temperatures.min()), temperatures.max() * 1.05, 100)
     line = np.array([fit.at(t) for t in shown])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.figures import blank_figure
 from rhotem.experiment.fit.contrast import COMPARED
 from rhotem.experiment.fit.pacbed import PatternFit
 from rhotem.experiment.fit.refine import contrast_at
@@ -22,11 +23,7 @@ BAR = 5.0
 
 def draw_fit(fit: PatternFit, path: str | Path) -> None:
     """Draw a fit as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.5, 7.2), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(11.5, 7.2, dpi=120)
     axes = figure.subplots(2, 3)
     highest = float(np.percentile(fit.measured, 99.8))
     for place, image, word in ((axes[0, 0], fit.measured, "measured"), (axes[0, 1], fit.simulated, "simulated")):

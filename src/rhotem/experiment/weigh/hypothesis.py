@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+#: Standard deviation over width of a uniform prior.
+UNIFORM = 12**-0.5
+
 
 @dataclass(frozen=True, eq=False)
 class Explained:
@@ -53,6 +56,18 @@ class Explained:
     def criterion(self, unit: float = 1.0) -> float:
         """−½ BIC: −cost − ½ p ln n (G. Schwarz, Annals of Statistics 6, 461 (1978))."""
         return float(-self.cost / unit - 0.5 * len(self.information) * np.log(self.points))
+
+
+def information(slopes: Array, prior: Array) -> Array:
+    """Eigenvalues of S H S from slopes (residuals, parameters) of residuals in units of their noise, H = JᵀJ."""
+    hessian = (slopes * prior).T @ (slopes * prior)
+    return np.asarray(np.linalg.eigvalsh(hessian), dtype=float)
+
+
+def electrons(expected: Array, rng: np.random.Generator, unit: float = 1.0) -> Array:
+    """Poisson numbers; with ``unit`` above 1 spread to so many times their variance."""
+    drawn = rng.poisson(expected).astype(float)
+    return np.maximum(expected + np.sqrt(unit) * (drawn - expected), 0.0) if unit > 1.0 else drawn
 
 
 class Hypothesis(Protocol):

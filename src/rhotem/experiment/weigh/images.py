@@ -12,13 +12,11 @@ from rhotem.experiment.fit.images.fit import ImageFit
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import WIDEST, Noise
 from rhotem.experiment.fit.images.state import NAMES, affine
-from rhotem.experiment.weigh.hypothesis import Explained
+from rhotem.experiment.weigh.hypothesis import UNIFORM, Explained, electrons, information
 from rhotem.scattering.response import Response
 
 Array = npt.NDArray[np.float64]
 
-#: Standard deviation over width of a uniform prior.
-UNIFORM = 12**-0.5
 #: Widths of priors that no range states: origin in Å (any crystal's, so that a larger cell is no worse), steps of the
 #: scan as a part of the pixel.
 ORIGIN, STEP = 1.0, 0.02
@@ -69,14 +67,11 @@ class ImageHypothesis:
         """Electrons of Poisson's distribution, else normal noise."""
         result = []
         for one in data:
-            if not one.counts:
+            if one.counts:
+                result.append(replace(one, values=electrons(np.asarray(one.values, dtype=float), rng, unit)))
+            else:
                 noise = Noise(one).sigma * np.sqrt(unit) * rng.normal(size=np.shape(one.values))
                 result.append(replace(one, values=one.values + noise))
-                continue
-            drawn = rng.poisson(one.values).astype(float)
-            if unit > 1.0:
-                drawn = np.maximum(one.values + np.sqrt(unit) * (drawn - one.values), 0.0)
-            result.append(replace(one, values=drawn))
         return result
 
     def scaled(self, data: Sequence[Recorded], state: State, factor: float) -> State:
@@ -100,9 +95,7 @@ def explained(fit: ImageFit) -> Explained:
     excess = max(1.0, fit.excess)
     costs = best.cost - excess * np.log(np.maximum(chances, 1e-300) / chances[0])
     prior = priors(fit.model, fit.state)[best.free]
-    hessian = (best.slopes * prior).T @ (best.slopes * prior)
-    information = np.asarray(np.linalg.eigvalsh(hessian), dtype=float)
-    return Explained(fit.state, costs, information, best.residual.size, fit.excess)
+    return Explained(fit.state, costs, information(best.slopes, prior), best.residual.size, fit.excess)
 
 
 def priors(model: Model, state: State) -> Array:

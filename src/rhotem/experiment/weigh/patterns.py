@@ -13,13 +13,11 @@ from rhotem.experiment.fit.model import NAMES, Model, Setting
 from rhotem.experiment.fit.pacbed import stepped
 from rhotem.experiment.fit.posterior import distinct
 from rhotem.experiment.fit.refine import Fitted, refine
-from rhotem.experiment.weigh.hypothesis import Explained
+from rhotem.experiment.weigh.hypothesis import UNIFORM, Explained, electrons, information
 from rhotem.scattering.patterns import Patterns
 
 Array = npt.NDArray[np.float64]
 
-#: Standard deviation over width of a uniform prior.
-UNIFORM = 12**-0.5
 #: Widths of priors that no bounds state: pixels per mrad as a part, place of the beam in mrad, rotation in rad.
 SCALE, PLACE, TURN = 0.1, 2.0, 0.5
 
@@ -72,8 +70,7 @@ class PatternHypothesis:
 
     def noisy(self, data: Frame, rng: np.random.Generator, unit: float = 1.0) -> Frame:
         """Electrons of Poisson's distribution."""
-        drawn = rng.poisson(data.values).astype(float)
-        return replace(data, values=np.maximum(data.values + np.sqrt(unit) * (drawn - data.values), 0.0))
+        return replace(data, values=electrons(data.values, rng, unit))
 
     def scaled(self, data: Frame, state: Setting, factor: float) -> Setting:
         """The same: the number of electrons is no parameter of a pattern."""
@@ -97,11 +94,10 @@ def explained(model: Model, fits: list[Fitted]) -> Explained:
     """What fits of a pattern say of its hypothesis, the best first."""
     best = fits[0]
     prior = priors(model, best.setting)[[NAMES.index(name) for name in best.free]]
-    hessian = (best.slopes * prior).T @ (best.slopes * prior)
     points = best.residual.size
     excess = 2 * best.cost / max(1, points - len(best.free))
-    information = np.asarray(np.linalg.eigvalsh(hessian), dtype=float)
-    return Explained(best.setting, np.array([fit.cost for fit in fits]), information, points, excess)
+    told = information(best.slopes, prior)
+    return Explained(best.setting, np.array([fit.cost for fit in fits]), told, points, excess)
 
 
 def priors(model: Model, setting: Setting) -> Array:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rhotem.core.figures import blank_figure
 from rhotem.experiment.weigh.dose import DECIDED, SHARE, share_decided
 from rhotem.experiment.weigh.images import ImageHypothesis
 from rhotem.experiment.weigh.weighing import FARTHEST, Weighing, pair_factor
@@ -90,13 +91,9 @@ def table(made: Weighing) -> str:
 
 def draw(made: Weighing, path: str | Path) -> None:
     """Draw evidences, simulated odds, the dose that decides, and of images what is left, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = [n for n in made.order[:2] if isinstance(made.hypotheses[n], ImageHypothesis)]
     rows = 2 if len(shown) == 2 else 1
-    figure = Figure(figsize=(12.0, 3.9 * rows), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(12.0, 3.9 * rows, dpi=110)
     axes = figure.subplots(rows, 3, squeeze=False)
     _evidences(axes[0, 0], made)
     _odds(axes[0, 1], made)

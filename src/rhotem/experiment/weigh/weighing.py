@@ -1,7 +1,7 @@
 """`weigh`: evidences of hypotheses on one recording, their false alarms, and the dose that would decide."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -251,4 +251,4 @@ def weigh(
     if not 1.0 < made.factor < FARTHEST:
         return made
     check = run_trials(hypotheses, base, drawing, made.factor, progress)
-    return Weighing(tuple(hypotheses), data, found, unit, motion, base, simulated, check)
+    return replace(made, check=check)

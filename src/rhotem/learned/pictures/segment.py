@@ -1,6 +1,6 @@
 """Columns of a picture by a network: places with errors, species, vacancies, antisites."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,16 +83,7 @@ def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weight
     found = from_logits(seen, wanted, weights.header)
     scale = wanted / np.array([pixel[1], pixel[0]])
     places = (found.places + 0.5) * scale - 0.5
-    return Segmentation(
-        places,
-        found.errors * scale,
-        found.probability,
-        found.classes,
-        found.vacancy,
-        found.antisite,
-        found.spread,
-        found.map,
-    )
+    return replace(found, places=places, errors=found.errors * scale)
 
 
 def logits(values: npt.NDArray[np.float32], weights: Weights) -> npt.NDArray[np.float32]:

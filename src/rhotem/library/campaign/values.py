@@ -13,6 +13,15 @@ from rhotem.analysis.plan.series import Steps
 MOST = 10_000
 
 
+def check_intervals(uniform: tuple[float, float] | None, loguniform: tuple[float, float] | None) -> None:
+    """Raise ValueError unless ends of distributions come in order, those of logarithms above 0."""
+    for low, high in (pair for pair in (uniform, loguniform) if pair is not None):
+        if not low < high:
+            raise ValueError(f"from {low:g} to {high:g}: give the least first")
+    if loguniform is not None and not loguniform[0] > 0:
+        raise ValueError("loguniform: expected positive numbers")
+
+
 class Draw(Section):
     """Numbers drawn from a distribution: ``{uniform: [250, 350], count: 3}``."""
 
@@ -28,11 +37,7 @@ class Draw(Section):
             raise ValueError("give one of uniform, normal and loguniform, and count")
         if self.normal is not None and not self.normal[1] >= 0:
             raise ValueError(f"normal: standard deviation {self.normal[1]:g} is negative")
-        for low, high in (pair for pair in (self.uniform, self.loguniform) if pair is not None):
-            if not low < high:
-                raise ValueError(f"from {low:g} to {high:g}: give the least first")
-        if self.loguniform is not None and not self.loguniform[0] > 0:
-            raise ValueError("loguniform: expected positive numbers")
+        check_intervals(self.uniform, self.loguniform)
         return self
 
     def values(self, rng: np.random.Generator) -> list[float]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from rhotem.core import MissingDependencyError
 from rhotem.core.output import output_file
+from rhotem.core.packages import require
 from rhotem.library.dataset.store import TABLE, Dataset
 
 
@@ -17,10 +17,7 @@ def check_manifest() -> None:
     ------
     MissingDependencyError
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError("data sets need pyarrow: pip install 'rhotem[dataset]'") from None
+    require("pyarrow", extra="dataset", what="data sets")
 
 
 def rows_of(dataset: Dataset) -> list[dict[str, Any]]:

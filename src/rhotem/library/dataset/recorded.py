@@ -69,7 +69,7 @@ class Frame:
         base = np.floor(centre / np.array(cell)) * np.array(cell)
         every = (places[None] + shifts[:, None] + base).reshape(-1, 2)
         index = np.tile(np.arange(len(places)), len(shifts))
-        near = np.linalg.norm(every - centre, axis=1) < reach + max(cell) * 0
+        near = np.linalg.norm(every - centre, axis=1) < reach
         target = (every[near] - self.origin) @ self.turn  # the inverse of a rotation is its transpose
         index, seen = index[near], target / self.step
         for _ in range(STEPS):

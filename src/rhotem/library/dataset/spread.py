@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from rhotem.analysis.plan.section import Section
+from rhotem.library.campaign.values import check_intervals
 
 
 class Spread(Section):
@@ -22,11 +23,7 @@ class Spread(Section):
             raise ValueError(
                 "give a number, a list of numbers, {uniform: [least, most]} or {loguniform: [least, most]}"
             )
-        for low, high in (pair for pair in (self.uniform, self.loguniform) if pair is not None):
-            if not low < high:
-                raise ValueError(f"from {low:g} to {high:g}: give the least first")
-        if self.loguniform is not None and self.loguniform[0] <= 0:
-            raise ValueError("loguniform: expected positive numbers")
+        check_intervals(self.uniform, self.loguniform)
         return self
 
     @property

@@ -1,6 +1,5 @@
 """A data set at rest: shards of pictures, each written once, and the file that says what they are."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.library.layout import said_in
 from rhotem.microscope.stored import read_group, write_group
 
 #: File that makes a folder a data set, and what it says.
@@ -112,14 +112,9 @@ def open_dataset(folder: str | Path) -> Dataset:
         If there is none, or it is of another version.
     """
     folder = Path(folder)
-    try:
-        said = json.loads((folder / ABOUT).read_text("utf-8"))
-        if said["format"] != FORM:
-            raise KeyError("format")
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{folder}: no data set of RhoTEM; `rhotem dataset make PLAN --out {folder}` makes one"
-        ) from None
+    said = said_in(folder / ABOUT, FORM)
+    if said is None:
+        raise InputError(f"{folder}: no data set of RhoTEM; `rhotem dataset make PLAN --out {folder}` makes one")
     if said["version"] != VERSION:
         raise InputError(f"{folder}: data set of version {said['version']}, this RhoTEM reads {VERSION}; make it again")
     return Dataset(folder, said)

@@ -148,6 +148,7 @@ def anew(library: "Library", hits: Sequence[Hit], asked: ContrastAsked) -> list[
     """
     from rhotem.analysis.columns import Column
     from rhotem.library.contrast import contrasts as evaluated
+    from rhotem.library.tabulated import Tabulated
 
     found = []
     for hit in hits:
@@ -159,7 +160,7 @@ def anew(library: "Library", hits: Sequence[Hit], asked: ContrastAsked) -> list[
         if asked.thickness is not None:
             deep = [t for t in held.thicknesses if asked.thickness[0] <= 0.1 * t <= asked.thickness[1]]
             held = held.at(deep or [10.0 * hit.thickness])
-        rows = [row for row in evaluated(held, members, foci) if row.image == asked.image]
+        rows = [row for row in evaluated(Tabulated.of(held, foci), members) if row.image == asked.image]
         best = max(rows, key=lambda row: abs(row.contrast))
         snr = _snr(best.contrast, best.noise, asked)
         if abs(best.contrast) > asked.least and (asked.dose is None or snr is None or snr >= SEEN):

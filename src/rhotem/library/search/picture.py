@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,7 +128,10 @@ def by_picture(
     known = {one.id: one for one in library.entries([entries.c.id.in_([pairs[i][0] for i in chosen])])}
     seen = [_evaluated(library, looks, known[pairs[i][0]], pairs[i][1]) for i in chosen]
     seen.sort(key=lambda match: -match.likeness.score)
-    return Matches(tuple(_compared(library, looks, match) for match in seen[:limit]), least, has_one_direction(looks))
+    # those of one prototype are asked of the same others
+    others = cache(partial(_scores_of_others, library, looks))
+    shown = tuple(_compared(match, others(match.image, match.entry.prototype)) for match in seen[:limit])
+    return Matches(shown, least, has_one_direction(looks))
 
 
 def _pixel(picture: "Measurement") -> tuple[float, float]:
@@ -204,16 +208,19 @@ def _evaluated(library: "Library", looks: Harmonics, entry: "Entry", image: str)
     return Match(entry, image, alike[best], 0.1 * thickness, 0.1 * float(defocus), None)
 
 
-def _compared(library: "Library", looks: Harmonics, match: Match) -> Match:
-    """With the part of other entries, drawn at random, that are as like."""
+def _compared(match: Match, others: npt.NDArray[np.float64]) -> Match:
+    """With the part of other entries' scores that are as high; None where there are no others."""
+    return replace(match, others=float((others >= match.likeness.score).mean()) if len(others) else None)
+
+
+def _scores_of_others(library: "Library", looks: Harmonics, image: str, prototype: str) -> npt.NDArray[np.float64]:
+    """Scores of entries of other prototypes, drawn at random; empty where the library has none."""
     t, e = appearances.c, entries.c
-    asked = select(t.entry).join(entries, e.id == t.entry).where(t.image == match.image)
+    asked = select(t.entry).join(entries, e.id == t.entry).where(t.image == image)
     with library.catalogue.begin() as connection:
-        rows = connection.execute(asked.where(e.prototype != match.entry.prototype).order_by(t.entry))
-        names = list(rows.scalars())
+        names = list(connection.execute(asked.where(e.prototype != prototype).order_by(t.entry)).scalars())
     if not names:
-        return match
+        return np.zeros(0)
     drawn = np.random.default_rng(0).permutation(len(names))[:DRAWN]
-    others = likenesses(looks, _harmonics(library, [(names[i], match.image) for i in drawn.tolist()]))
-    part = float(np.mean([one.score >= match.likeness.score for one in others]))
-    return replace(match, others=part)
+    alike = likenesses(looks, _harmonics(library, [(names[i], image) for i in drawn.tolist()]))
+    return np.array([one.score for one in alike])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rhotem.core.figures import blank_figure
 from rhotem.experiment.fit.images.fit import ImageFit
 
 #: Residuals drawn at most, in standard deviations.
@@ -12,12 +13,8 @@ MOST = 4.0
 
 def draw_images(fit: ImageFit, path: str | Path) -> None:
     """Draw a row for every detector as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     model, number = fit.model, len(fit.model.images)
-    figure = Figure(figsize=(9.6, 0.9 + 3.1 * number), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(9.6, 0.9 + 3.1 * number, dpi=120)
     axes = figure.subplots(number, 3, squeeze=False)
     shown = model.shown(fit.state).reshape(number, *model.shape)
     for row, one in enumerate(model.images):
