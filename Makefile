@@ -91,7 +91,7 @@ notebooks: $(TOOLS)
 
 wheel: $(TOOLS)
 	@rm -rf build/wheel
-	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps -w build/wheel . ./packages/rhotem-data
+	@for part in . packages/rhotem-data; do $(BIN)/python -m build --outdir build/wheel $$part >/dev/null || exit 1; done
 	$(BIN)/python scripts/check_wheel.py build/wheel/rhotem-*.whl
 
 gpaw: $(TOOLS)

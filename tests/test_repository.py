@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import rhotem
 from rhotem.cli.main import COMMANDS
@@ -150,6 +151,17 @@ def test_constraints_cover_what_is_required():
     wanted = [line for extra in project["optional-dependencies"].values() for line in extra] + project["dependencies"]
     names = {re.match(r"[\w-]+", line)[0].lower() for line in wanted} - {"rhotem"}
     assert not names - set(pinned)
+
+
+def test_conda_recipe_requires_the_same():
+    """conda-forge calls matplotlib without its windows matplotlib-base."""
+    recipe = yaml.safe_load((ROOT / "packages" / "conda" / "recipe.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = sorted(line.replace(" ", "") for line in recipe["requirements"]["run"])
+    ours = [*project["dependencies"], f"python{project['requires-python']}"]
+    assert asked == sorted(re.sub("^matplotlib>", "matplotlib-base>", line) for line in ours)
+    assert recipe["context"]["version"] == rhotem.__version__
+    assert recipe["build"]["python"]["entry_points"] == [f"{k} = {v}" for k, v in project["scripts"].items()]
 
 
 def test_density_sources_can_be_loaded():

@@ -55,6 +55,13 @@ def test_losses_that_are_no_whole_ions_are_said(tmp_path):
     assert json.loads((tmp_path / "e" / "record.json").read_text())["notes"] == []
 
 
+def test_health_above_that_of_the_first_step_is_said(tmp_path):
+    rows = run(tmp_path / "d", "--rocksalt", "9,4,0")
+    assert rows[2]["state_of_health"] > 1
+    (note,) = json.loads((tmp_path / "d" / "record.json").read_text())["notes"]
+    assert note.startswith("steps 2, 3 hold more accessible Li than step 1")
+
+
 def test_a_killed_record_goes_on(tmp_path):
     first = run(tmp_path / "d")
     step = tmp_path / "d" / "steps" / "step-02.json"

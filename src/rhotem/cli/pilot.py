@@ -58,6 +58,9 @@ def pilot(
             rich_help_panel=SPECIMEN,
         ),
     ] = DEFAULT,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Most steps of each relaxation.", rich_help_panel=SPECIMEN)
+    ] = 300,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for report.html and what it shows.", rich_help_panel=RESULTS)
     ] = Path("pilot"),
@@ -76,7 +79,7 @@ def pilot(
     from rhotem.battery.pilot.report import record, write_report
 
     plan = plan_of(structure, given)
-    asked = PilotSettings(dopant, replaces, count, repeat, potential, seed=plan.computing.seed)
+    asked = PilotSettings(dopant, replaces, count, repeat, potential, steps=steps, seed=plan.computing.seed)
     crystal = read(structure, allow_overlaps=plan.specimen.allow_overlaps)
     with output_folder(out) as folder, ProgressBar(quiet) as progress:
         made = make(crystal, asked, plan, folder, voice(quiet, progress))

@@ -221,7 +221,7 @@ def _macroscopic(row: dict[str, Any], first: dict[str, Any], voltage: float | No
 
 
 def notes_on(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What a reader must know before using the numbers: losses that whole ions do not give."""
+    """What a reader must know before using the numbers: losses that whole ions do not give, health above 100 %."""
     notes = []
     for row in rows:
         ions = row["accessible"] + row["lost_ions"]
@@ -231,6 +231,13 @@ def notes_on(rows: Sequence[dict[str, Any]]) -> list[str]:
                 f"step {row['step']}: {row['lost_percent']:g} % of {ions} {row['ion']} are no whole ions, "
                 f"{row['lost_ions']} were taken out ({got:.1f} %); a wider slab (--across) comes nearer"
             )
+    more = [row for row in rows if row["accessible"] > rows[0]["accessible"]]
+    if more:
+        named = ", ".join(str(row["step"]) for row in more)
+        notes.append(
+            f"steps {named} hold more accessible {more[0]['ion']} than step 1, from which health is counted; "
+            "put the fresh crystal first, or read it as healing"
+        )
     return notes
 
 
