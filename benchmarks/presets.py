@@ -106,7 +106,9 @@ def images(recorder):
     found = dict(zip((channel.name for channel in recorder.channels), recorder.sums.T, strict=True))
     for name in [n for n in found if f"{n}x" in found]:
         found |= {f"{name}{axis}": found[f"{name}{axis}"] / found[name] for axis in "xy"}
-    return found | recorder.patterns | {"PACBED": recorder.pacbed / PROBES}
+    x, y = (np.arange(-n, n + 1) * step for n, step in zip(recorder.pacbed_half, recorder.step, strict=True))
+    seen = np.hypot(x[:, None], y) * 1e3 * recorder.wavelength <= recorder.outer
+    return found | recorder.patterns | {"PACBED": recorder.pacbed * seen / PROBES}
 
 
 def compared(ours, reference):
