@@ -302,7 +302,9 @@ def recorded(cut: Specimen, shown: ImageSet, step: float | None, field: float | 
     scanned = {"positions": list(shown.scan.shape), "size_angstrom": list(shown.scan.size)}
     asked = {"recorded": {"scan_step": step, "field_of_view": field}} if step or field else {}
     real = {"thickness": 10.0 * cut.thickness}  # without vacuum along the beam
-    return replace(shown, record=shown.record | {"scan": scanned} | asked | real)
+    lengths = [float(length) for length in cut.cell.lengths[:2]]
+    reciprocal = {"reciprocal": {"cell_A": lengths, "hkl": spot_indices(cut.cell).tolist()}}
+    return replace(shown, record=shown.record | {"scan": scanned} | asked | real | reciprocal)
 
 
 def spot_indices(cell: ImagingCell) -> npt.NDArray[np.float64]:
