@@ -48,8 +48,9 @@ def transfer(k: np.ndarray, defocus: float, microscope: Microscope) -> np.ndarra
 
 @pytest.mark.parametrize(("defocus", "cs"), [(1500.0, 0.0), (-1200.0, 0.0), (900.0, 1e7)])
 def test_thon_rings_lie_where_the_transfer_function_says(carbon, defocus, cs):
-    """Zeros within 0.75 pixels of the transform; underfocus is that of the exit surface, so that the middle of the layer has 10 Å less.
+    """Zeros within 0.75 pixels of the transform; the focus that fits all rings is that of the middle of the layer.
 
+    Underfocus is that of the exit surface, so that the middle has 10 Å less.
     A ring of n coefficients scatters by 1/√n of its power, which leaves the focus uncertain by some Å.
     """
     microscope = Microscope(energy=200e3, convergence=1e-3, defocus=defocus, cs=cs)
