@@ -97,3 +97,47 @@ def test_what_is_not_there_is_refused():
         CoreEdge.named("O-K", 300)
     with pytest.raises(InputError, match="no potential"):
         core_loss_maps([], MICROSCOPE, ["O-K"])
+
+
+def test_configurations_share_the_beams():
+    """Two equal configurations are as one; a number that was not announced is refused."""
+    atoms = Placed(np.array([8]), np.array([[1.0, 1.0, 0.5]]))
+    once = core_loss_maps([(vacuum((4.0, 4.0)), atoms)], MICROSCOPE, ["O-K"])
+    twice = core_loss_maps(2 * [(vacuum((4.0, 4.0)), atoms)], MICROSCOPE, ["O-K"], configurations=2)
+    np.testing.assert_allclose(twice["O-K"], once["O-K"], rtol=1e-5)
+    for number, said in ((1, "more potentials"), (3, "announced")):
+        with pytest.raises(InputError, match=said):
+            core_loss_maps(2 * [(vacuum((4.0, 4.0)), atoms)], MICROSCOPE, ["O-K"], configurations=number)
+
+
+def test_edges_are_detectors():
+    from rhotem.microscope.detectors import CoreLoss, parse_detector
+
+    assert parse_detector("Li-K") == CoreLoss(name="Li-K")
+    assert parse_detector("Co-L23@30").edge == CoreEdge("Co", "L23", 30.0)
+    for text, said in (("Xx-K", "expected an element"), ("Li-Q", "an edge: O-K")):
+        with pytest.raises(InputError, match=said):
+            parse_detector(text)
+
+
+def test_a_run_maps_losses_beside_images():
+    """Without a dose, in the specimen's elements, and in no response."""
+    from rhotem.analysis import responses, run
+    from rhotem.microscope.detectors import parse_detector
+
+    cut = run.specimen(run.structure("LiF"), zone=(1, 0, 0), thickness=0.5)
+    chosen = [parse_detector("F-K"), parse_detector("HAADF=60-100")]
+    cut = run.specimen(run.structure("LiF"), zone=(1, 0, 0), thickness=0.5, preset=cut.preset.adjusted(chosen))
+    images = run.image(cut, run.potential(cut, run.density(cut, source="free-atoms"), phonons=0))
+    assert set(images.images) == {"HAADF", "F-K"} and images.record["edges"]["F-K"]["loss_eV"] > 600
+    assert np.corrcoef(images["F-K"].ravel(), images["HAADF"].ravel())[0, 1] > 0.9  # fluorine scatters most
+    with pytest.raises(InputError, match="no core losses"):
+        responses.response(cut, [])
+    dosed = run.specimen(run.structure("LiF"), zone=(1, 0, 0), thickness=0.5, preset=cut.preset.adjusted(dose=1e4))
+    with pytest.raises(InputError, match="counting noise"):
+        run.image(dosed, run.potential(dosed, run.density(dosed, source="free-atoms"), phonons=0))
+    other = run.specimen(
+        run.structure("LiF"), zone=(1, 0, 0), thickness=0.5, preset=cut.preset.adjusted([parse_detector("O-K")])
+    )
+    with pytest.raises(InputError, match="no O in the specimen"):
+        run.image(other, run.potential(other, run.density(other, source="free-atoms"), phonons=0))

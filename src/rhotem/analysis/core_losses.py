@@ -1,20 +1,23 @@
 """Maps of core losses of a specimen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rhotem.analysis.run import Potentials
-from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError, Progress, silent
 from rhotem.microscope.core_loss import Placed, core_loss_maps
+from rhotem.microscope.detectors import edges_of
 from rhotem.microscope.images import ImageSet
+from rhotem.microscope.ionisation import CoreEdge, atom
 
 if TYPE_CHECKING:
-    from rhotem.microscope.ionisation import CoreEdge
+    from rhotem.analysis.run import Potentials
+    from rhotem.analysis.specimen import Specimen
+    from rhotem.potential.slices import PotentialSlices
 
 
 def core_losses(
-    cut: Specimen, potentials: Potentials, edges: "Sequence[str | CoreEdge]", *, progress: Progress = silent
+    cut: "Specimen", potentials: "Potentials", edges: Sequence[str | CoreEdge], *, progress: Progress = silent
 ) -> ImageSet:
     """Maps of core losses of one cell, such as ``["Li-K", "O-K", "Co-L23"]``: `rhotem.microscope.core_loss_maps`.
 
@@ -23,7 +26,7 @@ def core_losses(
     cut : Specimen
         For a scanned probe.
     potentials : Potentials
-        Of `rhotem.analysis.run.potential`; maps are the mean over its configurations, of which each takes all beams.
+        Of `rhotem.analysis.run.potential`; each of its configurations takes a share of the beams.
     edges : sequence of str or CoreEdge
     progress : Progress
 
@@ -36,10 +39,35 @@ def core_losses(
     """
     if cut.preset.mode != "stem":
         raise InputError(f"preset {cut.preset.name} scans no probe: core losses are mapped by one; take another")
-    block = cut.block.structure
-
+    block, number = cut.block.structure, len(potentials)
     pairs = (
         (slices, Placed(block.numbers, block.positions if moved is None else block.positions + moved))
         for slices, moved in zip(potentials, potentials.displacements(), strict=True)
     )
-    return core_loss_maps(pairs, cut.preset.microscope, edges, repeats=cut.repeats[:2], progress=progress)
+    repeats = (int(cut.repeats[0]), int(cut.repeats[1]))
+    lens = cut.preset.microscope
+    return core_loss_maps(pairs, lens, edges, repeats=repeats, configurations=number, progress=progress)
+
+
+def check_edges(cut: "Specimen", potentials: "Iterable[PotentialSlices]") -> None:
+    """Refuse core losses that cannot be mapped, before anything is propagated; as `core_losses`."""
+    for edge in edges_of(cut.preset.detectors):
+        if not hasattr(potentials, "displacements"):
+            raise InputError(
+                "core losses need the atoms of each potential: make these with rhotem.analysis.run.potential"
+            )
+        if edge.number not in cut.block.structure.numbers:
+            raise InputError(f"edge {edge.name}: no {edge.symbol} in the specimen")
+        atom(edge)
+
+
+def with_core_losses(
+    cut: "Specimen", potentials: "Iterable[PotentialSlices]", shown: ImageSet, progress: Progress
+) -> ImageSet:
+    """Images with the maps that detectors ask for beside them."""
+    edges = edges_of(cut.preset.detectors)
+    if not edges:
+        return shown
+    maps = core_losses(cut, potentials, edges, progress=progress)  # type: ignore[arg-type]  # `check_edges`
+    record = shown.record | {"edges": maps.record["edges"], "core_loss_seconds": maps.record["seconds"]}
+    return replace(shown, images=shown.images | maps.images, record=record)

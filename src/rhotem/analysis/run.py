@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis import PHONONS, TEMPERATURE
+from rhotem.analysis.core_losses import check_edges, with_core_losses
 from rhotem.analysis.motion import Moving
 from rhotem.analysis.optics import adjusted_preset
 from rhotem.analysis.polar import checked
@@ -268,10 +269,11 @@ def image(
             options |= {"precision": precision, "most": number}
             number = min(PHONONS, number)
         options |= {"independent": getattr(potentials, "independent", True), "repeats": repeats}
+        check_edges(cut, potentials)
         shown = simulate(potentials, microscope, scan, cut.preset.detectors, configurations=number, **options)
     if precision is not None and isinstance(potentials, Potentials):
         potentials.phonons = shown.record["configurations"]
-    return recorded(cut, shown, scan_step, field_of_view)
+    return recorded(cut, with_core_losses(cut, potentials, shown, progress), scan_step, field_of_view)
 
 
 def _parallel(

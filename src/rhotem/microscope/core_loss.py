@@ -20,6 +20,7 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.microscope.bloch import BeamGroup, BlochEngine
 from rhotem.microscope.coherence import focal_nodes
+from rhotem.microscope.cost import spread
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.ionisation import CoreEdge, Ionisation, lattice
 from rhotem.microscope.optics import cutoff_frequency
@@ -57,6 +58,7 @@ def core_loss_maps(
     edges: Sequence[str | CoreEdge],
     *,
     repeats: tuple[int, int] = (1, 1),
+    configurations: int = 1,
     progress: Progress = silent,
 ) -> ImageSet:
     """Maps of core losses of a crystal, probabilities per eV of loss and electron, over one of its equal cells.
@@ -64,13 +66,15 @@ def core_loss_maps(
     Parameters
     ----------
     specimen : iterable of (PotentialSlices, Placed)
-        Thermal configurations, of which the maps are the mean; at rest: one.
+        Thermal configurations, through each of which a share of the κ goes; at rest: one.
     microscope : Microscope
         Of the probe. Losses are collected whatever their angle, without noise.
     edges : sequence of str or CoreEdge
         Such as ``"O-K"`` or ``"Co-L23"``.
     repeats : (int, int)
         Equal cells in the potential along x and y.
+    configurations : int
+        Their number.
     progress : Progress
 
     Returns
@@ -92,15 +96,19 @@ def core_loss_maps(
     total: Array | float = 0.0
     for slices, atoms in specimen:
         if loss is None:
-            loss = _Losses.of(slices, microscope, wanted, repeats)
+            loss = _Losses.of(slices, microscope, wanted, repeats, configurations)
         elif slices.array.shape != loss.shape:
             raise InputError(f"configuration {number + 1} has another grid {slices.array.shape} than the first")
-        total = total + loss.maps(slices, atoms, progress)
+        elif number == configurations:
+            raise InputError(f"more potentials than the {configurations} configurations announced")
+        total = total + loss.maps(slices, atoms, slice(number, None, configurations), progress)
         number += 1
     if loss is None:
         raise InputError("no potential: give at least one configuration")
+    if number < configurations:
+        raise InputError(f"{number} potentials, but {configurations} configurations were announced")
     said = {"configurations": number, "potential": slices.record, "seconds": time.perf_counter() - start}
-    return loss.images(np.asarray(total) / number, repeats, said)
+    return loss.images(np.asarray(total), repeats, said)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +126,17 @@ class _Losses:
 
     @classmethod
     def of(
-        cls, slices: "PotentialSlices", microscope: Microscope, edges: list[CoreEdge], repeats: tuple[int, int]
+        cls,
+        slices: "PotentialSlices",
+        microscope: Microscope,
+        edges: list[CoreEdge],
+        repeats: tuple[int, int],
+        configurations: int,
     ) -> "_Losses":
         extent, grid, thickness = slices.extent, slices.wave_grid, slices.thickness
         window = probe_window(microscope, len(slices.array) * thickness)
-        tiling = (max(1, int(np.ceil(window / extent[0]))), max(1, int(np.ceil(window / extent[1]))))
-        engine = BlochEngine(microscope, extent, grid, thickness, tiling)
+        m, n = (max(1, int(np.ceil(window / length - 1e-6))) for length in extent)
+        engine = BlochEngine(microscope, extent, grid, thickness, spread((m, n), extent, configurations))
         cell = Scan.cell((extent[0] / repeats[0], extent[1] / repeats[1]), microscope)
         scan = Scan((cell.shape[0] * repeats[0], cell.shape[1] * repeats[1]), extent)
         found = [Ionisation(edge, microscope.energy, cutoff_frequency(engine.sampling)) for edge in edges]
@@ -149,15 +162,15 @@ class _Losses:
         blurred = source_blur(cells, one, microscope.source_size)
         return ImageSet(dict(zip(names, blurred, strict=True)), one, np.zeros((0, 0)), (0.0, 0.0), record=record)
 
-    def maps(self, slices: "PotentialSlices", atoms: Placed, progress: Progress) -> Array:
-        """Probabilities (edges, positions) of one configuration."""
+    def maps(self, slices: "PotentialSlices", atoms: Placed, share: slice, progress: Progress) -> Array:
+        """Probabilities (edges, positions) that a share of the κ adds, of one configuration."""
         weights = self._weights(slices, atoms)
         transmission = self.engine.prepared(np.asarray(slices.array))
         total = np.zeros((len(self.ionisations), len(self.scan.positions)))
-        for done, group in enumerate(self.engine.groups, 1):
-            forms = self._forms(group, transmission, weights)
-            total += self._seen(group, forms)
-            progress("core losses", done, len(self.engine.groups))
+        for place in range(len(self.engine.groups))[share]:
+            group = self.engine.groups[place]
+            total += self._seen(group, self._forms(group, transmission, weights))
+            progress("core losses", place + 1, len(self.engine.groups))
         return total
 
     def _weights(self, slices: "PotentialSlices", atoms: Placed) -> dict[int, dict[int, npt.NDArray[np.float32]]]:
