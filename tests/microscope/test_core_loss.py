@@ -141,3 +141,14 @@ def test_a_run_maps_losses_beside_images():
     )
     with pytest.raises(InputError, match="no O in the specimen"):
         run.image(other, run.potential(other, run.density(other, source="free-atoms"), phonons=0))
+
+
+def test_cells_that_do_not_fit_are_refused():
+    from rhotem.core import MemoryLimitError
+    from rhotem.microscope.core_loss import tiling_of
+    from rhotem.microscope.cost import Sizes
+
+    sizes = Sizes((80.0, 80.0), (2000, 2000), 20, 2.0, 3e8)
+    with pytest.raises(MemoryLimitError, match="beams of one κ"):
+        tiling_of(sizes, MICROSCOPE, [CoreEdge("O", "K")], 1)
+    assert tiling_of(Sizes((5.0, 14.0), (128, 384), 14, 1.4, 1e7), MICROSCOPE, [CoreEdge("O", "K")], 8)[0] > 1

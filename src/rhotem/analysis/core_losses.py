@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rhotem.core import InputError, Progress, silent
-from rhotem.microscope.core_loss import Placed, core_loss_maps
+from rhotem.microscope.core_loss import Placed, core_loss_maps, tiling_of
 from rhotem.microscope.detectors import edges_of
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.ionisation import CoreEdge, atom
@@ -51,14 +51,16 @@ def core_losses(
 
 def check_edges(cut: "Specimen", potentials: "Iterable[PotentialSlices]") -> None:
     """Refuse core losses that cannot be mapped, before anything is propagated; as `core_losses`."""
-    for edge in edges_of(cut.preset.detectors):
-        if not hasattr(potentials, "displacements"):
-            raise InputError(
-                "core losses need the atoms of each potential: make these with rhotem.analysis.run.potential"
-            )
+    edges = edges_of(cut.preset.detectors)
+    if not edges:
+        return
+    if not hasattr(potentials, "displacements") or not hasattr(potentials, "sizes"):
+        raise InputError("core losses need the atoms of each potential: make these with rhotem.analysis.run.potential")
+    for edge in edges:
         if edge.number not in cut.block.structure.numbers:
             raise InputError(f"edge {edge.name}: no {edge.symbol} in the specimen")
         atom(edge)
+    tiling_of(potentials.sizes, cut.preset.microscope, edges, len(potentials))  # type: ignore[arg-type]  # sized
 
 
 def with_core_losses(

@@ -16,24 +16,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, Progress, silent
+from rhotem.core import InputError, MemoryLimitError, Progress, silent
 from rhotem.core.provenance import versions
-from rhotem.microscope.bloch import BeamGroup, BlochEngine
+from rhotem.microscope.bloch import BeamGroup, BlochEngine, supercell_beams
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.cost import spread
+from rhotem.microscope.cost import Sizes, spread
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.ionisation import CoreEdge, Ionisation, lattice
 from rhotem.microscope.optics import cutoff_frequency
-from rhotem.microscope.plan import probe_window
+from rhotem.microscope.plan import free_memory, probe_window
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.signals import source_blur
+from rhotem.microscope.transforms import fast_grid
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
 
 Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complexfloating]
+
+#: Bytes of a beam and a point of the grid: the wave, its values, these weighed, and their conjugates.
+HELD = 34.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,8 @@ def core_loss_maps(
         If an edge is unknown, its element is not in the specimen, or grids differ.
     MissingDependencyError
         If GPAW is not there.
+    MemoryLimitError
+        If it does not fit.
     """
     wanted = [CoreEdge.named(edge) if isinstance(edge, str) else edge for edge in edges]
     if not wanted:
@@ -109,6 +115,28 @@ def core_loss_maps(
         raise InputError(f"{number} potentials, but {configurations} configurations were announced")
     said = {"configurations": number, "potential": slices.record, "seconds": time.perf_counter() - start}
     return loss.images(np.asarray(total), repeats, said)
+
+
+def tiling_of(sizes: Sizes, microscope: Microscope, edges: Sequence[CoreEdge], configurations: int) -> tuple[int, int]:
+    """The probe's supercell in cells of the potential, if maps of losses on it fit into memory.
+
+    Raises
+    ------
+    MemoryLimitError
+        If all beams of one κ with what comes of them take more than 80 % of what is free.
+    """
+    window = probe_window(microscope, sizes.slices * sizes.thickness)
+    m, n = (max(1, int(np.ceil(window / length - 1e-6))) for length in sizes.extent)
+    tiling = spread((m, n), sizes.extent, configurations)
+    most = max(len(group.vectors) for group in supercell_beams(microscope, sizes.extent, tiling))
+    points = float(np.prod(fast_grid(sizes.shape)))
+    needed = HELD * most * points + 16.0 * len(edges) * most**2 + sizes.alive(configurations)
+    if needed > 0.8 * free_memory():
+        raise MemoryLimitError(
+            f"maps of core losses need {1e-9 * needed:.1f} GB, {0.8e-9 * free_memory():.1f} GB allowed: {most} beams "
+            "of one κ at a time; take a smaller cell, a coarser grid or a smaller aperture"
+        )
+    return tiling
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +162,8 @@ class _Losses:
         configurations: int,
     ) -> "_Losses":
         extent, grid, thickness = slices.extent, slices.wave_grid, slices.thickness
-        window = probe_window(microscope, len(slices.array) * thickness)
-        m, n = (max(1, int(np.ceil(window / length - 1e-6))) for length in extent)
-        engine = BlochEngine(microscope, extent, grid, thickness, spread((m, n), extent, configurations))
+        tiling = tiling_of(Sizes.of(slices), microscope, edges, configurations)
+        engine = BlochEngine(microscope, extent, grid, thickness, tiling)
         cell = Scan.cell((extent[0] / repeats[0], extent[1] / repeats[1]), microscope)
         scan = Scan((cell.shape[0] * repeats[0], cell.shape[1] * repeats[1]), extent)
         found = [Ionisation(edge, microscope.energy, cutoff_frequency(engine.sampling)) for edge in edges]

@@ -43,12 +43,14 @@ def indexed_discs(images: ImageSet) -> list[dict[str, Any]]:
     if not cell or images.plane_wave is not None or not images.diffraction.size:
         return []
     alpha, step = microscope["convergence"], np.array(images.angular_step)
+    if alpha > WIDEST:
+        return []
     spacing = 1e3 * wavelength(microscope["energy"]) / np.array(cell["cell_A"])
     half = np.array(images.diffraction.shape) // 2
     places = _reflections(np.array(cell["hkl"]), (half * step - alpha) / spacing)
     radius = alpha + EDGE * float(step.max())
     apart = min((float(np.hypot(*(p * spacing))) for p in places if p.any()), default=np.inf)
-    if alpha > WIDEST or apart < 2 * radius:
+    if apart < 2 * radius:
         return []
     kx, ky = np.meshgrid(*(np.arange(-m, m + 1) * s for m, s in zip(half, step, strict=True)), indexing="ij")
     away = [np.hypot(kx - x, ky - y) for x, y in places * spacing]

@@ -81,7 +81,6 @@ class BandLimited:
         self.used, n = number, shape[0]
         whole = 2 * half + 1 >= n
         self.waves = aligned((number, *shape, 2)).view(np.complex64)[..., 0]
-        self.waves[:] = 0
         self._parts = [slice(0, n)] if whole else [slice(0, half + 1), *([slice(n - half, n)] if half else [])]
         self._gap = self.waves[:, :0] if whole else self.waves[:, half + 1 : n - half]
         rows = [self.waves[:, part] for part in self._parts]
