@@ -311,3 +311,51 @@ def test_refuses_bad_settings(silicon) -> None:
         waves.beams.index([99, 0, 0])
     with pytest.raises(InputError, match="pixel"):
         disc_directions(ENERGY, 2.0, 1e-4)
+
+
+@pytest.mark.slow
+def test_fringes_of_many_beams_are_those_of_multislice_and_abtem(silicon) -> None:
+    """Silicon along [110], bright field and 111 from 0 to 100 nm: Bloch waves, multislice, and abTEM's Bloch waves.
+
+    Atoms are blurred, so that few beams hold the whole potential. Multislice drifts off by its slices of 0.64 Å.
+    """
+    from abtem.bloch import BlochWaves as Reference
+    from abtem.bloch.dynamical import StructureFactorArray
+    from abtem.core.constants import kappa
+
+    cell = orient(silicon, (1, 1, 0))
+    grid = imaging_grid(cell, 0.09, 6)
+    slices = build_potential(cell, grid, parametrization=smeared)
+    extent, depth = (float(grid.cell[0, 0]), float(grid.cell[1, 1])), float(grid.cell[2, 2])
+    number = 260
+    engine = BlochEngine(Microscope(energy=ENERGY, convergence=1e-6), extent, grid.shape[:2], slices.thickness, (1, 1))
+    whole = engine.prepared(np.tile(slices.array, (number, 1, 1)))
+    exits = [len(slices.array) * n for n in range(10, number + 1, 10)]
+    beams, matrices = engine.scattered(engine.groups[0], whole, 1.0, exits)
+    thicknesses = [depth * n for n in range(10, number + 1, 10)]
+
+    potential = OpticalPotential(cell.crystal, ENERGY, absorption=0.0, parametrization=smeared)
+    vectors = wave_vectors(np.zeros((1, 2)), wavelength(ENERGY), 0.0)
+    waves = BlochWaves(cell.crystal, potential, ENERGY, select_beams(cell.crystal, potential, vectors, 3.0, 0.07, 0.2))
+    found = waves.intensities([[0.0, 0.0]], thicknesses)[:, 0]
+    flat = np.flatnonzero(np.abs(waves.g[:, 2]) < 1e-6)
+    places = np.rint(waves.g[flat, :2] * np.array(extent)).astype(int)
+    size = np.linalg.norm(waves.g[flat], axis=1)
+    shown = [flat[0], flat[np.argmin(np.abs(size - np.sqrt(3) / 5.43102))]]
+    rows = [int(np.flatnonzero((beams == places[flat == n][0]).all(axis=1))[0]) for n in shown]
+    expected = np.array([[abs(m[0, row]) ** 2 for row in rows] for m in matrices])
+    assert np.ptp(expected[:, 0]) > 0.5 and np.ptp(expected[:, 1]) > 0.05  # fringes
+    assert found[:, shown] == pytest.approx(expected, abs=0.01)
+
+    crystal = cell.crystal
+    h = np.argwhere(np.ones((29, 29, 29))) - 14
+    h = h[np.linalg.norm(h @ np.linalg.inv(crystal.cell).T, axis=1) <= 2.4]
+    volts = potential.elastic(h) * np.pi * wavelength(ENERGY) / interaction_constant(ENERGY)
+    array = StructureFactorArray(volts * kappa, h, crystal.atoms.cell, 2.4, centering="F")
+    reference = Reference(array, ENERGY, sg_max=0.05, g_max=1.2, centering="F")
+    theirs = reference.calculate_diffraction_patterns(thicknesses, lazy=False).array
+    hkl = np.asarray(reference.hkl)
+    direct = (hkl == 0).all(axis=1)
+    same = BlochWaves(crystal, potential, ENERGY, Beams(np.concatenate([hkl[direct], hkl[~direct]])))
+    values = np.concatenate([theirs[:, direct], theirs[:, ~direct]], axis=1)
+    assert same.intensities([[0.0, 0.0]], thicknesses)[:, 0] == pytest.approx(values, abs=1e-3)

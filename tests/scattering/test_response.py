@@ -380,3 +380,18 @@ def test_a_series_of_nothing_is_refused():
     """It was a ValueError of numpy."""
     with pytest.raises(InputError, match="series of 0 defocus"):
         list(rows({"defocus": []}))
+
+
+def test_what_does_not_fit_names_the_waves_where_these_are_smaller():
+    """In a cell of 40 Å the scattering matrix of the bright field takes less than its parts, of the dark field more."""
+    from rhotem.microscope.cost import Sizes
+    from rhotem.scattering.response.channels import basis
+    from rhotem.scattering.response.plan import plan_response
+
+    sizes, lens = Sizes((40.0, 40.0), (900, 900), 20, 2.0, 6e7), Microscope(energy=200e3, convergence=22.0)
+    bright = (Segmented(inner=6, outer=22), Annular(name="ABF", inner=11, outer=22))
+    dark = Annular(name="ADF", inner=60, outer=150)
+    for detectors, said in ((bright, True), ((*bright, dark), False)):
+        with pytest.raises(MemoryLimitError) as caught:
+            plan_response(sizes, lens, basis(list(detectors), []), Range().around(lens), memory=1e8)
+        assert ("keep the waves of these angles" in str(caught.value)) == said

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rhotem.core import InputError
-from rhotem.microscope.detectors import DetectorBase, summing
+from rhotem.microscope.detectors import DetectorBase, edges_of, summing
 from rhotem.microscope.presets import Preset
 from rhotem.microscope.settings import Microscope, angles, image_names
 
@@ -24,8 +24,8 @@ def check_recording(
     Raises
     ------
     InputError
-        If a length is not positive, the preset has no scan, no image or no choice of algorithm, or one configuration of
-        moving atoms is to give a diffraction pattern.
+        If a length is not positive, the preset has no scan, no image or no choice of algorithm, one configuration of
+        moving atoms is to give a diffraction pattern, or core losses are to be counted.
     """
     if preset.mode == "diffraction" and phonons == 1:
         raise InputError(
@@ -36,6 +36,7 @@ def check_recording(
         raise InputError(f"phonons auto: preset {preset.name} scans no probe; give the number of configurations")
     if precision is not None and not any(d.channels() for d in preset.detectors):
         raise InputError("phonons auto: errors are estimated for images, and there are only patterns; give a number")
+    check_losses(preset)
     for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} {value} Å: expected a positive length")
@@ -48,6 +49,15 @@ def check_recording(
         )
 
 
+def check_losses(preset: Preset) -> None:
+    """Refuse core losses with counting noise, or beside whole patterns."""
+    edges = ", ".join(edge.name for edge in edges_of(preset.detectors))
+    if edges and preset.microscope.dose is not None:
+        raise InputError(f"maps of core losses ({edges}) have no counting noise: leave the dose out, or the edges")
+    if edges and any(d.patterns for d in preset.detectors):
+        raise InputError(f"maps of core losses ({edges}) and whole patterns do not go together: ask for either")
+
+
 def recording_microscope(preset: Preset, scan_step: float | None, field_of_view: float | None) -> Microscope:
     """The microscope of a preset with the scan step and field of view (Å) that were asked for; None leaves its own."""
     asked = {"pixel": scan_step, "field": field_of_view}
@@ -56,7 +66,7 @@ def recording_microscope(preset: Preset, scan_step: float | None, field_of_view:
 
 def remarks(preset: Preset) -> tuple[str, ...]:
     """What a microscopist might overlook in a preset whose convergence was changed and whose detectors were not."""
-    return (*_undosed(preset), *_aperture(preset), *_detectors(preset))
+    return (*_undosed(preset), *_aperture(preset), *_detectors(preset), *_losses(preset))
 
 
 def _undosed(preset: Preset) -> tuple[str, ...]:
@@ -84,6 +94,12 @@ def _detectors(preset: Preset) -> tuple[str, ...]:
         return ()
     listed = ", ".join(f"{image_names(d)[0]} {angles(d)}" for d in preset.detectors)
     return (f"the detectors stay those of preset {preset.name}: {listed}",)
+
+
+def _losses(preset: Preset) -> tuple[str, ...]:
+    """That no plan counts core losses."""
+    edges = ", ".join(edge.name for edge in edges_of(preset.detectors))
+    return (f"time and memory of the plan are without the maps of core losses ({edges})",) if edges else ()
 
 
 def focused_image(detectors: Sequence[DetectorBase], image: str) -> str:

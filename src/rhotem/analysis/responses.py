@@ -12,7 +12,7 @@ from rhotem.analysis.montage import draw_montage
 from rhotem.analysis.recording import recording_microscope
 from rhotem.analysis.run import recorded
 from rhotem.core import InputError
-from rhotem.microscope.detectors import summing
+from rhotem.microscope.detectors import edges_of, summing
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.scan import Scan
 from rhotem.scattering.response import Range, Response
@@ -54,12 +54,14 @@ def response(
     Raises
     ------
     InputError
-        If the preset scans no probe; or as there.
+        If the preset scans no probe or core losses are among the detectors; or as there.
     """
     if cut.preset.mode != "stem":
         raise InputError(f"preset {cut.preset.name} scans no probe; a response holds images of one")
     depths = None if thicknesses is None else [10.0 * t for t in thicknesses]
     chosen = cut.preset.detectors if detectors is None else tuple(detectors)
+    if edges_of(chosen):
+        raise InputError("a response holds no core losses: simulate them (rhotem image)")
     repeats = (int(cut.repeats[0]), int(cut.repeats[1]))
     options.setdefault("independent", getattr(potentials, "independent", False))  # images as those of a direct run
     return respond(potentials, cut.preset.microscope, chosen, depths, range=range, repeats=repeats, **options)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis import PHONONS, TEMPERATURE
+from rhotem.analysis.core_losses import check_edges, with_core_losses
 from rhotem.analysis.motion import Moving
 from rhotem.analysis.optics import adjusted_preset
 from rhotem.analysis.polar import checked
@@ -268,10 +269,11 @@ def image(
             options |= {"precision": precision, "most": number}
             number = min(PHONONS, number)
         options |= {"independent": getattr(potentials, "independent", True), "repeats": repeats}
+        check_edges(cut, potentials)
         shown = simulate(potentials, microscope, scan, cut.preset.detectors, configurations=number, **options)
     if precision is not None and isinstance(potentials, Potentials):
         potentials.phonons = shown.record["configurations"]
-    return recorded(cut, shown, scan_step, field_of_view)
+    return recorded(cut, with_core_losses(cut, potentials, shown, progress), scan_step, field_of_view)
 
 
 def _parallel(
@@ -302,7 +304,9 @@ def recorded(cut: Specimen, shown: ImageSet, step: float | None, field: float | 
     scanned = {"positions": list(shown.scan.shape), "size_angstrom": list(shown.scan.size)}
     asked = {"recorded": {"scan_step": step, "field_of_view": field}} if step or field else {}
     real = {"thickness": 10.0 * cut.thickness}  # without vacuum along the beam
-    return replace(shown, record=shown.record | {"scan": scanned} | asked | real)
+    lengths = [float(length) for length in cut.cell.lengths[:2]]
+    reciprocal = {"reciprocal": {"cell_A": lengths, "hkl": spot_indices(cut.cell).tolist()}}
+    return replace(shown, record=shown.record | {"scan": scanned} | asked | real | reciprocal)
 
 
 def spot_indices(cell: ImagingCell) -> npt.NDArray[np.float64]:

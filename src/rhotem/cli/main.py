@@ -1,6 +1,7 @@
 """The entry point: finds the command, loads it only then, and turns errors into one line and an exit code."""
 
 import errno
+import gc
 import importlib.util
 import os
 import shlex
@@ -145,6 +146,7 @@ def root(
 
 def run() -> None:
     """Run the command line of this process."""
+    gc.set_threshold(5000)  # modules bring objects by the hundred thousand, none of them garbage
     signal.signal(signal.SIGTERM, _terminate)
     _quieten_warnings()
     try:

@@ -119,7 +119,7 @@ class Assembly:
         for offset, share in zip(*focal_nodes(self.microscope), strict=True):
             for start in range(0, len(positions), size):
                 rows = slice(start, min(start + size, len(positions)))
-                plane_waves = self._plane_waves(group, positions[rows], offset)
+                plane_waves = self.plane_waves(group, positions[rows], offset)
                 waves = (plane_waves * covered.astype(np.float32)) @ matrix
                 intensity = waves.real**2
                 intensity += waves.imag**2
@@ -133,7 +133,7 @@ class Assembly:
     def _frequencies(self, h: npt.NDArray[np.int64]) -> tuple[npt.NDArray, npt.NDArray]:
         return h[:, 0] / self.supercell[0], h[:, 1] / self.supercell[1]
 
-    def _plane_waves(self, group: BeamGroup, positions: npt.NDArray[np.float64], defocus: float) -> Complex:
+    def plane_waves(self, group: BeamGroup, positions: npt.NDArray[np.float64], defocus: float) -> Complex:
         """Amplitudes (positions, beams) of normalised probes whose aperture were open everywhere."""
         beams = self.members(group)
         kx, ky = self._frequencies(beams)

@@ -220,6 +220,23 @@ class BlochEngine:
         finally:
             self._workers.put(worker)
 
+    def on_the_way(
+        self, group: BeamGroup, transmission: npt.NDArray, slices: Sequence[int]
+    ) -> Iterator[tuple[int, Complex]]:
+        """Fourier coefficients (beams, nx, ny) of all beams of one κ in the middle of ``slices``, before these act.
+
+        Arrays are valid until the next; ``transmission`` is that of `prepared`, ``slices`` rise.
+        """
+        worker = _Worker(len(group.vectors), self.grid, self._highest())
+        if slices and slices[0] == 0:
+            plane = np.zeros_like(worker.waves)
+            plane[np.arange(len(plane)), group.vectors[:, 0], group.vectors[:, 1]] = 1
+            yield 0, plane
+        later = [s for s in slices if s]
+        if later:
+            passed = worker.passes(group.vectors, transmission[: later[-1]], self.propagator(group.kappa), later)
+            yield from ((step, worker.waves) for step in passed)
+
     def scattered(
         self,
         group: BeamGroup,

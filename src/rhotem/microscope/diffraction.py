@@ -139,7 +139,7 @@ class Diffraction:
 
     def _row(self, i: int, j: int, centre: npt.NDArray[np.int64]) -> dict[str, Any]:
         n, m = int(i - centre[0]), int(j - centre[1])
-        names = {} if self.hkl is None else dict(zip("hkl", _indices(self.hkl, n, m), strict=True))
+        names = {} if self.hkl is None else dict(zip("hkl", indices(self.hkl, n, m), strict=True))
         angle = float(np.hypot(n * self.step[0], m * self.step[1]))
         values = {"intensity": float(self.elastic[i, j]), "error": float(self.error[i, j])}
         return {"i": n, "j": m, **names, "angle_mrad": angle, **values}
@@ -156,7 +156,7 @@ def mean_of(patterns: "list[Diffraction]") -> Diffraction:
     return replace(patterns[0], **{name: np.mean([getattr(p, name) for p in patterns], axis=0) for name in names})
 
 
-def _indices(hkl: Array, i: int, j: int) -> tuple[int | None, ...]:
+def indices(hkl: Array, i: int, j: int) -> tuple[int | None, ...]:
     """Whole indices of the spot (i, j) in the lowest Laue zone; the Ewald sphere bends to the source, −z."""
     for zone in sorted(range(-ZONES, ZONES + 1), key=abs):
         found = hkl @ (i, j, zone)

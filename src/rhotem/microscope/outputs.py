@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from rhotem.core import InputError
+from rhotem.microscope.discs import indexed_discs
 from rhotem.microscope.formats.hyperspy import write_hyperspy
 from rhotem.microscope.formats.signal import Axis, Signal
 from rhotem.microscope.formats.tiff import write_tiff
@@ -49,8 +50,9 @@ def write_images(
 ) -> list[str]:
     """Write every image as PNG, calibrated HyperSpy file and TIFF, and all of them with the PACBED into one Zarr group.
 
-    Of parallel illumination ``diffraction.png`` and ``spots.csv`` stand instead of the PACBED. Where an instrument
-    spoils the images, the folder ``clean`` holds them as they were before, at the same positions.
+    Of parallel illumination ``diffraction.png`` stands instead of the PACBED; ``spots.csv`` beside either lists spots,
+    or discs of a nanobeam. Where an instrument spoils the images, the folder ``clean`` holds them as they were before,
+    at the same positions.
 
     Parameters
     ----------
@@ -83,14 +85,15 @@ def write_images(
     caption = _caption(images, labels, source, phonons)
     caption["motion"] = "" if caption["no_tds"] else motion
     written = []
+    spots = images.plane_wave.spots() if images.plane_wave else indexed_discs(images)
     if images.diffraction.size:  # a response gives none
         written.append("PACBED.png" if images.plane_wave is None else "diffraction.png")
         with _whole(folder / written[0]) as path:
-            draw_pacbed(images, path, caption)
-    if images.plane_wave is not None and images.plane_wave.separated:
+            draw_pacbed(images, path, caption, spots)
+    if spots or (images.plane_wave is not None and images.plane_wave.separated):
         written.append("spots.csv")
         with _whole(folder / "spots.csv") as path:
-            _write_spots(path, images.plane_wave.spots())
+            _write_spots(path, spots)
     if fine.images:  # a pixelated detector alone makes none
         written.append("overview.png")
         with _whole(folder / "overview.png") as path:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core.figures import blank_figure
+from rhotem.core.units import wavelength
 from rhotem.microscope.diffraction import SPOT_ANGLE, Diffraction
 from rhotem.microscope.images import ImageSet, unit
 
@@ -26,6 +27,8 @@ PATTERN_RANGE = 1e-5
 DENSITY_RANGE, LEAST_DENSITY = (0.02, 5.0), 1e-12
 #: Faintest spot that is drawn, as a fraction of the beam.
 FAINTEST = 1e-6
+#: Spots that are named at most, and how far apart as a part of the picture's width.
+NAMED, APART = 40, 0.06
 
 
 def draw_images(
@@ -67,10 +70,13 @@ def draw_images(
     figure.savefig(path)
 
 
-def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> None:
+def draw_pacbed(
+    images: ImageSet, path: str | Path, caption: dict[str, Any], spots: Sequence[dict[str, Any]] = ()
+) -> None:
     """Draw the diffraction pattern as PNG, grey by the logarithm: k_x to the right, k_y downwards, in mrad.
 
-    Under parallel illumination elastic spots are drawn as discs over the density of diffuse scattering.
+    Under parallel illumination elastic spots are drawn as discs over the density of diffuse scattering. The strongest
+    of ``spots`` (rows of `Diffraction.spots` or `rhotem.microscope.discs.indexed_discs`) get their indices.
     """
     from matplotlib.colors import LogNorm
 
@@ -89,6 +95,7 @@ def draw_pacbed(images: ImageSet, path: str | Path, caption: dict[str, Any]) -> 
             title += "\nevery pixel from one thermal configuration"
         axes.set_title(title, fontsize=9 if "\n" not in title else 7)
         figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=6)
+    _name_spots(axes, images, spots)
     axes.set_xlabel("k$_x$ (mrad)", fontsize=7)
     axes.set_ylabel("k$_y$ (mrad)", fontsize=7)
     axes.tick_params(labelsize=6)
@@ -128,6 +135,26 @@ def _draw_spots(figure: Any, axes: Any, pattern: Diffraction) -> None:
     if pattern.separated:
         title = f"diffraction: {100 * parts['elastic']:.1f} % elastic, {100 * parts['diffuse']:.1f} % diffuse"
     axes.set_title(title, fontsize=7)
+
+
+def _name_spots(axes: Any, images: ImageSet, spots: Sequence[dict[str, Any]]) -> None:
+    """Indices over the strongest spots that lie apart, under the beam's own disc where there are discs."""
+    cell = images.record.get("reciprocal", {}).get("cell_A")
+    if not spots or not cell or "h" not in spots[0]:
+        return
+    spacing = 1e3 * wavelength(images.record["microscope"]["energy"]) / np.array(cell)
+    span, placed = float(np.ptp(axes.get_xlim())), [np.full(2, np.inf)]
+    below = 0.01 * span + (0.0 if images.plane_wave else images.record["microscope"]["convergence"])
+    for row in spots:
+        place = np.array([row["i"], row["j"]]) * spacing
+        seen = np.abs(place[0]) < 0.47 * span and np.abs(place[1]) < 0.45 * span
+        if row["h"] is None or not seen or min(np.hypot(*(place - other)) for other in placed) < APART * span:
+            continue
+        placed.append(place)
+        text = "".join(rf"\bar{{{-n}}}" if n < 0 else str(n) for n in (row["h"], row["k"], row["l"]))
+        axes.text(place[0], place[1] + below, f"${text}$", color="tab:cyan", fontsize=5, ha="center", va="top")
+        if len(placed) > NAMED:
+            return
 
 
 def _repeats(images: ImageSet) -> tuple[int, int]:

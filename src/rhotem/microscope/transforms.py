@@ -76,20 +76,18 @@ class BandLimited:
     """
 
     def __init__(self, number: int, shape: tuple[int, int], half: int) -> None:
-        import pyfftw
-
-        from rhotem.microscope.strips import Strips, fits
+        from rhotem.microscope.strips import Strips, aligned, fits
 
         self.used, n = number, shape[0]
         whole = 2 * half + 1 >= n
-        self.waves = pyfftw.zeros_aligned((number, *shape), dtype="complex64")
+        self.waves = aligned((number, *shape, 2)).view(np.complex64)[..., 0]
         self._parts = [slice(0, n)] if whole else [slice(0, half + 1), *([slice(n - half, n)] if half else [])]
         self._gap = self.waves[:, :0] if whole else self.waves[:, half + 1 : n - half]
         rows = [self.waves[:, part] for part in self._parts]
-        self._forward = [_plan(r, 2, "FFTW_FORWARD") for r in rows]
-        self._backward = [_plan(r, 2, "FFTW_BACKWARD") for r in rows]
         self._strips = Strips(self.waves, half) if fits(shape) else None
-        self._across = [] if self._strips else [_plan(self.waves, 1, f"FFTW_{way}WARD") for way in ("BACK", "FOR")]
+        planned = _as_needed if self._strips else _plan  # planning takes longer than what remains beside strips
+        self._forward, self._backward = ([planned(r, 2, way) for r in rows] for way in ("FORWARD", "BACKWARD"))
+        self._across = [] if self._strips else [_plan(self.waves, 1, way) for way in ("BACKWARD", "FORWARD")]
         self._travel: tuple[Complex, Callable[[], None]] | None = None
         self.waves[:] = 0
 
@@ -134,8 +132,21 @@ class BandLimited:
 
 
 def _plan(waves: Complex, axis: int, direction: str) -> Any:
-    """A transform in place."""
+    """A transform in place, the fastest of several."""
     import pyfftw
 
     options: dict[str, Any] = {"threads": 1, "flags": ("FFTW_MEASURE",), "planning_timelimit": 5.0}
-    return pyfftw.FFTW(waves, waves, axes=(axis,), direction=direction, **options).execute
+    return pyfftw.FFTW(waves, waves, axes=(axis,), direction=f"FFTW_{direction}", **options).execute
+
+
+def _as_needed(waves: Complex, axis: int, direction: str) -> Callable[[], None]:
+    """The same without planning, for the few times that waves enter and leave."""
+    import scipy.fft
+
+    def transform() -> None:
+        if direction == "FORWARD":
+            waves[:] = scipy.fft.fft(waves, axis=axis)
+        else:
+            waves[:] = scipy.fft.ifft(waves, axis=axis, norm="forward")
+
+    return transform

@@ -11,6 +11,7 @@ over the periodic images along z. T is separable, T = Σ_k A_k(g) B_k(d), and fa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,8 @@ class SpeciesSlices:
         self.waves = PlaneWaves(plane, fractional[:, :2], dtype)
         scale = VOLT_PER_FE / (grid.cell[0, 0] * grid.cell[1, 1])
         real = self.dtype.type(0).real.dtype
-        self.amplitude = _radial(lambda g: f_e(z, g)[:, None], plane.g, float(plane.g.max()))[0] * scale
+        most = float(plane.g.max())
+        self.amplitude = _interpolate(_table(f_e, z, most), plane.g, most)[0] * scale
         self.layers: list[_Layer] = []
         if self.slices > 1:
             tolerance = TOLERANCE[self.dtype.char]
@@ -150,10 +152,10 @@ def free_atom_slices(
     return coefficients
 
 
-def _radial(function: Callable, g: npt.NDArray, cutoff: float) -> npt.NDArray:
-    """A smooth radial function on the plane from a table of 2001 points; shape (K, *g.shape)."""
-    t = np.linspace(0.0, 1.0, 2001)
-    return _interpolate(function(cutoff * t**2), g, cutoff)
+@lru_cache(maxsize=256)
+def _table(f_e: FormFactor, z: int, cutoff: float) -> npt.NDArray:
+    """A form factor (2001, 1) at cutoff · t², t uniform; the same for every configuration."""
+    return f_e(z, cutoff * np.linspace(0.0, 1.0, 2001) ** 2)[:, None]
 
 
 def _interpolate(table: npt.NDArray, g: npt.NDArray, cutoff: float) -> npt.NDArray:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rhotem.analysis.optics import adjusted_preset
 from rhotem.analysis.plan.contents import Contents
-from rhotem.analysis.recording import check_recording, focused_image
+from rhotem.analysis.recording import check_losses, check_recording, focused_image
 from rhotem.core import InputError
 
 
@@ -53,6 +53,7 @@ def _best(plan: Contents) -> None:
 
 def _dose(plan: Contents) -> None:
     adjusted_preset(plan.microscope.preset, **plan.optics() | {"camera_step": None})
+    check_losses(plan.preset())
 
 
 def _camera(plan: Contents) -> None:

@@ -283,7 +283,8 @@ class MicroscopeSection(Section):
     ] = Field(
         (),
         description="Detector in mrad, instead of the preset's: HAADF=68-200; DPC=6-22: four segments, DPC8, DPC16: "
-        "more, DPC=6-22@30: turned; eABF=11-22; CoM=40; 4D=40: patterns; PACBED=40: their mean; may be repeated.",
+        "more, DPC=6-22@30: turned; eABF=11-22; CoM=40; 4D=40: patterns; PACBED=40: their mean; Li-K: core losses; may "
+        "be repeated.",
     )
 
 

@@ -7,6 +7,7 @@ engines, counting, images, units and the command line ask it and know no kind by
 from rhotem.microscope.detectors.annular import Annular
 from rhotem.microscope.detectors.base import Channel, DetectorBase, Region
 from rhotem.microscope.detectors.center_of_mass import CenterOfMass
+from rhotem.microscope.detectors.core_loss import CoreLoss, edges_of
 from rhotem.microscope.detectors.enhanced import Enhanced
 from rhotem.microscope.detectors.mapped import Mapped
 from rhotem.microscope.detectors.pixelated import Pixelated
@@ -32,6 +33,7 @@ __all__ = [
     "Annular",
     "CenterOfMass",
     "Channel",
+    "CoreLoss",
     "Detector",
     "DetectorBase",
     "Enhanced",
@@ -42,6 +44,7 @@ __all__ = [
     "Segmented",
     "angles",
     "channels",
+    "edges_of",
     "farthest_angle",
     "image_names",
     "largest_angle",

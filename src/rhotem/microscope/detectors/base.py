@@ -121,6 +121,17 @@ class DetectorBase(Settings):
         angles: dict[str, Any] = {"inner": inner, "outer": outer} if inner else {"outer": outer}
         return cls(**angles, **more)
 
+    @classmethod
+    def spelled(cls, text: str) -> Self | None:
+        """That of a text without angles, or None."""
+        return None
+
+    @property
+    def seen(self) -> str:
+        """Its angles in words."""
+        inner = getattr(self, "inner", 0.0)
+        return f"{inner:g}–{self.outer:g} mrad" if inner else f"to {self.outer:g} mrad"
+
     def image_names(self) -> list[str]:
         """Names of the images, or patterns, that it gives."""
         return [self.name]

@@ -51,9 +51,8 @@ def channels(detectors: Sequence[DetectorBase]) -> list[Channel]:
 
 
 def angles(detector: DetectorBase) -> str:
-    """The angles of a detector in words."""
-    inner = getattr(detector, "inner", 0.0)
-    return f"{inner:g}–{detector.outer:g} mrad" if inner else f"to {detector.outer:g} mrad"
+    """The angles of a detector, or what it tells apart instead, in words."""
+    return detector.seen
 
 
 def image_names(detector: DetectorBase) -> list[str]:
@@ -116,17 +115,20 @@ def parse_detector(text: str) -> DetectorBase:
     ``DPC=6-22`` (also iDPC, dDPC) has four segments, ``DPC8=6-22`` and ``DPC16=6-22`` more; ``SEG4=6-22``, ``SEG8``
     and ``SEG16`` show them, too, and ``DPC=6-22@30`` turns them by 30°. ``eABF=11-22`` is ABF without the inner disc.
     ``CoM=40`` and ``iCoM=40`` give the first moment up to that angle, ``4D=40`` every diffraction pattern; any other
-    name is that of an annular detector.
+    name is that of an annular detector. ``Li-K`` and ``Co-L23`` are maps of core losses, ``Li-K@30`` 30 eV above.
 
     Raises
     ------
     InputError
         If it is not written so, or the angles make no detector.
     """
+    spelled = next((found for kind in KINDS.values() if (found := kind.spelled(text)) is not None), None)
+    if spelled is not None:
+        return spelled
     angles, turned = rf"(?:({NUMBER})\s*[-–:]\s*)?({NUMBER})\s*(?:mrad)?", rf"(?:@\s*({NUMBER})\s*(?:deg|°)?)?"
     match = re.fullmatch(rf"\s*([\w.+]+)\s*=\s*{angles}\s*{turned}\s*", text)
     if match is None:
-        raise InputError(f"detector {text!r}: expected NAME=inner-outer in mrad, such as HAADF=68-200")
+        raise InputError(f"detector {text!r}: expected NAME=inner-outer in mrad, such as HAADF=68-200, or an edge: O-K")
     more = {"rotation": float(match[4])} if match[4] else {}
     name, inner, outer = match[1], float(match[2] or 0.0), float(match[3])
     kinds = [kind for kind in KINDS.values() if name.lower() in kind.written] or [KINDS["annular"]]

@@ -122,15 +122,18 @@ def plan_response(
         threads=count,
         worth=int(np.ceil((waves.seconds + products) / saved)) if saved > 0 else int(1e9),
     )
-    _fits(plan, memory or 0.8 * free_memory(), len(blocks))
+    _fits(plan, memory or 0.8 * free_memory(), len(blocks), 8.0 * exits * configurations * plan.beams * seen)
     return plan
 
 
-def _fits(plan: ResponsePlan, limit: float, groups: int) -> None:
-    """Refuse a response that takes more than ``limit`` bytes."""
+def _fits(plan: ResponsePlan, limit: float, groups: int, waves: float) -> None:
+    """Refuse a response that takes more than ``limit`` bytes; ``waves``: those of the scattering matrix itself."""
     if plan.memory > limit:
+        instead = ", or simulate every setting by itself"
+        if waves < plan.stored:
+            instead = f", keep the waves of these angles ({1e-6 * waves:.0f} MB, rhotem.scattering.waves)" + instead
         raise MemoryLimitError(
             f"the response needs {1e-9 * plan.memory:.1f} GB, {1e-9 * limit:.1f} GB allowed: {plan.channels} channels "
             f"at {plan.exits} thicknesses of {8e-6 * plan.pairs:.0f} MB each ({plan.beams} beams, {groups} interfering "
-            "groups); name fewer edges (edges=[]), thicknesses or a smaller range, or simulate every setting by itself"
+            f"groups); name fewer edges (edges=[]), thicknesses or a smaller range{instead}"
         )
