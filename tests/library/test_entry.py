@@ -1,10 +1,12 @@
 """A real entry: its response is that of a direct run, its table that of its images, other programs read it."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -187,6 +189,18 @@ def test_exports_are_read_by_their_programs(real, tmp_path, kind):
             assert np.allclose(stack[1, 1], expected, rtol=1e-6)
             assert [len(data[axis]) for axis in data.attrs["axes"]] == list(stack.shape)
             assert list(data["defocus"]) == [0.0, 2.0] and data["defocus"].attrs["units"] == "nm"
+    elif kind == "emdatabase":
+        metadata = pytest.importorskip("emdatabase.metadata")
+        described = [tmp_path / name for name in names if name.endswith(".yaml")]
+        assert len(described) == len(names) // 2 == sum(len(real.response(e.id).images().images) for e in entries)
+        for path in described:
+            assert metadata.validate_file(path) == []  # its schema, and its vocabulary of techniques
+            ((key, said),) = yaml.safe_load(path.read_text("utf-8")).items()
+            assert key == path.stem and key.isidentifier()
+            record = metadata.DatasetMetadata.from_spec(said, path)
+            content = (tmp_path / said["file"]).read_bytes()
+            assert said["checksum"] == f"md5:{hashlib.md5(content).hexdigest()}" and record.size_bytes == len(content)
+            assert "Simulated" in record.technique and said["source"].startswith("https://example.invalid/")
     elif kind == "parquet":
         import pandas
 
