@@ -248,6 +248,37 @@ def test_commands_say_what_there_is(folder, tmp_path, monkeypatch):
     assert code == 0 and "files in" in said
 
 
+def test_the_page_lists_the_library_and_searches_it(folder):
+    """The shelf shows what the command says; a row opens its entry; what cannot be asked is said."""
+    pytest.importorskip("bokeh")
+    from bokeh.document import Document
+
+    from rhotem.library.view.entries import entries_in
+    from rhotem.library.view.page import Page
+
+    page = Page(Document(), entries_in(folder))
+    shelf = page.shelf
+    assert set(shelf.data.data["formula"]) == {"LiF", "Li4F3"}
+    assert all(picture.startswith("data:image/png;base64,") for picture in shelf.data.data["picture"])
+    shelf.contrast.value = "ADF F contrast > 0.01"
+    with Library.open(folder) as library:
+        hits = by_contrast(library, parse_contrast("ADF F contrast > 0.01"))
+    assert shelf.data.data["id"] == [hit.entry.id for hit in hits]
+    assert shelf.data.data["why"][0].startswith(f"{hits[0].contrast:.3g} at")
+    shelf.data.selected.indices = [1]
+    assert page.desk.opened.entry.id == hits[1].entry.id
+    shelf.data.selected.indices = [10**6]  # a client that lies
+    assert page.desk.opened.entry.id == hits[1].entry.id
+    shelf.contrast.value = "much"
+    assert "write ABF Li contrast" in page.status.text
+    shelf._everything()
+    assert len(shelf.rows) == 2
+    shelf._ask(page.desk.opened.entry)
+    assert shelf.data.data["id"][0] == page.desk.opened.entry.id and shelf.data.data["why"][0] == "distance 0.000"
+    page.words.value_input = "vacancy"
+    assert shelf.data.data["formula"] == ["Li4F3"]
+
+
 def test_a_campaign_that_can_do_nothing_ends_with_the_reason(tmp_path):
     (tmp_path / "plan.yaml").write_text(PLAN.replace("LiF, {", "{").replace("element: F", "element: Co"))
     code, said = invoke("campaign", "run", tmp_path / "plan.yaml", "-l", tmp_path / "library", "--workers", 1, "-q")

@@ -13,6 +13,7 @@ from rhotem.library.view.figures import MAPS, ImagePlot, PatternPlot, palette
 from rhotem.library.view.knobs import Knobs
 from rhotem.library.view.panel import DensityPanel
 from rhotem.library.view.report import png
+from rhotem.library.view.shelf import Shelf
 from rhotem.library.view.toolkit import models
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Page:
         self._settling: Any = None
         self.image, self.pattern, self.density = ImagePlot("image"), PatternPlot(), DensityPanel(self._try)
         self.others = (ImagePlot("other"), ImagePlot("third"))
+        self.shelf = Shelf(self.desk, self._try, self._choose)
         for other in self.others:
             other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
         self._words()
@@ -69,7 +71,7 @@ class Page:
             self.sliders,
             models().Row(children=[self.image.plot, *(other.plot for other in self.others)], name="images"),
             models().Column(children=[self.pattern.plot, self._saving()], name="side"),
-            *(self.density.root, self.caption, self.status, self.file, self.window),
+            *(self.density.root, self.shelf.root, self.caption, self.status, self.file, self.window),
         )
         with doc.models.freeze():  # it counts its models once, not for every root
             for root in roots:
@@ -78,6 +80,7 @@ class Page:
         page.template, doc.title = (FILES / "page.html").read_text(), "RhoTEM: virtual microscope"
         doc.template_variables.update(style=(FILES / "page.css").read_text(), script=(FILES / "page.js").read_text())
         self.entered()
+        self.shelf.show("")
 
     def _words(self) -> None:
         self.caption = models().Div(text="", name="caption", sizing_mode="stretch_width")
@@ -86,7 +89,7 @@ class Page:
     def _choosers(self) -> None:
         wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
         self.words = models().TextInput(title="Find an entry: formula, zone, density", name="find", **wide)
-        self.words.on_change("value_input", lambda attr, old, new: self._list())
+        self.words.on_change("value_input", lambda attr, old, new: self._searched(new))
         self.entry = models().Select(title="Entry", name="entry", **wide)
         self.entry.on_change("value", lambda attr, old, new: self._try(lambda: self._choose(new)))
         self.shown = models().Select(title="Image", name="shown", **wide)
@@ -142,6 +145,10 @@ class Page:
         found = [e for e in self.desk.found(self.words.value_input or "") if e is not here][: LISTED - 1]
         listed = sorted([here, *found], key=lambda entry: entry.id)
         self.entry.update(options=_titled(listed), value=here.id)
+
+    def _searched(self, words: str) -> None:
+        self._list()
+        self.shelf.show(words)
 
     def _choose(self, identifier: str) -> None:
         if identifier != self.desk.opened.entry.id:
