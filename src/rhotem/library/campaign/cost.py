@@ -10,6 +10,7 @@ from rhotem.analysis import run as steps
 from rhotem.analysis.voice import Voice
 from rhotem.analysis.workflow import cut
 from rhotem.core import Progress, RhoTEMError, silent
+from rhotem.density.source import source_kind
 from rhotem.library.campaign.compute import exits, prepared, range_of
 from rhotem.library.campaign.expand import tasks_of
 from rhotem.library.campaign.model import Campaign
@@ -20,6 +21,8 @@ from rhotem.scattering.response.plan import plan_response
 
 #: Processor time in s that a task takes beside its response: reading, the density of a small cell, pictures, files.
 FIXED = 0.2
+#: Processor time in s of a learned density with its summary and members, and bytes of the summary: small cells.
+LEARNED, SUMMARY = 1.0, 5e4
 #: Bytes of an entry's other files.
 BESIDE = 3e4
 #: Refused tasks that are shown.
@@ -130,7 +133,8 @@ def planned(task: Task) -> tuple[float, float, float]:
         threads=1,
     )
     stored = plan.stored * (0.5 if task.asked.half else 1.0)
-    return FIXED + plan.seconds, stored + BESIDE, plan.memory
+    learned = source_kind(str(job.plan.density.source)) == "model"
+    return FIXED + learned * LEARNED + plan.seconds, stored + BESIDE + learned * SUMMARY, plan.memory
 
 
 def _sum(values: Sequence[float], number: int) -> tuple[float, float]:
