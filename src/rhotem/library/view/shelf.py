@@ -34,7 +34,9 @@ class Shelf:
         self._desk, self._attempt, self._choose, self._words = desk, attempt, choose, ""
         self._like: Entry | None = None
         self.rows: list[Found] = []
-        bare = {name: [] for name in ("id", "title", "formula", "zone", "source", "why", "picture")}
+        bare: dict[str, list[str]] = {
+            name: [] for name in ("id", "title", "formula", "zone", "source", "why", "picture")
+        }
         self.data = models().ColumnDataSource(bare, name="shelf_data")
         kind, picture = models().TableColumn, '<img src="<%= value %>" alt="" style="height: 44px">'
         columns = [
