@@ -9,38 +9,17 @@ from bokeh.document import Document
 
 from rhotem.core import InputError
 from rhotem.library.density.slices import slice_of
-from rhotem.library.density.summary import Summary
 from rhotem.library.view.desk import ALL, Desk
 from rhotem.library.view.entries import entries_in
 from rhotem.library.view.page import Page
 from rhotem.library.view.report import write_report
 
-#: Side of the cell of LiF in Å, and height of its wave in e/Å³ and V.
-A, HEIGHT, VOLTS = 4.03, 0.25, 0.4
-
-
-def wave(extent):
-    """cos 2πx/a as density, cos² of the imaging cell as error bar."""
-    n = 16
-    x = np.cos(2 * np.pi * np.arange(n) / n)
-    bars = VOLTS * np.cos(np.pi * np.arange(2 * n) / (2 * n)) ** 2
-    density = np.broadcast_to(HEIGHT * x[:, None, None], (n, n, n))
-    return Summary(
-        cell=A * np.eye(3),
-        named=A * np.eye(3),
-        numbers=np.array([3, 9]),
-        positions=np.array([[0.0, 0, 0], [A / 2, A / 2, A / 2]]),
-        difference=density,
-        error=np.full((n, n, n), 0.01),
-        potential=np.zeros((2 * n, 2 * n)),
-        potential_error=np.broadcast_to(bars[:, None], (2 * n, 2 * n)),
-        extent=extent,
-        source="model",
-    )
+#: Height of the wave in e/Å³ and V (`wave`).
+HEIGHT, VOLTS = 0.25, 0.4
 
 
 @pytest.fixture(scope="module")
-def folder(library, tmp_path_factory):
+def folder(library, wave, tmp_path_factory):
     """The entry and its twin, a third that says DFT; the twin has a summary of its density."""
     top = tmp_path_factory.mktemp("densities")
     for name in ("lif", "twin"):

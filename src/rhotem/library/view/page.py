@@ -71,7 +71,8 @@ class Page:
             self.sliders,
             models().Row(children=[self.image.plot, *(other.plot for other in self.others)], name="images"),
             models().Column(children=[self.pattern.plot, self._saving()], name="side"),
-            *(self.density.root, self.shelf.root, self.caption, self.status, self.file, self.window),
+            *self.density.roots,
+            *(self.shelf.root, self.caption, self.status, self.file, self.window),
         )
         with doc.models.freeze():  # it counts its models once, not for every root
             for root in roots:

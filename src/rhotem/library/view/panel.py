@@ -96,9 +96,10 @@ class DensityPanel:
         self.plane.on_change("value", lambda attr, old, new: attempt(self._turned))
         self.height.on_change("value", lambda attr, old, new: attempt(self._turned))
         self._opened: Opened | None = None
-        knobs = models().Column(children=[self.plane, self.height])
-        self.row = models().Row(children=[knobs, self.slice.plot, self.map.plot])
-        self.root = models().Column(children=[self.row, self.words], name="density", sizing_mode="stretch_width")
+        self.knobs = models().Column(children=[self.plane, self.height], name="density_knobs")
+        self.row = models().Row(children=[self.slice.plot, self.map.plot], name="density")
+        #: what the page embeds
+        self.roots = (self.knobs, self.row, self.words)
 
     def show(self, desk: Desk) -> None:
         """Draw what is set on a desk; nothing is sent again that did not change."""
@@ -126,7 +127,7 @@ class DensityPanel:
 
     def _draw_slice(self) -> None:
         opened, plane = self._opened, self._plane
-        self.row.visible = plane is not None
+        self.row.visible = self.knobs.visible = plane is not None
         if opened is None or plane is None:
             self.words.text = f"<p>{escape(opened.without)}</p>" if opened is not None else ""
             return
