@@ -28,8 +28,10 @@ LENGTH = RINGS * INDEXED
 #: Gaussian widths in Å: of the source that simulated images lack, and by which pictures are smoothed against noise.
 SOURCE, SMOOTH = 0.4, 0.4
 #: Width in 1/Å of rings in which the power of noise is one; how many times it a peak of a crystal has at least, and
-#: one of them that noise does not make: once in some 200 pictures of 2,500 independent frequencies.
-RING, ABOVE, CERTAIN = 0.02, 8.0, 16.0
+#: one of them that noise and amorphous films do not make.
+RING, ABOVE, CERTAIN = 0.02, 8.0, 25.0
+#: Part of the frequencies that peaks have at most where noise matters: edges and blobs stand out in more.
+FEW = 0.05
 #: Least part of the largest that the filters leave of a wave, and that its power has, for a peak to be certain.
 LEAST = 0.01
 #: Gaussian width in Å of the slow background that is taken off a picture.
@@ -79,7 +81,7 @@ def _peaks(power: Floats, shape: tuple[int, int], step: Floats) -> Floats:
     """Power (half a plane, of `numpy.fft.rfft2`) without what noise has at its frequency.
 
     A crystal's power lies in few peaks, that of noise everywhere: exponentially distributed about a mean that follows
-    from the median of a ring. Where no peak is certain, all is left as it is.
+    from the median of a ring. Where no peak is certain, or much stands out, all is left as it is.
     """
     k = np.hypot(np.fft.fftfreq(shape[0], step[0])[:, None], np.fft.rfftfreq(shape[1], step[1]))
     passed = _passed(k**2) ** 2
@@ -90,8 +92,9 @@ def _peaks(power: Floats, shape: tuple[int, int], step: Floats) -> Floats:
     ordered = white.ravel()[order]
     medians = np.array([np.median(ordered[a:b]) if b > a else 0.0 for a, b in pairwise(ends)])
     over = white / np.maximum(medians[ring] / np.log(2), np.finfo(float).tiny)
-    seen = (passed > LEAST * passed.max()) & (power > LEAST * power.max())
-    return np.where(over > ABOVE, power, 0.0) if over[seen].max(initial=0.0) > CERTAIN else power
+    band = passed > LEAST * passed.max()
+    certain = over[band & (power > LEAST * power.max())].max(initial=0.0) > CERTAIN
+    return np.where(over > ABOVE, power, 0.0) if certain and (over[band] > ABOVE).mean() < FEW else power
 
 
 def _passed(k2: Floats) -> Floats:
