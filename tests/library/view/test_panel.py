@@ -95,7 +95,7 @@ def test_a_newer_summary_leaves_the_images(folder, tmp_path):
 def test_three_densities_have_one_scale(page):
     page.desk.choose("twin")
     page.entered()
-    assert (ALL, "all other densities") in page.twin.options
+    assert (ALL, "two others together") in page.twin.options
     page.twin.value = ALL
     page.draw()
     plots = (page.image, *page.others)

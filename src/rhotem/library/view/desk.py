@@ -123,7 +123,7 @@ class Desk:
         self.settings = start
 
     def compare(self, identifier: str) -> None:
-        """Show a twin beside the open entry; "": none, `ALL`: free atoms, learned and DFT, as far as there are any.
+        """Show a twin beside the open entry; "": none, `ALL`: the first two of free atoms, learned, DFT.
 
         Raises
         ------
@@ -134,7 +134,10 @@ class Desk:
         if identifier and identifier != ALL and identifier not in known:
             raise InputError(f"entry {identifier!r} differs from {self.opened.entry.id} in more than its density")
         chosen = list(known)[:BESIDE] if identifier == ALL else [identifier] if identifier else []
-        self.others = tuple(self._read(one) for one in chosen)
+        opened = tuple(self._read(one) for one in chosen)
+        for other in opened:
+            other.limits.check(self.settings)
+        self.others = opened
 
     @property
     def compared(self) -> str:

@@ -35,7 +35,7 @@ BESIDE, FRAME, ABOVE, SIDES = 725, 77, 210, (130, 900)
 #: Entry to compare with, where there is none.
 NO_TWIN = ("", "nothing")
 #: And where there are several.
-ALL_TWINS = (ALL, "all other densities")
+ALL_TWINS = (ALL, "two others together")
 
 
 class Page:
