@@ -10,6 +10,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
 import rhotem
@@ -23,6 +25,8 @@ from rhotem.microscope.formats.signal import Signal
 SOURCE = "https://example.invalid/replace-with-where-you-publish"
 #: Format of the stacks.
 STACK = FORMATS["hspy"]
+#: Values of an axis that are listed one by one.
+SHOWN = 6
 
 
 def write(library: Library, entries: list[Entry], folder: Path) -> list[str]:
@@ -53,9 +57,9 @@ def _described(entry: Entry, stack: Signal, path: Path) -> dict[str, Any]:
     said: dict[str, Any] = {
         "description": (
             f"Simulated noise-free {stack.name} images of {entry.title} ({entry.formula}) along {entry.zone}, one "
-            f"cell, {len(depths)} thicknesses from {depths.min():.3g} to {depths.max():.3g} nm, {len(foci)} foci from "
-            f"{foci.min():g} to {foci.max():g} nm, {entry.convergence:g} mrad, electron density {entry.source}; axes "
-            f"thickness, defocus, y, x are calibrated; RhoTEM {rhotem.__version__}, entry {entry.id}."
+            f"cell, thickness {_listed(depths)} nm, defocus {_listed(foci)} nm, {entry.convergence:g} mrad, electron "
+            f"density {entry.source}; axes thickness, defocus, y, x are calibrated; RhoTEM {rhotem.__version__}, entry "
+            f"{entry.id}."
         ),
         "source": SOURCE,
         "checksum": f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}",
@@ -70,3 +74,10 @@ def _described(entry: Entry, stack: Signal, path: Path) -> dict[str, Any]:
         "tags": list(dict.fromkeys(tag for tag in tags if tag)),
         "kind": "dataset",
     }
+
+
+def _listed(values: npt.NDArray[np.float64]) -> str:
+    """Some values, or how many there are between which."""
+    if len(values) <= SHOWN:
+        return ", ".join(f"{value:.3g}" for value in values)
+    return f"{values.min():.3g} to {values.max():.3g} ({len(values)})"
