@@ -150,3 +150,26 @@ def test_the_example_of_the_documentation_is_a_campaign(tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "library.md").read_text("utf-8")
     (tmp_path / "plan.yaml").write_text(textwrap.dedent(page.split("```yaml\n")[1].split("```")[0]))
     assert len(tasks_of(load_campaign(tmp_path / "plan.yaml"))) > 10
+
+
+def test_a_dry_run_counts_what_cannot_be_done_as_free(tmp_path, monkeypatch):
+    """Of four tasks that take 10 s each and four that are refused the sum is 40 s, not 80."""
+    from rhotem.library.campaign import cost
+
+    def planned(task):
+        if task.title == "NaF":
+            raise InputError("does not fit")
+        return 10.0, 1e6, 1e9
+
+    monkeypatch.setattr(cost, "planned", planned)
+    path = tmp_path / "plan.yaml"
+    zones = "[[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 0]]"
+    path.write_text(
+        f"rhotem-campaign: 1\nname: two\nstructures: [LiF, NaF]\nvary: {{zone: {zones}}}\n"
+        "density: {source: free-atoms}\nthicknesses_nm: [1]\n"
+    )
+    said = cost.costs(load_campaign(path), 8)
+    assert said.record(1)["processor_seconds"] == pytest.approx(40) and len(said.refused) == 4
+    assert "refused     NaF along" in said.text(1)
+    monkeypatch.setattr(cost, "SHOWN", 1)
+    assert "and 3 more" in said.text(1)

@@ -56,6 +56,12 @@ def test_failures_are_kept_with_their_reason_and_tried_again_when_asked(campaign
     assert sorted(title for _, title, _ in ledger.failures()) == ["defect", "wrong"]
 
 
+def test_a_task_that_is_ended_counts_the_time_that_it_took(campaign, worker):
+    """Not the hour that it was allowed."""
+    tally = drive(campaign(["spin"]), Limits(seconds=3600, memory="1MB"), Crew(1, command=worker))
+    assert (tally.done, tally.failed) == (0, 1) and tally.seconds < 60
+
+
 @pytest.mark.slow
 def test_a_task_beyond_its_limits_is_ended_and_the_rest_goes_on(campaign, worker):
     ledger = campaign(["large 0.6", "spin", "fine"])

@@ -1,10 +1,12 @@
 """A real entry: its response is that of a direct run, its table that of its images, other programs read it."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -187,6 +189,18 @@ def test_exports_are_read_by_their_programs(real, tmp_path, kind):
             assert np.allclose(stack[1, 1], expected, rtol=1e-6)
             assert [len(data[axis]) for axis in data.attrs["axes"]] == list(stack.shape)
             assert list(data["defocus"]) == [0.0, 2.0] and data["defocus"].attrs["units"] == "nm"
+    elif kind == "emdatabase":
+        metadata = pytest.importorskip("emdatabase.metadata")
+        described = [tmp_path / name for name in names if name.endswith(".yaml")]
+        assert len(described) == len(names) // 2 == sum(len(real.response(e.id).images().images) for e in entries)
+        for path in described:
+            assert metadata.validate_file(path) == []  # its schema, and its vocabulary of techniques
+            ((key, said),) = yaml.safe_load(path.read_text("utf-8")).items()
+            assert key == path.stem and key.isidentifier()
+            record = metadata.DatasetMetadata.from_spec(said, path)
+            content = (tmp_path / said["file"]).read_bytes()
+            assert said["checksum"] == f"md5:{hashlib.md5(content).hexdigest()}" and record.size_bytes == len(content)
+            assert "Simulated" in record.technique and said["source"].startswith("https://example.invalid/")
     elif kind == "parquet":
         import pandas
 
@@ -232,6 +246,37 @@ def test_commands_say_what_there_is(folder, tmp_path, monkeypatch):
     assert "nothing to do" in invoke("campaign", "resume", folder)[1]
     code, said = invoke("library", "export", folder, first[:6], "--format", "nxem", "-o", tmp_path / "out")
     assert code == 0 and "files in" in said
+
+
+def test_the_page_lists_the_library_and_searches_it(folder):
+    """The shelf shows what the command says; a row opens its entry; what cannot be asked is said."""
+    pytest.importorskip("bokeh")
+    from bokeh.document import Document
+
+    from rhotem.library.view.entries import entries_in
+    from rhotem.library.view.page import Page
+
+    page = Page(Document(), entries_in(folder))
+    shelf = page.shelf
+    assert set(shelf.data.data["formula"]) == {"LiF", "Li4F3"}
+    assert all(picture.startswith("data:image/png;base64,") for picture in shelf.data.data["picture"])
+    shelf.contrast.value = "ADF F contrast > 0.01"
+    with Library.open(folder) as library:
+        hits = by_contrast(library, parse_contrast("ADF F contrast > 0.01"))
+    assert shelf.data.data["id"] == [hit.entry.id for hit in hits]
+    assert shelf.data.data["why"][0].startswith(f"{hits[0].contrast:.3g} at")
+    shelf.data.selected.indices = [1]
+    assert page.desk.opened.entry.id == hits[1].entry.id
+    shelf.data.selected.indices = [10**6]  # a client that lies
+    assert page.desk.opened.entry.id == hits[1].entry.id
+    shelf.contrast.value = "much"
+    assert "write ABF Li contrast" in page.status.text
+    shelf._everything()
+    assert len(shelf.rows) == 2
+    shelf._ask(page.desk.opened.entry)
+    assert shelf.data.data["id"][0] == page.desk.opened.entry.id and shelf.data.data["why"][0] == "distance 0.000"
+    page.words.value_input = "vacancy"
+    assert shelf.data.data["formula"] == ["Li4F3"]
 
 
 def test_a_campaign_that_can_do_nothing_ends_with_the_reason(tmp_path):

@@ -60,8 +60,8 @@ def check(ledger: Ledger, number: int, killed: int) -> None:
 
 @pytest.mark.slow
 def test_drivers_that_are_killed_at_random_moments(campaign, rng):
-    number = 120
-    ledger = campaign([f"slow 0.05 {i}" for i in range(number)])
+    number = 240  # tasks of 0.1 s: two workers have work for longer than twelve drivers live, on any machine
+    ledger = campaign([f"slow 0.1 {i}" for i in range(number)])
     killed = kill_often(ledger, 12, 2.0, rng)
     assert killed > 5
     check(ledger, number, killed)

@@ -13,6 +13,8 @@ from rhotem.library.appearance import (
     HARMONICS,
     RINGS,
     Likeness,
+    _passed,
+    _peaks,
     from_bytes,
     likenesses,
     magnitudes,
@@ -109,6 +111,26 @@ def library(tmp_path_factory: pytest.TempPathFactory):
     assert code == 0, said
     with Library.open(place / "library") as opened:
         yield opened
+
+
+def test_a_crystal_in_the_noise_of_a_bright_field_is_seen(rng):
+    """81 electrons a pixel whose number varies by 9, a crystal that varies by 1: its power lies in few peaks."""
+    true, scores = of_image(cell(), EXTENT), []
+    for turn in (10.0, 30.0, 50.0, 70.0):
+        picture = recorded(cell(), EXTENT, turn)
+        counted = rng.poisson(80 + np.maximum(picture, 0) / picture.mean())
+        scores.append(likenesses(of_picture(counted, (0.25, 0.25)), true[None])[0].score)
+    assert np.mean(scores) > 0.93
+
+
+def test_noise_alone_has_no_peaks(rng):
+    """White noise through the filters is left as it is."""
+    for _ in range(20):
+        picture = rng.poisson(4.0, (160, 160)).astype(float)
+        power = np.abs(np.fft.rfft2(picture - picture.mean(), (320, 320))) ** 2
+        k2 = np.fft.fftfreq(320, 0.25)[:, None] ** 2 + np.fft.rfftfreq(320, 0.25) ** 2
+        filtered = power * _passed(k2) ** 2
+        assert _peaks(filtered, (320, 320), np.array([0.25, 0.25])) is filtered
 
 
 def pictures(library, rng):

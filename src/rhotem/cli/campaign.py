@@ -79,7 +79,7 @@ def run_command(
 
 @app.command()
 def cost(
-    plan: PlanArgument, workers: WorkersOption = 2, sample: SampleOption = 40, as_json: JsonOption = False
+    plan: PlanArgument, workers: WorkersOption = 2, sample: SampleOption = 200, as_json: JsonOption = False
 ) -> None:
     """Say how many tasks a plan has, and the time and space that they will take."""
     from rhotem.library.campaign.cost import costs

@@ -348,7 +348,7 @@ def export(
     library: LibraryArgument,
     entries: Annotated[list[str], typer.Argument(metavar="ENTRY...", help="First digits of identifiers, or all.")],
     kind: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="hyperspy, nxem, parquet, ro-crate.")
+        str, typer.Option("--format", metavar="NAME", help="hyperspy, nxem, emdatabase, parquet, ro-crate.")
     ] = "hyperspy",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write.")] = Path("exported"),
 ) -> None:

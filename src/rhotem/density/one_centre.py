@@ -8,6 +8,7 @@ atoms' functions are.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,8 @@ from rhotem.structure.model import Structure
 #: Thickness of a shell in rad of 2π g r_max, and nodes in it (Chebyshev): j_l is then good to
 #: (width/2)^nodes/(2^(nodes−1) nodes!) = 2e-9.
 SHELL, NODES = 0.7, 7
+#: Shells whose transforms are kept, some 20 kB each.
+KEPT = 512
 #: Pairs of a coefficient and an atom handled at once.
 PAIRS = 200_000
 #: Atoms whose tables, of some 30 kB each, are held at once.
@@ -74,20 +77,37 @@ class RadialTransforms:
     """
 
     def __init__(self, terms: Sequence[OneCentre]) -> None:
-        from scipy.interpolate import CubicSpline
-
         radii = np.asarray(terms[0].radii, dtype=float)
-        self._r, weights = _panels(radii)
-        self._spline = CubicSpline(radii, np.eye(len(radii)))(self._r) * (weights * self._r**2)[:, None]
+        self._radii = radii.tobytes()
         values = np.stack([term.values for term in terms], axis=-1)  # lm, radius, atom
         self._values = [values[l * l : (l + 1) ** 2] for l in range(terms[0].lmax + 1)]
         self.reach = float(radii[-1])
 
     def shell(self, start: float, width: float) -> tuple[Floats, list[Floats]]:
         """Nodes (1/Å) between ``start`` and ``start + width``, and per l the transforms there, (2l + 1, nodes, N)."""
-        nodes = start + 0.5 * width * (1.0 - np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES))
-        bessel = spherical_bessel(len(self._values) - 1, 2.0 * np.pi * nodes[:, None] * self._r)
-        return nodes, [(j @ self._spline) @ values for j, values in zip(bessel, self._values, strict=True)]
+        nodes, kernels = _kernels(self._radii, len(self._values) - 1, start, width)
+        return nodes, [kernel @ values for kernel, values in zip(kernels, self._values, strict=True)]
+
+
+@lru_cache(KEPT)
+def _kernels(radii: bytes, lmax: int, start: float, width: float) -> tuple[Floats, list[Floats]]:
+    """Nodes of a shell, and per l what a transform is of the values at radii, (nodes, Nr): that of any atom.
+
+    They are kept, as the members of an ensemble ask for the same ones again.
+    """
+    r, spline = _splines(radii)
+    nodes = start + 0.5 * width * (1.0 - np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES))
+    return nodes, [j @ spline for j in spherical_bessel(lmax, 2.0 * np.pi * nodes[:, None] * r)]
+
+
+@lru_cache(8)
+def _splines(radii: bytes) -> tuple[Floats, Floats]:
+    """Points of a quadrature, and the weights with which values at radii enter there."""
+    from scipy.interpolate import CubicSpline
+
+    known = np.frombuffer(radii)
+    r, weights = _panels(known)
+    return r, CubicSpline(known, np.eye(len(known)))(r) * (weights * r**2)[:, None]
 
 
 class Phases:

@@ -6,6 +6,7 @@ noise has no part in it beyond the size of the probe. The sign of the contrast i
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,13 @@ INDEXED = 6
 LENGTH = RINGS * INDEXED
 #: Gaussian widths in Å: of the source that simulated images lack, and by which pictures are smoothed against noise.
 SOURCE, SMOOTH = 0.4, 0.4
+#: Width in 1/Å of rings in which the power of noise is one; how many times it a peak of a crystal has at least, and
+#: one of them that noise and amorphous films do not make.
+RING, ABOVE, CERTAIN = 0.02, 8.0, 25.0
+#: Part of the frequencies that peaks have at most where noise matters: edges and blobs stand out in more.
+FEW = 0.05
+#: Least part of the largest that the filters leave of a wave, and that its power has, for a peak to be certain.
+LEAST = 0.01
 #: Gaussian width in Å of the slow background that is taken off a picture.
 BACKGROUND = 3.0
 #: Shifts along the circles that are tried, in circles: scales within 4 %.
@@ -46,8 +54,8 @@ def of_image(image: npt.NDArray[Any], extent: tuple[float, float]) -> Harmonics:
     """Appearance of a simulated image of one cell, (nx, ny) over ``extent`` in Å; of length one."""
     frequency = [np.fft.fftfreq(n, length / n) for n, length in zip(image.shape, extent, strict=True)]
     k = np.stack(np.meshgrid(*frequency, indexing="ij"), axis=-1).reshape(-1, 2)
-    blur = -2 * np.pi**2 * (k**2).sum(axis=1)
-    filtered = np.exp(blur * SOURCE**2) * (np.exp(blur * SMOOTH**2) - np.exp(blur * BACKGROUND**2))
+    k2 = (k**2).sum(axis=1)
+    filtered = np.exp(-2 * np.pi**2 * SOURCE**2 * k2) * _passed(k2)
     power = (np.abs(np.fft.fft2(image).ravel()) * filtered) ** 2
     strong = power > 1e-5 * power.max()
     phase = 2 * np.pi * (_X[..., None] * k[strong, 0] + _Y[..., None] * k[strong, 1])
@@ -63,10 +71,35 @@ def of_picture(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> Harmoni
     sharp = gaussian_filter(picture, SMOOTH / step) - gaussian_filter(picture, BACKGROUND / step)
     rows, columns = sharp.shape
     padded = (2 * rows, 2 * columns)
-    products = np.fft.irfft2(np.abs(np.fft.rfft2(sharp, padded)) ** 2, padded)
+    products = np.fft.irfft2(_peaks(np.abs(np.fft.rfft2(sharp, padded)) ** 2, padded, step), padded)
     pairs = np.fft.irfft2(np.abs(np.fft.rfft2(np.ones_like(sharp), padded)) ** 2, padded)
     mean = np.fft.fftshift(products / np.maximum(pairs, 1.0))
     return _harmonics(map_coordinates(mean, [rows + _Y / step[0], columns + _X / step[1]], order=3))
+
+
+def _peaks(power: Floats, shape: tuple[int, int], step: Floats) -> Floats:
+    """Power (half a plane, of `numpy.fft.rfft2`) without what noise has at its frequency.
+
+    A crystal's power lies in few peaks, that of noise everywhere: exponentially distributed about a mean that follows
+    from the median of a ring. Where no peak is certain, or much stands out, all is left as it is.
+    """
+    k = np.hypot(np.fft.fftfreq(shape[0], step[0])[:, None], np.fft.rfftfreq(shape[1], step[1]))
+    passed = _passed(k**2) ** 2
+    white = power / np.maximum(passed, LEAST * passed.max())  # noise as it was before the filters
+    ring = (k / RING).astype(int)
+    order = np.argsort(ring, axis=None, kind="stable")
+    ends = np.searchsorted(ring.ravel()[order], np.arange(ring.max() + 2))
+    ordered = white.ravel()[order]
+    medians = np.array([np.median(ordered[a:b]) if b > a else 0.0 for a, b in pairwise(ends)])
+    over = white / np.maximum(medians[ring] / np.log(2), np.finfo(float).tiny)
+    band = passed > LEAST * passed.max()
+    certain = over[band & (power > LEAST * power.max())].max(initial=0.0) > CERTAIN
+    return np.where(over > ABOVE, power, 0.0) if certain and (over[band] > ABOVE).mean() < FEW else power
+
+
+def _passed(k2: Floats) -> Floats:
+    """What smoothing and the background leave of a wave of |k|² in 1/Å²."""
+    return np.exp(-2 * np.pi**2 * SMOOTH**2 * k2) - np.exp(-2 * np.pi**2 * BACKGROUND**2 * k2)
 
 
 def clearness(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> float:

@@ -18,6 +18,8 @@ DRIVER = "driver.json"
 #: Files of an entry. The last one is written last: it vouches for the others.
 RESPONSE, STRUCTURE, DESCRIPTION, THUMBNAIL = "response.zarr", "structure.cif", "entry.json", "thumbnail.png"
 CHECKSUMS = "checksums.json"
+#: What entries of other densities than free atoms keep of these (`rhotem.library.density`); older ones have none.
+DENSITY = "density.zarr"
 
 
 def entry_folder(identifier: str) -> Path:

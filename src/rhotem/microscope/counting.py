@@ -37,15 +37,15 @@ class Electrons:
         recorded.
     patterns : dict of (nx, ny, Kx, Ky) arrays
         Electrons in every pixel of pixelated detectors, of which the cells hold their part.
-    elsewhere : (nx, ny) array
-        Those that no detector saw.
+    elsewhere : (nx, ny) array or None
+        Those that no detector saw; None: not drawn.
     """
 
     cells: Cells
     numbers: Array
     sums: Array
     patterns: dict[str, Array]
-    elsewhere: Array
+    elsewhere: Array | None
 
     def counted(self, name: str) -> Array:
         """Electrons (nx, ny) in the channel ``name``."""
@@ -71,6 +71,7 @@ def draw(
     *,
     electrons: float,
     rng: np.random.Generator,
+    beyond: bool = True,
 ) -> Electrons:
     """Electrons of all positions from expected intensities.
 
@@ -87,6 +88,8 @@ def draw(
     electrons : float
         Mean number per position.
     rng : numpy Generator
+    beyond : bool
+        Draw those, too, that no detector sees; last of all, so that the others are the same without.
     """
     shape = moments.shape[1:]
     numbers = np.zeros((len(cells.cells), *shape), dtype=np.int64)
@@ -113,7 +116,7 @@ def draw(
         inside = moments[len(cells.columns) :]
         if cells.cells:  # patterns alone have no parts to be divided among
             _divide(drawn, expected, inside, _Edges(cells, pixel, drawn.shape[2:]), numbers, sums, rng)
-    elsewhere = rng.poisson(np.clip(1.0 - seen, 0.0, None) * electrons)
+    elsewhere = rng.poisson(np.clip(1.0 - seen, 0.0, None) * electrons) if beyond else None
     return Electrons(cells, numbers, sums, counts, elsewhere)
 
 

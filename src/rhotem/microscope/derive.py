@@ -23,7 +23,7 @@ def derive_images(
     microscope: Microscope,
     detectors: tuple[Detector, ...],
     rng: np.random.Generator | None,
-    record: dict,
+    record: dict | None,
 ) -> ImageSet:
     """Images of the mean signals of a recorder: blurred by the source, counted, DPC and centre of mass derived.
 
@@ -37,8 +37,8 @@ def derive_images(
     rng : numpy Generator or None
         Electrons are drawn from it where the microscope has a dose, after the source has blurred what is expected;
         None: none.
-    record : dict
-        Kept with the images.
+    record : dict or None
+        Kept with the images; None: nothing is, which spares what is only said of them.
     """
     sums: Array = source_blur(recorder.sums.T.reshape(-1, *scan.shape), scan, microscope.source_size)
     patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
@@ -47,6 +47,7 @@ def derive_images(
     cell, number, clean = Signals(sums, scan), len(recorder.channels), {}
     if microscope.dose is not None and not patterns:
         sums, scan = field_of_view(sums, scan, microscope.pixel, microscope.field)
+    told, record = record is not None, record or {}
     recording = Recording.of(microscope, rng)
     if recording is not None:
         clean = _images(detectors, expected(recorder, sums[:number]), scan, microscope)
@@ -60,7 +61,7 @@ def derive_images(
     counting = microscope.acquisition is None or microscope.acquisition.counting
     if recorder.cells is not None and microscope.dose is not None and rng is not None and counting:
         pixel = Pixels(recorder.step, recorder.wavelength)
-        drawn = draw(recorder.cells, sums[number:], patterns, pixel, electrons=electrons, rng=rng)
+        drawn = draw(recorder.cells, sums[number:], patterns, pixel, electrons=electrons, rng=rng, beyond=told)
         raw, said = _counted(recorder, drawn, electrons)
         record = {**record, "counting": said}
         patterns = _on_camera(recorder, drawn.patterns, detectors, rng)
@@ -71,7 +72,7 @@ def derive_images(
         raw, stored = recording.stored(raw, detectors, electrons)
     images = _images(detectors, raw, scan, microscope)
     in_counts = _counts(detectors, stored)
-    record = record | _remarks(detectors, microscope) | _said(recording, in_counts)
+    record = record | (_remarks(detectors, microscope) | _said(recording, in_counts) if told else {})
     moved = None if recording is None else recording.displacements
     pacbed, step = _pacbed(recorder)
     return ImageSet(images | in_counts, scan, pacbed, step, patterns, record, clean=clean, displacements=moved)
@@ -195,8 +196,9 @@ def _counted(recorder: Recorder, drawn: Electrons, electrons: float) -> tuple[di
     said: dict[str, Any] = {
         "electrons_per_position": electrons,
         "distribution": "Poisson numbers, drawn once for each disjoint part of the diffraction plane",
-        "undetected_fraction": float(drawn.elsewhere.mean() / electrons),
     }
+    if drawn.elsewhere is not None:
+        said["undetected_fraction"] = float(drawn.elsewhere.mean() / electrons)
     if empty:
         said["positions_without_electrons"] = empty
     return raw, said

@@ -70,23 +70,23 @@ def integrate_moment(x: Array, y: Array, scan: Scan, wavelength: float) -> Array
     """
     qx, qy = _derivative_frequencies(scan)
     q2 = qx**2 + qy**2
-    divergence = qx * np.fft.fft2(x) + qy * np.fft.fft2(y)
+    divergence = qx * np.fft.rfft2(x) + qy * np.fft.rfft2(y)
     spectrum = divergence / (1j * np.where(q2 > 0, q2, 1.0))
     spectrum[..., q2 == 0] = 0.0
-    return np.fft.ifft2(spectrum).real * 1e-3 / wavelength
+    return np.fft.irfft2(spectrum, s=scan.shape) * 1e-3 / wavelength
 
 
 def divergence(x: Array, y: Array, scan: Scan) -> Array:
     """Differentiated DPC: ``−div`` of the deflection, in mrad/Å; peaks where the deflections converge, at nuclei."""
     qx, qy = _derivative_frequencies(scan)
-    return -np.fft.ifft2(2j * np.pi * (qx * np.fft.fft2(x) + qy * np.fft.fft2(y))).real
+    return -np.fft.irfft2(2j * np.pi * (qx * np.fft.rfft2(x) + qy * np.fft.rfft2(y)), s=scan.shape)
 
 
 def _derivative_frequencies(scan: Scan) -> tuple[Array, Array]:
-    """Frequencies with the unpaired Nyquist one set to zero: it has no derivative."""
+    """Frequencies of `numpy.fft.rfft2` with the unpaired Nyquist one set to zero: it has no derivative."""
     result = []
-    for n, d in zip(scan.shape, scan.step, strict=True):
-        q = np.fft.fftfreq(n, d)
+    for n, d, frequencies in zip(scan.shape, scan.step, (np.fft.fftfreq, np.fft.rfftfreq), strict=True):
+        q = frequencies(n, d)
         if n % 2 == 0:
             q[n // 2] = 0.0
         result.append(q)

@@ -5,9 +5,11 @@ import json
 import shutil
 import threading
 
+import numpy as np
 import pytest
 
 from rhotem.analysis.plan import Plan
+from rhotem.library.density.summary import Summary
 from rhotem.library.view.make import Span, make_entry
 from rhotem.scattering.response import Range
 
@@ -35,6 +37,37 @@ def library(tmp_path_factory):
     record["density"]["source"] = record["plan"]["density"]["source"] = "model"
     path.write_text(json.dumps(record))
     return folder
+
+
+@pytest.fixture(scope="session")
+def wave():
+    """A summary whose density is 0.25 cos 2πx/a e/Å³ and whose error bar 0.4 cos² V, of an imaging cell's sides."""
+
+    def of(extent):
+        n = 16
+        x = np.cos(2 * np.pi * np.arange(n) / n)
+        bars = 0.4 * np.cos(np.pi * np.arange(2 * n) / (2 * n)) ** 2
+        density = np.broadcast_to(0.25 * x[:, None, None], (n, n, n))
+        return Summary(
+            cell=4.03 * np.eye(3),
+            named=4.03 * np.eye(3),
+            numbers=np.array([3, 9]),
+            positions=np.array([[0.0, 0, 0], [2.015, 2.015, 2.015]]),
+            difference=density,
+            error=np.full((n, n, n), 0.01),
+            potential=np.zeros((2 * n, 2 * n)),
+            potential_error=np.broadcast_to(bars[:, None], (2 * n, 2 * n)),
+            extent=extent,
+            source="model",
+        )
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """A context in which entries are served; gives the address."""
+    return Served
 
 
 class Served:

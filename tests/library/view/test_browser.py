@@ -177,6 +177,34 @@ def test_images_compared_marked_and_saved(window, library, tmp_path):
     assert window.complaints == []
 
 
+def test_the_plane_of_the_slice_by_keyboard(browser, library, wave, serve, tmp_path):
+    """The slider of its height moves the slice to the values of Python; words follow; a row of the table opens."""
+    from rhotem.library.density.slices import slice_of
+    from rhotem.library.view.densities import first_plane
+
+    shutil.copytree(library / "twin", tmp_path / "twin")
+    shutil.copytree(library / "lif", tmp_path / "lif")
+    held = wave(open_entry(tmp_path / "twin").limits.response.extent)
+    held.save(tmp_path / "twin" / "density.zarr")
+    first = first_plane(open_entry(tmp_path / "twin").summary())
+    entries = sorted(entries_in(tmp_path), key=lambda entry: entry.id != "twin")
+    with serve(entries) as there:
+        window = Window(browser, there)
+        window.press("Height, in distances of planes", [RIGHT] * 5)
+        cut = slice_of(open_entry(tmp_path / "twin").summary(), first.indices, first.height + 0.05)
+        wanted = np.ascontiguousarray(cut.values.T, dtype=np.float32)
+        sent = base64.b64encode(wanted.tobytes()).decode()
+        same = SAME.replace("image_data", "slice_data")
+        window.page.wait_for_function(same, arg=sent, polling=100, timeout=LONG)
+        label = "() => document.getElementById('densities').getAttribute('aria-label').includes('90 % error bar')"
+        window.page.wait_for_function(label)
+        window.page.get_by_text("Entries", exact=True).scroll_into_view_if_needed()
+        rows = "() => Bokeh.documents[0].get_model_by_name('shelf_data').data.id.length"
+        assert window.page.evaluate(rows) == 2
+        assert window.complaints == []
+        window.page.close()
+
+
 def test_nothing_is_asked_of_another_host(window, address):
     here = address.partition("?")[0].removeprefix("http://")
     assert len(window.asked) > 5

@@ -93,8 +93,8 @@ def test_a_client_that_lies_is_held_to_the_range(page):
 def test_twins_and_marks(page):
     page.twin.value = "twin"
     page.draw()
-    assert page.other.plot.visible and not page.image.colour_bar.visible
-    assert (page.image.mapper.low, page.image.mapper.high) == (page.other.mapper.low, page.other.mapper.high)
+    assert page.others[0].plot.visible and not page.image.colour_bar.visible
+    assert (page.image.mapper.low, page.image.mapper.high) == (page.others[0].mapper.low, page.others[0].mapper.high)
     page.marks.active = [0, 1]
     kept = page.image.mapper.high
     page.knobs.plain["source_size_A"].value = 2.0

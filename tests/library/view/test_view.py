@@ -228,7 +228,7 @@ def test_twins_are_shown_on_one_scale(library):
     desk = Desk(entries)
     desk.compare("twin")
     seen = desk.see()
-    np.testing.assert_array_equal(seen.image.values, seen.other.values)
+    np.testing.assert_array_equal(seen.image.values, seen.others[0].values)
     assert seen.scale == (pytest.approx(seen.image.values.min()), pytest.approx(seen.image.values.max()))
 
 
@@ -303,7 +303,7 @@ def test_the_demonstration_is_small_and_shows_something(monkeypatch):
     desk.choose("SrTiO3-free-atoms")
     desk.compare("SrTiO3-model")
     seen = desk.see()
-    assert np.ptp(seen.image.values) > 0 and np.abs(seen.image.values - seen.other.values).max() > 0
+    assert np.ptp(seen.image.values) > 0 and np.abs(seen.image.values - seen.others[0].values).max() > 0
     assert seen.diffraction is not None and len(desk.columns()[0]) > 0
 
     monkeypatch.setattr(demonstration, "registered", lambda group: {})

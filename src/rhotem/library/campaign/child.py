@@ -58,10 +58,10 @@ class Child:
             with selectors.DefaultSelector() as ready:
                 ready.register(process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
                 while not ready.select(LOOK):
-                    beyond = _beyond(watched, used, began, bounds)
+                    beyond, spent = _beyond(watched, used, began, bounds)
                     if beyond:
                         self.stop()
-                        return {"state": "failed", "reason": beyond, "seconds": bounds.seconds}
+                        return {"state": "failed", "reason": beyond, "seconds": round(spent, 3)}
             line = process.stdout.readline()  # type: ignore[union-attr]
             if line:
                 return dict(json.loads(line))
@@ -112,18 +112,19 @@ def _processor(watched: Any) -> float:
     return float(times.user + times.system)
 
 
-def _beyond(watched: Any, used: float, began: float, bounds: Bounds) -> str:
-    """Which bound a process is beyond, in words; "" if none."""
+def _beyond(watched: Any, used: float, began: float, bounds: Bounds) -> tuple[str, float]:
+    """Which bound a process is beyond, in words, "" if none; and the processor time in s that it took so far."""
     import psutil
 
     try:
         memory, seconds = float(watched.memory_info().rss), _processor(watched) - used
     except psutil.Error:  # it has just ended
-        return ""
+        return "", 0.0
+    why = ""
     if memory > bounds.memory:
-        return f"limit of {1e-9 * bounds.memory:.3g} GB reached; allow more (limits.memory), or keep less"
-    if seconds > bounds.seconds:
-        return f"limit of {bounds.seconds:.0f} s of processor time reached; allow more (limits.seconds)"
-    if time.monotonic() - began > WALL * bounds.seconds:
-        return f"limit of {WALL} times {bounds.seconds:.0f} s on the clock reached"
-    return ""
+        why = f"limit of {1e-9 * bounds.memory:.3g} GB reached; allow more (limits.memory), or keep less"
+    elif seconds > bounds.seconds:
+        why = f"limit of {bounds.seconds:.0f} s of processor time reached; allow more (limits.seconds)"
+    elif time.monotonic() - began > WALL * bounds.seconds:
+        why = f"limit of {WALL} times {bounds.seconds:.0f} s on the clock reached"
+    return why, seconds

@@ -22,7 +22,8 @@ from rhotem.core.output import write_record
 from rhotem.core.physics import PHYSICS
 from rhotem.library import describe
 from rhotem.library.campaign.task import Asked, Recipe, Task
-from rhotem.library.layout import DESCRIPTION, RESPONSE, STRUCTURE, THUMBNAIL, write_json
+from rhotem.library.density.summary import summarised
+from rhotem.library.layout import DENSITY, DESCRIPTION, RESPONSE, STRUCTURE, THUMBNAIL, write_json
 from rhotem.library.shard import seal
 from rhotem.library.sources import Sources
 from rhotem.library.thumbnail import draw_thumbnail
@@ -49,6 +50,9 @@ def compute(task: Task, folder: Path) -> None:
     made = cut(job.plan, job.crystal, [job.name])
     held, potential = simulated(job, made, task.asked, voice)
     held.save(folder / RESPONSE, half=task.asked.half)
+    summary = summarised(made, potential.field, SOURCES.of(job.plan))
+    if summary is not None:
+        summary.save(folder / DENSITY)
     write_structure(job.crystal, folder / STRUCTURE)
     focus = min(task.asked.foci, key=abs)
     draw_thumbnail(held, folder / THUMBNAIL, focus)

@@ -10,6 +10,7 @@ from rhotem.analysis import run as steps
 from rhotem.analysis.voice import Voice
 from rhotem.analysis.workflow import cut
 from rhotem.core import Progress, RhoTEMError, silent
+from rhotem.density.source import source_kind
 from rhotem.library.campaign.compute import exits, prepared, range_of
 from rhotem.library.campaign.expand import tasks_of
 from rhotem.library.campaign.model import Campaign
@@ -20,8 +21,12 @@ from rhotem.scattering.response.plan import plan_response
 
 #: Processor time in s that a task takes beside its response: reading, the density of a small cell, pictures, files.
 FIXED = 0.2
+#: Processor time in s of a learned density with its summary and members, and bytes of the summary: small cells.
+LEARNED, SUMMARY = 1.0, 5e4
 #: Bytes of an entry's other files.
 BESIDE = 3e4
+#: Refused tasks that are shown.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Costs:
     ----------
     tasks : int
     seconds : list of float
-        Processor time of every planned task.
+        Processor time of every planned task; 0 of a refused one.
     bytes : list of float
     memory : float
         Bytes of the largest.
@@ -73,7 +78,10 @@ class Costs:
             f"space       {_size(said['bytes'])}, {_size(said['bytes'] / max(self.tasks, 1))} each",
             f"memory      up to {1e-9 * self.memory:.2f} GB a process",
         ]
-        return "\n".join([*told, *(f"refused     {title}: {reason}" for title, reason in self.refused.items())])
+        refused = [f"refused     {title}: {reason}" for title, reason in self.refused.items()]
+        if len(refused) > SHOWN:
+            refused[SHOWN:] = [f"            and {len(refused) - SHOWN} more (--json has all)"]
+        return "\n".join([*told, *refused])
 
 
 def costs(campaign: Campaign, sample: int, progress: Progress = silent) -> Costs:
@@ -93,11 +101,11 @@ def costs(campaign: Campaign, sample: int, progress: Progress = silent) -> Costs
         try:
             one = planned(task)
         except RhoTEMError as error:
-            refused[task.title] = " ".join(str(error).split())
-        else:
-            seconds.append(one[0])
-            sizes.append(one[1])
-            memory = max(memory, one[2])
+            refused[f"{task.title} along {task.plan['specimen'].get('zone')}"] = " ".join(str(error).split())
+            one = (0.0, 0.0, 0.0)  # it ends before it begins; so will as many of those that are not planned
+        seconds.append(one[0])
+        sizes.append(one[1])
+        memory = max(memory, one[2])
         progress("planned", number + 1, len(chosen))
     return Costs(len(tasks), seconds, sizes, memory, refused)
 
@@ -125,7 +133,8 @@ def planned(task: Task) -> tuple[float, float, float]:
         threads=1,
     )
     stored = plan.stored * (0.5 if task.asked.half else 1.0)
-    return FIXED + plan.seconds, stored + BESIDE, plan.memory
+    learned = source_kind(str(job.plan.density.source)) == "model"
+    return FIXED + learned * LEARNED + plan.seconds, stored + BESIDE + learned * SUMMARY, plan.memory
 
 
 def _sum(values: Sequence[float], number: int) -> tuple[float, float]:

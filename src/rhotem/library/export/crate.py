@@ -7,7 +7,7 @@ from typing import Any
 
 import rhotem
 from rhotem.library.entry import Entry
-from rhotem.library.layout import CHECKSUMS, DESCRIPTION, RESPONSE, STRUCTURE, THUMBNAIL, write_json
+from rhotem.library.layout import CHECKSUMS, DENSITY, DESCRIPTION, RESPONSE, STRUCTURE, THUMBNAIL, write_json
 from rhotem.library.store import Library
 
 METADATA, SPECIFICATION = "ro-crate-metadata.json", "https://w3id.org/ro/crate/1.1"
@@ -62,7 +62,12 @@ def _described(entry: Entry) -> list[dict[str, Any]]:
         {"@id": place + name, "@type": "File", "encodingFormat": kind, "description": about}
         for name, (kind, about) in files.items()
     ]
-    response = {"@id": f"{place}{RESPONSE}/", "@type": "Dataset", "description": "Zarr group, format rhotem-response"}
+    groups = {RESPONSE: "rhotem-response", DENSITY: "rhotem-density-summary"}
+    held = [
+        {"@id": f"{place}{name}/", "@type": "Dataset", "description": f"Zarr group, format {form}"}
+        for name, form in groups.items()
+        if (entry.path.parent / name).is_dir()
+    ]
     return [
         {
             "@id": place,
@@ -73,10 +78,10 @@ def _described(entry: Entry) -> list[dict[str, Any]]:
             f"density {entry.source}",
             "keywords": [entry.formula, *entry.elements, entry.prototype],
             "thumbnail": {"@id": place + THUMBNAIL},
-            "hasPart": [{"@id": part["@id"]} for part in [*listed, response]],
+            "hasPart": [{"@id": part["@id"]} for part in [*listed, *held]],
         },
         *listed,
-        response,
+        *held,
         {
             "@id": f"#made-{entry.id}",
             "@type": "CreateAction",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, RhoTEMError
 from rhotem.library.view import words
-from rhotem.library.view.entries import Entry, Opened, open_entry, twins
+from rhotem.library.view.entries import FREE, Entry, Opened, open_entry, twins
 from rhotem.library.view.limits import Limits
 from rhotem.library.view.picture import Picture, picture
 from rhotem.library.view.settings import NM
@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 
 #: Entries that are kept open: the one that is shown, its twin, and some that were.
 OPEN = 4
+#: What stands for all twins, and how many are shown at most.
+ALL, BESIDE = "*", 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +47,10 @@ class Seen:
     Parameters
     ----------
     image : Picture
-    other : Picture or None
-        The same of the entry to compare with.
+    others : tuple of Picture
+        The same of the entries to compare with.
     scale : (float, float)
-        Values that are drawn black and white, for both.
+        Values that are drawn black and white, for all.
     diffraction : Diffraction or None
     caption : str
     seconds : float
@@ -56,7 +58,7 @@ class Seen:
     """
 
     image: Picture
-    other: Picture | None
+    others: tuple[Picture, ...]
     scale: tuple[float, float]
     diffraction: Diffraction | None
     caption: str
@@ -81,7 +83,7 @@ class Desk:
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self.opened = self._first()
         self.settings = self.limits.start()
-        self.other: Opened | None = None
+        self.others: tuple[Opened, ...] = ()
 
     @property
     def limits(self) -> Limits:
@@ -90,8 +92,9 @@ class Desk:
 
     @property
     def twins(self) -> list[Entry]:
-        """Entries that differ from the open one in their density alone."""
-        return twins(self.opened.entry, list(self.entries.values()))
+        """Entries that differ from the open one in their density alone: free atoms first, then learned ones."""
+        found = twins(self.opened.entry, list(self.entries.values()))
+        return sorted(found, key=lambda entry: (entry.source not in FREE, not entry.source.startswith("model")))
 
     def found(self, words: str) -> list[Entry]:
         """Entries whose title or id holds all of these words, whatever their case."""
@@ -107,7 +110,7 @@ class Desk:
             If there is none of that name, or it is damaged; then the open one stays.
         """
         self.opened = self._read(identifier)
-        self.other = None
+        self.others = ()
         start = self.limits.start()
         kept = self.settings.model_dump()
         for keys in (("image", "inner_mrad", "outer_mrad"), *((key,) for key in kept)):
@@ -120,16 +123,26 @@ class Desk:
         self.settings = start
 
     def compare(self, identifier: str) -> None:
-        """Show a twin beside the open entry; "": none.
+        """Show a twin beside the open entry; "": none, `ALL`: the first two of free atoms, learned, DFT.
 
         Raises
         ------
         InputError
-            If it is none of its twins, or damaged.
+            If it is none of its twins, or damaged, or does not hold what is set.
         """
-        if identifier and identifier not in {entry.id for entry in self.twins}:
+        known = {entry.id: entry for entry in self.twins}
+        if identifier and identifier != ALL and identifier not in known:
             raise InputError(f"entry {identifier!r} differs from {self.opened.entry.id} in more than its density")
-        self.other = self._read(identifier) if identifier else None
+        chosen = list(known)[:BESIDE] if identifier == ALL else [identifier] if identifier else []
+        opened = tuple(self._read(one) for one in chosen)
+        for other in opened:
+            other.limits.check(self.settings)
+        self.others = opened
+
+    @property
+    def compared(self) -> str:
+        """What `compare` was asked."""
+        return "" if not self.others else ALL if len(self.others) > 1 else self.others[0].entry.id
 
     def set(self, **changes: Any) -> None:
         """Turn knobs.
@@ -143,21 +156,21 @@ class Desk:
             changes = {"inner_mrad": None, "outer_mrad": None, **changes}
         asked = self.settings.changed(**changes)
         self.limits.check(asked)
-        if self.other is not None:
-            self.other.limits.check(asked)
+        for other in self.others:
+            other.limits.check(asked)
         self.settings = asked
 
     def see(self) -> Seen:
         """Images and pattern as set."""
         began = time.perf_counter()
         image = picture(self.limits, self.settings)
-        other = picture(self.other.limits, self.settings) if self.other else None
-        every = [shown.values for shown in (image, other) if shown is not None]
+        others = tuple(picture(other.limits, self.settings) for other in self.others)
+        every = [shown.values for shown in (image, *others)]
         low, high = min(float(v.min()) for v in every), max(float(v.max()) for v in every)
         said = words.caption(self.opened, self.settings)
         spread = high - low if high > low else 1.0
         shown = self.diffraction()
-        return Seen(image, other, (low, low + spread), shown, said, time.perf_counter() - began)
+        return Seen(image, others, (low, low + spread), shown, said, time.perf_counter() - began)
 
     def diffraction(self) -> Diffraction | None:
         """The position-averaged pattern at this thickness and aperture; None where none is kept."""

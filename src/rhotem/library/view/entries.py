@@ -11,7 +11,8 @@ from rhotem.analysis.plan import Plan, load_plan
 from rhotem.analysis.plan.file import read_document
 from rhotem.core import InputError
 from rhotem.core.output import RECORD
-from rhotem.library.layout import ABOUT, DESCRIPTION, RESPONSE
+from rhotem.library.density.summary import Summary, open_summary
+from rhotem.library.layout import ABOUT, DENSITY, DESCRIPTION, RESPONSE
 from rhotem.library.view.limits import Limits
 from rhotem.library.view.make import PATTERNS
 from rhotem.scattering.patterns import Patterns, open_patterns
@@ -19,6 +20,8 @@ from rhotem.scattering.response import open_response
 
 #: Folders below the one that is asked for in which entries are looked for.
 DEEPEST = 3
+#: What records and libraries call free atoms.
+FREE = ("free-atoms", "free atoms")
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,28 @@ class Opened:
     limits : Limits
         With its response.
     patterns : Patterns or None
+    density : Summary or None
+    without : str
+        Why there is no summary of the density; "": there is one.
     """
 
     entry: Entry
     limits: Limits
     patterns: Patterns | None = None
+    density: Summary | None = None
+    without: str = ""
+
+    def summary(self) -> Summary:
+        """The summary of the density.
+
+        Raises
+        ------
+        InputError
+            If there is none; the message says why.
+        """
+        if self.density is None:
+            raise InputError(self.without)
+        return self.density
 
 
 def entries_in(folder: str | Path) -> list[Entry]:
@@ -206,7 +226,20 @@ def open_entry(entry: Entry | str | Path) -> Opened:
         entry = found[0]
     response = open_response(entry.path)
     beside = entry.path.parent / PATTERNS
-    return Opened(entry, Limits(response), open_patterns(beside) if beside.is_dir() else None)
+    patterns = open_patterns(beside) if beside.is_dir() else None
+    return Opened(entry, Limits(response), patterns, *_density(entry))
+
+
+def _density(entry: Entry) -> tuple[Summary | None, str]:
+    """The summary of an entry's density, or None and why: images do without it."""
+    if not (entry.path.parent / DENSITY).is_dir():
+        if entry.source in FREE:
+            return None, "Free atoms: there is no difference to free atoms to show."
+        return None, "This entry was made without a summary of its density: no slices, no error bars. Make it again."
+    try:
+        return open_summary(entry.path.parent / DENSITY), ""
+    except InputError as error:
+        return None, f"No slices, no error bars: {error}."
 
 
 def twins(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:

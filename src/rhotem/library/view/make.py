@@ -14,7 +14,8 @@ from rhotem.analysis.voice import Voice
 from rhotem.analysis.where import place_of_images
 from rhotem.core import InputError
 from rhotem.core.output import output_folder, write_record
-from rhotem.library.layout import RESPONSE
+from rhotem.library.density.summary import summarised
+from rhotem.library.layout import DENSITY, RESPONSE
 from rhotem.scattering.response import Range
 
 #: Patterns of an entry, beside its response.
@@ -82,6 +83,9 @@ def make_entry(plan: Plan, folder: str | Path, span: Span, voice: Voice | None =
             **shared,
         )
         held.save(inside / RESPONSE, half=span.half)
+        summary = summarised(cut, potential.field, source)
+        if summary is not None:
+            summary.save(inside / DENSITY)
         if span.patterns:
             depths = [0.1 * t for t in held.thicknesses]
             shown = patterns.patterns(cut, potential, thicknesses=depths, outer=span.patterns, **shared)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from rhotem.core import RhoTEMError
 from rhotem.library.view import words
-from rhotem.library.view.desk import Desk, Seen
+from rhotem.library.view.desk import ALL, Desk, Seen
 from rhotem.library.view.entries import Entry
 from rhotem.library.view.figures import MAPS, ImagePlot, PatternPlot, palette
 from rhotem.library.view.knobs import Knobs
+from rhotem.library.view.panel import DensityPanel
 from rhotem.library.view.report import png
+from rhotem.library.view.shelf import Shelf
 from rhotem.library.view.toolkit import models
 
 if TYPE_CHECKING:
@@ -29,9 +31,11 @@ LISTED = 200
 WINDOW = (1366, 768)
 #: Pixels that sliders and pattern take beside the images, axes and half a colour bar around each, and what stands
 #: above and below them; least and most side of an image.
-BESIDE, FRAME, ABOVE, SIDES = 725, 77, 210, (200, 900)
+BESIDE, FRAME, ABOVE, SIDES = 725, 77, 210, (130, 900)
 #: Entry to compare with, where there is none.
 NO_TWIN = ("", "nothing")
+#: And where there are several.
+ALL_TWINS = (ALL, "two others together")
 
 
 class Page:
@@ -49,8 +53,11 @@ class Page:
         self.scale: tuple[float, float] | None = None
         self._waiting = False
         self._settling: Any = None
-        self.image, self.other, self.pattern = ImagePlot("image"), ImagePlot("other"), PatternPlot()
-        self.other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
+        self.image, self.pattern, self.density = ImagePlot("image"), PatternPlot(), DensityPanel(self._try)
+        self.others = (ImagePlot("other"), ImagePlot("third"))
+        self.shelf = Shelf(self.desk, self._try, self._choose)
+        for other in self.others:
+            other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
         self._words()
         self._choosers()
         self.sliders = models().Column(name="knobs", sizing_mode="stretch_width")
@@ -62,9 +69,10 @@ class Page:
         roots = (
             models().Column(children=chosen, name="chooser", sizing_mode="stretch_width"),
             self.sliders,
-            models().Row(children=[self.image.plot, self.other.plot], name="images"),
+            models().Row(children=[self.image.plot, *(other.plot for other in self.others)], name="images"),
             models().Column(children=[self.pattern.plot, self._saving()], name="side"),
-            *(self.caption, self.status, self.file, self.window),
+            *self.density.roots,
+            *(self.shelf.root, self.caption, self.status, self.file, self.window),
         )
         with doc.models.freeze():  # it counts its models once, not for every root
             for root in roots:
@@ -73,6 +81,7 @@ class Page:
         page.template, doc.title = (FILES / "page.html").read_text(), "RhoTEM: virtual microscope"
         doc.template_variables.update(style=(FILES / "page.css").read_text(), script=(FILES / "page.js").read_text())
         self.entered()
+        self.shelf.show("")
 
     def _words(self) -> None:
         self.caption = models().Div(text="", name="caption", sizing_mode="stretch_width")
@@ -81,7 +90,7 @@ class Page:
     def _choosers(self) -> None:
         wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
         self.words = models().TextInput(title="Find an entry: formula, zone, density", name="find", **wide)
-        self.words.on_change("value_input", lambda attr, old, new: self._list())
+        self.words.on_change("value_input", lambda attr, old, new: self._searched(new))
         self.entry = models().Select(title="Entry", name="entry", **wide)
         self.entry.on_change("value", lambda attr, old, new: self._try(lambda: self._choose(new)))
         self.shown = models().Select(title="Image", name="shown", **wide)
@@ -126,7 +135,8 @@ class Page:
         names = list(self.desk.limits.detectors)
         self.shown.update(options=names, value=self.desk.settings.image)
         twins = _titled(self.desk.twins)
-        self.twin.update(options=[NO_TWIN, *twins], value=self.desk.other.entry.id if self.desk.other else "")
+        every = [ALL_TWINS] if len(twins) > 1 else []
+        self.twin.update(options=[NO_TWIN, *every, *twins], value=self.desk.compared)
         self.twin.disabled = not twins
         self.scale = None
         self.draw()
@@ -137,18 +147,22 @@ class Page:
         listed = sorted([here, *found], key=lambda entry: entry.id)
         self.entry.update(options=_titled(listed), value=here.id)
 
+    def _searched(self, words: str) -> None:
+        self._list()
+        self.shelf.show(words)
+
     def _choose(self, identifier: str) -> None:
         if identifier != self.desk.opened.entry.id:
             self.desk.choose(identifier)
             self.entered()
 
     def _compare(self, identifier: str) -> None:
-        if identifier != (self.desk.other.entry.id if self.desk.other else ""):
+        if identifier != self.desk.compared:
             self.desk.compare(identifier)
             self.draw()
 
     def _colour(self, name: str) -> None:
-        for plot in (self.image, self.other):
+        for plot in (self.image, *self.others):
             plot.mapper.palette = palette(name)
 
     def _marked(self) -> None:
@@ -172,7 +186,7 @@ class Page:
             self._say(" ".join(str(error).split()))
             self.knobs.show(self.desk.settings)
             self._list()
-            self.twin.value = self.desk.other.entry.id if self.desk.other else ""
+            self.twin.value = self.desk.compared
             return False
         return True
 
@@ -195,6 +209,7 @@ class Page:
         ring = "#D55E00"
         radii = {detector.outer: ring, getattr(detector, "inner", 0.0): ring, settings.convergence_mrad: "#56B4E9"}
         self.pattern.show(seen.diffraction, radii)
+        self.density.show(self.desk)
         if self.shown.value != settings.image:
             self.shown.value = settings.image
         self.knobs.show(settings)
@@ -216,19 +231,20 @@ class Page:
 
     def _draw_images(self, seen: Seen, scale: tuple[float, float]) -> None:
         width, height = (int(self.window.data[key][0]) for key in ("width", "height"))
-        room, number = width - BESIDE, 1 if seen.other is None else 2
+        room, number = width - BESIDE, 1 + len(seen.others)
         side = int(min(max(min(room / number - FRAME, height - ABOVE), SIDES[0]), SIDES[1]))
         source = self.desk.opened.entry.source
         self.image.show(seen.image, scale, f"{seen.image.name}, {source}" if source else seen.image.name, side)
         marked = 0 in self.marks.active
         self.image.show_columns(self.desk, marked)
-        if seen.other is not None and self.desk.other is not None:
-            self.other.show(seen.other, scale, f"{seen.other.name}, {self.desk.other.entry.source}", side)
-            self.other.show_columns(self.desk, marked)
-        self.other.plot.visible = seen.other is not None
-        self.image.colour_bar.visible = seen.other is None  # one scale, one bar
+        for plot, shown, opened in zip(self.others, seen.others, self.desk.others, strict=False):
+            plot.show(shown, scale, f"{shown.name}, {opened.entry.source}", side)
+            plot.show_columns(self.desk, marked)
+        for place, plot in enumerate((self.image, *self.others)):
+            plot.plot.visible = place < number
+            plot.colour_bar.visible = place == number - 1  # one scale, one bar
         labels = self.desk.opened.entry.labels if not self.desk.settings.scan_rotation_deg else {}
-        for plot in (self.image.plot, self.other.plot):
+        for plot in (self.image.plot, *(other.plot for other in self.others)):
             plot.xaxis.axis_label = f"{labels['x']} →" if labels.get("x") else "x →"
             plot.yaxis.axis_label = f"{labels['up']} →" if labels.get("up") else "← y"
 

@@ -84,25 +84,24 @@ def _expected(limits: Limits, settings: ViewSettings, detector: DetectorBase) ->
 
 
 def _counted(limits: Limits, settings: ViewSettings, detector: DetectorBase) -> tuple[Array, Scan]:
-    """With counted electrons, drawn as every simulation draws them."""
+    """With counted electrons, drawn as every simulation draws them; without the record, which nobody sees here."""
     held, rng = limits.response, np.random.default_rng((settings.seed, 1))
-    depth = NM * settings.thickness_nm
+    level = held.level(NM * settings.thickness_nm)
     asked_for = {**settings.lens(), **settings.recording, "dose": settings.dose_e_per_A2}
-    if not settings.scan_rotation_deg:
-        images = held.images((detector,), thickness=depth, rng=rng, **asked_for)
-        return images[settings.image], images.scan
-    level = held.level(depth)
     lens = held.asked(asked_for, held.thicknesses[level])
     asked = held.ready((detector,), level, counted=True)
-    cell = Scan.cell(held.extent, lens)
+    scan = cell = Scan.cell(held.extent, lens)
     signals = asked.signals(asked.spectrum(lens), cell, lens.source_size)
-    scan = recorded_scan(cell, settings.scan_step_A, settings.field_of_view_A)
-    there = at_positions(signals, cell.size, turned_positions(scan, settings.rotation))
+    if settings.scan_rotation_deg:
+        scan = recorded_scan(cell, settings.scan_step_A, settings.field_of_view_A)
+        signals = at_positions(signals, cell.size, turned_positions(scan, settings.rotation))
     recorder = asked.recorder.part(scan.shape[0] * scan.shape[1])
-    recorder.sums = there.reshape(len(there), -1).T
+    recorder.sums = signals.reshape(len(signals), -1).T
     recorder.pacbed = np.zeros((0, 0))
     blurred = lens.model_copy(update={"source_size": 0.0})  # the signals are blurred already
-    images = derive_images(recorder, scan, blurred, (detector,), rng, {})
+    images = derive_images(recorder, scan, blurred, (detector,), rng, None)
+    if not settings.scan_rotation_deg:
+        return images[settings.image], images.scan
     return turned(images.images, settings.rotation, scan, lens)[settings.image], scan
 
 

@@ -12,6 +12,7 @@ from rhotem.core import InputError
 from rhotem.core.output import output_file
 from rhotem.core.page import figure, page
 from rhotem.library.view import words
+from rhotem.library.view.density_figure import draw_density
 from rhotem.library.view.entries import Entry, Opened, open_entry, twins
 from rhotem.library.view.picture import Picture, picture
 from rhotem.library.view.settings import NM, ViewSettings
@@ -80,6 +81,14 @@ def _page(opened: Opened, compared: Sequence[Opened]) -> str:
     pattern = pattern_png(opened, settings)
     if pattern is not None:
         parts.append(figure(pattern, f"Position-averaged diffraction pattern at {settings.thickness_nm:.4g} nm"))
+    parts.append("<h2>Density</h2>")
+    if opened.density is None:
+        parts.append(f"<p>{escape(opened.without)}</p>")
+    else:
+        with tempfile.TemporaryDirectory(prefix="rhotem-") as folder:
+            path = Path(folder) / "density.png"
+            caption = draw_density(opened, settings, path)
+            parts.append(figure(path.read_bytes(), caption))
     rows = "".join(
         f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in words.table(opened, settings)
     )

@@ -32,8 +32,11 @@ class _Transfer:
         k = step * np.arange(-n, n + 1)
         self.kx, self.ky = kx, ky = np.meshgrid(k, k, indexing="ij")
         self.here = self.probe(0.0, 0.0).conj()
+        # where nothing is lit all that follows is zero
+        lit = np.abs(self.here) > 0
+        self.kx, self.ky, self.here = kx, ky, here = kx[lit], ky[lit], self.here[lit]
         k0, k1 = (a * 1e-3 / microscope.wavelength for a in (detector.inner, detector.outer))
-        size, disc = np.hypot(kx, ky), np.abs(self.here)
+        size, disc = np.hypot(kx, ky), np.abs(here)
         # the part of a lit pixel that a detector sees, also where both end at the same angle
         ring = np.minimum(np.clip((k1 - size) / step + 0.5, 0.0, 1.0), disc) / np.maximum(disc, 1e-9)
         ring -= np.clip((k0 - size) / step + 0.5, 0.0, 1.0) if k0 else 0.0
@@ -45,7 +48,7 @@ class _Transfer:
             part = ring
             for azimuth in channel.region.quadrants:
                 part = part * quadrant(kx, ky, azimuth, (step, step))
-            self.deflection += scale * direction[:, None, None] * part
+            self.deflection += scale * direction[:, None] * part
 
     def probe(self, qx: float, qy: float) -> Array:
         """The probe at k + q."""
@@ -60,7 +63,7 @@ class _Transfer:
         """IDPC and iCoM per unit of the phase exp(2πi q·r)."""
         before = self.here * self.probe(-qx, -qy)
         intensity = 1j * (before - (self.here * self.probe(qx, qy)).conj())
-        deflection = (self.deflection * intensity).sum(axis=(1, 2)) / self.power
+        deflection = (self.deflection @ intensity) / self.power
         along = qx * deflection[0] + qy * deflection[1]
         integrated = complex(along / (1j * (qx**2 + qy**2)) * 1e-3 / self.microscope.wavelength)
         return integrated, complex(before.sum() / self.power)

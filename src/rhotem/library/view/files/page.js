@@ -27,11 +27,12 @@ function rhotemName() {
     element.setAttribute("aria-label", name);
     if (value !== undefined) element.setAttribute("aria-valuetext", value);
   });
-  const caption = document.getElementById("said");
-  let said = "";
-  rhotemEach(caption, (element) => { if (element.tagName === "P") said = element.textContent; });
-  const figure = document.getElementById("picture");
-  if (said && figure.getAttribute("aria-label") !== said) figure.setAttribute("aria-label", said);
+  for (const [words, figure] of [["said", "picture"], ["densities_said", "densities"]]) {
+    const said = [];
+    rhotemEach(document.getElementById(words), (element) => { if (element.tagName === "P") said.push(element.textContent); });
+    const text = said.join(" "), shown = document.getElementById(figure);
+    if (text && shown.getAttribute("aria-label") !== text) shown.setAttribute("aria-label", text);
+  }
 }
 setInterval(rhotemName, 500);
 

@@ -1,0 +1,93 @@
+"""Entries that a person looks for: by words, by what their columns show, by a similar structure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rhotem.core import InputError
+from rhotem.library.layout import ABOUT, STRUCTURE, THUMBNAIL
+from rhotem.library.view.desk import Desk
+from rhotem.library.view.entries import Entry
+
+#: Entries that are listed at most, and bytes of a thumbnail that is shown.
+LISTED, THUMB = 100, 20_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entry, and what it was found by: its contrast or distance in words; "": its name."""
+
+    entry: Entry
+    why: str = ""
+
+    @property
+    def thumbnail(self) -> bytes:
+        """Its picture as PNG; empty where there is none."""
+        path = self.entry.path.parent / THUMBNAIL
+        if not path.is_file() or path.stat().st_size > THUMB:
+            return b""
+        content = path.read_bytes()
+        return content if content[:4] == b"\x89PNG" else b""
+
+
+def library_of(desk: Desk) -> Path | None:
+    """The library whose entries a desk has; None: folders of `rhotem response`, which have no catalogue."""
+    above = desk.opened.entry.path.parents
+    return above[3] if len(above) > 3 and (above[3] / ABOUT).is_file() else None
+
+
+def found(desk: Desk, words: str = "", contrast: str = "", like: Entry | None = None) -> list[Found]:
+    """Entries of a desk that meet all that is asked, `LISTED` at most.
+
+    Parameters
+    ----------
+    desk : Desk
+    words : str
+        As `Desk.found`.
+    contrast : str
+        "ABF Li contrast > 0.1 at 1e4 e/A2, 5-15 nm": largest first.
+    like : Entry or None
+        Nearest structures to that of this entry first.
+
+    Raises
+    ------
+    InputError
+        If a contrast or structure is asked of entries without a catalogue, or cannot be.
+    """
+    named = {entry.id for entry in desk.found(words)}
+    if contrast.strip():
+        rows = _by_contrast(desk, contrast)
+    elif like is not None:
+        rows = _like(desk, like)
+    else:
+        rows = [Found(entry) for entry in desk.entries.values()]
+    return [row for row in rows if row.entry.id in named][:LISTED]
+
+
+def _by_contrast(desk: Desk, text: str) -> list[Found]:
+    from rhotem.library.search.contrast import by_contrast, parse_contrast
+    from rhotem.library.store import Library
+
+    asked = parse_contrast(text)
+    with Library.open(_catalogued(desk)) as library:
+        hits = by_contrast(library, asked, limit=len(desk.entries))
+    said = {hit.entry.id: f"{hit.contrast:.3g} at {hit.thickness:.3g} nm, {hit.defocus:g} nm" for hit in hits}
+    return [Found(desk.entries[name], why) for name, why in said.items() if name in desk.entries]
+
+
+def _like(desk: Desk, entry: Entry) -> list[Found]:
+    from rhotem.library.search.similar import similar
+    from rhotem.library.store import Library
+    from rhotem.structure.read import read_structure
+
+    folder = _catalogued(desk)
+    crystal = read_structure(entry.path.parent / STRUCTURE)
+    with Library.open(folder) as library:
+        nearest = similar(library, crystal, len(desk.entries))
+    return [Found(desk.entries[e.id], f"distance {d:.3f}") for e, d in nearest if e.id in desk.entries]
+
+
+def _catalogued(desk: Desk) -> Path:
+    folder = library_of(desk)
+    if folder is None:
+        raise InputError("these entries have no catalogue: contrasts and structures are searched in libraries")
+    return folder

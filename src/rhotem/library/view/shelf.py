@@ -1,0 +1,110 @@
+"""The table of entries below the panels: thumbnails, filters by contrast and by similar structure; a row opens one."""
+
+import base64
+from collections.abc import Callable
+
+from rhotem.library.view.desk import Desk
+from rhotem.library.view.entries import Entry
+from rhotem.library.view.finder import LISTED, Found, found, library_of
+from rhotem.library.view.toolkit import models
+
+#: A picture of one pixel, where an entry has none.
+BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+#: Height of a row and of the table in pixels.
+ROW, HEIGHT = 48, 320
+#: Columns with text, and their widths in pixels.
+WIDTHS = {"title": 260, "formula": 110, "zone": 70, "source": 130}
+
+
+class Shelf:
+    """Entries as a table.
+
+    Parameters
+    ----------
+    desk : Desk
+    attempt : callable
+        Does something that a person asked for, and says why it cannot be.
+    choose : callable
+        Opens an entry by its identifier.
+    """
+
+    def __init__(
+        self, desk: Desk, attempt: Callable[[Callable[[], None]], bool], choose: Callable[[str], None]
+    ) -> None:
+        self._desk, self._attempt, self._choose, self._words = desk, attempt, choose, ""
+        self._like: Entry | None = None
+        self.rows: list[Found] = []
+        bare: dict[str, list[str]] = {
+            name: [] for name in ("id", "title", "formula", "zone", "source", "why", "picture")
+        }
+        self.data = models().ColumnDataSource(bare, name="shelf_data")
+        kind, picture = models().TableColumn, '<img src="<%= value %>" alt="" style="height: 44px">'
+        columns = [
+            kind(field="picture", title="", width=110, formatter=models().HTMLTemplateFormatter(template=picture)),
+            *(kind(field=name, title=name, width=width) for name, width in WIDTHS.items()),
+            kind(field="why", title="found by", width=190),
+        ]
+        self.table = models().DataTable(
+            source=self.data,
+            columns=columns,
+            row_height=ROW,
+            height=HEIGHT,
+            index_position=None,
+            reorderable=False,
+            sizing_mode="stretch_width",
+            name="shelf_table",
+        )
+        self.contrast = models().TextInput(
+            title="Contrast, as ABF Li contrast > 0.1 at 1e4 e/A2, 5-15 nm", name="contrast", width=400
+        )
+        self.like = models().Button(label="Structures like the open one", name="like", width=220)
+        self.all = models().Button(label="All entries", name="all", width=120)
+        self.contrast.on_change("value", lambda attr, old, new: self._ask(None))
+        self.like.on_click(lambda: self._ask(self._desk.opened.entry))
+        self.all.on_click(self._everything)
+        self.data.selected.on_change("indices", lambda attr, old, new: self._picked(new))
+        for knob in (self.contrast, self.like):
+            knob.disabled = library_of(desk) is None
+        asked = models().Row(children=[self.contrast, models().Column(children=[self.like, self.all])])
+        self.root = models().Column(children=[asked, self.table], name="shelf", sizing_mode="stretch_width")
+
+    def show(self, words: str) -> None:
+        """List what is asked, and holds these words."""
+        self._words = words
+        self._attempt(self._list)
+
+    def _ask(self, like: Entry | None) -> None:
+        self._like = like
+        self._attempt(self._list)
+
+    def _everything(self) -> None:
+        self._like = None
+        if self.contrast.value:
+            self.contrast.value = ""  # its change lists all
+        else:
+            self._attempt(self._list)
+
+    def _list(self) -> None:
+        contrast = "" if self._like is not None else self.contrast.value
+        self.rows = found(self._desk, self._words, contrast, self._like)
+        self.data.selected.indices = []
+        entries = [row.entry for row in self.rows]
+        self.data.data = {
+            "id": [entry.id for entry in entries],
+            "title": [entry.name or entry.id for entry in entries],
+            "formula": [entry.formula for entry in entries],
+            "zone": [entry.zone for entry in entries],
+            "source": [entry.source for entry in entries],
+            "why": [row.why for row in self.rows],
+            "picture": [_address(row.thumbnail) for row in self.rows],
+        }
+
+    def _picked(self, places: list[int]) -> None:
+        """Open the row that was chosen; a client may say any number."""
+        if len(places) == 1 and isinstance(places[0], int) and 0 <= places[0] < min(len(self.rows), LISTED):
+            name = self.rows[places[0]].entry.id
+            self._attempt(lambda: self._choose(name))
+
+
+def _address(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}" if png else BLANK
