@@ -4,12 +4,14 @@ import copy
 import math
 import time
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, Progress, silent
@@ -18,7 +20,7 @@ from rhotem.labels.label import Label
 from rhotem.labels.splits import unit_hash
 from rhotem.learned.calibration import load_calibration, save_calibration, uncertainty_path
 from rhotem.learned.weights import find_model, write_json
-from rhotem.training.checkpoint import as_learned, halved, load_network, save_model
+from rhotem.training.checkpoint import as_learned, halved, load_network, save_model, with_new_elements
 from rhotem.training.config import Config
 from rhotem.training.dataset import Sample, make_sample, read_labels
 from rhotem.training.distil import Distillation
@@ -67,6 +69,8 @@ class Trainer:
         self.samples: list[Sample] = []
         self.targets: list[PotentialTarget | None] = []
         self.members: list[list[int]] = []
+        #: how often each label is drawn; None: all alike
+        self.shares: npt.NDArray[np.float64] | None = None
         self.watched: dict[str, list[Watched]] = {}
         self.spin: SpinTraining | None = None
         self._prepare(progress)
@@ -120,7 +124,7 @@ class Trainer:
         wanted["spin"] = known.settings.spin or self.config.model.spin
         self.config.model = known.settings.model_copy(update=wanted)
         model = make_model(self.config.model, t.seed)
-        model.load_state_dict(known.state_dict(), strict=False)
+        model.load_state_dict(with_new_elements(known), strict=False)
         for other in list(model.others)[len(known.others) :]:  # new members start as copies and part on their labels
             other.load_state_dict(model.readout.state_dict())
         return model
@@ -135,6 +139,8 @@ class Trainer:
             self.targets.append(self._target(label, self.samples[-1]))
             progress("preparing", len(self.samples), todo)
         self.members = deal(trained, count, t.member_share, t.seed)
+        if self.config.data.balance:
+            self.shares = drawn_shares([label.structure.numbers for label in trained], self.config.data.balance)
         for name, labels in parts.items():
             self.watched[name] = [self._watch(label) for label in labels]
         if self.model.spin is not None:
@@ -225,7 +231,7 @@ class Trainer:
     def _label_errors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Voxel error and potential error of labels drawn anew."""
         count = min(self.config.train.structures_per_step, len(self.samples))
-        chosen = self.rng.choice(len(self.samples), count, replace=False)
+        chosen = self.rng.choice(len(self.samples), count, replace=False, p=self.shares)
         samples = [self.samples[i] for i in chosen]
         drawn = [s.draw(self.config.data.points, self.rng) for s in samples]
         members = [int(self.rng.choice(self.members[i])) for i in chosen]
@@ -373,6 +379,14 @@ def deal(labels: Sequence[Label], members: int, share: float, seed: int) -> list
     chosen = {p: {k for k in range(members) if unit_hash(f"{seed} {k} {p}") < share} for p in parents}
     empty = set(range(members)) - set().union(*chosen.values())
     return [sorted(chosen[label.parent] | empty) or list(range(members)) for label in labels]
+
+
+def drawn_shares(numbers: Sequence[npt.NDArray[np.int64]], balance: float) -> npt.NDArray[np.float64]:
+    """Share of the draws of every label, ∝ n^(−balance) with n the labels that have the rarest of its elements."""
+    elements = [set(own.tolist()) for own in numbers]
+    count = Counter(z for own in elements for z in own)
+    shares = np.array([min(count[z] for z in own) for own in elements], dtype=float) ** -balance
+    return shares / shares.sum()
 
 
 def pick_device(name: str) -> torch.device:
