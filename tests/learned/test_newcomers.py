@@ -223,12 +223,33 @@ def test_unmeasured_elements_have_the_error_of_their_relatives():
     assert "estimated from its relatives" in found.warnings("m", 4.0)[0] and bool(found) and not Strangers({}, {})
 
 
+def test_elements_of_few_labels_are_trained_and_said_to_be_few():
+    """Strontium with two labels: predicted, with the error of compounds held out; not refused, not untrained."""
+    before = Measured({38: 0.5, 56: 0.6}, {38: 0.4, 56: 0.4}, {38: ("OSr",), 56: ("BaS",)}, 1.3, 1.2)
+    held_out = Measured({38: 0.12, 56: 1.2}, {38: 0.1, 56: 0.2}, {38: ("OSr",)}, 1.1, 1.0, untrained=before)
+    newcomers = Newcomers([3, 8, 9, 38, 56], None, None, held_out, {3: 200, 8: 300, 9: 80, 38: 2, 56: 5})
+    assert newcomers.known == {3, 8, 9}
+    found = newcomers.among([8, 38])
+    assert found and not found.new and found.few == {38: 2} and found.expected_error == 0.12
+    row = found.record()["new_elements"]["few_labels"]["Sr"]
+    assert row["labels"] == 2 and row["measured_on"] == ["OSr"] and not found.record()["new_elements"]["zero_shot"]
+    line = found.warnings("m", 4.0)[0]
+    assert "few labels of Sr" in line and "0.12 and 0.10 (OSr)" in line
+    # in its own metal, too, as it was trained on one; an error of 1 leaves an element free however it came about
+    assert not newcomers.among([38]).free and set(newcomers.among([8, 56]).free) == {56}
+    assert newcomers.among([8, 56]).new == [56]
+    # calcium was not trained on: what is expected of it is what its relatives had before they were
+    assert newcomers.among([8, 20]).predicted[20][0] == pytest.approx(before.error(20)) and before.error(20) > 0.5
+    assert newcomers.among([8, 20]).new == [20]
+
+
 def test_stored_and_of_these_weights_only(tmp_path):
     weights = tmp_path / "m.safetensors"
     weights.write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
     measured = Measured({5: 0.3}, {5: 0.2}, {5: ("BN",)}, 1.2, 1.1, {"voxels": {"coverage": 0.9}})
-    save_measured(weights, measured)
-    assert load_measured(weights) == measured
+    for found in (measured, replace(measured, untrained=measured)):
+        save_measured(weights, found)
+        assert load_measured(weights) == found
     weights.write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{ ")
     assert load_measured(weights) is None and load_measured(tmp_path / "other.safetensors") is None
     (tmp_path / "uncertainty" / "m-elements.json").write_text("{}")

@@ -14,8 +14,9 @@ from rhotem.training.checkpoint import as_learned, load_network, load_tensors
 from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import read_label, read_labels
 from rhotem.training.network.encoders.sevennet import body_file
+from rhotem.training.shares import drawn_shares
 from rhotem.training.split import split
-from rhotem.training.trainer import Trainer, drawn_shares
+from rhotem.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")

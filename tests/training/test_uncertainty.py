@@ -46,7 +46,7 @@ from rhotem.training.error_bars.coverage import (
 from rhotem.training.error_bars.fit import Voxels, conformal_factor, family_shares, fit, weighted_quantile
 from rhotem.training.error_bars.novelty import auroc, learn_from_features
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.training.trainer import deal
+from rhotem.training.shares import deal
 
 SMALL = NequipSettings(channels=8, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)
 TRUE = np.array([-0.5, 0.4, 0.3, 0.0, -0.6, 0.0, 0.3])

@@ -64,11 +64,11 @@ def load_network(name: str | Path, device: str = "cpu") -> tuple[DensityModel, d
     return model.to(device).eval(), header
 
 
-def with_new_elements(model: DensityModel) -> dict[str, torch.Tensor]:
+def rows_of_relatives(model: DensityModel) -> dict[str, torch.Tensor]:
     """Its weights, in the tables of elements the rows that elements without training are predicted with.
 
-    A run that goes on from them with such elements starts where their prediction is (`rhotem.learned.relatives`), not at
-    rows that nothing has touched.
+    A run that goes on from them with such elements starts where their prediction is (`rhotem.learned.relatives`),
+    not at rows that nothing has touched.
     """
     state = dict(model.state_dict())
     arrays = {name: t.numpy() for name, t in state.items() if name != SPECIES}

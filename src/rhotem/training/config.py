@@ -29,7 +29,8 @@ class DataSettings(BaseModel):
     points : int
         Voxels drawn from a label every time it is trained on.
     balance : float
-        A label is drawn in proportion to n^(−balance), n the training labels that have its rarest element; 0: all alike.
+        A label is drawn in proportion to n^(−balance), n the training labels that have its rarest element; 0: all
+        alike.
     """
 
     model_config = ConfigDict(extra="forbid")

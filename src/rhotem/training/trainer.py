@@ -4,9 +4,9 @@ import copy
 import math
 import time
 import zlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ import torch
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import valence_electrons
 from rhotem.labels.label import Label
-from rhotem.labels.splits import unit_hash
 from rhotem.learned.calibration import load_calibration, save_calibration, uncertainty_path
 from rhotem.learned.weights import find_model, write_json
-from rhotem.training.checkpoint import as_learned, halved, load_network, save_model, with_new_elements
+from rhotem.training.checkpoint import as_learned, halved, load_network, rows_of_relatives, save_model
 from rhotem.training.config import Config
 from rhotem.training.dataset import Sample, make_sample, read_labels
 from rhotem.training.distil import Distillation
@@ -32,6 +31,7 @@ from rhotem.training.network.encoders.sevennet import Pretrained, body_file
 from rhotem.training.network.graph import Graph, join
 from rhotem.training.network.model import DensityModel, make_model
 from rhotem.training.run_state import load_state, save_state
+from rhotem.training.shares import deal, drawn_shares, labels_by_element
 from rhotem.training.spin import SpinTraining
 from rhotem.training.split import Split, split
 from rhotem.training.watch import Watched, values_at
@@ -124,7 +124,7 @@ class Trainer:
         wanted["spin"] = known.settings.spin or self.config.model.spin
         self.config.model = known.settings.model_copy(update=wanted)
         model = make_model(self.config.model, t.seed)
-        model.load_state_dict(with_new_elements(known), strict=False)
+        model.load_state_dict(rows_of_relatives(known), strict=False)
         for other in list(model.others)[len(known.others) :]:  # new members start as copies and part on their labels
             other.load_state_dict(model.readout.state_dict())
         return model
@@ -343,6 +343,7 @@ class Trainer:
         info = {
             "name": self.config.name,
             "labels": len(self.split.train),
+            "labels_by_element": labels_by_element([*self.split.train, *chain(*self.split.held_out.values())]),
             "steps": earlier.get("steps", 0) + self.step,
             "minutes": earlier.get("minutes", 0.0) + self.spent / 60.0,
             "accuracy": accuracy,
@@ -371,22 +372,6 @@ class Trainer:
         if start and uncertainty_path(find_model(start)).is_file():  # error bars of a density that is the same
             save_calibration(self.folder / "model.safetensors", load_calibration(find_model(start)))
         return info
-
-
-def deal(labels: Sequence[Label], members: int, share: float, seed: int) -> list[list[int]]:
-    """The members trained on every label: each gets a share of the parents, decided by hashes; none gets nothing."""
-    parents = sorted({label.parent for label in labels})
-    chosen = {p: {k for k in range(members) if unit_hash(f"{seed} {k} {p}") < share} for p in parents}
-    empty = set(range(members)) - set().union(*chosen.values())
-    return [sorted(chosen[label.parent] | empty) or list(range(members)) for label in labels]
-
-
-def drawn_shares(numbers: Sequence[npt.NDArray[np.int64]], balance: float) -> npt.NDArray[np.float64]:
-    """Share of the draws of every label, ∝ n^(−balance) with n the labels that have the rarest of its elements."""
-    elements = [set(own.tolist()) for own in numbers]
-    count = Counter(z for own in elements for z in own)
-    shares = np.array([min(count[z] for z in own) for own in elements], dtype=float) ** -balance
-    return shares / shares.sum()
 
 
 def pick_device(name: str) -> torch.device:

@@ -41,7 +41,7 @@ from rhotem.training.error_bars.coverage import (
 from rhotem.training.error_bars.fit import Voxels, conformal_factor, fit
 from rhotem.training.error_bars.novelty import learn_from_features, parts
 from rhotem.training.network.readouts.fourier import fourier, make_tables
-from rhotem.training.trainer import deal
+from rhotem.training.shares import deal
 
 #: Voxels drawn from a label, and points of its projected potential.
 POINTS, PIXELS = 3000, 400
@@ -237,7 +237,7 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
     settings = content["config"].get("train", {})
     dealt = deal(train, model.settings.members, settings.get("member_share", 1.0), settings.get("seed", 0))
     members = {label.name: own for label, own in zip(train, dealt, strict=True)}
-    calibrating = chosen + new_parents(others, train, model.settings.elements)
+    calibrating = chosen + new_parents(others, train, sorted(model.known_elements))
     left_out = set(content["config"]["data"].get("unseen", ()))
     unseen = {x.name for x in calibrating if left_out & {x.family, *x.chemistries}} | names["unseen"]
     return RunLabels(model, train, calibrating, sorted(unseen), members)
