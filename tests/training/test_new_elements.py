@@ -8,6 +8,7 @@ import pytest
 from rhotem.core import InputError
 from rhotem.labels.label import Label
 from rhotem.labels.read import read_labels
+from rhotem.labels.splits import is_test_parent, parent_of, read_split
 from rhotem.learned.calibration import load_calibration
 from rhotem.learned.model import load_model
 from rhotem.learned.weights import find_model
@@ -51,6 +52,18 @@ def test_means_of_an_element():
     assert found.compounds[38] == ("FLi", "FNa", "Li2O")
     with pytest.raises(InputError, match="at least 3"):
         summarise([compound("LiF", rng)])
+
+
+def test_the_split_of_new_elements_moves_no_old_label_and_shares_no_parent():
+    training, shards = SHARD.parents[2] / "training", [SHARD.with_name(f"000{n}.zip") for n in (1, 3, 4, 5, 6)]
+    old, new = (read_split(training / f"{name}.json") for name in ("split", "split-elements"))
+    assert all(new[part] == names for part, names in old.items() if part != "train")
+    assert new["train"][: len(old["train"])] == old["train"]
+    fresh = {label.name: parent_of(label.meta) for label in read_labels(shards)}
+    added = set(new["train"]) - set(old["train"])
+    assert added | set(new["elements"]) == fresh.keys() and not added & set(new["elements"])
+    assert {fresh[n] for n in new["elements"]}.isdisjoint(fresh[n] for n in added)
+    assert all(is_test_parent(fresh[n]) for n in new["elements"]) and len(new["elements"]) > 20
 
 
 def test_shipped_numbers_are_those_of_the_labels():
