@@ -13,9 +13,10 @@ from rhotem.learned.relatives import relatives
 from rhotem.training.checkpoint import as_learned, load_network, load_tensors
 from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import read_label, read_labels
+from rhotem.training.log import WATCHED, append
 from rhotem.training.network.encoders.sevennet import body_file
 from rhotem.training.shares import drawn_shares
-from rhotem.training.split import split
+from rhotem.training.split import Split, split
 from rhotem.training.trainer import Trainer
 
 
@@ -99,6 +100,13 @@ def test_new_elements_start_where_they_were_predicted(labels, tmp_path):
     trained = trainer.model.state_dict()
     assert any((trained[name][9] != table[9]).any() for name, table in start.items())
     assert all((trained[name][26] == table[26]).all() for name, table in start.items())
+
+
+def test_every_part_that_is_held_out_has_columns_in_the_log(labels, tmp_path):
+    given = read_labels([labels])
+    parts = Split(given, *(given[:1] for _ in range(5)), [], given[:1])  # type: ignore[arg-type]
+    assert set(parts.held_out) == set(WATCHED)
+    append(tmp_path, {f"{part}_deformation_error": 0.5 for part in parts.held_out})
 
 
 def test_labels_of_rare_elements_are_drawn_more_often():
