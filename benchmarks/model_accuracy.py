@@ -2,8 +2,8 @@
 
     python benchmarks/model_accuracy.py MODEL CONFIG.toml [PART ...]
 
-The split is that of the configuration the model was trained with. Parts: family, validation, rattled, unseen, elements; all
-without naming any.
+The split is that of the configuration the model was trained with. Parts: family, validation, rattled, unseen,
+elements; all without naming any.
 """
 
 import sys

@@ -45,6 +45,9 @@ def show(title: str, found: list[list[dict]]) -> None:
     for metric in METRICS:
         values = np.array([[row[metric] or np.nan for row in each] for each in found])
         values = values[:, np.isfinite(values).all(0)]
+        if not values.size:  # labels of chosen voxels alone do not tell their potential
+            cells += ["–"] * 3
+            continue
         ratio = np.log(values[1] / values[0])
         cells += [f"{fmean(v):.3f} ({median(v):.3f})" for v in values.tolist()]
         error = ratio.std(ddof=1) / np.sqrt(len(ratio)) if len(ratio) > 1 else np.nan
