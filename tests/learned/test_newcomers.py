@@ -1,6 +1,7 @@
 """Elements that were never trained on: relatives, what is said, and what is taken away around those left free."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import ase
 import ase.build
@@ -11,6 +12,7 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density.field import DensityField, caption
 from rhotem.density.fourier import coefficients as fourier
 from rhotem.learned.coefficients import atom_coefficients, member_coefficients
+from rhotem.learned.error_bars import widened_for
 from rhotem.learned.newcomers import Measured, Newcomers, Strangers, load_measured, save_measured
 from rhotem.learned.planes import stream
 from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
@@ -249,6 +251,10 @@ def test_elements_of_few_labels_are_trained_and_said_to_be_few():
     # calcium was not trained on: what is expected of it is what its relatives had before they were
     assert newcomers.among([8, 20]).predicted[20][0] == pytest.approx(before.error(20)) and before.error(20) > 0.5
     assert newcomers.among([8, 20]).new == [20]
+    # error bars: as held-out compounds ask for, as those of before, not at all
+    model = SimpleNamespace(newcomers=newcomers)
+    widened = [widened_for(model, bulk(name, "rocksalt", 5.0)) for name in ("SrO", "CaO", "LiF")]
+    assert widened == [(1.1, 1.0), (1.3, 1.2), (1.0, 1.0)]
 
 
 def test_stored_and_of_these_weights_only(tmp_path):
