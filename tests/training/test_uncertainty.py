@@ -159,7 +159,10 @@ def test_potentials_of_slabs_are_judged_without_their_crystal():
         own = make_inputs(*np.full((3, 9), 0.1), np.zeros(9))
         errors = size * rng.normal(size=4000), np.ones(4000)
         found.append(HeldOut(label, Voxels(family, family, np.zeros(9), np.zeros(9), own), errors, np.zeros(3), None))
+    nothing = np.zeros(0), np.zeros(0)  # of voxels alone the potential is not known
+    found = [replace(found[0], label=Label.of_field(s, np.zeros(grid.shape), "silent"), potential=nothing), *found]
     report, _ = potential_report(found, {f.label.family: np.zeros(7) for f in found})
+    assert "silent" not in report["families"] and potential_report(found[:1], {"silent": np.zeros(7)}) == ({}, 1.0)
     # the 90 % quantile of |x| of families a and b is 1.645, that of errors 50 times larger covers 2.6 %
     for family in ("g", "g-slab100"):
         assert report["families"][family] == pytest.approx(0.026, abs=0.01)

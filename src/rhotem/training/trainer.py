@@ -124,7 +124,8 @@ class Trainer:
         wanted["spin"] = known.settings.spin or self.config.model.spin
         self.config.model = known.settings.model_copy(update=wanted)
         model = make_model(self.config.model, t.seed)
-        model.load_state_dict(rows_of_relatives(known), strict=False)
+        kept = self.config.train.only == "spin"  # its tables of elements, too
+        model.load_state_dict(known.state_dict() if kept else rows_of_relatives(known), strict=False)
         for other in list(model.others)[len(known.others) :]:  # new members start as copies and part on their labels
             other.load_state_dict(model.readout.state_dict())
         return model
