@@ -247,6 +247,11 @@ def test_elements_of_few_labels_are_trained_and_said_to_be_few():
     # in its own metal, too, as it was trained on one; an error of 1 leaves an element free however it came about
     assert not newcomers.among([38]).free and set(newcomers.among([8, 56]).free) == {56}
     assert newcomers.among([8, 56]).new == [56]
+    # a metal that was held out does not speak for compounds that were better before, but for itself
+    metal = replace(held_out, errors={38: 0.7, 56: 0.3}, potential={38: 0.7, 56: 0.2}, compounds={38: ("Sr",)})
+    of_metal = Newcomers(newcomers.trained, None, None, metal, newcomers.few)
+    assert of_metal.among([8, 38]).predicted[38] == (0.5, 0.4, ("OSr",))
+    assert of_metal.among([38]).predicted[38] == (0.7, 0.7, ("Sr",))
     # calcium was not trained on: what is expected of it is what its relatives had before they were
     assert newcomers.among([8, 20]).predicted[20][0] == pytest.approx(before.error(20)) and before.error(20) > 0.5
     assert newcomers.among([8, 20]).new == [20]
