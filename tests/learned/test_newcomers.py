@@ -255,6 +255,8 @@ def test_elements_of_few_labels_are_trained_and_said_to_be_few():
     # calcium was not trained on: what is expected of it is what its relatives had before they were
     assert newcomers.among([8, 20]).predicted[20][0] == pytest.approx(before.error(20)) and before.error(20) > 0.5
     assert newcomers.among([8, 20]).new == [20]
+    # where nothing was measured, nothing is said of them
+    assert not Newcomers([3, 8, 38], None, None, None, {38: 2}).among([8, 38])
     # error bars: as held-out compounds ask for, as those of before, not at all
     model = SimpleNamespace(newcomers=newcomers)
     widened = [widened_for(model, bulk(name, "rocksalt", 5.0)) for name in ("SrO", "CaO", "LiF")]

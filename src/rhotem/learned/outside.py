@@ -189,10 +189,11 @@ def with_strangers(found: Outside, strangers: Strangers) -> Outside:
 
 
 def _known(model: LearnedModel, structure: Structure) -> npt.NDArray[np.bool_]:
-    """Atoms (N,) of elements trained on more than a few labels; of a model without a word on others all of them."""
+    """Atoms (N,) of elements that no expected error is said of: of weights where none was measured those trained on."""
     if model.newcomers is None:
         return np.ones(len(structure), dtype=bool)
-    return np.isin(structure.numbers, sorted(model.newcomers.known))
+    newcomers = model.newcomers
+    return np.isin(structure.numbers, sorted(newcomers.trained if newcomers.measured is None else newcomers.known))
 
 
 def _by_strain(strain: Array) -> float:
