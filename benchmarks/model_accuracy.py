@@ -2,8 +2,8 @@
 
     python benchmarks/model_accuracy.py MODEL CONFIG.toml [PART ...]
 
-The split is that of the configuration the model was trained with. Parts: family, validation, rattled, unseen; all
-without naming any.
+The split is that of the configuration the model was trained with. Parts: family, validation, rattled, unseen,
+elements; all without naming any.
 """
 
 import sys
@@ -20,6 +20,7 @@ TITLES = {
     "validation": "in family, watched during training",
     "rattled": "copies of structures that are trained on, displaced and strained",
     "unseen": "unseen chemistry",
+    "elements": "parents of elements that few labels have, and molecules",
 }
 
 

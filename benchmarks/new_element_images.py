@@ -1,4 +1,4 @@
-"""Images of crystals with elements that the learned density was never trained on, and the first rings of hBN.
+"""Images of crystals with elements that the learned density has few or no labels of, and the first rings of hBN.
 
     OMP_NUM_THREADS=1 nice python benchmarks/new_element_images.py OUT [NAME ...]
 
@@ -115,7 +115,8 @@ def main(out: str, *names: str) -> None:
         spent = time.process_time() - began
         free = rhotem.run({**plan, "density": {"source": "free-atoms"}})
         record = learned.record["density"]
-        errors = ", ".join(f"{z} {row['expected_error']:.2f}" for z, row in record["new_elements"]["zero_shot"].items())
+        said = {**record["new_elements"]["zero_shot"], **record["new_elements"].get("few_labels", {})}
+        errors = ", ".join(f"{z} {row['expected_error']:.2f}" for z, row in said.items())
         change = [
             100 * np.abs(learned.images[d] - free.images[d]).max() / np.ptp(free.images[d]) for d in ("ADF", "ABF")
         ]

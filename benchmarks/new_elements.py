@@ -1,37 +1,46 @@
-"""Elements that weights were never trained on: errors by compound and element beside free atoms, error bars.
+"""Elements of few or no training labels: errors by compound and element beside free atoms, error bars.
 
     python benchmarks/new_elements.py [MODEL] [LABELS ...]            tables of docs/model.md
     python benchmarks/new_elements.py MODEL LABELS ... --store        also writes what predictions say of such elements
     python benchmarks/new_elements.py MODEL LABELS ... --rules        also with other rules for their rows
+    python benchmarks/new_elements.py MODEL --held-out [--before WEIGHTS] [--store]
 
 MODEL is "default" or "fast", LABELS shards with such elements. Nothing is trained: these elements are left out of
-training by being new.
+training by being new. Of weights that were trained on few labels of them --held-out takes what the split holds out;
+what WEIGHTS from before say of elements is then what is expected of those that MODEL was not trained on either.
 """
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
 
 from rhotem.labels.read import read_labels
+from rhotem.labels.splits import read_split
 from rhotem.learned.calibration import load_calibration
 from rhotem.learned.model import LearnedModel, load_model
-from rhotem.learned.newcomers import named, save_measured
+from rhotem.learned.newcomers import load_measured, named, save_measured
 from rhotem.learned.relatives import nearest
 from rhotem.learned.weights import find_model, in_precision, read_arrays
 from rhotem.training.error_bars.newcomers import Compound, study, summarise, with_new_elements
 from rhotem.training.evaluate import evaluate_label
 
 SHARDS = ("data/labels/shards/0001.zip", "data/labels/shards/0003.zip")
+ALL, SPLIT = "data/labels/shards", Path("data/training/split-elements.json")
 
 
 def main(*given: str) -> None:
-    name, *places = [g for g in given if not g.startswith("--")] or ["default"]
+    before = given[given.index("--before") + 1] if "--before" in given else None
+    name, *places = [g for g in given if not g.startswith("--") and g != before] or ["default"]
     model, _ = load_model(name)
     weights = find_model(name)
-    labels = list(read_labels(places or SHARDS))
+    labels = list(
+        read_labels([ALL], read_split(SPLIT)["elements"]) if "--held-out" in given else read_labels(places or SHARDS)
+    )
     compounds = study(model, load_calibration(weights), labels)
-    measured = summarise(compounds)
+    measured = replace(summarise(compounds), untrained=load_measured(find_model(before)) if before else None)
     show_compounds(compounds)
     show_elements(compounds)
     for what, row in measured.report.items():

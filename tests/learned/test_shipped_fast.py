@@ -30,5 +30,5 @@ def test_accuracy_beside_the_teacher():
 def test_its_functions_and_elements_are_those_of_the_default(fast):
     teacher, _ = load_model("default")
     assert fast.model.readout.blocks == teacher.readout.blocks
-    assert fast.model.settings.elements == teacher.settings.elements
+    assert set(fast.model.settings.elements) == teacher.known_elements  # those of few labels came after it
     assert fast.model.settings.members == teacher.settings.members

@@ -5,14 +5,18 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from rhotem.core import InputError
 from rhotem.learned.model import load_model
-from rhotem.training.checkpoint import load_network, load_tensors
+from rhotem.learned.relatives import relatives
+from rhotem.training.checkpoint import as_learned, load_network, load_tensors
 from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import read_label, read_labels
+from rhotem.training.log import WATCHED, append
 from rhotem.training.network.encoders.sevennet import body_file
-from rhotem.training.split import split
+from rhotem.training.shares import drawn_shares
+from rhotem.training.split import Split, split
 from rhotem.training.trainer import Trainer
 
 
@@ -70,6 +74,44 @@ def test_it_learns_and_writes_everything(labels, tmp_path):
     assert {"config.json", "log.csv", "model.safetensors", "model.json", "results.json", "learning-curve.png"} <= names
     assert info["accuracy"]["family"]["structures"] == 1
     assert load_model(tmp_path / "run")[0].settings.elements == [3, 8]
+
+
+def test_new_elements_start_where_they_were_predicted(labels, tmp_path):
+    """Rows that nothing had touched are those of the relatives at the first step, then trained; others stay."""
+    Trainer(config(labels, tmp_path / "old", steps=20)).run()
+    settings = config(labels, tmp_path / "new", start=str(tmp_path / "old"))
+    settings.data.test_parents = ["pair LiO"]  # now fluorine is trained on
+    trainer = Trainer(settings)
+    assert trainer.model.settings.elements == [3, 8, 9]
+    before = load_tensors(tmp_path / "old" / "model.safetensors")
+    tables = {name: t for name, t in trainer.model.state_dict().items() if t.is_floating_point() and len(t) == 119}
+    assert len(tables) == 3  # an embedding, scales of two members
+    start = {name: t.clone() for name, t in tables.items()}
+    weights = torch.from_numpy(relatives(9, [3, 8])).float()
+    for name, table in start.items():
+        torch.testing.assert_close(table[9], torch.tensordot(weights, before[name][[3, 8]], 1))
+        assert (table[[3, 8]] == before[name][[3, 8]]).all()
+    structure = read_label(labels / "3.npz").structure
+    models = as_learned(trainer.model), load_model(tmp_path / "old")[0]
+    models[1].newcomers = None  # nothing left free
+    for own, zero_shot in zip(*(model.readout.prepare(structure) for model in models), strict=True):
+        np.testing.assert_allclose(own, zero_shot, atol=1e-5)
+    trainer.train_step()
+    trained = trainer.model.state_dict()
+    assert any((trained[name][9] != table[9]).any() for name, table in start.items())
+    assert all((trained[name][26] == table[26]).all() for name, table in start.items())
+
+
+def test_every_part_that_is_held_out_has_columns_in_the_log(labels, tmp_path):
+    given = read_labels([labels])
+    parts = Split(given, *(given[:1] for _ in range(5)), [], given[:1])  # type: ignore[arg-type]
+    assert set(parts.held_out) == set(WATCHED)
+    append(tmp_path, {f"{part}_deformation_error": 0.5 for part in parts.held_out})
+
+
+def test_labels_of_rare_elements_are_drawn_more_often():
+    shares = drawn_shares([np.array(n) for n in ([3, 8], [3, 8, 8], [3, 8], [3, 8], [38, 8])], 0.5)
+    np.testing.assert_allclose(shares, np.array([0.5, 0.5, 0.5, 0.5, 1.0]) / 3.0)
 
 
 def test_stopped_and_continued_is_the_same_bit_for_bit(labels, tmp_path):

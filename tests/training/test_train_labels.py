@@ -1,6 +1,7 @@
 """Training on what the repository holds: whole grids, chosen voxels of both kinds, runs that start from runs."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,6 +212,10 @@ layers = 1
     run()
     at_once = load_tensors(tmp_path / "runs" / "second" / "model.safetensors")
     assert all((at_once[name] == tensor).all() for name, tensor in stopped.items())
+    (tmp_path / "third.toml").write_text(body.format(name="third", steps=1, start='start = "second.toml"'))
+    shutil.rmtree(tmp_path / "runs" / "first")  # what it starts from is there
+    assert CliRunner().invoke(app, [str(tmp_path / "third.toml"), "--quiet"]).exit_code == 0
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["second", "third"]
     (tmp_path / "first.toml").write_text(body.format(name="first", steps=2, start='start = "second.toml"'))
     with pytest.raises(InputError, match="leads back"):
         stages(tmp_path / "second.toml")
@@ -218,7 +223,7 @@ layers = 1
 
 def test_the_shipped_recipe_names_what_is_there():
     chain = stages(ROOT / "data" / "training" / "default.toml")
-    assert [c.name for c in chain] == ["unseen", "first", "second", "default"]
+    assert [c.name for c in chain] == ["unseen", "first", "second", "third", "default"]
     for config in chain:
         assert all(Path(folder).is_dir() for folder in config.data.labels)
         assert Path(config.data.split).is_file()

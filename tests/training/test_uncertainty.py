@@ -46,7 +46,7 @@ from rhotem.training.error_bars.coverage import (
 from rhotem.training.error_bars.fit import Voxels, conformal_factor, family_shares, fit, weighted_quantile
 from rhotem.training.error_bars.novelty import auroc, learn_from_features
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.training.trainer import deal
+from rhotem.training.shares import deal
 
 SMALL = NequipSettings(channels=8, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)
 TRUE = np.array([-0.5, 0.4, 0.3, 0.0, -0.6, 0.0, 0.3])
@@ -159,7 +159,10 @@ def test_potentials_of_slabs_are_judged_without_their_crystal():
         own = make_inputs(*np.full((3, 9), 0.1), np.zeros(9))
         errors = size * rng.normal(size=4000), np.ones(4000)
         found.append(HeldOut(label, Voxels(family, family, np.zeros(9), np.zeros(9), own), errors, np.zeros(3), None))
+    nothing = np.zeros(0), np.zeros(0)  # of voxels alone the potential is not known
+    found = [replace(found[0], label=Label.of_field(s, np.zeros(grid.shape), "silent"), potential=nothing), *found]
     report, _ = potential_report(found, {f.label.family: np.zeros(7) for f in found})
+    assert "silent" not in report["families"] and potential_report(found[:1], {"silent": np.zeros(7)}) == ({}, 1.0)
     # the 90 % quantile of |x| of families a and b is 1.645, that of errors 50 times larger covers 2.6 %
     for family in ("g", "g-slab100"):
         assert report["families"][family] == pytest.approx(0.026, abs=0.01)

@@ -70,8 +70,9 @@ def info(model: NameArgument = "default", as_json: JsonOption = False) -> None:
         typer.echo(f"  radial functions {functions}")
     typer.echo(f"  elements {' '.join(header['elements'])}")
     if new := header.get("new_elements"):
-        rows = [f"{name} {row['expected_error']:.2f}" for name, row in new["zero_shot"].items()]
-        typer.echo(f"  without labels, expected error (free atoms 1): {' '.join(rows) or 'none predicted'}")
+        for part, said in (("few_labels", "few labels"), ("zero_shot", "without labels")):
+            rows = [f"{name} {row['expected_error']:.2f}" for name, row in new[part].items()]
+            typer.echo(f"  {said}, expected error (free atoms 1): {' '.join(rows) or 'none predicted'}")
         typer.echo(f"  left free: {' '.join(new['free'])}")
     if settings.spin:
         typer.echo(f"  spin density, moments of {' '.join(chemical_symbols[z] for z in settings.spin_elements)}")

@@ -28,8 +28,9 @@ def train(
 
     chain = stages(config)
     require("torch", extra="training", what="rhotem train")
+    there = [n for n, run in enumerate(chain[:-1], 1) if (Path(run.out) / "model.safetensors").is_file()]
     for number, settings in enumerate(chain, 1):
-        if number < len(chain) and (Path(settings.out) / "model.safetensors").is_file():
+        if number <= max(there, default=0):  # what a run starts from that is there needs no run before it
             continue
         info, done = _train(settings, f"{number} of {len(chain)}: {settings.name}", steps, quiet)
         if as_json and (info or number == len(chain)):

@@ -83,8 +83,9 @@ def caption(source: str, record: Mapping[str, Any]) -> str:
     """
     novelty, new = record.get("novelty"), record.get("new_elements", {})
     why = []
-    if errors := {name: f"{row['expected_error']:.2f}" for name, row in new.get("zero_shot", {}).items()}:
-        why.append(f"{', '.join(errors)} untrained, error {', '.join(errors.values())}")
+    for part, said in (("zero_shot", "untrained"), ("few_labels", "few labels")):
+        if errors := {name: f"{row['expected_error']:.2f}" for name, row in new.get(part, {}).items()}:
+            why.append(f"{', '.join(errors)} {said}, error {', '.join(errors.values())}")
     if new.get("free") and "fallback" not in record:
         why.append(f"free atoms around {', '.join(new['free'])}")
     if novelty and novelty["value"] >= novelty["limit"] and not why:

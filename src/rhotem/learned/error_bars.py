@@ -124,11 +124,11 @@ def widening(
 
 
 def widened_for(model: LearnedModel, structure: Structure) -> tuple[float, float]:
-    """By how much new elements widen error bars of voxels and of the projected potential; 1 where all are known."""
-    known = set(structure.numbers.tolist()) <= set(model.settings.elements)
-    if known or model.newcomers is None or model.newcomers.measured is None:
-        return 1.0, 1.0
-    return model.newcomers.measured.factor, model.newcomers.measured.potential_factor
+    """By how much elements of few or no labels widen error bars of voxels and of the projected potential; else 1."""
+    newcomers = model.newcomers
+    strange = [] if newcomers is None else set(structure.numbers.tolist()) - newcomers.known
+    found = [m for m in map(newcomers.measured_of, strange) if m is not None] if newcomers else []
+    return max([1.0, *(m.factor for m in found)]), max([1.0, *(m.potential_factor for m in found)])
 
 
 def error_over_spread(inputs: Array, weights: Array) -> float:

@@ -78,11 +78,11 @@ class Loaded:
         else:
             unknown = sorted(numbers - set(self.model.settings.elements))
             found = Strangers({}, dict.fromkeys(unknown, WHOLE), whole=bool(unknown))
-        if found and self.strict:
+        if found.new and self.strict:
             raise InputError(
                 f"--strict: model {self.name} was not trained on {found.names}; leave it out, or take --source gpaw"
             )
-        if found and structure.charge:
+        if found.new and structure.charge:
             raise InputError(
                 f"model {self.name}: not trained on {found.names}, whose part in the charge of a cell is not known; "
                 "set charge 0, or take --source gpaw"

@@ -64,6 +64,11 @@ class LearnedModel:
         return self.settings.architecture
 
     @property
+    def known_elements(self) -> frozenset[int]:
+        """Elements trained on more than a few labels (`rhotem.learned.newcomers`)."""
+        return frozenset(self.settings.elements) if self.newcomers is None else self.newcomers.known
+
+    @property
     def any_encoder(self) -> Encoder:
         """Its encoder, where it is known to have one of ours."""
         if self.encoder is None:
@@ -100,7 +105,8 @@ def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[Lea
         raise InputError(
             f"model {path}: weights do not fit the settings in its JSON ({error}); the two files differ"
         ) from error
-    model.newcomers = Newcomers(settings.elements, encoded(arrays), path)
+    labels = {int(z): int(n) for z, n in header.get("info", {}).get("labels_by_element", {}).items()}
+    model.newcomers = Newcomers(settings.elements, encoded(arrays), path, labels=labels)
     return model, header
 
 

@@ -181,18 +181,19 @@ def remarks(source: Loaded, structure: Structure, points: int = 0) -> dict[str, 
 
 
 def with_strangers(found: Outside, strangers: Strangers) -> Outside:
-    """The same with the expected error of elements that were never trained on: they are outside by definition."""
+    """The same with the expected error of elements of few or no labels; without any they are outside by definition."""
     if found.novelty is None or not strangers:
         return found
-    by_error = min(LARGEST, max(1.0, strangers.expected_error / ERROR))
+    by_error = min(LARGEST, max(1.0 if strangers.new else 0.0, strangers.expected_error / ERROR))
     return replace(found, novelty=max(found.novelty, by_error), by_known=found.novelty)
 
 
 def _known(model: LearnedModel, structure: Structure) -> npt.NDArray[np.bool_]:
-    """Atoms (N,) of elements that were trained on; of a model without a word on others all of them."""
+    """Atoms (N,) of elements that no expected error is said of: of weights where none was measured those trained on."""
     if model.newcomers is None:
         return np.ones(len(structure), dtype=bool)
-    return np.isin(structure.numbers, sorted(model.newcomers.trained))
+    newcomers = model.newcomers
+    return np.isin(structure.numbers, sorted(newcomers.trained if newcomers.measured is None else newcomers.known))
 
 
 def _by_strain(strain: Array) -> float:

@@ -10,6 +10,7 @@ import torch
 from rhotem.core import InputError
 from rhotem.core.provenance import versions
 from rhotem.learned.model import LearnedModel, read_settings
+from rhotem.learned.relatives import SPECIES, with_newcomers
 from rhotem.learned.weights import FORMAT, FORMAT_VERSION, find_model, read_arrays, read_header, write_json
 from rhotem.training.network.model import DensityModel, make_model
 
@@ -61,6 +62,18 @@ def load_network(name: str | Path, device: str = "cpu") -> tuple[DensityModel, d
     except RuntimeError as error:
         raise InputError(f"model {path}: weights do not fit the settings in its JSON; the two files differ") from error
     return model.to(device).eval(), header
+
+
+def rows_of_relatives(model: DensityModel) -> dict[str, torch.Tensor]:
+    """Its weights, in the tables of elements the rows that elements without training are predicted with.
+
+    A run that goes on from them with such elements starts where their prediction is (`rhotem.learned.relatives`),
+    not at rows that nothing has touched.
+    """
+    state = dict(model.state_dict())
+    arrays = {name: t.numpy() for name, t in state.items() if name != SPECIES}
+    filled = with_newcomers(arrays, model.settings.elements)
+    return state | {name: torch.from_numpy(filled[name]) for name in arrays}
 
 
 def as_learned(model: DensityModel) -> LearnedModel:

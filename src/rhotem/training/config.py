@@ -28,6 +28,9 @@ class DataSettings(BaseModel):
         Share of the parents drawn, from prototypes with at least two parents; both only without ``split``.
     points : int
         Voxels drawn from a label every time it is trained on.
+    balance : float
+        A label is drawn in proportion to n^(−balance), n the training labels that have its rarest element; 0: all
+        alike.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +40,7 @@ class DataSettings(BaseModel):
     test_parents: list[str] = []
     test_fraction: float = Field(0.1, ge=0, lt=1)
     points: int = Field(800, ge=10)
+    balance: float = Field(0.0, ge=0, le=1)
 
 
 class TrainSettings(BaseModel):

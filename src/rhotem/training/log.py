@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 #: Parts that are not trained on, and what is watched of them; free atoms have 1, 1 and free_atom_nmae_percent.
-WATCHED = ("family", "validation", "rattled", "unseen")
+WATCHED = ("family", "validation", "rattled", "unseen", "elements")
 MEASURED = ("deformation_error", "potential_error_ratio", "nmae_valence_percent", "free_atom_nmae_percent")
 #: Means over the steps since the last row.
 LOSSES = ("loss", "voxel_error", "potential_error", "spin_error")
@@ -52,6 +52,7 @@ def learning_curve(folder: Path) -> None:
         ("validation_deformation_error", "validation"),
         ("rattled_deformation_error", "copies of training structures"),
         ("unseen_deformation_error", "unseen chemistry"),
+        ("elements_deformation_error", "elements of few labels"),
         ("distillation", "distance from the teacher"),
         ("spin_error", "training voxels, magnetisation"),
         ("family_spin_error", "held out, in family, magnetisation"),

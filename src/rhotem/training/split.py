@@ -19,6 +19,7 @@ class Split:
 
     ``family``: parents held out of prototypes that are trained on; ``unseen``: whole chemistries; ``validation``: other
     held-out parents, to watch and to calibrate with; ``rattled``: held-out copies of structures that are trained on;
+    ``elements``: held-out parents of elements that few labels have, and molecules;
     ``excluded``: what the file of a split keeps out of all of these; ``missing``: names that it trains or tests on and
     no label has.
     """
@@ -30,11 +31,13 @@ class Split:
     rattled: list[Label] = field(default_factory=list)
     excluded: list[Label] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    elements: list[Label] = field(default_factory=list)
 
     @property
     def held_out(self) -> dict[str, list[Label]]:
         """Everything that is not trained on, by name."""
         parts = {"family": self.family, "validation": self.validation, "rattled": self.rattled, "unseen": self.unseen}
+        parts["elements"] = self.elements
         return {name: labels for name, labels in parts.items() if labels}
 
     @property
@@ -88,7 +91,7 @@ def _from_file(seen: list[Label], unseen: list[Label], suspect: Collection[str],
     used = (name for part, ids in parts.items() if part != "excluded" for name in ids)
     missing = sorted(set(used) - known)
     validation, rattled, excluded = (chosen(part) for part in ("validation", "rattled", "excluded"))
-    return Split(chosen("train"), chosen("test"), unseen, validation, rattled, excluded, missing)
+    return Split(chosen("train"), chosen("test"), unseen, validation, rattled, excluded, missing, chosen("elements"))
 
 
 def _draw(labels: Sequence[Label], fraction: float, seed: int) -> set[str]:

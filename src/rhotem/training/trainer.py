@@ -6,19 +6,20 @@ import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.density.metrics import valence_electrons
 from rhotem.labels.label import Label
-from rhotem.labels.splits import unit_hash
 from rhotem.learned.calibration import load_calibration, save_calibration, uncertainty_path
 from rhotem.learned.weights import find_model, write_json
-from rhotem.training.checkpoint import as_learned, halved, load_network, save_model
+from rhotem.training.checkpoint import as_learned, halved, load_network, rows_of_relatives, save_model
 from rhotem.training.config import Config
 from rhotem.training.dataset import Sample, make_sample, read_labels
 from rhotem.training.distil import Distillation
@@ -30,6 +31,7 @@ from rhotem.training.network.encoders.sevennet import Pretrained, body_file
 from rhotem.training.network.graph import Graph, join
 from rhotem.training.network.model import DensityModel, make_model
 from rhotem.training.run_state import load_state, save_state
+from rhotem.training.shares import deal, drawn_shares, labels_by_element
 from rhotem.training.spin import SpinTraining
 from rhotem.training.split import Split, split
 from rhotem.training.watch import Watched, values_at
@@ -67,6 +69,8 @@ class Trainer:
         self.samples: list[Sample] = []
         self.targets: list[PotentialTarget | None] = []
         self.members: list[list[int]] = []
+        #: how often each label is drawn; None: all alike
+        self.shares: npt.NDArray[np.float64] | None = None
         self.watched: dict[str, list[Watched]] = {}
         self.spin: SpinTraining | None = None
         self._prepare(progress)
@@ -120,7 +124,8 @@ class Trainer:
         wanted["spin"] = known.settings.spin or self.config.model.spin
         self.config.model = known.settings.model_copy(update=wanted)
         model = make_model(self.config.model, t.seed)
-        model.load_state_dict(known.state_dict(), strict=False)
+        kept = self.config.train.only == "spin"  # its tables of elements, too
+        model.load_state_dict(known.state_dict() if kept else rows_of_relatives(known), strict=False)
         for other in list(model.others)[len(known.others) :]:  # new members start as copies and part on their labels
             other.load_state_dict(model.readout.state_dict())
         return model
@@ -135,6 +140,8 @@ class Trainer:
             self.targets.append(self._target(label, self.samples[-1]))
             progress("preparing", len(self.samples), todo)
         self.members = deal(trained, count, t.member_share, t.seed)
+        if self.config.data.balance:
+            self.shares = drawn_shares([label.structure.numbers for label in trained], self.config.data.balance)
         for name, labels in parts.items():
             self.watched[name] = [self._watch(label) for label in labels]
         if self.model.spin is not None:
@@ -225,7 +232,7 @@ class Trainer:
     def _label_errors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Voxel error and potential error of labels drawn anew."""
         count = min(self.config.train.structures_per_step, len(self.samples))
-        chosen = self.rng.choice(len(self.samples), count, replace=False)
+        chosen = self.rng.choice(len(self.samples), count, replace=False, p=self.shares)
         samples = [self.samples[i] for i in chosen]
         drawn = [s.draw(self.config.data.points, self.rng) for s in samples]
         members = [int(self.rng.choice(self.members[i])) for i in chosen]
@@ -337,6 +344,7 @@ class Trainer:
         info = {
             "name": self.config.name,
             "labels": len(self.split.train),
+            "labels_by_element": labels_by_element([*self.split.train, *chain(*self.split.held_out.values())]),
             "steps": earlier.get("steps", 0) + self.step,
             "minutes": earlier.get("minutes", 0.0) + self.spent / 60.0,
             "accuracy": accuracy,
@@ -365,14 +373,6 @@ class Trainer:
         if start and uncertainty_path(find_model(start)).is_file():  # error bars of a density that is the same
             save_calibration(self.folder / "model.safetensors", load_calibration(find_model(start)))
         return info
-
-
-def deal(labels: Sequence[Label], members: int, share: float, seed: int) -> list[list[int]]:
-    """The members trained on every label: each gets a share of the parents, decided by hashes; none gets nothing."""
-    parents = sorted({label.parent for label in labels})
-    chosen = {p: {k for k in range(members) if unit_hash(f"{seed} {k} {p}") < share} for p in parents}
-    empty = set(range(members)) - set().union(*chosen.values())
-    return [sorted(chosen[label.parent] | empty) or list(range(members)) for label in labels]
 
 
 def pick_device(name: str) -> torch.device:

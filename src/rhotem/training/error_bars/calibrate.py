@@ -41,10 +41,13 @@ from rhotem.training.error_bars.coverage import (
 from rhotem.training.error_bars.fit import Voxels, conformal_factor, fit
 from rhotem.training.error_bars.novelty import learn_from_features, parts
 from rhotem.training.network.readouts.fourier import fourier, make_tables
-from rhotem.training.trainer import deal
+from rhotem.training.shares import deal
 
 #: Voxels drawn from a label, and points of its projected potential.
 POINTS, PIXELS = 3000, 400
+
+#: Parts of a split; elements of few labels, and molecules, have error bars of their own.
+PARTS = ("train", "family", "validation", "rattled", "unseen", "elements")
 
 Array = npt.NDArray[np.float64]
 
@@ -74,7 +77,7 @@ class RunLabels:
     ----------
     model : LearnedModel
     train : list of Label
-        Trained on.
+        Crystals trained on: a few molecules in boxes do not make molecules known.
     held_out : list of Label
         To calibrate with.
     unseen : list of str
@@ -210,8 +213,8 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
     """Model of a run folder, labels trained on, and labels to calibrate with.
 
     To calibrate with: what training held out, and labels made since, as far as they are new parents. Rattled copies of
-    training structures are left out: they would make the error bars too small. Held-out labels that were withdrawn
-    since are not used.
+    training structures are left out: they would make the error bars too small; so are elements of few labels and
+    molecules, which would make them too large. Held-out labels that were withdrawn since are not used.
 
     Raises
     ------
@@ -221,7 +224,7 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
     folder = Path(run)
     try:
         content = json.loads((folder / "config.json").read_text())
-        names = {part: set(content.get(part, ())) for part in ("train", "family", "validation", "rattled", "unseen")}
+        names = {part: set(content.get(part, ())) for part in PARTS}
         folders = content["config"]["data"]["labels"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"run {folder}: no config.json of a training run there; give the folder `out`") from error
@@ -237,10 +240,11 @@ def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
     settings = content["config"].get("train", {})
     dealt = deal(train, model.settings.members, settings.get("member_share", 1.0), settings.get("seed", 0))
     members = {label.name: own for label, own in zip(train, dealt, strict=True)}
-    calibrating = chosen + new_parents(others, train, model.settings.elements)
+    calibrating = chosen + new_parents(others, train, sorted(model.known_elements))
     left_out = set(content["config"]["data"].get("unseen", ()))
     unseen = {x.name for x in calibrating if left_out & {x.family, *x.chemistries}} | names["unseen"]
-    return RunLabels(model, train, calibrating, sorted(unseen), members)
+    crystals = [label for label in train if not label.family.endswith("-molecule")]
+    return RunLabels(model, crystals, calibrating, sorted(unseen), members)
 
 
 def new_parents(labels: Sequence[Label], train: Sequence[Label], elements: Sequence[int]) -> list[Label]:

@@ -198,10 +198,11 @@ def novelty_report(found: Sequence[HeldOut], trained: set[str], unseen: set[str]
 
 def potential_report(found: Sequence[HeldOut], weights: dict[str, Array]) -> tuple[dict[str, Any], float]:
     """Coverage of the projected potential with families left out (`left_out_weights`), and the factor for all."""
-    if not len(found[0].potential[0]):
+    told = [f for f in found if len(f.potential[0])]  # chosen voxels alone do not tell it, nor does a single member
+    if len({crystal_of(f.label.family) for f in told}) < 2:
         return {}, 1.0
-    ratios: dict[str, list[Array]] = {name: [] for name in weights}
-    for f in found:
+    ratios: dict[str, list[Array]] = {f.label.family: [] for f in told}
+    for f in told:
         error, spread = f.potential
         allowed = HALF_WIDTH * spread * error_over_spread(f.voxels.inputs, weights[f.label.family])
         ratios[f.label.family].append(np.abs(error) / (allowed + 1e-12))

@@ -48,9 +48,8 @@ class Compound:
 
 
 def with_new_elements(labels: Sequence[Label], model: LearnedModel) -> list[Label]:
-    """Those of ``labels`` that have elements which the model was not trained on, and a spin to be trusted."""
-    known = set(model.settings.elements)
-    return [x for x in labels if not x.suspect and not set(x.structure.numbers.tolist()) <= known]
+    """Those of ``labels`` with elements of few or no training labels, and a spin to be trusted."""
+    return [x for x in labels if not x.suspect and not set(x.structure.numbers.tolist()) <= model.known_elements]
 
 
 def measure(model: LearnedModel, calibration: Calibration, label: Label, seed: int = 0) -> Compound:
@@ -140,7 +139,7 @@ def _around(model: LearnedModel, label: Label, values: Array) -> dict[int, float
     target = label.treated.ravel()
     off = np.abs(values.ravel()[index] - target)
     result = {}
-    for z in sorted(set(structure.numbers.tolist()) - set(model.settings.elements)):
+    for z in sorted(set(structure.numbers.tolist()) - model.known_elements):
         own = Structure(structure.atoms[structure.numbers == z])
         weight = each * geometric_weight(nearest_atoms(own, points)[0] / model.readout.cutoff)
         result[z] = float((weight * off).sum() / (weight * np.abs(target)).sum())
