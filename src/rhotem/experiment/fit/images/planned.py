@@ -233,9 +233,9 @@ def _depths(made: Specimen) -> list[float]:
     return found
 
 
-def ladder(thickest: float, cell: float) -> list[float]:
-    """Thicknesses in nm of whole cells (``cell`` nm), `LADDER` apart."""
-    step = cell * max(1, round(LADDER / cell))
+def ladder(thickest: float, cell: float, apart: float = LADDER) -> list[float]:
+    """Thicknesses in nm of whole cells (``cell`` nm), about ``apart``."""
+    step = cell * max(1, round(apart / cell))
     first = cell * max(1, round(THINNEST / cell))
     return [float(t) for t in np.arange(first, thickest + 1e-6, step)]
 
