@@ -1,7 +1,7 @@
 """`fit_series`: what a focal series says of specimen, lens and camera."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ POOR, LARGE = 0.3, 1.5
 TOGETHER = 2.0
 #: Odds from which a rival is told of, and steps from a bound at which a parameter is at it.
 WORTH, NEAR = 0.05, 0.2
+#: Steps of fits with strong pairs of beams alone, and minima of these that are fitted with all.
+ROUGH_ROUNDS, FINE = 15, 3
 #: Steps of the fits without one configuration each.
 WITHOUT_ROUNDS = 12
 #: Parameters that have bounds, as remarks call them, with the option that widens them.
@@ -192,14 +194,21 @@ def fit_series(
     InputError
         If the images are not alike, or nothing of the crystal is found in them.
     """
-    model = Model(Pairs(held, convergence), photos, steps, limits)
+    model = Model(Pairs(held, convergence, limits.least_spread), photos, steps, limits)
     affines = [np.asarray(one, dtype=float) for one in pixels]
-    tried = [(1.0, start)] if start else starts(model, affines, Pairs(held, convergence, elastic=True))
+    coarse = Model(Pairs(held, convergence, limits.least_spread, elastic=True), photos, steps, limits)
+    tried = [(1.0, start)] if start else starts(coarse, affines)
     if not tried or tried[0][0] < POOR:
         raise InputError(
             "focal series: the lattice of the crystal is not in it (correlation of the mean cell "
             f"{tried[0][0] if tried else 0.0:.2f}); check structure, zone axis, rotation and pixel"
         )
+    if start is None:
+        rough = []
+        for place, (_, one) in enumerate(tried):
+            rough.append(refine(coarse, one, fixed=fixed, rounds=ROUGH_ROUNDS))
+            progress("rough fits", place + 1, len(tried))
+        tried = [(0.0, one.state) for one in _distinct(rough)[:FINE]]
     fits = []
     for place, (_, one) in enumerate(tried):
         fits.append(refine(model, one, fixed=fixed))
@@ -209,7 +218,7 @@ def fit_series(
     excess = max(1.0, float((best.residual**2).mean()))
     weights = np.exp([-(fit.cost - best.cost) / excess for fit in kept])
     minima = [(fit.state, float(chance)) for fit, chance in zip(kept, weights / weights.sum(), strict=True)]
-    spread = _covariance(model, best) + _displaced(model, best, convergence, fixed)
+    spread = _covariance(model, best) + _displaced(model, best, fixed)
     return SeriesFit(model, best, minima, spread)
 
 
@@ -237,16 +246,14 @@ def _covariance(model: Model, fitted: Refined) -> Array:
     return result
 
 
-def _displaced(model: Model, fitted: Refined, convergence: float, fixed: Collection[str]) -> Array:
+def _displaced(model: Model, fitted: Refined, fixed: Collection[str]) -> Array:
     """Covariance that displacements of atoms make, by fits without one configuration each (jackknife)."""
-    held = model.pairs.held
-    number = held.waves.shape[1]
+    number = model.pairs.waves.shape[1]
     if number < 2:
         return np.zeros((len(fitted.free), len(fitted.free)))
     found = []
     for n in range(number):
-        without = replace(held, waves=np.delete(held.waves, n, axis=1))
-        other = Model(Pairs(without, convergence), model.photos, model.steps.tolist(), model.limits)
+        other = Model(model.pairs.without(n), model.photos, model.steps.tolist(), model.limits)
         found.append(refine(other, fitted.state, fixed=fixed, rounds=WITHOUT_ROUNDS).state.whole)
     moved = np.array(found) - np.mean(found, axis=0)
     return np.asarray((number - 1) / number * moved.T @ moved)

@@ -10,6 +10,9 @@ from rhotem.core import InputError
 from rhotem.experiment.fit.focal.pairs import Pairs
 from rhotem.experiment.fit.focal.state import LENS, NAMES, FocalState, Photo
 
+#: Part of the stated focal spread that is tried at least.
+LEAST_SPREAD = 0.6
+
 Array = npt.NDArray[np.float64]
 Waves = npt.NDArray[np.complexfloating]
 
@@ -23,9 +26,14 @@ class Limits:
     astigmatism: float
     focal_spread: float = 30.0
 
+    @property
+    def least_spread(self) -> float:
+        """Least focal spread that is tried."""
+        return LEAST_SPREAD * self.focal_spread
+
 
 class Model:
-    """What a camera would record.
+    """What a camera would record of a focal series.
 
     Parameters
     ----------

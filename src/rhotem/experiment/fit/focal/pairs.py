@@ -8,6 +8,8 @@ of `rhotem.microscope.coherence`. χ and its gradient are linear in defocus, Cs 
     ∂ ln T/∂Δ² = (s²c + ib)²/2m² − s²e/2m
 """
 
+from copy import copy
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,8 +24,8 @@ Waves = npt.NDArray[np.complexfloating]
 
 #: Parameters of the lens, in the order of derivatives.
 LENS = ("defocus", "Cs", "C12a", "C12b", "focal_spread")
-#: Pairs that are left out hold together this part of the squared modulation, at the least focal spread.
-WEAKEST, SPREAD = 1e-8, 5.0
+#: Pairs that are left out hold together this part of the squared modulation, at the least focal spread; in a search.
+WEAKEST, COARSE = 1e-5, 1e-3
 #: Pairs that are looked at together.
 TOGETHER = 4_000_000
 
@@ -37,11 +39,13 @@ class Pairs:
         With four or more thicknesses.
     convergence : float
         Standard deviation of the illumination angle along each axis, mrad.
+    spread : float
+        Least focal spread in Å that will be asked for.
     elastic : bool
-        Only pairs that no thermal motion makes, and one mean wave: for a search.
+        Only strong pairs that no thermal motion makes, and one mean wave: for a search.
     """
 
-    def __init__(self, held: ExitWaves, convergence: float, *, elastic: bool = False) -> None:
+    def __init__(self, held: ExitWaves, convergence: float, spread: float, *, elastic: bool = False) -> None:
         if len(held.thicknesses) < POINTS:
             raise InputError(f"exit waves at {len(held.thicknesses)} thicknesses; a fit needs {POINTS} or more")
         self.held = held
@@ -49,7 +53,7 @@ class Pairs:
         lens = held.microscope
         self._angle2 = (1e-3 * convergence / lens.wavelength) ** 2
         kx, ky = held.frequencies
-        first, second = self._chosen(kx, ky, elastic)
+        first, second = self._chosen(kx, ky, spread, elastic)
         place = (held.beams[first] - held.beams[second]) // np.array(held.repeats)
         vectors, self.of = np.unique(place, axis=0, return_inverse=True)
         order = np.argsort(self.of, kind="stable")
@@ -58,7 +62,15 @@ class Pairs:
         self.q = vectors / np.array(held.cell)
         self._geometry(kx, ky)
 
-    def _chosen(self, kx: Array, ky: Array, elastic: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def without(self, configuration: int) -> "Pairs":
+        """The same with one configuration less."""
+        other = copy(self)
+        other.waves = np.delete(self.waves, configuration, axis=1)
+        return other
+
+    def _chosen(
+        self, kx: Array, ky: Array, spread: float, elastic: bool
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Pairs of one κ whose q is in the upper half plane and that are not too weak."""
         held = self.held
         kappa = held.beams % np.array(held.repeats)
@@ -76,10 +88,10 @@ class Pairs:
                 b = np.pi * wavelength * (kx[i] ** 2 + ky[i] ** 2 - kx[j] ** 2 - ky[j] ** 2)
                 firsts.append(i)
                 seconds.append(j)
-                sizes.append((power[i] * power[j]) ** 2 * np.exp(-((SPREAD * b) ** 2)))
+                sizes.append((power[i] * power[j]) ** 2 * np.exp(-((spread * b) ** 2)))
         first, second, size = (np.concatenate(part) for part in (firsts, seconds, sizes))
         order = np.argsort(-size)
-        number = 1 + int(np.searchsorted(np.cumsum(size[order]), (1 - WEAKEST) * size.sum()))
+        number = 1 + int(np.searchsorted(np.cumsum(size[order]), (1 - (COARSE if elastic else WEAKEST)) * size.sum()))
         return first[order[:number]], second[order[:number]]
 
     def _geometry(self, kx: Array, ky: Array) -> None:

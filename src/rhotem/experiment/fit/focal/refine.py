@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.experiment.fit.focal.model import Model
-from rhotem.experiment.fit.focal.pairs import SPREAD
 from rhotem.experiment.fit.focal.state import EACH, NAMES, SCALES, FocalState
 from rhotem.experiment.fit.images.refine import Noise
 
@@ -51,7 +50,7 @@ def bounds(model: Model) -> tuple[Array, Array]:
     limits, held, number = model.limits, model.pairs.held.thicknesses, len(model.photos)
     most = limits.astigmatism
     free = np.inf
-    low = [held[0], limits.defocus[0], 1 - STEP, limits.cs[0], -most, -most, SPREAD, 0.0, *[-free] * 4]
+    low = [held[0], limits.defocus[0], 1 - STEP, limits.cs[0], -most, -most, limits.least_spread, 0.0, *[-free] * 4]
     high = [held[-1], limits.defocus[1], 1 + STEP, limits.cs[1], most, most, WIDEST, BLURRED, *[free] * 4]
     slack = 1e-9 * SCALES
     each_low, each_high = [-free, -free, 0.0, -free], [free] * 4

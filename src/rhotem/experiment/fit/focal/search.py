@@ -22,17 +22,17 @@ SAME = 1e-4
 BLUR = 0.3
 
 
-def starts(model: Model, affines: Sequence[Array], elastic: Pairs) -> list[tuple[float, FocalState]]:
+def starts(model: Model, affines: Sequence[Array]) -> list[tuple[float, FocalState]]:
     """States from which to refine, with their correlation; the best first, no two alike.
 
     Parameters
     ----------
     model : Model
+        Of the strong pairs of the mean wave.
     affines : sequence of (2, 2) array
         Each takes (column, row) to Å along x and y of the crystal's cell: orientations that its lattice cannot tell.
-    elastic : Pairs
-        Those of the mean wave.
     """
+    elastic = model.pairs
     seen = [mean_waves(model, affine, elastic) for affine in affines]
     means = np.array([float(np.mean(one.values)) for one in model.photos])
     limits, held = model.limits, model.pairs.held.thicknesses
