@@ -141,15 +141,15 @@ class SeriesFit:
 
     def __str__(self) -> str:
         said = ", ".join(
-            f"{name} {scale * getattr(self.state, name):.{digits}f} ± {scale * self.error(name):.{digits}f} {unit}"
-            for name, scale, unit, digits in (
-                ("thickness", 0.1, "nm", 2),
-                ("defocus", 0.1, "nm", 2),
-                ("Cs", 1e-4, "µm", 2),
-                ("C12a", 0.1, "nm", 2),
-                ("C12b", 0.1, "nm", 2),
-                ("focal_spread", 0.1, "nm", 2),
-                ("blur", 1.0, "Å", 3),
+            f"{name} {_rounded(scale * getattr(self.state, name), scale * self.error(name))} {unit}"
+            for name, scale, unit in (
+                ("thickness", 0.1, "nm"),
+                ("defocus", 0.1, "nm"),
+                ("Cs", 1e-4, "µm"),
+                ("C12a", 0.1, "nm"),
+                ("C12b", 0.1, "nm"),
+                ("focal_spread", 0.1, "nm"),
+                ("blur", 1.0, "Å"),
             )
         )
         return f"{said} (MTF {self.transfer():.2f} at Nyquist); residuals {self.excess:.2f} of the noise's square"
@@ -220,6 +220,12 @@ def fit_series(
     minima = [(fit.state, float(chance)) for fit, chance in zip(kept, weights / weights.sum(), strict=True)]
     spread = _covariance(model, best) + _displaced(model, best, fixed)
     return SeriesFit(model, best, minima, spread)
+
+
+def _rounded(value: float, error: float) -> str:
+    """A value and its error, which has two digits."""
+    digits = int(np.clip(1 - np.floor(np.log10(error)), 1, 6)) if error > 0 else 2
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _distinct(fits: list[Refined]) -> list[Refined]:

@@ -25,4 +25,4 @@ def draw_series(fit: SeriesFit, path: str | Path) -> None:
         )
         for n in chosen
     ]
-    draw_rows(rows, str(fit).replace(", C12a", "\nC12a"), path)
+    draw_rows(rows, str(fit).replace(", C12a", "\nC12a").replace(", blur", "\nblur"), path)
