@@ -8,6 +8,7 @@ import pytest
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.experiment.fit.images import Recorded, State, fit_images
 from rhotem.experiment.fit.images.errors import covariance
+from rhotem.experiment.fit.images.fit import at_bounds
 from rhotem.experiment.fit.images.model import Model, cubic
 from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
 from rhotem.experiment.fit.images.search import starts
@@ -208,7 +209,7 @@ def test_bad_images_are_refused_in_one_line(held, rng):
         fit_images(noise, held, [[0.2, 0.0], [0.0, 0.2]])
     with pytest.raises(InputError, match="same scan"):
         fit_images([noise[0], replace(noise[1], values=np.zeros((3, 3)))], held, np.eye(2))
-    with pytest.raises(InputError, match="one image each"):
+    with pytest.raises(InputError, match="say which as image="):
         Recorded(CenterOfMass(outer=30), np.zeros(SHAPE))
     with pytest.raises(InputError, match="below zero"):
         Recorded(DETECTORS[0], np.full(SHAPE, -1.0), True)
@@ -241,3 +242,22 @@ def test_a_whole_number_of_pixels_in_a_cell_hides_nothing_from_the_search(held, 
     images = counted(held, rng, State(values, TRUTH.gains, TRUTH.offsets))
     score, _ = starts(Model(held, images), [[0.3, 0.0], [0.0, 0.3]], [-30.0, 10.0, 50.0])[0]
     assert score > 0.9
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"thickness": 99.5}, "the thickness is at an end of the 2 to 10 nm"),
+        ({"defocus": -30.0}, "the defocus is at an end of the -3 to 5 nm"),
+        ({"C12a": 19.8}, "the astigmatism is at the largest"),
+        ({"source_size": 3.0}, "the source is as wide"),
+    ],
+)
+def test_what_lies_at_an_end_is_said(held, changed, words):
+    model = Model(held, blank())
+    values = TRUTH.values.copy()
+    for name, value in changed.items():
+        values[NAMES.index(name)] = value
+    assert at_bounds(model, TRUTH) == []
+    (line,) = at_bounds(model, replace(TRUTH, values=values))
+    assert line.startswith(words)

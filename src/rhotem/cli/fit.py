@@ -45,8 +45,6 @@ PHONONS = 4
 THICKEST, THICKEST_IMAGE = 120.0, 12.0
 #: How far the convergence may be from one number that is given.
 TOLERANCE = 0.1
-#: Pixels across a radius for a look at pictures before anything is computed.
-FEW = 20.0
 
 ExperimentArgument = Annotated[
     list[Path],
@@ -180,7 +178,7 @@ def _patterns(
 ) -> None:
     """Fit patterns, and write pictures and record; ``held_by`` is the largest mistilt and the file of patterns."""
     from rhotem.core import InputError
-    from rhotem.experiment.fit.frame import frame_of
+    from rhotem.experiment.fit.frame import FEW, frame_of
     from rhotem.experiment.fit.pacbed import common_convergence, common_energy
     from rhotem.experiment.fit.report import draw_fit
     from rhotem.experiment.fit.simulated import pattern_plan, patterns_for

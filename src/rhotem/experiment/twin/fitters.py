@@ -8,7 +8,7 @@ import numpy as np
 
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.voice import Voice
-from rhotem.experiment.fit.frame import frame_of
+from rhotem.experiment.fit.frame import FEW, frame_of
 from rhotem.experiment.fit.images import fit_images
 from rhotem.experiment.fit.images.planned import Held, Limits, placed, recordings, response_for
 from rhotem.experiment.fit.pacbed import common_convergence, common_energy, fit_pattern
@@ -21,8 +21,6 @@ from rhotem.scattering.patterns import Patterns
 
 #: Makes the plan of a session from what its first file says of energy (keV) and convergence (mrad).
 Planned = Callable[[float, float], Plan]
-#: Pixels across a radius for a look at a picture before anything is computed.
-FEW = 20.0
 
 
 @dataclass

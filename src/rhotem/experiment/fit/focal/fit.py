@@ -22,6 +22,8 @@ Array = npt.NDArray[np.float64]
 ALIKE = (5.0, 10.0)
 #: Correlation below which nothing was found; mean square of residuals over noise that explains no images.
 POOR, LARGE = 0.3, 1.5
+#: Standard deviations from which residuals are no chance.
+CHANCE = 5.0
 #: Distance in Å over which residuals go together.
 TOGETHER = 2.0
 #: Odds from which a rival is told of, and steps from a bound at which a parameter is at it.
@@ -77,6 +79,12 @@ class SeriesFit:
         return float((self.best.residual**2).sum() / max(1, self.best.residual.size - self.best.slopes.shape[1]))
 
     @property
+    def beyond_chance(self) -> bool:
+        """Whether residuals of counted electrons are larger than their noise explains."""
+        counted = all(photo.counts for photo in self.model.photos)
+        return counted and self.excess > 1 + CHANCE * float(np.sqrt(2 / self.best.residual.size))
+
+    @property
     def foci(self) -> Array:
         """Defocus of every image in Å."""
         return self.state.defocus + self.state.focus_step * self.model.steps
@@ -94,6 +102,11 @@ class SeriesFit:
             found.append(
                 f"residuals are {self.excess:.3g} times the noise's square: the fit does not explain the images, do "
                 "not trust its numbers; check structure, energy, --cs, --foci and --thickest"
+            )
+        elif self.beyond_chance:
+            found.append(
+                f"residuals are {self.excess:.3f} times the noise's square, more than chance leaves: what the model "
+                "lacks may shift numbers by more than their errors; compare another --temperature, --phonons, --source"
             )
         low, high = bounds(self.model)
         for n, name in enumerate(NAMES):

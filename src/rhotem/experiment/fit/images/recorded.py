@@ -38,9 +38,7 @@ class Recorded:
     def __post_init__(self) -> None:
         names = self.detector.image_names()
         if self.image not in names and (self.image or len(names) != 1):
-            raise InputError(
-                f"detector {self.detector.name or self.detector.kind} gives {', '.join(names)}; say which as image="
-            )
+            raise InputError(f"detector {self.detector.name} gives {', '.join(names)}; say which as image=")
         if np.ndim(self.values) != 2 or not np.isfinite(self.values).all():
             raise InputError(f"{self.name}: expected a finite image, got an array of shape {np.shape(self.values)}")
         if self.counts and np.min(self.values) < 0:
