@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from rhotem.cli import main
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.experiment.fit.focal import FocalState, Photo, fit_series
-from rhotem.experiment.fit.focal.model import Limits, Model
+from rhotem.experiment.fit.focal.model import FocalLimits, Model
 from rhotem.experiment.fit.focal.pairs import Pairs
 from rhotem.experiment.fit.focal.planned import frames_of, orientations
 from rhotem.experiment.fit.focal.report import draw_series
@@ -24,7 +24,7 @@ from rhotem.scattering.exits import exit_waves
 SIDE, GRID, SLICE = 3.9, 48, 2.0
 #: Columns without mirrors across x, in V·Å² for a slice.
 COLUMNS = ((0.0, 0.0, 60.0), (1.95, 1.95, 35.0), (1.95, 0.0, 8.0), (0.3, 1.95, 14.0))
-LIMITS = Limits((-200, 100), (-2.2e5, -0.8e5), 30)
+LIMITS = FocalLimits((-200, 100), (-2.2e5, -0.8e5), 30)
 STEPS = (0.0, 60.0, 120.0, 180.0)
 AFFINE = np.array([[0.24, 0.01], [-0.012, 0.235]])
 #: 6.2 nm: between the thicknesses that are held, and of a whole number of slices.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, Progress, silent
-from rhotem.experiment.fit.focal.model import Limits, Model
+from rhotem.experiment.fit.focal.model import FocalLimits, Model
 from rhotem.experiment.fit.focal.pairs import Pairs
 from rhotem.experiment.fit.focal.refine import Refined, bounds, refine
 from rhotem.experiment.fit.focal.search import starts
@@ -173,7 +173,7 @@ def fit_series(
     held: ExitWaves,
     pixels: Sequence[npt.ArrayLike],
     steps: Sequence[float],
-    limits: Limits,
+    limits: FocalLimits,
     *,
     convergence: float,
     start: FocalState | None = None,
@@ -193,7 +193,7 @@ def fit_series(
         across the image: one, or all orientations that the lattice cannot tell.
     steps : sequence of float
         Stated focus of each image from that of the first, Å.
-    limits : Limits
+    limits : FocalLimits
     convergence : float
         Standard deviation of the illumination angle along each axis, mrad.
     start : FocalState, optional

@@ -18,7 +18,7 @@ Waves = npt.NDArray[np.complexfloating]
 
 
 @dataclass(frozen=True, eq=False)
-class Limits:
+class FocalLimits:
     """What is tried, in Å: defocus of the first image, Cs, and the largest astigmatism; focal spread to start from."""
 
     defocus: tuple[float, float]
@@ -42,10 +42,10 @@ class Model:
         All of one shape.
     steps : sequence of float
         Stated focus of each image from that of the first, Å; positive is more underfocus.
-    limits : Limits
+    limits : FocalLimits
     """
 
-    def __init__(self, pairs: Pairs, photos: Sequence[Photo], steps: Sequence[float], limits: Limits) -> None:
+    def __init__(self, pairs: Pairs, photos: Sequence[Photo], steps: Sequence[float], limits: FocalLimits) -> None:
         shapes = {np.shape(one.values) for one in photos}
         if len(shapes) != 1 or len(steps) != len(photos):
             raise InputError(

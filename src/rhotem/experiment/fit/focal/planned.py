@@ -14,7 +14,7 @@ from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.experiment.calibrate.lattice import ImageLattice, find_lattice
 from rhotem.experiment.fit.focal.fit import SeriesFit, fit_series
-from rhotem.experiment.fit.focal.model import Limits
+from rhotem.experiment.fit.focal.model import FocalLimits
 from rhotem.experiment.fit.focal.state import Photo
 from rhotem.experiment.fit.images.planned import ladder, middle
 from rhotem.experiment.measurement import Measurement
@@ -101,7 +101,7 @@ def fit_focal(
     lens = made.preset.microscope
     slack = max(CS_PART * abs(lens.cs), CS_LEAST)
     spread = {"focal_spread": lens.focal_spread} if lens.focal_spread else {}
-    limits = Limits(
+    limits = FocalLimits(
         (10 * foci[0], 10 * foci[1]), (lens.cs - slack, lens.cs + slack), 10 * astigmatism, **spread
     )  # fmt: skip
     photos = [Photo(middle(one.data), bool(one.counts)) for one in measured]
