@@ -93,7 +93,7 @@ def main():
     for word, detectors in SETS.items():
         blank = [Recorded(d, np.zeros(SHAPE), True, image=image) for d, image in detectors]
         for dose in arguments.doses:
-            for kind, truths in (("noise alone", draws), ("independent", own)):
+            for kind, truths in (("independent", own), ("noise alone", draws)):
                 rng, start = np.random.default_rng(7), time.process_time()
                 chosen = np.zeros((len(STATES), len(STATES)))
                 for k, x in enumerate(STATES):
