@@ -362,3 +362,37 @@ def test_a_pattern_of_a_session_is_fitted(tmp_path):
     entry = Twin.open(tmp_path / "twin").entries[-1]
     assert 0.1 * entry.parameters["thickness"]["value"] == pytest.approx(62.0, abs=1.5)
     assert set(Twin.open(tmp_path / "twin").pictures(entry)) == {"measured", "simulated"}
+
+
+@pytest.mark.slow
+def test_images_of_a_session_share_one_response(tmp_path, rng, monkeypatch):
+    """Two dark fields of 3.9 nm SrTiO3, turned by 0 and 12 degrees: one propagation, a lattice for each."""
+    from scipy.ndimage import map_coordinates
+
+    from rhotem.analysis import run
+    from rhotem.experiment.twin import fitters
+
+    settings = {"energy": 200.0, "convergence": 18.0, "defocus": 1.0, "source_size": 0.8}
+    preset = run.adjusted_preset("layered-oxide", **settings, detectors=["ADF=40-90"])
+    cut = run.specimen(run.structure("SrTiO3"), zone=(0, 0, 1), thickness=3.9, preset=preset)
+    shown = run.image(cut, run.potential(cut, run.density(cut, "free-atoms"), phonons=0)).resampled(0.05)
+    made, session = [], tmp_path / "session"
+    session.mkdir()
+    real = fitters.response_for
+    monkeypatch.setattr(fitters, "response_for", lambda *given, **more: made.append(1) or real(*given, **more))
+    row, column = np.indices((120, 120)) * 0.3
+    step = [length / n for length, n in zip(shown.scan.size, shown["ADF"].shape, strict=True)]
+    for name, degrees in (("a", 0.0), ("b", 12.0)):
+        turn = np.deg2rad(degrees)
+        x, y = np.cos(turn) * column - np.sin(turn) * row + 0.7, np.sin(turn) * column + np.cos(turn) * row + 1.3
+        seen = map_coordinates(shown["ADF"], [x / step[0], y / step[1]], order=3, mode="grid-wrap")
+        np.save(session / f"{name}.npy", rng.poisson(2e4 * np.maximum(seen, 0)).astype(np.int32))
+    assert invoke("init", tmp_path / "twin", "SrTiO3")[0] == 0
+    arguments = [tmp_path / "twin", session, "--zone", "0,0,1", "--kind", "image", "--pixel-A", 0.3, "--counts"]
+    arguments += ["--energy-keV", 200, "--convergence-mrad", 18, "--detector", "ADF=40-90", "--source", "free-atoms"]
+    arguments += ["--phonons", 0, "--thickest", 5.5, "--foci=-1,3", "--astigmatism", 0, "--every", 0.1, "--idle", 0.3]
+    code, out, said = invoke("watch", *arguments, "--quiet")
+    assert code == 0 and "2 new" in out and made == [1], said
+    for entry in Twin.open(tmp_path / "twin").entries[1:]:
+        found = entry.parameters["thickness"]
+        assert found["value"] == pytest.approx(39.0, abs=3 + 3 * found["error"])
