@@ -256,6 +256,7 @@ def test_the_orientations_that_a_square_lattice_leaves_open():
         (["--energy-keV", 300, "--cs", 1.2], "say --convergence-mrad"),
         (["--convergence-mrad", 0.3, "--cs", 1.2], "say --energy-keV"),
         (["--energy-keV", 300, "--convergence-mrad", 0.3, "--cs", 1.2, "--foci", "5,-5"], "expected two numbers"),
+        (["--energy-keV", 300, "--cs", 1.2, "--exchange", "Sr/Ti=0,5,9"], "mean nothing to a focal series"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(tmp_path, rng, arguments, words):

@@ -99,6 +99,17 @@ def test_a_session_replayed(tmp_path, rng):
     assert again.look() + again.look() == []
 
 
+def test_a_twin_in_the_watched_folder_is_not_measured(tmp_path, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    twin = made(Path("."))  # by a relative path, watched by an absolute one
+    (twin.folder / "files" / "own.npy").write_bytes(b"x")
+    np.save(tmp_path / "new.npy", image(rng, 50))
+    watched = Watched(twin, tmp_path, Stated(kind="image", pixel_A=0.1))
+    watched.look()
+    (entry,) = watched.look()
+    assert entry.measurements[0]["source"]["path"].endswith("new.npy")
+
+
 def test_series_are_read_through_what_knows_their_settings(tmp_path, rng):
     """A .ser whose .emi is there is not a measurement of its own."""
     twin, session = made(tmp_path), tmp_path / "session"

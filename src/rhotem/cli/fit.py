@@ -150,11 +150,14 @@ def fit(
     rhotem fit series.dm4 SrTiO3 --zone 0,0,1 --focus-step 4 --cs -0.015
     --convergence-mrad 0.2
     """
+    from rhotem.core import InputError
     from rhotem.experiment.read import read_measurement
 
     series: Kind = "image stack" if len(experiment) == 1 else "image"
     said = replace(stated, kind=stated.kind or ("pattern" if focus_step is None else series))
     measured = [read_measurement(path, said) for path in experiment]
+    if focus_step is not None and (exchange or patterns):
+        raise InputError("--exchange and --patterns mean nothing to a focal series; leave them out")
     if focus_step is not None:
         asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
         _series(measured, structure, asked, (foci_of(foci), astigmatism, focus_step), out, quiet)

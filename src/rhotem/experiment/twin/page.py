@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
@@ -17,8 +17,10 @@ from rhotem.experiment.twin.store import Entry, Twin
 OF_THE_PICTURE = frozenset(
     ("x", "y", "x_column", "x_row", "y_column", "y_row", "scale", "right", "down", "rotation", "floor", "diffuse")
 )
-#: Numbers that are shown once in words instead of a line, panels side by side, pictures shown at most.
-FEWEST, ACROSS, MOST = 1, 3, 24
+#: Panels side by side, pictures shown at most.
+ACROSS, MOST = 3, 24
+#: Least time before the first and after the last entry.
+LEAST = timedelta(minutes=1)
 
 
 @dataclass
@@ -40,9 +42,9 @@ def lines(twin: Twin) -> list[Line]:
         for name, one in entry.numbers.items():
             _put(given.setdefault(name, Line(name, one.unit)), entry, one.value, 0.0)
         for name, told in entry.parameters.items():
-            if name not in OF_THE_PICTURE and told["value"] is not None:
+            if _known(name, told):
                 line = fitted.setdefault(f"{name}, {told['unit']}", Line(f"{name}, fitted", told["unit"]))
-                _put(line, entry, told["value"], told["error"] or 0.0)
+                _put(line, entry, told["value"], told["error"])
     return [*given.values(), *fitted.values()]
 
 
@@ -81,17 +83,23 @@ def described(entry: Entry) -> str:
     parts += [f"structure {said['structure']['name']}"] if "structure" in said else []
     parts += [one["source"]["path"].rpartition("/")[2] for one in entry.measurements]
     parts += [str(said["fit"].get("line") or "fitted: " + _fitted(entry))] if "fit" in said else []
+    parts += [f"doubt: {line}" for line in said.get("fit", {}).get("remarks", ())]
     parts += [f"not fitted: {said['not_fitted']}"] if "not_fitted" in said else []
     parts += [f"refused: {said['refused']['reason']}"] if "refused" in said else []
     parts += [str(said["note"])] if "note" in said else []
     return "; ".join(parts)
 
 
+def _known(name: str, told: dict[str, Any]) -> bool:
+    """Whether a parameter was fitted and says something of the specimen or the microscope: others have no error."""
+    return name not in OF_THE_PICTURE and told["value"] is not None and bool(told["error"])
+
+
 def _fitted(entry: Entry) -> str:
     return ", ".join(
-        f"{name} {told['value']:.4g} ± {told['error'] or 0:.2g} {told['unit']}".rstrip()
+        f"{name} {told['value']:.4g} ± {told['error']:.2g} {told['unit']}".rstrip()
         for name, told in entry.parameters.items()
-        if name not in OF_THE_PICTURE and told["value"] is not None
+        if _known(name, told)
     )
 
 
@@ -118,11 +126,15 @@ def _drawn(shown: Sequence[Line]) -> bytes:
     """A panel for every line."""
     import matplotlib.dates as dates
 
+    times = [time for line in shown for time in line.times]
+    # all panels show the same time, a few minutes at least
+    room = max(0.04 * (max(times) - min(times)), LEAST)
     deep = -(-len(shown) // ACROSS)
     drawing = blank_figure(10.5, 2.1 * deep, dpi=110)
     places = np.ravel(drawing.subplots(deep, ACROSS, squeeze=False))
     for axes, line in zip(places, shown, strict=False):
         axes.errorbar(line.times, line.values, line.errors, fmt="o-", ms=4, lw=0.8, capsize=2)
+        axes.set_xlim(min(times) - room, max(times) + room)
         axes.set_title(f"{line.name} ({line.unit})" if line.unit else line.name, fontsize=9)
         locator = dates.AutoDateLocator(minticks=2, maxticks=5)
         axes.xaxis.set_major_locator(locator)

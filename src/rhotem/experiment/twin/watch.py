@@ -87,7 +87,8 @@ class Watched:
     def _files(self) -> list[Path]:
         found = [p for p in self.folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()]
         hidden = [p for p in found if any(part.startswith(".") for part in p.relative_to(self.folder).parts)]
-        return [p for p in found if p not in hidden and not _beside(p) and self.twin.folder not in p.parents]
+        own = self.twin.folder.resolve()  # what a twin keeps is no new measurement
+        return [p for p in found if p not in hidden and not _beside(p) and own not in p.resolve().parents]
 
     def _take(self, path: Path) -> Entry | None:
         """The entry of a file; None where it is recorded already, or gone."""
