@@ -13,7 +13,7 @@ from rhotem.experiment.fit.images.model import Model, cubic
 from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, affine
-from rhotem.microscope.settings import Annular, CenterOfMass, Microscope
+from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Segmented
 from rhotem.potential.slices import PotentialSlices
 from rhotem.scattering.response import Range, response
 
@@ -35,7 +35,7 @@ def held():
     return response_with_edges([])
 
 
-def response_with_edges(edges):
+def response_with_edges(edges, detectors=DETECTORS):
     g = np.fft.fftfreq(40) * 40 / 3.9
     form = np.exp(-2 * np.pi**2 * 0.25**2 * (g[:, None] ** 2 + g[None] ** 2))
     waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in COLUMNS)
@@ -44,7 +44,7 @@ def response_with_edges(edges):
     slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)
     lens = Microscope(energy=200e3, convergence=18.0)
     span = Range(defocus=(-30, 50), aberrations={"C12": 20})
-    return response([slices], lens, DETECTORS, [10.0 * n for n in range(2, 11)], range=span, edges=edges, threads=1)
+    return response([slices], lens, detectors, [10.0 * n for n in range(2, 11)], range=span, edges=edges, threads=1)
 
 
 def blank(state=TRUTH, shape=SHAPE):
@@ -261,3 +261,23 @@ def test_what_lies_at_an_end_is_said(held, changed, words):
     assert at_bounds(model, TRUTH) == []
     (line,) = at_bounds(model, replace(TRUTH, values=values))
     assert line.startswith(words)
+
+
+def test_segments_of_one_detector_are_images_of_their_own():
+    """Their sum is the ring; a doubt, and two detectors whose images share names, are refused."""
+    ring = Annular(name="ABF", inner=9, outer=18)
+    parts = Segmented(inner=9, outer=18, each=True)
+    held = response_with_edges([], (*DETECTORS, parts))
+    images = [
+        Recorded(ring, np.zeros(SHAPE)),
+        *(Recorded(parts, np.zeros(SHAPE), image=f"segment{n}") for n in range(4)),
+    ]
+    cells = Model(held, images).cells(TRUTH)
+    assert cells[1:].sum(axis=0) == pytest.approx(cells[0], abs=1e-5)
+    with pytest.raises(InputError, match="say which"):
+        Recorded(parts, np.zeros(SHAPE))
+    with pytest.raises(InputError, match="one image"):
+        Recorded(parts, np.zeros(SHAPE), doubt=parts, image="segment0")
+    other = Segmented(inner=6, outer=9, each=True)
+    with pytest.raises(InputError, match="images of one name"):
+        Model(held, [images[1], Recorded(other, np.zeros(SHAPE), image="segment1")])

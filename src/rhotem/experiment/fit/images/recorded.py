@@ -39,6 +39,8 @@ class Recorded:
         names = self.detector.image_names()
         if self.image not in names and (self.image or len(names) != 1):
             raise InputError(f"detector {self.detector.name} gives {', '.join(names)}; say which as image=")
+        if self.image and self.doubt:
+            raise InputError(f"{self.image}: a doubt is that of a detector of one image")
         if np.ndim(self.values) != 2 or not np.isfinite(self.values).all():
             raise InputError(f"{self.name}: expected a finite image, got an array of shape {np.shape(self.values)}")
         if self.counts and np.min(self.values) < 0:
