@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from rhotem.battery.bpx import AVOGADRO
 from rhotem.battery.charging.asked import Asked, states_of_charge
 from rhotem.battery.charging.calibration import Calibration, Electrode, calibration_of, read_table
 from rhotem.battery.charging.candidates import OWN, Host, candidates, host_of
 from rhotem.battery.charging.curve import Metal, formation_energies, hull
 from rhotem.battery.charging.make import charge_series, judged
-from rhotem.battery.charging.ocp import AVOGADRO, bpx_fragment, open_circuit
+from rhotem.battery.charging.ocp import bpx_fragment, open_circuit
 from rhotem.battery.charging.redox import couples_between, electrons_given
 from rhotem.battery.charging.states import State, lattice_of
 from rhotem.battery.charging.store import Store

@@ -86,3 +86,44 @@ def test_images_of_a_simulation_give_back_thickness_and_focus(tmp_path, rng):
     assert (tmp_path / "fit" / "fit.png").exists()
     for name, truth, slack in (("thickness", 39.0, 2.5), ("defocus", 20.0, 5.0), ("source_size", 0.8, 0.1)):
         assert found[name]["value"] == pytest.approx(truth, abs=slack + 3 * found[name]["error"]), name
+
+
+@pytest.mark.slow
+def test_a_focal_series_of_a_simulation_gives_back_thickness_and_lens(tmp_path, rng):
+    """Four images of 4.3 nm SrTiO3, 3.6 nm apart where 3.5 is said, drifting, turned by 14°, Cs −16 µm, −15 said."""
+    from dataclasses import replace
+
+    from rhotem.analysis import run
+
+    stack, turn, step = [], np.deg2rad(14.0), 0.22
+    row, column = np.indices((150, 160)) * step
+    for focus in (-8.0, -4.4, -0.8, 2.8):
+        settings = {"energy": 300.0, "convergence": 0.2, "cs": -0.016, "focal_spread": 28.0, "defocus": focus}
+        preset = run.adjusted_preset("hrtem", **settings)
+        lens = preset.microscope.model_copy(update={"dose": None})
+        preset = preset.model_copy(update={"microscope": lens})
+        if not stack:
+            cut = run.specimen(run.structure("SrTiO3"), zone=(0, 0, 1), thickness=4.3, preset=preset)
+            potential = run.potential(cut, run.density(cut, "free-atoms"), phonons=0)
+        shown = run.image(replace(cut, preset=preset), potential)
+        sides = zip(shown["HRTEM"].shape, shown.scan.size, strict=True)
+        q = [np.rint(np.fft.fftfreq(n) * n) / size for n, size in sides]
+        blur = np.exp(-2 * np.pi**2 * 0.3**2 * (q[0][:, None] ** 2 + q[1][None] ** 2))
+        waves = np.fft.fft2(shown["HRTEM"]) / shown["HRTEM"].size * blur
+        x, y = rng.uniform(0, 4, 2)
+        x, y = x + np.cos(turn) * column - np.sin(turn) * row, y + np.sin(turn) * column + np.cos(turn) * row
+        along = [np.exp(2j * np.pi * place.ravel()[:, None] * one) for place, one in zip((x, y), q, strict=True)]
+        expected = ((along[0] @ waves) * along[1]).sum(axis=1).real
+        stack.append(rng.poisson(100 * np.maximum(expected, 0)).reshape(row.shape))
+    np.save(tmp_path / "series.npy", np.array(stack, dtype=np.int32))
+    arguments = [tmp_path / "series.npy", *COMMON, "--focus-step", 3.5, "--cs", -0.015, "--convergence-mrad", 0.2]
+    arguments += ["--energy-keV", 300, "--pixel-A", 0.22, "--counts", "--phonons", 0, "--thickest", 6]
+    code, said = invoke(*arguments, "--foci=-12,0", "--astigmatism", 1, "--out", tmp_path / "fit", "--quiet")
+    assert code == 0, said
+    fit = json.loads((tmp_path / "fit" / "record.json").read_text())["fit"]
+    assert (tmp_path / "fit" / "fit.png").exists()
+    truth = {"thickness": 42.955, "defocus": -80.0, "focus_step": 3.6 / 3.5, "Cs": -1.6e5, "focal_spread": 28.0}
+    for name, value in truth.items():
+        found = fit["parameters"][name]
+        assert abs(found["value"] - value) < 4 * found["error"], (name, found)
+    assert fit["excess"] == pytest.approx(1.0, abs=0.05)

@@ -8,11 +8,12 @@ import pytest
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.experiment.fit.images import Recorded, State, fit_images
 from rhotem.experiment.fit.images.errors import covariance
+from rhotem.experiment.fit.images.fit import at_bounds
 from rhotem.experiment.fit.images.model import Model, cubic
 from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, affine
-from rhotem.microscope.settings import Annular, CenterOfMass, Microscope
+from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Segmented
 from rhotem.potential.slices import PotentialSlices
 from rhotem.scattering.response import Range, response
 
@@ -34,7 +35,7 @@ def held():
     return response_with_edges([])
 
 
-def response_with_edges(edges):
+def response_with_edges(edges, detectors=DETECTORS):
     g = np.fft.fftfreq(40) * 40 / 3.9
     form = np.exp(-2 * np.pi**2 * 0.25**2 * (g[:, None] ** 2 + g[None] ** 2))
     waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in COLUMNS)
@@ -43,7 +44,7 @@ def response_with_edges(edges):
     slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)
     lens = Microscope(energy=200e3, convergence=18.0)
     span = Range(defocus=(-30, 50), aberrations={"C12": 20})
-    return response([slices], lens, DETECTORS, [10.0 * n for n in range(2, 11)], range=span, edges=edges, threads=1)
+    return response([slices], lens, detectors, [10.0 * n for n in range(2, 11)], range=span, edges=edges, threads=1)
 
 
 def blank(state=TRUTH, shape=SHAPE):
@@ -208,7 +209,7 @@ def test_bad_images_are_refused_in_one_line(held, rng):
         fit_images(noise, held, [[0.2, 0.0], [0.0, 0.2]])
     with pytest.raises(InputError, match="same scan"):
         fit_images([noise[0], replace(noise[1], values=np.zeros((3, 3)))], held, np.eye(2))
-    with pytest.raises(InputError, match="one image each"):
+    with pytest.raises(InputError, match="say which as image="):
         Recorded(CenterOfMass(outer=30), np.zeros(SHAPE))
     with pytest.raises(InputError, match="below zero"):
         Recorded(DETECTORS[0], np.full(SHAPE, -1.0), True)
@@ -241,3 +242,42 @@ def test_a_whole_number_of_pixels_in_a_cell_hides_nothing_from_the_search(held, 
     images = counted(held, rng, State(values, TRUTH.gains, TRUTH.offsets))
     score, _ = starts(Model(held, images), [[0.3, 0.0], [0.0, 0.3]], [-30.0, 10.0, 50.0])[0]
     assert score > 0.9
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"thickness": 99.5}, "the thickness is at an end of the 2 to 10 nm"),
+        ({"defocus": -30.0}, "the defocus is at an end of the -3 to 5 nm"),
+        ({"C12a": 19.8}, "the astigmatism is at the largest"),
+        ({"source_size": 3.0}, "the source is as wide"),
+    ],
+)
+def test_what_lies_at_an_end_is_said(held, changed, words):
+    model = Model(held, blank())
+    values = TRUTH.values.copy()
+    for name, value in changed.items():
+        values[NAMES.index(name)] = value
+    assert at_bounds(model, TRUTH) == []
+    (line,) = at_bounds(model, replace(TRUTH, values=values))
+    assert line.startswith(words)
+
+
+def test_segments_of_one_detector_are_images_of_their_own():
+    """Their sum is the ring; a doubt, and two detectors whose images share names, are refused."""
+    ring = Annular(name="ABF", inner=9, outer=18)
+    parts = Segmented(inner=9, outer=18, each=True)
+    held = response_with_edges([], (*DETECTORS, parts))
+    images = [
+        Recorded(ring, np.zeros(SHAPE)),
+        *(Recorded(parts, np.zeros(SHAPE), image=f"segment{n}") for n in range(4)),
+    ]
+    cells = Model(held, images).cells(TRUTH)
+    assert cells[1:].sum(axis=0) == pytest.approx(cells[0], abs=1e-5)
+    with pytest.raises(InputError, match="say which"):
+        Recorded(parts, np.zeros(SHAPE))
+    with pytest.raises(InputError, match="one image"):
+        Recorded(parts, np.zeros(SHAPE), doubt=parts, image="segment0")
+    other = Segmented(inner=6, outer=9, each=True)
+    with pytest.raises(InputError, match="images of one name"):
+        Model(held, [images[1], Recorded(other, np.zeros(SHAPE), image="segment1")])

@@ -14,6 +14,7 @@ from rhotem.experiment.weigh.report import draw, verdict
 from rhotem.microscope.settings import Microscope
 from rhotem.potential.slices import PotentialSlices
 from rhotem.scattering.patterns import patterns
+from rhotem.scattering.patterns.mean import mean_patterns
 
 ALLOWED, SHAPE = (11.0, 13.0), (100, 100)
 P4 = [np.array(m) for m in ([[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]])]
@@ -65,3 +66,27 @@ def test_a_picture_without_counts_is_refused():
     frame = Frame(np.ones(SHAPE), x, y, 1, Disc(50.0, 50.0, 33.0), False, "grey.png")
     with pytest.raises(InputError, match="where values are electrons"):
         PatternHypothesis("A", None, ALLOWED, TRUTH).explain(frame)
+
+
+def test_the_mean_of_sets_of_displacements():
+    """Half-precision intensities: the mean of two is within their rounding; other thicknesses have none."""
+    one, other = made(8.0), made(9.0)
+    mean = mean_patterns([one, other])
+    expected = 0.5 * (one.pacbed(thickness=100.0).astype(float) + other.pacbed(thickness=100.0))
+    assert mean.pacbed(thickness=100.0) == pytest.approx(expected, rel=2e-3, abs=1e-3 * expected.max())
+    assert mean_patterns([one]) is one and mean.record["sets_of_displacements"] == 2
+    hypothesis = PatternHypothesis("A", mean, ALLOWED, TRUTH, (one, other))
+    assert [drawn.patterns for drawn in hypothesis.drawn()] == [one, other]
+    with pytest.raises(InputError, match="give one or more"):
+        mean_patterns([])
+
+
+def test_what_lies_at_an_end_is_said():
+    held = made(8.0)
+    values = TRUTH.values.copy()
+    values[0] = held.thicknesses[-1]
+    y, x = np.indices(SHAPE, dtype=float)
+    frame = Frame(np.ones(SHAPE), x - 50, y - 50, 1, Disc(50.0, 50.0, 33.0), True, "simulated")
+    hypothesis = PatternHypothesis("A", held, ALLOWED, TRUTH)
+    assert hypothesis.at_bounds(frame, TRUTH) == []
+    assert "--thickest" in hypothesis.at_bounds(frame, TRUTH.with_values(values))[0]

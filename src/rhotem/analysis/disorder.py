@@ -76,6 +76,49 @@ class ExchangedPotentials(Potentials):
         return ImagingCell.from_orthogonal(Structure(atoms, charge=block.charge, info=block.info))
 
 
+class VacantPotentials(Potentials):
+    """Potentials in which a share of one element's sites is empty, at random.
+
+    As `ExchangedPotentials`: every configuration is another arrangement, larger shares contain smaller ones, and
+    specimens of different shares move alike.
+
+    Parameters
+    ----------
+    cut : Specimen
+    element : str
+    share : float
+        Of its sites that are empty.
+    memory : float, optional
+    **moving
+        `rhotem.analysis.motion.Moving`.
+
+    Raises
+    ------
+    InputError
+        If the specimen lacks the element, or the share is none.
+    """
+
+    def __init__(
+        self, cut: Specimen, element: str, share: float, memory: float | None = None, **moving: Unpack[Moving]
+    ) -> None:
+        super().__init__(cut, density(cut, "free-atoms"), memory, **moving)
+        self.share = share
+        self._sites = np.flatnonzero(np.array(cut.block.structure.atoms.get_chemical_symbols()) == element)
+        if not len(self._sites) or not 0 <= share <= 1:
+            raise InputError(f"{100 * share:g} % of {element} empty: expected 0 to 100 % of an element that is there")
+
+    def __iter__(self) -> Iterator[PotentialSlices]:
+        options: dict[str, Any] = {"memory_limit": self._memory, "oversampling": self._cut.oversampling}
+        block = self._cut.block.structure
+        for number, moved in enumerate(self.displacements()):
+            rng = np.random.default_rng((self.seed, 5, number))
+            count = int(self.share * len(self._sites) + rng.uniform())
+            left = np.delete(np.arange(len(block)), rng.permutation(self._sites)[:count])
+            cell = ImagingCell.from_orthogonal(Structure(block.atoms[left], charge=block.charge, info=block.info))
+            apart = None if moved is None else moved[left]
+            yield build_potential(cell, self._cut.grid, None, displacements=apart, **options)
+
+
 class ScaledPotentials(Potentials):
     """Potentials whose atoms have ``scale`` times their mean square displacements, along the same directions."""
 

@@ -9,6 +9,7 @@ import typer
 from rhotem.cli.common import ProgressBar, StructureArgument, output_folder, voice, write_record
 from rhotem.cli.measurement import with_measurement_options
 from rhotem.cli.options import OPTICS, RESULTS, SPECIMEN, OutOption, SimulationQuietOption, plan_of, with_plan_options
+from rhotem.experiment.measurement import Kind
 from rhotem.experiment.read.stated import Stated
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ KEYS = (
     "microscope.detectors",
     "microscope.cs_mm",
     "microscope.focal_spread_A",
+    "microscope.objective_mrad",
     "computing.seed",
     "computing.memory",
     "computing.sampling_A",
@@ -43,8 +45,6 @@ PHONONS = 4
 THICKEST, THICKEST_IMAGE = 120.0, 12.0
 #: How far the convergence may be from one number that is given.
 TOLERANCE = 0.1
-#: Pixels across a radius for a look at pictures before anything is computed.
-FEW = 20.0
 
 ExperimentArgument = Annotated[
     list[Path],
@@ -80,6 +80,15 @@ MistiltOption = Annotated[
         rich_help_panel=SPECIMEN,
     ),
 ]
+FocusStepOption = Annotated[
+    float | None,
+    typer.Option(
+        "--focus-step",
+        metavar="nm",
+        help="Files, or one stack, are an HRTEM series: focus from image to image, positive: more underfocus.",
+        rich_help_panel=OPTICS,
+    ),
+]
 ExchangeOption = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +122,7 @@ def fit(
     foci: FociOption = "-10,10",
     astigmatism: AstigmatismOption = 2.0,
     exchange: ExchangeOption = None,
+    focus_step: FocusStepOption = None,
     patterns: PatternsOption = None,
     out: OutOption = Path("rhotem-fit"),
     quiet: SimulationQuietOption = False,
@@ -133,12 +143,25 @@ def fit(
 
     rhotem fit haadf.ser SrTiO3 --zone 0,0,1 --kind image --convergence-mrad 25
     --detector HAADF=70-200
+
+    An HRTEM focal series (--focus-step, images one by one or one stack):
+    thickness, focus, Cs, astigmatism, focal spread, blur of the camera.
+
+    rhotem fit series.dm4 SrTiO3 --zone 0,0,1 --focus-step 4 --cs -0.015
+    --convergence-mrad 0.2
     """
+    from rhotem.core import InputError
     from rhotem.experiment.read import read_measurement
 
-    said = replace(stated, kind=stated.kind or "pattern")
+    series: Kind = "image stack" if len(experiment) == 1 else "image"
+    said = replace(stated, kind=stated.kind or ("pattern" if focus_step is None else series))
     measured = [read_measurement(path, said) for path in experiment]
-    if said.kind == "image":
+    if focus_step is not None and (exchange or patterns):
+        raise InputError("--exchange and --patterns mean nothing to a focal series; leave them out")
+    if focus_step is not None:
+        asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
+        _series(measured, structure, asked, (foci_of(foci), astigmatism, focus_step), out, quiet)
+    elif said.kind == "image":
         asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
         _images(measured, structure, asked, (foci_of(foci), astigmatism, exchange), out, quiet)
     else:
@@ -158,7 +181,7 @@ def _patterns(
 ) -> None:
     """Fit patterns, and write pictures and record; ``held_by`` is the largest mistilt and the file of patterns."""
     from rhotem.core import InputError
-    from rhotem.experiment.fit.frame import frame_of
+    from rhotem.experiment.fit.frame import FEW, frame_of
     from rhotem.experiment.fit.pacbed import common_convergence, common_energy
     from rhotem.experiment.fit.report import draw_fit
     from rhotem.experiment.fit.simulated import pattern_plan, patterns_for
@@ -207,6 +230,37 @@ def _images(
         say = voice(quiet, progress)
         fitted = fit_recordings(measured, plan, Limits(*tried[:2]), say, exchange=exchange)
         draw_images(fitted, folder / "fit.png")
+        files = [one.record() for one in measured]
+        write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": fitted.record()})
+        for remark in fitted.remarks:
+            say.warn(remark)
+    typer.echo(str(fitted))
+
+
+def _series(
+    measured: "list[Measurement]",
+    structure: str,
+    given: dict[str, Any],
+    tried: tuple[tuple[float, float], float, float],
+    out: Path,
+    quiet: bool,
+) -> None:
+    """Fit a focal series, and write picture and record; ``tried``: foci, astigmatism and step of focus in nm."""
+    from rhotem.core import InputError
+    from rhotem.experiment.fit.focal.planned import fit_focal, frames_of
+    from rhotem.experiment.fit.focal.report import draw_series
+    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
+
+    if "microscope.cs_mm" not in given:
+        raise InputError("a focal series needs the lens: say --cs in mm, as -0.015 or 1.2; it is fitted around that")
+    frames = frames_of(measured)
+    angle = common_convergence(measured, 0.0)[0]
+    asked = {"motion.phonons": PHONONS} | given | {"microscope.convergence_mrad": angle, "microscope.preset": "hrtem"}
+    plan = plan_of(structure, asked | {"microscope.energy_keV": common_energy(measured)})
+    with output_folder(out) as folder, ProgressBar(quiet) as progress:
+        say = voice(quiet, progress)
+        fitted = fit_focal(frames, plan, *tried, say)
+        draw_series(fitted, folder / "fit.png")
         files = [one.record() for one in measured]
         write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": fitted.record()})
         for remark in fitted.remarks:

@@ -50,6 +50,7 @@ GROUPS = {
         "segment": "Columns, species and defects of a measured picture by a network, with errors.",
         "fit": "Thickness, mistilt, focus of a crystal from measured patterns and images, with errors.",
         "weigh": "Which of several structures or densities a measurement shows; the dose that decides.",
+        "twin": "The record of a specimen over time; watches a session and fits what comes.",
         "reconstruct": "Patterns of a scan (4D-STEM) in, the phase of the specimen out.",
         "export": "Images and patterns of a run in the format of another program.",
     },

@@ -5,6 +5,7 @@ import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ except ImportError:  # Windows: nobody is told of others
 
 #: In a temporary folder, locked by the run that works there; the lock ends with the run, however that ends.
 LOCK = ".lock"
+#: Seconds between looks at a lock that is waited for.
+LOOK = 0.02
 
 
 def models_folder() -> Path:
@@ -67,6 +70,28 @@ def alone(target: Path) -> Iterator[Path]:
             fcntl.flock(stream, fcntl.LOCK_EX)
         os.replace(stream.name, folder / LOCK)  # never there without being held
         yield folder
+
+
+@contextmanager
+def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
+    """While nobody else holds the file, which is made and stays; the lock ends with the run, however that ends.
+
+    Raises
+    ------
+    BlockingIOError
+        If another run still holds it after ``patience`` seconds.
+    """
+    end = time.monotonic() + patience
+    with open(path, "a") as stream:
+        while fcntl is not None:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(LOOK)
+        yield
 
 
 def _is_held(lock: Path) -> bool:

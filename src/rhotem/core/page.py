@@ -1,6 +1,7 @@
 """Pages that open from disk: one style, pictures inside, nothing from elsewhere."""
 
 import base64
+from collections.abc import Sequence
 from html import escape
 
 STYLE = """
@@ -25,3 +26,10 @@ def figure(png: bytes, caption: str) -> str:
     """A picture with its caption, which is its alternative text, too."""
     content, text = base64.b64encode(png).decode(), escape(caption)
     return f"<figure><img src='data:image/png;base64,{content}' alt='{text}'><figcaption>{text}</figcaption></figure>"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of plain text."""
+    cells = "".join(f"<th>{escape(text)}</th>" for text in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
+    return f"<table><tr>{cells}</tr>{body}</table>"

@@ -209,14 +209,18 @@ class BlochEngine:
 
         A few slices are in memory at a time, so that they may lie on disk (`rhotem.potential.stream_read`).
         """
+        return self.exit_waves(slices, [len(slices)])[0]
+
+    def exit_waves(self, slices: npt.NDArray, exits: Sequence[int]) -> Complex:
+        """The same (exits, nx, ny) behind so many slices, in increasing order."""
         worker = self._workers.get()
         try:
             axis = np.zeros(2, dtype=np.int64)
-            for _ in worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis), {len(slices)}):
-                pass
             kx, ky = (g / length for g, length in zip(self._g, self.extent, strict=True))
-            behind = path(self.microscope, kx[:, None], ky[None], self.thickness / 2)
-            return np.asarray(worker.waves[0] * np.exp(1j * behind), dtype=np.complex64)
+            back = np.exp(1j * path(self.microscope, kx[:, None], ky[None], self.thickness / 2))
+            passes = worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis), set(exits))
+            # a worker goes on with its waves
+            return np.stack([(worker.waves[0] * back).astype(np.complex64) for _ in passes])
         finally:
             self._workers.put(worker)
 

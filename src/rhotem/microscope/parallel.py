@@ -85,7 +85,7 @@ def parallel_images(
     start, first, number, moving = time.perf_counter(), None, 0, False
     for slices in potentials:
         if first is None:
-            first, beams = slices, _beams(microscope, slices)
+            first, beams = slices, plane_waves(microscope, slices)
             lens = Lens(microscope, slices.extent, beams[0].shape, repeats, objective=microscope.objective)
             waves, camera = [Waves(one.shape, repeats) for one in beams], MeanImage(lens)
         elif slices.array.shape != first.array.shape:
@@ -167,7 +167,7 @@ def photographed(
     return image, {"units": {"HRTEM": "counts"}, "acquisition": {"electrons_per_pixel": electrons}}
 
 
-def _beams(microscope: Microscope, slices: "PotentialSlices") -> list[BlochEngine]:
+def plane_waves(microscope: Microscope, slices: "PotentialSlices") -> list[BlochEngine]:
     """Engines whose only beam is a plane wave: along the axis, or one for every beam on the cone of a precession.
 
     Their number follows the fastest change of an intensity with the azimuth: cos φ times 2π times the excitation error

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.battery.bpx import bpx_part
 from rhotem.battery.charging.make import Series
 from rhotem.core.provenance import versions
 
@@ -12,10 +13,6 @@ Floats = npt.NDArray[np.float64]
 
 #: Width in x over which one plateau goes over to the next.
 RAMP = 0.02
-#: Version of the BPX standard (https://github.com/FaradayInstitution/BPX), and Avogadro's number per mol.
-BPX_VERSION, AVOGADRO = "1.1.0", 6.02214076e23
-#: V: electrodes below this are called negative.
-NEGATIVE = 2.0
 
 
 def open_circuit(series: Series, calibrated: bool = True) -> tuple[Floats, Floats]:
@@ -35,28 +32,12 @@ def open_circuit(series: Series, calibrated: bool = True) -> tuple[Floats, Float
 
 def bpx_fragment(series: Series) -> dict[str, Any]:
     """What a series knows of an electrode, under the names of BPX: the rest of a file is the user's to add."""
-    x, y = open_circuit(series)
-    full = series.states[0]
-    density = series.host.sites / (full.structure.volume * 1e-30) / AVOGADRO
-    name = "Negative electrode" if series.mean.raw < NEGATIVE else "Positive electrode"
     said = "calibrated" if series.mean.calibrated else "raw, not calibrated"
-    return {
-        "Header": {
-            "BPX": BPX_VERSION,
-            "Title": f"{series.host.crystal.formula}: open-circuit potential against {series.host.ion}",
-            "Description": (
-                f"Computed by RhoTEM {versions()['rhotem']} from the hull of {len(series.states)} states at 0 K "
-                f"({series.asked.potential}), {said}; particle, contact and transport parameters are missing. Model "
-                "output, not a measurement."
-            ),
-            "Model": "Partial",
-        },
-        "Parameterisation": {
-            name: {
-                "Minimum stoichiometry": float(x[0]),
-                "Maximum stoichiometry": float(x[-1]),
-                "Maximum concentration [mol.m-3]": density,
-                "OCP [V]": {"x": x.round(6).tolist(), "y": y.round(4).tolist()},
-            }
-        },
-    }
+    return bpx_part(
+        f"{series.host.crystal.formula}: open-circuit potential against {series.host.ion}",
+        f"Computed by RhoTEM {versions()['rhotem']} from the hull of {len(series.states)} states at 0 K "
+        f"({series.asked.potential}), {said}; particle, contact and transport parameters are missing. Model "
+        "output, not a measurement.",
+        open_circuit(series),
+        series.host.sites / series.states[0].structure.volume,
+    )

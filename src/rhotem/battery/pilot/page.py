@@ -8,7 +8,7 @@ import numpy as np
 
 from rhotem.battery.charging.redox import LOWEST, METALS, electrons_given
 from rhotem.battery.pilot.make import Pilot
-from rhotem.core.page import figure, page
+from rhotem.core.page import figure, page, table
 from rhotem.structure.ordering import formal_charge
 
 #: Sites that the table of charges lists.
@@ -23,12 +23,12 @@ def write_page(made: Pilot, pictures: Sequence[tuple[Path, str]], command: Seque
         f"<h1>{escape(title)}: charge density and images</h1>",
         *(f"<p>{text}</p>" for text in _summary(made)),
         "<h2>What a microscope shows</h2>",
-        _table(("image", "range without", "largest change", "rms change, % of range"), _image_rows(made)),
+        table(("image", "range without", "largest change", "rms change, % of range"), _image_rows(made)),
         *(figure(file.read_bytes(), caption) for file, caption in pictures[:1]),
         "<h2>Where electrons go</h2>",
         *(figure(file.read_bytes(), caption) for file, caption in pictures[1:]),
         f"<h2>Charges of the {SITES} sites nearest to the dopant</h2>",
-        _table(("site", "distance (Å)", "moved (Å)", "Hirshfeld (e), change", "Bader (e), change"), _site_rows(made)),
+        table(("site", "distance (Å)", "moved (Å)", "Hirshfeld (e), change", "Bader (e), change"), _site_rows(made)),
         "<h2>How</h2>",
         *(f"<p>{escape(text)}</p>" for text in _method(made)),
         f"<pre>{escape(' '.join(command))}</pre>",
@@ -96,9 +96,3 @@ def _method(made: Pilot) -> list[str]:
         *(f"{name.capitalize()}: {told}." for name, told in made.relaxations.items()),
         *(str(text) for text in warnings),
     ]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{escape(text)}</th>" for text in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"

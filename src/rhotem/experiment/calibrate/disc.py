@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.experiment.calibrate.bright import bright_area
 from rhotem.experiment.calibrate.lattice import Value
 from rhotem.experiment.measurement import Measurement
 
@@ -135,22 +136,13 @@ def calibrated(measurement: Measurement, disc: Disc, convergence_mrad: float) ->
 
 
 def _bright(pattern: Floats, name: str) -> tuple[Floats, float]:
-    """Middle (row, column) and radius of the largest area above half of the brightness."""
-    from scipy.ndimage import binary_fill_holes, gaussian_filter, label
-
-    smooth = gaussian_filter(pattern, 1.5)
-    low, high = np.percentile(smooth, 5), np.percentile(smooth, 99.5)
-    areas, number = label(smooth > low + 0.3 * (high - low))
-    if not number:
-        raise InputError(f"{name}: no disc, the pattern is uniform")
-    largest = binary_fill_holes(areas == 1 + int(np.argmax(np.bincount(areas.ravel())[1:])))
-    radius = float(np.sqrt(largest.sum() / np.pi))
-    if radius < SMALLEST:
-        raise InputError(f"{name}: no disc, the largest bright area is {2 * radius:.0f} pixels wide")
-    if radius > 0.5 * min(pattern.shape):
+    """Middle (row, column) and radius of the bright area."""
+    found = bright_area(pattern, name)
+    if found.radius < SMALLEST:
+        raise InputError(f"{name}: no disc, the largest bright area is {2 * found.radius:.0f} pixels wide")
+    if found.radius > 0.5 * min(pattern.shape):
         raise InputError(f"{name}: no disc, the pattern is bright up to its edge")
-    rows, columns = np.nonzero(largest)
-    return np.array([rows.mean(), columns.mean()]), radius
+    return np.array([found.row, found.column]), found.radius
 
 
 def _edges(pattern: Floats, centre: Floats, radii: Floats, relative: bool = True, widen: float = 1.0) -> Floats:

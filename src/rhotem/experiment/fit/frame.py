@@ -15,6 +15,8 @@ Array = npt.NDArray[np.float64]
 WIDTH = 1.35
 #: Pixels after binning for one pixel of the simulation.
 FINE = 2.0
+#: Pixels across a radius for a look at a picture before anything is computed.
+FEW = 20.0
 #: Share of the disc's pixels at the detector's top value from which a pattern is refused.
 SATURATED = 0.1
 

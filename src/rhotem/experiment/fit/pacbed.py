@@ -256,19 +256,26 @@ def _remarks(model: Model, rivals: list[Rival]) -> list[str]:
             f"fringes agree by {rivals[0].contrast:.2f} only, the numbers may mean nothing: check structure, zone "
             f"axis, energy and convergence, and whether the specimen is thicker than {0.1 * depth:.0f} nm (--thickest)"
         )
-    if best.thickness > depth - 10.0:
+    said += at_bounds(model, best)
+    for rival in rivals[1:]:
+        if rival.odds > WORTH:
+            said.append(f"{0.1 * rival.setting.thickness:.1f} nm fits nearly as well (odds {rival.odds:.2f})")
+    return said
+
+
+def at_bounds(model: Model, setting: Setting) -> list[str]:
+    """What lies at an end of what was tried, a line each."""
+    said, depth = [], model.patterns.thicknesses[-1]
+    if setting.thickness > depth - 10.0:
         said.append(
             f"the thickness is at the end of what the patterns hold ({0.1 * depth:.0f} nm): the specimen may be "
             "thicker; give a larger --thickest"
         )
-    if np.hypot(best.tilt_x, best.tilt_y) > 0.98 * model.patterns.tilt:
+    if np.hypot(setting.tilt_x, setting.tilt_y) > 0.98 * model.patterns.tilt:
         said.append(f"the mistilt is at the largest held ({model.patterns.tilt:g} mrad); give a larger --mistilt")
     for bound, word in ((model.low[1], "least"), (model.high[1], "largest")):
-        if abs(best.convergence - bound) < 0.01:
+        if abs(setting.convergence - bound) < 0.01:
             said.append(f"the convergence is the {word} that was allowed ({bound:g} mrad): check it")
-    for rival in rivals[1:]:
-        if rival.odds > WORTH:
-            said.append(f"{0.1 * rival.setting.thickness:.1f} nm fits nearly as well (odds {rival.odds:.2f})")
     return said
 
 

@@ -22,6 +22,8 @@ Array = npt.NDArray[np.float64]
 
 #: Distance in apertures over which residuals go together.
 TOGETHER = 0.2
+#: Standard deviations from which residuals are larger than noise.
+CHANCE = 3.0
 #: Condition number of the scaled normal equations from which parameters cannot be told apart.
 SINGULAR = 1e10
 #: Two minima are one if they are nearer than this, in Å and mrad.
@@ -120,6 +122,31 @@ def scatter(slopes: Array, residual: Array, mask: npt.NDArray[np.bool_], togethe
     columns[:, mask] = slopes.T
     spread = scipy.fft.irfft2(scipy.fft.rfft2(columns, shape) * weights, shape)
     return np.asarray(spread[:, : mask.shape[0], : mask.shape[1]][:, mask] @ slopes)
+
+
+def normal(slopes: Array) -> Array:
+    """Inverse of the normal equations JᵀJ."""
+    hessian = slopes.T @ slopes
+    sides = np.sqrt(np.diag(hessian))
+    return np.asarray(np.linalg.pinv(hessian / np.outer(sides, sides), rcond=1e-12) / np.outer(sides, sides))
+
+
+def sandwich(slopes: Array, residual: Array, shape: tuple[int, int], together: float) -> Array:
+    """Covariance of what residuals (images, pixels) in standard deviations determine.
+
+    That of the normal equations where residuals are noise; where they are larger, H⁻¹ (JᵀΣJ) H⁻¹ with Σ the
+    autocovariance of the residuals, image by image, if that is more.
+    """
+    inverse = normal(slopes)
+    points = max(1, residual.size - slopes.shape[1])
+    excess = float((residual**2).sum()) / points
+    if excess <= 1 + CHANCE * np.sqrt(2 / points):
+        return inverse
+    mask = np.ones(shape, dtype=bool)
+    parts = zip(np.split(slopes, len(residual)), residual, strict=True)
+    scattered = np.asarray(sum(scatter(some, one, mask, together) for some, one in parts))
+    more = np.sqrt(np.maximum(np.diag(inverse @ scattered @ inverse) / np.diag(inverse), excess))
+    return np.asarray(inverse * np.outer(more, more))
 
 
 def distinct(fits: Sequence[Fitted]) -> list[Fitted]:

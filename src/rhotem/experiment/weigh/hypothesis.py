@@ -95,5 +95,8 @@ class Hypothesis(Protocol):
     def says(self, state: Any) -> str:
         """The parameters that matter in a few words."""
 
+    def at_bounds(self, data: Any, state: Any) -> list[str]:
+        """What of a state lies at an end of what was tried, a line each."""
+
     def dose(self, data: Any, state: Any) -> float | None:
         """Electrons per Å² of a recording, if known."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.experiment.fit.images import Nodes, Recorded, State, fit_images
-from rhotem.experiment.fit.images.fit import ImageFit
+from rhotem.experiment.fit.images.fit import ImageFit, at_bounds
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import WIDEST, Noise
 from rhotem.experiment.fit.images.state import NAMES, affine
@@ -82,6 +82,10 @@ class ImageHypothesis:
     def says(self, state: State) -> str:
         """Thickness, defocus and source."""
         return f"{0.1 * state.thickness:.2f} nm, defocus {0.1 * state.defocus:.1f} nm, source {state.source_size:.2f} Å"
+
+    def at_bounds(self, data: Sequence[Recorded], state: State) -> list[str]:
+        """Thickness, focus, astigmatism or source."""
+        return at_bounds(Model(self.response, list(data)), state)
 
     def dose(self, data: Sequence[Recorded], state: State) -> float | None:
         """Electrons of the beam per Å² where values are electrons: gain over the area of a pixel."""

@@ -10,7 +10,7 @@ from rhotem.experiment.fit.contrast import Contrast
 from rhotem.experiment.fit.frame import Frame
 from rhotem.experiment.fit.likelihood import Counts, Likelihood
 from rhotem.experiment.fit.model import NAMES, Model, Setting
-from rhotem.experiment.fit.pacbed import stepped
+from rhotem.experiment.fit.pacbed import at_bounds, stepped
 from rhotem.experiment.fit.posterior import distinct
 from rhotem.experiment.fit.refine import Fitted, refine
 from rhotem.experiment.weigh.hypothesis import UNIFORM, Explained, electrons, information
@@ -35,16 +35,19 @@ class PatternHypothesis:
         Least and most in mrad.
     start : Setting
         Where fits start: that of `rhotem.experiment.fit.pacbed.fit_pattern`, which searches.
+    draws : tuple of Patterns
+        Those with single sets of displacements that ``patterns`` are the mean of, if any.
     """
 
     name: str
     patterns: Patterns
     convergence: tuple[float, float]
     start: Setting
+    draws: tuple[Patterns, ...] = ()
 
     def drawn(self) -> "list[PatternHypothesis]":
-        """None: patterns hold one set of displacements."""
-        return []
+        """One for each set of displacements."""
+        return [replace(self, patterns=one, draws=()) for one in self.draws]
 
     def explain(self, data: Frame, start: Setting | None = None) -> Explained:
         """Fit the frame of a pattern (`rhotem.experiment.fit.frame.frame_of`); every parameter is a nuisance.
@@ -77,9 +80,13 @@ class PatternHypothesis:
         return state
 
     def says(self, state: Setting) -> str:
-        """Thickness, mistilt and aperture."""
+        """Thickness, mistilt and aperture of a state."""
         tilt = float(np.hypot(state.tilt_x, state.tilt_y))
         return f"{0.1 * state.thickness:.2f} nm, mistilt {tilt:.2f} mrad, aperture {state.convergence:.2f} mrad"
+
+    def at_bounds(self, data: Frame, state: Setting) -> list[str]:
+        """Thickness, mistilt or aperture."""
+        return at_bounds(Model(self.patterns, data, self.convergence), state)
 
     def dose(self, data: Frame, state: Setting) -> None:
         """Not known: the illuminated area is not that of the pattern."""

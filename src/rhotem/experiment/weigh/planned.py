@@ -4,16 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rhotem.analysis import run as steps
 from rhotem.analysis import workflow
+from rhotem.analysis.patterns import patterns
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.density.source import source_class
-from rhotem.experiment.fit.images.planned import Limits, recordings, response_for
+from rhotem.experiment.fit.frame import FEW, frame_of
+from rhotem.experiment.fit.images.planned import Limits, alike_potentials, recordings, response_for
+from rhotem.experiment.fit.model import Setting
+from rhotem.experiment.fit.pacbed import fit_pattern
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.weigh.images import ImageHypothesis
+from rhotem.experiment.weigh.patterns import PatternHypothesis
 from rhotem.experiment.weigh.weighing import TRIALS, Weighing, weigh
+from rhotem.scattering.patterns import Patterns
+from rhotem.scattering.patterns.mean import mean_patterns
 
 #: Sets of displacements, where no number is given.
 DRAWS = 4
@@ -103,3 +111,90 @@ def weigh_recordings(
         hypotheses.append(ImageHypothesis(name, held.response, held.pixels, held.draws))
         reference = reference or held.specimen
     return weigh(hypotheses, images, trials=trials, seed=first.computing.seed, progress=voice.progress)
+
+
+def weigh_pattern(
+    measured: Measurement,
+    plans: dict[str, Plan],
+    tilt: float,
+    angles: tuple[float, float],
+    voice: Voice,
+    *,
+    trials: int = TRIALS,
+    draws: int = DRAWS,
+) -> Weighing:
+    """Weigh hypotheses on a position-averaged pattern of counted electrons.
+
+    Parameters
+    ----------
+    measured : Measurement
+    plans : dict
+        Name -> plan of `rhotem.experiment.fit.simulated.pattern_plan`. Atoms of all move as those of the first.
+    tilt : float
+        Largest mistilt in mrad.
+    angles : (float, float)
+        Least and most convergence in mrad.
+    voice : Voice
+    trials, draws : int
+        As `weigh_recordings`.
+
+    Raises
+    ------
+    InputError
+        If values are no electrons, no hypothesis is like the pattern, or a step of a fit refuses.
+    """
+    first = next(iter(plans.values()))
+    if not measured.counts:
+        raise InputError(f"{measured.source.path}: patterns are weighed where values are electrons; say --counts")
+    frame_of(measured, FEW)
+    for plan in plans.values():
+        workflow.read_crystal(plan)  # refused before anything is computed
+    sets: dict[str, tuple[Patterns, ...]] = {}
+    reference: Specimen | None = None
+    for name, plan in plans.items():
+        voice.tell(f"hypothesis  {name}")
+        made, sets[name] = _sets(plan, tilt, voice, reference, draws)
+        reference = reference or made
+    means = {name: mean_patterns(one) for name, one in sets.items()}
+    settings = _searched(measured, means, angles, voice)
+    best = next(iter(settings.values()))
+    hypotheses = [
+        # one that is unlike the pattern starts where another ends
+        PatternHypothesis(name, held, angles, settings.get(name, best), sets[name] if draws > 1 else ())
+        for name, held in means.items()
+    ]
+    frame = frame_of(measured, 0.5 * sum(angles) / min(held.step[0] for held in means.values()))
+    return weigh(hypotheses, frame, trials=trials, seed=first.computing.seed, progress=voice.progress)
+
+
+def _searched(
+    measured: Measurement, held: dict[str, Patterns], angles: tuple[float, float], voice: Voice
+) -> dict[str, Setting]:
+    """Where the pattern fits each hypothesis; those that it is unlike are told of and left out."""
+    found: dict[str, Setting] = {}
+    last: InputError | None = None
+    for name, one in held.items():
+        try:
+            found[name] = fit_pattern(measured, one, angles, progress=voice.progress).setting
+        except InputError as error:
+            last = error
+            voice.tell(f"hypothesis  {name}: {error}")
+    if not found:
+        assert last is not None
+        raise last
+    return found
+
+
+def _sets(
+    plan: Plan, tilt: float, voice: Voice, alike: Specimen | None, draws: int
+) -> tuple[Specimen, tuple[Patterns, ...]]:
+    """A specimen and its patterns, one for each set of displacements; atoms at rest have one."""
+    job = workflow.prepare(plan, voice)
+    made = workflow.cut(job.plan, job.crystal, [job.name])
+    field = steps.density(made, workflow.open_source(job, "memory", voice), allow_polar=plan.density.allow_polar)
+    found = []
+    for draw in range(draws if job.moving.get("phonons") else 1):
+        moving = job.moving | {"seed": job.moving.get("seed", 0) + draw}
+        potentials = alike_potentials(made, field, job.means.memory, alike, moving)
+        found.append(patterns(made, potentials, tilt=tilt, progress=voice.progress))
+    return made, tuple(found)

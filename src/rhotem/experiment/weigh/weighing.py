@@ -132,6 +132,12 @@ class Weighing:
         """e/Å² of the recording, if known."""
         return self.hypotheses[self.order[0]].dose(self.data, self.found[self.order[0]].state)
 
+    @property
+    def remarks(self) -> list[str]:
+        """Hypotheses whose parameters lie at an end of what was tried, and may explain more beyond it."""
+        pairs = zip(self.hypotheses, self.found, strict=True)
+        return [f"{one.name}: {line}" for one, found in pairs for line in one.at_bounds(self.data, found.state)]
+
     def false_alarm(self, rival: int) -> float:
         """Share of simulated recordings of a rival that speak for the best at least as much as the measured one."""
         first = self.order[0]
@@ -163,6 +169,7 @@ class Weighing:
             "error_of_ln_odds_by_displacements": self.shaken,
             "expected_ln_odds_of_best": {"mean": self.expected[0], "deviation": self.expected[1]},
             "beyond_expected": self.beyond,
+            "remarks": self.remarks,
             "unit": self.unit,
             "dose_e_per_A2": self.dose,
             "dose_factor": self.factor,

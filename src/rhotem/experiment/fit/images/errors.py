@@ -9,14 +9,12 @@ import numpy.typing as npt
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import Fitted, Noise, refine
 from rhotem.experiment.fit.images.state import affine
-from rhotem.experiment.fit.posterior import scatter
+from rhotem.experiment.fit.posterior import normal, sandwich
 
 Array = npt.NDArray[np.float64]
 
 #: Distance in Å over which residuals go together.
 TOGETHER = 2.0
-#: Standard deviations from which residuals are larger than noise.
-CHANCE = 3.0
 
 
 def covariance(model: Model, fitted: Fitted) -> Array:
@@ -26,18 +24,11 @@ def covariance(model: Model, fitted: Fitted) -> Array:
     autocovariance of the residuals, image by image (`rhotem.experiment.fit.posterior`), if that is more. What doubts of
     detectors shift is added.
     """
-    hessian = fitted.slopes.T @ fitted.slopes
-    sides = np.sqrt(np.diag(hessian))
-    inverse = np.linalg.pinv(hessian / np.outer(sides, sides), rcond=1e-12) / np.outer(sides, sides)
     free = np.ix_(fitted.free, fitted.free)
     result = np.zeros((len(fitted.free), len(fitted.free)))
-    result[free] = inverse
-    points = max(1, fitted.residual.size - fitted.slopes.shape[1])
-    excess = 2 * fitted.cost / points
-    if excess > 1 + CHANCE * np.sqrt(2 / points):
-        wide = inverse @ _scattered(model, fitted) @ inverse
-        more = np.sqrt(np.maximum(np.diag(wide) / np.diag(inverse), excess))
-        result[free] = inverse * np.outer(more, more)
+    together = TOGETHER / float(np.sqrt(abs(np.linalg.det(affine(fitted.state)))))
+    result[free] = sandwich(fitted.slopes, fitted.residual, model.shape, together)
+    inverse = normal(fitted.slopes)
     for shift in _shifts(model, fitted, inverse):
         result[free] += np.outer(shift, shift)
     return result
@@ -50,15 +41,6 @@ def displaced(model: Model, fitted: Fitted, fixed: Collection[str] = ()) -> Arra
         return np.zeros((len(fitted.free), len(fitted.free)))
     found = [refine(Model(one, model.images), fitted.state, fixed=fixed).state.whole for one in draws]
     return np.asarray(np.cov(np.array(found), rowvar=False) / len(draws))
-
-
-def _scattered(model: Model, fitted: Fitted) -> Array:
-    """JᵀΣJ (free, free) of all images."""
-    together = TOGETHER / float(np.sqrt(abs(np.linalg.det(affine(fitted.state)))))
-    mask = np.ones(model.shape, dtype=bool)
-    parts = np.split(fitted.slopes, len(fitted.residual))
-    pairs = zip(parts, fitted.residual, strict=True)
-    return np.asarray(sum(scatter(slopes, residual, mask, together) for slopes, residual in pairs))
 
 
 def _shifts(model: Model, fitted: Fitted, inverse: Array) -> list[Array]:

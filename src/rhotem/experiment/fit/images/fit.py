@@ -12,7 +12,7 @@ from rhotem.experiment.fit.images.errors import covariance, displaced
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.nodes import Nodes
 from rhotem.experiment.fit.images.recorded import Recorded
-from rhotem.experiment.fit.images.refine import Fitted, refine
+from rhotem.experiment.fit.images.refine import WIDEST, Fitted, refine
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, UNITS, State
 from rhotem.scattering.response import Response
@@ -28,7 +28,7 @@ POOR = 0.3
 #: Mean square of residuals over that of noise from which a model does not explain the images. Fits of simulated
 #: electrons give 0.95 to 1.15.
 LARGE = 1.5
-#: Distance in Å from the thinnest and the thickest at which a thickness is at their end.
+#: Distance in Å from an end of what was tried at which a length is at it.
 EDGE = 1.0
 
 
@@ -76,13 +76,7 @@ class ImageFit:
                 f"residuals are {self.excess:.3g} times the noise's square: the fit does not explain the images, do "
                 "not trust its numbers; check structure, angles of the detector, aperture, --foci and --thickest"
             )
-        held = self.model.response.thicknesses
-        if not held[0] + EDGE < self.state.thickness < held[-1] - EDGE:
-            found.append(
-                f"the thickness is at an end of the {0.1 * held[0]:.3g} to {0.1 * held[-1]:.3g} nm that were tried: it "
-                "may lie beyond, and its error means nothing"
-            )
-        return found
+        return found + at_bounds(self.model, self.state)
 
     def record(self) -> dict[str, Any]:
         """All numbers, JSON-ready."""
@@ -184,6 +178,32 @@ def fit_images(
     odds = weights / weights.sum()
     minima = [(fit.state, float(chance)) for fit, chance in zip(kept, odds, strict=True)]
     return ImageFit(model, best, minima, covariance(model, best) + displaced(model, best, fixed))
+
+
+def at_bounds(model: Model, state: State) -> list[str]:
+    """What lies at an end of what was tried, a line each."""
+    held, foci = model.response.thicknesses, model.response.range.defocus
+    ends = [
+        ("thickness", 0.1 * state.thickness, 0.1 * held[0], 0.1 * held[-1], 0.1 * EDGE, "nm", "--thickest"),
+        ("defocus", 0.1 * state.defocus, 0.1 * foci[0], 0.1 * foci[1], 0.1 * EDGE, "nm", "--foci"),
+    ]
+    for axis, value in zip(model.nodes.axes, state.nodes, strict=False):
+        # nothing lies below an occupancy of 0
+        least = axis.values[0] if axis.values[0] else -np.inf
+        slack = 1e-3 * (axis.values[-1] - axis.values[0])
+        ends.append((axis.name, float(value), least, axis.values[-1], slack, axis.unit, "its nodes"))
+    found = [
+        f"the {name} is at an end of the {low:.3g} to {high:.3g} {unit} that were tried: it may lie beyond, and its "
+        f"error means nothing; see {how}"
+        for name, value, low, high, slack, unit, how in ends
+        if not low + slack < value < high - slack and high > low
+    ]
+    most = model.astigmatism
+    if most and max(abs(state.C12a), abs(state.C12b)) > most - EDGE:
+        found.append(f"the astigmatism is at the largest that was tried ({0.1 * most:.3g} nm); see --astigmatism")
+    if state.source_size > WIDEST - 0.01:
+        found.append(f"the source is as wide as is tried ({WIDEST:g} Å): check pixel and focus")
+    return found
 
 
 def _distinct(fits: list[Fitted]) -> list[Fitted]:

@@ -41,7 +41,10 @@ class Model:
             held = len(response.thicknesses)
             raise InputError(f"the response holds {held} thicknesses; a fit needs {POINTS} or more")
         self.response, self.images, self.shape = response, images, same_scan(images)
-        self.detectors: Any = tuple(one.detector for one in images)
+        self.detectors: Any = tuple(dict.fromkeys(one.detector for one in images))
+        given = [name for one in self.detectors for name in one.image_names()]
+        if len(set(given)) < len(given):
+            raise InputError("images: two detectors give images of one name; name the detectors")
         coarse = Scan.cell(response.extent, response.microscope)
         self.cell = Scan((FINE * coarse.shape[0], FINE * coarse.shape[1]), response.extent)
         rows, columns = np.indices(self.shape)

@@ -9,10 +9,12 @@ import numpy.typing as npt
 from rhotem.analysis import responses, workflow
 from rhotem.analysis import run as steps
 from rhotem.analysis.alike import AlikePotentials
+from rhotem.analysis.motion import Moving
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
+from rhotem.density.field import DensityField
 from rhotem.experiment.calibrate.lattice import find_lattice
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
@@ -199,13 +201,9 @@ def response_for(
     found: list[Response] = []
     for draw in range(draws if job.moving.get("phonons") else 1):
         moving = job.moving | {"seed": job.moving.get("seed", 0) + draw}
-        potentials: steps.Potentials
-        if alike is None:
-            potentials = steps.potential(made, field, memory=job.means.memory, **moving)
-        else:
-            potentials = AlikePotentials(made, field, job.means.memory, alike, **moving)
-            if draw == 0:
-                voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
+        potentials = alike_potentials(made, field, job.means.memory, alike, moving)
+        if draw == 0 and isinstance(potentials, AlikePotentials):
+            voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
         held = responses.response(
             made,
             potentials,
@@ -218,6 +216,15 @@ def response_for(
         )
         found.append(held)
     return Held(made, tuple(found), place.pixels)
+
+
+def alike_potentials(
+    made: Specimen, field: DensityField, memory: float | None, alike: Specimen | None, moving: Moving
+) -> steps.Potentials:
+    """Potentials of a specimen whose atoms move as those of another, if one is given."""
+    if alike is None:
+        return steps.potential(made, field, memory=memory, **moving)
+    return AlikePotentials(made, field, memory, alike, **moving)
 
 
 def _depths(made: Specimen) -> list[float]:
@@ -233,9 +240,9 @@ def _depths(made: Specimen) -> list[float]:
     return found
 
 
-def ladder(thickest: float, cell: float) -> list[float]:
-    """Thicknesses in nm of whole cells (``cell`` nm), `LADDER` apart."""
-    step = cell * max(1, round(LADDER / cell))
+def ladder(thickest: float, cell: float, apart: float = LADDER) -> list[float]:
+    """Thicknesses in nm of whole cells (``cell`` nm), about ``apart``."""
+    step = cell * max(1, round(apart / cell))
     first = cell * max(1, round(THINNEST / cell))
     return [float(t) for t in np.arange(first, thickest + 1e-6, step)]
 

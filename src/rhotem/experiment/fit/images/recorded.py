@@ -16,7 +16,6 @@ class Recorded:
     Parameters
     ----------
     detector : detector
-        One that gives a single image.
     values : (rows, columns) array
         Row 0 on top. Electrons where ``counts``, else any unit.
     counts : bool
@@ -25,6 +24,8 @@ class Recorded:
     doubt : detector or None
         The detector with its angles off by one standard error: what this would change is part of a fit's errors. The
         response must hold its edges.
+    image : str or None
+        Which image of a detector that gives several, as ``segment0`` of `Segmented(each=True)`.
     """
 
     detector: DetectorBase
@@ -32,11 +33,14 @@ class Recorded:
     counts: bool = False
     noise: float | None = None
     doubt: DetectorBase | None = None
+    image: str | None = None
 
     def __post_init__(self) -> None:
         names = self.detector.image_names()
-        if len(names) != 1:
-            raise InputError(f"detector {self.detector.name} gives {', '.join(names)}; fit detectors of one image each")
+        if self.image not in names and (self.image or len(names) != 1):
+            raise InputError(f"detector {self.detector.name} gives {', '.join(names)}; say which as image=")
+        if self.image and self.doubt:
+            raise InputError(f"{self.image}: a doubt is that of a detector of one image")
         if np.ndim(self.values) != 2 or not np.isfinite(self.values).all():
             raise InputError(f"{self.name}: expected a finite image, got an array of shape {np.shape(self.values)}")
         if self.counts and np.min(self.values) < 0:
@@ -45,7 +49,7 @@ class Recorded:
     @property
     def name(self) -> str:
         """That of its image."""
-        return str(self.detector.image_names()[0])
+        return self.image or str(self.detector.image_names()[0])
 
 
 def same_scan(images: list[Recorded]) -> tuple[int, int]:

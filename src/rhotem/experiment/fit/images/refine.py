@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.experiment.fit.images.model import Model
-from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.state import NAMES, SCALES, State
 
 Array = npt.NDArray[np.float64]
@@ -50,10 +50,26 @@ class Fitted:
     evaluations: int
 
 
+class Counted(Protocol):
+    """Pixels, and what is known of their noise: `rhotem.experiment.fit.images.Recorded` and the like."""
+
+    @property
+    def values(self) -> npt.NDArray[np.floating]:
+        """Those of an image."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether they are electrons."""
+
+    @property
+    def noise(self) -> float | None:
+        """Standard deviation of those that are not, if known."""
+
+
 class Noise:
     """What residuals of one image are in units of."""
 
-    def __init__(self, image: Recorded) -> None:
+    def __init__(self, image: Counted) -> None:
         self.measured = np.asarray(image.values, dtype=float).ravel()
         self.counts = image.counts
         most = max(min(DARK, FAINT * float(self.measured.mean())), 1e-9)

@@ -1,0 +1,173 @@
+"""A fit of a focal series from files and a plan: lattice, exit waves and fit one after another."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.analysis import run as steps
+from rhotem.analysis import workflow
+from rhotem.analysis.plan import Plan
+from rhotem.analysis.specimen import Specimen
+from rhotem.analysis.voice import Voice
+from rhotem.core import InputError
+from rhotem.experiment.calibrate.lattice import ImageLattice, find_lattice
+from rhotem.experiment.fit.focal.fit import SeriesFit, fit_series
+from rhotem.experiment.fit.focal.model import FocalLimits
+from rhotem.experiment.fit.focal.state import Photo
+from rhotem.experiment.fit.images.planned import ladder, middle
+from rhotem.experiment.measurement import Measurement
+from rhotem.scattering.exits import ExitWaves, exit_waves
+from rhotem.scattering.patterns.ladder import POINTS
+from rhotem.structure.model import Structure
+
+Array = npt.NDArray[np.float64]
+
+#: Distance in nm of the thicknesses that are held.
+LADDER = 0.4
+#: Part of Cs, and Å, by which it may differ from what is stated.
+CS_PART, CS_LEAST = 0.2, 2e5
+#: Images that are looked at for the lattice.
+LOOKED = 3
+
+
+def frames_of(measured: Sequence[Measurement]) -> list[Measurement]:
+    """The images of a series: files of one each, or the frames of one stack.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or shapes differ.
+    """
+    stack = measured[0]
+    if len(measured) == 1 and stack.kind == "image stack":
+        found = [replace(stack, data=one, kind="image", axes=stack.axes[-2:]) for one in stack.data]
+    else:
+        found = list(measured)
+    wrong = [one for one in found if one.kind != "image"]
+    if wrong:
+        raise InputError(f"{wrong[0].source.path}: {wrong[0].kind}; a focal series is one stack, or images one by one")
+    if len({one.data.shape for one in found}) > 1:
+        raise InputError("focal series: images of different shapes; give those of one camera and binning")
+    for one in found:
+        if one.saturated > 0.01:
+            raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
+    return found
+
+
+def fit_focal(
+    measured: Sequence[Measurement],
+    plan: Plan,
+    foci: tuple[float, float],
+    astigmatism: float,
+    step: float,
+    voice: Voice,
+) -> SeriesFit:
+    """Fit a focal series.
+
+    Parameters
+    ----------
+    measured : sequence of Measurement
+        `frames_of` a series.
+    plan : Plan
+        Of preset hrtem; its thickness is the largest that is tried, its convergence the standard deviation of the
+        illumination angle, its Cs what is refined.
+    foci : (float, float)
+        Least and largest defocus of the first image, nm.
+    astigmatism : float
+        Largest, nm.
+    step : float
+        Stated change of focus from image to image, nm; positive is more underfocus.
+    voice : Voice
+
+    Raises
+    ------
+    InputError
+        If the lattice is not in the images, or a step refuses.
+    """
+    job = workflow.prepare(plan, voice)
+    zone, is_plane = steps.direction(job.crystal, plan.specimen.zone, plan.specimen.plane)
+    if is_plane or plan.specimen.zone_basis == "input":
+        raise InputError("the lattice of an image is that along a zone axis; give --zone in the conventional cell")
+    lattice = _lattice(measured, job.crystal, zone)
+    voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°")
+    made = workflow.cut(plan, job.crystal, [job.name])
+    voice.tell(str(made))
+    depths = _depths(made)
+    source = workflow.open_source(job, "memory", voice)
+    field = steps.density(made, source, allow_polar=plan.density.allow_polar)
+    held = _held(made, steps.potential(made, field, memory=job.means.memory, **job.moving), depths, voice)
+    lens = made.preset.microscope
+    slack = max(CS_PART * abs(lens.cs), CS_LEAST)
+    spread = {"focal_spread": lens.focal_spread} if lens.focal_spread else {}
+    limits = FocalLimits(
+        (10 * foci[0], 10 * foci[1]), (lens.cs - slack, lens.cs + slack), 10 * astigmatism, **spread
+    )  # fmt: skip
+    photos = [Photo(middle(one.data), bool(one.counts)) for one in measured]
+    return fit_series(
+        photos,
+        held,
+        orientations(lattice),
+        [10 * step * n for n in range(len(photos))],
+        limits,
+        convergence=lens.convergence,
+        progress=voice.progress,
+    )
+
+
+def _held(made: Specimen, potentials: steps.Potentials, depths: list[float], voice: Voice) -> ExitWaves:
+    return exit_waves(
+        potentials,
+        made.preset.microscope,
+        [10 * d for d in depths],
+        repeats=(int(made.repeats[0]), int(made.repeats[1])),
+        progress=voice.progress,
+        configurations=max(1, potentials.phonons),
+    )
+
+
+def _depths(made: Specimen) -> list[float]:
+    """Thicknesses in nm that are held: refused before anything is computed if a cubic needs more."""
+    cell = 0.1 * float(made.cell.lengths[2])
+    found = ladder(made.thickness, cell, LADDER)
+    if len(found) < POINTS:
+        raise InputError(f"{made.thickness:.3g} nm at most: a fit needs {POINTS} thicknesses; give a larger --thickest")
+    return found
+
+
+def _lattice(measured: Sequence[Measurement], crystal: Structure, zone: Sequence[int]) -> ImageLattice:
+    """The lattice where it is plainest: columns may be bright or dark, as the focus has it.
+
+    Raises
+    ------
+    InputError
+        What is wrong with the first image, if it is in none.
+    """
+    found: list[ImageLattice] = []
+    first: InputError | None = None
+    places = sorted({0, len(measured) // 2, len(measured) - 1})[:LOOKED]
+    for one in (measured[n] for n in places):
+        values = np.asarray(one.data, dtype=float)
+        for shown in (values, values.max() - values):
+            try:
+                found.append(find_lattice(replace(one, data=shown), crystal, zone))
+            except InputError as error:
+                first = first or error
+    if not found:
+        assert first is not None
+        raise first
+    return max(found, key=lambda lattice: lattice.match)
+
+
+def orientations(lattice: ImageLattice) -> list[Array]:
+    """The matrix of a lattice, and what rotations of the lattice make of it: which one it is columns do not tell."""
+    vectors, result = lattice.projection.vectors, []
+    for degrees in range(0, 360, 30):
+        turn = np.deg2rad(degrees)
+        matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        # the projection's cell may be centred
+        whole = 2 * vectors @ matrix.T @ np.linalg.inv(vectors)
+        if np.abs(whole - np.round(whole)).max() < 0.02:
+            result.append(matrix @ lattice.matrix)
+    return result

@@ -1,0 +1,78 @@
+"""Entries of measured files and of fits."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rhotem.core import InputError
+from rhotem.core.output import RECORD
+from rhotem.experiment.measurement import Measurement
+from rhotem.experiment.read.rosetta import look_up
+
+#: Largest side in pixels of pictures that are kept; larger ones are binned.
+SIDE = 256
+
+
+def when(measurement: Measurement) -> datetime:
+    """When a file was recorded: as it says, else when it was written."""
+    date, hour = (look_up(measurement.metadata, f"metadata.General.{key}") for key in ("date", "time"))
+    try:
+        found = datetime.fromisoformat(f"{date}T{hour}")
+    except ValueError:
+        found = datetime.fromtimestamp(Path(measurement.source.path).stat().st_mtime, UTC)
+    return found if found.tzinfo else found.astimezone()
+
+
+def picture(measurement: Measurement) -> npt.NDArray[np.float32]:
+    """What was recorded as one small picture: of stacks and 4D data the mean."""
+    data = np.asarray(measurement.data)
+    return small(data.mean(axis=tuple(range(data.ndim - 2)), dtype=float) if data.ndim > 2 else data)
+
+
+def small(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Means of bins, so that no side has more than `SIDE` pixels."""
+    size = max(1, int(np.ceil(max(image.shape) / SIDE)))
+    rows, columns = (n // size for n in image.shape)
+    binned = np.asarray(image[: rows * size, : columns * size], dtype=float).reshape(rows, size, columns, size)
+    return binned.mean(axis=(1, 3)).astype(np.float32)
+
+
+def fits_of(folder: Path) -> list[dict[str, Any]]:
+    """Blocks ``measurements`` and ``fit`` of every fit in a folder of `rhotem fit`.
+
+    Raises
+    ------
+    InputError
+        If it holds none.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        if "fits" in record:
+            found = [_split(one) for one in record["fits"].values()]
+        else:
+            found = [{"measurements": record["measurements"], "fit": record["fit"]}]
+        if not all(_complete(one) for one in found):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{folder}: no result of rhotem fit; give the folder of its --out") from None
+    return found
+
+
+def _complete(block: dict[str, Any]) -> bool:
+    sources = [one["source"]["sha256"] for one in block["measurements"]]
+    return bool(sources) and all({"value", "error", "unit"} <= set(p) for p in block["fit"]["parameters"].values())
+
+
+def _split(fit: dict[str, Any]) -> dict[str, Any]:
+    said = dict(fit)
+    return {"measurements": [said.pop("measurement")], "fit": said}
+
+
+def block(measured: Sequence[Measurement]) -> dict[str, Any]:
+    """The block of some files."""
+    return {"measurements": [one.record() for one in measured]}
