@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -60,16 +60,34 @@ def alone(target: Path) -> Iterator[Path]:
         If another run is at work on ``target``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for folder in target.parent.glob(f".{glob.escape(target.name)}-????????.tmp"):  # as mkdtemp names them
-        if _is_held(folder / LOCK):
-            raise BlockingIOError(errno.EAGAIN, "another run is writing there")
-        if fcntl is not None and (folder / LOCK).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-    with scratch(target) as folder, open(folder / f"{LOCK}.new", "w") as stream:
-        if fcntl is not None:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        os.replace(stream.name, folder / LOCK)  # never there without being held
+    with ExitStack() as kept:
+        with _turn(target.parent):  # runs that start together look one after the other
+            for folder in target.parent.glob(f".{glob.escape(target.name)}-????????.tmp"):  # as mkdtemp names them
+                if _is_held(folder / LOCK):
+                    raise BlockingIOError(errno.EAGAIN, "another run is writing there")
+                if fcntl is not None and (folder / LOCK).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+            folder = kept.enter_context(scratch(target))
+            stream = kept.enter_context(open(folder / f"{LOCK}.new", "w"))
+            if fcntl is not None:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            os.replace(stream.name, folder / LOCK)  # never there without being held
         yield folder
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """A moment alone with the names in a folder."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # disks that lock no folders
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
