@@ -129,6 +129,9 @@ def test_edges_are_detectors():
 
     assert parse_detector("Li-K") == CoreLoss(name="Li-K")
     assert parse_detector("Co-L23@30").edge == CoreEdge("Co", "L23", 30.0)
+    for text in ("Co-L3", "Co-L", "li-k"):
+        with pytest.raises(InputError, match="one of K, L1, L23"):
+            parse_detector(text)
     for text, said in (("Xx-K", "expected an element"), ("X-K", "expected an element"), ("Li-Q", "an edge: O-K")):
         with pytest.raises(InputError, match=said):
             parse_detector(text)
@@ -166,3 +169,19 @@ def test_cells_that_do_not_fit_are_refused():
     with pytest.raises(MemoryLimitError, match="beams of one κ"):
         tiling_of(sizes, MICROSCOPE, [CoreEdge("O", "K")], 1)
     assert tiling_of(Sizes((5.0, 14.0), (128, 384), 14, 1.4, 1e7), MICROSCOPE, [CoreEdge("O", "K")], 8)[0] > 1
+
+
+def test_plans_say_which_of_their_keys_core_losses_contradict(tmp_path):
+    from rhotem.analysis.plan import parse_plan
+    from rhotem.library.view.make import Span, make_entry
+    from rhotem.scattering.response import Range
+
+    head = "rhotem: 1\nspecimen: {structure: LiF}\nmotion: {phonons: 0}\nmicroscope: {detectors: [F-K"
+    for more, said in (
+        (", 4D=40]}", r"microscope.*whole patterns"),
+        ("]}\nrecording: {dose_e_per_A2: 1e4}", r"recording\.dose_e_per_A2.*no counting noise"),
+    ):
+        with pytest.raises(InputError, match=said):
+            parse_plan(head + more)
+    with pytest.raises(InputError, match="no core losses"):
+        make_entry(parse_plan(head + "]}"), tmp_path / "entry", Span((1.0,), Range()))
