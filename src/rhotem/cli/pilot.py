@@ -58,9 +58,7 @@ def pilot(
             rich_help_panel=SPECIMEN,
         ),
     ] = DEFAULT,
-    steps: Annotated[
-        int, typer.Option(min=1, help="Most steps of each relaxation.", rich_help_panel=SPECIMEN)
-    ] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Most steps of each relaxation.", rich_help_panel=SPECIMEN)] = 300,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for report.html and what it shows.", rich_help_panel=RESULTS)
     ] = Path("pilot"),
