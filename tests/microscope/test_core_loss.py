@@ -56,6 +56,17 @@ def test_oxygen_loses_energy_as_its_absorption_of_x_rays_says():
     assert cross_section(ionisation, angle) == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.parametrize("name", ["H-K", "Co-K"])
+def test_waves_of_narrow_and_of_wide_shells(name):
+    """The bound wave has norm 1; one of the continuum has the amplitude (πk)^-½ per √Rydberg far from the atom."""
+    from rhotem.microscope.ionisation import atom
+
+    found = atom(CoreEdge.named(name))
+    assert np.trapezoid(found.bound**2, found.radii) == pytest.approx(1, abs=1e-4)
+    k = np.sqrt(10.0 / 13.6057)
+    assert all(np.abs(wave).max() < 1.5 / np.sqrt(np.pi * k) for wave in found.final.values())
+
+
 def test_a_lattice_loses_what_its_atoms_lose():
     """Also lithium, whose losses are ten times as narrow as a cell resolves."""
     for name in ("Li-K", "O-K"):
@@ -93,6 +104,9 @@ def test_what_is_not_there_is_refused():
     for edges, said in ((["O-X"], "expected an element"), ([], "no edge"), (["Si-L23"], "no Si in the specimen")):
         with pytest.raises(InputError, match=said):
             core_loss_maps([(vacuum((4.0, 4.0)), atoms)], MICROSCOPE, edges)
+    for edge, said in (("Co-K", "but the beam has 5 keV"), ("Og-K", "no Og"), ("Li-L23", "no electrons in that")):
+        with pytest.raises(InputError, match=said):
+            Ionisation(CoreEdge.named(edge), 5e3, 6.0)
     with pytest.raises(InputError, match="at most 200"):
         CoreEdge.named("O-K", 300)
     with pytest.raises(InputError, match="no potential"):
@@ -115,7 +129,10 @@ def test_edges_are_detectors():
 
     assert parse_detector("Li-K") == CoreLoss(name="Li-K")
     assert parse_detector("Co-L23@30").edge == CoreEdge("Co", "L23", 30.0)
-    for text, said in (("Xx-K", "expected an element"), ("Li-Q", "an edge: O-K")):
+    for text in ("Co-L3", "Co-L", "li-k"):
+        with pytest.raises(InputError, match="one of K, L1, L23"):
+            parse_detector(text)
+    for text, said in (("Xx-K", "expected an element"), ("X-K", "expected an element"), ("Li-Q", "an edge: O-K")):
         with pytest.raises(InputError, match=said):
             parse_detector(text)
 
@@ -152,3 +169,19 @@ def test_cells_that_do_not_fit_are_refused():
     with pytest.raises(MemoryLimitError, match="beams of one κ"):
         tiling_of(sizes, MICROSCOPE, [CoreEdge("O", "K")], 1)
     assert tiling_of(Sizes((5.0, 14.0), (128, 384), 14, 1.4, 1e7), MICROSCOPE, [CoreEdge("O", "K")], 8)[0] > 1
+
+
+def test_plans_say_which_of_their_keys_core_losses_contradict(tmp_path):
+    from rhotem.analysis.plan import parse_plan
+    from rhotem.library.view.make import Span, make_entry
+    from rhotem.scattering.response import Range
+
+    head = "rhotem: 1\nspecimen: {structure: LiF}\nmotion: {phonons: 0}\nmicroscope: {detectors: [F-K"
+    for more, said in (
+        (", 4D=40]}", r"microscope.*whole patterns"),
+        ("]}\nrecording: {dose_e_per_A2: 1e4}", r"recording\.dose_e_per_A2.*no counting noise"),
+    ):
+        with pytest.raises(InputError, match=said):
+            parse_plan(head + more)
+    with pytest.raises(InputError, match="no core losses"):
+        make_entry(parse_plan(head + "]}"), tmp_path / "entry", Span((1.0,), Range()))

@@ -12,7 +12,7 @@ from rhotem.microscope.core_loss import Placed, core_loss_maps, tiling_of
 from rhotem.microscope.cost import Sizes
 from rhotem.microscope.detectors import edges_of
 from rhotem.microscope.images import ImageSet
-from rhotem.microscope.ionisation import CoreEdge, atom
+from rhotem.microscope.ionisation import CoreEdge, Ionisation
 
 if TYPE_CHECKING:
     from rhotem.analysis.specimen import Specimen
@@ -78,7 +78,7 @@ def check_edges(cut: "Specimen", potentials: "Iterable[PotentialSlices]") -> Non
     for edge in edges:
         if edge.number not in cut.block.structure.numbers:
             raise InputError(f"edge {edge.name}: no {edge.symbol} in the specimen")
-        atom(edge)
+        Ionisation(edge, cut.preset.microscope.energy, 1.0)
     tiling_of(potentials.sizes, cut.preset.microscope, edges, len(potentials))
 
 

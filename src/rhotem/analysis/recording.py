@@ -35,7 +35,7 @@ def check_recording(
     if precision is not None and preset.mode != "stem":
         raise InputError(f"phonons auto: preset {preset.name} scans no probe; give the number of configurations")
     if precision is not None and not any(d.channels() for d in preset.detectors):
-        raise InputError("phonons auto: errors are estimated for images, and there are only patterns; give a number")
+        raise InputError("phonons auto: errors are estimated for images, and no detector makes these; give a number")
     check_losses(preset)
     for name, value in (("scan step", scan_step), ("field of view", field_of_view)):
         if value is not None and not (np.isfinite(value) and value > 0):

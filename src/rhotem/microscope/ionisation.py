@@ -31,6 +31,8 @@ ABOVE = 10.0
 NODES, CROWDING = 10, 3
 #: Points of the table of overlaps R(q).
 POINTS = 400
+#: Smallest part of its maximum to which a bound wave is followed.
+BOUND = 1e-6
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class CoreEdge:
         from ase.data import atomic_numbers
 
         symbol, _, shell = name.partition("-")
-        if symbol not in atomic_numbers or shell not in SHELLS:
+        if not atomic_numbers.get(symbol) or shell not in SHELLS:  # ASE's X has number 0
             raise InputError(
                 f"edge {name!r}: expected an element and one of {', '.join(SHELLS)}, such as O-K or Co-L23"
             )
@@ -136,9 +138,14 @@ def atom(edge: CoreEdge) -> Atom:
         }
     except ImportError:
         raise MissingDependencyError("core losses need GPAW, which solves the atoms: see docs/install.md") from None
-    except RuntimeError as error:
-        raise InputError(f"edge {edge.name}: {error}") from None
-    radii = np.linspace(0.0, float(bound.radial_grid[-1]), 20000)
+    except RuntimeError:
+        raise InputError(f"edge {edge.name}: {edge.symbol} has no electrons in that shell") from None
+    except KeyError:
+        raise InputError(f"edge {edge.name}: no {edge.symbol} among the atoms that GPAW solves") from None
+    there = np.abs(bound(bound.radial_grid))
+    ends = [final.radial_grid[-1] for final in finals.values()]  # abTEM extrapolates beyond
+    reach = min(bound.radial_grid[np.flatnonzero(there > BOUND * there.max())[-1]], *ends)
+    radii = np.linspace(0.0, float(reach), 20000)
     waves = {k: np.asarray(final(radii), dtype=float) for k, final in finals.items()}
     return Atom(float(bound.energy), l, radii, np.asarray(bound(radii), dtype=float), waves)
 
@@ -154,11 +161,23 @@ class Ionisation:
         Of the beam, eV.
     reach : float
         Largest in-plane frequency k in 1/Å; nothing is scattered beyond.
+
+    Raises
+    ------
+    InputError
+        If the beam has less than the loss; or as `atom`.
     """
 
     edge: CoreEdge
     energy: float
     reach: float
+
+    def __post_init__(self) -> None:
+        if not self.loss < self.energy:
+            raise InputError(
+                f"edge {self.edge.name}: a loss of {1e-3 * self.loss:.1f} keV, but the beam has "
+                f"{1e-3 * self.energy:g} keV; take an outer shell such as L23"
+            )
 
     @property
     def loss(self) -> float:

@@ -39,7 +39,7 @@ def _instrument(plan: Contents) -> None:
 
 
 def _optics(plan: Contents) -> None:
-    adjusted_preset(plan.microscope.preset, **plan.optics() | {"dose": None, "camera_step": None})
+    check_losses(adjusted_preset(plan.microscope.preset, **plan.optics() | {"dose": None, "camera_step": None}))
 
 
 def _best(plan: Contents) -> None:

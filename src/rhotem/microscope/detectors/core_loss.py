@@ -32,7 +32,7 @@ class CoreLoss(DetectorBase):
     @classmethod
     def spelled(cls, text: str) -> Self | None:
         """That of an edge's name, ``Li-K``; ``Li-K@30`` 30 eV above it. None for anything else."""
-        match = re.fullmatch(rf"\s*([A-Z][a-z]?-(?:{'|'.join(SHELLS)}))\s*(?:@\s*(\d+\.?\d*)\s*(?:eV)?)?\s*", text)
+        match = re.fullmatch(r"\s*([A-Za-z]{1,2}-[K-Nk-n]\d*)\s*(?:@\s*(\d+\.?\d*)\s*(?:eV)?)?\s*", text)
         return match and cls(name=match[1], above=float(match[2] or ABOVE))
 
     @property
