@@ -105,7 +105,7 @@ def open_summary(path: Path) -> Summary:
         held |= {name: arrays[name].astype(float) if name in arrays else None for name in ("error", "potential_error")}
         numbers = arrays["numbers"].astype(np.int64)
         x, y = (float(side) for side in said["extent"])
-        told = {"source": str(said["source"]), "missing": str(said["missing"])}
+        told: dict[str, Any] = {"source": str(said["source"]), "missing": str(said["missing"])}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: no density summary that can be read ({type(error).__name__})") from None
     read = Summary(numbers=numbers, extent=(x, y), **told, **held)
