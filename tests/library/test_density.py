@@ -1,6 +1,7 @@
 """Summaries of densities against waves that are known, and slices against atoms whose places are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from rhotem.analysis.columns import columns
 from rhotem.analysis.run import specimen, structure
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.core.units import EPS0
 from rhotem.density.field import DensityField
-from rhotem.library.density.slices import SIDE, richest, slice_of, spacing
+from rhotem.library.density.slices import PLANES, SIDE, richest, slice_of, spacing
 from rhotem.library.density.summary import POINTS, STEP, grid_of, open_summary, summarised
 from rhotem.structure.model import Structure
 
@@ -102,6 +104,30 @@ def test_what_is_written_is_read(summary, tmp_path):
     assert sum(path.stat().st_size for path in Path(tmp_path).rglob("*") if path.is_file()) < 300_000
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"cell": np.full((3, 3), np.nan)},
+        {"cell": np.ones((3, 3))},
+        {"cell": 1e-3 * A * np.eye(3), "named": 1e-3 * A * np.eye(3)},
+        {"difference": np.zeros(27)},
+        {"difference": np.full((5, 5, 5), np.nan), "error": None},
+        {"error": np.zeros((3, 3, 3))},
+        {"potential_error": np.zeros(9)},
+        {"numbers": np.full(8, 200)},
+        {"positions": np.zeros((3, 3))},
+        {"extent": (0.0, 4.0)},
+        {"extent": (np.nan, 4.0)},
+    ],
+    ids=lambda spoilt: "-".join(spoilt),
+)
+def test_what_no_crystal_has_is_refused(summary, tmp_path, spoilt):
+    """Written with checksums that are right: shapes, numbers that are none, atoms that there are not."""
+    replace(summary, **spoilt).save(tmp_path / "density.zarr")
+    with pytest.raises(InputError, match="make it again"):
+        open_summary(tmp_path / "density.zarr")
+
+
 def test_another_version_is_refused(summary, tmp_path):
     summary.save(tmp_path / "density.zarr")
     about = tmp_path / "density.zarr" / "zarr.json"
@@ -160,3 +186,38 @@ def test_planes_have_the_names_of_the_standard_cell():
     layers = [set(slice_of(held, (0, 0, 1), height).labels) for height in heights]
     assert {"Li"} in layers and {"Co"} in layers and {"O"} in layers and {"Li", "Co"} not in layers
     assert slice_of(held, (0, 0, 1), 0.0).right @ np.array([0, 0, 1]) == 0
+
+
+@pytest.mark.parametrize("zone", [(0, 0, 1), (1, 0, 0), (1, 1, 0)])
+def test_an_oblique_cell_is_neither_bent_nor_mirrored(zone):
+    """A blob of electrons at the oxygen of a triclinic cell without a centre: every slice has its crest on the circle.
+
+    Nothing here is even, as a wave is: a sign of a Fourier sum that is wrong puts the crest at −r.
+    """
+    cell = np.array([[4.1, 0, 0], [1.0, 5.3, 0], [-0.8, 1.4, 6.7]])
+    places = [[0.5, 0.7, 0.4], [2.3, 2.9, 1.9], [1.4, 4.6, 5.2]]
+    made = specimen(Structure(Atoms("LiOF", positions=places, cell=cell, pbc=True)), zone=zone, thickness=0.4)
+    crystal = made.cell.unrotated
+    oxygen = crystal.positions[list(crystal.numbers).index(8)]
+    grid = PeriodicGrid.from_spacing(crystal.cell, 0.15)
+    blob = np.zeros(grid.shape)
+    for shift in np.ndindex(3, 3, 3):
+        away = grid.points() - oxygen - (np.array(shift) - 1) @ crystal.cell
+        blob += np.exp(-(away**2).sum(axis=-1) / (2 * 0.45**2))
+    field = DensityField("deformation", crystal, grid, blob - blob.mean(), source="blob")
+    held = summarised(made, field, object())
+    crest = held.difference.max()
+    for plane in PLANES:
+        normal = np.linalg.inv(held.named) @ np.array(plane)
+        height = oxygen @ normal / np.linalg.norm(normal) / spacing(held, plane) % 1.0
+        cut = slice_of(held, plane, height)
+        at = cut.places[[label == "O" for label in cut.labels]]
+        values = [cut.values[tuple(np.minimum((place / cut.pixel).astype(int), 119))] for place in at]
+        assert len(at) > 1 and min(values) > 0.95 * crest
+        peak = (np.array(np.unravel_index(cut.values.argmax(), cut.values.shape)) + 0.5) * cut.pixel
+        assert np.linalg.norm(at - peak, axis=1).min() < cut.pixel
+    # and the map is that of the image: electrons make the lowest potential at oxygen's columns, x first
+    lowest = np.array(np.unravel_index(held.potential.argmin(), held.potential.shape)) / held.potential.shape
+    names = columns(made.cell)
+    apart = [(np.array(c.position) / held.extent - lowest + 0.5) % 1 - 0.5 for c in names if c.label == "O"]
+    assert np.linalg.norm(np.array(apart) * held.extent, axis=1).min() < 0.2

@@ -303,3 +303,12 @@ def test_a_campaign_that_can_do_nothing_ends_with_the_reason(tmp_path):
 def test_what_cannot_be_done_is_one_line(folder, words, said):
     code, text = invoke(*(word.format(folder) for word in words))
     assert code == 2 and said in text and len(text.strip().splitlines()) == 1
+
+
+def test_keys_of_emdatabase_are_identifiers_whatever_a_detector_is_called():
+    from types import SimpleNamespace
+
+    from rhotem.library.export.emdatabase import _key
+
+    key = _key(SimpleNamespace(formula="Li1.5CoO2", id="375d8a7312"), SimpleNamespace(name="ADF-2 (60°)"))
+    assert key.isidentifier() and key.isascii() and key.endswith("_375d8a73")

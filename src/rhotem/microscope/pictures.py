@@ -27,6 +27,8 @@ PATTERN_RANGE = 1e-5
 DENSITY_RANGE, LEAST_DENSITY = (0.02, 5.0), 1e-12
 #: Faintest spot that is drawn, as a fraction of the beam.
 FAINTEST = 1e-6
+#: Of what others wrote, as names of files: a dollar is no formula.
+_AS_IT_IS: dict[str, Any] = {"parse_math": False}
 #: Spots that are named at most, and how far apart as a part of the picture's width.
 NAMED, APART = 40, 0.06
 
@@ -61,7 +63,7 @@ def draw_images(
     columns = min(len(chosen), 4)
     rows = -(-len(chosen) // columns)
     figure = blank_figure(panel[0] * columns, panel[1] * rows + 0.6, dpi=DPI)
-    figure.suptitle(_headline(caption), fontsize=8 if columns > 1 else 6.5)
+    figure.suptitle(_headline(caption), fontsize=8 if columns > 1 else 6.5, **_AS_IT_IS)
     for i, name in enumerate(chosen):
         axes = figure.add_subplot(rows, columns, i + 1)
         _panel(figure, axes, np.tile(shown[name], repeats), (width, height), name, caption)
@@ -81,7 +83,7 @@ def draw_pacbed(
     from matplotlib.colors import LogNorm
 
     figure = blank_figure(4.6, 4.4, dpi=150)
-    figure.suptitle(_headline(caption), fontsize=6.5)
+    figure.suptitle(_headline(caption), fontsize=6.5, **_AS_IT_IS)
     axes = figure.add_subplot()
     if images.plane_wave is not None:
         _draw_spots(figure, axes, images.plane_wave)
@@ -170,8 +172,8 @@ def _panel(
     axes.set_xticks([])
     axes.set_yticks([])
     labels = caption.get("labels", {})
-    axes.set_xlabel(f"{labels['x']} →" if labels.get("x") else "x →", fontsize=7)
-    axes.set_ylabel(f"{labels['up']} →" if labels.get("up") else "← y", fontsize=7)
+    axes.set_xlabel(f"{labels['x']} →" if labels.get("x") else "x →", fontsize=7, **_AS_IT_IS)
+    axes.set_ylabel(f"{labels['up']} →" if labels.get("up") else "← y", fontsize=7, **_AS_IT_IS)
     seen = caption.get("angles", {}).get(name, "")
     error = caption.get("errors", {}).get(name, "")
     named = caption.get("units", {}).get(name) or unit(name)

@@ -190,7 +190,7 @@ def test_the_plane_of_the_slice_by_keyboard(browser, library, wave, serve, tmp_p
     entries = sorted(entries_in(tmp_path), key=lambda entry: entry.id != "twin")
     with serve(entries) as there:
         window = Window(browser, there)
-        window.press("Height, in distances of planes", [RIGHT] * 5)
+        window.press("Height (plane spacings)", [RIGHT] * 5)
         cut = slice_of(open_entry(tmp_path / "twin").summary(), first.indices, first.height + 0.05)
         wanted = np.ascontiguousarray(cut.values.T, dtype=np.float32)
         sent = base64.b64encode(wanted.tobytes()).decode()

@@ -68,6 +68,9 @@ def test_the_map_has_the_field_of_the_image(page):
     shown, image = page.density.map.data.data, page.image.data.data
     assert (shown["w"], shown["h"]) == (image["w"], image["h"]) and page.density.map.plot.visible
     assert shown["image"][0].max() == pytest.approx(VOLTS, rel=1e-2)
+    image, bars = page.image.plot, page.density.map.plot
+    assert bars.xaxis[0].axis_label == image.xaxis[0].axis_label == f"{page.desk.opened.entry.labels['x']} →"
+    assert bars.yaxis[0].axis_label == image.yaxis[0].axis_label and bars.title.text.endswith("(V)")
     assert shown["image"][0].min() == pytest.approx(0.0, abs=0.01 * VOLTS)
 
 
@@ -90,6 +93,17 @@ def test_a_newer_summary_leaves_the_images(folder, tmp_path):
     desk = Desk(entries_in(tmp_path))
     assert desk.opened.density is None and "version 2" in desk.opened.without
     assert np.ptp(desk.see().image.values) > 0
+
+
+def test_knobs_that_do_nothing_say_why(page):
+    """These folders have no catalogue to search, and without a dose there are no electrons to draw."""
+    assert page.shelf.like.disabled and page.shelf.contrast.disabled and page.shelf.without.visible
+    assert "catalogue" in page.shelf.without.text and page.electrons.disabled
+    page.desk.set(dose_e_per_A2=1e4)
+    page.draw()
+    assert not page.electrons.disabled
+    page.desk.set(dose_e_per_A2=None)
+    page.draw()
 
 
 def test_three_densities_have_one_scale(page):

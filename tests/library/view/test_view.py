@@ -1,6 +1,7 @@
 """The virtual microscope without a page: pictures are those of the response, limits are its limits."""
 
 import itertools
+import json
 import re
 import shutil
 from pathlib import Path
@@ -81,6 +82,58 @@ def test_counted_electrons_are_those_of_the_response(opened, start):
     shown = picture(opened.limits, start.changed(image="ADF", dose_e_per_A2=1e4, seed=3, scan_step_A=0.2))
     noise = {"dose": 1e4, "pixel": 0.2, "field": 5.0, "rng": np.random.default_rng((3, RNG_STREAM))}
     np.testing.assert_array_equal(shown.values, asked_of_python(opened, "ADF=30-60", {}, **noise)["ADF"])
+
+
+@pytest.mark.parametrize("image", ["iDPC", "dDPC", "DPCx", "DPCy"])
+def test_counted_deflections_are_those_of_the_response(opened, start, image):
+    """Not a bit differs, though the page leaves out electrons that no segment sees, and records of them."""
+    shown = picture(opened.limits, start.changed(image=image, dose_e_per_A2=1e4, seed=5, scan_step_A=0.2))
+    noise = {"dose": 1e4, "pixel": 0.2, "field": 5.0, "rng": np.random.default_rng((5, RNG_STREAM))}
+    np.testing.assert_array_equal(shown.values, asked_of_python(opened, "DPC=6-22", {}, **noise)[image])
+
+
+def test_all_images_of_a_seed_are_of_the_same_electrons(opened, start):
+    """The phase is the one whose gradient the counted deflections are, solved here by its Fourier series."""
+    there = start.changed(dose_e_per_A2=1e4, seed=2, scan_step_A=0.2)
+    x, y, phase = (picture(opened.limits, there.changed(image=name)) for name in ("DPCx", "DPCy", "iDPC"))
+    scan, lens = phase.scan, opened.limits.response.microscope
+    fx, fy = x.values, y.values  # whole cells: they continue periodically
+    qx, qy = np.meshgrid(*(np.fft.fftfreq(n, d) for n, d in zip(fx.shape, scan.step, strict=True)), indexing="ij")
+    for q, n, axis in ((qx, scan.shape[0], 0), (qy, scan.shape[1], 1)):
+        if n % 2 == 0:  # the unpaired wave has no derivative
+            np.moveaxis(q, axis, 0)[n // 2] = 0.0
+    q2 = qx**2 + qy**2
+    waves = (qx * np.fft.fft2(fx) + qy * np.fft.fft2(fy)) / np.where(q2 > 0, 1j * q2, np.inf)
+    expected = np.fft.ifft2(waves).real * 1e-3 / lens.wavelength
+    assert np.ptp(expected) > 0 and phase.values == pytest.approx(expected, abs=1e-9 * np.ptp(expected))
+
+
+def test_counted_deflections_scatter_as_poisson_says(opened, start):
+    """Electrons N_i of four segments are Poisson's: mean and variance of Σ w_i N_i/N follow from the clean segments.
+
+    DPCx weighs the segments at 0° and 180° by ±w, so var = w² (f_0 + f_180)/N, DPCy those at 90° and 270°; ABF counts
+    its ring once, var = f/N. w follows from the clean DPCx and the clean segments.
+    """
+    dose, step = 2e3, 0.2
+    there = start.changed(scan_step_A=step, field_of_view_A=5.0)
+    segments = asked_of_python(opened, "SEG4=6-22", {}).recorded(step, 5.0)
+    clean = [segments[f"segment{i}"] for i in range(4)]
+    electrons = dose * segments.scan.step[0] * segments.scan.step[1]
+    deflections = picture(opened.limits, there.changed(image="DPCx")).values
+    weight = np.polyfit((clean[0] - clean[2]).ravel(), deflections.ravel(), 1)[0]
+    ring = picture(opened.limits, there.changed(image="ABF")).values
+    variances = {
+        "DPCx": weight**2 * (clean[0] + clean[2]) / electrons,
+        "DPCy": weight**2 * (clean[1] + clean[3]) / electrons,
+        "ABF": ring / electrons,
+    }
+    for image, variance in variances.items():
+        mean = picture(opened.limits, there.changed(image=image)).values
+        asked = there.changed(image=image, dose_e_per_A2=dose)
+        scores = [(picture(opened.limits, asked.changed(seed=k)).values - mean) / np.sqrt(variance) for k in range(20)]
+        number = np.size(scores)
+        assert abs(np.mean(scores)) < 4 / np.sqrt(number), image
+        assert np.mean(np.square(scores)) == pytest.approx(1.0, abs=4 * np.sqrt(2.5 / number)), image
 
 
 @pytest.mark.parametrize("image", ["ADF", "iDPC"])
@@ -281,6 +334,44 @@ def test_a_damaged_entry_stops_nobody(library, tmp_path):
     (tmp_path / "b" / "response.zarr" / "zarr.json").write_text("{}")
     with pytest.raises(InputError, match="no responses of RhoTEM"):
         Desk(entries_in(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"specimen": []},
+        {"specimen": {"imaging_cell": {"labels": ["a"]}}},
+        {"density": "model"},
+        {"columns": ["Li"]},
+        {"columns": [{"label": "Li"}]},
+        {"columns": 3},
+        {"plan": "LiF"},
+    ],
+)
+def test_a_record_that_something_else_wrote_leaves_the_images(library, tmp_path, spoilt):
+    shutil.copytree(library / "lif", tmp_path / "lif")
+    path = tmp_path / "lif" / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | spoilt))
+    desk = Desk(entries_in(tmp_path))
+    assert desk.see().image.values.size and desk.columns()[1].shape[1] == 2
+    assert len(desk.opened.entry.labels) in (0, 4) and desk.twins == []
+
+
+#: What a person may call a crystal, and what a browser and Matplotlib must not take for their own.
+HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>$\\frac{$'\""
+
+
+def test_names_are_words_in_reports(library, tmp_path):
+    """Names of HTML, script and formulas stay what they are: as text, in attributes and in drawn captions."""
+    shutil.copytree(library / "lif", tmp_path / "lif")
+    path = tmp_path / "lif" / "record.json"
+    said = json.loads(path.read_text())
+    said["specimen"]["formula"] = said["density"]["source"] = HOSTILE
+    said["specimen"]["imaging_cell"]["labels"] = dict.fromkeys(("x", "up", "zone"), HOSTILE)
+    path.write_text(json.dumps(said))
+    write_report(entries_in(tmp_path)[0], tmp_path / "lif.html")
+    page = (tmp_path / "lif.html").read_text()
+    assert "<script" not in page and "<img src=x" not in page and "&lt;img src=x" in page
 
 
 def test_the_demonstration_is_small_and_shows_something(monkeypatch):

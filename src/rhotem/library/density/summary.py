@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
 
 from rhotem.analysis.run import density_grid
 from rhotem.analysis.specimen import Specimen
@@ -25,6 +26,8 @@ FORM = ("rhotem-density-summary", 1)
 STEP, POINTS = 0.2, 65_536
 #: Largest |g| in 1/Å of projected potentials, as their error bars were calibrated with, and their pixel in Å.
 G_MAX, PIXEL = 2.0, 0.2
+#: Least volume of a cell in Å³: a slice of a smaller one would hold millions of atoms.
+LEAST_VOLUME = 1.0
 #: Half-width of the 90 % interval of a Gaussian over its σ.
 HALF_WIDTH = 1.6449
 
@@ -102,9 +105,28 @@ def open_summary(path: Path) -> Summary:
         held |= {name: arrays[name].astype(float) if name in arrays else None for name in ("error", "potential_error")}
         numbers = arrays["numbers"].astype(np.int64)
         x, y = (float(side) for side in said["extent"])
-        return Summary(numbers=numbers, extent=(x, y), source=str(said["source"]), missing=str(said["missing"]), **held)
+        told: dict[str, Any] = {"source": str(said["source"]), "missing": str(said["missing"])}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: no density summary that can be read ({type(error).__name__})") from None
+    read = Summary(numbers=numbers, extent=(x, y), **told, **held)
+    if not _sound(read):
+        raise InputError(f"{path}: holds what no crystal has (NaN, a flat cell, other shapes); make it again")
+    return read
+
+
+def _sound(read: Summary) -> bool:
+    """Whether arrays fit each other and a crystal: checksums say only that they are what someone wrote."""
+    count, flat, deep = len(read.numbers), read.potential.shape, read.difference.shape
+    shapes = ((read.cell, (3, 3)), (read.named, (3, 3)), (read.positions, (count, 3)), (read.numbers, (count,)))
+    bars = ((read.error, deep), (read.potential_error, flat))
+    expected = (*shapes, *((values, shape) for values, shape in bars if values is not None))
+    if not all(values.shape == shape and np.isfinite(values).all() for values, shape in expected):
+        return False
+    grids = len(deep) == 3 and len(flat) == 2 and read.difference.size > 0 and read.potential.size > 0
+    finite = all(np.isfinite(v).all() for v in (read.difference, read.potential, np.array(read.extent)))
+    cells = min(abs(np.linalg.det(cell)) for cell in (read.cell, read.named)) >= LEAST_VOLUME
+    atoms = count > 0 and bool(((read.numbers > 0) & (read.numbers < len(chemical_symbols))).all())
+    return bool(grids and finite and cells and atoms and min(read.extent) > 0)
 
 
 def summarised(cut: Specimen, field: DensityField | StreamedDensity, source: object) -> Summary | None:

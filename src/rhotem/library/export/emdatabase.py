@@ -46,8 +46,8 @@ def write(library: Library, entries: list[Entry], folder: Path) -> list[str]:
 
 def _key(entry: Entry, stack: Signal) -> str:
     """An identifier of Python that says what it is: RhoTEM_LiCoO2_ABF_375d8a73."""
-    formula = "".join(c if c.isascii() and c.isalnum() else "_" for c in entry.formula)
-    return f"RhoTEM_{formula}_{stack.name}_{entry.id[:8]}"
+    said = f"RhoTEM_{entry.formula}_{stack.name}_{entry.id[:8]}"
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in said)
 
 
 def _described(entry: Entry, stack: Signal, path: Path) -> dict[str, Any]:

@@ -39,6 +39,10 @@ def draw_density(opened: Opened, settings: ViewSettings, path: Path) -> str:
         width, height = shown.scan.size
         bars.append((places[1].imshow(shown.values.T, extent=(0, width, height, 0), vmin=0, cmap="viridis"), places[1]))
         places[1].set_title("90 % error bar of the projected potential (V)", fontsize=9)
+        across = {} if settings.scan_rotation_deg else opened.entry.labels
+        for axis, plain in (("x", "x →"), ("up", "← y")):
+            label = f"{across[axis]} →" if across.get(axis) else plain
+            (places[1].set_xlabel if axis == "x" else places[1].set_ylabel)(label, fontsize=7, parse_math=False)
         places[1].set_xticks([])
         places[1].set_yticks([])
         scale_bar(places[1], (width, height))

@@ -66,16 +66,18 @@ class Entry:
     @property
     def labels(self) -> dict[str, str]:
         """Crystal directions of ``x``, ``up`` and ``zone``."""
-        drawn = self.said.get("picture", {}).get("axes", {})
-        labels = self.said.get("specimen", {}).get("imaging_cell", {}).get("labels", drawn)
+        labels = _within(self.said, "specimen", "imaging_cell", "labels") or _within(self.said, "picture", "axes")
         return {str(key): str(value) for key, value in labels.items()}
 
     @property
     def columns(self) -> list[tuple[str, float, float]]:
         """Label and place in Å of the columns of one cell."""
-        rows = self.said.get("columns", self.said.get("picture", {}).get("columns", []))
-        places = [(row["label"], row.get("position_A") or (row["x_A"], row["y_A"])) for row in rows]
-        return [(str(label), float(place[0]), float(place[1])) for label, place in places]
+        rows = self.said.get("columns", _within(self.said, "picture").get("columns", []))
+        try:
+            places = [(row["label"], row.get("position_A") or (row["x_A"], row["y_A"])) for row in rows]
+            return [(str(label), float(place[0]), float(place[1])) for label, place in places]
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # written by something else
+            return []
 
     @property
     def has_plan(self) -> bool:
@@ -94,19 +96,19 @@ class Entry:
             return load_plan(self.path.parent / RECORD)
         if not self._plan:
             raise InputError(f"{self.id}: no record says what it was made from, so there is no plan of it")
-        if self.said["task"].get("recipe"):
+        if _within(self.said, "task").get("recipe"):
             raise InputError(f"{self.id}: a builder made its structure; take structure.cif beside the response instead")
         return Plan(**self._plan)
 
     @property
     def _plan(self) -> dict[str, Any]:
-        return dict(self.said.get("plan") or self.said.get("task", {}).get("plan", {}))
+        return dict(_within(self.said, "plan") or _within(self.said, "task", "plan"))
 
     @property
     def twin_key(self) -> str:
         """Equal for entries that differ in the source of the density alone; "": no other is its twin."""
         plan = {key: value for key, value in self._plan.items() if key != "density"}
-        task = {key: value for key, value in self.said.get("task", {}).items() if key in ("recipe", "asked")}
+        task = {key: value for key, value in _within(self.said, "task").items() if key in ("recipe", "asked")}
         return json.dumps([plan, task], sort_keys=True) if plan else ""
 
 
@@ -197,8 +199,7 @@ def entry_of(path: Path, top: Path) -> Entry:
     place = path.parent
     name = place.name if place == top else place.relative_to(top).as_posix()
     bare = Entry(name, path)
-    specimen, density = (bare.said.get(key, {}) for key in ("specimen", "density"))
-    row = bare.said.get("entry", {})
+    specimen, density, row = (_within(bare.said, key) for key in ("specimen", "density", "entry"))
     formula = str(specimen.get("formula") or row.get("formula", ""))
     return Entry(name, path, formula, bare.labels.get("zone", ""), str(density.get("source") or row.get("source", "")))
 
@@ -209,6 +210,14 @@ def _read(path: Path) -> dict[str, Any]:
     except InputError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _within(said: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """The table under these keys; empty where there is none, or something else: pictures do without."""
+    for key in keys:
+        inner = said.get(key)
+        said = inner if isinstance(inner, dict) else {}
+    return said
 
 
 def open_entry(entry: Entry | str | Path) -> Opened:

@@ -115,6 +115,7 @@ class Page:
             button = models().Button(label=label, name=label, width=220)
             button.on_click(lambda act=act: self._try(act))
             buttons.append(button)
+        self.electrons = buttons[-1]  # there are none to draw without a dose
         return models().Column(children=buttons)
 
     # -- what a person does ----------------------------------------------------------------------------------------
@@ -215,7 +216,8 @@ class Page:
         self.knobs.show(settings)
         self._settle_later()
         self.caption.text = f"<p>{_escaped(seen.caption)}</p>"
-        self._say(f"{1e3 * seen.seconds:.0f} ms")
+        self.electrons.disabled = not settings.dose_e_per_A2
+        self._say(f"computed in {1e3 * seen.seconds:.0f} ms")
 
     def _settle_later(self) -> None:
         """Say where contested sliders stand once nothing has changed for a while: not under a hand that moves."""
@@ -244,7 +246,7 @@ class Page:
             plot.plot.visible = place < number
             plot.colour_bar.visible = place == number - 1  # one scale, one bar
         labels = self.desk.opened.entry.labels if not self.desk.settings.scan_rotation_deg else {}
-        for plot in (self.image.plot, *(other.plot for other in self.others)):
+        for plot in (self.image.plot, *(other.plot for other in self.others), self.density.map.plot):
             plot.xaxis.axis_label = f"{labels['x']} →" if labels.get("x") else "x →"
             plot.yaxis.axis_label = f"{labels['up']} →" if labels.get("up") else "← y"
 

@@ -46,6 +46,7 @@ class SlicePlot:
             tooltips=[("Å", "$x{0.00}, $y{0.00}"), ("e/Å³", "@image")],
             title=" ",
             x_axis_label="Å",
+            y_axis_label="Å",
         )
         plot = self.plot
         drawn = plot.image("image", x=0, y=0, dw=SIDE, dh=SIDE, source=self.data, color_mapper=self.mapper)
@@ -91,7 +92,7 @@ class DensityPanel:
         self.words = models().Div(text="", name="density_words", sizing_mode="stretch_width")
         self.plane = models().Select(title="Plane of the standard cell", name="plane", options=list(NAMED), width=200)
         self.height = models().Slider(
-            title="Height, in distances of planes", name="height", start=0.0, end=1.0, step=0.01, value=0.0, width=200
+            title="Height (plane spacings)", name="height", start=0.0, end=1.0, step=0.01, value=0.0, width=200
         )
         self.plane.on_change("value", lambda attr, old, new: attempt(self._turned))
         self.height.on_change("value", lambda attr, old, new: attempt(self._turned))
@@ -113,7 +114,7 @@ class DensityPanel:
             shown = error_map(opened, settings)
             self.map.plot.visible = shown is not None
             if shown is not None:
-                self.map.show(shown, (0.0, float(shown.values.max())), "90 % error bar of the potential", PANEL)
+                self.map.show(shown, (0.0, float(shown.values.max())), "90 % error bar of the potential (V)", PANEL)
 
     def _turned(self) -> None:
         """The plane that the knobs say, whatever a client sends."""

@@ -10,6 +10,8 @@ from rhotem.library.view.toolkit import models
 
 #: A picture of one pixel, where an entry has none.
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+#: Why some knobs do nothing.
+WITHOUT = "Contrasts and like structures are searched in libraries of campaigns, whose catalogue these folders lack."
 #: Height of a row and of the table in pixels.
 ROW, HEIGHT = 48, 320
 #: Columns with text, and their widths in pixels.
@@ -40,7 +42,7 @@ class Shelf:
         self.data = models().ColumnDataSource(bare, name="shelf_data")
         kind, picture = models().TableColumn, '<img src="<%= value %>" alt="" style="height: 44px">'
         columns = [
-            kind(field="picture", title="", width=110, formatter=models().HTMLTemplateFormatter(template=picture)),
+            kind(field="picture", title="image", width=110, formatter=models().HTMLTemplateFormatter(template=picture)),
             *(kind(field=name, title=name, width=width) for name, width in WIDTHS.items()),
             kind(field="why", title="found by", width=190),
         ]
@@ -65,8 +67,10 @@ class Shelf:
         self.data.selected.on_change("indices", lambda attr, old, new: self._picked(new))
         for knob in (self.contrast, self.like):
             knob.disabled = library_of(desk) is None
+        self.without = models().Div(text=f"<p>{WITHOUT}</p>", visible=self.like.disabled, name="without_catalogue")
         asked = models().Row(children=[self.contrast, models().Column(children=[self.like, self.all])])
-        self.root = models().Column(children=[asked, self.table], name="shelf", sizing_mode="stretch_width")
+        parts = [asked, self.without, self.table]
+        self.root = models().Column(children=parts, name="shelf", sizing_mode="stretch_width")
 
     def show(self, words: str) -> None:
         """List what is asked, and holds these words."""
