@@ -5,11 +5,16 @@
 SrTiO3 [001], 4.3 nm, 300 kV, Cs −16 µm, free atoms. Four images 3.6 nm apart, 40 x 44 pixels of 0.22 Å, made by the
 lens itself; every series has places and Poisson noise of its own. Exit waves that fits use are 0.4 nm apart. Fits start
 at the truth: this is about errors, not about the search. Atoms at rest; costs are those of four configurations.
+
+    OMP_NUM_THREADS=1 python benchmarks/focal_series.py --write series.npy
+
+writes one such series for `rhotem fit` instead: 150 x 160 pixels, turned by 14°, seed 1 unless given.
 """
 
 import argparse
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -31,14 +36,15 @@ def preset_of(focus):
     return preset.model_copy(update={"microscope": preset.microscope.model_copy(update={"dose": None})})
 
 
-def on_camera(image, size, origin):
+def on_camera(image, size, origin, shape=SHAPE, turn=0.0):
     """An image of the cell, blurred, at the pixels of the camera."""
-    row, column = np.indices(SHAPE) * PIXEL
+    row, column = np.indices(shape) * PIXEL
+    row, column = np.sin(turn) * column + np.cos(turn) * row, np.cos(turn) * column - np.sin(turn) * row
     q = [np.rint(np.fft.fftfreq(n) * n) / side for n, side in zip(image.shape, size, strict=True)]
     waves = np.fft.fft2(image) / image.size * np.exp(-2 * np.pi**2 * BLUR**2 * (q[0][:, None] ** 2 + q[1][None] ** 2))
     places = origin[0] + column, origin[1] + row
     along = [np.exp(2j * np.pi * place.ravel()[:, None] * one) for place, one in zip(places, q, strict=True)]
-    return ((along[0] @ waves) * along[1]).sum(axis=1).real.reshape(SHAPE)
+    return ((along[0] @ waves) * along[1]).sum(axis=1).real.reshape(shape)
 
 
 def held_by(cut, potentials, thickest):
@@ -89,13 +95,30 @@ def costs(cut):
     return np.diff([*times, time.process_time()])
 
 
+def write(cut, path, seed, electrons):
+    """Write a series that drifts and is turned: what `rhotem fit` is given in docs/fit.md."""
+    rng = np.random.default_rng(seed)
+    potential = run.potential(cut, run.density(cut, "free-atoms"), phonons=0)
+    stack = []
+    for step in STEPS:
+        shown = run.image(replace(cut, preset=preset_of(step - 80.0)), potential)
+        seen = on_camera(shown["HRTEM"], shown.scan.size, rng.uniform(0, 4, 2), (150, 160), np.deg2rad(14.0))
+        stack.append(rng.poisson(electrons * np.maximum(seen, 0)))
+    np.save(path, np.array(stack, dtype=np.int32))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=40)
     parser.add_argument("--electrons", type=float, default=100.0, help="a pixel")
-    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--seed", type=int, help="1000, of --write 1")
+    parser.add_argument("--write", type=Path, metavar="FILE.npy", help="a series for rhotem fit, and nothing else")
     arguments = parser.parse_args()
     cut = run.specimen(run.structure("SrTiO3"), zone=(0, 0, 1), thickness=4.3, preset=preset_of(-80.0))
+    if arguments.write:
+        write(cut, arguments.write, 1 if arguments.seed is None else arguments.seed, arguments.electrons)
+        return
+    arguments.seed = 1000 if arguments.seed is None else arguments.seed
     pulls, each = coverage(cut, arguments)
     print(f"{arguments.series} series, {arguments.electrons:g} electrons a pixel; a fit: {each:.2f} CPU s")
     for name, column in zip(NAMES, pulls.T, strict=True):

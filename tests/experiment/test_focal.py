@@ -186,7 +186,7 @@ def test_errors_cover(held, ideal):
         made = [Photo(rng.poisson(100 * np.maximum(one, 0)).astype(float), True) for one in images]
         start = state(held, len(STEPS))
         start.each[:, :2], start.each[:, 2] = origins, 100.0
-        fit = fit_series(made, held, [AFFINE], STEPS, LIMITS, convergence=0.3, start=start)
+        fit = fit_series(made, held, [AFFINE], STEPS, LIMITS, convergence=0.3)
         found.append(list(pulls(fit).values()))
     size = np.sqrt(np.mean(np.square(found)))
     inside = (np.abs(found) < 1).mean()
@@ -201,6 +201,14 @@ def test_what_lies_at_a_bound_is_said(held, ideal, rng):
     start.each[:, 2] = 150.0
     fit = fit_series(made, held, [AFFINE], STEPS, narrow, convergence=0.3, start=start)
     assert any(line.startswith("Cs is at the end of what was tried") for line in fit.remarks), fit.remarks
+
+
+@pytest.mark.slow
+def test_a_series_in_reversed_order_says_so(held, ideal, rng):
+    """The focus went the other way than stated: neither numbers nor residuals may pass."""
+    images = photos(ideal, rng)[::-1]
+    fit = fit_series(images, held, [AFFINE], STEPS, LIMITS, convergence=0.3)
+    assert any("does not explain the images" in line and "--focus-step" in line for line in fit.remarks)
 
 
 def test_noise_holds_no_lattice(held, rng):
@@ -234,6 +242,8 @@ def test_a_stack_or_images_one_by_one(rng):
         ([*images, measurement(stack[0, :5], "image")], "different shapes"),
         ([measurement(stack[0], "pattern")], "one stack, or images one by one"),
         ([measurement(stack[0], "image", 0.2)], "saturated"),
+        ([images[0], measurement(np.ones((8, 9)), "image")], "image 2 of the series is blank"),
+        ([images[0], images[1], images[0]], "images 1 and 3 of the series are the same"),
     ):
         with pytest.raises(InputError, match=words):
             frames_of(wrong)
@@ -247,6 +257,16 @@ def test_the_orientations_that_a_square_lattice_leaves_open():
             vectors = 3.9 * np.eye(2)
 
     assert len(orientations(Lattice)) == 4
+
+
+@pytest.mark.parametrize("step", ["nan", "inf", "-3500"])
+def test_steps_of_focus_that_are_no_nanometres(tmp_path, rng, step):
+    np.save(tmp_path / "series.npy", rng.poisson(50, (3, 64, 64)).astype(np.int32))
+    said = [tmp_path / "series.npy", "SrTiO3", "--zone", "0,0,1", "--focus-step", step, "--pixel-A", 0.2, "--cs", 1.2]
+    said += ["--energy-keV", 300, "--convergence-mrad", 0.3, "--quiet", "--out", tmp_path / "fit"]
+    result = CliRunner().invoke(main.app, ["fit", *map(str, said)])
+    assert result.exit_code == 2 and f"--focus-step {step}: expected nm" in result.stderr, result.stderr
+    assert not (tmp_path / "fit").exists()
 
 
 @pytest.mark.parametrize(

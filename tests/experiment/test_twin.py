@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from rhotem.cli import main
 from rhotem.core import InputError
 from rhotem.core.folders import locked
-from rhotem.experiment.read import Stated
-from rhotem.experiment.twin import Number, Twin, Watched, parse_number, watch
+from rhotem.experiment.read import Stated, read_measurement
+from rhotem.experiment.twin import Number, Twin, Watched, measured, parse_number, watch
 from rhotem.experiment.twin.export import bpx, rows
 from rhotem.experiment.twin.page import lines, write_page
 from rhotem.experiment.twin.watch import WATCHES, Fitting
@@ -172,6 +172,8 @@ def test_units(text, value):
         ("x=1.2", "between 0 and 1"),
         ("gap=1.2", "give its unit"),
         ("voltage=nanV", "NAME=VALUE"),
+        ("voltage=1e999V", "larger than numbers"),
+        ("time=5h", "means something else"),
     ],
 )
 def test_wrong_numbers_in_one_line(text, words):
@@ -239,6 +241,96 @@ def test_damage_is_told_in_one_line(tmp_path):
         Twin.open(twin.folder)
 
 
+def test_a_lost_entry_is_told_of(tmp_path):
+    """Entries after it were no longer shown, and its number was given to the next."""
+    twin = made(tmp_path)
+    for note in ("second", "third"):
+        twin.add({"note": note})
+    (twin.folder / "entries" / "0002.yaml").unlink()
+    with pytest.raises(InputError, match=r"0002\.yaml: missing"):
+        Twin.open(twin.folder)
+
+
+@pytest.mark.parametrize("numbers", [{"voltage": Number(float("inf"), "V")}, {"voltage": Number(float("nan"), "V")}])
+def test_what_could_not_be_read_again_is_not_written(tmp_path, numbers):
+    """One infinite number made every later command fail."""
+    twin = made(tmp_path)
+    with pytest.raises(InputError, match="cannot be read again"):
+        twin.add({}, numbers=numbers)
+    assert len(Twin.open(twin.folder).entries) == 1
+
+
+def test_hostile_files_of_a_session(tmp_path, rng):
+    """Names that are no text, that are HTML, that move a cursor; links in a circle; a year before calendars."""
+    twin, session = made(tmp_path), tmp_path / "session"
+    session.mkdir()
+    for name in (os.fsdecode(b"bad\xff.dm3"), "<img src=x onerror=alert(1)>.dm3", "red\n\x1b[31m.dm3"):
+        write_dm3(tmp_path / "one", image(rng, 50), 0.01, 80e3, 4.0)
+        (tmp_path / "one").rename(session / name)
+    (session / "loop.dm3").symlink_to("loop.dm3")
+    (session / "here").symlink_to(".")
+    watched = Watched(twin, session, Stated(kind="image"))
+    watched.look()
+    assert len(watched.look()) == 3
+    opened = Twin.open(twin.folder)
+    text = write_page(opened)
+    text.encode()
+    assert "<img src=x" not in text and "&lt;img src=x" in text
+    code, said, _ = invoke("show", twin.folder)
+    assert code == 0 and "\x1b" not in said and "bad\\udcff.dm3" in said and len(said.splitlines()) == 5
+
+
+def test_a_file_without_a_date_of_this_world(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(measured, "look_up", lambda told, key: "0001-01-01" if key.endswith("date") else "00:00:00")
+    write_dm3(tmp_path / "a.dm3", image(rng, 50), 0.01, 80e3, 4.0)
+    os.utime(tmp_path / "a.dm3", (1e9, 1e9))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        found = measured.when(read_measurement(tmp_path / "a.dm3", Stated(kind="image")))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found == datetime.fromtimestamp(1e9, UTC)
+
+
+def test_pictures_one_pixel_high_are_binned_along_the_other_side():
+    assert measured.small(np.ones((1, 1000))).shape == (1, 250)
+
+
+def test_what_an_earlier_run_refused_is_not_told_again(tmp_path, rng, monkeypatch):
+    """A file that nobody may read has no hash: every run added it anew."""
+    twin, session = made(tmp_path), tmp_path / "session"
+    session.mkdir()
+    write_dm3(session / "secret.dm3", image(rng, 50), 0.01, 80e3, 4.0)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(sys.modules[Watched.__module__], "file_sha256", refuse)
+    for expected in (1, 0):
+        watched = Watched(twin, session, Stated(kind="image"))
+        watched.look()
+        assert len(watched.look()) == expected
+
+
+def test_folders_that_vanish(tmp_path):
+    twin, session = made(tmp_path), tmp_path / "session"
+    session.mkdir()
+    with pytest.raises(InputError, match="is gone"):
+        watch(Watched(twin, session), print, sleep=lambda _: session.rmdir() if session.exists() else None)
+    shutil.rmtree(twin.folder)
+    with pytest.raises(InputError, match="the twin's folder is gone"):
+        twin.add({"note": "lost"})
+
+
+def test_numbers_called_as_what_is_fitted_have_a_column_of_their_own(tmp_path):
+    twin = made(tmp_path)
+    fit = {"parameters": {"thickness": {"value": 40.0, "error": 1.0, "unit": "Å"}}}
+    twin.add({"fit": fit}, numbers=dict([parse_number("thickness=55Å")]))
+    assert rows(twin)[-1]["thickness [Å]"] == 40 and rows(twin)[-1]["thickness [Å] given"] == 55
+
+
 def aged(tmp_path):
     """Three cycles with x, voltage and capacity, and a fitted thickness at each."""
     twin = made(tmp_path)
@@ -293,6 +385,11 @@ def test_the_page_shows_every_line(tmp_path):
     assert page.count("<img ") == 4 and "2.dm4" in page and "http" not in page
 
 
+def test_a_unit_that_looks_like_a_formula(tmp_path):
+    twin = made(tmp_path, numbers=dict([parse_number(r"r=5$\bad{$")]))
+    assert "<figure>" in write_page(twin)
+
+
 def test_bpx_needs_voltages_at_states(tmp_path):
     with pytest.raises(InputError, match="x and voltage together"):
         bpx(made(tmp_path))
@@ -333,6 +430,7 @@ def test_the_command_line(tmp_path, rng):
         (["add", "{}/twin", "--number", "x=2"], "between 0 and 1"),
         (["add", "{}/twin", "--number", "x=0", "--number", "x=1"], "a name stands twice"),
         (["add", "{}/twin", "--note", "a", "--at", "noon"], "expected a time"),
+        (["add", "{}/twin", "--note", "a", "--at", "0001-01-01"], "from 1900 to 2200"),
         (["add", "{}/twin", "--fit", "{}"], "no result of rhotem fit"),
         (["add", "{}/twin", "{}/none.dm3"], "no such file"),
         (["show", "{}/twin", "--revision", "7"], "no revision 7"),

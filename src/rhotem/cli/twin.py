@@ -37,6 +37,9 @@ app = typer.Typer(
     "numbers over time, in one folder (docs/twin.md).",
 )
 
+#: Between these specimens live.
+YEARS = 1900, 2200
+
 TwinArgument = Annotated[Path, typer.Argument(metavar="TWIN", help="Folder of the twin.")]
 StructureOption = Annotated[
     str | None,
@@ -272,8 +275,12 @@ def _time(text: str | None) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
+        if not YEARS[0] <= found.year <= YEARS[1]:
+            raise ValueError
     except ValueError:
-        raise InputError(f"--at {text}: expected a time as 2026-05-04T15:30, or a date") from None
+        raise InputError(
+            f"--at {text}: expected a time as 2026-05-04T15:30, or a date, from {YEARS[0]} to {YEARS[1]}"
+        ) from None
     return found if found.tzinfo else found.astimezone()
 
 

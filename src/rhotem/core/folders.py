@@ -19,6 +19,8 @@ except ImportError:  # Windows: nobody is told of others
 LOCK = ".lock"
 #: Seconds between looks at a lock that is waited for.
 LOOK = 0.02
+#: What disks say that lock no files, as some in networks: there nobody is told of others.
+LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def models_folder() -> Path:
@@ -70,7 +72,8 @@ def alone(target: Path) -> Iterator[Path]:
             folder = kept.enter_context(scratch(target))
             stream = kept.enter_context(open(folder / f"{LOCK}.new", "w"))
             if fcntl is not None:
-                fcntl.flock(stream, fcntl.LOCK_EX)
+                with suppress(OSError):  # nobody else has it: fails only on disks that lock nothing
+                    fcntl.flock(stream, fcntl.LOCK_EX)
             os.replace(stream.name, folder / LOCK)  # never there without being held
         yield folder
 
@@ -109,6 +112,10 @@ def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
                 if time.monotonic() >= end:
                     raise
                 time.sleep(LOOK)
+            except OSError as error:
+                if error.errno not in LOCKLESS:
+                    raise
+                break
         yield
 
 

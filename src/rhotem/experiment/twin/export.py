@@ -16,10 +16,12 @@ LEAST = 2
 def rows(twin: Twin) -> list[dict[str, Any]]:
     """One row an entry, by time: states that hold, numbers given, fitted parameters with errors, units in the names."""
     found, states = [], twin.states()
+    fitted = {_named(name, told["unit"]) for entry in twin.entries for name, told in entry.parameters.items()}
     for entry in twin.by_time():
         row: dict[str, Any] = {"entry": entry.number, "time": entry.time.isoformat()}
         for name, one in (states[entry.number] | entry.numbers).items():
-            row[_named(name, one.unit)] = one.value
+            column = _named(name, one.unit)
+            row[f"{column} given" if column in fitted else column] = one.value
         row["file"] = ", ".join(one["source"]["path"] for one in entry.measurements)
         for name, told in entry.parameters.items():
             row[_named(name, told["unit"])] = told["value"]

@@ -23,9 +23,9 @@ def when(measurement: Measurement) -> datetime:
     date, hour = (look_up(measurement.metadata, f"metadata.General.{key}") for key in ("date", "time"))
     try:
         found = datetime.fromisoformat(f"{date}T{hour}")
-    except ValueError:
-        found = datetime.fromtimestamp(Path(measurement.source.path).stat().st_mtime, UTC)
-    return found if found.tzinfo else found.astimezone()
+        return found if found.tzinfo else found.astimezone()
+    except (ValueError, OverflowError):  # none, or one like year 1
+        return datetime.fromtimestamp(Path(measurement.source.path).stat().st_mtime, UTC)
 
 
 def picture(measurement: Measurement) -> npt.NDArray[np.float32]:
@@ -37,8 +37,9 @@ def picture(measurement: Measurement) -> npt.NDArray[np.float32]:
 def small(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Means of bins, so that no side has more than `SIDE` pixels."""
     size = max(1, int(np.ceil(max(image.shape) / SIDE)))
-    rows, columns = (n // size for n in image.shape)
-    binned = np.asarray(image[: rows * size, : columns * size], dtype=float).reshape(rows, size, columns, size)
+    high, wide = (min(size, n) for n in image.shape)  # of one line, one pixel high
+    rows, columns = image.shape[0] // high, image.shape[1] // wide
+    binned = np.asarray(image[: rows * high, : columns * wide], dtype=float).reshape(rows, high, columns, wide)
     return binned.mean(axis=(1, 3)).astype(np.float32)
 
 

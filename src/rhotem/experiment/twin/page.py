@@ -87,7 +87,8 @@ def described(entry: Entry) -> str:
     parts += [f"not fitted: {said['not_fitted']}"] if "not_fitted" in said else []
     parts += [f"refused: {said['refused']['reason']}"] if "refused" in said else []
     parts += [str(said["note"])] if "note" in said else []
-    return "; ".join(parts)
+    # file names and notes may hold what moves a terminal's cursor
+    return "".join(c if c.isprintable() else " " for c in "; ".join(parts))
 
 
 def _known(name: str, told: dict[str, Any]) -> bool:
@@ -135,7 +136,7 @@ def _drawn(shown: Sequence[Line]) -> bytes:
     for axes, line in zip(places, shown, strict=False):
         axes.errorbar(line.times, line.values, line.errors, fmt="o-", ms=4, lw=0.8, capsize=2)
         axes.set_xlim(min(times) - room, max(times) + room)
-        axes.set_title(f"{line.name} ({line.unit})" if line.unit else line.name, fontsize=9)
+        axes.set_title(f"{line.name} ({line.unit})" if line.unit else line.name, fontsize=9, parse_math=False)
         locator = dates.AutoDateLocator(minticks=2, maxticks=5)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))

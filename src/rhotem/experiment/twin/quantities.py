@@ -51,6 +51,8 @@ QUANTITIES: dict[str, Quantity] = {
 }
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)")
 _NAME = re.compile(r"[A-Za-z]\w*")
+#: What a twin says of every entry, which no number may be called.
+TAKEN = frozenset(("entry", "time", "file", "note", "refused"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,11 @@ def parse_number(text: str) -> tuple[str, Number]:
     found = _NUMBER.fullmatch(rest)
     if not sign or not _NAME.fullmatch(name) or found is None:
         raise InputError(f"--number {text}: expected NAME=VALUE and a unit, as capacity=152mAh/g")
+    if name in TAKEN:
+        raise InputError(f"--number {text}: {name} means something else in a twin; give the number another name")
     value, unit = float(found[1]), found[2]
+    if not np.isfinite(value):
+        raise InputError(f"--number {text}: larger than numbers can be here; give it in a larger unit")
     known = QUANTITIES.get(name)
     if known is None:
         if not unit:

@@ -124,9 +124,18 @@ class Twin:
         return twin
 
     def reload(self) -> None:
-        """Take in what others have added."""
+        """Take in what others have added.
+
+        Raises
+        ------
+        InputError
+            If an entry is damaged, or one before others is missing.
+        """
+        there = [int(path.stem) for path in (self.folder / ENTRIES).glob("*.yaml") if path.stem.isdecimal()]
         while (path := self._entry(len(self.entries) + 1)).is_file():
             self.entries.append(_entry(path, len(self.entries) + 1))
+        if len(self.entries) < max(there, default=0):
+            raise InputError(f"{path}: missing, while later ones are there; restore it from a copy")
 
     def add(
         self,
@@ -154,7 +163,8 @@ class Twin:
         Raises
         ------
         InputError
-            If a name comes with another unit than before, or another run keeps writing.
+            If a name comes with another unit than before, the entry could not be read again, or another run keeps
+            writing.
         """
         given = dict(numbers or {})
         with self._alone():
@@ -164,6 +174,10 @@ class Twin:
             blocks = {"number": number, "time": _written(at), "recorded": _now(), "rhotem": versions()["rhotem"]}
             blocks |= {"numbers": {name: vars(one) for name, one in given.items()}} if given else {}
             blocks |= dict(said)
+            try:
+                _made(_loaded(_yaml(blocks)), number)
+            except ValueError as error:  # now, not by every run from now on
+                raise InputError(f"{self.folder}: an entry that cannot be read again ({error})") from None
             if file is not None:
                 blocks["structure"] = dict(said["structure"]) | self._keep(file, number)
             if pictures:
@@ -242,33 +256,62 @@ class Twin:
                 yield
         except BlockingIOError:
             raise InputError(f"{self.folder}: another run keeps writing there; try again") from None
+        except FileNotFoundError:
+            if self.folder.is_dir():
+                raise
+            raise InputError(f"{self.folder}: the twin's folder is gone; put it back") from None
 
 
 def _entry(path: Path, number: int) -> Entry:
-    said = _read(path)
+    try:
+        return _made(_read(path), number)
+    except ValueError:
+        raise InputError(f"{path}: is no entry of a twin; restore it from a copy") from None
+
+
+def _made(said: dict[str, Any], number: int) -> Entry:
+    """The entry that is said; ValueError if it is none."""
     try:
         numbers = {str(n): Number(float(one["value"]), str(one["unit"])) for n, one in said.pop("numbers", {}).items()}
         when = datetime.fromisoformat(said.pop("time"))
         if said.pop("number") != number or when.tzinfo is None:
-            raise ValueError
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: is no entry of a twin; restore it from a copy") from None
+            raise ValueError("number or time zone")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from None
     return Entry(number, when, numbers, said)
 
 
 def _read(path: Path) -> dict[str, Any]:
+    try:
+        return _loaded(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{path}: cannot be read as YAML; restore it from a copy") from None
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    """A mapping of YAML; ValueError if it is none."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        said = yaml.load(path.read_text("utf-8"), loader)  # a safe loader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        said = None
+        said = yaml.load(text, loader)  # a safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
     if not isinstance(said, dict):
-        raise InputError(f"{path}: cannot be read as YAML; restore it from a copy")
+        raise ValueError("no mapping")
     return said
 
 
 def _yaml(value: Mapping[str, Any]) -> str:
-    return str(yaml.safe_dump(plain(dict(value)), sort_keys=False, allow_unicode=True, width=120))
+    said = _written_out(plain(dict(value)))
+    return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _written_out(value: Any) -> Any:
+    """Bytes of file names that are no text, as backslashes: YAML, pages and tables cannot hold them."""
+    if isinstance(value, dict):
+        return {_written_out(name): _written_out(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written_out(one) for one in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _written(at: datetime | None) -> str:

@@ -25,7 +25,7 @@ ENDINGS = frozenset(ending for form in FORMATS for ending in form.endings)
 #: Held in a twin's folder by the run that watches for it.
 WATCHES = ".watch"
 
-Stamp = tuple[int, int]
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +101,10 @@ class Watched:
             return None
         try:
             measured = read_measurement(path, self.stated)
+            said: dict[str, Any] = block([measured])
+            pictures, recorded = {"measured": picture(measured)}, when(measured)
         except Exception as error:  # a session goes on, whatever one file holds
             return self._refuse(path, digest, error)
-        said: dict[str, Any] = block([measured])
-        pictures = {"measured": picture(measured)}
         if self.fitter is not None:
             try:
                 fitting = self.fitter.fit(measured)
@@ -112,10 +112,13 @@ class Watched:
                 said["not_fitted"] = _reason(error)
             else:
                 said["fit"], pictures = fitting.record | {"line": fitting.line}, pictures | fitting.pictures
-        return self.twin.add(said, at=when(measured), pictures=pictures)
+        return self.twin.add(said, at=recorded, pictures=pictures)
 
-    def _refuse(self, path: Path, digest: str, error: Exception) -> Entry:
+    def _refuse(self, path: Path, digest: str, error: Exception) -> Entry | None:
         refused = {"path": str(path), "sha256": digest, "reason": _reason(error)}
+        self.twin.reload()
+        if any(entry.said.get("refused") == refused for entry in self.twin.entries):
+            return None  # by a run before
         return self.twin.add({"refused": refused})
 
 
@@ -148,6 +151,8 @@ def _watched(
 ) -> int:
     number, last = 0, time.monotonic()
     while True:
+        if not watched.folder.is_dir():
+            raise InputError(f"{watched.folder}: is gone, {number} new before; put it back and start again")
         added = watched.look()
         for entry in added:
             told(entry)
@@ -173,11 +178,13 @@ def _stamp(path: Path) -> Stamp | None:
         told = path.stat()
     except OSError:
         return None
-    return told.st_size, told.st_mtime_ns
+    return told.st_size, told.st_mtime_ns, told.st_ctime_ns  # the last: who may read it
 
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, RhoTEMError):
         return text
+    if isinstance(error, MemoryError):
+        return f"too large for the memory ({text})" if text else "too large for the memory"
     return text if isinstance(error, OSError) else f"a defect of RhoTEM: {type(error).__name__}: {text}"

@@ -101,7 +101,8 @@ class SeriesFit:
         if self.excess > LARGE:
             found.append(
                 f"residuals are {self.excess:.3g} times the noise's square: the fit does not explain the images, do "
-                "not trust its numbers; check structure, energy, --cs, --foci and --thickest"
+                "not trust its numbers; check structure, energy, --cs, --foci, --thickest, sign of --focus-step and "
+                "order of images"
             )
         elif self.beyond_chance:
             found.append(

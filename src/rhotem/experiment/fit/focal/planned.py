@@ -28,6 +28,8 @@ Array = npt.NDArray[np.float64]
 LADDER = 0.4
 #: Part of Cs, and Å, by which it may differ from what is stated.
 CS_PART, CS_LEAST = 0.2, 2e5
+#: Change of focus in nm over a series from which a step was given in another unit.
+FARTHEST = 2e3
 #: Images that are looked at for the lattice.
 LOOKED = 3
 
@@ -38,7 +40,7 @@ def frames_of(measured: Sequence[Measurement]) -> list[Measurement]:
     Raises
     ------
     InputError
-        If it is neither, or shapes differ.
+        If it is neither, shapes differ, or one is saturated, blank or there twice.
     """
     stack = measured[0]
     if len(measured) == 1 and stack.kind == "image stack":
@@ -53,6 +55,12 @@ def frames_of(measured: Sequence[Measurement]) -> list[Measurement]:
     for one in found:
         if one.saturated > 0.01:
             raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
+    for n, one in enumerate(found):
+        if np.ptp(one.data) == 0:
+            raise InputError(f"{one.source.path}: image {n + 1} of the series is blank; leave it out with those after")
+        twin = next((k for k in range(n) if np.array_equal(found[k].data, one.data)), None)
+        if twin is not None:  # noise is never the same twice
+            raise InputError(f"{one.source.path}: images {twin + 1} and {n + 1} of the series are the same recording")
     return found
 
 
@@ -86,6 +94,8 @@ def fit_focal(
     InputError
         If the lattice is not in the images, or a step refuses.
     """
+    if not abs(step) * len(measured) < FARTHEST:
+        raise InputError(f"--focus-step {step:g}: expected nm, less than {FARTHEST:g} nm in all {len(measured)} images")
     job = workflow.prepare(plan, voice)
     zone, is_plane = steps.direction(job.crystal, plan.specimen.zone, plan.specimen.plane)
     if is_plane or plan.specimen.zone_basis == "input":
