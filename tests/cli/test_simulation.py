@@ -302,7 +302,7 @@ def test_atoms_probe_and_camera_beside_the_images(tmp_path: Path) -> None:
         (["--phonons", "many"], "auto:0.5"),
         (["--phonons", "auto:0"], "auto:0.5"),
         (["--phonons", "auto", "--preset", "saed"], "phonons auto"),
-        (["--phonons", "auto", "--detector", "4D=20"], "only patterns"),
+        (["--phonons", "auto", "--detector", "4D=20"], "no detector makes these"),
         (["--probe", "--preset", "cryo-sei-hrtem"], "--probe"),
         (["--camera-step", "0.5", "--preset", "saed"], "camera step"),
         (["--camera-step", "-1"], "camera_step"),
