@@ -10,6 +10,7 @@ Cooley & Davison, Statistica Sinica 22, 813 (2012)), so that odds and profile ag
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,25 @@ LOWER = 0.02
 #: What pixels of the simulation make of mistilt and convergence (parts of a pixel), and of the thickness (Å for pixels
 #: of a mrad, in proportion to their square): rms over patterns of twice finer pixels (benchmarks/pacbed_errors.py).
 GRID, GRID_DEPTH = 0.08, 4.4
+
+
+class Costed(Protocol):
+    """A fit with its −ln likelihood."""
+
+    @property
+    def cost(self) -> float:
+        """Above that of a perfect model."""
+
+
+class Imaged(Costed, Protocol):
+    """A fit of images."""
+
+    @property
+    def state(self) -> Any:
+        """With ``thickness`` and ``defocus`` in Å."""
+
+
+Minimum = TypeVar("Minimum", bound=Imaged)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +179,17 @@ def distinct(fits: Sequence[Fitted]) -> list[Fitted]:
     return kept
 
 
-def odds(fits: Sequence[Fitted], unit: float) -> list[float]:
+def apart(fits: Sequence[Minimum], alike: tuple[float, float]) -> list[Minimum]:
+    """Fits that are not the same minimum, the best first; ``alike``: Å of thickness and of defocus."""
+    kept: list[Minimum] = []
+    for one in sorted(fits, key=lambda fit: fit.cost):
+        gaps = [(one.state.thickness - k.state.thickness, one.state.defocus - k.state.defocus) for k in kept]
+        if not any(abs(a) < alike[0] and abs(b) < alike[1] for a, b in gaps):
+            kept.append(one)
+    return kept
+
+
+def odds(fits: Sequence[Costed], unit: float) -> list[float]:
     """Probability of each minimum among all of them, equally likely before; ``unit`` of `Spread`."""
     costs = np.array([fit.cost for fit in fits])
     weights = np.exp(-(costs - costs.min()) / unit)

@@ -13,7 +13,7 @@ from rhotem.experiment.fit.focal.pairs import Pairs
 from rhotem.experiment.fit.focal.refine import Refined, bounds, refine
 from rhotem.experiment.fit.focal.search import starts
 from rhotem.experiment.fit.focal.state import EACH, NAMES, SCALES, UNITS, FocalState, Photo
-from rhotem.experiment.fit.posterior import sandwich
+from rhotem.experiment.fit.posterior import apart, odds, sandwich
 from rhotem.scattering.exits import ExitWaves
 
 Array = npt.NDArray[np.float64]
@@ -119,11 +119,11 @@ class SeriesFit:
                         f"{name} is at the end of what was tried ({bound:.5g} {UNITS[n]}): it may lie beyond, and its "
                         f"error means nothing; see {BOUNDED[name]}"
                     )
-        for state, odds in self.minima[1:]:
-            if odds > WORTH:
+        for state, chance in self.minima[1:]:
+            if chance > WORTH:
                 found.append(
                     f"{0.1 * state.thickness:.2f} nm with a defocus of {0.1 * state.defocus:.1f} nm fits nearly as "
-                    f"well (odds {odds:.2f})"
+                    f"well (odds {chance:.2f})"
                 )
         return found
 
@@ -147,8 +147,8 @@ class SeriesFit:
             "excess": self.excess,
             "remarks": self.remarks,
             "minima": [
-                {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": odds}
-                for state, odds in self.minima
+                {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": chance}
+                for state, chance in self.minima
             ],
             "covariance": self.covariance,
         }
@@ -222,16 +222,15 @@ def fit_series(
         for place, (_, one) in enumerate(tried):
             rough.append(refine(coarse, one, fixed=fixed, rounds=ROUGH_ROUNDS))
             progress("rough fits", place + 1, len(tried))
-        tried = [(0.0, one.state) for one in _distinct(rough)[:FINE]]
+        tried = [(0.0, one.state) for one in apart(rough, ALIKE)[:FINE]]
     fits = []
     for place, (_, one) in enumerate(tried):
         fits.append(refine(model, one, fixed=fixed))
         progress("fits", place + 1, len(tried))
-    kept = _distinct(fits)
+    kept = apart(fits, ALIKE)
     best = kept[0]
     excess = max(1.0, float((best.residual**2).mean()))
-    weights = np.exp([-(fit.cost - best.cost) / excess for fit in kept])
-    minima = [(fit.state, float(chance)) for fit, chance in zip(kept, weights / weights.sum(), strict=True)]
+    minima = [(fit.state, chance) for fit, chance in zip(kept, odds(kept, excess), strict=True)]
     spread = _covariance(model, best) + _displaced(model, best, fixed)
     return SeriesFit(model, best, minima, spread)
 
@@ -240,16 +239,6 @@ def _rounded(value: float, error: float) -> str:
     """A value and its error, which has two digits."""
     digits = int(np.clip(1 - np.floor(np.log10(error)), 1, 6)) if error > 0 else 2
     return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _distinct(fits: list[Refined]) -> list[Refined]:
-    """Fits without those that are the same minimum, the best first."""
-    kept: list[Refined] = []
-    for one in sorted(fits, key=lambda fit: fit.cost):
-        gaps = [(one.state.thickness - k.state.thickness, one.state.defocus - k.state.defocus) for k in kept]
-        if not any(abs(a) < ALIKE[0] and abs(b) < ALIKE[1] for a, b in gaps):
-            kept.append(one)
-    return kept
 
 
 def _covariance(model: Model, fitted: Refined) -> Array:

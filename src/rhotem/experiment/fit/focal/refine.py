@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.experiment.fit.focal.model import Model
 from rhotem.experiment.fit.focal.state import EACH, NAMES, SCALES, FocalState
-from rhotem.experiment.fit.images.refine import Noise
+from rhotem.experiment.fit.images.refine import Problem
 
 Array = npt.NDArray[np.float64]
 
@@ -78,7 +78,7 @@ def refine(model: Model, start: FocalState, *, fixed: Collection[str] = (), roun
     levels = np.array([max(float(np.mean(np.abs(one.values))), 1e-12) for one in model.photos])
     each = np.stack([np.full(len(levels), 0.05), np.full(len(levels), 0.05), 0.02 * levels, 0.02 * levels], axis=1)
     scales = np.concatenate([SCALES, each.ravel()])
-    problem = _Problem(model, start, whole, free)
+    problem = Problem(model, model.photos, start, whole, free)
     counted = all(one.counts for one in model.photos)
     found = least_squares(
         problem.residual,
@@ -95,28 +95,3 @@ def refine(model: Model, start: FocalState, *, fixed: Collection[str] = (), roun
     residual = problem.residual(found.x).reshape(len(levels), -1)
     state = start.from_whole(problem.every(found.x))
     return Refined(state, free, float(found.cost), residual, problem.slopes(found.x))
-
-
-class _Problem:
-    """Residuals and their derivatives as functions of the free parameters."""
-
-    def __init__(self, model: Model, start: FocalState, whole: Array, free: npt.NDArray[np.bool_]) -> None:
-        self.model, self.start, self.whole, self.free = model, start, whole, free
-        self.noise = [Noise(photo) for photo in model.photos]
-
-    def every(self, values: Array) -> Array:
-        """All parameters."""
-        whole = self.whole.copy()
-        whole[self.free] = values
-        return whole
-
-    def residual(self, values: Array) -> Array:
-        """Residuals of all images, one after another."""
-        expected = self.model.shown(self.start.from_whole(self.every(values)))
-        return np.concatenate([n.residual(e)[0] for n, e in zip(self.noise, expected, strict=True)])
-
-    def slopes(self, values: Array) -> Array:
-        """Their derivatives, exact."""
-        expected, slopes = self.model.with_slopes(self.start.from_whole(self.every(values)))
-        rates = np.stack([n.residual(e)[1] for n, e in zip(self.noise, expected, strict=True)])
-        return np.ascontiguousarray((slopes[self.free] * rates).reshape(int(self.free.sum()), -1).T)

@@ -15,6 +15,7 @@ from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.refine import WIDEST, Fitted, refine
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, UNITS, State
+from rhotem.experiment.fit.posterior import apart, odds
 from rhotem.scattering.response import Response
 
 Array = npt.NDArray[np.float64]
@@ -104,8 +105,8 @@ class ImageFit:
             "excess": self.excess,
             "remarks": self.remarks,
             "minima": [
-                {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": odds}
-                for state, odds in self.minima
+                {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": chance}
+                for state, chance in self.minima
             ],
             "covariance": self.covariance,
         }
@@ -171,12 +172,10 @@ def fit_images(
     for place, (_, one) in enumerate(tried):
         fits.append(refine(model, one, fixed=fixed))
         progress("fits", place + 1, len(tried))
-    kept = _distinct(fits)
+    kept = apart(fits, ALIKE)
     best = kept[0]
     excess = max(1.0, 2 * best.cost / max(1, best.residual.size - best.slopes.shape[1]))
-    weights = np.exp([-(fit.cost - best.cost) / excess for fit in kept])
-    odds = weights / weights.sum()
-    minima = [(fit.state, float(chance)) for fit, chance in zip(kept, odds, strict=True)]
+    minima = [(fit.state, chance) for fit, chance in zip(kept, odds(kept, excess), strict=True)]
     return ImageFit(model, best, minima, covariance(model, best) + displaced(model, best, fixed))
 
 
@@ -204,13 +203,3 @@ def at_bounds(model: Model, state: State) -> list[str]:
     if state.source_size > WIDEST - 0.01:
         found.append(f"the source is as wide as is tried ({WIDEST:g} Å): check pixel and focus")
     return found
-
-
-def _distinct(fits: list[Fitted]) -> list[Fitted]:
-    """Fits without those that are the same minimum, the best first."""
-    kept: list[Fitted] = []
-    for one in sorted(fits, key=lambda fit: fit.cost):
-        gaps = [(one.state.thickness - k.state.thickness, one.state.defocus - k.state.defocus) for k in kept]
-        if not any(abs(a) < ALIKE[0] and abs(b) < ALIKE[1] for a, b in gaps):
-            kept.append(one)
-    return kept

@@ -1,8 +1,8 @@
 """Least squares of images: all parameters, gains and offsets together, by the derivatives of the response."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +122,7 @@ def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: i
     scales = np.concatenate(
         [SCALES, np.maximum(np.abs(start.gains), 1e-12) * 0.05, _levels(model) * 0.05, _spans(model) * 0.1]
     )
-    problem = _Problem(model, start, whole, free)
+    problem = Problem(model, model.images, start, whole, free)
     found = least_squares(
         problem.residual,
         whole[free],
@@ -138,12 +138,25 @@ def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: i
     return Fitted(state, free, float(found.cost), residual, problem.slopes(found.x), problem.evaluations)
 
 
-class _Problem:
-    """Residuals and their derivatives as functions of the free parameters."""
+class Problem:
+    """Residuals of images and their derivatives as functions of the free parameters, for scans and focal series.
 
-    def __init__(self, model: Model, start: State, whole: Array, free: npt.NDArray[np.bool_]) -> None:
+    Parameters
+    ----------
+    model
+        With ``shown(state)`` and ``with_slopes(state)``: expected images, and their derivatives by all parameters.
+    images : sequence of Counted
+    start
+        A state of the model, with ``from_whole``.
+    whole, free : (parameters,) arrays
+        All parameters, and which of them are fitted.
+    """
+
+    def __init__(
+        self, model: Any, images: Sequence[Counted], start: Any, whole: Array, free: npt.NDArray[np.bool_]
+    ) -> None:
         self.model, self.start, self.whole, self.free = model, start, whole, free
-        self.noise = [Noise(image) for image in model.images]
+        self.noise = [Noise(image) for image in images]
         self.evaluations = 0
 
     def every(self, values: Array) -> Array:
