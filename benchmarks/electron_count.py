@@ -19,14 +19,13 @@ from rhotem.density.convert import one_centre_electrons
 from rhotem.density.metrics import valence_electrons
 from rhotem.learned.coefficients import atom_coefficients
 from rhotem.learned.grid import counted_on_grid
+from rhotem.learned.readouts.gated.field import Gating, on_gated_grid
+from rhotem.learned.readouts.gated.settings import GatedSettings
 from rhotem.learned.readouts.spherical.predict import SharpTerms
 from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_learned
-from rhotem.training.gated.field import on_gated_grid
-from rhotem.training.gated.settings import GatedSettings
 from rhotem.training.network.model import DensityModel, make_model
-from rhotem.training.network.predict import prepared
 
 BAR = 1e-6
 
@@ -55,13 +54,14 @@ def random_case(rng: np.random.Generator) -> tuple[Structure, PeriodicGrid]:
 
 def error(model: DensityModel, structure: Structure, grid: PeriodicGrid, split: bool) -> float:
     """|∫Δn + q| in e."""
+    ready = as_learned(model)
     if model.can.linear:
-        ready = as_learned(model)
         c = atom_coefficients(ready, structure)
         values, _ = counted_on_grid(ready.readout.blocks[1], c[1], structure.positions, grid)
         terms = SharpTerms(ready.readout.blocks[0], c[0])
     else:
-        result = on_gated_grid(model, prepared(model, structure), structure, grid, split=split)
+        gating = Gating(ready.readout.maps, ready.readout.prepare(structure), structure)
+        result = on_gated_grid(gating, grid, split=split)
         values, terms = result.values, result.one_centre
     return abs(grid.integrate(values) + sum(map(one_centre_electrons, terms)) + structure.charge)
 

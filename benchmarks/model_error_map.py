@@ -13,8 +13,9 @@ from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
 from rhotem.learned.model import load_model
+from rhotem.learned.pairs import images_near_cell
 from rhotem.training.config import read_config
-from rhotem.training.dataset import images_near_cell, read_labels
+from rhotem.training.dataset import read_labels
 from rhotem.training.split import split
 
 SHELLS = ((0.0, 0.15), (0.15, 0.4), (0.4, 0.8), (0.8, 1.2), (1.2, np.inf))

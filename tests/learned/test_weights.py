@@ -93,15 +93,13 @@ def test_weights_of_other_packages(tmp_path, monkeypatch, copied):
 
 
 def test_a_readout_that_needs_more_says_what_to_install(copied, monkeypatch):
-    path = copied(readout="gated", gated={}, members=1)
+    path = copied(peer={"architecture": "deepdft-schnet"}, members=1)
     monkeypatch.setattr(core_packages, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"gated: needs torch.*rhotem\[training\]"):
+    with pytest.raises(MissingDependencyError, match=r"peer: needs torch.*rhotem\[training\]"):
         load_model(path)
 
 
 def test_settings_ask_what_an_architecture_can():
-    with pytest.raises(ValueError, match="members"):
-        ModelSettings(readout="gated", members=4)
     with pytest.raises(ValueError, match="unknown setting"):
         ModelSettings(spericle={})
     with pytest.raises(ValueError, match=r"gated\.wdth: Extra"):

@@ -18,9 +18,9 @@ from rhotem.learned.pairs import probe_pairs
 from rhotem.learned.source import Model
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_learned, load_network, save_model
-from rhotem.training.gated.network import Gated
 from rhotem.training.network.graph import build_graph, join
 from rhotem.training.network.model import DensityModel
+from rhotem.training.network.readouts.gated import Gated
 from rhotem.training.network.readouts.spherical import Pairs, Probes
 
 ELEMENTS = [3, 8, 27]

@@ -6,11 +6,11 @@ import pytest
 
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.learned.interpret import contributions, populations
+from rhotem.learned.readouts.gated.maps import gate_maps
+from rhotem.learned.readouts.gated.settings import GatedSettings
 from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_learned
-from rhotem.training.gated.maps import gate_maps
-from rhotem.training.gated.settings import GatedSettings
 from rhotem.training.network.model import DensityModel, make_model
 
 SMALL = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, lmax_sent=1, layers=1)
@@ -50,7 +50,7 @@ def test_populations_sum_to_the_charge_and_are_integrals_of_the_maps(readout, ch
 
 
 def test_shares_of_all_atoms_and_the_empty_channel_are_one():
-    model, s, grid = make("gated"), crystal(), PeriodicGrid(CELL, (8, 9, 10))
+    model, s, grid = as_learned(make("gated")), crystal(), PeriodicGrid(CELL, (8, 9, 10))
     maps = gate_maps(model, s, grid, [0, 1, 2, 3])
     np.testing.assert_allclose(maps.weight.sum(0) + maps.empty, 1.0, atol=1e-12)
     assert maps.weight.min() >= 0.0 and maps.empty.min() > 0.0
@@ -71,6 +71,6 @@ def test_maps_follow_their_atom():
 def test_what_cannot_be_shown():
     s, grid = crystal(), PeriodicGrid(CELL, (4, 4, 4))
     with pytest.raises(InputError, match="no gate"):
-        gate_maps(make("spherical"), s, grid, [0])
+        gate_maps(as_learned(make("spherical")), s, grid, [0])
     with pytest.raises(InputError, match="from 0 to 3"):
         contributions(as_learned(make("spherical")), s, grid, [4])

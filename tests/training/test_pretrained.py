@@ -174,7 +174,7 @@ def test_potential_error_is_that_of_the_analytic_coefficients(atoms):
 
 
 def test_compiled_points_agree_with_torch_in_value_and_gradient(atoms):
-    from rhotem.training.dataset import images_near_cell
+    from rhotem.learned.pairs import images_near_cell
 
     small = NequipSettings(channels=4, scalars=8, embedding=4, radial_width=8, layers=1)
     model = make_model(ModelSettings(nequip=small))

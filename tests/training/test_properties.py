@@ -10,18 +10,18 @@ import torch
 
 from rhotem.density.field import DensityField
 from rhotem.learned.coefficients import atom_coefficients
+from rhotem.learned.readouts.gated.field import Gating, sums
+from rhotem.learned.readouts.gated.settings import GatedSettings
 from rhotem.learned.readouts.spherical.coefficients import electrons_by_atom
 from rhotem.learned.settings import ModelSettings, NequipSettings, SevenNetSettings
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_learned
 from rhotem.training.dataset import make_probes
-from rhotem.training.gated.field import at
-from rhotem.training.gated.network import Gates
-from rhotem.training.gated.settings import GatedSettings
 from rhotem.training.network.encoders.sevennet import body_file
 from rhotem.training.network.graph import Graph, build_graph
 from rhotem.training.network.model import DensityModel, make_model
 from rhotem.training.network.predict import prepared
+from rhotem.training.network.readouts.gated import Gates
 
 ELEMENTS = [3, 8, 27]
 
@@ -58,7 +58,8 @@ class GatedSuite(suite.PropertySuite):
         return model
 
     def counted(self, model: DensityModel, field: DensityField, points: np.ndarray) -> np.ndarray:
-        values, filled = at(model, prepared(model, field.structure), field.structure, points)
+        readout, s = as_learned(model).readout, field.structure
+        values, filled = sums(Gating(readout.maps, readout.prepare(s), s), points)[:2]
         return values + field.record["strength_shift_e_per_A3"] * filled
 
 
@@ -96,12 +97,6 @@ class TestNequipGated(GatedSuite):
         assert not np.allclose(a.weight, b.weight, atol=0.05)
 
 
-class TestNequipGatedDeep(GatedSuite):
-    """Two message layers on an edge."""
-
-    settings = GatedSettings(channels=4, functions=10, radial_width=8, width=8, layers=2, lmax_between=1, cutoff=3.0)
-
-
 def test_a_plain_softmax_jumps_where_the_last_atom_leaves():
     """Why w_geo and the empty channel are in the normalisation."""
     atoms = ase.Atoms([8], [[0, 0, 0]], cell=np.eye(3) * 20.0, pbc=True)
@@ -113,11 +108,6 @@ def test_a_plain_softmax_jumps_where_the_last_atom_leaves():
         values[gate] = abs(suite.density(model.eval(), Structure(atoms), x)[0])
     assert values["softmax"] > 1e-4 and values["no-vacuum"] > 1e-4
     assert values["full"] < 1e-9 and values["sum"] < 1e-9
-
-
-def test_only_linear_readouts_have_members():
-    with pytest.raises(ValueError, match="members"):
-        ModelSettings(readout="gated", members=8)
 
 
 class TestPretrained(suite.PropertySuite):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from rhotem.core import InputError
-from rhotem.learned.model import load_model
+from rhotem.learned.model import LearnedModel, load_model
 from rhotem.learned.relatives import relatives
+from rhotem.learned.settings import ModelSettings
 from rhotem.training.checkpoint import as_learned, load_network, load_tensors
 from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import read_label, read_labels
@@ -74,6 +75,47 @@ def test_it_learns_and_writes_everything(labels, tmp_path):
     assert {"config.json", "log.csv", "model.safetensors", "model.json", "results.json", "learning-curve.png"} <= names
     assert info["accuracy"]["family"]["structures"] == 1
     assert load_model(tmp_path / "run")[0].settings.elements == [3, 8]
+
+
+GATED = {"readout": "gated", "members": 2, "gated": {"channels": 4, "width": 8, "radial_width": 8, "functions": 8}}
+
+
+def test_a_readout_is_trained_on_the_encoder_of_another_model(labels, tmp_path):
+    """The encoder is that model's at the first step; two members of a readout without functions learn, each its own."""
+    Trainer(config(labels, tmp_path / "old", steps=20)).run()
+    settings = config(labels, tmp_path / "new", steps=60, encoder=str(tmp_path / "old"))
+    settings.model = ModelSettings(**GATED)
+    trainer = Trainer(settings)
+    before = load_tensors(tmp_path / "old" / "model.safetensors")
+    own = {name: t for name, t in trainer.model.state_dict().items() if name.startswith("encoder.")}
+    rows = {name: [3, 8] if len(t) == 119 else slice(None) for name, t in own.items() if t.ndim}  # elements of it
+    assert len(rows) > 5 and all(torch.equal(own[name][r], before[name][r]) for name, r in rows.items())
+    watched = trainer.watched["family"][0]
+    first = watched.measure(trainer.model, trainer.device)[0]
+    trainer.run()
+    assert watched.measure(trainer.average, trainer.device)[0] < 0.7 * first
+    ready, label = load_model(tmp_path / "new")[0], read_label(labels / "3.npz")
+    assert ready.settings.members == 2 and ready.settings.nequip == load_model(tmp_path / "old")[0].settings.nequip
+    each = [as_single(ready, n).readout for n in range(2)]
+    alone = [r.at_points(r.prepare(label.structure), label.structure, np.ones((1, 3)))[0] for r in each]
+    assert alone[0] != alone[1]
+
+
+def as_single(model: LearnedModel, member: int) -> LearnedModel:
+    """One member of an ensemble as a model."""
+    arrays = dict(model.weights.arrays)
+    if member:
+        arrays |= {
+            f"readout.{n.split('.', 2)[2]}": a for n, a in arrays.items() if n.startswith(f"others.{member - 1}.")
+        }
+    arrays = {name: a for name, a in arrays.items() if not name.startswith("others.")}
+    return LearnedModel(model.settings.model_copy(update={"members": 1}), arrays)
+
+
+def test_an_encoder_and_a_start_are_one_too_many(labels, tmp_path):
+    Trainer(config(labels, tmp_path / "old", steps=20)).run()
+    with pytest.raises(InputError, match="give one of the two"):
+        Trainer(config(labels, tmp_path / "new", encoder=str(tmp_path / "old"), start=str(tmp_path / "old")))
 
 
 def test_new_elements_start_where_they_were_predicted(labels, tmp_path):

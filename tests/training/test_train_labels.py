@@ -107,7 +107,7 @@ def test_a_model_at_hand_makes_estimated_potentials_sharper(whole):
         with torch.no_grad():
             coefficients = model(sample.graph)
             points = (sample.positions() @ label.grid.cell).astype(np.float32)
-            predicted = values_at(model.readout, coefficients, sample, points).numpy()
+            predicted = values_at([model.readout], coefficients, sample, points).numpy()
             found.append(sharpened(goal, label, coefficients, predicted).values.numpy())
     error = np.std(found, 0) / np.sqrt(len(found))
     off = np.abs(np.mean(found, 0) - exact) / (error + 1e-3 * np.abs(exact).max())

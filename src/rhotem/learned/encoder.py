@@ -132,7 +132,7 @@ class FastEncoder:
     ) -> None:
         """Call ``consume(rows, features)`` for all classes, a few at a time and from several threads."""
         done = 0
-        with _single_threaded() as threads, ThreadPoolExecutor(threads) as pool:
+        with single_threaded() as threads, ThreadPoolExecutor(threads) as pool:
             for tile in self.tiles() if tiles is None else tiles:
                 self._tile(tile, consume, pool)
                 done += len(tile)
@@ -276,7 +276,7 @@ class _Level:
 
 
 @contextmanager
-def _single_threaded() -> Iterator[int]:
+def single_threaded() -> Iterator[int]:
     """Matrix products take one thread each, so that our own do not compete; yields how many of these there may be."""
     import scipy.linalg.cython_blas  # noqa: F401  # what kernels call: loaded before its threads are limited
     from threadpoolctl import threadpool_limits

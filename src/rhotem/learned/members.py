@@ -60,6 +60,8 @@ def check_members(source: Loaded, structure: Structure) -> None:
     strangers = source.strangers(structure)
     if model.settings.members == 1:
         why = "has a single member"
+    elif not model.can.linear:
+        why = "has no error bars for a readout that is not made of functions"
     elif strangers.free:
         why = f"was not trained on {named(strangers.free)} and leaves free atoms there"
     elif stays_free(model, structure).all():

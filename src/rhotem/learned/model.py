@@ -17,7 +17,7 @@ from rhotem.learned.readouts.base import Readout
 from rhotem.learned.relatives import encoded, with_newcomers
 from rhotem.learned.settings import ModelSettings
 from rhotem.learned.spin_head import SpinHead
-from rhotem.learned.weights import Arrays, Weights, find_model, in_precision, read_arrays, read_header
+from rhotem.learned.weights import Arrays, Weights, find_model, in_precision, read_header, read_weights
 
 
 class LearnedModel:
@@ -95,7 +95,7 @@ def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[Lea
     """
     path = find_model(name)
     header = read_header(path)
-    arrays = in_precision(read_arrays(path), dtype)
+    arrays = in_precision(read_weights(path, header), dtype)
     try:
         settings = read_settings(header, path)
         if not settings.architecture.linear:

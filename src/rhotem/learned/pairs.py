@@ -22,6 +22,21 @@ def probe_pairs(
     return point[order], atom[order], -vectors[order]
 
 
+def images_near_cell(
+    positions: npt.NDArray[np.float64], cell: npt.NDArray[np.float64], reach: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Atoms and images that can be within ``reach`` (Å) of a point of the cell, (I, 3) in Å, and their atoms (I,)."""
+    inverse = np.linalg.inv(cell)
+    margin = reach * np.linalg.norm(inverse, axis=0)
+    fractional = positions @ inverse
+    low, high = np.floor(-margin - fractional.max(0)), np.ceil(1.0 + margin - fractional.min(0))
+    axes = [np.arange(a, b + 1) for a, b in zip(low, high, strict=True)]
+    shifts = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    moved = fractional[:, None] + shifts
+    keep = ((moved > -margin) & (moved < 1.0 + margin)).all(-1)
+    return moved[keep] @ cell, np.nonzero(keep)[0]
+
+
 def _search(
     points: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], cell: npt.NDArray[np.float64], cutoff: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:

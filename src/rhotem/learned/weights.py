@@ -21,6 +21,10 @@ SHIPPED = Path(__file__).parent / "shipped"
 #: Weights of the project in other packages.
 ELSEWHERE = {"fast": "rhotem-data"}
 
+#: Published layers that come with the package, of which weights need not keep a copy; where they are in a model.
+PUBLISHED = {"sevennet-0": Path(__file__).parent / "energy" / "sevennet-0.safetensors"}
+BODY = "encoder.body."
+
 Arrays = Mapping[str, npt.NDArray]
 
 
@@ -107,6 +111,30 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"model {path}: truncated or not safetensors ({error}); copy or download it again") from error
+
+
+def read_weights(path: Path, header: Mapping[str, Any]) -> dict[str, npt.NDArray]:
+    """Arrays of a model, with those of a published body that it stands on and keeps no copy of.
+
+    Raises
+    ------
+    InputError
+        As `read_arrays`, and if this version has no such body.
+    """
+    arrays = read_arrays(path)
+    body = header.get("body")
+    if body is not None:
+        if body.get("name") not in PUBLISHED:
+            raise InputError(f"model {path}: stands on {body.get('name')}, which is not here; update RhoTEM")
+        arrays |= published_body(body["name"], body["layers"])
+    return arrays
+
+
+def published_body(name: str, layers: int) -> dict[str, npt.NDArray]:
+    """The first layers of a published body as weights have them: by name in a model, real numbers of 16 bits."""
+    own = [("species", "embedding", "frequencies"), tuple(f"layers.{n}." for n in range(layers))]
+    found = {k: a for k, a in read_arrays(PUBLISHED[name]).items() if k in own[0] or k.startswith(own[1])}
+    return {BODY + k: a for k, a in in_precision(found, np.float16).items()}
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:

@@ -11,10 +11,10 @@ from rhotem.density.convert import evaluate_one_centre, one_centre_electrons
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.superpose import near_points
 from rhotem.learned.radial import geometric_weight
+from rhotem.learned.readouts.gated.field import check_reached, one_centre_parts
 from rhotem.peers.evaluate import from_states
 from rhotem.peers.halves import TYPICAL, States, rounds
 from rhotem.structure.model import Structure
-from rhotem.training.gated.field import check_reached, nameless, one_centre_parts
 
 if TYPE_CHECKING:
     from rhotem.training.network.model import DensityModel
@@ -89,13 +89,6 @@ def on_peer_grid(
     missing = -structure.charge - grid.integrate(values) - sum(map(one_centre_electrons, terms))
     shift = missing / grid.integrate(weight)
     return PeerGrid(values + shift * weight, terms, missing, shift)
-
-
-def peer_values(
-    model: "DensityModel", given: States, positions: Array, grid: PeriodicGrid, progress: Progress = silent
-) -> Array:
-    """Δn of atoms at ``positions`` (N, 3) on a grid, everything on it; the charge is what the encoder was given."""
-    return on_peer_grid(model, given, nameless(positions, given[-1], grid), grid, progress=progress).values
 
 
 def near_atoms(positions: Array, grid: PeriodicGrid, reach: float) -> Array:

@@ -6,7 +6,7 @@ import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.learned.readouts.base import Array, Evaluated
-from rhotem.peers.field import on_peer_grid, peer_values, values_at
+from rhotem.peers.field import on_peer_grid, values_at
 from rhotem.structure.model import Structure
 from rhotem.training.network.predict import Given, NetworkReadout
 
@@ -22,7 +22,7 @@ class PeerGridReadout(NetworkReadout):
 
     def values(self, prepared: Given, structure: Structure, grid: PeriodicGrid, progress: Progress = silent) -> Array:
         """Δn with the count right, everything on the grid."""
-        return peer_values(self.network, prepared, structure.positions, grid, progress)
+        return on_peer_grid(self.network, prepared, structure, grid, progress=progress).values
 
     def at_points(self, prepared: Given, structure: Structure, points: Array) -> Array:
         """Δn at points without the count."""

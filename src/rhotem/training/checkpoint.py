@@ -11,7 +11,19 @@ from rhotem.core import InputError
 from rhotem.core.provenance import versions
 from rhotem.learned.model import LearnedModel, read_settings
 from rhotem.learned.relatives import SPECIES, with_newcomers
-from rhotem.learned.weights import FORMAT, FORMAT_VERSION, find_model, read_arrays, read_header, write_json
+from rhotem.learned.weights import (
+    BODY,
+    FORMAT,
+    FORMAT_VERSION,
+    PUBLISHED,
+    find_model,
+    published_body,
+    read_arrays,
+    read_header,
+    read_weights,
+    write_json,
+)
+from rhotem.training.network.encoders.sevennet import Pretrained
 from rhotem.training.network.model import DensityModel, make_model
 
 
@@ -32,13 +44,30 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
 def save_model(path: str | Path, model: DensityModel, info: dict[str, Any] | None = None, half: bool = False) -> None:
     """Write ``path`` (.safetensors) and the JSON beside it: format, settings, versions, and ``info``.
 
-    ``half``: numbers of 16 bits, right to 5e-4 of each; they are read as numbers of 32.
+    ``half``: numbers of 16 bits, right to 5e-4 of each; they are read as numbers of 32. Pretrained layers as published
+    are then left out: they come with the package.
     """
     path = Path(path).with_suffix(".safetensors")
     tensors = dict(model.state_dict())
-    save_tensors(path, halved(tensors) if half else tensors)
+    tensors = halved(tensors) if half else tensors
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "settings": model.settings.model_dump(mode="json")}
+    if half and (body := _published(model, tensors)):
+        header["body"] = body
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(BODY)}
+    save_tensors(path, tensors)
     write_json(path.with_suffix(".json"), {**header, "versions": versions(), "info": info or {}})
+
+
+def _published(model: DensityModel, tensors: dict[str, torch.Tensor]) -> dict[str, Any] | None:
+    """Which published body the model stands on, as `rhotem.learned.weights.read_weights` takes it; None: its own."""
+    settings = model.settings.sevennet
+    if not isinstance(model.encoder, Pretrained) or settings.name not in PUBLISHED:
+        return None
+    known = published_body(settings.name, settings.layers)
+    own = {name: t.numpy() for name, t in tensors.items() if name.startswith(BODY)}
+    if known.keys() != own.keys() or not all(np.array_equal(known[name], a) for name, a in own.items()):
+        return None
+    return {"name": settings.name, "layers": settings.layers}
 
 
 def halved(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -58,7 +87,8 @@ def load_network(name: str | Path, device: str = "cpu") -> tuple[DensityModel, d
     header = read_header(path)
     model = make_model(read_settings(header, path))
     try:
-        model.load_state_dict(load_tensors(path))
+        arrays = read_weights(path, header)
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except RuntimeError as error:
         raise InputError(f"model {path}: weights do not fit the settings in its JSON; the two files differ") from error
     return model.to(device).eval(), header

@@ -68,6 +68,9 @@ class TrainSettings(BaseModel):
         A model to start from: its settings count, not those of ``model``, but for ``members``, of which there may be
         more; the new ones start as copies of the first. A TOML file: what that run makes, which `rhotem train` trains
         before where it is not there.
+    encoder : str
+        A model whose encoder is taken to begin with, under a readout that starts from nothing: shipped weights, a run
+        folder or a file. Its settings of the encoder count, not those of ``model``.
     ema : float
         Decay per step of the averaged weights, which are the result.
     patience : int
@@ -96,6 +99,7 @@ class TrainSettings(BaseModel):
     only: Literal["all", "spin"] = "all"
     spin_weight: float = Field(0.3, gt=0)
     start: str = ""
+    encoder: str = ""
     half: bool = False
     threads: int = Field(0, ge=0)
     device: str = "auto"

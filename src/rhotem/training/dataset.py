@@ -13,7 +13,7 @@ from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.labels import read as labels_of
 from rhotem.labels.label import Label
 from rhotem.labels.voxels import Selection
-from rhotem.learned.pairs import probe_pairs
+from rhotem.learned.pairs import images_near_cell, probe_pairs
 from rhotem.structure.model import Structure
 from rhotem.structure.moments import starting_moments
 from rhotem.training.network.graph import Graph, build_graph
@@ -165,21 +165,6 @@ def running_share(sizes: npt.NDArray, voxels: Selection | None, least: float = 0
     sums = (sizes if voxels is None else sizes * voxels.weight).cumsum(dtype=np.float64)
     sums += least * np.arange(1, len(sums) + 1)
     return sums / sums[-1]
-
-
-def images_near_cell(
-    positions: npt.NDArray[np.float64], cell: npt.NDArray[np.float64], reach: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Atoms and images that can be within ``reach`` (Å) of a point of the cell, (I, 3) in Å, and their atoms (I,)."""
-    inverse = np.linalg.inv(cell)
-    margin = reach * np.linalg.norm(inverse, axis=0)
-    fractional = positions @ inverse
-    low, high = np.floor(-margin - fractional.max(0)), np.ceil(1.0 + margin - fractional.min(0))
-    axes = [np.arange(a, b + 1) for a, b in zip(low, high, strict=True)]
-    shifts = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    moved = fractional[:, None] + shifts
-    keep = ((moved > -margin) & (moved < 1.0 + margin)).all(-1)
-    return moved[keep] @ cell, np.nonzero(keep)[0]
 
 
 def make_probes(points: npt.NDArray[np.float64], structure: Structure, near: float, far: float) -> Probes:

@@ -48,7 +48,7 @@ class SpinGoal:
     def error(self, coefficients: tuple[torch.Tensor, ...], model: DensityModel, drawn: Drawn) -> torch.Tensor:
         """Estimate of Σ|m̂ − m| / (Σ|m| + SMALLEST)."""
         device = coefficients[0].device
-        predicted = values_at(spin_of(model), coefficients, self.sample, drawn.points)
+        predicted = values_at([spin_of(model)], coefficients, self.sample, drawn.points)
         return voxel_error(predicted, drawn.target.to(device), drawn.weight.to(device), self.scale)
 
 

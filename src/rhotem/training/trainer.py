@@ -108,6 +108,8 @@ class Trainer:
 
     def _started(self, elements: list[int]) -> DensityModel:
         t = self.config.train
+        if t.encoder:
+            return self._encoder_taken(elements)
         if not t.start:
             self.config.model.elements = elements
             model = make_model(self.config.model, t.seed)
@@ -128,6 +130,21 @@ class Trainer:
         model.load_state_dict(known.state_dict() if kept else rows_of_relatives(known), strict=False)
         for other in list(model.others)[len(known.others) :]:  # new members start as copies and part on their labels
             other.load_state_dict(model.readout.state_dict())
+        return model
+
+    def _encoder_taken(self, elements: list[int]) -> DensityModel:
+        """A new readout on the encoder of another model."""
+        t = self.config.train
+        if t.start:
+            raise InputError("train.encoder: the model of train.start has its own; give one of the two")
+        known, _ = load_network(t.encoder)
+        if known.settings.peer is not None:
+            raise InputError(f"train.encoder {t.encoder}: a published network has no encoder of ours")
+        own = {name: getattr(known.settings, name) for name in ("encoder", "nequip", "sevennet")}
+        self.config.model = self.config.model.model_copy(update={**own, "elements": elements})
+        model = make_model(self.config.model, t.seed)
+        filled = rows_of_relatives(known)
+        model.load_state_dict({k: v for k, v in filled.items() if k.startswith("encoder.")}, strict=False)
         return model
 
     def _prepare(self, progress: Progress) -> None:
@@ -184,7 +201,7 @@ class Trainer:
         with torch.no_grad():
             coefficients = self.model(sample.graph.to(self.device))
             places = (sample.positions() @ label.grid.cell).astype(np.float32)
-            predicted = values_at(self.model.readout, coefficients, sample, places).cpu().numpy()
+            predicted = values_at(self.model.readouts, coefficients, sample, places).cpu().numpy()
             return sharpened(goal.to(self.device), label, coefficients, predicted)
 
     def _watch(self, label: Label) -> Watched:
@@ -242,8 +259,8 @@ class Trainer:
         features = self.model.encoder(self._dropped(graph))
         given = self._read(features, graph, samples, members)
         voxel, potential = features.scalars.new_zeros(()), features.scalars.new_zeros(())
-        for i, sample, own_given, d in zip(chosen, samples, given, drawn, strict=True):
-            predicted = values_at(self.model.readout, own_given, sample, d.points)
+        for i, sample, member, own_given, d in zip(chosen, samples, members, given, drawn, strict=True):
+            predicted = values_at([self.model.readouts[member]], own_given, sample, d.points)
             error = voxel_error(predicted, d.target.to(self.device), d.weight.to(self.device), sample.scale)
             voxel = voxel + error / count
             potential_goal = self.targets[i]
@@ -269,7 +286,7 @@ class Trainer:
         if not len(self.model.others):
             blocks = [block.split(sizes) for block in self.model.readout(features, graph)]
             return list(zip(*blocks, strict=True))
-        readouts = (self.model.readout, *self.model.others)
+        readouts = self.model.readouts
         own = zip(features.scalars.split(sizes), features.tensors.split(sizes), strict=True)
         return [
             readouts[member](AtomFeatures(*f), s.graph.to(self.device))

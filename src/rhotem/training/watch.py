@@ -1,6 +1,7 @@
 """What training looks at while it runs: held-out labels at fixed voxels."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ class Watched:
         """Estimates of the columns `rhotem.training.log.MEASURED`."""
         with torch.no_grad():
             given = model(self.sample.graph.to(device))
-            predicted = values_at(model.readout, given, self.sample, self.drawn.points).cpu()
+            predicted = values_at(model.readouts, given, self.sample, self.drawn.points).cpu()
             error = float(voxel_error(predicted, self.drawn.target, self.drawn.weight, self.sample.scale))
             goal = self.potential
             potential = math.nan if goal is None else float(potential_error(given, goal.to(device)))
@@ -35,10 +36,19 @@ class Watched:
 
 
 def values_at(
-    readout: Any, given: tuple[torch.Tensor, ...], sample: Sample, points: npt.NDArray[np.float32]
+    readouts: Sequence[Any], given: tuple[torch.Tensor, ...], sample: Sample, points: npt.NDArray[np.float32]
 ) -> torch.Tensor:
-    """What a readout gives at points of a structure, (P,), from what it made of its atoms; compiled where it can be."""
-    device = given[0].device
-    if readout.blocks and device.type == "cpu" and max(b.lmax for b in readout.blocks) <= LMAX:
-        return at_points(given, readout.blocks, points, sample.images, sample.owner)
-    return readout.at_points(given, sample.probes(points).to(device))
+    """What a model gives at points of a structure, (P,), from what `DensityModel.forward` made of its atoms.
+
+    Compiled where it can be. ``given``: the mean of the members of a linear readout; of others that of one after the
+    other, whose densities are averaged.
+    """
+    device, first = given[0].device, readouts[0]
+    if first.blocks and device.type == "cpu" and max(b.lmax for b in first.blocks) <= LMAX:
+        return at_points(given, first.blocks, points, sample.images, sample.owner)
+    probes = sample.probes(points).to(device)
+    if first.blocks:
+        return first.at_points(given, probes)
+    size = len(given) // len(readouts)
+    each = [own.at_points(given[n * size : (n + 1) * size], probes) for n, own in enumerate(readouts)]
+    return torch.stack(each).mean(0)

@@ -25,9 +25,9 @@ from rhotem.learned.energy.layer import LAYERS, Edges, EnergyLayer, Tensors, bac
 from rhotem.learned.energy.paths import WIDTHS
 from rhotem.learned.energy.radial import SPACING
 from rhotem.learned.neighbours import Neighbours
-from rhotem.learned.weights import Weights, in_precision, read_arrays
+from rhotem.learned.weights import PUBLISHED, Weights, in_precision, read_arrays
 
-WEIGHTS = Path(__file__).parent / "sevennet-0.safetensors"
+WEIGHTS = PUBLISHED["sevennet-0"]
 #: Atoms a thread works on at once: their sums should stay in its cache.
 ATOMS_AT_ONCE = 32
 

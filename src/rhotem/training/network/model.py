@@ -48,13 +48,21 @@ class DensityModel(nn.Module):
     def forward(self, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of every atom, one tensor per block of the readout: the mean of the members.
 
-        The density is linear in them, so this is the mean density. Of other readouts: what their edges start from.
+        The density is linear in them, so this is the mean density. Of other readouts: what their edges start from, one
+        member after the other.
         """
         features = self.encoder(graph)
+        if not self.can.linear:
+            return tuple(given for readout in self.readouts for given in readout(features, graph))
         total = self.readout(features, graph)
         for other in self.others:  # summed up one by one: memory does not grow with the members
             total = tuple(a + b for a, b in zip(total, other(features, graph), strict=True))
         return tuple(c / self.settings.members for c in total)
+
+    @property
+    def readouts(self) -> tuple[nn.Module, ...]:
+        """Readouts of all members."""
+        return (self.readout, *self.others)
 
     def graph(self, structure: Structure) -> Graph:
         """Edges of a structure as far as the encoder sees, on the device and in the precision of the weights.
@@ -71,7 +79,7 @@ class DensityModel(nn.Module):
     def member_coefficients(self, graph: Graph) -> tuple[torch.Tensor, ...]:
         """Coefficients of every member, one tensor (members, N, functions, (lmax+1)²) per block."""
         features = self.encoder(graph)
-        each = [readout(features, graph) for readout in (self.readout, *self.others)]
+        each = [readout(features, graph) for readout in self.readouts]
         return tuple(torch.stack(block) for block in zip(*each, strict=True))
 
     @property

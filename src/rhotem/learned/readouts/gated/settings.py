@@ -16,10 +16,6 @@ class GatedSettings(BaseModel):
         Reach of an atom in Å.
     lmax, channels : int
         Of what an atom gives to its edges.
-    layers : int
-        Message layers on an edge; the last keeps the paths that end in scalars.
-    lmax_between : int
-        Largest angular momentum of an edge's features between layers.
     narrowest, widest, functions
         Gaussians of the distance whose differences the radial networks read, σ in Å.
     width : int
@@ -31,10 +27,8 @@ class GatedSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     cutoff: float = Field(4.0, gt=0)
-    lmax: int = Field(4, ge=0, le=6)
+    lmax: int = Field(4, ge=1, le=4)
     channels: int = Field(24, ge=1)
-    layers: int = Field(1, ge=1, le=3)
-    lmax_between: int = Field(2, ge=0, le=6)
     narrowest: float = Field(0.07, gt=0)
     widest: float = Field(2.0, gt=0)
     functions: int = Field(14, ge=2)

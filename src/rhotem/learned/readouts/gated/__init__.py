@@ -4,8 +4,8 @@ from rhotem.learned.architectures import Architecture
 
 ARCHITECTURE = Architecture(
     name="gated",
-    settings="rhotem.training.gated.settings:GatedSettings",
-    predict="rhotem.training.gated.predict:GatedReadout",
-    network="rhotem.training.gated.network:Gated",
-    needs=("torch",),
+    settings="rhotem.learned.readouts.gated.settings:GatedSettings",
+    predict="rhotem.learned.readouts.gated.predict:GatedReadout",
+    network="rhotem.training.network.readouts.gated:Gated",
+    members=True,
 )

@@ -7,22 +7,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from rhotem.learned.couplings import couplings, part, size
+from rhotem.learned.couplings import part, size
 from rhotem.learned.radial import Block
-from rhotem.training.gated.settings import GatedSettings
+from rhotem.learned.readouts.gated.edges import CORE, LARGEST_WEIGHT, TYPICAL
+from rhotem.learned.readouts.gated.settings import GatedSettings
 from rhotem.training.network.encoders.base import AtomFeatures
 from rhotem.training.network.graph import Graph
 from rhotem.training.network.radial import geometric_weight
 from rhotem.training.network.readouts.spherical import Pairs, Probes
-from rhotem.training.network.tensor import EdgeProduct, Mix, mlp, solid_harmonics
+from rhotem.training.network.tensor import mlp, solid_harmonics
 
-#: Deformation densities are of the size TYPICAL · (r² + CORE²)^(-3/4), r in Å, in e/Å³: so large is a strength of 1.
-TYPICAL, CORE = 0.03, 0.15
-#: Chemical weights are bounded smoothly by this, so that their exponential cannot overflow.
-LARGEST_WEIGHT = 8.0
 #: Share of the empty channel at the start: its term in the sum of exponentials.
 EMPTY = 0.1
-
 #: Factor by which what an edge sees is larger than products of features, at the start.
 AMPLIFY = 10.0
 
@@ -72,32 +68,28 @@ class Gated(nn.Module):
         self.second = nn.Parameter(torch.randn(s.lmax, channels, s.channels) / math.sqrt(channels))
         self.known = nn.Linear(2 * s.width, s.width)
         self.log_scale = nn.Parameter(torch.zeros(elements))
-        between = [_Between(s, s.lmax if n == 0 else s.lmax_between) for n in range(s.layers - 1)]
-        self.between = nn.ModuleList(between)
-        last = s.lmax if s.layers == 1 else s.lmax_between
-        self.last = last
-        self.radial = mlp(s.functions, s.radial_width, s.channels * (last + 1))
+        seen = s.channels * (s.lmax + 1)
+        self.radial = mlp(s.functions, s.radial_width, seen)
         nn.init.ones_(self.radial[-1].get_parameter("bias"))
-        self.shells = nn.Linear(s.functions, s.channels * (last + 1), bias=False)
+        self.shells = nn.Linear(s.functions, seen, bias=False)
         nn.init.normal_(self.shells.weight)
         #: features of a fresh encoder are small: this makes strengths of order 1 from the start
-        self.log_size = nn.Parameter(torch.full((s.channels * (last + 1),), math.log(AMPLIFY)))
-        self.compress = nn.Linear(s.channels * (last + 1), s.width)
+        self.log_size = nn.Parameter(torch.full((seen,), math.log(AMPLIFY)))
+        self.compress = nn.Linear(seen, s.width)
         self.edge = nn.Sequential(nn.SiLU(), mlp(s.width, s.width, s.width))
-        self.direct = nn.Linear(s.channels * (last + 1), 1, bias=False)
+        self.direct = nn.Linear(seen, 1, bias=False)
         self.strength = mlp(s.width, s.width, 1)
         self.chemical = mlp(2 * s.width, s.width, 1)
         self.log_empty = nn.Parameter(torch.tensor(math.log(EMPTY)))
-        select = torch.zeros(size(last), last + 1)
-        for l in range(last + 1):
+        select = torch.zeros(size(s.lmax), s.lmax + 1)
+        for l in range(s.lmax + 1):
             select[part(l), l] = 1.0 / math.sqrt(2 * l + 1)
         self.register_buffer("select", select, persistent=False)
 
     def forward(self, features: AtomFeatures, graph: Graph) -> tuple[torch.Tensor, ...]:
         """What every atom gives to its edges.
 
-        Tensors (N, (lmax+1)², K), known scalars (N, width), scale of strengths (N, 1), charge of the cell per atom
-        (N, 1).
+        Tensors (N, (lmax+1)², K), known scalars (N, width), scale of strengths (N, 1).
         """
         s = self.settings
         h = self.hidden(features.scalars)
@@ -109,7 +101,7 @@ class Gated(nn.Module):
             turned = (f * gate_in[:, None, l - 1]) @ self.first[l - 1]
             parts.append(turned + (f @ self.second[l - 1]) * gate_out[:, None, l - 1])
         scale = self.log_scale[graph.numbers].exp()
-        return torch.cat(parts, dim=1), self.known(h), scale[:, None], graph.charge[:, None]
+        return torch.cat(parts, dim=1), self.known(h), scale[:, None]
 
     def at_points(self, given: tuple[torch.Tensor, ...], probes: Probes) -> torch.Tensor:
         """Δn at the points of ``probes``, (P,) in e/Å³, before the electron count is made exact."""
@@ -119,13 +111,13 @@ class Gated(nn.Module):
     def gates(self, given: tuple[torch.Tensor, ...], probes: Probes) -> Gates:
         """Weight and strength of every atom within reach of every point."""
         pairs = probes.far
-        tensors, known, scale, _ = given
+        tensors, known, scale = given
         atom = torch.repeat_interleave(
             torch.arange(len(pairs.per_atom), device=known.device),
             torch.tensor(pairs.per_atom, device=known.device),
         )
         r_squared = (pairs.vectors**2).sum(-1)
-        seen = self._scalars(tensors, pairs, atom, r_squared)
+        seen = self._scalars(tensors, pairs, r_squared)
         g = self.edge(self.compress(seen) + known[atom])
         typical = TYPICAL * (r_squared + CORE**2) ** -0.75
         strength = (self.direct(seen) + self.strength(g))[:, 0] * typical * scale[atom, 0]
@@ -133,25 +125,16 @@ class Gated(nn.Module):
         weight, filled = self._weights(g, near, pairs.point, probes.count)
         return Gates(pairs.point, atom, weight, strength, filled)
 
-    def _scalars(
-        self, tensors: torch.Tensor, pairs: Pairs, atom: torch.Tensor, r_squared: torch.Tensor
-    ) -> torch.Tensor:
-        """Message layers without aggregation: (E, (l+1)·K) scalars of every edge."""
+    def _scalars(self, tensors: torch.Tensor, pairs: Pairs, r_squared: torch.Tensor) -> torch.Tensor:
+        """A message that stays on its edge: (E, (lmax+1)·K) scalars, the products of tensors with its direction."""
         s = self.settings
         radial = self._shells(r_squared)
         harmonics = bounded_harmonics(pairs.vectors, s.lmax, s.narrowest)
         select = self.get_buffer("select")
-        if not self.between:
-            # per atom one matrix from harmonics to scalars: no edge has to hold the tensors of its atom
-            matrices = (tensors[:, :, None] * select[None, :, :, None]).flatten(2)
-            pieces = torch.split(harmonics, pairs.per_atom)
-            scalars = torch.cat([y @ m for y, m in zip(pieces, matrices, strict=True)])
-        else:
-            edge = tensors[atom]
-            for layer in self.between:
-                edge = layer(edge, harmonics, radial)
-            product = edge * harmonics[:, : size(self.last), None]
-            scalars = torch.einsum("emk,ml->elk", product, select).flatten(1)
+        # per atom one matrix from harmonics to scalars: no edge has to hold the tensors of its atom
+        matrices = (tensors[:, :, None] * select[None, :, :, None]).flatten(2)
+        pieces = torch.split(harmonics, pairs.per_atom)
+        scalars = torch.cat([y @ m for y, m in zip(pieces, matrices, strict=True)])
         return scalars * (self.radial(radial) + self.shells(radial)) * self.log_size.exp()
 
     def _shells(self, r_squared: torch.Tensor) -> torch.Tensor:
@@ -178,30 +161,6 @@ class Gated(nn.Module):
         total = raised.new_zeros(count).index_add(0, point, raised)
         empty = self.log_empty.exp() if kind == "full" else torch.finfo(raised.dtype).tiny
         return raised / (empty + total)[point], total / (empty + total)
-
-
-class _Between(nn.Module):
-    """A message layer on an edge that ends in tensors: product with the direction, combination, gate."""
-
-    def __init__(self, s: GatedSettings, lmax_in: int) -> None:
-        super().__init__()
-        self.lmax = s.lmax_between
-        self.product = EdgeProduct(couplings(lmax_in, s.lmax, self.lmax), self.lmax)
-        self.channels = s.channels
-        self.radial = mlp(s.functions, s.radial_width, len(self.product) * s.channels)
-        self.mix = Mix(s.channels, s.channels, self.lmax)
-        self.keep = Mix(s.channels, s.channels, min(lmax_in, self.lmax))
-        self.gate = nn.Linear(s.channels, s.channels * (self.lmax + 1))
-        self.l_of = [l for l in range(self.lmax + 1) for _ in range(2 * l + 1)]
-        self.scale = 1.0 / math.sqrt(len(self.product) / (self.lmax + 1))
-
-    def forward(self, edge: torch.Tensor, harmonics: torch.Tensor, radial: torch.Tensor) -> torch.Tensor:
-        weights = self.radial(radial).view(-1, len(self.product), self.channels)
-        message = self.mix(self.product(edge, harmonics, weights) * self.scale)
-        kept = self.keep(edge[:, : size(self.keep.lmax)])
-        message = torch.cat([message[:, : kept.shape[1]] + kept, message[:, kept.shape[1] :]], dim=1)
-        gate = torch.sigmoid(self.gate(message[:, 0])).view(-1, self.lmax + 1, self.channels)
-        return message * gate[:, self.l_of]
 
 
 def bounded_harmonics(vectors: torch.Tensor, lmax: int, radius: float) -> torch.Tensor:

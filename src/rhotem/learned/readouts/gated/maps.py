@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from rhotem.core import PeriodicGrid
+from rhotem.core import InputError, PeriodicGrid
 from rhotem.learned.interpret import check_atoms
+from rhotem.learned.model import LearnedModel
+from rhotem.learned.readouts.gated.field import Gating, on_gated_grid
 from rhotem.structure.model import Structure
-from rhotem.training.gated.field import gates_at, on_gated_grid
-from rhotem.training.network.model import DensityModel
-from rhotem.training.network.predict import prepared
 
 Array = npt.NDArray[np.float64]
 
@@ -41,8 +39,8 @@ class GateMaps:
         return self.weight * self.strength
 
 
-def gate_maps(model: DensityModel, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> GateMaps:
-    """Weights and strengths of the gated readout.
+def gate_maps(model: LearnedModel, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> GateMaps:
+    """Weights and strengths of the gated readout; of several members the mean weight, and what it brings on average.
 
     Raises
     ------
@@ -50,21 +48,23 @@ def gate_maps(model: DensityModel, structure: Structure, grid: PeriodicGrid, ato
         If the readout has no gate, or there is no such atom.
     """
     check_atoms(structure, atoms)
-    given = prepared(model, structure)
-    points = grid.points().reshape(-1, 3)
-    weight, brought = np.zeros((len(atoms), grid.size)), np.zeros((len(atoms), grid.size))
+    if model.can.name != "gated":
+        raise InputError('model: its readout has no gate; take gated weights, or train with readout = "gated"')
+    gating = Gating(model.readout.maps, model.readout.prepare(structure), structure)  # type: ignore[attr-defined]
+    weight, brought = np.zeros((2, len(atoms), grid.size))
     filled = np.zeros(grid.size)
-    place = torch.full((len(structure),), -1, dtype=torch.long)
-    place[torch.tensor(list(atoms))] = torch.arange(len(atoms))
-    for piece, gates in gates_at(model, given, structure, points):
-        filled[piece] = gates.filled.double().cpu().numpy()
-        row = place[gates.atom.cpu()]
-        chosen = row >= 0
-        where = row[chosen] * grid.size + piece.start + gates.point.cpu()[chosen]
-        w = gates.weight.double().cpu()[chosen].numpy()
-        np.add.at(weight.reshape(-1), where.numpy(), w)
-        np.add.at(brought.reshape(-1), where.numpy(), w * gates.strength.double().cpu()[chosen].numpy())
-    shift = on_gated_grid(model, given, structure, grid).shift
+    place = np.full(len(structure), -1)
+    place[list(atoms)] = np.arange(len(atoms))
+    part = 1.0 / len(gating.maps)
+    for piece in gating.pieces(grid.points().reshape(-1, 3)):
+        for gates in gating.gates(piece):
+            filled[piece.rows] += part * gates.filled
+            row = place[piece.owner[gates.image]]
+            chosen = row >= 0
+            where = row[chosen], piece.rows[gates.point[chosen]]
+            np.add.at(weight, where, part * gates.weight[chosen])
+            np.add.at(brought, where, part * gates.weight[chosen] * gates.strength[chosen])
+    shift = on_gated_grid(gating, grid).shift
     strength = np.divide(brought, weight, out=np.zeros_like(brought), where=weight > 0.0)
     strength[weight > 0.0] += shift
     shape = (len(atoms), *grid.shape)

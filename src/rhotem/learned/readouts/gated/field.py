@@ -1,32 +1,44 @@
 """The gated readout on grids: in pieces, with the exact electron count, and sharp parts split off for coarse grids."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
-import ase
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.convert import evaluate_one_centre, one_centre_electrons
 from rhotem.density.field import DensityField, OneCentre
 from rhotem.density.harmonics import real_harmonics
-from rhotem.learned.pairs import probe_pairs
+from rhotem.learned.encoder import single_threaded
+from rhotem.learned.readouts.gated.edges import EdgeMap, Gates, Given
+from rhotem.learned.readouts.gated.pieces import Piece, pieces
 from rhotem.structure.model import Structure
-from rhotem.training.gated.network import Gated, Gates
-from rhotem.training.network.model import DensityModel
-from rhotem.training.network.readouts.spherical import Pairs, Probes
 
-#: Edges from atoms to points handled at once.
-EDGES_AT_ONCE = 10_000
 #: One-centre parts: switched off smoothly between these radii (Å), up to this l, on so many radii and directions.
 INNER, OUTER, LMAX, RADII, POLAR = 0.5, 1.1, 4, 48, 10
 
-#: What `Gated.forward` gave.
-Given = tuple[torch.Tensor, ...]
 Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Gating:
+    """The readout on the atoms of one structure: weights of every member, what atoms give to each, and the atoms."""
+
+    maps: Sequence[EdgeMap]
+    given: Sequence[Given]
+    structure: Structure
+
+    def gates(self, piece: Piece) -> Iterator[Gates]:
+        """Weights and strengths at the points of a piece, of every member."""
+        for own, given in zip(self.maps, self.given, strict=True):
+            yield own.gates(given.of(piece.owner), piece.points, piece.images)
+
+    def pieces(self, points: Array) -> Iterator[Piece]:
+        """Points (P, 3) in Å, piece by piece."""
+        return pieces(points, self.structure, self.maps[0].settings.cutoff)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +67,7 @@ class GatedGrid:
     correction: Array
 
 
-def on_gated_grid(
-    model: DensityModel,
-    given: Given,
-    structure: Structure,
-    grid: PeriodicGrid,
-    split: bool = False,
-    progress: Progress = silent,
-) -> GatedGrid:
+def on_gated_grid(gating: Gating, grid: PeriodicGrid, split: bool = False, progress: Progress = silent) -> GatedGrid:
     """Δn at all points of a grid; its sum, with that of the one-centre parts, is exactly −q.
 
     The electrons missing are put where atoms are: the same λ is added to every strength, ∫ Σ w (s + λ) = −q. In a bulk
@@ -74,10 +79,11 @@ def on_gated_grid(
     InputError
         If no grid point is within reach of an atom.
     """
-    flat, room, held, share = _sums(model, given, structure, grid.points().reshape(-1, 3), progress)
+    structure = gating.structure
+    flat, room, held, share = sums(gating, grid.points().reshape(-1, 3), progress)
     values, filled = flat.reshape(grid.shape), room.reshape(grid.shape)
     held, share = held * grid.voxel_volume, share * grid.voxel_volume
-    terms = one_centre_parts(lambda points: at(model, given, structure, points)[0], structure) if split else ()
+    terms = one_centre_parts(lambda points: sums(gating, points)[0], structure) if split else ()
     for term in terms:
         alone = DensityField("deformation", structure, grid, values, one_centre=(term,))
         sampled = evaluate_one_centre(alone)
@@ -90,19 +96,6 @@ def on_gated_grid(
     return GatedGrid(values + shift * filled, filled, terms, shift, held + correction, correction)
 
 
-def gated_values(
-    model: DensityModel, given: Given, positions: Array, grid: PeriodicGrid, progress: Progress = silent
-) -> Array:
-    """Δn of atoms at ``positions`` (N, 3) on a grid, everything on it; the charge is what the encoder was given."""
-    return on_gated_grid(model, given, nameless(positions, given[-1], grid), grid, progress=progress).values
-
-
-def nameless(positions: Array, charges: torch.Tensor, grid: PeriodicGrid) -> Structure:
-    """Atoms without elements in the cell of a grid; ``charges``: what of its charge the encoder was given, by atom."""
-    atoms = ase.Atoms(np.zeros(len(positions), dtype=int), positions, cell=grid.cell, pbc=True)
-    return Structure(atoms, charge=float(charges.double().sum()))
-
-
 def check_reached(weight: Array, grid: PeriodicGrid) -> None:
     """Refuse a grid none of whose points has a weight: the count could be put right nowhere."""
     if not weight.sum() > 0.0:
@@ -112,58 +105,34 @@ def check_reached(weight: Array, grid: PeriodicGrid) -> None:
         )
 
 
-def at(model: DensityModel, given: Given, structure: Structure, points: Array) -> tuple[Array, Array]:
-    """Σ w s in e/Å³ and Σ w at points (P, 3), without the count."""
-    return _sums(model, given, structure, points)[:2]
+def sums(gating: Gating, points: Array, progress: Progress = silent) -> tuple[Array, Array, Array, Array]:
+    """Σ_i w s and Σ_i w at points (P, 3), without the count, and the sums of both over the points by atom (N,).
 
-
-def _sums(
-    model: DensityModel, given: Given, structure: Structure, points: Array, progress: Progress = silent
-) -> tuple[Array, Array, Array, Array]:
-    """Σ_i w s and Σ_i w at points (P, 3), and the sums of w s and w over the points by atom (N,)."""
-    values, filled = np.zeros(len(points)), np.zeros(len(points))
-    held, share = np.zeros(len(structure)), np.zeros(len(structure))
-    for piece, gates in gates_at(model, given, structure, points):
-        point, atom = gates.point.cpu().numpy(), gates.atom.cpu().numpy()
-        weight = gates.weight.double().cpu().numpy()
-        brought = weight * gates.strength.double().cpu().numpy()
-        values[piece] = np.bincount(point, brought, len(gates.filled))
-        filled[piece] = gates.filled.double().cpu().numpy()
-        held += np.bincount(atom, brought, len(structure))
-        share += np.bincount(atom, weight, len(structure))
-        progress("density on the grid", piece.stop, len(points))
-    return values, filled, held, share
-
-
-def gates_at(model: DensityModel, given: Given, structure: Structure, points: Array) -> Iterator[tuple[slice, Gates]]:
-    """Weights and strengths at points (P, 3) in Å, in pieces that bound memory.
-
-    Raises
-    ------
-    InputError
-        If the readout of the model has no gate.
+    The mean of the members. Pieces in threads; sums by atom are made in the order of the pieces.
     """
-    readout = model.readout
-    if not isinstance(readout, Gated):
-        raise InputError('model: its readout has no gate; train one with readout = "gated"')
-    per_point = 4.0 / 3.0 * np.pi * readout.cutoff**3 * len(structure) / structure.volume
-    step = max(64, int(EDGES_AT_ONCE / max(1.0, per_point)))
-    device, dtype = given[0].device, given[0].dtype
-    for start in range(0, len(points), step):
-        piece = slice(start, min(start + step, len(points)))
-        probes = make_gated_probes(points[piece], structure, readout.cutoff, dtype).to(device, dtype)
-        with torch.no_grad():
-            yield piece, readout.gates(given, probes)
+    values, filled = np.zeros(len(points)), np.zeros(len(points))
+    held, share = np.zeros(len(gating.structure)), np.zeros(len(gating.structure))
+    part = 1.0 / len(gating.maps)
 
+    def work(piece: Piece) -> tuple[Piece, list[Array]]:
+        found = [np.zeros(len(n)) for n in (piece.rows, piece.rows, piece.owner, piece.owner)]
+        for gates in gating.gates(piece):
+            brought = gates.weight * gates.strength
+            found[0] += part * np.bincount(gates.point, brought, len(piece.rows))
+            found[1] += part * gates.filled
+            found[2] += part * np.bincount(gates.image, brought, len(piece.owner))
+            found[3] += part * np.bincount(gates.image, gates.weight, len(piece.owner))
+        return piece, found
 
-def make_gated_probes(points: Array, structure: Structure, cutoff: float, dtype: torch.dtype) -> Probes:
-    """Pairs of points (P, 3) in Å with the atoms within reach, vectors as exact as ``dtype``."""
-    point, atom, vectors = probe_pairs(points, structure.positions, structure.cell, cutoff)
-    keep = (vectors**2).sum(1) < cutoff**2
-    counts = np.bincount(atom[keep], minlength=len(structure)).tolist()
-    none = Pairs(torch.zeros(0, dtype=torch.long), torch.zeros(0, 3, dtype=dtype), [0] * len(structure))
-    far = Pairs(torch.from_numpy(point[keep]), torch.from_numpy(vectors[keep]).to(dtype), counts)
-    return Probes(len(points), none, far)
+    done = 0
+    with single_threaded() as threads, ThreadPoolExecutor(threads) as pool:
+        for piece, (own, room, by_image, share_by_image) in pool.map(work, gating.pieces(points)):
+            values[piece.rows], filled[piece.rows] = own, room
+            np.add.at(held, piece.owner, by_image)
+            np.add.at(share, piece.owner, share_by_image)
+            done += len(piece.rows)
+            progress("density on the grid", done, len(points))
+    return values, filled, held, share
 
 
 def one_centre_parts(values: Callable[[Array], Array], structure: Structure) -> tuple[OneCentre, ...]:
