@@ -19,7 +19,7 @@ FORMAT, FORMAT_VERSION = "rhotem-model", 1
 #: Weights that come with the package.
 SHIPPED = Path(__file__).parent / "shipped"
 #: Weights of the project in other packages.
-ELSEWHERE = {"fast": "rhotem-data"}
+ELSEWHERE = {"fast": "rhotem-data", "gated": "rhotem-data"}
 
 #: Published layers that come with the package, of which weights need not keep a copy; where they are in a model.
 PUBLISHED = {"sevennet-0": Path(__file__).parent / "energy" / "sevennet-0.safetensors"}

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid, Progress, silent
-from rhotem.density.convert import evaluate_one_centre, one_centre_electrons
-from rhotem.density.field import DensityField, OneCentre
+from rhotem.density.convert import one_centre_electrons, one_centre_values
+from rhotem.density.field import OneCentre
 from rhotem.density.harmonics import real_harmonics
 from rhotem.learned.encoder import single_threaded
 from rhotem.learned.readouts.gated.edges import EdgeMap, Gates, Given
@@ -18,7 +18,7 @@ from rhotem.learned.readouts.gated.pieces import Piece, pieces
 from rhotem.structure.model import Structure
 
 #: One-centre parts: switched off smoothly between these radii (Å), up to this l, on so many radii and directions.
-INNER, OUTER, LMAX, RADII, POLAR = 0.5, 1.1, 4, 48, 10
+INNER, OUTER, LMAX, RADII, POLAR = 0.5, 1.1, 4, 48, 8
 
 Array = npt.NDArray[np.float64]
 
@@ -85,10 +85,9 @@ def on_gated_grid(gating: Gating, grid: PeriodicGrid, split: bool = False, progr
     held, share = held * grid.voxel_volume, share * grid.voxel_volume
     terms = one_centre_parts(lambda points: sums(gating, points)[0], structure) if split else ()
     for term in terms:
-        alone = DensityField("deformation", structure, grid, values, one_centre=(term,))
-        sampled = evaluate_one_centre(alone)
-        values = values - sampled
-        held[term.atom] += one_centre_electrons(term) - grid.integrate(sampled)
+        at, sampled = one_centre_values(grid, structure.positions[term.atom], term, counted=False)
+        np.subtract.at(values, tuple(at.T), sampled)
+        held[term.atom] += one_centre_electrons(term) - sampled.sum() * grid.voxel_volume
     check_reached(share, grid)
     elsewhere = sum(map(one_centre_electrons, terms))
     shift = (-structure.charge - grid.integrate(values) - elsewhere) / grid.integrate(filled)
