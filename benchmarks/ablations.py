@@ -30,7 +30,7 @@ from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import read_labels
 from rhotem.training.evaluate import evaluate_label
 from rhotem.training.loss import PotentialTarget, potential_target
-from rhotem.training.network.encoders.sevennet import SevenNet, body_file
+from rhotem.training.network.encoders.sevennet import SevenNet
 from rhotem.training.network.graph import Graph, build_graph
 from rhotem.training.network.model import DensityModel, make_model
 from rhotem.training.trainer import Trainer
@@ -197,7 +197,7 @@ class Short(Trainer):
             return model
         settings.elements = elements
         model = make_model(settings, self.config.train.seed)
-        model.encoder.load_pretrained(body_file(settings.sevennet.name))
+        model.encoder.load_published(settings.sevennet.name)
         self.shared.remember(model.encoder.body, settings.sevennet)
         model.encoder.standardise([graph_of(label, model).to("cpu") for label in self.split.train])
         return model

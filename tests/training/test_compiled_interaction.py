@@ -13,7 +13,7 @@ from rhotem.learned.encoders.stage import AtomFeatures
 from rhotem.learned.kernels.convolution import SPACING, spline_coefficients, spline_places
 from rhotem.learned.settings import NequipSettings, SevenNetSettings
 from rhotem.learned.weights import Weights
-from rhotem.training.network.encoders.sevennet import Pretrained, body_file, radial_functions
+from rhotem.training.network.encoders.sevennet import Pretrained, radial_functions
 from rhotem.training.network.graph import build_graph
 
 CELL = np.array([[3.9, 0.1, 0.0], [0.3, 4.2, 0.2], [-0.2, 0.4, 4.6]])
@@ -24,7 +24,7 @@ def made(name="sevennet-l3i5", layers=3, dtype=torch.float64, tensors="last") ->
     """Shipped weights of the frozen layers, random ones and a random standardisation on top."""
     torch.manual_seed(0)
     encoder = Pretrained(SevenNetSettings(name=name, layers=layers, tensors=tensors), SIZES)
-    encoder.load_pretrained(body_file(name))
+    encoder.load_published(name)
     with torch.no_grad():
         encoder.mean[: encoder.body.widths[0]].uniform_(-1.0, 1.0)
         encoder.scale.uniform_(0.5, 2.0)

@@ -13,7 +13,7 @@ from rhotem.learned.settings import ModelSettings, NequipSettings, SevenNetSetti
 from rhotem.learned.weights import Weights
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_learned
-from rhotem.training.network.encoders.sevennet import Pretrained, body_file
+from rhotem.training.network.encoders.sevennet import Pretrained
 from rhotem.training.network.graph import Graph, build_graph
 from rhotem.training.network.model import DensityModel, make_model
 
@@ -24,7 +24,7 @@ SITES = np.array([[0.02, 0.05, 0.03], [0.45, 0.52, 0.1], [0.1, 0.48, 0.55], [0.5
 
 def pretrained(name="sevennet-0", layers=2, dtype=torch.float64) -> Pretrained:
     encoder = Pretrained(SevenNetSettings(name=name, layers=layers), SMALL)
-    encoder.load_pretrained(body_file(name))
+    encoder.load_published(name)
     return encoder.to(dtype)
 
 

@@ -8,7 +8,7 @@ import torch
 from rhotem.learned.settings import ModelSettings, NequipSettings
 from rhotem.structure.model import Structure
 from rhotem.training.dataset import make_probes
-from rhotem.training.network.encoders.sevennet import SevenNet, body_file
+from rhotem.training.network.encoders.sevennet import SevenNet, published
 from rhotem.training.network.graph import build_graph
 from rhotem.training.network.model import make_model
 from rhotem.training.points import at_points
@@ -31,7 +31,6 @@ def atoms() -> ase.Atoms:
 def test_scalars_of_every_layer_are_those_of_the_original(atoms, own, original, channels):
     """Away from inversion: the original's scalars are even but for a part of 1e-4, which is taken out here."""
     util = pytest.importorskip("sevenn.util")
-    from safetensors.torch import load_file
     from sevenn.atom_graph_data import AtomGraphData
     from sevenn.train.dataload import unlabeled_atoms_to_graph
 
@@ -50,7 +49,7 @@ def test_scalars_of_every_layer_are_those_of_the_original(atoms, own, original, 
             if name == "3_equivariant_gate":
                 break
     ours = SevenNet(channels, 4)
-    ours.load_state_dict({k: v for k, v in load_file(body_file(own)).items() if k in ours.state_dict()})
+    ours.load_state_dict({k: v for k, v in published(own).items() if k in ours.state_dict()})
     graph = build_graph(atoms.numbers, atoms.positions, CELL, ours.cutoff).to("cpu")
     scalars = ours(graph)[:, : 4 * channels[0]]
     np.testing.assert_allclose(scalars, torch.cat(expected, dim=1), atol=5e-5)
@@ -73,11 +72,10 @@ def test_weights_of_older_couplings_are_refused():
 
 def test_gradients_of_tuned_layers_are_those_of_differences(atoms):
     """Pieces of atoms are calculated again on the way back: that must not change what comes out."""
-    from safetensors.torch import load_file
 
     channels = (128, 64, 32)
     model = SevenNet(channels, 2)
-    model.load_state_dict({k: v for k, v in load_file(body_file("sevennet-0")).items() if k in model.state_dict()})
+    model.load_state_dict({k: v for k, v in published("sevennet-0").items() if k in model.state_dict()})
     model = model.double()
     graph = build_graph(atoms.numbers, atoms.positions, CELL, model.cutoff)
     frozen = model(graph)
@@ -113,7 +111,7 @@ def test_a_trained_layer_of_smaller_lmax_reads_the_tensors_it_has_room_for(atoms
     small = NequipSettings(channels=6, scalars=12, embedding=4, radial_width=8, layers=1, lmax_sent=0, lmax=2)
     torch.manual_seed(0)
     encoder = Pretrained(SevenNetSettings(layers=1), small)
-    encoder.load_pretrained(body_file("sevennet-l3i5"))
+    encoder.load_published("sevennet-l3i5")
     encoder = encoder.double()
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     turn *= np.sign(np.linalg.det(turn))

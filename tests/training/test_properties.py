@@ -17,7 +17,6 @@ from rhotem.learned.settings import ModelSettings, NequipSettings, SevenNetSetti
 from rhotem.structure.model import Structure
 from rhotem.training.checkpoint import as_learned
 from rhotem.training.dataset import make_probes
-from rhotem.training.network.encoders.sevennet import body_file
 from rhotem.training.network.graph import Graph, build_graph
 from rhotem.training.network.model import DensityModel, make_model
 from rhotem.training.network.predict import prepared
@@ -117,7 +116,7 @@ class TestPretrained(suite.PropertySuite):
         small = NequipSettings(channels=4, scalars=16, embedding=4, radial_width=8, lmax_sent=1, layers=1)
         body = SevenNetSettings(name="sevennet-0", layers=2)
         model = make_model(ModelSettings(encoder="sevennet", sevennet=body, nequip=small, elements=suite.ELEMENTS), 3)
-        model.encoder.load_pretrained(body_file("sevennet-0"))
+        model.encoder.load_published("sevennet-0")
         model.encoder.standardise([graph_of(suite.crystal(), model.encoder.cutoff).to("cpu")])
         return model
 

@@ -15,7 +15,7 @@ from rhotem.training.checkpoint import as_learned, load_network, load_tensors
 from rhotem.training.config import Config, read_config
 from rhotem.training.dataset import read_label, read_labels
 from rhotem.training.log import WATCHED, append
-from rhotem.training.network.encoders.sevennet import body_file
+from rhotem.training.network.encoders.sevennet import published
 from rhotem.training.shares import drawn_shares
 from rhotem.training.split import Split, split
 from rhotem.training.trainer import Trainer
@@ -204,7 +204,7 @@ def test_pretrained_layers_are_trained_slowly_saved_and_continued_bit_for_bit(la
     Trainer(tuned(labels, tmp_path / "parts", steps=8)).run()
     whole, parts = (load_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert all((whole[name] == parts[name]).all() for name in whole)
-    before = load_tensors(body_file("sevennet-0"))
+    before = published("sevennet-0")
     moved = {k: (whole[f"encoder.body.{k}"] - before[k]).abs().max() for k in before if f"encoder.body.{k}" in whole}
     # Adam moves a weight by no more than about its learning rate per step
     assert 1e-5 < max(moved.values()) < 8 * 1e-2 * 0.1

@@ -27,7 +27,7 @@ from rhotem.training.evaluate import evaluate_label, overall
 from rhotem.training.log import LOSSES, MEASURED, append, learning_curve
 from rhotem.training.loss import PotentialTarget, potential_error, potential_target, sharpened, voxel_error
 from rhotem.training.network.encoders.base import AtomFeatures
-from rhotem.training.network.encoders.sevennet import Pretrained, body_file
+from rhotem.training.network.encoders.sevennet import Pretrained
 from rhotem.training.network.graph import Graph, join
 from rhotem.training.network.model import DensityModel, make_model
 from rhotem.training.run_state import load_state, save_state
@@ -114,7 +114,7 @@ class Trainer:
             self.config.model.elements = elements
             model = make_model(self.config.model, t.seed)
             if isinstance(model.encoder, Pretrained):
-                model.encoder.load_pretrained(body_file(self.config.model.sevennet.name))
+                model.encoder.load_published(self.config.model.sevennet.name)
                 graphs = [make_sample(label, model.cutoffs).graph for label in self.split.train]
                 pairs = zip(self.split.train, model.encoder.standardise(graphs), strict=True)
                 self.known = {label.name: features for label, features in pairs}

@@ -14,8 +14,7 @@ from rhotem.learned.couplings import part
 from rhotem.learned.dense import linear, mlp, sigmoid, silu
 from rhotem.learned.encoders.stage import AtomFeatures
 from rhotem.learned.kernels.activation import silu as activated
-from rhotem.learned.radial import geometric_weight
-from rhotem.learned.readouts.gated.kernel import gather, pairs, products, times_radial
+from rhotem.learned.readouts.gated.kernel import add_rows, by_distance, gather, pairs, products, times_radial
 from rhotem.learned.readouts.gated.settings import GatedSettings
 from rhotem.learned.settings import ELEMENTS
 from rhotem.learned.weights import Weights
@@ -115,26 +114,25 @@ class EdgeMap:
         vectors = exact.astype(self.dtype)
         seen = np.empty((len(image), s.channels * (s.lmax + 1)), dtype=self.dtype)
         products(given.tensors, image, vectors, s.lmax, s.narrowest, seen)
-        r2 = (exact**2).sum(1)
         if self.dtype == np.float32:
             times_radial(self.table, TABLE_STEP * s.narrowest, vectors, seen)
         else:
-            seen *= self.radial(r2)
-        near = np.maximum(geometric_weight(np.sqrt(r2) / s.cutoff), 0.0).astype(self.dtype)
+            seen *= self.radial((exact**2).sum(1))
+        near, falling = np.empty((2, len(image)), dtype=self.dtype)
+        by_distance(exact, s.cutoff, CORE, near, falling)
         first, s_last, c_last = self.edge[0], self.weights.part("strength", 2), self.weights.part("chemical", 2)
         hidden = seen @ self.weights["compress.weight"].T
-        hidden += (given.known + self.weights["compress.bias"])[image]
+        add_rows(given.known + self.weights["compress.bias"], image, hidden)
         hidden = activated(linear(first, activated(hidden)))
         ends = hidden @ self.ends[0] + self.ends[1]
         if s.gate != "sum":
             around = np.zeros((len(points), s.width + 1), dtype=self.dtype)
             gather(point, near, hidden, around)
             around[:, -1] = np.bincount(point, near, len(points))
-            ends[:, s.width :] += (around @ self.context)[point]
+            add_rows(around @ self.context, point, ends[:, s.width :])
         activated(ends)
         brought = seen @ self.weights["direct.weight"][0] + linear(s_last, ends[:, : s.width])[:, 0]
-        root = np.sqrt(r2 + CORE**2)
-        strength = brought * (TYPICAL / (np.sqrt(root) * root)) * given.scale[image]
+        strength = TYPICAL * brought * falling * given.scale[image]
         if s.gate == "sum":
             return Gates(point, image, near, strength, np.bincount(point, near, len(points)))
         chemical = linear(c_last, ends[:, s.width :])[:, 0].astype(float)

@@ -37,15 +37,15 @@ def products(tensors, atom, vectors, lmax, radius, out):  # type: ignore[no-unty
         x0, x1, x2 = vectors[e, 0], vectors[e, 1], vectors[e, 2]
         shrink = 1.0 / np.sqrt(x0 * x0 + x1 * x1 + x2 * x2 + radius * radius)
         solid(x0 * shrink, x1 * shrink, x2 * shrink, lmax, y)
-        own, row = tensors[atom[e]], out[e]
+        own = tensors[atom[e]]
         for l in range(lmax + 1):
-            first = l * channels
+            row, factor, first = out[e, l * channels : (l + 1) * channels], y[l * l], own[l * l]
             for k in range(channels):
-                row[first + k] = 0.0
-            for m in range(l * l, (l + 1) * (l + 1)):
-                factor = y[m]
+                row[k] = factor * first[k]
+            for m in range(l * l + 1, (l + 1) * (l + 1), 2):  # in pairs: half the time goes to storing
+                a, b, p, q = y[m], y[m + 1], own[m], own[m + 1]
                 for k in range(channels):
-                    row[first + k] += factor * own[m, k]
+                    row[k] += a * p[k] + b * q[k]
 
 
 @compiled
@@ -76,3 +76,23 @@ def gather(point, near, hidden, out):  # type: ignore[no-untyped-def]  # compile
         own, row, factor = hidden[e], out[point[e]], near[e]
         for k in range(len(own)):
             row[k] += factor * own[k]
+
+
+@compiled
+def add_rows(table, index, out):  # type: ignore[no-untyped-def]  # compiled: numba types it
+    """Add row ``index[e]`` of ``table`` (N, W) to row e of ``out`` (E, W)."""
+    for e in range(len(index)):
+        own, row = table[index[e]], out[e]
+        for k in range(len(own)):
+            row[k] += own[k]
+
+
+@compiled
+def by_distance(vectors, cutoff, core, near, falling):  # type: ignore[no-untyped-def]  # compiled: numba types it
+    """w_geo of pairs into ``near``, (r² + core²)^(−3/4) into ``falling``, (E,); vectors (E, 3) within the cutoff."""
+    for e in range(len(vectors)):
+        r2 = vectors[e, 0] ** 2 + vectors[e, 1] ** 2 + vectors[e, 2] ** 2
+        u = np.sqrt(r2) / cutoff
+        near[e] = max(0.0, 1.0 + u * u * u * (-6.0 * u * u + 15.0 * u - 10.0))
+        root = np.sqrt(r2 + core * core)
+        falling[e] = 1.0 / (root * np.sqrt(root))

@@ -10,7 +10,7 @@ from rhotem.learned.pairs import images_near_cell
 from rhotem.structure.model import Structure
 
 #: Points of a piece, about: what their pairs need should stay in the cache of a core.
-TOGETHER = 128
+TOGETHER = 256
 #: Least edge in Å of the boxes that pieces lie in.
 LEAST = 0.4
 

@@ -9,20 +9,21 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from rhotem.core import InputError
+from rhotem.core.packages import require
 from rhotem.learned.couplings import coupling, part
 from rhotem.learned.dense import SILU
 from rhotem.learned.encoders.interaction import CHANNELS, CUTOFF, DECAY, convolution_paths
 from rhotem.learned.encoders.sevennet import SPECIES, trained_settings
-from rhotem.learned.energy.potential import WEIGHTS
 from rhotem.learned.settings import NequipSettings, SevenNetSettings
+from rhotem.learned.weights import PUBLISHED, read_arrays
 from rhotem.training.network.encoders.base import AtomFeatures
 from rhotem.training.network.encoders.nequip import Nequip
 from rhotem.training.network.graph import Graph
@@ -36,13 +37,23 @@ EDGES_AT_ONCE = 1_000
 #: Bessel functions, width of the radial networks.
 BESSEL, WIDTH = 8, 64
 
-#: Weights of bodies that only training starts from.
-SHIPPED = Path(__file__).parents[2] / "pretrained"
 
+@lru_cache(maxsize=4)
+def published(name: str) -> dict[str, torch.Tensor]:
+    """Weights of a published body as `SevenNet` has them: SevenNet-0's come with the package, l3i5's with ``sevenn``.
 
-def body_file(name: str) -> Path:
-    """Weights of the layers that training starts from; SevenNet-0's are those of its energies."""
-    return WEIGHTS if name == "sevennet-0" else SHIPPED / f"{name}.safetensors"
+    Raises
+    ------
+    MissingDependencyError
+        If ``sevenn`` is needed and not installed.
+    """
+    if name in PUBLISHED:
+        return {key: torch.from_numpy(array) for key, array in read_arrays(PUBLISHED[name]).items()}
+    require("sevenn", extra="battery", what=f"body {name}")
+    from sevenn.util import model_from_checkpoint, pretrained_name_to_path
+
+    original, config = model_from_checkpoint(pretrained_name_to_path(name.replace("sevennet", "7net")))
+    return convert(original.state_dict(), config["_type_map"], 4).state_dict()
 
 
 class Pretrained(nn.Module):
@@ -75,17 +86,10 @@ class Pretrained(nn.Module):
         """Features of every atom."""
         return self.top(graph if graph.extra is not None else replace(graph, extra=self.given(graph)))
 
-    def load_pretrained(self, path: Path) -> None:
-        """Take the weights of the frozen layers from a file of `convert`; InputError where it is not there."""
-        from safetensors.torch import load_file
-
-        if not path.is_file():
-            raise InputError(
-                f"pretrained layers {path.name}: not in the wheel; train from a checkout of the repository"
-            )
-
+    def load_published(self, name: str) -> None:
+        """Take the weights of the frozen layers of `published`."""
         own = self.body.state_dict()
-        self.body.load_state_dict({k: v for k, v in load_file(path).items() if k in own})
+        self.body.load_state_dict({key: tensor for key, tensor in published(name).items() if key in own})
 
     def tune(self) -> None:
         """Let the weights of the pretrained layers be trained; the waves and the neighbour counts stay as they are."""
