@@ -150,11 +150,15 @@ class Potentials:
         else:
             yield None
 
+    def _slicing(self) -> dict[str, Any]:
+        """How slices that waves pass are built."""
+        return {"memory_limit": self._memory, "oversampling": self._cut.oversampling, "whole_atoms": True}
+
     def __iter__(self) -> Iterator[PotentialSlices]:
         cut, field = self._cut, self.field
         if not isinstance(field, DensityField):
             raise InputError("a density given plane by plane: take rhotem.analysis.streamed.StreamedPotentials")
-        common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": cut.oversampling}
+        common = self._slicing()
         if self.phonons:
             common["deformation_msd"] = self.motion.isotropic
         for moved in self.displacements():

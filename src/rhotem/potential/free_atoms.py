@@ -7,6 +7,11 @@ An atom between boundaries belongs to its slice; what of it lies beyond a bounda
     E_b(g) = Σ_a ± T(g, |z_a − b|) e_a   (+ for atoms behind the boundary, − before),   e_a = exp(−2πi g·r_a),
 
 over the periodic images along z. T is separable, T = Σ_k A_k(g) B_k(d), and far atoms only reach small g.
+
+For waves atoms stay whole instead, E = 0. ``exp(iσV)`` of a whole atom is its eikonal, and what that neglects is left
+out twice by slices within an atom: its bend of the rays, (λ/8π) ∬ |z − z'| ∇U·∇U' with U = σV, they have; the term
+−(λ/4π) ∫ U² of ∂²ψ/∂z², with which it cancels for a Coulomb field (both are λσ²Z²e⁴/4ρ; Wallace, Ann. Phys. 78, 190,
+1973), paraxial waves do not. So ever thinner slices that cut atoms lead away from the atom (benchmarks/atom_slices.py).
 """
 
 from collections.abc import Callable
@@ -47,10 +52,18 @@ class SpeciesSlices:
     z : int
         Atomic number.
     dtype : complex type
+    whole : bool
+        Nothing crosses boundaries.
     """
 
     def __init__(
-        self, plane: HalfPlane, positions: npt.NDArray, f_e: FormFactor, z: int, dtype: npt.DTypeLike = np.complex64
+        self,
+        plane: HalfPlane,
+        positions: npt.NDArray,
+        f_e: FormFactor,
+        z: int,
+        dtype: npt.DTypeLike = np.complex64,
+        whole: bool = False,
     ) -> None:
         grid = plane.grid
         self.plane, self.dtype = plane, np.dtype(dtype)
@@ -65,7 +78,7 @@ class SpeciesSlices:
         most = float(plane.g.max())
         self.amplitude = _interpolate(_table(f_e, z, most), plane.g, most)[0] * scale
         self.layers: list[_Layer] = []
-        if self.slices > 1:
+        if self.slices > 1 and not whole:
             tolerance = TOLERANCE[self.dtype.char]
             for table in tail_tables(screened_atom(f_e, z), float(plane.g.max()), tolerance):
                 block = plane.disk(table.cutoff)
@@ -108,6 +121,7 @@ def free_atom_slices(
     positions: npt.NDArray,
     f_e: FormFactor,
     dtype: npt.DTypeLike = np.complex64,
+    whole: bool = False,
 ) -> Callable[[range], npt.NDArray]:
     """Coefficients of consecutive slices of superposed free atoms.
 
@@ -121,6 +135,8 @@ def free_atom_slices(
         Electron form factors in Å.
     dtype : complex type
         Precision of the sums.
+    whole : bool
+        Atoms belong to the slice of their centre and are not cut at its boundaries: what waves should pass.
 
     Returns
     -------
@@ -129,7 +145,7 @@ def free_atom_slices(
     """
     plane = HalfPlane(grid)
     numbers = np.asarray(numbers)
-    species = [SpeciesSlices(plane, positions[numbers == z], f_e, int(z), dtype) for z in np.unique(numbers)]
+    species = [SpeciesSlices(plane, positions[numbers == z], f_e, int(z), dtype, whole) for z in np.unique(numbers)]
 
     def coefficients(wanted: range) -> npt.NDArray:
         out = np.zeros((len(wanted), *plane.shape), dtype=dtype)
@@ -137,7 +153,7 @@ def free_atom_slices(
         for i, s in enumerate(wanted):
             for element in species:
                 element.whole(s, out[i])
-        if grid.shape[2] == 1:
+        if whole or grid.shape[2] == 1:
             return out
         for i, s in enumerate(range(wanted.start, wanted.stop + 1)):
             crossing[:] = 0

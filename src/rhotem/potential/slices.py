@@ -90,6 +90,7 @@ def build_potential(
     memory_limit: float | None = None,
     precision: Precision = "single",
     oversampling: int = 1,
+    whole_atoms: bool = False,
     progress: Progress = silent,
 ) -> PotentialSlices:
     """Potential V = V_free + V[Δn] of an oriented crystal as slices, exact up to the grid's band limit.
@@ -120,6 +121,9 @@ def build_potential(
     oversampling : int
         The potential is sampled so many times finer than ``grid`` across the beam, which stays the grid for waves: a
         slice then scatters exactly up to their band limit, also by way of larger angles (docs/microscope.md).
+    whole_atoms : bool
+        Free atoms lie whole in the slice of their centre, as waves should meet them (`rhotem.potential.free_atoms`).
+        False: slices are integrals of V between their boundaries.
     progress : Progress
 
     Raises
@@ -141,7 +145,7 @@ def build_potential(
     plane = HalfPlane(grid)
     positions = cell.structure.positions + (0.0 if displacements is None else displacements)
     block = _block(grid, dtype, memory_limit)
-    free = free_atom_slices(grid, cell.structure.numbers, positions, form_factor(parametrization), dtype)
+    free = free_atom_slices(grid, cell.structure.numbers, positions, form_factor(parametrization), dtype, whole_atoms)
     damping = _damping(deformation_phonons, deformation_msd, displacements)
     waves, sharp = None, None
     if field is not None and deformation_phonons == "hirshfeld" and displacements is not None:
@@ -163,7 +167,10 @@ def build_potential(
         progress("potential", wanted.stop, grid.shape[2])
     v0 = mean_inner_potential(parametrization, cell.structure.numbers, grid.volume)
     moved = None if displacements is None else deformation_phonons
-    record = _record(parametrization, field, moved, damping, v0) | {"oversampling": oversampling}
+    record = _record(parametrization, field, moved, damping, v0) | {
+        "oversampling": oversampling,
+        "whole_atoms": whole_atoms,
+    }
     if sharp is not None:
         record["short_range_fit_V"] = sharp.error
     return PotentialSlices(array, grid, v0, record, oversampling)

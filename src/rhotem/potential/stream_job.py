@@ -45,6 +45,8 @@ class StreamJob:
         ⟨u²⟩ in Å² along one axis that smears the deformation density.
     displacements : (N, 3) array or None
         Of the free atoms, Å.
+    whole_atoms : bool
+        Free atoms lie whole in the slice of their centre.
     """
 
     density: StreamedDensity
@@ -55,6 +57,7 @@ class StreamJob:
     room: float
     msd: float = 0.0
     displacements: npt.NDArray[np.float64] | None = None
+    whole_atoms: bool = False
 
     def at(self, displacements: npt.NDArray[np.float64] | None) -> "StreamJob":
         """The last stage for displaced atoms; what it does not need of the density is left out."""
@@ -154,7 +157,8 @@ class StreamJob:
     def _free(self) -> Callable[[range], npt.NDArray]:
         atoms = self.density.structure
         positions = atoms.positions + (0.0 if self.displacements is None else self.displacements)
-        return free_atom_slices(self.grid, atoms.numbers, positions, form_factor(self.parametrization), self.dtype)
+        table = form_factor(self.parametrization)
+        return free_atom_slices(self.grid, atoms.numbers, positions, table, self.dtype, self.whole_atoms)
 
     def _gaussians(self, kind: str) -> list[Gaussians]:
         """Those of all atoms; polynomials stay in their files until they are needed."""
