@@ -24,6 +24,7 @@ import numpy.typing as npt
 from rhotem.core import PeriodicGrid
 from rhotem.core.units import VOLT_PER_FE
 from rhotem.potential.parametrizations import FormFactor
+from rhotem.potential.planes import planes_of
 from rhotem.potential.plane_waves import HalfPlane, PlaneWaves
 from rhotem.potential.yukawa import TailTable, screened_atom, tail_tables
 
@@ -52,8 +53,8 @@ class SpeciesSlices:
     z : int
         Atomic number.
     dtype : complex type
-    whole : bool
-        Nothing crosses boundaries.
+    planes : (N,) int array or None
+        Slices that atoms lie in, whole; None: they are cut at boundaries.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class SpeciesSlices:
         f_e: FormFactor,
         z: int,
         dtype: npt.DTypeLike = np.complex64,
-        whole: bool = False,
+        planes: npt.NDArray[np.int64] | None = None,
     ) -> None:
         grid = plane.grid
         self.plane, self.dtype = plane, np.dtype(dtype)
@@ -71,14 +72,14 @@ class SpeciesSlices:
         self.thickness = grid.cell[2, 2] / self.slices
         fractional = positions / np.diag(grid.cell)
         self.height = (fractional[:, 2] - np.floor(fractional[:, 2])) * grid.cell[2, 2]
-        self.slice_of = np.minimum((self.height / self.thickness).astype(int), self.slices - 1)
+        self.slice_of = planes_of(self.height, grid.cell[2, 2], self.slices) if planes is None else planes
         self.waves = PlaneWaves(plane, fractional[:, :2], dtype)
         scale = VOLT_PER_FE / (grid.cell[0, 0] * grid.cell[1, 1])
         real = self.dtype.type(0).real.dtype
         most = float(plane.g.max())
         self.amplitude = _interpolate(_table(f_e, z, most), plane.g, most)[0] * scale
         self.layers: list[_Layer] = []
-        if self.slices > 1 and not whole:
+        if self.slices > 1 and planes is None:
             tolerance = TOLERANCE[self.dtype.char]
             for table in tail_tables(screened_atom(f_e, z), float(plane.g.max()), tolerance):
                 block = plane.disk(table.cutoff)
@@ -121,7 +122,7 @@ def free_atom_slices(
     positions: npt.NDArray,
     f_e: FormFactor,
     dtype: npt.DTypeLike = np.complex64,
-    whole: bool = False,
+    planes: npt.NDArray[np.int64] | None = None,
 ) -> Callable[[range], npt.NDArray]:
     """Coefficients of consecutive slices of superposed free atoms.
 
@@ -135,8 +136,8 @@ def free_atom_slices(
         Electron form factors in Å.
     dtype : complex type
         Precision of the sums.
-    whole : bool
-        Atoms belong to the slice of their centre and are not cut at its boundaries: what waves should pass.
+    planes : (N,) int array or None
+        Slices that atoms lie in, whole: what waves should pass. None: they are cut at boundaries.
 
     Returns
     -------
@@ -145,7 +146,11 @@ def free_atom_slices(
     """
     plane = HalfPlane(grid)
     numbers = np.asarray(numbers)
-    species = [SpeciesSlices(plane, positions[numbers == z], f_e, int(z), dtype, whole) for z in np.unique(numbers)]
+    species = []
+    for z in np.unique(numbers):
+        one = numbers == z
+        own = None if planes is None else planes[one]
+        species.append(SpeciesSlices(plane, positions[one], f_e, int(z), dtype, own))
 
     def coefficients(wanted: range) -> npt.NDArray:
         out = np.zeros((len(wanted), *plane.shape), dtype=dtype)
@@ -153,7 +158,7 @@ def free_atom_slices(
         for i, s in enumerate(wanted):
             for element in species:
                 element.whole(s, out[i])
-        if whole or grid.shape[2] == 1:
+        if planes is not None or grid.shape[2] == 1:
             return out
         for i, s in enumerate(range(wanted.start, wanted.stop + 1)):
             crossing[:] = 0

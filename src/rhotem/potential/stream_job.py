@@ -20,6 +20,7 @@ from rhotem.density.stream import HeldPlanes, StreamedDensity
 from rhotem.potential.free_atoms import free_atom_slices
 from rhotem.potential.parametrizations import FormFactor, form_factor
 from rhotem.potential.plane_waves import HalfPlane
+from rhotem.potential.planes import planes_of
 from rhotem.potential.stream_sharp import AT_ONCE, Gaussians, add_to_plane, split_one_centre
 
 #: Slices put together at once: two neighbours share what free atoms send across their boundary.
@@ -46,7 +47,7 @@ class StreamJob:
     displacements : (N, 3) array or None
         Of the free atoms, Å.
     whole_atoms : bool
-        Free atoms lie whole in the slice of their centre.
+        Free atoms lie whole in the slice of their site.
     """
 
     density: StreamedDensity
@@ -158,7 +159,11 @@ class StreamJob:
         atoms = self.density.structure
         positions = atoms.positions + (0.0 if self.displacements is None else self.displacements)
         table = form_factor(self.parametrization)
-        return free_atom_slices(self.grid, atoms.numbers, positions, table, self.dtype, self.whole_atoms)
+        planes = None
+        if self.whole_atoms:
+            along = None if self.displacements is None else self.displacements[:, 2]
+            planes = planes_of(atoms.positions[:, 2], float(self.grid.cell[2, 2]), self.grid.shape[2], along)
+        return free_atom_slices(self.grid, atoms.numbers, positions, table, self.dtype, planes)
 
     def _gaussians(self, kind: str) -> list[Gaussians]:
         """Those of all atoms; polynomials stay in their files until they are needed."""
