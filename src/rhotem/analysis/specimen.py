@@ -9,7 +9,7 @@ import numpy as np
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
 from rhotem.core.keywords import check_keywords
-from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error
+from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error, past_rings
 from rhotem.microscope.optics import cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import farthest_angle
@@ -220,7 +220,10 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     nx, ny = lateral_repeats(cell, _block_width(chosen, cutting.get("block")))
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
-    needed = atoms.reach(chosen.microscope, depth, reach(chosen), cutting.get("at_rest", True))
+    at_rest = cutting.get("at_rest", True)
+    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest)
+    if at_rest and nz > 1:
+        needed = past_rings(needed, chosen.microscope, float(cell.lengths[2]))
     finest = needed_sampling(chosen.microscope.wavelength, needed)
     cell, slices = sliced(cell, THICKEST if slice_thickness is None else slice_thickness, THICKEST, slab=vacuum > 0)
     coarse = _coarse(chosen, sampling, needed) + _beside(cell, slices)

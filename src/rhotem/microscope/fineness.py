@@ -97,6 +97,23 @@ class Scatterers:
         return max(2, int(np.ceil(max(LEAST, PER_CHARGE * self.heaviest) / carried - 0.1)))
 
 
+def past_rings(angle: float, microscope: Microscope, period: float) -> float:
+    """The least angle in mrad, ``angle`` or beyond, that cuts through no Laue ring which stands apart.
+
+    Rings of a crystal with ``period`` Å along the beam lie at √(2nλ/period), each as wide as the beam converges. What
+    comes back from a ring of which a grid holds a half is neither that of the whole nor that of none.
+    """
+    half = microscope.convergence
+
+    def ring(order: int) -> float:
+        return float(1e3 * np.sqrt(2 * order * microscope.wavelength / period))
+
+    order = max(1, round((1e-3 * angle) ** 2 * period / (2 * microscope.wavelength)))
+    near = min((order, order + 1, max(1, order - 1)), key=lambda n: abs(ring(n) - angle))
+    apart = ring(near + 1) - ring(near) > 2 * half
+    return ring(near) + half if apart and abs(ring(near) - angle) < half else angle
+
+
 def coarse_error(reach: float, needed: float) -> float:
     """About how far images of a grid that carries ``reach`` mrad are off, as a share of their range."""
     return min(1.0, 0.01 * (needed / reach) ** GROWTH)
