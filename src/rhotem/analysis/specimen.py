@@ -27,7 +27,7 @@ BLOCK_WIDTH = 4.5
 PARALLEL_BLOCK_WIDTH = 11.5
 #: Largest scattering angle in mrad that HRTEM images and electron diffraction patterns show.
 PARALLEL_REACH = 100.0
-#: Distance in Å of atoms from the middle of slices that is told, and the error per Å, of range: 0.33 in HAADF of Si [111]
+#: Distance in Å of atoms from the middle of slices that is told, and the error per Å, of range, of HAADF of Si [111]
 #: (docs/microscope.md).
 TOLD, ERROR = 0.05, 0.33
 #: Height in Å of the first atoms of a slab that the beam meets after vacuum: beyond their thermal motion.

@@ -42,15 +42,15 @@ def beside(heights: Floats, weights: Floats, step: float) -> tuple[float, float]
 def slice_number(cell: "ImagingCell", thickest: float) -> int:
     """How many equal slices, none thicker than ``thickest`` Å, have planes of atoms in their middle.
 
-    A slice acts as if its atoms lay there. Planes of silicon along [111] are 0.78 and 2.35 Å apart: slices of 1.57 Å put
-    two of them 0.39 Å off, and a HAADF by 13 % of its range; slices of 0.78 Å put none off, and as waves skip empty
+    A slice acts as if its atoms lay there. Planes of silicon along [111] are 0.78 and 2.35 Å apart: slices of 1.57 Å
+    put two of them 0.39 Å off, and a HAADF by 13 % of its range; slices of 0.78 Å put none off, and as waves skip empty
     slices they take the same time. Of all numbers that leave atoms `BESIDE` at most, the one with the fewest planes is
     taken; where none does, the errors, squares of distances, are weighed against planes. `MORE` times the fewest planes
     are the most, `DISORDERED` times where slices do not fit the planes.
     """
     length = float(cell.lengths[2])
     heights, where = np.unique(np.rint(cell.structure.positions[:, 2] / HEIGHT), return_inverse=True)
-    heights, weights = heights * HEIGHT, np.bincount(where, _weights(cell))
+    heights, weights = heights * HEIGHT, np.bincount(where, _weights(cell)).astype(np.float64)
     fewest = max(1, int(np.ceil(length / thickest - 1e-9)))
     tried = []
     for number in range(fewest, max(fewest, int(length / min(THINNEST, thickest))) + 1):

@@ -24,8 +24,8 @@ import numpy.typing as npt
 from rhotem.core import PeriodicGrid
 from rhotem.core.units import VOLT_PER_FE
 from rhotem.potential.parametrizations import FormFactor
-from rhotem.potential.planes import planes_of
 from rhotem.potential.plane_waves import HalfPlane, PlaneWaves
+from rhotem.potential.planes import planes_of
 from rhotem.potential.yukawa import TailTable, screened_atom, tail_tables
 
 #: Relative error of the separable tables for complex64 and complex128 sums; the bar of V1 is 1e-3.
