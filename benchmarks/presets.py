@@ -1,12 +1,16 @@
 """Every preset against abTEM run by hand on its own fine grid: free atoms of Lobato's table at rest.
 
-    python benchmarks/presets.py [PRESET ...] [--crystal SrTiO3]
+    python benchmarks/presets.py [PRESET ...] [--crystal SrTiO3] [--third]
 
 Probes: sixteen positions on a diagonal of the cell, detectors with hard edges on both sides, the same supercell, so
 that grid, slices and potential are tested and no edges. abTEM: a third of our slices, 0.02 Å, its own `Potential`,
 `Probe` and detectors; patterns are |FFT|² of its exit waves. Parallel beams: abTEM's `PlaneWave` and `CTF`, without
 focal spread and angles, whose exact pair factors abTEM does not have (docs/validation-images.md). Errors are the
 largest deviation over the range of abTEM's image.
+
+``--third`` decides between both with a multislice of its own for presets with a probe: double precision, whole atoms at
+their own heights, their projected potentials summed in Fourier space on the grid itself, exp(iσV) on four times the
+points, cut to the grid's band, no band limit but a plain circle. Errors of RhoTEM and of abTEM against it are printed.
 """
 
 import argparse
@@ -15,11 +19,14 @@ import time
 import numpy as np
 
 from rhotem.analysis import run
+from rhotem.core.units import VOLT_PER_FE
 from rhotem.microscope.bloch import BlochEngine
+from rhotem.microscope.optics import aberration_phase
 from rhotem.microscope.parallel import parallel_images
 from rhotem.microscope.presets import PRESETS
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import fourier_resample
+from rhotem.potential.parametrizations import form_factor
 from rhotem.potential.slices import build_potential
 
 ZONES = {"SrTiO3": (0, 0, 1), "Si": (1, 1, 0), "LiCoO2": (1, 0, 0)}
@@ -27,6 +34,8 @@ ZONES = {"SrTiO3": (0, 0, 1), "Si": (1, 1, 0), "LiCoO2": (1, 0, 0)}
 #: intensities at 4/Å on pixels of 0.03 Å); times thinner than ours its slices are; Å of the probe's supercell at least.
 STEP, SHARPER, FINER, WIDE = 0.02, 4, 3, 15.0
 PROBES = 16
+#: Å of the pixels of the third calculation.
+THIRD = 0.03
 #: mrad; what a focal spread of 30 Å lets through, which abTEM has as an envelope alone; no spot is on its edge.
 OBJECTIVE = 24.0
 
@@ -77,11 +86,56 @@ def theirs(cut, tiling, positions):
     return np.array(found)
 
 
-def probes(cut):
+def own_potential(cut):
+    """Slices as images take them."""
+    options = {"oversampling": cut.oversampling, "whole_atoms": True}
+    return build_potential(cut.block, cut.grid, parametrization="lobato", **options)
+
+
+def acting(cut, height, shape):
+    """exp(iσV) of the atoms at one height of a cell, on its grid of ``shape`` points."""
+    atoms, (lx, ly) = cut.cell.structure, cut.cell.lengths[:2]
+    fine = tuple(2 * n for n in shape)
+    gx, gy = np.fft.fftfreq(fine[0], lx / fine[0])[:, None], np.fft.fftfreq(fine[1], ly / fine[1])
+    g, total = np.hypot(gx, gy), np.zeros(fine, dtype=complex)
+    for z, position in zip(atoms.numbers, atoms.positions, strict=True):
+        if abs(position[2] % cut.cell.lengths[2] - height) < 1e-3:
+            waves = np.exp(-2j * np.pi * (gx * position[0] + gy * position[1]))
+            total += form_factor("lobato")(int(z), g.ravel()).reshape(fine) * waves
+    phase = cut.preset.microscope.interaction * VOLT_PER_FE / (lx * ly) * np.fft.ifft2(total).real * total.size
+    inside = np.ix_(*(np.rint(np.fft.fftfreq(n) * n).astype(int) for n in shape))
+    return np.fft.ifft2(np.fft.fft2(np.exp(1j * phase))[inside]) / 4
+
+
+def third(cut, tiling, positions):
+    """Diffracted intensities (probes, nx, ny) by a multislice of its own, in fft order: fractions of the beam."""
+    microscope, (lx, ly, depth) = cut.preset.microscope, cut.cell.lengths
+    shape = tuple(int(np.ceil(length / THIRD)) for length in (lx, ly))
+    heights = np.unique((cut.cell.structure.positions[:, 2] % depth).round(3))
+    planes = [np.tile(acting(cut, height, shape), tiling) for height in heights]
+    kx = np.fft.fftfreq(planes[0].shape[0], lx / shape[0])[:, None]
+    ky = np.fft.fftfreq(planes[0].shape[1], ly / shape[1])
+    k2 = kx**2 + ky**2
+    keep = np.sqrt(k2) < 2 / 3 * 0.5 / max(lx / shape[0], ly / shape[1])
+    ways = np.diff([0.0, *heights, depth + heights[0]])
+    travel = [keep * np.exp(-1j * np.pi * microscope.wavelength * k2 * way) for way in ways]
+    hole = np.sqrt(k2) * microscope.wavelength <= 1e-3 * microscope.convergence
+    found = []
+    for x, y in positions:
+        wave = hole * np.exp(-1j * aberration_phase(kx, ky, microscope) - 2j * np.pi * (kx * x + ky * y))
+        wave = wave / np.sqrt(hole.sum()) * travel[0]
+        for _ in range(round(cut.block.lengths[2] / depth)):
+            for plane, way in zip(planes, travel[1:], strict=True):
+                wave = np.fft.fft2(np.fft.ifft2(wave) * plane) * way
+        found.append(np.abs(wave) ** 2)
+    return np.array(found)
+
+
+def probes(cut, with_third=False):
     """Errors by image of a preset with a probe, and the seconds of both."""
     microscope = cut.preset.microscope
     detectors = [d.model_copy(update={"edges": "hard"}) if hasattr(d, "edges") else d for d in cut.preset.detectors]
-    slices = build_potential(cut.block, cut.grid, parametrization="lobato", oversampling=cut.oversampling)
+    slices = own_potential(cut)
     tiling = tuple(int(np.ceil(WIDE / length)) for length in slices.extent)
     engine = BlochEngine(microscope, slices.extent, slices.wave_grid, slices.thickness, tiling, edge_average=False)
     positions = np.linspace(0, 1, PROBES, endpoint=False)[:, None] * cut.cell.lengths[:2] + 0.01
@@ -90,15 +144,25 @@ def probes(cut):
     engine.run(slices.array, positions, {len(slices.array): ours})
     middle = time.process_time()
     cells = tuple(round(s / length) for s, length in zip(engine.supercell, cut.cell.lengths, strict=False))
-    intensity = theirs(cut, cells, positions)
+    reference = seen(detectors, engine, theirs(cut, cells, positions))
     end = time.process_time()
+    found = compared(images(ours), images(reference))
+    if with_third:
+        by_third = images(seen(detectors, engine, third(cut, cells, positions)))
+        ours_off, theirs_off = (compared(images(one), by_third) for one in (ours, reference))
+        found = {f"{name} (third: {ours_off[name]:.2f}, {theirs_off[name]:.2f})": x for name, x in found.items()}
+    return found, (middle - start, end - middle)
+
+
+def seen(detectors, engine, intensity):
+    """What detectors record of diffracted intensities (probes, nx, ny)."""
     beams = np.stack(
         np.meshgrid(*(np.rint(np.fft.fftfreq(n) * n).astype(int) for n in intensity.shape[1:]), indexing="ij"), -1
     ).reshape(-1, 2)
-    reference = Recorder(detectors, PROBES, microscope.wavelength, engine.supercell)
+    reference = Recorder(detectors, PROBES, engine.microscope.wavelength, engine.supercell)
     flat = intensity.reshape(PROBES, -1)
     reference.add(slice(None), beams, reference.weights(beams), flat)
-    return compared(images(ours), images(reference)), (middle - start, end - middle)
+    return reference
 
 
 def images(recorder):
@@ -122,7 +186,7 @@ def parallel(cut):
     plain = {"focal_spread": 0.0, "convergence": 1e-6, "dose": None, "precession": 0.0, "pixel": None}
     plain["objective"] = OBJECTIVE if cut.preset.mode == "hrtem" else None
     microscope = cut.preset.microscope.model_copy(update=plain)
-    slices = build_potential(cut.block, cut.grid, parametrization="lobato", oversampling=cut.oversampling)
+    slices = own_potential(cut)
     start = time.process_time()
     made = parallel_images([slices], microscope, repeats=cut.repeats[:2])
     middle = time.process_time()
@@ -162,6 +226,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("presets", nargs="*", default=list(PRESETS))
     parser.add_argument("--crystal", default="SrTiO3")
+    parser.add_argument("--third", action="store_true", help="a third calculation beside both")
     parser.add_argument("--thickness", type=float, help="nm, instead of the preset's")
     given = parser.parse_args()
     print("| preset | nm | slice Å | grid mrad | errors, % of range | CPU s, ours / abTEM |\n|---|---|---|---|---|---|")
@@ -170,7 +235,7 @@ def main():
         cut = run.specimen(
             run.structure(given.crystal), ZONES[given.crystal], preset=preset, thickness=given.thickness, at_rest=True
         )
-        found, seconds = (probes if preset.mode == "stem" else parallel)(cut)
+        found, seconds = probes(cut, given.third) if preset.mode == "stem" else parallel(cut)
         told = ", ".join(f"{key} {value:.2f}" for key, value in found.items())
         thickness = cut.block.lengths[2] / 10
         print(

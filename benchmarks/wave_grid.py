@@ -41,7 +41,8 @@ def specimen(name, energy, thickness, detectors, **options):
 
 def signals(cut, moved, detectors):
     """Signals (16, ...) by detector."""
-    slices = build_potential(cut.block, cut.grid, displacements=moved, oversampling=cut.oversampling)
+    options = {"oversampling": cut.oversampling, "whole_atoms": True}
+    slices = build_potential(cut.block, cut.grid, displacements=moved, **options)
     microscope = cut.preset.microscope
     engine = BlochEngine(microscope, slices.extent, slices.wave_grid, slices.thickness, (1, 1))
     positions = np.linspace(0, 1, 16, endpoint=False)[:, None] * cut.cell.lengths[:2] + 0.01

@@ -9,7 +9,7 @@ from rhotem.microscope.plan import make_plan
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, Microscope
 from rhotem.microscope.simulate import simulate
-from rhotem.microscope.slicing import layer_offset, slice_number, sliced
+from rhotem.microscope.slicing import beside, off_planes, slice_number, sliced
 from rhotem.potential.slices import build_potential
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
@@ -37,16 +37,17 @@ def test_haadf_with_one_slice_per_plane_is_that_of_thin_slices():
     assert haadf(plain, 20, moved).mean() < 0.85 * reference.mean()
 
 
-def test_offset_puts_planes_into_the_middle_of_slices():
+def test_shift_puts_planes_into_the_middle_of_slices():
     heights = np.array([0.0, 1.4, 2.8, 4.2])
-    assert layer_offset(heights, np.ones(4), 4, 5.6) == pytest.approx(0.7, abs=0.03)
-    assert layer_offset(heights + 0.5, np.ones(4), 4, 5.6) == pytest.approx(0.2, abs=0.03)
+    for start, shift in ((0.0, 0.7), (0.5, 0.2)):
+        off, found = beside(heights + start, np.ones(4), 1.4)
+        assert off == pytest.approx(0, abs=1e-9) and found == pytest.approx(shift, abs=1e-9)
 
 
 def test_heavy_atoms_decide():
     heights = np.array([0.0, 0.5, 1.0])
-    offset = layer_offset(heights, np.array([1.0, 100.0, 1.0]), 1, 1.5)
-    assert 0.45 < (0.5 + offset) % 1.5 < 1.05
+    offset = beside(heights, np.array([1.0, 100.0, 1.0]), 1.5)[1]
+    assert (0.5 + offset) % 1.5 == pytest.approx(0.75, abs=0.05)
 
 
 @pytest.mark.parametrize("planes, spacing, number", [(6, 1.408, 6), (2, 1.408, 2), (4, 2.02, 8), (3, 1.8, 3)])
@@ -95,10 +96,16 @@ def test_focus_does_not_move_with_the_slices():
     assert coarse < 0.01 and finer < 0.005
 
 
-def test_thinner_slices_cut_no_atoms_beside_the_planes():
-    """O of LiFePO4 [010] is 0.28 Å beside a plane, on a boundary of thirds: the HAADF of 0.5 Å slices was 5 % off."""
-    cell = orient(phase("LiFePO4"), (0, 1, 0), primitive=True)
-    finer, number = sliced(cell, 1.0, 2.0)
-    step = finer.lengths[2] / number
-    heights = finer.structure.positions[:, 2] % step
-    assert step <= 0.31 or np.minimum(heights, step - heights).min() > 0.15
+@pytest.mark.parametrize("name, zone", [("LiFePO4", (0, 1, 0)), ("Si", (1, 1, 1)), ("SrTiO3", (1, 1, 2))])
+def test_planes_at_any_heights_are_in_the_middle_of_slices(name, zone):
+    """O of LiFePO4 [010] are 0.28 Å beside a plane of Li, planes of Si [111] 0.78 and 2.35 Å apart."""
+    cell = orient(phase(name), zone, primitive=True)
+    for thickest in (2.0, 0.5):
+        finer, number = sliced(cell, thickest, 2.0)
+        assert off_planes(finer, number) < 0.03
+
+
+def test_disorder_is_not_sliced_ever_thinner():
+    rng = np.random.default_rng(0)
+    atoms = ase.Atoms("Si200", rng.uniform(0, 20, (200, 3)), cell=[20, 20, 20])
+    assert 10 <= slice_number(ImagingCell.from_orthogonal(Structure(atoms)), 2.0) <= 20

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class ExchangedPotentials(Potentials):
             raise InputError(f"exchange of {100 * share:g} % of {first}: expected 0 to 100 %, and as many {second}")
 
     def __iter__(self) -> Iterator[PotentialSlices]:
-        options: dict[str, Any] = {"memory_limit": self._memory, "oversampling": self._cut.oversampling}
+        options = self._slicing()
         for number, moved in enumerate(self.displacements()):
             yield build_potential(self._arranged(number), self._cut.grid, None, displacements=moved, **options)
 
@@ -108,7 +108,7 @@ class VacantPotentials(Potentials):
             raise InputError(f"{100 * share:g} % of {element} empty: expected 0 to 100 % of an element that is there")
 
     def __iter__(self) -> Iterator[PotentialSlices]:
-        options: dict[str, Any] = {"memory_limit": self._memory, "oversampling": self._cut.oversampling}
+        options = self._slicing()
         block = self._cut.block.structure
         for number, moved in enumerate(self.displacements()):
             rng = np.random.default_rng((self.seed, 5, number))

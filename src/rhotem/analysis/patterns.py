@@ -121,7 +121,8 @@ def shared_symmetry(cut: "Specimen", potentials: "Iterable[PotentialSlices]") ->
     if len(every) == 1 or not known or not (resting or getattr(potentials, "independent", False)):
         return identity
     nx, ny, slices = (n // r for n, r in zip(cut.grid.shape, cut.repeats, strict=True))
-    one_cell = build_potential(cut.cell, PeriodicGrid(cut.cell.structure.cell, (nx, ny, slices)), field).array
+    grid = PeriodicGrid(cut.cell.structure.cell, (nx, ny, slices))
+    one_cell = build_potential(cut.cell, grid, field, whole_atoms=True).array
     kept = [one.matrix for one in every if deviation(one, np.asarray(one_cell)) < SYMMETRIC]
     products = {(a @ b).tobytes() for a in kept for b in kept}
     return kept if products <= {one.tobytes() for one in kept} else identity

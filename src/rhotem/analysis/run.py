@@ -150,11 +150,15 @@ class Potentials:
         else:
             yield None
 
+    def _slicing(self) -> dict[str, Any]:
+        """How slices that waves pass are built."""
+        return {"memory_limit": self._memory, "oversampling": self._cut.oversampling, "whole_atoms": True}
+
     def __iter__(self) -> Iterator[PotentialSlices]:
         cut, field = self._cut, self.field
         if not isinstance(field, DensityField):
             raise InputError("a density given plane by plane: take rhotem.analysis.streamed.StreamedPotentials")
-        common: dict[str, Any] = {"memory_limit": self._memory, "oversampling": cut.oversampling}
+        common = self._slicing()
         if self.phonons:
             common["deformation_msd"] = self.motion.isotropic
         for moved in self.displacements():
@@ -166,7 +170,7 @@ def sizes_of(cut: Specimen, on_disk: bool = False) -> Sizes:
     n_x, n_y, slices = cut.grid.shape
     extent = (float(cut.grid.cell[0, 0]), float(cut.grid.cell[1, 1]))
     held = 4.0 * cut.grid.size * cut.oversampling**2
-    return Sizes(extent, (n_x, n_y), slices, float(cut.grid.cell[2, 2]) / slices, held, on_disk)
+    return Sizes(extent, (n_x, n_y), slices, float(cut.grid.cell[2, 2]) / slices, held, on_disk, cut.planes)
 
 
 def potential(

@@ -9,11 +9,12 @@ import numpy as np
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
 from rhotem.core.keywords import check_keywords
-from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error
+from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error, past_rings
 from rhotem.microscope.optics import cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import farthest_angle
-from rhotem.microscope.slicing import sliced
+from rhotem.microscope.slicing import off_planes, sliced
+from rhotem.potential.planes import planes_of
 from rhotem.structure.indices import IDENTITY, standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
@@ -26,6 +27,9 @@ BLOCK_WIDTH = 4.5
 PARALLEL_BLOCK_WIDTH = 11.5
 #: Largest scattering angle in mrad that HRTEM images and electron diffraction patterns show.
 PARALLEL_REACH = 100.0
+#: Distance in Å of atoms from the middle of slices that is told, and the error per Å, of range, of HAADF of Si [111]
+#: (docs/microscope.md).
+TOLD, ERROR = 0.05, 0.33
 #: Height in Å of the first atoms of a slab that the beam meets after vacuum: beyond their thermal motion.
 ENTRANCE = 1.0
 #: First space-group numbers of the trigonal and of the cubic crystal systems (International Tables A).
@@ -74,6 +78,13 @@ class Specimen:
         return float(self.block.lengths[2] - self.vacuum) / 10.0
 
     @property
+    def planes(self) -> int:
+        """Slices with atoms; waves skip the others."""
+        slices = self.grid.shape[2] // self.repeats[2]
+        heights = self.cell.structure.positions[:, 2]
+        return self.repeats[2] * len(np.unique(planes_of(heights, float(self.cell.lengths[2]), slices)))
+
+    @property
     def carried(self) -> float:
         """Angle in mrad that the waves' grid carries."""
         return cutoff_angle(self.preset.microscope.wavelength, (self.grid.spacing[0], self.grid.spacing[1]))
@@ -91,6 +102,7 @@ class Specimen:
             "grid": list(self.grid.shape),
             "pixel_angstrom": self.grid.spacing[:2].tolist(),
             "slice_angstrom": float(self.grid.spacing[2]),
+            "planes_of_atoms": self.planes,
             "potential_oversampling": self.oversampling,
             "carried_mrad": self.carried,
             "needed_mrad": self.reach,
@@ -110,6 +122,7 @@ class Specimen:
             f"{formula} seen along {facing}: cell {lx:.2f} x {ly:.2f} Å ({axes}){strain}, "
             f"{self.thickness:.2f} nm thick\n{len(self.block.structure)} atoms in a block of {blocks} cells, grid "
             f"{nx} x {ny} (to {self.carried:.0f} mrad), {slices} slices of {self.grid.spacing[2]:.2f} Å"
+            f"{'' if self.planes == slices else f', {self.planes} of them with atoms'}"
         )
 
     @property
@@ -207,11 +220,13 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     nx, ny = lateral_repeats(cell, _block_width(chosen, cutting.get("block")))
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
-    needed = atoms.reach(chosen.microscope, depth, reach(chosen), cutting.get("at_rest", True))
+    at_rest = cutting.get("at_rest", True)
+    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest)
+    if at_rest and nz > 1:
+        needed = past_rings(needed, chosen.microscope, float(cell.lengths[2]))
     finest = needed_sampling(chosen.microscope.wavelength, needed)
-    thickest = atoms.slice_thickness(chosen.microscope, depth)
-    coarse = _coarse(chosen, sampling, needed) + _thick(slice_thickness, thickest)
-    cell, slices = sliced(cell, thickest if slice_thickness is None else slice_thickness, THICKEST, slab=vacuum > 0)
+    cell, slices = sliced(cell, THICKEST if slice_thickness is None else slice_thickness, THICKEST, slab=vacuum > 0)
+    coarse = _coarse(chosen, sampling, needed) + _beside(cell, slices)
     grid = imaging_grid(cell, finest if sampling is None else sampling, slices)
     # a plane wave sees atoms of all depths at once: only strong ones need more
     single = chosen.mode != "stem" and atoms.heaviest <= STRONG
@@ -245,13 +260,15 @@ def _coarse(preset: Preset, sampling: float | None, needed: float) -> tuple[str,
     )
 
 
-def _thick(asked: float | None, thickest: float) -> tuple[str, ...]:
-    if asked is None or asked <= thickest * (1 + 1e-9):
+def _beside(cell: ImagingCell, slices: int) -> tuple[str, ...]:
+    """What atoms beside the middle of their slices cost, where slices do not fit their planes."""
+    step = float(cell.lengths[2]) / slices
+    off = off_planes(cell, slices)
+    if off <= TOLD:
         return ()
-    error = min(1.0, 0.01 * (asked / thickest) ** 2)
     return (
-        f"slices of up to {asked:g} Å, this crystal needs {thickest:.2f} Å: expect errors of about "
-        f"{100 * error:.0f} % of an image's range",
+        f"atoms lie {off:.2f} Å (rms) beside the middle of their slices of {step:.2f} Å: expect errors of up to "
+        f"{100 * ERROR * off:.0f} % of a HAADF's range; thinner slices (--slice-thickness) bring them nearer",
     )
 
 

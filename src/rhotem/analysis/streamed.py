@@ -72,6 +72,7 @@ class StreamedPotentials(Potentials):
             self._folder / "potential",
             deformation_msd=float(np.mean(self.motion.isotropic)) if self.phonons else 0.0,
             oversampling=finer,
+            whole_atoms=True,
             memory_limit=self._memory,
             scheduler=self._scheduler,
             progress=self.progress,

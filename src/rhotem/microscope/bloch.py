@@ -28,7 +28,7 @@ from rhotem.microscope.optics import aperture, band_limit, cutoff_frequency
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.transforms import BandLimited, fast_grid
-from rhotem.microscope.transmission import FINE_BYTES, transmission
+from rhotem.microscope.transmission import FINE_BYTES, Passage, transmission
 
 Complex = npt.NDArray[np.complex64]
 
@@ -64,25 +64,33 @@ class _Worker(BandLimited):
     def passes(
         self,
         vectors: npt.NDArray[np.int64],
-        transmission: Collection[npt.NDArray],
-        propagator: Complex,
+        transmission: Collection[npt.NDArray | None],
+        over: Callable[[int, bool], Complex],
         exits: Collection[int],
     ) -> Iterator[int]:
-        """Send the plane waves H through the slices; after ``exits``, `waves` holds the Fourier coefficients."""
+        """Send the plane waves H through the slices; after ``exits``, `waves` holds the Fourier coefficients.
+
+        ``over`` gives the propagator over so many slices, which are crossed at one go where they are None, and whether
+        a slice has acted before.
+        """
         y = np.arange(self.waves.shape[2]) / self.waves.shape[2]
         self.waves[:], self.used = 0, len(vectors)
         for wave, (hx, hy) in zip(self.waves, vectors, strict=False):
             wave[hx] = np.exp(2j * np.pi * hy * y)
-        travel = self.between(propagator)
-        for step, slice_transmission in enumerate(transmission, 1):
-            self.through(slice_transmission)
-            if step not in exits:
-                travel()
-                continue
-            self.coefficients(propagator)
-            yield step
-            if step < len(transmission):
-                self.values()
+        behind, acted = 0, False  # slices to travel before the next acts; whether one has since the last travel
+        for step, acting in enumerate(transmission, 1):
+            if acting is not None:
+                if behind:
+                    self.between(over(behind, acted))()
+                self.through(acting)
+                behind, acted = 0, True
+            behind += 1
+            if step in exits:
+                self.coefficients(over(behind, acted))
+                behind, acted = 0, False
+                yield step
+                if step < len(transmission):
+                    self.values()
 
 
 class BlochEngine:
@@ -155,20 +163,35 @@ class BlochEngine:
         """Band-limited transmission functions ``exp(iσV_s)`` of projected slices (S, nx, ny) in V·Å."""
         return self._transmission(slices, packed=False)
 
-    def prepared(self, slices: npt.NDArray) -> npt.NDArray:
-        """The same in the order that `scattered` takes them."""
-        return self._transmission(slices, packed=True)
+    def prepared(self, slices: npt.NDArray) -> Passage:
+        """The same in the order that `scattered` takes them, nothing in place of empty slices."""
+        acting = [bool(np.any(one)) for one in slices]
+        places = np.where(acting, np.cumsum(acting) - 1, -1)
+        held = slices if all(acting) else slices[np.flatnonzero(acting)]
+        return Passage(self._transmission(held, packed=True), tuple(places.tolist()))
 
     def _transmission(self, slices: npt.NDArray, packed: bool) -> npt.NDArray:
         data = (slices, self.grid, self.extent, self.microscope.interaction, self.threads)
         return transmission(*data, sampling=self.sampling, packed=packed)
 
-    def propagator(self, kappa: npt.NDArray[np.int64]) -> Complex:
-        """Free propagation over one slice for components κ + G, band-limited, with the 1/N of the transform."""
+    def propagators(self, kappa: npt.NDArray[np.int64]) -> Callable[[int, bool], Complex]:
+        """`propagator` over any number of slices, each made once; behind none that acts its 1/N is that of y alone."""
+        made: dict[tuple[int, bool], Complex] = {}
+
+        def over(number: int, acted: bool) -> Complex:
+            key = number, acted
+            if key not in made:  # threads that make one at the same time go on with the same array
+                made.setdefault(key, self.propagator(kappa, number) * np.float32(1 if acted else self.grid[0]))
+            return made[key]
+
+        return over
+
+    def propagator(self, kappa: npt.NDArray[np.int64], number: int = 1) -> Complex:
+        """Free propagation over so many slices for components κ + G, band-limited, with the 1/N of the transform."""
         kx = (kappa[0] / self.supercell[0] + self._g[0] / self.extent[0])[:, None]
         ky = (kappa[1] / self.supercell[1] + self._g[1] / self.extent[1])[None]
         limit = band_limit(kx**2 + ky**2, self.sampling) / (self.grid[0] * self.grid[1])
-        return (limit * np.exp(-1j * path(self.microscope, kx, ky, self.thickness))).astype(np.complex64)
+        return (limit * np.exp(-1j * path(self.microscope, kx, ky, number * self.thickness))).astype(np.complex64)
 
     def run(
         self,
@@ -218,14 +241,14 @@ class BlochEngine:
             axis = np.zeros(2, dtype=np.int64)
             kx, ky = (g / length for g, length in zip(self._g, self.extent, strict=True))
             back = np.exp(1j * path(self.microscope, kx[:, None], ky[None], self.thickness / 2))
-            passes = worker.passes(axis[None], _InBlocks(self, slices), self.propagator(axis), set(exits))
+            passes = worker.passes(axis[None], _InBlocks(self, slices), self.propagators(axis), set(exits))
             # a worker goes on with its waves
             return np.stack([(worker.waves[0] * back).astype(np.complex64) for _ in passes])
         finally:
             self._workers.put(worker)
 
     def on_the_way(
-        self, group: BeamGroup, transmission: npt.NDArray, slices: Sequence[int]
+        self, group: BeamGroup, transmission: Passage, slices: Sequence[int]
     ) -> Iterator[tuple[int, Complex]]:
         """Fourier coefficients (beams, nx, ny) of all beams of one κ in the middle of ``slices``, before these act.
 
@@ -238,13 +261,13 @@ class BlochEngine:
             yield 0, plane
         later = [s for s in slices if s]
         if later:
-            passed = worker.passes(group.vectors, transmission[: later[-1]], self.propagator(group.kappa), later)
+            passed = worker.passes(group.vectors, transmission[: later[-1]], self.propagators(group.kappa), later)
             yield from ((step, worker.waves) for step in passed)
 
     def scattered(
         self,
         group: BeamGroup,
-        transmission: npt.NDArray,
+        transmission: Passage,
         reach: float,
         exits: list[int],
         advance: Callable[[int], None] = lambda beams: None,
@@ -284,19 +307,19 @@ class BlochEngine:
     def _scatter(
         self,
         group: BeamGroup,
-        transmission: npt.NDArray,
+        transmission: Passage,
         keep: npt.NDArray[np.int64],
         exits: list[int],
         advance: Callable[[int], None],
     ) -> list[Complex]:
         """Scattering matrices (beams in, beams out) at each exit."""
-        propagator = self.propagator(group.kappa)
+        over = self.propagators(group.kappa)
         matrices = [np.empty((len(group.vectors), len(keep)), dtype=np.complex64) for _ in exits]
 
         def work(rows: npt.NDArray[np.int64]) -> int:
             worker = self._workers.get()
             try:
-                for step in worker.passes(group.vectors[rows], transmission[: exits[-1]], propagator, exits):
+                for step in worker.passes(group.vectors[rows], transmission[: exits[-1]], over, exits):
                     coefficients = worker.waves[: len(rows)].reshape(len(rows), -1)
                     matrices[exits.index(step)][rows] = coefficients[:, keep]
             finally:
@@ -311,7 +334,7 @@ class BlochEngine:
 
 
 @dataclass(frozen=True)
-class _InBlocks(Collection[npt.NDArray]):
+class _InBlocks(Collection[npt.NDArray | None]):
     """Transmission functions of slices, made a few at a time: enough for one pass."""
 
     engine: BlochEngine
@@ -323,7 +346,7 @@ class _InBlocks(Collection[npt.NDArray]):
     def __contains__(self, item: object) -> bool:
         return False
 
-    def __iter__(self) -> Iterator[npt.NDArray]:
+    def __iter__(self) -> Iterator[npt.NDArray | None]:
         size = max(1, FINE_BYTES // (8 * self.slices.shape[1] * self.slices.shape[2]))
         for start in range(0, len(self), size):
             yield from self.engine.prepared(self.slices[start : start + size])

@@ -29,6 +29,7 @@ from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.signals import source_blur
 from rhotem.microscope.transforms import fast_grid
+from rhotem.microscope.transmission import Passage
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
@@ -219,7 +220,7 @@ class _Losses:
         return result
 
     def _forms(
-        self, group: BeamGroup, transmission: npt.NDArray, weights: dict[int, dict[int, npt.NDArray[np.float32]]]
+        self, group: BeamGroup, transmission: Passage, weights: dict[int, dict[int, npt.NDArray[np.float32]]]
     ) -> Complex:
         """M (edges, beams, beams) of the beams of one κ."""
         import scipy.fft

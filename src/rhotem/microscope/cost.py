@@ -44,6 +44,8 @@ class Sizes:
         Bytes of all slices.
     on_disk : bool
         They are read from there, window by window.
+    planes : int or None
+        Slices that hold something, which take the time; None: all.
     """
 
     extent: tuple[float, float]
@@ -52,6 +54,12 @@ class Sizes:
     thickness: float
     held: float
     on_disk: bool = False
+    planes: int | None = None
+
+    @property
+    def acting(self) -> int:
+        """Slices that waves do not skip."""
+        return self.slices if self.planes is None else self.planes
 
     def alive(self, configurations: int) -> float:
         """Bytes of slices at a time: those of one configuration are there while the next ones are made."""
@@ -68,6 +76,7 @@ class Sizes:
             potential.thickness,
             float(array.dtype.itemsize * array.size),
             not isinstance(array, np.ndarray),
+            sum(bool(np.any(one)) for one in array) if isinstance(array, np.ndarray) else None,
         )
 
     @property
@@ -162,7 +171,7 @@ class Cost:
         else:
             units = WHOLE * (ALONG_X + ALONG_Y + 2.0)
         slower = 1.0 + (8.0 * points / CACHED) ** 0.7
-        return float(waves * points * (self.sizes.slices * units * slower * POINT + ENDS) * pace())
+        return float(waves * points * (self.sizes.acting * units * slower * POINT + ENDS) * pace())
 
     def bloch(self, configurations: int) -> Estimate:
         """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams.
@@ -179,7 +188,8 @@ class Cost:
         # one share goes through two configurations for the error bar
         twice = 1.0 + 1.0 / configurations if shared else 1.0
         seconds = self._passes(beams * self.number) + self._assembly(beams, kappas, self._disc(outer) * larger)
-        made = (configurations if shared else 1) * (TABLES + MAKE * 0.25 * self.sizes.held * self.number)
+        held = self.sizes.held * self.sizes.acting / max(1, self.sizes.slices)
+        made = (configurations if shared else 1) * (TABLES + MAKE * 0.25 * held * self.number)
         seconds = seconds * twice + (made + BEGIN / (1 if shared else configurations)) * pace()
         memory = 8.0 * (self.sizes.slices + 8) * points  # and waves of two threads
         memory += 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8

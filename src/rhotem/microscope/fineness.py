@@ -1,15 +1,15 @@
 """How finely a crystal must be computed so that its images do not depend on the grid, whatever is detected.
 
 What scatters beyond the band limit of the waves is lost to the beam at every slice. A grid that carries the outermost
-detector and no more therefore breaks channelling. Four numbers bound the error of every image by about one per cent of
+detector and no more therefore breaks channelling. Three numbers bound the error of every image by about one per cent of
 its range; their constants come from convergence (benchmarks/wave_grid.py, docs/microscope.md), their form from physics:
 
 - a frequency that the bound states of atomic columns need, larger for atoms at rest, whose Laue zones are sharp;
 - one beyond which all atoms of the specimen together scatter a small share of the beam,
   ``N t σ(>q)`` with ``σ(>q) = π (λγ Z / 2π² a₀)² / q²`` (the Born cross-section of a bare nucleus);
-- the frequency up to which a heavy atom's potential must be known before ``exp(iσV)`` is taken;
-- the thickness of a slice within which the wave may be taken as straight rays: the first correction to them grows as
-  λ (λγZ)².
+- the frequency up to which a heavy atom's potential must be known before ``exp(iσV)`` is taken.
+
+How thick slices are is a matter of where atoms lie (`rhotem.microscope.slicing`).
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ LEAST_MARGIN, MARGIN, STRONG = 0.05, 0.35, 40
 #: The same for any atoms at rest: rings of higher-order Laue zones are as sharp at the edge of a detector as anywhere,
 #: and beams of the probe reach that edge by way of angles up to the convergence beyond it.
 MARGIN_AT_REST = 0.25
-#: Thickest slice in Å of anything, and the error (of range) that thinner ones are chosen for with its prefactor.
-THICKEST, RAY_ERROR, RAY_FACTOR = 2.0, 1e-2, 5.4
+#: Thickest slice in Å of anything.
+THICKEST = 2.0
 #: Width in Å of the part of a cell that is looked at as a whole: a grain, a particle, a layer.
 PART = 8.0
 #: How fast an error grows with a grid coarser than it should be.
@@ -50,14 +50,13 @@ class Scatterers:
 
     Parameters
     ----------
-    charge2, charge52 : float
-        Σ Z² and Σ Z^2.5 per volume in 1/Å³, of the densest part.
+    charge2 : float
+        Σ Z² per volume in 1/Å³, of the densest part.
     heaviest : int
         Largest atomic number.
     """
 
     charge2: float
-    charge52: float
     heaviest: int
 
     @classmethod
@@ -67,11 +66,8 @@ class Scatterers:
         """Those of atoms in an orthogonal cell with sides ``lengths`` (Å), ``vacuum`` Å of it empty along the beam."""
         z, volume = np.asarray(numbers, dtype=float), float(np.prod(lengths))
         filled = volume * (1.0 - vacuum / float(lengths[2]))
-        densest = [
-            max(_densest(z**power, positions[:, axis], float(lengths[axis])) for axis in (0, 1)) / filled
-            for power in (2.0, 2.5)
-        ]
-        return cls(densest[0], densest[1], int(np.max(numbers)))
+        densest = max(_densest(z**2, positions[:, axis], float(lengths[axis])) for axis in (0, 1))
+        return cls(densest / filled, int(np.max(numbers)))
 
     def reach(self, microscope: Microscope, thickness: float, outer: float, at_rest: bool) -> float:
         """Angle in mrad that the waves' grid must carry.
@@ -100,10 +96,22 @@ class Scatterers:
         carried = 1.0 / (3.0 * step)
         return max(2, int(np.ceil(max(LEAST, PER_CHARGE * self.heaviest) / carried - 0.1)))
 
-    def slice_thickness(self, microscope: Microscope, thickness: float) -> float:
-        """Thickest slice in Å of a specimen of ``thickness`` Å."""
-        rays = microscope.wavelength * _born(microscope) ** 2 * self.charge52 * np.sqrt(thickness / 100.0)
-        return float(min(THICKEST, np.sqrt(RAY_ERROR / (RAY_FACTOR * rays))))
+
+def past_rings(angle: float, microscope: Microscope, period: float) -> float:
+    """The least angle in mrad, ``angle`` or beyond, that cuts through no Laue ring which stands apart.
+
+    Rings of a crystal with ``period`` Å along the beam lie at √(2nλ/period), each as wide as the beam converges. What
+    comes back from a ring of which a grid holds a half is neither that of the whole nor that of none.
+    """
+    half = microscope.convergence
+
+    def ring(order: int) -> float:
+        return float(1e3 * np.sqrt(2 * order * microscope.wavelength / period))
+
+    order = max(1, round((1e-3 * angle) ** 2 * period / (2 * microscope.wavelength)))
+    near = min((order, order + 1, max(1, order - 1)), key=lambda n: abs(ring(n) - angle))
+    apart = ring(near + 1) - ring(near) > 2 * half
+    return ring(near) + half if apart and abs(ring(near) - angle) < half else angle
 
 
 def coarse_error(reach: float, needed: float) -> float:

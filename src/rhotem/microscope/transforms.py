@@ -13,6 +13,8 @@ Complex = npt.NDArray[np.complex64]
 LONGER = 1.2
 #: Time of a point beside that of its transform along one axis: the other axis, two products, memory.
 BESIDE = 1.5
+#: Distances between slices whose propagators one thread keeps at hand.
+DISTANCES = 8
 
 
 @lru_cache(maxsize=1024)
@@ -88,7 +90,7 @@ class BandLimited:
         planned = _as_needed if self._strips else _plan  # planning takes longer than what remains beside strips
         self._forward, self._backward = ([planned(r, 2, way) for r in rows] for way in ("FORWARD", "BACKWARD"))
         self._across = [] if self._strips else [_plan(self.waves, 1, way) for way in ("BACKWARD", "FORWARD")]
-        self._travel: tuple[Complex, Callable[[], None]] | None = None
+        self._travels: list[tuple[Complex, Callable[[], None]]] = []
         self.waves[:] = 0
 
     def through(self, transmission: npt.NDArray[Any]) -> None:
@@ -115,9 +117,11 @@ class BandLimited:
 
     def between(self, factor: Complex) -> Callable[[], None]:
         """What does `coefficients` and `values` at once, with a ``factor`` that many slices share."""
-        if self._travel is None or self._travel[0] is not factor:
-            self._travel = (factor, self._between(factor))
-        return self._travel[1]
+        for known, travel in self._travels:
+            if known is factor:
+                return travel
+        self._travels = [*self._travels[-DISTANCES:], (factor, self._between(factor))]
+        return self._travels[-1][1]
 
     def _between(self, factor: Complex) -> Callable[[], None]:
         if self._strips is not None:

@@ -1,6 +1,8 @@
 """What a slice does to the wave: exp(iσV), taken on the potential's own grid and cut off at the waves' band limit."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,37 @@ from rhotem.microscope.scan import fourier_resample
 #: Bytes of transmission functions held at a time on the grid of a finer potential: what stays in the cache from the
 #: cosine to the last transform takes half the time.
 FINE_BYTES = 4 * 1024**2
+
+
+@dataclass(frozen=True)
+class Passage(Sequence[npt.NDArray[Any] | None]):
+    """What the slices of a specimen do to waves, in order.
+
+    Parameters
+    ----------
+    acting : array
+        Transmission functions of those that hold something.
+    places : tuple of int
+        For every slice its place among them; −1: an empty slice, which does nothing.
+    """
+
+    acting: npt.NDArray[Any]
+    places: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, wanted: int) -> npt.NDArray[Any] | None: ...
+
+    @overload
+    def __getitem__(self, wanted: slice) -> "Passage": ...
+
+    def __getitem__(self, wanted: int | slice) -> "npt.NDArray[Any] | Passage | None":
+        if isinstance(wanted, slice):
+            return Passage(self.acting, self.places[wanted])
+        place = self.places[wanted]
+        return None if place < 0 else self.acting[place]
 
 
 def transmission(
@@ -57,7 +90,7 @@ def transmission(
     packed = packed and fits(grid)
     strips = (len(slices), grid[1] // LANES, grid[0], 2, LANES)
     result: npt.NDArray[Any] = aligned(strips) if packed else np.empty((len(slices), *grid), dtype=np.complex64)
-    size = max(1, FINE_BYTES // (8 * max(slices[0].size, grid[0] * grid[1])))
+    size = max(1, FINE_BYTES // (8 * max(slices.shape[1] * slices.shape[2], grid[0] * grid[1])))
     for start in range(0, len(slices), size):
         block = slice(start, start + size)
         values = slices[block].astype(np.float32, copy=False)

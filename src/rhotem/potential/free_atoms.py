@@ -7,6 +7,11 @@ An atom between boundaries belongs to its slice; what of it lies beyond a bounda
     E_b(g) = Σ_a ± T(g, |z_a − b|) e_a   (+ for atoms behind the boundary, − before),   e_a = exp(−2πi g·r_a),
 
 over the periodic images along z. T is separable, T = Σ_k A_k(g) B_k(d), and far atoms only reach small g.
+
+For waves atoms stay whole instead, E = 0. ``exp(iσV)`` of a whole atom is its eikonal, and what that neglects is left
+out twice by slices within an atom: its bend of the rays, (λ/8π) ∬ |z − z'| ∇U·∇U' with U = σV, they have; the term
+−(λ/4π) ∫ U² of ∂²ψ/∂z², with which it cancels for a Coulomb field (both are λσ²Z²e⁴/4ρ; Wallace, Ann. Phys. 78, 190,
+1973), paraxial waves do not. So ever thinner slices that cut atoms lead away from the atom (benchmarks/atom_slices.py).
 """
 
 from collections.abc import Callable
@@ -20,6 +25,7 @@ from rhotem.core import PeriodicGrid
 from rhotem.core.units import VOLT_PER_FE
 from rhotem.potential.parametrizations import FormFactor
 from rhotem.potential.plane_waves import HalfPlane, PlaneWaves
+from rhotem.potential.planes import planes_of
 from rhotem.potential.yukawa import TailTable, screened_atom, tail_tables
 
 #: Relative error of the separable tables for complex64 and complex128 sums; the bar of V1 is 1e-3.
@@ -47,10 +53,18 @@ class SpeciesSlices:
     z : int
         Atomic number.
     dtype : complex type
+    planes : (N,) int array or None
+        Slices that atoms lie in, whole; None: they are cut at boundaries.
     """
 
     def __init__(
-        self, plane: HalfPlane, positions: npt.NDArray, f_e: FormFactor, z: int, dtype: npt.DTypeLike = np.complex64
+        self,
+        plane: HalfPlane,
+        positions: npt.NDArray,
+        f_e: FormFactor,
+        z: int,
+        dtype: npt.DTypeLike = np.complex64,
+        planes: npt.NDArray[np.int64] | None = None,
     ) -> None:
         grid = plane.grid
         self.plane, self.dtype = plane, np.dtype(dtype)
@@ -58,14 +72,14 @@ class SpeciesSlices:
         self.thickness = grid.cell[2, 2] / self.slices
         fractional = positions / np.diag(grid.cell)
         self.height = (fractional[:, 2] - np.floor(fractional[:, 2])) * grid.cell[2, 2]
-        self.slice_of = np.minimum((self.height / self.thickness).astype(int), self.slices - 1)
+        self.slice_of = planes_of(self.height, grid.cell[2, 2], self.slices) if planes is None else planes
         self.waves = PlaneWaves(plane, fractional[:, :2], dtype)
         scale = VOLT_PER_FE / (grid.cell[0, 0] * grid.cell[1, 1])
         real = self.dtype.type(0).real.dtype
         most = float(plane.g.max())
         self.amplitude = _interpolate(_table(f_e, z, most), plane.g, most)[0] * scale
         self.layers: list[_Layer] = []
-        if self.slices > 1:
+        if self.slices > 1 and planes is None:
             tolerance = TOLERANCE[self.dtype.char]
             for table in tail_tables(screened_atom(f_e, z), float(plane.g.max()), tolerance):
                 block = plane.disk(table.cutoff)
@@ -108,6 +122,7 @@ def free_atom_slices(
     positions: npt.NDArray,
     f_e: FormFactor,
     dtype: npt.DTypeLike = np.complex64,
+    planes: npt.NDArray[np.int64] | None = None,
 ) -> Callable[[range], npt.NDArray]:
     """Coefficients of consecutive slices of superposed free atoms.
 
@@ -121,6 +136,8 @@ def free_atom_slices(
         Electron form factors in Å.
     dtype : complex type
         Precision of the sums.
+    planes : (N,) int array or None
+        Slices that atoms lie in, whole: what waves should pass. None: they are cut at boundaries.
 
     Returns
     -------
@@ -129,7 +146,11 @@ def free_atom_slices(
     """
     plane = HalfPlane(grid)
     numbers = np.asarray(numbers)
-    species = [SpeciesSlices(plane, positions[numbers == z], f_e, int(z), dtype) for z in np.unique(numbers)]
+    species = []
+    for z in np.unique(numbers):
+        one = numbers == z
+        own = None if planes is None else planes[one]
+        species.append(SpeciesSlices(plane, positions[one], f_e, int(z), dtype, own))
 
     def coefficients(wanted: range) -> npt.NDArray:
         out = np.zeros((len(wanted), *plane.shape), dtype=dtype)
@@ -137,7 +158,7 @@ def free_atom_slices(
         for i, s in enumerate(wanted):
             for element in species:
                 element.whole(s, out[i])
-        if grid.shape[2] == 1:
+        if planes is not None or grid.shape[2] == 1:
             return out
         for i, s in enumerate(range(wanted.start, wanted.stop + 1)):
             crossing[:] = 0

@@ -14,6 +14,7 @@ from rhotem.potential.free_atoms import free_atom_slices
 from rhotem.potential.hirshfeld import moving_coefficients
 from rhotem.potential.parametrizations import FormFactor, form_factor, mean_inner_potential
 from rhotem.potential.plane_waves import HalfPlane
+from rhotem.potential.planes import gather, planes_of
 from rhotem.potential.sharp import in_closed_form, is_in_closed_form
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def build_potential(
     memory_limit: float | None = None,
     precision: Precision = "single",
     oversampling: int = 1,
+    whole_atoms: bool = False,
     progress: Progress = silent,
 ) -> PotentialSlices:
     """Potential V = V_free + V[Δn] of an oriented crystal as slices, exact up to the grid's band limit.
@@ -120,6 +122,10 @@ def build_potential(
     oversampling : int
         The potential is sampled so many times finer than ``grid`` across the beam, which stays the grid for waves: a
         slice then scatters exactly up to their band limit, also by way of larger angles (docs/microscope.md).
+    whole_atoms : bool
+        Free atoms lie whole in the slice of their site, as waves should meet them (`rhotem.potential.free_atoms`), and
+        slices without atoms are empty (`rhotem.potential.planes`). False: slices are integrals of V between their
+        boundaries.
     progress : Progress
 
     Raises
@@ -141,7 +147,11 @@ def build_potential(
     plane = HalfPlane(grid)
     positions = cell.structure.positions + (0.0 if displacements is None else displacements)
     block = _block(grid, dtype, memory_limit)
-    free = free_atom_slices(grid, cell.structure.numbers, positions, form_factor(parametrization), dtype)
+    planes = None
+    if whole_atoms:
+        along = None if displacements is None else displacements[:, 2]
+        planes = planes_of(cell.structure.positions[:, 2], float(grid.cell[2, 2]), grid.shape[2], along)
+    free = free_atom_slices(grid, cell.structure.numbers, positions, form_factor(parametrization), dtype, planes)
     damping = _damping(deformation_phonons, deformation_msd, displacements)
     waves, sharp = None, None
     if field is not None and deformation_phonons == "hirshfeld" and displacements is not None:
@@ -161,9 +171,14 @@ def build_potential(
         if sharp is not None:
             sharp.add(wanted, array[wanted.start : wanted.stop])
         progress("potential", wanted.stop, grid.shape[2])
+    if field is not None and planes is not None:
+        gather(array, planes, float(grid.spacing[2]))
     v0 = mean_inner_potential(parametrization, cell.structure.numbers, grid.volume)
     moved = None if displacements is None else deformation_phonons
-    record = _record(parametrization, field, moved, damping, v0) | {"oversampling": oversampling}
+    record = _record(parametrization, field, moved, damping, v0) | {
+        "oversampling": oversampling,
+        "whole_atoms": whole_atoms,
+    }
     if sharp is not None:
         record["short_range_fit_V"] = sharp.error
     return PotentialSlices(array, grid, v0, record, oversampling)

@@ -106,6 +106,7 @@ def potential_stream(
     parametrization: str | FormFactor = "pbe",
     deformation_msd: float = 0.0,
     oversampling: int = 1,
+    whole_atoms: bool = False,
     memory_limit: float | None = None,
     precision: Precision = "single",
     scheduler: str | None = None,
@@ -124,6 +125,8 @@ def potential_stream(
         exactly, as `rhotem.potential.slices.build_potential` does with deformation_phonons="averaged".
     oversampling : int
         How many times finer ``grid`` is, across the beam, than that of the waves.
+    whole_atoms : bool
+        As `rhotem.potential.slices.build_potential`.
 
     Yields
     ------
@@ -144,10 +147,11 @@ def potential_stream(
         **{name: density.record[name] for name in ("novelty", "warnings") if name in density.record},
         "displaced": False,
         "oversampling": oversampling,
+        "whole_atoms": whole_atoms,
         "streamed": True,
     }
     with scratch(beside) as folder:
-        job = StreamJob(density, grid, parametrization, dtype, folder, room, deformation_msd)
+        job = StreamJob(density, grid, parametrization, dtype, folder, room, deformation_msd, whole_atoms=whole_atoms)
         with pieces(job, folder, scheduler, progress) as run:
             split = run("split", len(job.atoms), "sharp parts")
             np.save(folder / "level.npy", sum(integral for integral, _ in split) / grid.volume)

@@ -20,6 +20,7 @@ from rhotem.density.stream import HeldPlanes, StreamedDensity
 from rhotem.potential.free_atoms import free_atom_slices
 from rhotem.potential.parametrizations import FormFactor, form_factor
 from rhotem.potential.plane_waves import HalfPlane
+from rhotem.potential.planes import planes_of
 from rhotem.potential.stream_sharp import AT_ONCE, Gaussians, add_to_plane, split_one_centre
 
 #: Slices put together at once: two neighbours share what free atoms send across their boundary.
@@ -45,6 +46,8 @@ class StreamJob:
         ⟨u²⟩ in Å² along one axis that smears the deformation density.
     displacements : (N, 3) array or None
         Of the free atoms, Å.
+    whole_atoms : bool
+        Free atoms lie whole in the slice of their site.
     """
 
     density: StreamedDensity
@@ -55,6 +58,7 @@ class StreamJob:
     room: float
     msd: float = 0.0
     displacements: npt.NDArray[np.float64] | None = None
+    whole_atoms: bool = False
 
     def at(self, displacements: npt.NDArray[np.float64] | None) -> "StreamJob":
         """The last stage for displaced atoms; what it does not need of the density is left out."""
@@ -154,7 +158,12 @@ class StreamJob:
     def _free(self) -> Callable[[range], npt.NDArray]:
         atoms = self.density.structure
         positions = atoms.positions + (0.0 if self.displacements is None else self.displacements)
-        return free_atom_slices(self.grid, atoms.numbers, positions, form_factor(self.parametrization), self.dtype)
+        table = form_factor(self.parametrization)
+        planes = None
+        if self.whole_atoms:
+            along = None if self.displacements is None else self.displacements[:, 2]
+            planes = planes_of(atoms.positions[:, 2], float(self.grid.cell[2, 2]), self.grid.shape[2], along)
+        return free_atom_slices(self.grid, atoms.numbers, positions, table, self.dtype, planes)
 
     def _gaussians(self, kind: str) -> list[Gaussians]:
         """Those of all atoms; polynomials stay in their files until they are needed."""

@@ -16,6 +16,7 @@ from rhotem.microscope.bloch import BeamGroup, BlochEngine
 from rhotem.microscope.cost import Sizes
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.passes import as_announced, first_of
+from rhotem.microscope.transmission import Passage
 from rhotem.scattering.patterns.beams import SCALE, Illuminated, Scattered, wide
 from rhotem.scattering.patterns.held import Patterns, Twin
 from rhotem.scattering.patterns.plan import MOST, PatternsPlan, Wanted, operations, plan_patterns, reach_of
@@ -226,7 +227,7 @@ class _Maker:
             for start in range(0, len(rows), size)
         ]
 
-    def _through(self, transmission: npt.NDArray[np.complex64], task: _Task) -> npt.NDArray[np.float32]:
+    def _through(self, transmission: Passage, task: _Task) -> npt.NDArray[np.float32]:
         """Intensities (exits, beams in, beams out) times `SCALE`."""
         group = self.lit.groups[task.place]
         part = BeamGroup(group.kappa, group.vectors[task.rows])

@@ -16,6 +16,7 @@ from rhotem.microscope.cost import Sizes
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.passes import as_announced, first_of, twin_share
 from rhotem.microscope.settings import Detector
+from rhotem.microscope.transmission import Passage
 from rhotem.scattering.response.channels import basis
 from rhotem.scattering.response.images import Response
 from rhotem.scattering.response.matrices import Beams, Forms, Twin, blocks_of, forms, rims
@@ -196,7 +197,7 @@ class _Maker:
                 self.twin = Twin.of(rows, before, (self.matrix, self.rim), others, mean=twin[1])
                 before = None
 
-    def _keep(self, place: int, transmission: npt.NDArray[np.complex64], advance: Callable[[int], None]) -> None:
+    def _keep(self, place: int, transmission: Passage, advance: Callable[[int], None]) -> None:
         """What one κ scatters, at all exits."""
         group = self.engine.groups[place]
         out, matrices = self.engine.scattered(group, transmission, self.reach, self.exits, advance)
