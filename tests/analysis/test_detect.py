@@ -156,6 +156,7 @@ def test_features_change_what_they_say(host):
         ("antisite:Li", "takes 2 elements"),
         ("dopant:F=F", "changes nothing"),
         ("hole:Li", "expected one of"),
+        ("molecule:C:2", "one molecule at a time"),
     ],
 )
 def test_features_that_are_none(written: str, words: str):
@@ -169,6 +170,26 @@ def test_features_that_the_cell_does_not_have(host):
         make_pair(host, parse_feature("vacancy:Ni"))
     with pytest.raises(InputError, match="column has 4 at this thickness"):
         make_pair(host, parse_feature("vacancy:Li:9"))
+
+
+def test_a_molecule_goes_as_a_whole(host):
+    """Water beside an empty column of lithium: its three atoms go, also across the border of the cell, no ion does."""
+    atoms = host.cell.structure.atoms.copy()
+    del atoms[[a.index for a in atoms if a.symbol == "Li" and np.hypot(*(a.position - atoms[0].position)[:2]) < 0.1]]
+    place = np.array([0.0, 0.0, 0.1]) + atoms.cell.sum(axis=0) * [0.5, 0.5, 0]
+    water = ase.build.molecule("H2O")
+    near = [a.index for a in atoms if np.linalg.norm((a.position - place)[:2]) < 3.2]
+    del atoms[near]
+    water.positions += place - water.positions[0]
+    filled = Structure(atoms + water)
+    cut = run.specimen(filled, (0, 0, 1), basis="input", keep_cell=True)
+    pair = make_pair(wide_host(cut), parse_feature("molecule:O"))
+    before, after = (s.cell.structure.numbers for s in (pair.before, pair.after))
+    assert pair.atoms == 3 and np.bincount(before, minlength=10)[[1, 8]].tolist() == [2, 1]
+    assert np.bincount(after, minlength=10)[[3, 9]].tolist() == np.bincount(before, minlength=10)[[3, 9]].tolist()
+    assert len(after) == len(before) - 3
+    with pytest.raises(InputError, match="with the whole crystal"):
+        make_pair(host, parse_feature("molecule:Li"))
 
 
 @pytest.mark.slow
