@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pattern_observer import both_patterns, doses, patterns_of
-from rhotem.analysis import run
+from rhotem.analysis import responses, run
 from rhotem.analysis.detect.features import parse_feature
 from rhotem.analysis.detect.simulated import simulate_feature, wide_host
 from rhotem.analysis.detect.sweep import sweep
@@ -27,6 +27,8 @@ from rhotem.battery.builders.adsorb import molecule_of
 from rhotem.battery.builders.guest import guested
 from rhotem.learned.source import Model
 from rhotem.microscope.reconstruct.registry import make_method
+from rhotem.microscope.scan import Scan
+from rhotem.scattering.response import Response
 from rhotem.structure.build import repeated, vacancy
 from rhotem.structure.edits.sheets import sheets
 from rhotem.structure.model import Structure
@@ -43,8 +45,10 @@ SHEETS = {"MoS2": "S", "WS2": "S", "hBN": None}
 WITH_DFT = ("MoS2", "hBN", "WS2")
 #: kV and mrad of sheets, of the zeolite and of the salts; Å of the waves of the latter two.
 SHEET_LENS = {"energy": 80.0, "convergence": 30.0}
-ZEOLITE_LENS, ZEOLITE_PIXEL = {"energy": 300.0, "convergence": 15.0}, 0.12
+ZEOLITE_LENS, ZEOLITE_PIXEL = {"energy": 300.0, "convergence": 15.0}, 0.1
 SALT_LENS, SALT_PIXEL = {"energy": 200.0, "convergence": 22.0}, 0.09
+#: e/Å² of the noisy pictures of the zeolite and of the salts.
+ZEOLITE_DOSES, SALT_DOSES = (40.0, 400.0), (1e3, 1e4)
 #: Salts, nm, features of what is missing in one column.
 SALTS = {"LiF": (2.0, ("vacancy:Li:100%", "vacancy:Li")), "Li2O": (2.0, ("vacancy:Li:100%", "vacancy:Li"))}
 
@@ -90,6 +94,14 @@ def sheet_members(name: str) -> dict[str, np.ndarray]:
     return {image: np.stack([one[image] for one in every]) for image in every[0]}
 
 
+def pictures(held: Response, dose: float) -> dict[str, np.ndarray]:
+    """Images of one cell counted at a dose in e/Å²; 0: without noise."""
+    plain = replace(held, microscope=held.microscope.model_copy(update={"pixel": None}), _ready={})
+    scan = Scan.cell(held.extent, plain.microscope)
+    shown = plain.images(scan=scan, **({"dose": dose, "rng": np.random.default_rng(3)} if dose else {}))
+    return {name: np.asarray(image, np.float32) for name, image in shown.images.items()}
+
+
 def rows_of(cut: Specimen, written: str) -> list[dict[str, Any]]:
     """Doses for d′ = 5 of the detectors of a specimen, in focus, learned density."""
     feature = parse_feature(written)
@@ -122,12 +134,10 @@ def zeolite_doses(source: str) -> dict[str, Any]:
     made = simulate_feature(cut, feature, source=source, phonons=1)
     found = sweep(made, feature, dose=1e3, defocus=[0.0])
     place = {"place": list(made.pair.place)} if made.pair else {}
-    images = {
-        f"{when}-{name}": np.asarray(image, np.float32)
-        for when, held in (("with", made.before), ("without", made.after))
-        for name, image in held.images(held.detectors).images.items()
-    }
-    np.savez_compressed(RUNS / f"zeolite-{source}.npz", **images, extent=np.array(made.before.extent))
+    held = {"with": made.before, "without": made.after}
+    images = {f"{when} {dose:g}": pictures(one, dose) for when, one in held.items() for dose in (0.0, *ZEOLITE_DOSES)}
+    flat = {f"{when} {name}": image for when, own in images.items() for name, image in own.items()}
+    np.savez_compressed(RUNS / f"zeolite-{source}.npz", **flat, size=np.array(made.before.extent))
     return {"rows": [asdict(row) for row in found.rows], **place}
 
 
@@ -159,11 +169,20 @@ def salt_doses(name: str, nm: float, written: str) -> dict[str, Any]:
     return {"rows": rows, "patterns": doses(*both_patterns(salt_cut(name, nm, "4D=44"), written))}
 
 
-def salt_patterns(name: str, nm: float) -> dict[str, np.ndarray]:
-    """Images and patterns of a salt of 12 Å, to draw electrons from."""
-    host = wide_host(salt_cut(name, nm, "HAADF=60-100", "ABF=11-22", "DPC=6-22", "CoM=44", "4D=22"))
-    shown = run.image(host, run.potential(host, run.density(host), phonons=1))
-    return {**shown.images, "4D": shown.patterns["4D"], "size": np.array(shown.scan.size)}
+def salt_pictures(name: str, nm: float) -> dict[str, np.ndarray]:
+    """Images of a salt 12 Å wide at some doses, phases by single sidebands among them; 0: no noise."""
+    host = wide_host(salt_cut(name, nm, "HAADF=60-100", "ABF=11-22", "DPC=6-22", "CoM=44"))
+    potentials = run.potential(host, run.density(host), phonons=1)
+    held, made = responses.response(host, potentials), {}
+    camera = replace(host, preset=lens(SALT_LENS, "4D=22"))
+    patterns, rng = patterns_of(camera, run.image(camera, potentials)), np.random.default_rng(4)
+    for dose in (0.0, *SALT_DOSES):
+        electrons = dose * float(np.prod(patterns.scan.step))
+        data = patterns.data if not dose else (rng.poisson(electrons * patterns.data.astype(float)) / electrons)
+        counted = replace(patterns, data=data.astype(np.float32))
+        own = {**pictures(held, dose), "SSB": make_method("ssb").reconstruct(counted)["SSB"]}
+        made |= {f"{dose:g} {image}": picture for image, picture in own.items()}
+    return {**made, "size": np.array(held.extent)}
 
 
 def pieces() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -178,7 +197,7 @@ def pieces() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     for name, (nm, features) in SALTS.items():
         for written in features:
             yield f"doses-{name}-{written}", partial(salt_doses, name, nm, written)
-        yield f"salt-{name}", partial(salt_patterns, name, nm)
+        yield f"salt-{name}", partial(salt_pictures, name, nm)
     for source in ("free-atoms", "model"):
         yield f"doses-zeolite-{source}", partial(zeolite_doses, source)
         yield f"molecule-{source}", partial(molecule_phase, source)
