@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from pattern_observer import both_patterns, doses, patterns_of
+from pattern_observer import apart, both_patterns, doses, patterns_of
 from rhotem.analysis import responses, run
+from rhotem.analysis.columns import Column, column_intensity
 from rhotem.analysis.detect.features import parse_feature
 from rhotem.analysis.detect.simulated import simulate_feature, wide_host
 from rhotem.analysis.detect.sweep import sweep
@@ -46,7 +47,11 @@ WITH_DFT = ("MoS2", "hBN", "WS2")
 #: kV and mrad of sheets, of the zeolite and of the salts; Å of the waves of the latter two.
 SHEET_LENS = {"energy": 80.0, "convergence": 30.0}
 ZEOLITE_LENS, ZEOLITE_PIXEL = {"energy": 300.0, "convergence": 15.0}, 0.1
-SALT_LENS, SALT_PIXEL = {"energy": 200.0, "convergence": 22.0}, 0.09
+SALT_LENS, SALT_PIXEL = {"energy": 200.0, "convergence": 22.0}, 0.08
+#: Noisy reconstructions of each kind, and methods that make them.
+NOISY, METHODS = 20, ("icom", "ssb", "wiener")
+#: Cells of the zeolite along the beam.
+ZEOLITE_CELLS = (1, 2, 4)
 #: e/Å² of the noisy pictures of the zeolite and of the salts.
 ZEOLITE_DOSES, SALT_DOSES = (40.0, 400.0), (1e3, 1e4)
 #: Salts, nm, features of what is missing in one column.
@@ -119,25 +124,50 @@ def sheet_doses(name: str, written: str) -> dict[str, Any]:
     return {"rows": rows_of(cut[0], written), "patterns": doses(*both_patterns(cut[1], written))}
 
 
-def zeolite(detectors: tuple[str, ...]) -> Specimen:
-    """One cell of silicalite along [010] with one benzene molecule in an intersection of its channels."""
+def read_columns(name: str, written: str) -> dict[str, Any]:
+    """How far apart the phase of one column (a disc of 0.3 Å) is in noisy reconstructions with and without a vacancy.
+
+    At the dose at which the ideal observer of single sidebands has d′ = 5.
+    """
+    perfect = sheets(phase(name), 1, VACUUM)
+    cut = run.specimen(perfect, (0, 0, 1), basis="input", keep_cell=True, preset=lens(SHEET_LENS, "4D=60"))
+    both = both_patterns(cut, written)
+    scan, dose = both[0].scan, doses(*both)["SSB"]
+    first = [make_method("ssb").reconstruct(one)["SSB"] for one in both]
+    at = np.unravel_index(int(np.abs(first[1] - first[0]).argmax()), first[0].shape)
+    column = Column("vacancy", np.array(at) * np.array(scan.step), ())
+    electrons, rng = dose * float(np.prod(scan.step)), np.random.default_rng(8)
+    result: dict[str, Any] = {"dose": dose, "images": NOISY}
+    for method in METHODS:
+        scores = []
+        for one in both:
+            counts = (rng.poisson(electrons * one.data.astype(float)) / electrons for _ in range(NOISY))
+            held = (replace(one, data=c.astype(np.float32), electrons=electrons) for c in counts)
+            images = (next(iter(make_method(method).reconstruct(h).images.values())) for h in held)
+            scores.append([column_intensity(image, scan.size, column) for image in images])
+        result[method] = abs(apart(*scores))
+    return result
+
+
+def zeolite(detectors: tuple[str, ...], cells: int) -> Specimen:
+    """Silicalite along [010] with one benzene molecule a cell in an intersection of its channels."""
     filled = guested(phase("silicalite"), molecule_of("C6H6"), 1, np.random.default_rng(0)).structure
-    return run.specimen(
-        filled, (0, 1, 0), basis="input", keep_cell=True, preset=lens(ZEOLITE_LENS, *detectors), sampling=ZEOLITE_PIXEL
-    )
+    preset, deep = lens(ZEOLITE_LENS, *detectors), 0.1 * cells * float(filled.cell[1, 1])
+    cutting = {"thickness": deep, "preset": preset, "sampling": ZEOLITE_PIXEL}
+    return run.specimen(filled, (0, 1, 0), basis="input", keep_cell=True, **cutting)
 
 
-def zeolite_doses(source: str) -> dict[str, Any]:
-    """Doses at which the molecule is seen, by a source."""
-    cut = zeolite(("ADF=25-60", "ABF=8-15", "DPC=4-22", "CoM=30"))
-    feature = parse_feature("molecule:C")
+def zeolite_doses(source: str, cells: int) -> dict[str, Any]:
+    """Doses at which the molecules of one column are seen, by a source."""
+    cut = zeolite(("ADF=25-60", "ABF=8-15", "DPC=4-22", "CoM=30"), cells)
+    feature = parse_feature("molecule:C:100%")
     made = simulate_feature(cut, feature, source=source, phonons=1)
     found = sweep(made, feature, dose=1e3, defocus=[0.0])
-    place = {"place": list(made.pair.place)} if made.pair else {}
+    place = {"place": list(made.pair.place), "atoms": made.pair.atoms} if made.pair else {}
     held = {"with": made.before, "without": made.after}
     images = {f"{when} {dose:g}": pictures(one, dose) for when, one in held.items() for dose in (0.0, *ZEOLITE_DOSES)}
     flat = {f"{when} {name}": image for when, own in images.items() for name, image in own.items()}
-    np.savez_compressed(RUNS / f"zeolite-{source}.npz", **flat, size=np.array(made.before.extent))
+    np.savez_compressed(RUNS / f"zeolite-{source}-{cells}.npz", **flat, size=np.array(made.before.extent))
     return {"rows": [asdict(row) for row in found.rows], **place}
 
 
@@ -194,13 +224,15 @@ def pieces() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     for name, missing in SHEETS.items():
         for written in ([f"vacancy:{missing}"] if missing else ["vacancy:B", "vacancy:N"]) + ["density"]:
             yield f"doses-{name}-{written}", partial(sheet_doses, name, written)
+    yield "doses-read-MoS2", partial(read_columns, "MoS2", "vacancy:S")
     for name, (nm, features) in SALTS.items():
         for written in features:
             yield f"doses-{name}-{written}", partial(salt_doses, name, nm, written)
         yield f"salt-{name}", partial(salt_pictures, name, nm)
     for source in ("free-atoms", "model"):
-        yield f"doses-zeolite-{source}", partial(zeolite_doses, source)
         yield f"molecule-{source}", partial(molecule_phase, source)
+        for cells in ZEOLITE_CELLS:
+            yield f"doses-zeolite-{source}-{cells}", partial(zeolite_doses, source, cells)
     for name in WITH_DFT:
         yield f"sheet-{name}-gpaw", partial(sheet_phases, name, "gpaw")
     yield "molecule-gpaw", partial(molecule_phase, "gpaw")

@@ -37,20 +37,31 @@ def show(axes: Any, image: np.ndarray, size: tuple[float, float], title: str, li
     return drawn
 
 
+def save(figure: Any, path: Path) -> None:
+    """A picture of few colours, so that noise stays small on disk."""
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    Image.open(buffer).convert("RGB").quantize(64).save(path, optimize=True)
+
+
 def draw_sheets(path: Path) -> None:
     """Phases of the sheets by single sidebands: learned, what bonding changes, what DFT changes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.2, 7.6), layout="constrained", dpi=90)
+    figure = Figure(figsize=(8.0, 6.6), layout="constrained", dpi=80)
     axes = figure.subplots(len(SHEETS), 3)
     for row, name in enumerate(SHEETS):
         made = {s: load(f"sheet-{name}-{s}") for s in ("free-atoms", "model", "gpaw")}
         lengths = sheet_cut(name, "CoM=60").cell.lengths
-        size = (2 * float(lengths[0]), float(lengths[1]))
+        size = (2 * float(lengths[0]), float(lengths[1]))  # two cells
         mean = {s: 1e3 * np.tile(m["SSB"].mean(axis=0), (2, 1)) for s, m in made.items() if m is not None}
         free = fine(mean["free-atoms"], size)
         learned = fine(mean["model"], size)
-        first = show(axes[row, 0], learned, size, f"{name}: phase by single sidebands, learned (mrad)")
+        first = show(axes[row, 0], learned, size, f"{name}: SSB, learned (mrad)")
         figure.colorbar(first, ax=axes[row, 0], shrink=0.8)
         changes = {s: fine(mean[s], size) - free for s in ("model", "gpaw") if s in mean}
         most = max(float(np.abs(c).max()) for c in changes.values())
@@ -60,14 +71,14 @@ def draw_sheets(path: Path) -> None:
                 figure.colorbar(last, ax=axes[row, column], shrink=0.8)
             else:
                 axes[row, column].axis("off")
-    figure.savefig(path)
+    save(figure, path)
 
 
 def draw_zeolite(path: Path) -> None:
     """iDPC of benzene in silicalite without noise and at two doses, and what the molecule adds."""
     from matplotlib.figure import Figure
 
-    made = load("zeolite-model")
+    made = load("zeolite-model-4")
     if made is None:
         return
     size = tuple(float(v) for v in made["size"])
@@ -81,7 +92,7 @@ def draw_zeolite(path: Path) -> None:
     figure.colorbar(drawn, ax=axes[1], shrink=0.7, orientation="horizontal")
     for here, dose in zip(axes[2:], ZEOLITE_DOSES, strict=True):
         show(here, fine(made[f"with {dose:g} iDPC"].astype(float), size), size, f"iDPC, {dose:g} e/Å²")
-    figure.savefig(path)
+    save(figure, path)
 
 
 def draw_salts(path: Path) -> None:
@@ -99,4 +110,4 @@ def draw_salts(path: Path) -> None:
             words = f"{dose:.0e} e/Å²" if dose else "no noise"
             picture = made[f"{dose:g} {image}"].astype(float)
             show(axes[row, column], fine(picture, size), size, f"{image}, {words}")
-    figure.savefig(path)
+    save(figure, path)

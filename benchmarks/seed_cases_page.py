@@ -13,7 +13,7 @@ import numpy as np
 
 from bonding_page import put
 from rhotem.analysis.columns import Column, columns, contrast
-from seed_cases import RUNS, SHEETS, sheet_cut
+from seed_cases import RUNS, SHEETS, ZEOLITE_CELLS, sheet_cut
 from seed_cases_figures import draw_salts, draw_sheets, draw_zeolite
 
 #: Standard errors from which on a change is printed in bold.
@@ -133,7 +133,11 @@ def main() -> None:
         for name in ("LiF", "Li2O")
         for tail, words in (("-100%", "a whole Li column missing"), ("", "one Li missing"))
     }
-    zeolite = {f"doses-zeolite-{s}": f"benzene, {SOURCES[s]}" for s in ("free-atoms", "model")}
+    zeolite = {
+        f"doses-zeolite-{s}-{n}": f"{2 * n} nm, {n} molecule{'s' * (n > 1)}, {SOURCES[s]}"
+        for n in ZEOLITE_CELLS
+        for s in ("free-atoms", "model")
+    }
     tables = {
         "sheets": sheet_table(),
         "sheet-doses": dose_table(sheet_rows, light),

@@ -156,7 +156,7 @@ def test_features_change_what_they_say(host):
         ("antisite:Li", "takes 2 elements"),
         ("dopant:F=F", "changes nothing"),
         ("hole:Li", "expected one of"),
-        ("molecule:C:2", "one molecule at a time"),
+        ("molecule:C:2", "one molecule, or all of a column"),
     ],
 )
 def test_features_that_are_none(written: str, words: str):

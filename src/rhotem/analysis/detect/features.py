@@ -22,7 +22,7 @@ from rhotem.structure.orient import ImagingCell
 @dataclass(frozen=True)
 class Feature:
     """A change by name: ``vacancy:Li``, ``vacancy:Li:3``, ``vacancy:Li:20%``, ``dopant:Ni=Al``, ``antisite:Li/Ni``,
-    ``molecule:C`` (a guest with all that is bonded to it), ``density`` (what bonding changes: no atom does).
+    ``molecule:C``, ``molecule:C:100%`` (a guest with all that is bonded to it; all in a column), ``density`` (what bonding changes: no atom does).
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ WORDS = {
     "vacancy": "{0} of a column's {1} missing",
     "dopant": "{0} of a column's {1} replaced by {2}",
     "antisite": "{0} of a column's {1} in the place of {2}, and {2} in theirs",
-    "molecule": "{0} molecule that holds {1} missing",
+    "molecule": "{0} of a column's molecules that hold {1} missing",
     "density": "the bonded density instead of free atoms",
 }
 #: A feature is written so.
@@ -81,8 +81,9 @@ def parse_feature(text: str) -> Feature:
     number = -float(amount[:-1]) / 100 if amount.endswith("%") else float(amount)
     if not (number >= 1 or -1 <= number < 0) or (number >= 1 and number != int(number)):
         raise InputError(f"feature {text!r}: {amount} atoms of a column; give a whole number, or a share up to 100%")
-    if match["kind"] == "molecule" and number != 1:
-        raise InputError(f"feature {text!r}: one molecule at a time; write molecule:{elements[0]}")
+    if match["kind"] == "molecule" and number not in (1, -1):
+        one = f"molecule:{elements[0]}"
+        raise InputError(f"feature {text!r}: one molecule, or all of a column; write {one} or {one}:100%")
     return Feature(match["kind"], elements, number)
 
 
@@ -194,10 +195,10 @@ def _antisite(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> t
 
 
 def _molecule(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> tuple[ase.Atoms, npt.NDArray[np.int64]]:
-    """Without the chosen atom and all that bonds connect it with."""
+    """Without the chosen atoms and all that bonds connect them with."""
     group, _, loops = bonded_groups(atoms)
-    gone = np.flatnonzero(group == group[chosen[0]])
-    if len(loops[group[chosen[0]]]):
+    gone = np.flatnonzero(np.isin(group, group[chosen]))
+    if any(len(loops[number]) for number in group[chosen]):
         raise InputError(f"molecule: bonds connect {elements[0]} with the whole crystal; name an element of a guest")
     return _vacancy(atoms, gone.tolist(), elements)
 
