@@ -207,3 +207,22 @@ def test_the_command_answers_and_its_record_is_no_run(tmp_path):
     assert best[0]["change"] > 0
     again = CliRunner().invoke(main.app, ["image", str(tmp_path / "0" / "record.json")])
     assert again.exit_code == 2 and "without a plan; repeat" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_sheet_has_its_own_thickness(tmp_path):
+    """A boron atom missing in one layer of hBN: no thickness is asked for, and ABF needs far more than a phase."""
+    import rhotem
+    from rhotem.analysis.detect.plan import detectability
+    from rhotem.structure.edits.sheets import sheets
+    from rhotem.structure.phases import phase
+    from rhotem.structure.write import write_structure
+
+    write_structure(sheets(phase("hBN"), 1, 8.0), tmp_path / "layer.cif")
+    optics = {"energy_keV": 80.0, "convergence_mrad": 30.0, "detectors": ["ABF=15-30", "CoM=40"]}
+    specimen = {"structure": str(tmp_path / "layer.cif"), "zone": (0, 0, 1)}
+    plan = rhotem.Plan(specimen=specimen, density={"source": "free-atoms"}, microscope=optics)
+    found = detectability(plan, parse_feature("vacancy:B"), dose=1e4, defocus=[0.0])
+    assert found.best("iCoM").enough < 0.01 * found.best("ABF").enough
+    with pytest.raises(InputError, match="one slab"):
+        detectability(plan, parse_feature("vacancy:B"), dose=1e4, defocus=[0.0], thicknesses=[5.0])
