@@ -41,8 +41,8 @@ ZONES = {
 }
 #: Phases whose density is calculated by DFT as well (GPAW, PBE+U, 600 eV, kept in runs/bonding/gpaw), configurations.
 WITH_DFT = {"LiNiO2": 2}
-#: nm to which a phase is propagated, and pixel of its waves in Å.
-REACHES = dict.fromkeys(ZONES, (30.0, 0.08)) | {"LiCoO2": (30.0, 0.07)}
+#: nm to which a phase is propagated, and pixel of its waves in Å: one phase as far and as fine as the rest cannot be.
+REACHES = dict.fromkeys(ZONES, (10.0, 0.08)) | {"LiCoO2": (30.0, 0.07)}
 #: The same of members of the density, which see light detectors alone; and which of the eight.
 MEMBERS_REACH, MEMBERS = (6.0, 0.085), (0, 2, 4, 6)
 LADDER = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pattern_observer import apart, both_patterns, doses, patterns_of
+from pattern_observer import apart, both_patterns, doses, drawn_ssb, patterns_of
 from rhotem.analysis import responses, run
 from rhotem.analysis.columns import Column, column_intensity
 from rhotem.analysis.detect.features import parse_feature
@@ -124,6 +124,14 @@ def sheet_doses(name: str, written: str) -> dict[str, Any]:
     return {"rows": rows_of(cut[0], written), "patterns": doses(*both_patterns(cut[1], written))}
 
 
+def drawn_sheet(name: str, written: str) -> dict[str, Any]:
+    """d′ of single sidebands from drawn counts where it is predicted to be 2, 3.5 and 5."""
+    perfect = sheets(phase(name), 1, VACUUM)
+    cut = run.specimen(perfect, (0, 0, 1), basis="input", keep_cell=True, preset=lens(SHEET_LENS, "4D=30"))
+    both = both_patterns(cut, written)
+    return {"drawn": {f"{wanted:g}": drawn_ssb(*both, wanted) for wanted in (2.0, 3.5, 5.0)}}
+
+
 def read_columns(name: str, written: str) -> dict[str, Any]:
     """How far apart the phase of one column (a disc of 0.3 Å) is in noisy reconstructions with and without a vacancy.
 
@@ -224,6 +232,7 @@ def pieces() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     for name, missing in SHEETS.items():
         for written in ([f"vacancy:{missing}"] if missing else ["vacancy:B", "vacancy:N"]) + ["density"]:
             yield f"doses-{name}-{written}", partial(sheet_doses, name, written)
+    yield "doses-drawn-hBN", partial(drawn_sheet, "hBN", "density")
     yield "doses-read-MoS2", partial(read_columns, "MoS2", "vacancy:S")
     for name, (nm, features) in SALTS.items():
         for written in features:

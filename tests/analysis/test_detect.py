@@ -224,5 +224,6 @@ def test_a_sheet_has_its_own_thickness(tmp_path):
     plan = rhotem.Plan(specimen=specimen, density={"source": "free-atoms"}, microscope=optics)
     found = detectability(plan, parse_feature("vacancy:B"), dose=1e4, defocus=[0.0])
     assert found.best("iCoM").enough < 0.01 * found.best("ABF").enough
+    assert found.thicknesses == pytest.approx([0.2])  # as thick as its atoms, without the vacuum
     with pytest.raises(InputError, match="one slab"):
         detectability(plan, parse_feature("vacancy:B"), dose=1e4, defocus=[0.0], thicknesses=[5.0])

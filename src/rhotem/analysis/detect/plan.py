@@ -97,7 +97,10 @@ def detectability(
         )
         real = [0.1 * t for t in made.before.thicknesses]
         told: dict[str, Any] = {"dose": dose, "defocus": defocus, "thicknesses": real}
-        held.append(sweep(made, feature, **told, edges=edges, progress=progress))
+        seen = sweep(made, feature, **told, edges=edges, progress=progress)
+        if cut.vacuum:  # behind a sheet the beam goes on through nothing
+            seen = replace(seen, rows=[replace(row, thickness=cut.thickness) for row in seen.rows])
+        held.append(seen)
     return _joined(held)
 
 
