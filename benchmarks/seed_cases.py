@@ -51,7 +51,7 @@ SALT_LENS, SALT_PIXEL = {"energy": 200.0, "convergence": 22.0}, 0.08
 #: Noisy reconstructions of each kind, and methods that make them.
 NOISY, METHODS = 20, ("icom", "ssb", "wiener")
 #: Cells of the zeolite along the beam.
-ZEOLITE_CELLS = (1, 2, 4)
+ZEOLITE_CELLS = (1, 2)
 #: e/Å² of the noisy pictures of the zeolite and of the salts.
 ZEOLITE_DOSES, SALT_DOSES = (40.0, 400.0), (1e3, 1e4)
 #: Salts, nm, features of what is missing in one column.

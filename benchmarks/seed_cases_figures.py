@@ -78,7 +78,7 @@ def draw_zeolite(path: Path) -> None:
     """iDPC of benzene in silicalite without noise and at two doses, and what the molecule adds."""
     from matplotlib.figure import Figure
 
-    made = load("zeolite-model-4")
+    made = load("zeolite-model-2")
     if made is None:
         return
     size = tuple(float(v) for v in made["size"])

@@ -22,7 +22,8 @@ from rhotem.structure.orient import ImagingCell
 @dataclass(frozen=True)
 class Feature:
     """A change by name: ``vacancy:Li``, ``vacancy:Li:3``, ``vacancy:Li:20%``, ``dopant:Ni=Al``, ``antisite:Li/Ni``,
-    ``molecule:C``, ``molecule:C:100%`` (a guest with all that is bonded to it; all in a column), ``density`` (what bonding changes: no atom does).
+    ``molecule:C``, ``molecule:C:100%`` (a guest with all that is bonded to it; all in a column), ``density`` (what
+    bonding changes: no atom does).
 
     Parameters
     ----------
