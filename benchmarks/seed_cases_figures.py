@@ -37,7 +37,7 @@ def show(axes: Any, image: np.ndarray, size: tuple[float, float], title: str, li
     return drawn
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path, colours: int = 200) -> None:
     """A picture of few colours, so that noise stays small on disk."""
     import io
 
@@ -45,7 +45,7 @@ def save(figure: Any, path: Path) -> None:
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    Image.open(buffer).convert("RGB").quantize(64).save(path, optimize=True)
+    Image.open(buffer).convert("RGB").quantize(colours).save(path, optimize=True)
 
 
 def draw_sheets(path: Path) -> None:
@@ -110,4 +110,4 @@ def draw_salts(path: Path) -> None:
             words = f"{dose:.0e} e/Å²" if dose else "no noise"
             picture = made[f"{dose:g} {image}"].astype(float)
             show(axes[row, column], fine(picture, size), size, f"{image}, {words}")
-    save(figure, path)
+    save(figure, path, 64)
