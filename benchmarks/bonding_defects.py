@@ -4,7 +4,7 @@
 
 Every defect x thickness is a file in runs/bonding. `measured`: 200 noisy images with and 200 without the defect at the
 dose at which d′ is predicted to be 3.5, separated by the filter of the prediction, as in benchmarks/detectability.py.
-Single sidebands (`ssb`) are linear in the counts, so their scores are drawn from Poisson counts of all pixels.
+Whole patterns: pattern_observer.py.
 """
 
 import json
@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from pattern_observer import IMAGES, apart, both_patterns, doses, drawn_ssb
 from rhotem.analysis import run
-from rhotem.analysis.detect.features import make_pair, parse_feature
+from rhotem.analysis.detect.features import parse_feature
 from rhotem.analysis.detect.noise import transfer
 from rhotem.analysis.detect.observer import seen
 from rhotem.analysis.detect.rings import ring_edges
-from rhotem.analysis.detect.simulated import MovingAlike, Simulated, simulate_feature, wide_host
-from rhotem.analysis.detect.sweep import ROSE, sweep
-from rhotem.microscope.reconstruct.data import ScannedPatterns
-from rhotem.microscope.reconstruct.ssb import Band, Detector
+from rhotem.analysis.detect.simulated import Simulated, simulate_feature
+from rhotem.analysis.detect.sweep import sweep
 
 RUNS = Path("runs/bonding")
 PHASE, ZONE = "LiNiO2", (1, 0, 0)
@@ -34,8 +33,7 @@ DETECTORS = ("HAADF=60-100", "ABF=11-22", "DPC=6-22", "CoM=44")
 #: mrad between edges of the best ring and of the parts weighed at once; Å; configurations.
 RINGS, SAMPLING, PHONONS = 11.0, 0.08, 1
 #: What is drawn: feature and thickness; images and the d′ they are drawn at; images of each kind.
-DRAWN, WANTED, IMAGES = {("vacancy:O", 2.0)}, 3.5, 200
-WITH_SSB = 2.0
+DRAWN, DRAWN_SSB, WANTED = {("vacancy:O", 2.0)}, {("vacancy:Li", 2.0)}, 3.5
 
 
 def specimen(nm: float, detectors: tuple[str, ...] = DETECTORS) -> run.Specimen:
@@ -82,62 +80,19 @@ def measured(made: Simulated) -> dict[str, float]:
     return result
 
 
-def apart(before: list[float], after: list[float]) -> float:
-    """How many standard deviations apart two sets of scores are."""
-    return float((np.mean(after) - np.mean(before)) / np.sqrt(0.5 * (np.var(before) + np.var(after))))
-
-
-def single_sidebands(written: str, nm: float) -> dict[str, Any]:
-    """Dose for d′ = 5 of a phase by single sidebands, and d′ drawn."""
-    cut = specimen(nm, ("4D=22",))
-    pair = make_pair(wide_host(cut), parse_feature(written))
-    first = run.potential(pair.before, run.density(pair.before), phonons=PHONONS)
-    second = MovingAlike(first, pair, run.density(pair.after), None)
-    shown = [run.image(c, v) for c, v in ((pair.before, first), (pair.after, second))]
-    held = [
-        ScannedPatterns(s.patterns["4D"], s.scan, s.angular_step, cut.preset.microscope, integrating=False)
-        for s in shown
-    ]
-    weights, pixels = _weights(held[0], held[1])
-    data = [h.data[:, :, *pixels.T].astype(float) for h in held]
-    mean = 0.5 * (data[0] + data[1])
-    signal = float((weights * (data[1] - data[0])).sum())
-    index = signal**2 / float((weights**2 * mean).sum())
-    area = float(np.prod(held[0].scan.step))
-    electrons = WANTED**2 / index
-    rng = np.random.default_rng(6)
-    scores = [
-        [float((weights * rng.poisson(electrons * one)).sum() / electrons) for _ in range(IMAGES)] for one in data
-    ]
-    return {"enough": ROSE**2 / index / area, "measured": {"SSB": apart(*scores)}}
-
-
-def _weights(before: ScannedPatterns, after: ScannedPatterns) -> tuple[np.ndarray, np.ndarray]:
-    """What every count (nx, ny, pixels of the disc) adds to the score of an SSB phase, whitened by its transfer."""
-    band, detector = Band.of(before), Detector.of(before)
-    pixels = np.argwhere(detector.disc() > 0)
-    i, j = pixels.T
-    model = detector.sidebands(band, i, j)  # (frequencies, pixels)
-    transferred = (np.abs(model) ** 2).sum(axis=1)
-    spectra = [
-        np.fft.rfft2(h.data[:, :, i, j].astype(float), axes=(0, 1))[band.rows, band.columns] for h in (before, after)
-    ]
-    fit = [(model.conj() * g).sum(axis=1) for g in spectra]  # transfer times phase
-    kept = transferred > 0.03 * detector.disc().sum()
-    # the noise of a fitted phase has the variance 1/transfer: the filter is transfer x change of the phase
-    wanted = np.where(kept, fit[1] - fit[0], 0.0)
-    whole = np.zeros((len(pixels), before.scan.shape[0], before.scan.shape[1] // 2 + 1), complex)
-    whole[:, band.rows, band.columns] = (model * (wanted / np.where(kept, transferred, 1.0))[:, None]).T
-    return np.moveaxis(np.fft.irfft2(whole, s=before.scan.shape, axes=(1, 2)), 0, 2), pixels
+def whole_patterns(written: str, nm: float) -> dict[str, Any]:
+    """Doses for d′ = 5 of single sidebands and of all pixels to 44 mrad; d′ drawn for single sidebands."""
+    before, after = both_patterns(specimen(nm, ("4D=44",)), written, phonons=PHONONS)
+    drawn = {"measured": {"SSB": drawn_ssb(before, after, WANTED)}} if (written, nm) in DRAWN_SSB else {}
+    return {"patterns": doses(before, after), **drawn}
 
 
 def main() -> None:
     """Make the files that are not there."""
     RUNS.mkdir(parents=True, exist_ok=True)
     work = [(f"defect-{f}-{t:g}", predicted, f, t) for t in THICKNESSES for f in FEATURES]
-    work[len(FEATURES) : len(FEATURES)] = [
-        (f"defect-ssb-{f}-{WITH_SSB:g}", single_sidebands, f, WITH_SSB) for f in FEATURES[:2]
-    ]
+    work += [(f"defect-patterns-{f}-{t:g}", whole_patterns, f, t) for t in THICKNESSES for f in FEATURES]
+    work.sort(key=lambda piece: piece[3])
     for stem, maker, feature, nm in work:
         path = RUNS / f"{stem.replace('/', '-')}.json"
         if path.exists() or (sys.argv[1:] and sys.argv[1] not in stem):

@@ -239,10 +239,10 @@ def defects() -> tuple[str, list[dict[str, Any]]]:
             rows.setdefault(key, {})["ring" if ring else row["image"]] = row["enough"]
             if ring:
                 rows[key]["name"] = name
-        if "enough" in one:
-            rows.setdefault(key, {})["SSB"] = one["enough"]
+        rows.setdefault(key, {}).update(one.get("patterns", {}))
         notes += [f"{key[0]}, {key[1]} nm, {image}: d′ {d:.2f}" for image, d in one.get("measured", {}).items()]
-    images = ("HAADF", "ABF", "iDPC", "iCoM", "SSB", "ring", "4D")
+    known = ("HAADF", "ABF", "iDPC", "iCoM", "SSB", "ring", "4D", "pixels")
+    images = tuple(image for image in known if any(image in row for row in rows.values()))
     lines = [f"| defect | nm | {' | '.join(images)} | ring (mrad) |", "|---" * (len(images) + 3) + "|"]
     for (feature, nm), row in sorted(rows.items()):
         cells = " | ".join(f"{row[i]:.1e}" if i in row else "" for i in images)

@@ -156,6 +156,7 @@ def test_features_change_what_they_say(host):
         ("antisite:Li", "takes 2 elements"),
         ("dopant:F=F", "changes nothing"),
         ("hole:Li", "expected one of"),
+        ("molecule:C:2", "one molecule, or all of a column"),
     ],
 )
 def test_features_that_are_none(written: str, words: str):
@@ -169,6 +170,26 @@ def test_features_that_the_cell_does_not_have(host):
         make_pair(host, parse_feature("vacancy:Ni"))
     with pytest.raises(InputError, match="column has 4 at this thickness"):
         make_pair(host, parse_feature("vacancy:Li:9"))
+
+
+def test_a_molecule_goes_as_a_whole(host):
+    """Water beside an empty column of lithium: its three atoms go, also across the border of the cell, no ion does."""
+    atoms = host.cell.structure.atoms.copy()
+    del atoms[[a.index for a in atoms if a.symbol == "Li" and np.hypot(*(a.position - atoms[0].position)[:2]) < 0.1]]
+    place = np.array([0.0, 0.0, 0.1]) + atoms.cell.sum(axis=0) * [0.5, 0.5, 0]
+    water = ase.build.molecule("H2O")
+    near = [a.index for a in atoms if np.linalg.norm((a.position - place)[:2]) < 3.2]
+    del atoms[near]
+    water.positions += place - water.positions[0]
+    filled = Structure(atoms + water)
+    cut = run.specimen(filled, (0, 0, 1), basis="input", keep_cell=True)
+    pair = make_pair(wide_host(cut), parse_feature("molecule:O"))
+    before, after = (s.cell.structure.numbers for s in (pair.before, pair.after))
+    assert pair.atoms == 3 and np.bincount(before, minlength=10)[[1, 8]].tolist() == [2, 1]
+    assert np.bincount(after, minlength=10)[[3, 9]].tolist() == np.bincount(before, minlength=10)[[3, 9]].tolist()
+    assert len(after) == len(before) - 3
+    with pytest.raises(InputError, match="with the whole crystal"):
+        make_pair(host, parse_feature("molecule:Li"))
 
 
 @pytest.mark.slow
@@ -186,3 +207,23 @@ def test_the_command_answers_and_its_record_is_no_run(tmp_path):
     assert best[0]["change"] > 0
     again = CliRunner().invoke(main.app, ["image", str(tmp_path / "0" / "record.json")])
     assert again.exit_code == 2 and "without a plan; repeat" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_sheet_has_its_own_thickness(tmp_path):
+    """A boron atom missing in one layer of hBN: no thickness is asked for, and ABF needs far more than a phase."""
+    import rhotem
+    from rhotem.analysis.detect.plan import detectability
+    from rhotem.structure.edits.sheets import sheets
+    from rhotem.structure.phases import phase
+    from rhotem.structure.write import write_structure
+
+    write_structure(sheets(phase("hBN"), 1, 8.0), tmp_path / "layer.cif")
+    optics = {"energy_keV": 80.0, "convergence_mrad": 30.0, "detectors": ["ABF=15-30", "CoM=40"]}
+    specimen = {"structure": str(tmp_path / "layer.cif"), "zone": (0, 0, 1)}
+    plan = rhotem.Plan(specimen=specimen, density={"source": "free-atoms"}, microscope=optics)
+    found = detectability(plan, parse_feature("vacancy:B"), dose=1e4, defocus=[0.0])
+    assert found.best("iCoM").enough < 0.01 * found.best("ABF").enough
+    assert found.thicknesses == pytest.approx([0.2])  # as thick as its atoms, without the vacuum
+    with pytest.raises(InputError, match="one slab"):
+        detectability(plan, parse_feature("vacancy:B"), dose=1e4, defocus=[0.0], thicknesses=[5.0])

@@ -79,3 +79,20 @@ def test_one_definition_of_vacuum(gap: float) -> None:
             by_planes(model, charged, 0.3)
     else:
         assert by_planes(model, charged, 0.3).structure is charged
+
+
+def test_a_flat_sheet_is_as_thick_as_its_atoms() -> None:
+    """Graphene: all nuclei at one height; two atoms of carbon scatter, and the phase is largest where they are."""
+    from rhotem.analysis.columns import column_intensity, columns
+    from rhotem.structure.edits.sheets import sheets
+
+    preset = run.adjusted_preset("layered-oxide", energy=80.0, convergence=30.0, detectors=["CoM=40"])
+    cut = run.specimen(sheets(phase("graphite"), 1, 10.0), (0, 0, 1), basis="input", keep_cell=True, preset=preset)
+    assert cut.thickness == pytest.approx(0.2) and cut.vacuum == pytest.approx(8.0)
+    image = run.image(cut, run.potential(cut, run.density(cut, "free-atoms"), phonons=0))["iCoM"]
+    size = (float(cut.cell.lengths[0]), float(cut.cell.lengths[1]))
+    seen = columns(cut.cell)
+    assert len(seen) == 4
+    heights = [column_intensity(image, size, c) for c in seen]
+    assert min(heights) > 0.6 * image.max()  # of a disc of 0.3 Å
+    assert np.ptp(heights) < 0.01 * image.max()

@@ -170,3 +170,31 @@ def test_molecules_touch_the_surface(name, plane, rng):
         adsorbed(slab(phase(name), plane, 8.0, 18.0).structure, water, 1, rng)
     with pytest.raises(InputError, match="no molecule of that name"):
         molecule_of("unobtainium")
+
+
+def test_benzene_fits_the_four_intersections_of_silicalite_and_no_crystal_without_pores():
+    """MFI has four intersections of channels a cell, 9 Å wide between nuclei; nothing touches, molecules are whole."""
+    from ase.data.vdw_alvarez import vdw_radii
+
+    from rhotem.battery.builders.adsorb import molecule_of
+    from rhotem.battery.builders.guest import guested
+
+    benzene, host = molecule_of("C6H6"), phase("silicalite")
+    made = guested(host, benzene, 4, np.random.default_rng(0))
+    atoms = made.structure.atoms
+    apart = atoms.get_all_distances(mic=True)
+    radii = vdw_radii[atoms.numbers]
+    strange = made.region[:, None] != made.region
+    assert (apart / np.add.outer(radii, radii))[strange & ((made.region[:, None] > 0) | (made.region > 0))].min() >= 0.8
+    for number in range(1, 5):
+        inside = atoms[made.region == number].get_all_distances()
+        np.testing.assert_allclose(
+            np.sort(inside, axis=None), np.sort(benzene.get_all_distances(), axis=None), atol=1e-9
+        )
+    # intersections lie on the mirror planes y = 1/4 and 3/4, half a cell apart along a
+    middle = np.array([d["position_A"] for d in made.defects]) @ np.linalg.inv(host.cell) % 1
+    assert sorted(np.round(middle[:, 1] * 4).astype(int).tolist()) == [1, 1, 3, 3]
+    with pytest.raises(InputError, match="no room for molecule 1 of 1 in LiCoO2"):
+        guested(phase("LiCoO2"), benzene, 1, np.random.default_rng(0))
+    with pytest.raises(InputError, match="expected at least 1"):
+        guested(host, benzene, 0, np.random.default_rng(0))

@@ -111,3 +111,18 @@ def test_enhanced_abf_is_the_ring_less_the_disc_and_counts_the_electrons_of_both
     noise = np.stack([one["eABF"] - images["eABF"] for one in sets]) * electrons
     expected = electrons * (images["ABF"] + images["BF"]).mean()
     assert noise.var() == pytest.approx(expected, rel=4 * np.sqrt(2 / noise.size))
+
+
+def test_noise_of_integrated_phases_draws_no_stripes():
+    """White noise of deflections becomes a phase of variance Σ 1/q², whether positions are even or odd in number."""
+    from rhotem.microscope.signals import integrate_moment
+
+    rng, wavelength, spread = np.random.default_rng(5), 0.02, {}
+    for shape in ((42, 63), (43, 63), (43, 64), (42, 64)):
+        scan = Scan(shape, (14.0, 21.0))
+        phases = [integrate_moment(*rng.normal(size=(2, *shape)), scan, wavelength) for _ in range(200)]
+        qx, qy = (np.fft.fftfreq(n, l / n) for n, l in zip(shape, scan.size, strict=True))
+        q2 = qx[:, None] ** 2 + qy[None] ** 2
+        told = (1e-3 / wavelength) ** 2 * (1 / q2[q2 > 0]).sum() / (shape[0] * shape[1])
+        spread[shape] = np.mean(np.square(phases)) / told
+    assert list(spread.values()) == pytest.approx([1.0] * 4, rel=0.05)

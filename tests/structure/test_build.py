@@ -9,6 +9,7 @@ from rhotem.core import InputError
 from rhotem.structure.assemble import interface, layered_oxide, slab
 from rhotem.structure.build import antisite, deintercalate, displaced, strained, substitute, vacancy
 from rhotem.structure.check import check
+from rhotem.structure.edits.sheets import sheets
 from rhotem.structure.indices import symmetry
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import orient
@@ -254,3 +255,35 @@ def test_percentages_are_whole_atoms():
     for value, said in (("O:10%", r"is 0\.6 atoms"), ("O:120%", "up to 100"), ("O:x%", "not a number")):
         with pytest.raises(InputError, match=said):
             apply(crystal, {"vacancy": value}, chance)
+
+
+@pytest.mark.parametrize(
+    "name, count, atoms, spread", [("MoS2", 1, 3, 3.17), ("hBN", 2, 4, 3.33), ("graphite", 3, 6, 6.71)]
+)
+def test_sheets_are_whole_and_as_many_as_asked_for(name, count, atoms, spread):
+    """Atoms of so many layers of the crystal, the distances of neighbours as there, vacuum as asked."""
+    crystal = phase(name)
+    made = sheets(crystal, count, 12.0)
+    assert len(made) == atoms and check(made) == ()
+    assert np.ptp(made.positions[:, 2]) == pytest.approx(spread, abs=0.02)
+    assert made.cell[2, 2] == pytest.approx(np.ptp(made.positions[:, 2]) + 12.0)
+    assert made.cell[2, :2] == pytest.approx([0, 0])
+    nearest = [neighbor_list("d", one.atoms, 2.6).min() for one in (crystal, made)]
+    assert nearest[0] == pytest.approx(nearest[1], abs=1e-6)
+
+
+def test_a_sheet_is_whole_wherever_the_cell_begins():
+    """MoS2 moved along its third vector, so that the border of the cell cuts a sheet."""
+    crystal = phase("MoS2")
+    for shift in np.linspace(0, 1, 7):
+        moved = crystal.atoms.copy()
+        moved.positions += shift * moved.cell.array[2]
+        moved.wrap()
+        assert formula(sheets(Structure(moved), 1)) == "MoS2"
+
+
+def test_sheets_are_refused_where_bonds_go_across():
+    with pytest.raises(InputError, match="hold LiCoO2 together along its third vector"):
+        sheets(phase("LiCoO2"))
+    with pytest.raises(InputError, match="expected a positive length"):
+        sheets(phase("hBN"), 1, 0.0)

@@ -32,6 +32,8 @@ PARALLEL_REACH = 100.0
 TOLD, ERROR = 0.05, 0.33
 #: Height in Å of the first atoms of a slab that the beam meets after vacuum: beyond their thermal motion.
 ENTRANCE = 1.0
+#: Least thickness in Å of what stands in vacuum: a flat sheet (graphene, hBN) is as thick as its atoms.
+FLAT = 2.0
 #: First space-group numbers of the trigonal and of the cubic crystal systems (International Tables A).
 FIRST_TRIGONAL, FIRST_CUBIC = 143, 195
 
@@ -282,7 +284,7 @@ def _entrance_first(cell: ImagingCell) -> tuple[ImagingCell, float]:
         return cell, 0.0
     atoms = cell.structure.atoms.copy()
     atoms.positions[:, 2] = np.mod(atoms.positions[:, 2] - start - width + 1e-6, length) + ENTRANCE
-    return replace(cell, structure=replace(cell.structure, atoms=atoms)), width
+    return replace(cell, structure=replace(cell.structure, atoms=atoms)), min(width, length - FLAT)
 
 
 def repeats_along(

@@ -18,7 +18,7 @@ FeatureOption = Annotated[
     typer.Option(
         "--feature",
         metavar="CHANGE",
-        help="vacancy:Li, vacancy:Li:3 (atoms of a column), vacancy:Li:20%, dopant:Ni=Al, antisite:Li/Ni; "
+        help="vacancy:Li, vacancy:Li:3 (atoms of a column), vacancy:Li:20%, dopant:Ni=Al, antisite:Li/Ni, molecule:C; "
         "density: what bonding changes.",
         rich_help_panel=SPECIMEN,
     ),

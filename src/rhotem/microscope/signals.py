@@ -66,13 +66,15 @@ def integrate_moment(x: Array, y: Array, scan: Scan, wavelength: float) -> Array
 
     For a thin object the mean deflection of the beam is the gradient of the projected phase blurred by the probe,
     ``⟨k⟩ = ∇(σV_z ⊗ |ψ|²)/2π`` (Müller et al., Nat. Commun. 5, 5653, 2014), so the result is that phase. The
-    gradient is inverted in Fourier space in the least-squares sense.
+    gradient is inverted in Fourier space in the least-squares sense. Unpaired frequencies of an even number of
+    positions are left out: along one axis their gradient is not known, and dividing what noise there is along the other
+    by its small frequency draws stripes.
     """
     qx, qy = _derivative_frequencies(scan)
     q2 = qx**2 + qy**2
     divergence = qx * np.fft.rfft2(x) + qy * np.fft.rfft2(y)
     spectrum = divergence / (1j * np.where(q2 > 0, q2, 1.0))
-    spectrum[..., q2 == 0] = 0.0
+    spectrum[..., (q2 == 0) | _unpaired(scan)] = 0.0
     return np.fft.irfft2(spectrum, s=scan.shape) * 1e-3 / wavelength
 
 
@@ -91,6 +93,13 @@ def _derivative_frequencies(scan: Scan) -> tuple[Array, Array]:
             q[n // 2] = 0.0
         result.append(q)
     return result[0][:, None], result[1][None]
+
+
+def _unpaired(scan: Scan) -> Array:
+    """Where an `numpy.fft.rfft2` of a scan has the frequency of an even number of positions that has no negative."""
+    nx, ny = scan.shape
+    x, y = np.arange(nx) * 2 == nx, np.arange(ny // 2 + 1) * 2 == ny
+    return np.asarray(x[:, None] | y[None])
 
 
 def mirrored(x: Array, y: Array, scan: Scan) -> tuple[Array, Array, Scan]:

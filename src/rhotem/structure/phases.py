@@ -48,6 +48,7 @@ ALIASES = {
     "rutile": "TiO2",
     "BN": "hBN",
     "STO": "SrTiO3",
+    "MFI": "silicalite",
 }
 
 

@@ -13,6 +13,7 @@ from ase.data import atomic_numbers
 from rhotem.analysis.columns import Column, columns
 from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError
+from rhotem.structure.bonded import bonded_groups
 from rhotem.structure.edits.antisite import partners
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell
@@ -21,7 +22,8 @@ from rhotem.structure.orient import ImagingCell
 @dataclass(frozen=True)
 class Feature:
     """A change by name: ``vacancy:Li``, ``vacancy:Li:3``, ``vacancy:Li:20%``, ``dopant:Ni=Al``, ``antisite:Li/Ni``,
-    ``density`` (what bonding changes: no atom does).
+    ``molecule:C``, ``molecule:C:100%`` (a guest with all that is bonded to it; all in a column), ``density`` (what
+    bonding changes: no atom does).
 
     Parameters
     ----------
@@ -46,6 +48,7 @@ WORDS = {
     "vacancy": "{0} of a column's {1} missing",
     "dopant": "{0} of a column's {1} replaced by {2}",
     "antisite": "{0} of a column's {1} in the place of {2}, and {2} in theirs",
+    "molecule": "{0} of a column's molecules that hold {1} missing",
     "density": "the bonded density instead of free atoms",
 }
 #: A feature is written so.
@@ -61,11 +64,11 @@ def parse_feature(text: str) -> Feature:
         If it is none.
     """
     match = _WRITTEN.fullmatch(text.strip())
-    known = ", ".join(("vacancy:Li", "vacancy:Li:20%", "dopant:Ni=Al", "antisite:Li/Ni", "density"))
+    known = ", ".join(("vacancy:Li", "vacancy:Li:20%", "dopant:Ni=Al", "antisite:Li/Ni", "molecule:C", "density"))
     if match is None or match["kind"] not in (*FEATURES, "density"):
         raise InputError(f"feature {text!r}: expected one of {known}")
     elements = tuple(re.split("[/=]", match["elements"])) if match["elements"] else ()
-    wanted = 0 if match["kind"] == "density" else 1 if match["kind"] == "vacancy" else 2
+    wanted = 0 if match["kind"] == "density" else 1 if match["kind"] in ("vacancy", "molecule") else 2
     if len(elements) != wanted:
         raise InputError(
             f"feature {text!r}: {match['kind']} takes {wanted} element{'s' * (wanted != 1)}, as in {known}"
@@ -79,6 +82,9 @@ def parse_feature(text: str) -> Feature:
     number = -float(amount[:-1]) / 100 if amount.endswith("%") else float(amount)
     if not (number >= 1 or -1 <= number < 0) or (number >= 1 and number != int(number)):
         raise InputError(f"feature {text!r}: {amount} atoms of a column; give a whole number, or a share up to 100%")
+    if match["kind"] == "molecule" and number not in (1, -1):
+        one = f"molecule:{elements[0]}"
+        raise InputError(f"feature {text!r}: one molecule, or all of a column; write {one} or {one}:100%")
     return Feature(match["kind"], elements, number)
 
 
@@ -125,7 +131,19 @@ def make_pair(host: Specimen, feature: Feature) -> Pair:
     atoms, kept = FEATURES[feature.kind](cell.structure.atoms.copy(), chosen, feature.elements)
     changed = ImagingCell.from_orthogonal(Structure(atoms, charge=cell.structure.charge, info=cell.structure.info))
     place = (float(column.position[0]), float(column.position[1]))
-    return Pair(before, replace(host, cell=changed, block=changed), kept, place, column.label, len(chosen))
+    return Pair(
+        before,
+        replace(host, cell=changed, block=changed),
+        kept,
+        place,
+        column.label,
+        _changed(before, kept, len(chosen)),
+    )
+
+
+def _changed(before: Specimen, kept: npt.NDArray[np.int64], chosen: int) -> int:
+    """Atoms that are gone, or else those that were exchanged or replaced."""
+    return len(before.block.structure) - len(kept) or chosen
 
 
 def _nearest(found: Sequence[Column], element: str, middle: npt.NDArray[np.float64]) -> Column:
@@ -177,7 +195,16 @@ def _antisite(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> t
     return atoms, np.arange(len(atoms))
 
 
+def _molecule(atoms: ase.Atoms, chosen: list[int], elements: Sequence[str]) -> tuple[ase.Atoms, npt.NDArray[np.int64]]:
+    """Without the chosen atoms and all that bonds connect them with."""
+    group, _, loops = bonded_groups(atoms)
+    gone = np.flatnonzero(np.isin(group, group[chosen]))
+    if any(len(loops[number]) for number in group[chosen]):
+        raise InputError(f"molecule: bonds connect {elements[0]} with the whole crystal; name an element of a guest")
+    return _vacancy(atoms, gone.tolist(), elements)
+
+
 Change = Callable[[ase.Atoms, list[int], Sequence[str]], tuple[Any, npt.NDArray[np.int64]]]
 
 #: What changes atoms, by name.
-FEATURES: dict[str, Change] = {"vacancy": _vacancy, "dopant": _dopant, "antisite": _antisite}
+FEATURES: dict[str, Change] = {"vacancy": _vacancy, "dopant": _dopant, "antisite": _antisite, "molecule": _molecule}

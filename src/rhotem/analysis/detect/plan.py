@@ -40,8 +40,9 @@ def detectability(
     dose : float
         e/Å².
     defocus, thicknesses : sequences of float
-        nm. No thickness: that of the preset. Atoms that change lie evenly in the depth of each specimen, so that every
-        thickness is propagated; a change of the density costs one propagation for all.
+        nm. No thickness: the plan's, else the preset's, of a sheet or kept cell its own. Atoms that change lie evenly
+        in the depth of each specimen, so that every thickness is propagated; a change of the density costs one
+        propagation for all.
     phonons : int
         Configurations of thermal motion, the same for both specimens; 0: at rest.
     rings : float, optional
@@ -70,11 +71,11 @@ def detectability(
     crystal, moving = workflow.moving_crystal(plan.changed({"motion.phonons": phonons}), say)
     edges = ring_edges(rings, preset.microscope.convergence, largest_angle(detectors)) if rings is not None else []
     members = ensemble(plan.density.source or default_source()) if plan.density.uncertainty else None
-    depths = list(thicknesses) or [preset.thickness]
+    depths = list(thicknesses) or [t for t in (plan.specimen.thickness_nm,) if t]
     held: list[Detectability] = []
-    groups = [depths] if feature.kind == "density" else [[depth] for depth in depths]
+    groups = [depths] if feature.kind == "density" or not depths else [[depth] for depth in depths]
     for group in groups:
-        sized = plan.changed({"specimen.thickness_nm": max(group), "motion.phonons": phonons})
+        sized = plan.changed({"specimen.thickness_nm": max(group, default=None), "motion.phonons": phonons})
         cut = workflow.cut(sized, crystal, [plan.density.source or "model"])
         cut = replace(cut, preset=preset.model_copy(update={"detectors": detectors}))
         say.tell(f"{cut}\n{feature}")
@@ -96,7 +97,10 @@ def detectability(
         )
         real = [0.1 * t for t in made.before.thicknesses]
         told: dict[str, Any] = {"dose": dose, "defocus": defocus, "thicknesses": real}
-        held.append(sweep(made, feature, **told, edges=edges, progress=progress))
+        seen = sweep(made, feature, **told, edges=edges, progress=progress)
+        if cut.vacuum:  # behind a sheet the beam goes on through nothing
+            seen = replace(seen, rows=[replace(row, thickness=cut.thickness) for row in seen.rows])
+        held.append(seen)
     return _joined(held)
 
 

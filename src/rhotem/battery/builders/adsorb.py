@@ -89,7 +89,7 @@ def _let_down(atoms: ase.Atoms, molecule: ase.Atoms, top: float, rng: Generator)
 
     plane = atoms.cell.array[:2, :2]
     images = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]) @ plane
-    touch = TOUCH * np.add.outer(_radii(molecule), _radii(atoms))
+    touch = TOUCH * np.add.outer(radii(molecule), radii(atoms))
     for _ in range(TRIES):
         placed = molecule.copy()
         turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
@@ -105,7 +105,8 @@ def _let_down(atoms: ase.Atoms, molecule: ase.Atoms, top: float, rng: Generator)
     return None
 
 
-def _radii(atoms: ase.Atoms) -> Floats:
+def radii(atoms: ase.Atoms) -> Floats:
+    """Van der Waals radii in Å (S. Alvarez, Dalton Trans. 42, 8617 (2013)), `RADIUS` where none is known."""
     from ase.data.vdw_alvarez import vdw_radii
 
     radii = np.asarray(vdw_radii[atoms.numbers], dtype=float)

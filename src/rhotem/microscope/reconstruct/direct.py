@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, Progress, silent
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.reconstruct.base import Method, phase_images
-from rhotem.microscope.reconstruct.bridge import dataset, require_quantem, said
+from rhotem.microscope.reconstruct.bridge import dataset, require_quantem, rim_as_amplitude, said
 from rhotem.microscope.reconstruct.data import ScannedPatterns
 
 
@@ -58,7 +58,7 @@ class Wiener(Method):
 def _direct(patterns: ScannedPatterns, kernel: str, progress: Progress) -> npt.NDArray[np.float64]:
     from quantem.diffractive_imaging.direct_ptychography import DirectPtychography
 
-    made, origin = dataset(patterns)
+    made, origin = dataset(rim_as_amplitude(patterns) if kernel == "wiener" else patterns)
     coefficients: dict[str, Any] = dict(patterns.microscope.coefficients)
     solver = DirectPtychography.from_dataset4d(
         made,
