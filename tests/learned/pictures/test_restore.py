@@ -1,0 +1,78 @@
+"""Restorations: a weak object comes back from its own images, and noise is what the filter is told."""
+
+import numpy as np
+import pytest
+
+from rhotem.core.units import wavelength
+from rhotem.learned.pictures.restore import linear_wave, scaled, series_inputs, transfer
+
+SAID = {"pixel_A": 0.3, "energy_keV": 300.0, "foci_nm": [-16, -8, 0, 8, 16], "cs_nm": -15e3, "focal_spread_A": 30.0}
+SAID |= {"objective_mrad": 15.0, "dose_e_per_A2": 1e9}
+
+
+@pytest.fixture
+def weak(rng) -> np.ndarray:
+    """A weak wave with beams of the middle of the aperture, amplitude and phase."""
+    n = 64
+    g = np.fft.fftfreq(n, SAID["pixel_A"])
+    size = np.hypot(*np.meshgrid(g, g, indexing="ij"))
+    limit = 1e-3 * SAID["objective_mrad"] / wavelength(300e3)
+    beams = (size > 0.35) & (size < 0.95 * limit)
+    spectrum = np.where(beams, rng.normal(size=(n, n)) + 1j * rng.normal(size=(n, n)), 0.0)
+    wave = np.fft.ifft2(spectrum)
+    return 1e-3 * wave / np.abs(wave).max()
+
+
+def images_of(wave: np.ndarray) -> np.ndarray:
+    """Images of 1 + wave with a mean over foci of a Gaussian spread, evaluated focus by focus."""
+    n = len(wave)
+    g = np.fft.fftfreq(n, SAID["pixel_A"])
+    g2 = np.add.outer(g**2, g**2)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
+    result = []
+    for focus in SAID["foci_nm"]:
+        total = 0.0
+        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+            lens = (np.array([focus]) + 0.1 * SAID["focal_spread_A"] * node, SAID["cs_nm"], 0.0)
+            seen = np.fft.ifft2(np.fft.fft2(1 + wave) * transfer(g2, wavelength(300e3), lens)[0])
+            total = total + weight * np.abs(seen) ** 2
+        result.append(total)
+    return np.array(result)
+
+
+def test_a_weak_object_comes_back(weak):
+    """To a few per mille: what is left is second order in the wave (1e-3)."""
+    found = linear_wave(images_of(weak), SAID, noise=1e-7)
+    assert np.linalg.norm(found - weak) < 0.01 * np.linalg.norm(weak)
+
+
+def test_more_noise_is_trusted_less(weak):
+    images = images_of(weak)
+    strength = [np.linalg.norm(linear_wave(images, SAID, noise=n)) for n in (1e-6, 0.5, 5.0)]
+    assert strength[0] > strength[1] > strength[2]
+
+
+def test_nothing_beyond_the_aperture(rng):
+    spectrum = np.fft.fft2(linear_wave(1 + 0.1 * rng.normal(size=(5, 48, 48)), SAID))
+    g = np.fft.fftfreq(48, SAID["pixel_A"])
+    beyond = np.add.outer(g**2, g**2) > (1e-3 * SAID["objective_mrad"] / wavelength(300e3)) ** 2
+    assert np.abs(spectrum[beyond]).max() < 1e-4 * np.abs(spectrum).max()
+
+
+def test_transfer_is_that_of_the_microscope():
+    """Of conventions: χ of `rhotem.microscope.optics.aberration_phase`."""
+    from rhotem.microscope.instrument import Microscope
+    from rhotem.microscope.optics import aberration_phase
+
+    g = np.linspace(0.0, 0.8, 9)
+    microscope = Microscope(energy=300e3, defocus=80.0, cs=-1.5e5)
+    expected = np.exp(-1j * aberration_phase(g, 0 * g, microscope))
+    np.testing.assert_allclose(transfer(g**2, wavelength(300e3), ([8.0], -1.5e4, 0.0))[0], expected, atol=1e-9)
+
+
+def test_scales(rng):
+    image = 5 + 3 * rng.normal(size=(20, 30))
+    one, other = scaled(image, image + 3)
+    assert abs(float(one.astype(float).mean())) < 1e-2 and float(one.astype(float).std()) == pytest.approx(1, abs=1e-2)
+    assert float((other - one).astype(float).mean()) == pytest.approx(3 / image.std(), abs=1e-2)
+    assert series_inputs(1 + 0.1 * rng.normal(size=(5, 32, 32)), SAID).shape == (7, 32, 32)
