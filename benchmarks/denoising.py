@@ -4,7 +4,7 @@
     python benchmarks/denoising.py pairs NETWORK [NETWORK ...] [--split test] [--step 1]
 
 Chemistries are held out. Each network is one training (`rhotem dataset train pairs --seed n`). Relative error: root mean
-square of the difference from what is expected at the same positions, over the standard deviation of that. The others
+square of the difference from what is expected there, over the standard deviation of that. The others
 are favoured: for each row the blur, or the σ that they are told (times that of the noise, which is known here), is the
 best of a few on these very pictures. BM3D and non-local means see square roots of counts (Anscombe), save for iDPC,
 whose noise is not white.
@@ -23,7 +23,7 @@ from rhotem.learned.pictures.restore import denoised
 from rhotem.learned.pictures.weights import load_weights
 from rhotem.library.dataset import open_dataset
 
-DOSES = ((5e2, 5e3), (5e3, 5.1e4))
+DOSES = ((3e3, 3e4), (3e4, 3.1e5))
 BLURS, TOLD = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0), (1.0, 1.5)
 EDGE = slice(6, -6)
 

@@ -120,13 +120,13 @@ def train_command(
     from rhotem.learned.pictures.weights import load_weights
     from rhotem.library.dataset import open_dataset
     from rhotem.training.pictures.calibrate import calibrated
+    from rhotem.training.pictures.jobs import job_of
     from rhotem.training.pictures.train import Settings, train
 
     dataset = open_dataset(folder)
     quarter = max(steps // 4, 1)
     cycles = (steps - 2 * quarter, quarter, quarter)
-    foci = dataset.about["plan"]["pictures"].get("foci_nm") or ()
-    inputs = 2 + len(foci) if dataset.about["recipe"] == "focal-series" else 1
+    inputs = job_of(dataset.about["recipe"]).inputs(dataset.about["plan"])
     settings = Settings(cycles=cycles, batch=batch, seed=seed, recipe=dataset.about["recipe"], inputs=inputs)
 
     def report(row: dict) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rhotem.core.units import wavelength
-from rhotem.learned.pictures.restore import linear_wave, scaled, series_inputs, transfer
+from rhotem.learned.pictures.restore import linear_wave, picture_inputs, series_inputs, transfer
 
 SAID = {"pixel_A": 0.3, "energy_keV": 300.0, "foci_nm": [-16, -8, 0, 8, 16], "cs_nm": -15e3, "focal_spread_A": 30.0}
 SAID |= {"objective_mrad": 15.0, "dose_e_per_A2": 1e9}
@@ -70,9 +70,11 @@ def test_transfer_is_that_of_the_microscope():
     np.testing.assert_allclose(transfer(g**2, wavelength(300e3), ([8.0], -1.5e4, 0.0))[0], expected, atol=1e-9)
 
 
-def test_scales(rng):
-    image = 5 + 3 * rng.normal(size=(20, 30))
-    one, other = scaled(image, image + 3)
-    assert abs(float(one.astype(float).mean())) < 1e-2 and float(one.astype(float).std()) == pytest.approx(1, abs=1e-2)
-    assert float((other - one).astype(float).mean()) == pytest.approx(3 / image.std(), abs=1e-2)
+def test_what_networks_see_has_the_scale_of_the_picture(rng):
+    """A pattern of amplitude one, whatever its unit and however much noise there is."""
+    pattern = np.sin(np.arange(96) / 3.0)[:, None] * np.ones(96)
+    for noise in (0.0, 1.0, 4.0):
+        seen, mean, spread = picture_inputs(7 + 0.01 * (pattern + noise * rng.normal(size=(96, 96))))
+        assert seen.shape == (2, 96, 96) and mean == pytest.approx(7, abs=0.01)
+        assert 0.004 < spread < 0.01  # of the blurred pattern, not of the noise (0.04)
     assert series_inputs(1 + 0.1 * rng.normal(size=(5, 32, 32)), SAID).shape == (7, 32, 32)

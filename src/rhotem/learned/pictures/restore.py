@@ -15,17 +15,27 @@ Floats = npt.NDArray[np.float32]
 #: What the linear restoration takes for noise over signal of a beam: so much over the electrons of a pixel, and so much
 #: for what is not linear, which no dose makes smaller. The best of a few on the series of SrTiO3, LiCoO2 and LiFePO4.
 COUNTED, BEYOND = 1.5, 0.05
+#: Pixels of the blur that networks start from, and standard deviations of the blurred picture beyond which noise is cut.
+BLUR, CLIP = 2.0, 20.0
 
 
-def scaled(image: npt.NDArray[Any], *others: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float16], ...]:
-    """A picture less its mean over its standard deviation, and others on the same scale."""
-    values = np.asarray(image, dtype=np.float32)
-    mean, spread = float(values.mean()), float(values.std()) or 1.0
-    return tuple(((np.asarray(one, dtype=np.float32) - mean) / spread).astype(np.float16) for one in (image, *others))
+def blurred(image: npt.NDArray[Any]) -> tuple[Floats, float, float]:
+    """A picture blurred by `BLUR`, and the mean and standard deviation of that: its scale, whatever the noise is."""
+    from scipy.ndimage import gaussian_filter
+
+    soft = gaussian_filter(np.asarray(image, dtype=np.float32), BLUR, mode="reflect")
+    return soft, float(soft.mean()), float(soft.std()) or 1.0
+
+
+def picture_inputs(image: npt.NDArray[Any]) -> tuple[Floats, float, float]:
+    """What a network sees of a noisy picture (2, rows, columns): it blurred, and it; and their mean and scale."""
+    soft, mean, spread = blurred(image)
+    seen = (np.stack([soft, np.asarray(image, dtype=np.float32)]) - mean) / spread
+    return np.clip(seen, -CLIP, CLIP).astype(np.float32), mean, spread
 
 
 def denoised(image: npt.NDArray[Any], weights: Weights) -> Floats:
-    """A picture (rows, columns) as it would be without noise, in its own unit.
+    """A picture (rows, columns) as it would be without noise, in its own unit: blurred, and what a network adds to it.
 
     Parameters
     ----------
@@ -33,9 +43,8 @@ def denoised(image: npt.NDArray[Any], weights: Weights) -> Floats:
     weights : Weights
         Of the job ``denoising``.
     """
-    values = np.asarray(image, dtype=np.float32)
-    mean, spread = float(values.mean()), float(values.std()) or 1.0
-    return np.asarray(mean + spread * _outputs(scaled(values)[0].astype(np.float32), weights)[0], dtype=np.float32)
+    seen, mean, spread = picture_inputs(image)
+    return np.asarray(mean + spread * (seen[0] + _outputs(seen, weights)[0]), dtype=np.float32)
 
 
 def exit_wave(images: npt.NDArray[Any], said: Mapping[str, Any], weights: Weights) -> npt.NDArray[np.complex64]:

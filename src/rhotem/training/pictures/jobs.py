@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from rhotem.core import InputError
 from rhotem.learned.pictures.normalise import normalised
-from rhotem.learned.pictures.restore import scaled, series_inputs
+from rhotem.learned.pictures.restore import picture_inputs, series_inputs
 from rhotem.learned.pictures.unet import OUTPUTS
 from rhotem.training.pictures.loader import MAPS, Batch, Shard, needed
 
@@ -33,6 +33,8 @@ class Job:
         Of the data set.
     outputs : int
         Maps that come out.
+    inputs : callable
+        ``inputs(plan)`` -> pictures that go in, from the plan of the data set.
     read : callable
         ``read(shard)`` -> pictures (n, [inputs,] rows, columns) and what should come out (n, maps, rows, columns).
     losses : callable
@@ -43,6 +45,7 @@ class Job:
 
     recipe: str
     outputs: int
+    inputs: Callable[[Mapping[str, Any]], int]
     read: Callable[[Shard], Read]
     losses: Callable[[torch.Tensor, Batch], dict[str, torch.Tensor]]
     weights: Mapping[str, float]
@@ -71,8 +74,12 @@ def _columns(shard: Shard) -> Read:
 def _pairs(shard: Shard) -> Read:
     arrays, _ = shard.read()
     needed(arrays, ("image", "clean"), "denoising")
-    pairs = [scaled(image, clean) for image, clean in zip(arrays["image"], arrays["clean"], strict=True)]
-    return np.stack([one for one, _ in pairs]), np.stack([one for _, one in pairs])[:, None]
+    seen, wanted = [], []
+    for image, clean in zip(arrays["image"], arrays["clean"], strict=True):
+        inputs, mean, spread = picture_inputs(image)
+        seen.append(inputs.astype(np.float16))
+        wanted.append(((clean.astype(np.float32) - mean) / spread).astype(np.float16))
+    return np.stack(seen), np.stack(wanted)[:, None]
 
 
 def _series(shard: Shard) -> Read:
@@ -103,16 +110,15 @@ def column_losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]
 
 
 def relative_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-    """Mean square error of each picture over the variance of what should come out: all doses count alike."""
+    """Mean square error of each picture over the variance of what should come out: all doses count alike.
+
+    The first pictures that go in are what is known without a network; its output is added to them.
+    """
+    output = output + batch.image[:, : output.shape[1]]
     wanted = batch.maps.float()
     variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
     error = (output - wanted).square().mean(dim=(1, 2, 3))
     return {"relative": (error / variance.clamp(min=LEAST)).clamp(max=10.0).mean()}
-
-
-def wave_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-    """As `relative_losses`, of the linear restoration (the first two pictures) with its correction."""
-    return relative_losses(output + batch.image[:, :2], batch)
 
 
 #: By recipe.
@@ -122,11 +128,19 @@ JOBS = {
         Job(
             "columns",
             len(OUTPUTS),
+            lambda plan: 1,
             _columns,
             column_losses,
             {"column": 1.0, "species": 0.5, "vacancy": 1.0, "antisite": 1.0},
         ),
-        Job("denoising", 1, _pairs, relative_losses, {"relative": 1.0}),
-        Job("focal-series", 2, _series, wave_losses, {"relative": 1.0}),
+        Job("denoising", 1, lambda plan: 2, _pairs, relative_losses, {"relative": 1.0}),
+        Job(
+            "focal-series",
+            2,
+            lambda plan: 2 + len(plan["pictures"]["foci_nm"]),
+            _series,
+            relative_losses,
+            {"relative": 1.0},
+        ),
     )
 }
