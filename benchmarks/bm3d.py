@@ -54,12 +54,11 @@ def added(shape, places, spectra, weights):
     patches = idctn(np.einsum("kl,rkij->rlij", hadamard(places.shape[1]), spectra), axes=(2, 3), norm="ortho")
     window = np.outer(np.kaiser(SIDE, 2.0), np.kaiser(SIDE, 2.0))
     share = weights[:, None, None, None] * window
-    total, norm = np.zeros(shape), np.zeros(shape)
-    for i in range(SIDE):
-        for j in range(SIDE):
-            where = (places[..., 0] + i, places[..., 1] + j)
-            np.add.at(total, where, (patches * share)[..., i, j])
-            np.add.at(norm, where, np.broadcast_to(share, patches.shape)[..., i, j])
+    rows, columns = np.arange(SIDE)[:, None], np.arange(SIDE)[None]
+    where = (places[..., 0, None, None] + rows) * shape[1] + places[..., 1, None, None] + columns
+    where, share = where.ravel(), np.broadcast_to(share, patches.shape).ravel()
+    total = np.bincount(where, patches.ravel() * share, shape[0] * shape[1]).reshape(shape)
+    norm = np.bincount(where, share, shape[0] * shape[1]).reshape(shape)
     return total / np.maximum(norm, 1e-12)
 
 

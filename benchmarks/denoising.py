@@ -3,11 +3,11 @@
     rhotem dataset make examples/datasets/pairs.yaml --library library --out pairs
     python benchmarks/denoising.py pairs NETWORK [NETWORK ...] [--split test] [--step 1]
 
-Chemistries are held out. Each network is one training (`rhotem dataset train pairs --seed n`). Relative error: root mean
-square of the difference from what is expected there, over the standard deviation of that. The others
-are favoured: for each row the blur, or the σ that they are told (times that of the noise, which is known here), is the
-best of a few on these very pictures. BM3D and non-local means see square roots of counts (Anscombe), save for iDPC,
-whose noise is not white.
+Chemistries are held out. Each network is one training (`rhotem dataset train pairs --seed n`). Relative error: root
+mean square of the difference from what is expected there, over the standard deviation of that. The others are favoured:
+for each row the blur, or the σ that they are told (times that of the noise, which is known here), is the best of a few
+on these very pictures. BM3D and non-local means see square roots of counts (Anscombe), save for iDPC, whose noise is
+not white.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from scipy.ndimage import gaussian_filter
 from skimage.restoration import denoise_nl_means
 
 from bm3d import bm3d
-from rhotem.learned.pictures.restore import denoised
+from rhotem.learned.pictures.restore import denoised, filtered
 from rhotem.learned.pictures.weights import load_weights
 from rhotem.library.dataset import open_dataset
 
 DOSES = ((3e3, 3e4), (3e4, 3.1e5))
-BLURS, TOLD = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0), (1.0, 1.5)
+BLURS, TOLD, TRUSTS = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0), (1.0, 1.5), (1.0, 2.0, 4.0, 6.0)
 EDGE = slice(6, -6)
 
 
@@ -36,7 +36,8 @@ def stabilised(image, electrons):
 
 def others(image, clean, said):
     """Results of the other ways by name and setting."""
-    made = {("Gaussian", blur): gaussian_filter(image, blur / said["pixel_A"], mode="nearest") for blur in BLURS}
+    made = {("Wiener", one): filtered(image, (one,))[0] for one in TRUSTS}
+    made |= {("Gaussian", blur): gaussian_filter(image, blur / said["pixel_A"], mode="nearest") for blur in BLURS}
     if said["image"] == "iDPC":
         values, back, sigma = image, lambda found: found, float((image - clean).std())
     else:
@@ -79,7 +80,7 @@ def main() -> None:
             found = denoised(image, one)
             seconds, number = seconds + time.process_time() - began, number + 1
             learned[key][seed].append(relative(found, clean))
-    names = ("Gaussian", "non-local means", "BM3D")
+    names = ("Gaussian", "Wiener", "non-local means", "BM3D")
     print(f"image, e/Å²: pictures | noisy | {' '.join(names)} | networks, mean ± standard deviation over seeds")
     for key in sorted(raw):
         best = [min(np.mean(v) for (name, _), v in simple[key].items() if name == wanted) for wanted in names]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rhotem.core.units import wavelength
-from rhotem.learned.pictures.restore import linear_wave, picture_inputs, series_inputs, transfer
+from rhotem.learned.pictures.restore import filtered, linear_wave, picture_inputs, series_inputs, transfer
 
 SAID = {"pixel_A": 0.3, "energy_keV": 300.0, "foci_nm": [-16, -8, 0, 8, 16], "cs_nm": -15e3, "focal_spread_A": 30.0}
 SAID |= {"objective_mrad": 15.0, "dose_e_per_A2": 1e9}
@@ -71,10 +71,28 @@ def test_transfer_is_that_of_the_microscope():
 
 
 def test_what_networks_see_has_the_scale_of_the_picture(rng):
-    """A pattern of amplitude one, whatever its unit and however much noise there is."""
-    pattern = np.sin(np.arange(96) / 3.0)[:, None] * np.ones(96)
-    for noise in (0.0, 1.0, 4.0):
-        seen, mean, spread = picture_inputs(7 + 0.01 * (pattern + noise * rng.normal(size=(96, 96))))
-        assert seen.shape == (2, 96, 96) and mean == pytest.approx(7, abs=0.01)
-        assert 0.004 < spread < 0.01  # of the blurred pattern, not of the noise (0.04)
+    """A pattern of standard deviation 0.0071, though the noise's is up to 0.04."""
+    pattern = 0.01 * np.sin(2 * np.pi * np.arange(96) / 12)[:, None] * np.ones(96)
+    for noise in (0.0, 0.01, 0.04):
+        seen, mean, spread = picture_inputs(7 + pattern + noise * rng.normal(size=(96, 96)))
+        assert seen.shape == (3, 96, 96) and mean == pytest.approx(7, abs=0.01)
+        assert 0.95 < spread / (0.01 / np.sqrt(2)) < 1.4
     assert series_inputs(1 + 0.1 * rng.normal(size=(5, 32, 32)), SAID).shape == (7, 32, 32)
+
+
+def test_a_filter_keeps_a_lattice_and_takes_noise(rng):
+    """A lattice that does not fit the picture: what is left of white noise is a small part."""
+    y, x = np.mgrid[:128, :128]
+    lattice = np.cos(0.61 * x + 0.2 * y) + np.cos(0.7 * y - 0.13 * x)
+    white = 2.0 * rng.normal(size=lattice.shape)
+    found = filtered(5 + lattice + white, (4.0,))[0]
+    inside = slice(6, -6)
+    left = found[inside, inside] - 5 - lattice[inside, inside]
+    assert np.std(left) < 0.2 * np.std(white)
+    again = filtered(5 + lattice, (4.0,))[0]  # without noise nothing is lost but what leaks between beams
+    assert np.std(again[inside, inside] - 5 - lattice[inside, inside]) < 0.1 * np.std(lattice)
+
+
+def test_a_ramp_is_no_lattice():
+    ramp = np.add.outer(np.arange(64.0), np.arange(96.0))
+    np.testing.assert_allclose(filtered(ramp, (1.0,))[0], ramp, atol=0.02 * np.ptp(ramp))

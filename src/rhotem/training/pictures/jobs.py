@@ -133,7 +133,7 @@ JOBS = {
             column_losses,
             {"column": 1.0, "species": 0.5, "vacancy": 1.0, "antisite": 1.0},
         ),
-        Job("denoising", 1, lambda plan: 2, _pairs, relative_losses, {"relative": 1.0}),
+        Job("denoising", 1, lambda plan: 3, _pairs, relative_losses, {"relative": 1.0}),
         Job(
             "focal-series",
             2,

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.library.campaign.task import Task
+from rhotem.library.dataset.maps import above_noise
 from rhotem.library.dataset.pictures import Pictures
-from rhotem.library.dataset.recorded import Frame, held_response, take
+from rhotem.library.dataset.recorded import Picture, held_response, take
 from rhotem.library.dataset.scene import Scene
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -28,8 +29,8 @@ class Recipe:
     arrays : mapping
         What every array of a picture is, in words.
     label : callable
-        ``label(picture, scene)`` -> arrays (rows, columns) by name, and a table (n, 7) of the columns in the picture:
-        x, y (pixels), species, sites, vacant, exchanged, index in the scene.
+        ``label(picture, scene)`` -> arrays (rows, columns) by name, and a table (n, 8) of the columns in the picture:
+        `rhotem.library.dataset.store.TABLE`.
     opens : callable
         ``opens(task, library)`` -> what pictures of a task are drawn from; the response if left out.
     take : callable
@@ -47,8 +48,17 @@ class Recipe:
     simulated: bool = True
 
 
-def table_of(frame: Frame, scene: Scene) -> npt.NDArray[np.float32]:
-    """The table of all columns of a scene that lie in a frame."""
-    seen, index = frame.pixels_of(scene.places, scene.cell)
+def table_of(picture: Any, scene: Scene, shown: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float32]:
+    """The table of the columns of a scene that lie in the frame of a picture; ``shown``: of which (all if left out).
+
+    A picture that is no `Picture` has no number for how far columns stand above its noise: it is not known (NaN).
+    """
+    seen, index = picture.frame.pixels_of(scene.places, scene.cell)
+    if shown is not None:
+        seen, index = seen[shown[index]], index[shown[index]]
+    if isinstance(picture, Picture):
+        above = above_noise(picture.clean, picture.noisy, seen, picture.frame.step)
+    else:
+        above = np.full(len(seen), np.nan)
     facts = [scene.species, scene.sites, scene.vacant, scene.exchanged]
-    return np.column_stack([seen, *(fact[index] for fact in facts), index]).astype(np.float32)
+    return np.column_stack([seen, *(fact[index] for fact in facts), index, above]).astype(np.float32)

@@ -10,7 +10,7 @@ from rhotem.library.dataset.scene import Scene
 
 def label(picture: Picture, scene: Scene) -> tuple[Arrays, npt.NDArray[np.float32]]:
     """The pair, and the table of all columns."""
-    return {"image": picture.noisy, "clean": picture.clean}, table_of(picture.frame, scene)
+    return {"image": picture.noisy, "clean": picture.clean}, table_of(picture, scene)
 
 
 RECIPE = Recipe(

@@ -10,7 +10,7 @@ from rhotem.library.dataset.series import Series, held_waves, take_series
 
 def label(picture: Series, scene: Scene) -> tuple[Arrays, npt.NDArray[np.float32]]:
     """Series and wave, and the table of all columns."""
-    return {"images": picture.noisy, "wave": picture.wave}, table_of(picture.frame, scene)
+    return {"images": picture.noisy, "wave": picture.wave}, table_of(picture, scene)
 
 
 RECIPE = Recipe(
