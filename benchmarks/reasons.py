@@ -22,7 +22,7 @@ from rhotem.library.dataset.scene import SPECIES
 from rhotem.library.dataset.store import TABLE
 
 ABOVE = (-1e9, 1.0, 2.0, 4.0, 8.0, 1e9)
-RUNGS = ("under 1", "1–2", "2–4", "4–8", "over 8")
+READABLE, RUNGS = 4.0, ("under 1", "1–2", "2–4", "4–8", "over 8")
 
 
 def told(table, names):
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=1)
     asked = parser.parse_args()
     weights = load_weights(asked.network)
-    every, readable = Score(), np.zeros(2)
+    every, ratios = Score(), [[] for _ in RUNGS]
     recall = defaultdict(lambda: np.zeros((len(ABOVE) - 1, 2)))
     kinds = defaultdict(lambda: np.zeros((len(SPECIES), 2)))
     for place, (arrays, said) in enumerate(open_dataset(asked.dataset).pictures(asked.split)):
@@ -51,25 +51,31 @@ def main() -> None:
         above = np.abs(above) if said["image"] == "ABF" else above
         compare(every, found, table, pixel, image.shape)
         inside = ((places >= EDGE) & (places <= np.array(image.shape[::-1]) - 1 - EDGE)).all(axis=1)
-        met = np.zeros(len(places), dtype=bool)
+        met, ratio = np.zeros(len(places), dtype=bool), np.full((len(places), 2), np.nan)
         if len(found.places):
-            met = pixel * cKDTree(found.places).query(places)[0] <= NEAR
-        readable += ((met & inside & (above > 4)).sum(), (inside & (above > 4)).sum())
+            distance, nearest = cKDTree(found.places).query(places)
+            met = pixel * distance <= NEAR
+            ratio = np.abs(found.places[nearest] - places) / np.maximum(found.errors[nearest], 1e-9)
         for rung in range(len(ABOVE) - 1):
             chosen = inside & (above > ABOVE[rung]) & (above <= ABOVE[rung + 1])
+            ratios[rung].append(ratio[chosen & met])
             for name in (said["image"], "all"):
                 recall[name][rung] += (met[chosen].sum(), chosen.sum())
-            if ABOVE[rung] == 4.0:
-                chosen = inside & (above > 4)
-                for kind in range(1, len(SPECIES)):
-                    one = chosen & (table[:, 2] == kind)
-                    kinds[said["image"]][kind] += (met[one].sum(), one.sum())
+        for kind in range(1, len(SPECIES)):
+            one = inside & (above > READABLE) & (table[:, 2] == kind)
+            kinds[said["image"]][kind] += (met[one].sum(), one.sum())
     print(f"all: F1 {every.f1:.3f}, precision {every.precision:.3f}, species {every.accuracy:.3f}")
-    print(f"within 1, 2 σ: {every.coverage():.2f}, {every.coverage(2):.2f}")
+    print(
+        f"places within 1 and 2 σ: {every.coverage():.2f} and {every.coverage(2):.2f}; by standard deviations of the noise"
+    )
+    for name, some in zip(RUNGS, ratios, strict=True):
+        each = np.concatenate(some)
+        print(f"  {name:8} {(each <= 1).mean():.2f} {(each <= 2).mean():.2f} ({len(each)})")
     print("recall (number) by standard deviations of the noise")
     for name, table in sorted(recall.items()):
         print(f"{name:6} {told(table, RUNGS)}")
-    print(f"recall of columns above four standard deviations: {readable[0] / readable[1]:.3f}; by species")
+    met, number = sum(kinds.values()).sum(axis=0)
+    print(f"recall of columns above four standard deviations: {met / number:.3f} ({number:.0f}); by species")
     for name, table in sorted(kinds.items()):
         print(f"{name:6} {told(table, SPECIES)}")
 
