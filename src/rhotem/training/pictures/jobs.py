@@ -41,6 +41,8 @@ class Job:
         ``losses(output, batch)`` -> tensors by name.
     weights : mapping
         Of these in the sum.
+    adds : bool
+        Whether the output is added to the first pictures that go in.
     """
 
     recipe: str
@@ -49,6 +51,7 @@ class Job:
     read: Callable[[Shard], Read]
     losses: Callable[[torch.Tensor, Batch], dict[str, torch.Tensor]]
     weights: Mapping[str, float]
+    adds: bool = True
 
 
 def job_of(recipe: str) -> Job:
@@ -132,6 +135,7 @@ JOBS = {
             _columns,
             column_losses,
             {"column": 1.0, "species": 0.5, "vacancy": 1.0, "antisite": 1.0},
+            adds=False,
         ),
         Job("denoising", 1, lambda plan: 3, _pairs, relative_losses, {"relative": 1.0}),
         Job(
