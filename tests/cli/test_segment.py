@@ -17,7 +17,7 @@ STEP = 3.9  # Å
 
 def invoke(*arguments: object) -> tuple[int, str, str]:
     result = CliRunner().invoke(main.app, ["segment", *(str(a) for a in arguments)])
-    return result.exit_code, result.stdout, str(result.stderr) + str(result.exception or "")
+    return result.exit_code, result.stdout, result.stderr
 
 
 @pytest.fixture
@@ -76,5 +76,6 @@ def test_refusals(lattice, tmp_path, rng):
         ((path, "--kind", "image", "--pixel-A", 0.1, "--network", tmp_path / "net.safetensors"), "no network"),
     ):
         code, _, error = invoke(*arguments, "--out", tmp_path / "no")
-        assert code != 0 and line in error, (arguments, error)
+        assert code == 2 and line in error, (arguments, error)
+        assert error.startswith("error: ") and error.count("\n") == 1
         assert not (tmp_path / "no").exists()

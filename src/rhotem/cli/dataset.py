@@ -113,18 +113,21 @@ def train_command(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and order of the pictures.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Train the network of `rhotem segment` on a data set of the recipe columns; needs PyTorch."""
+    """Train the network of a data set's recipe: columns (`rhotem segment`), denoising, focal-series; needs PyTorch."""
     from rhotem.core.packages import require
 
     require("torch", extra="training", what="training")
     from rhotem.learned.pictures.weights import load_weights
     from rhotem.library.dataset import open_dataset
     from rhotem.training.pictures.calibrate import calibrated
+    from rhotem.training.pictures.jobs import job_of
     from rhotem.training.pictures.train import Settings, train
 
     dataset = open_dataset(folder)
     quarter = max(steps // 4, 1)
-    settings = Settings(cycles=(steps - 2 * quarter, quarter, quarter), batch=batch, seed=seed)
+    cycles = (steps - 2 * quarter, quarter, quarter)
+    inputs = job_of(dataset.about["recipe"]).inputs(dataset.about["plan"])
+    settings = Settings(cycles=cycles, batch=batch, seed=seed, recipe=dataset.about["recipe"], inputs=inputs)
 
     def report(row: dict) -> None:
         if not quiet:
@@ -140,6 +143,8 @@ def train_command(
     said = {"dataset": dataset.about["name"], "identity": dataset.about["identity"]}
     path = out / "network.safetensors"
     run.export(path, said)
-    if any(s.there and s.about["split"] == "validation" for s in dataset.every):
+    watched = any(s.there and s.about["split"] == "validation" for s in dataset.every)
+    if settings.recipe == "columns" and watched:
         run.export(path, said | calibrated(load_weights(path), dataset.shards("validation")))
-    typer.echo(f"{path}: {run.spent:.0f} s of processor time; `rhotem segment IMAGE --network {path}` uses it")
+    use = f"; `rhotem segment IMAGE --network {path}` uses it" if settings.recipe == "columns" else ""
+    typer.echo(f"{path}: {run.spent:.0f} s of processor time{use}")

@@ -113,3 +113,19 @@ def test_every_picture_has_a_generator_of_its_own():
     one, two = generator(0, "ab12", 0).random(4), generator(0, "ab12", 1).random(4)
     assert not np.allclose(one, two)
     np.testing.assert_array_equal(one, generator(0, "ab12", 0).random(4))
+
+
+def test_how_far_columns_stand_above_the_noise(rng):
+    """A bright and a dark Gaussian in white noise: heights of blurred Gaussians and the noise of a blur are known."""
+    from rhotem.library.dataset.maps import INNER, OUTER, above_noise
+
+    pixel, width, noise = 0.1, 0.4, 0.05
+    y, x = np.mgrid[:256, :256] * pixel
+    places = np.array([[80.0, 120.0], [180.0, 130.0]])
+    spots = [np.exp(-((x - pixel * a) ** 2 + (y - pixel * b) ** 2) / (2 * width**2)) for a, b in places]
+    clean = spots[0] - 0.5 * spots[1]
+    found = above_noise(clean, clean + noise * rng.normal(size=clean.shape), places, pixel)
+    # a Gaussian of variance w² blurred by s² has the height w²/(w² + s²); white noise of a blur s the variance 1/(4πs²)
+    height = width**2 / (width**2 + INNER**2) - width**2 / (width**2 + OUTER**2)
+    variance = (1 / INNER**2 + 1 / OUTER**2 - 4 / (INNER**2 + OUTER**2)) * pixel**2 / (4 * np.pi)
+    np.testing.assert_allclose(found, np.array([1.0, -0.5]) * height / (noise * np.sqrt(variance)), rtol=0.08)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from rhotem.core import InputError
+from rhotem.learned.pictures.restore import denoised, filtered
 from rhotem.learned.pictures.unet import forward
 from rhotem.learned.pictures.weights import load_weights
 from rhotem.training.pictures.loader import Pictures, PictureStream, turned
@@ -106,3 +107,37 @@ def test_pictures_without_such_maps_are_refused():
 
     with pytest.raises(InputError, match="no maps columns"):
         Pictures([Pairs()])
+
+
+class Pairs:
+    """A shard of noisy lattices with what they are without noise."""
+
+    def read(self):
+        y, x = np.mgrid[:32, :32]
+        rng = np.random.default_rng(4)
+        clean = np.array([np.cos(0.7 * x + a) + np.cos(0.6 * y + b) for a, b in rng.uniform(0, 6, (6, 2))])
+        return {"image": clean + 0.8 * rng.normal(size=clean.shape), "clean": clean}, [{"pixel_A": 0.2}] * 6
+
+
+def test_networks_that_restore_begin_with_what_is_known_without_them(tmp_path):
+    run = Run(Settings(widths=(4, 6), cycles=(1, 1), batch=2, side=16, recipe="denoising", inputs=3), tmp_path)
+    run.train(Pictures([Pairs()], recipe="denoising"))  # one step of a warm-up: weights of the last layer hardly move
+    run.export(tmp_path / "n.safetensors", {})
+    image = Pairs().read()[0]["image"][0]
+    known = filtered(image)[0]
+    apart = denoised(image, load_weights(tmp_path / "n.safetensors", "denoising")) - known
+    assert np.abs(apart).max() < 0.05 * known.std()
+
+
+def test_a_network_learns_to_restore(tmp_path):
+    rows = []
+    settings = Settings(
+        widths=(4, 6, 8), cycles=(120, 1), batch=4, side=16, keep_every=30, recipe="denoising", inputs=3
+    )
+    Run(settings, tmp_path).train(Pictures([Pairs()], recipe="denoising"), report=rows.append)
+    assert rows[3]["relative"] < 0.8 * rows[0]["relative"]
+
+
+def test_a_recipe_that_nobody_trains_on_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no network is trained on it"):
+        Run(Settings(recipe="strain"), tmp_path)

@@ -18,16 +18,17 @@ OUTPUTS = ("column", "light", "anion", "transition metal", "other", "vacancy", "
 
 
 def forward(weights: Mapping[str, Array], image: Array, levels: int) -> Array:
-    """Logits (len(OUTPUTS), rows, columns) of a picture whose sides are multiples of 2^(levels − 1).
+    """Outputs (n, rows, columns), logits of `OUTPUTS` of columns, for sides that are multiples of 2^(levels − 1).
 
     Parameters
     ----------
     weights : mapping
         ``down0.0.weight`` (out, in, 3, 3), ``down0.0.bias`` …, ``up0.0.weight`` …, ``last.weight`` (out, in, 1, 1).
-    image : (rows, columns) array
+    image : (rows, columns) or (inputs, rows, columns) array
     levels : int
     """
-    values: Array = np.asarray(image, dtype=np.float32)[None]
+    values: Array = np.asarray(image, dtype=np.float32)
+    values = values[None] if values.ndim == 2 else values
     kept: list[Array] = []
     for level in range(levels):
         if level:
@@ -64,8 +65,8 @@ def _convolved(values: Array, kernel: Array, bias: Array) -> Array:
     return result.reshape(len(kernel), h, w)
 
 
-def shapes(widths: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Shape of every weight for so many channels a level."""
+def shapes(widths: tuple[int, ...], inputs: int = 1, outputs: int = len(OUTPUTS)) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight for so many channels a level, pictures that go in and maps that come out."""
     result: dict[str, tuple[int, ...]] = {}
 
     def add(name: str, out: int, inside: int, side: int = 3) -> None:
@@ -73,18 +74,19 @@ def shapes(widths: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         result[f"{name}.bias"] = (out,)
 
     for level, width in enumerate(widths):
-        add(f"down{level}.0", width, widths[level - 1] if level else 1)
+        add(f"down{level}.0", width, widths[level - 1] if level else inputs)
         add(f"down{level}.1", width, width)
     for level in range(len(widths) - 1):
         add(f"up{level}.0", widths[level], widths[level] + widths[level + 1])
         add(f"up{level}.1", widths[level], widths[level])
-    add("last", len(OUTPUTS), widths[0], 1)
+    add("last", outputs, widths[0], 1)
     return result
 
 
 def expanded(values: Array, multiple: int) -> tuple[Array, tuple[slice, slice]]:
-    """A picture mirrored at its lower and right edge to sides that are multiples, and where it lies in it."""
-    rows, columns = values.shape
-    more = [(-n) % multiple for n in values.shape]
-    mode: Any = "reflect" if min(values.shape) > max(more) else "edge"
-    return np.pad(values, [(0, more[0]), (0, more[1])], mode=mode), (slice(0, rows), slice(0, columns))
+    """A picture (…, rows, columns) mirrored below and on the right to sides that are multiples, and where it is."""
+    rows, columns = values.shape[-2:]
+    more = [(-n) % multiple for n in (rows, columns)]
+    mode: Any = "reflect" if min(rows, columns) > max(more) else "edge"
+    before: list[tuple[int, int]] = [(0, 0)] * (values.ndim - 2)
+    return np.pad(values, [*before, (0, more[0]), (0, more[1])], mode=mode), (slice(0, rows), slice(0, columns))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.learned.pictures.unet import shapes
+from rhotem.learned.pictures.unet import OUTPUTS, shapes
 
 #: What the header says it is, and its version.
 FORM, VERSION = "rhotem-picture-network", 1
@@ -28,7 +28,8 @@ class Weights:
     members : sequence of mappings
         Name -> array, of each member of the ensemble.
     header : mapping
-        ``widths``: channels a level; ``pixel_A``: that it was trained at; ``threshold``: of a column; ``sigma_scale``:
+        ``widths``: channels a level; ``job``: what it was trained for, of ``inputs`` pictures and ``outputs``
+        maps; ``pixel_A``: that it was trained at; ``threshold``: of a column; ``sigma_scale``:
         by how much the members' scatter is smaller than the error; what it was trained on.
     """
 
@@ -41,13 +42,13 @@ class Weights:
         return len(self.header["widths"])
 
 
-def load_weights(path: str | Path | None = None) -> Weights:
-    """The network of a file; None: the one that comes with RhoTEM.
+def load_weights(path: str | Path | None = None, job: str = "columns") -> Weights:
+    """The network of a file that was trained for a job; None: the one that comes with RhoTEM.
 
     Raises
     ------
     InputError
-        If it is none, or of another version.
+        If it is none, of another version, or of another job.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -62,7 +63,9 @@ def load_weights(path: str | Path | None = None) -> Weights:
         raise InputError(f"{place}: no network that can be read ({type(error).__name__})") from None
     if header.get("format") != FORM or header.get("version") != VERSION:
         raise InputError(f"{place}: no network for pictures of version {VERSION}")
-    wanted = shapes(tuple(header["widths"]))
+    if header.get("job", "columns") != job:
+        raise InputError(f"{place}: a network for {header['job']}; give one that was trained for {job}")
+    wanted = shapes(tuple(header["widths"]), header.get("inputs", 1), header.get("outputs", len(OUTPUTS)))
     members = []
     for number in range(int(header["members"])):
         one = {name: arrays.get(f"{number}.{name}", np.zeros(0)) for name in wanted}

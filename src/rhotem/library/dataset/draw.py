@@ -12,11 +12,8 @@ from rhotem.library.campaign.compute import prepared
 from rhotem.library.campaign.task import Task
 from rhotem.library.dataset.model import DatasetPlan
 from rhotem.library.dataset.recipes import recipes
-from rhotem.library.dataset.recorded import take
 from rhotem.library.dataset.scene import Scene, scene
 from rhotem.library.dataset.store import write_shard
-from rhotem.library.layout import RESPONSE, entry_folder
-from rhotem.scattering.response import open_response
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,12 @@ def draw_shard(job: ShardJob) -> str:
     """Draw a shard; returns "", or in words why it cannot be."""
     task = Task.from_json(job.task)
     try:
-        held = open_response(job.library / entry_folder(task.id) / RESPONSE)
         seen, recipe, said = scene_of(task), recipes()[job.plan.recipe], job.plan.pictures
+        held = recipe.opens(task, job.library)
         pictures = []
         for number in range(said.each):
             image = said.images[number % len(said.images)]
-            picture = take(held, said, image, generator(job.plan.seed, task.id, number))
+            picture = recipe.take(held, said, image, generator(job.plan.seed, task.id, number))
             arrays, table = recipe.label(picture, seen)
             pictures.append((arrays, table, picture.settings))
         write_shard(job.path, pictures, {"id": task.id, "labels": list(seen.labels), "phases": list(seen.phases)})

@@ -19,6 +19,7 @@ from rhotem.library.dataset.card import write_card
 from rhotem.library.dataset.draw import ShardJob, draw_shard
 from rhotem.library.dataset.manifest import check_manifest, write_manifest
 from rhotem.library.dataset.model import DatasetPlan
+from rhotem.library.dataset.recipes import recipes
 from rhotem.library.dataset.store import ABOUT, CARD, FORM, MANIFEST, SHARDS, VERSION, Dataset, open_dataset
 from rhotem.library.hold import hold
 from rhotem.library.layout import write_json
@@ -107,6 +108,9 @@ def simulated(plan: DatasetPlan, library: Path, workers: int, report: Callable[[
         for path in plan.campaigns:
             campaign = load_campaign(path)
             tasks = tasks_of(campaign)
+            if not recipes()[plan.recipe].simulated:
+                result |= {task.id: (task, "") for task in tasks if task.id not in result}
+                continue
             known = opened.catalogue.checksums()
             ledger = Ledger(opened.catalogue, campaign.name)
             if any(task.id not in known for task in tasks):

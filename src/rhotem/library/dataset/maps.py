@@ -11,6 +11,8 @@ Floats = npt.NDArray[np.float64]
 WIDTH, RADIUS = 0.3, 0.5
 #: Dark fields show columns whose Σ Z^1.7 is at least this part of the largest (as `rhotem read --columns`).
 FAINTEST = 0.1
+#: Å: standard deviations of the blurs of a column and of its surroundings.
+INNER, OUTER = 0.25, 0.7
 
 
 def visible(scene: Scene, image: str) -> npt.NDArray[np.bool_]:
@@ -55,6 +57,31 @@ def label_maps(
         "antisite": marked(scene.exchanged),
         "region": scene.region[which].astype(np.uint8),
     }
+
+
+def above_noise(clean: npt.NDArray, noisy: npt.NDArray, seen: Floats, pixel: float) -> Floats:
+    """How far columns stand above the noise (n,), in its standard deviations; negative where they are dark.
+
+    Height over the surroundings, a blur of `INNER` less one of `OUTER`, in what is expected, over the standard
+    deviation of the same of the noise of the whole picture.
+
+    Parameters
+    ----------
+    clean, noisy : (rows, columns) array
+    seen : (n, 2) array
+        Pixels x, y of columns.
+    pixel : float
+        Å.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    def local(values: npt.NDArray) -> Floats:
+        values = np.asarray(values, dtype=np.float64)
+        return np.asarray(gaussian_filter(values, INNER / pixel) - gaussian_filter(values, OUTER / pixel))
+
+    noise = float(local(np.asarray(noisy, dtype=np.float64) - clean).std())
+    heights = map_coordinates(local(clean), seen[:, ::-1].T, order=1, mode="nearest")
+    return np.asarray(heights / max(noise, 1e-30), dtype=np.float64)
 
 
 #: Names of the maps.

@@ -22,6 +22,9 @@ class Pictures(Section):
     images: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
         ("HAADF", "ABF", "iDPC"), description="Images of the campaign's detectors, each as often."
     )
+    foci_nm: tuple[float, ...] | None = Field(
+        None, description="Of the recipe focal-series: foci of a series, from defocus_nm on; positive is underfocus."
+    )
     pixel_A: Drawn = Field(
         default_factory=lambda: Spread(uniform=(0.15, 0.25)), description="Distance of scan positions."
     )

@@ -1,20 +1,24 @@
 """One picture of a response: a scan turned, displaced and counted, and where it shows the columns."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.library.campaign.task import Task
 from rhotem.library.dataset.pictures import Pictures
+from rhotem.library.layout import RESPONSE, entry_folder
 from rhotem.microscope.acquisition.positions import at_positions, displacements
 from rhotem.microscope.acquisition.settings import Acquisition, Distortion, Drift, Jitter
 from rhotem.microscope.detectors import DetectorBase
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.signals import phase_image
-from rhotem.scattering.response import Response
+from rhotem.scattering.exits import ExitWaves
+from rhotem.scattering.response import Response, open_response
 
 Floats = npt.NDArray[np.float64]
 #: Steps of the search for the pixel at which a displaced scan meets a column.
@@ -98,6 +102,11 @@ class Picture:
     settings: dict[str, Any]
 
 
+def held_response(task: Task, library: Path) -> Response:
+    """The response of a task in a library."""
+    return open_response(library / entry_folder(task.id) / RESPONSE)
+
+
 def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -> Picture:
     """Record a picture ``image`` with settings drawn from ``said``.
 
@@ -134,7 +143,7 @@ def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -
     return Picture(noisy, clean, frame, settings)
 
 
-def drawn(held: Response, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:
+def drawn(held: Response | ExitWaves, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:
     """Every setting of one picture."""
     settings: dict[str, Any] = {"level": int(rng.integers(len(held.thicknesses)))}
     for name in type(said).model_fields:

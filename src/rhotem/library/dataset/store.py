@@ -14,11 +14,11 @@ from rhotem.library.layout import said_in
 from rhotem.microscope.stored import read_group, write_group
 
 #: File that makes a folder a data set, and what it says.
-ABOUT, FORM, VERSION = "dataset.json", "rhotem-dataset", 1
+ABOUT, FORM, VERSION = "dataset.json", "rhotem-dataset", 2
 #: Folder of shards and the form of each; table of all pictures; data-set card.
 SHARDS, SHARD_FORM, MANIFEST, CARD = "shards", ("rhotem-pictures", 1), "manifest.parquet", "README.md"
 #: Columns of the table of a shard, a row for every column of atoms in a picture.
-TABLE = ("x_px", "y_px", "species", "sites", "vacant", "exchanged", "column")
+TABLE = ("x_px", "y_px", "species", "sites", "vacant", "exchanged", "column", "above")
 #: Splits, in the order of cards.
 SPLITS = ("train", "validation", "test")
 

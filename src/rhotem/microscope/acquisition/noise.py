@@ -1,5 +1,8 @@
 """Random processes with a known variance and autocorrelation."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,12 +29,22 @@ def _recursive(shares: Array, rng: np.random.Generator) -> Array:
     draws[1:] *= np.sqrt(1 - shares**2)
     if not len(shares) or shares.max() == 0:
         return draws
-    result, last = np.empty_like(draws), 0.0
-    kept = np.append(0.0, shares)
-    for i, (share, draw) in enumerate(zip(kept.tolist(), draws.tolist(), strict=True)):
-        last = share * last + draw
-        result[i] = last
-    return result
+    return np.asarray(_chain()(np.append(0.0, shares), draws))
+
+
+@cache
+def _chain() -> Callable[[Array, Array], Array]:
+    """``x[i] = shares[i] x[i − 1] + draws[i]``, compiled: a picture of a data set spent a third of its time here."""
+    from numba import njit
+
+    def chain(shares: Array, draws: Array) -> Array:
+        result, last = np.empty_like(draws), 0.0
+        for i in range(len(draws)):
+            last = shares[i] * last + draws[i]
+            result[i] = last
+        return result
+
+    return njit(chain)
 
 
 def lagged(values: Array, step: float, decay: float) -> Array:

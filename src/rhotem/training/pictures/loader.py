@@ -1,6 +1,6 @@
 """Labelled pictures as tensors: all in memory, or streamed shard by shard."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import InputError, Progress, silent
-from rhotem.learned.pictures.normalise import normalised
 
 #: Maps that the network is trained on, in the order of `Batch.maps`.
 MAPS = ("columns", "species", "vacancy", "antisite")
@@ -28,10 +27,10 @@ class Batch:
 
     Parameters
     ----------
-    image : (n, 1, rows, columns) float tensor
+    image : (n, inputs, rows, columns) float tensor
         Normalised.
-    maps : (n, 4, rows, columns) uint8 tensor
-        `MAPS`.
+    maps : (n, maps, rows, columns) tensor
+        What should come out; of columns `MAPS`, 8 bits.
     """
 
     image: torch.Tensor
@@ -41,20 +40,30 @@ class Batch:
         return len(self.image)
 
 
-def read_shard(shard: Shard) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.uint8]]:
-    """Normalised pictures (n, rows, columns) and maps (n, 4, rows, columns) of a shard.
+def needed(arrays: Mapping[str, Any], names: Sequence[str], recipe: str) -> None:
+    """Refuse a shard without the maps of a recipe.
 
     Raises
     ------
     InputError
-        If its recipe has no such maps.
     """
-    arrays, said = shard.read()
-    lacking = [name for name in MAPS if name not in arrays]
+    lacking = [name for name in names if name not in arrays]
     if lacking:
-        raise InputError(f"pictures have no maps {', '.join(lacking)}; train on a data set of the recipe columns")
-    images = [normalised(image, one["pixel_A"]) for image, one in zip(arrays["image"], said, strict=True)]
-    return np.stack(images).astype(np.float16), np.stack([arrays[name] for name in MAPS], axis=1)
+        raise InputError(f"pictures have no maps {', '.join(lacking)}; train on a data set of the recipe {recipe}")
+
+
+def read_shard(shard: Shard, recipe: str = "columns") -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Pictures (n, [inputs,] rows, columns) and maps (n, maps, rows, columns) of a shard, as a network of this recipe
+    sees them.
+
+    Raises
+    ------
+    InputError
+        If the shard is of another recipe.
+    """
+    from rhotem.training.pictures.jobs import job_of
+
+    return job_of(recipe).read(shard)
 
 
 class Pictures:
@@ -64,12 +73,14 @@ class Pictures:
     ----------
     shards : sequence of Shard
     progress : Progress
+    recipe : str
+        Of what the network is to learn.
     """
 
-    def __init__(self, shards: Sequence[Shard], progress: Progress = silent) -> None:
+    def __init__(self, shards: Sequence[Shard], progress: Progress = silent, recipe: str = "columns") -> None:
         read = []
         for number, shard in enumerate(shards):
-            read.append(read_shard(shard))
+            read.append(read_shard(shard, recipe))
             progress("pictures", number + 1, len(shards))
         self.images = np.concatenate([images for images, _ in read])
         self.maps = np.concatenate([maps for _, maps in read])
@@ -86,19 +97,20 @@ class Pictures:
         index, ways = rng.integers(len(self), size=size), rng.integers(8, size=size)
         if side is None:
             return turned(self.images[index], self.maps[index], ways)
-        starts = rng.integers(0, np.array(self.images.shape[1:]) - side + 1, size=(size, 2))
+        starts = rng.integers(0, np.array(self.images.shape[-2:]) - side + 1, size=(size, 2))
         squares = [(slice(i, i + side), slice(j, j + side)) for i, j in starts]
-        images = np.stack([self.images[n][square] for n, square in zip(index, squares, strict=True)])
+        images = np.stack([self.images[n][(..., *square)] for n, square in zip(index, squares, strict=True)])
         maps = np.stack([self.maps[n][(slice(None), *square)] for n, square in zip(index, squares, strict=True)])
         return turned(images, maps, ways)
 
 
 def turned(images: npt.NDArray[Any], maps: npt.NDArray[Any], ways: npt.NDArray[Any]) -> Batch:
-    """Pictures (n, rows, columns) with their maps in orientations 0 to 7: quarter turns, then mirrored."""
-    shown = np.empty((len(images), 1, *images.shape[1:]), dtype=np.float32)
+    """Pictures (n, [inputs,] rows, columns) with their maps in orientations 0 to 7: quarter turns, then mirrored."""
+    images = images[:, None] if images.ndim == 3 else images
+    shown = np.empty(images.shape, dtype=np.float32)
     labels = np.empty_like(maps)
     for i, way in enumerate(ways):
-        for source, target in ((images[i][None], shown[i]), (maps[i], labels[i])):
+        for source, target in ((images[i], shown[i]), (maps[i], labels[i])):
             one = np.rot90(source, way % 4, axes=(1, 2))
             target[:] = one[:, :, ::-1] if way >= 4 else one
     return Batch(torch.from_numpy(shown), torch.from_numpy(labels))

@@ -1,4 +1,4 @@
-"""The U-Net of `rhotem.learned.pictures.unet` in PyTorch, and its loss."""
+"""The U-Net of `rhotem.learned.pictures.unet` in PyTorch."""
 
 import itertools
 from typing import Any
@@ -10,10 +10,6 @@ from torch import nn
 from torch.nn import functional
 
 from rhotem.learned.pictures.unet import OUTPUTS
-from rhotem.training.pictures.loader import Batch
-
-#: Weight of pixels at columns against the others, and of columns with defects against those without.
-AT_COLUMNS, AT_DEFECTS = 3.0, 8.0
 
 
 class Block(nn.Module):
@@ -42,14 +38,14 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Channels ``widths`` from the finest level to the coarsest."""
+    """Channels ``widths`` from the finest level to the coarsest; ``inputs`` pictures, ``outputs`` maps."""
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, widths: tuple[int, ...], inputs: int = 1, outputs: int = len(OUTPUTS)) -> None:
         super().__init__()
         self.widths = widths
-        self.down = nn.ModuleList(Block(n, m) for n, m in zip((1, *widths), widths, strict=False))
+        self.down = nn.ModuleList(Block(n, m) for n, m in zip((inputs, *widths), widths, strict=False))
         self.up = nn.ModuleList(Block(n + m, n) for n, m in itertools.pairwise(widths))
-        self.last = nn.Conv2d(widths[0], len(OUTPUTS), 1)
+        self.last = nn.Conv2d(widths[0], outputs, 1)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Logits (n, outputs, rows, columns)."""
@@ -79,21 +75,3 @@ def plain(network: UNet) -> dict[str, npt.NDArray[Any]]:
 
 def _numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
     return tensor.detach().cpu().numpy().astype(np.float32)
-
-
-def losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-    """Cross entropies: of columns everywhere, of species and defects where there is a column."""
-    maps = batch.maps
-    column = maps[:, 0].float() / 255
-    at_column = 1 + (AT_COLUMNS - 1) * column
-    entropy = functional.binary_cross_entropy_with_logits
-    result = {"column": entropy(logits[:, 0], column, weight=at_column)}
-    disc = maps[:, 1] > 0
-    total = disc.sum().clamp(min=1)
-    species = functional.cross_entropy(logits[:, 1:5], (maps[:, 1].long() - 1).clamp(min=0), reduction="none")
-    result["species"] = (species * disc).sum() / total
-    for name, place in (("vacancy", 2), ("antisite", 3)):
-        share = maps[:, place].float() / 255
-        weight = disc * (1 + (AT_DEFECTS - 1) * (share > 0))
-        result[name] = entropy(logits[:, place + 3], share, weight=weight, reduction="sum") / total
-    return result

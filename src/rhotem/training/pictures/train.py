@@ -14,8 +14,9 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.learned.pictures.weights import save_weights
 from rhotem.learned.weights import write_json
 from rhotem.training.checkpoint import load_tensors, save_tensors
+from rhotem.training.pictures.jobs import job_of
 from rhotem.training.pictures.loader import Pictures, Shard
-from rhotem.training.pictures.network import UNet, losses, plain
+from rhotem.training.pictures.network import UNet, plain
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Settings:
         Steps between states on disk.
     pixel_A : float
         Middle of the pixels that it sees.
+    recipe : str
+        Of the pictures (`rhotem.training.pictures.jobs`).
+    inputs : int
+        Pictures that it sees at a time.
     """
 
     widths: tuple[int, ...] = (8, 16, 32, 48)
@@ -47,6 +52,8 @@ class Settings:
     seed: int = 0
     keep_every: int = 50
     pixel_A: float = 0.2
+    recipe: str = "columns"
+    inputs: int = 1
 
 
 class Run:
@@ -56,11 +63,19 @@ class Run:
         self.settings, self.folder = settings, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
-        self.network = UNet(settings.widths)
+        self.job = job_of(settings.recipe)
+        self.network = self._new()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
         self.step, self.spent = 0, 0.0
         if (self.folder / "state.json").exists():
             self._load()
+
+    def _new(self) -> UNet:
+        network = UNet(self.settings.widths, self.settings.inputs, self.job.outputs)
+        if self.job.adds:  # begins with what is known without it; otherwise one seed in three never came back to that
+            torch.nn.init.zeros_(network.last.weight)
+            torch.nn.init.zeros_(network.last.bias)
+        return network
 
     @property
     def steps(self) -> int:
@@ -89,8 +104,8 @@ class Run:
             for group in self.optimiser.param_groups:
                 group["lr"] = self.rate(self.step)
             batch = pictures.batch(self.settings.batch, self.settings.seed, self.step, self.settings.side)
-            parts = losses(self.network(batch.image), batch)
-            total = torch.stack([parts["column"], 0.5 * parts["species"], parts["vacancy"], parts["antisite"]]).sum()
+            parts = self.job.losses(self.network(batch.image), batch)
+            total = torch.stack([weight * parts[name] for name, weight in self.job.weights.items()]).sum()
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()
             self.optimiser.step()
@@ -116,7 +131,7 @@ class Run:
         for step in np.cumsum(self.settings.cycles).tolist():
             path = self.folder / f"member-{step}.safetensors"
             if path.exists():
-                network = UNet(self.settings.widths)
+                network = self._new()
                 network.load_state_dict(load_tensors(path))
                 made.append(plain(network))
         return made
@@ -133,6 +148,7 @@ class Run:
         if not members:
             raise InputError(f"{self.folder}: no cycle has ended yet; train on")
         base = {"widths": list(self.settings.widths), "pixel_A": self.settings.pixel_A, "threshold": 0.35}
+        base |= {"job": self.job.recipe, "inputs": self.settings.inputs, "outputs": self.job.outputs}
         save_weights(path, members, {**base, "training": asdict(self.settings), "seconds": self.spent, **said})
 
     def _save(self) -> None:
@@ -167,5 +183,5 @@ class Run:
 def train(shards: Sequence[Shard], settings: Settings, folder: Path, progress: Progress = silent, **how: Any) -> Run:
     """Train a network on shards, or go on with it; ``how``: as `Run.train`."""
     run = Run(settings, folder)
-    run.train(Pictures(shards, progress), **how)
+    run.train(Pictures(shards, progress, settings.recipe), **how)
     return run

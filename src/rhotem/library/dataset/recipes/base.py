@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from rhotem.library.dataset.recorded import Picture
+from rhotem.library.campaign.task import Task
+from rhotem.library.dataset.maps import above_noise
+from rhotem.library.dataset.pictures import Pictures
+from rhotem.library.dataset.recorded import Picture, held_response, take
 from rhotem.library.dataset.scene import Scene
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -24,11 +29,36 @@ class Recipe:
     arrays : mapping
         What every array of a picture is, in words.
     label : callable
-        ``label(picture, scene)`` -> arrays (rows, columns) by name, and a table (n, 7) of the columns in the picture:
-        x, y (pixels), species, sites, vacant, exchanged, index in the scene.
+        ``label(picture, scene)`` -> arrays (rows, columns) by name, and a table (n, 8) of the columns in the picture:
+        `rhotem.library.dataset.store.TABLE`.
+    opens : callable
+        ``opens(task, library)`` -> what pictures of a task are drawn from; the response if left out.
+    take : callable
+        ``take(opened, pictures, image, rng)`` -> one picture, with ``settings``.
+    simulated : bool
+        Whether it needs the responses of the library.
     """
 
     name: str
     about: str
     arrays: Mapping[str, str]
-    label: Callable[[Picture, Scene], tuple[Arrays, npt.NDArray[Any]]]
+    label: Callable[[Any, Scene], tuple[Arrays, npt.NDArray[Any]]]
+    opens: Callable[[Task, Path], Any] = held_response
+    take: Callable[[Any, Pictures, str, np.random.Generator], Any] = take
+    simulated: bool = True
+
+
+def table_of(picture: Any, scene: Scene, shown: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float32]:
+    """The table of the columns of a scene that lie in the frame of a picture; ``shown``: of which (all if left out).
+
+    A picture that is no `Picture` has no number for how far columns stand above its noise: it is not known (NaN).
+    """
+    seen, index = picture.frame.pixels_of(scene.places, scene.cell)
+    if shown is not None:
+        seen, index = seen[shown[index]], index[shown[index]]
+    if isinstance(picture, Picture):
+        above = above_noise(picture.clean, picture.noisy, seen, picture.frame.step)
+    else:
+        above = np.full(len(seen), np.nan)
+    facts = [scene.species, scene.sites, scene.vacant, scene.exchanged]
+    return np.column_stack([seen, *(fact[index] for fact in facts), index, above]).astype(np.float32)

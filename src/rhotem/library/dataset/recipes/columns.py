@@ -4,20 +4,18 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.library.dataset.maps import label_maps, visible
-from rhotem.library.dataset.recipes.base import Arrays, Recipe
+from rhotem.library.dataset.recipes.base import Arrays, Recipe, table_of
 from rhotem.library.dataset.recorded import Picture
 from rhotem.library.dataset.scene import SPECIES, Scene
 
 
 def label(picture: Picture, scene: Scene) -> tuple[Arrays, npt.NDArray[np.float32]]:
     """The picture, its label maps, and the table of the columns that it can show."""
+    shown = visible(scene, picture.settings["image"])
+    table = table_of(picture, scene, shown)
     seen, index = picture.frame.pixels_of(scene.places, scene.cell)
-    shown = visible(scene, picture.settings["image"])[index]
-    seen, index = seen[shown], index[shown]
-    maps = label_maps(scene, seen, index, picture.noisy.shape, picture.frame.step)
-    facts = [scene.species, scene.sites, scene.vacant, scene.exchanged]
-    table = np.column_stack([seen, *(fact[index] for fact in facts), index]).astype(np.float32)
-    return {"image": picture.noisy, **maps}, table
+    seen, index = seen[shown[index]], index[shown[index]]
+    return {"image": picture.noisy, **label_maps(scene, seen, index, picture.noisy.shape, picture.frame.step)}, table
 
 
 RECIPE = Recipe(

@@ -1,0 +1,150 @@
+"""What networks are trained for: by the recipe of a data set, what goes in, what should come out, and the loss."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from rhotem.core import InputError
+from rhotem.learned.pictures.normalise import normalised
+from rhotem.learned.pictures.restore import picture_inputs, series_inputs
+from rhotem.learned.pictures.unet import OUTPUTS
+from rhotem.training.pictures.loader import MAPS, Batch, Shard, needed
+
+Read = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+#: Weight of pixels at columns against the others, and of columns with defects against those without.
+AT_COLUMNS, AT_DEFECTS = 3.0, 8.0
+#: Least variance of what should come out: a picture without contrast has no relative error.
+LEAST = 1e-4
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a network is trained for.
+
+    Parameters
+    ----------
+    recipe : str
+        Of the data set.
+    outputs : int
+        Maps that come out.
+    inputs : callable
+        ``inputs(plan)`` -> pictures that go in, from the plan of the data set.
+    read : callable
+        ``read(shard)`` -> pictures (n, [inputs,] rows, columns) and what should come out (n, maps, rows, columns).
+    losses : callable
+        ``losses(output, batch)`` -> tensors by name.
+    weights : mapping
+        Of these in the sum.
+    adds : bool
+        Whether the output is added to the first pictures that go in.
+    """
+
+    recipe: str
+    outputs: int
+    inputs: Callable[[Mapping[str, Any]], int]
+    read: Callable[[Shard], Read]
+    losses: Callable[[torch.Tensor, Batch], dict[str, torch.Tensor]]
+    weights: Mapping[str, float]
+    adds: bool = True
+
+
+def job_of(recipe: str) -> Job:
+    """The job of a recipe.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if recipe not in JOBS:
+        raise InputError(f"recipe {recipe!r}: no network is trained on it; choose a data set of {', '.join(JOBS)}")
+    return JOBS[recipe]
+
+
+def _columns(shard: Shard) -> Read:
+    arrays, said = shard.read()
+    needed(arrays, MAPS, "columns")
+    images = [normalised(image, one["pixel_A"]) for image, one in zip(arrays["image"], said, strict=True)]
+    return np.stack(images).astype(np.float16), np.stack([arrays[name] for name in MAPS], axis=1)
+
+
+def _pairs(shard: Shard) -> Read:
+    arrays, _ = shard.read()
+    needed(arrays, ("image", "clean"), "denoising")
+    seen, wanted = [], []
+    for image, clean in zip(arrays["image"], arrays["clean"], strict=True):
+        inputs, mean, spread = picture_inputs(image)
+        seen.append(inputs.astype(np.float16))
+        wanted.append(((clean.astype(np.float32) - mean) / spread).astype(np.float16))
+    return np.stack(seen), np.stack(wanted)[:, None]
+
+
+def _series(shard: Shard) -> Read:
+    arrays, said = shard.read()
+    needed(arrays, ("images", "wave"), "focal-series")
+    inputs = [series_inputs(images, one) for images, one in zip(arrays["images"], said, strict=True)]
+    wave = arrays["wave"].astype(np.float32)
+    wave -= wave.mean(axis=(2, 3), keepdims=True)
+    return np.stack([one.astype(np.float16) for one in inputs]), wave.astype(np.float16)
+
+
+def column_losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    """Cross entropies: of columns everywhere, of species and defects where there is a column."""
+    maps = batch.maps
+    column = maps[:, 0].float() / 255
+    at_column = 1 + (AT_COLUMNS - 1) * column
+    entropy = functional.binary_cross_entropy_with_logits
+    result = {"column": entropy(logits[:, 0], column, weight=at_column)}
+    disc = maps[:, 1] > 0
+    total = disc.sum().clamp(min=1)
+    species = functional.cross_entropy(logits[:, 1:5], (maps[:, 1].long() - 1).clamp(min=0), reduction="none")
+    result["species"] = (species * disc).sum() / total
+    for name, place in (("vacancy", 2), ("antisite", 3)):
+        share = maps[:, place].float() / 255
+        weight = disc * (1 + (AT_DEFECTS - 1) * (share > 0))
+        result[name] = entropy(logits[:, place + 3], share, weight=weight, reduction="sum") / total
+    return result
+
+
+def relative_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    """Mean square error of each picture over the variance of what should come out: all doses count alike.
+
+    The first pictures that go in are what is known without a network; its output is added to them.
+    """
+    output = output + batch.image[:, : output.shape[1]]
+    wanted = batch.maps.float()
+    variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
+    error = (output - wanted).square().mean(dim=(1, 2, 3))
+    return {"relative": (error / variance.clamp(min=LEAST)).clamp(max=10.0).mean()}
+
+
+#: By recipe.
+JOBS = {
+    job.recipe: job
+    for job in (
+        Job(
+            "columns",
+            len(OUTPUTS),
+            lambda plan: 1,
+            _columns,
+            column_losses,
+            {"column": 1.0, "species": 0.5, "vacancy": 1.0, "antisite": 1.0},
+            adds=False,
+        ),
+        Job("denoising", 1, lambda plan: 3, _pairs, relative_losses, {"relative": 1.0}),
+        Job(
+            "focal-series",
+            2,
+            lambda plan: 2 + len(plan["pictures"]["foci_nm"]),
+            _series,
+            relative_losses,
+            {"relative": 1.0},
+        ),
+    )
+}
