@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from rhotem.analysis import run
+from rhotem.analysis.alike import ChangedPotentials
 from rhotem.analysis.detect.features import make_pair, parse_feature
 from rhotem.analysis.detect.noise import transfer
 from rhotem.analysis.detect.observer import seen
 from rhotem.analysis.detect.rings import ring_edges
-from rhotem.analysis.detect.simulated import MovingAlike, Simulated, simulate_feature, wide_host
+from rhotem.analysis.detect.simulated import Simulated, simulate_feature, wide_host
 from rhotem.analysis.detect.sweep import ROSE, sweep
 from rhotem.microscope.reconstruct.data import ScannedPatterns
 from rhotem.microscope.reconstruct.ssb import Band, Detector
@@ -92,7 +93,7 @@ def single_sidebands(written: str, nm: float) -> dict[str, Any]:
     cut = specimen(nm, ("4D=22",))
     pair = make_pair(wide_host(cut), parse_feature(written))
     first = run.potential(pair.before, run.density(pair.before), phonons=PHONONS)
-    second = MovingAlike(first, pair, run.density(pair.after), None)
+    second = ChangedPotentials(first, pair.after, pair.kept, run.density(pair.after), None)
     shown = [run.image(c, v) for c, v in ((pair.before, first), (pair.after, second))]
     held = [
         ScannedPatterns(s.patterns["4D"], s.scan, s.angular_step, cut.preset.microscope, integrating=False)

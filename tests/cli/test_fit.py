@@ -35,6 +35,8 @@ def invoke(*arguments: object) -> tuple[int, str]:
         ),
         ([PATTERN, *COMMON[:3], *KNOWN, "--kind", "image", "--exchange", "Sr/Ti=0,5,9"], "say --source free-atoms"),
         ([DATA / "nothing.png", *COMMON, *KNOWN], "nothing.png"),
+        ([PATTERN, *COMMON, *KNOWN, "--kind", "image", "--pixel-A", 0.1, "--detector", "O-K"], "no core losses"),
+        ([PATTERN, *COMMON, *KNOWN, "--without", "2"], "--without leaves images of a focal series out"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(tmp_path, arguments, words):
