@@ -77,6 +77,17 @@ PosteriorOption = Annotated[
     ),
 ]
 
+StepsOption = Annotated[
+    int,
+    typer.Option(
+        "--mcmc-steps",
+        min=2,
+        metavar="N",
+        help="Of --posterior mcmc: steps at most; it ends when the chains have seen enough.",
+        rich_help_panel=RESULTS,
+    ),
+]
+
 
 @app.command()
 @with_plan_options(only=KEYS, without=WITHOUT)
@@ -93,6 +104,7 @@ def fit(
     without: WithoutOption = None,
     patterns: PatternsOption = None,
     posterior: PosteriorOption = "covariance",
+    mcmc_steps: StepsOption = 5000,
     out: OutOption = Path("rhotem-fit"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -133,7 +145,7 @@ def fit(
         from rhotem.experiment.fit.mcmc.walk import require_emcee
 
         require_emcee()
-    chains = posterior == "mcmc"
+    chains = mcmc_steps if posterior == "mcmc" else 0
     run = _Run(measured, structure, given, searched, chains, out, quiet)
     if focus_step is not None:
         _series(run, focus_step, _numbers(without))
@@ -147,13 +159,13 @@ def fit(
 
 @dataclass(frozen=True)
 class _Run:
-    """What was asked: recordings, a structure, what to search, whether chains are wanted, where results go."""
+    """What was asked: recordings, a structure, what to search, steps of chains (0: none), where results go."""
 
     measured: "list[Measurement]"
     structure: str
     given: dict[str, Any]
     searched: Searched
-    chains: bool
+    chains: int
     out: Path
     quiet: bool
 
@@ -177,8 +189,11 @@ def _patterns(run: _Run, held_by: Path | None) -> None:
             draw_fit(fitted, folder / f"{name}.png")
             records[name] = fitted.record()
             if run.chains:
-                chains = (target_of_pattern(fitted), fitted.spread.error)
-                records[name] |= _sampled(chains, folder / f"{name}-posterior", plan, say)
+                records[name] |= _sampled(
+                    _Known(target_of_pattern(fitted), fitted.spread.error, run.chains, plan.computing.seed),
+                    folder / f"{name}-posterior",
+                    say,
+                )
         write_record(folder, {"asked": plan.data(full=True), "patterns": held.record, "fits": records})
     if run.quiet:
         typer.echo("\n".join(map(str, fits.values())))
@@ -238,7 +253,8 @@ def _written(run: _Run, plan: "Plan", stages: _Stages) -> None:
         stages.draw(fitted, folder / "fit.png")
         said = fitted.record()
         if run.chains:
-            said |= _sampled((stages.target(fitted), fitted.error), folder / "posterior", plan, say)
+            known = _Known(stages.target(fitted), fitted.error, run.chains, plan.computing.seed)
+            said |= _sampled(known, folder / "posterior", say)
         files = [one.record() for one in run.measured]
         write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": said})
         for remark in fitted.remarks:
@@ -246,17 +262,27 @@ def _written(run: _Run, plan: "Plan", stages: _Stages) -> None:
     typer.echo(str(fitted))
 
 
-def _sampled(
-    known: "tuple[Target, Callable[[str], float]]", stem: Path, plan: "Plan", say: "Voice"
-) -> dict[str, dict[str, Any]]:
-    """Sample a posterior, and write figure and samples; ``known``: the posterior, and errors of the fit by name."""
+@dataclass(frozen=True)
+class _Known:
+    """A posterior, errors of its fit by name, and steps at most and seed of its chains."""
+
+    target: "Target"
+    error: Callable[[str], float]
+    steps: int
+    seed: int
+
+
+def _sampled(known: _Known, stem: Path, say: "Voice") -> dict[str, dict[str, Any]]:
+    """Sample a posterior, and write figure and samples."""
     from rhotem.experiment.fit.mcmc import sample
     from rhotem.experiment.fit.mcmc.report import draw_posterior, write_samples
 
-    target, error = known
-    say.tell(f"posterior   {len(target.names)} parameters, {target.pace():.2g} s for a step of all chains")
-    sampled = sample(target, seed=plan.computing.seed, progress=say.progress)
-    draw_posterior(sampled, [error(name) for name in target.shown], stem.with_name(f"{stem.name}.png"))
+    target = known.target
+    say.tell(
+        f"posterior   {len(target.names)} parameters, {target.pace():.2g} s for a step of all chains; some 300 steps"
+    )
+    sampled = sample(target, seed=known.seed, steps=known.steps, progress=say.progress)
+    draw_posterior(sampled, [known.error(name) for name in target.shown], stem.with_name(f"{stem.name}.png"))
     write_samples(sampled, stem.with_name(f"{stem.name}.npz"))
     say.tell(f"posterior   {sampled}")
     for remark in sampled.remarks:
