@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from rhotem.analysis import responses, run
+from rhotem.analysis.alike import ChangedPotentials
 from rhotem.analysis.columns import columns
-from rhotem.analysis.detect.features import Pair
-from rhotem.analysis.detect.simulated import MovingAlike
 from rhotem.analysis.specimen import Specimen
 from rhotem.density.field import DensityField
 from rhotem.learned.source import Model
@@ -140,9 +139,8 @@ def vacant(cut: Specimen, full: DensityField, seed: int) -> tuple[Specimen, run.
     kept = np.setdiff1d(np.arange(len(whole.structure)), gone)
     fewer = ImagingCell.from_orthogonal(Structure(whole.structure.atoms[kept]))
     after = replace(before, cell=fewer, block=fewer)
-    pair = Pair(before, after, kept, (0.0, 0.0), "Li", len(gone))
     first = run.potential(cut, full, phonons=1, seed=seed)
-    return after, MovingAlike(first, pair, run.density(after, "free-atoms"), None)
+    return after, ChangedPotentials(first, after, kept, run.density(after, "free-atoms"), None)
 
 
 def pieces(name: str) -> Iterator[tuple[str, Callable[[], dict[str, np.ndarray]]]]:

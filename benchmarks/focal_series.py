@@ -1,6 +1,6 @@
 """Focal series of HRTEM: how often 68 % intervals hold the truth, and what a fit costs against simulating again.
 
-    OMP_NUM_THREADS=1 python benchmarks/focal_series.py [--series 40] [--electrons 100] [--seed 1000]
+    OMP_NUM_THREADS=1 python benchmarks/focal_series.py [--series 200] [--electrons 100] [--seed 1000] [--keep FILE.npy]
 
 SrTiO3 [001], 4.3 nm, 300 kV, Cs −16 µm, free atoms. Four images 3.6 nm apart, 40 x 44 pixels of 0.22 Å, made by the
 lens itself; every series has places and Poisson noise of its own. Exit waves that fits use are 0.4 nm apart. Fits start
@@ -62,8 +62,10 @@ def coverage(cut, arguments):
     deep = run.specimen(run.structure("SrTiO3"), zone=(0, 0, 1), thickness=7.1, preset=cut.preset)
     held = held_by(deep, run.potential(deep, run.density(deep, "free-atoms"), phonons=0), 70.0)
     truth = np.array([10 * cut.thickness, -80.0, 1.0, -1.6e5, 0.0, 0.0, 28.0, BLUR, PIXEL, 0.0, 0.0, PIXEL])
-    pulls, start = [], time.process_time()
-    for n in range(arguments.series):
+    kept = arguments.keep
+    pulls = np.load(kept).tolist() if kept and kept.exists() else []
+    start, before = time.process_time(), len(pulls)
+    for n in range(before, arguments.series):
         rng = np.random.default_rng(arguments.seed + n)
         origins = rng.uniform(0, 3.9, (len(STEPS), 2))
         seen = [on_camera(one["HRTEM"], one.scan.size, o) for one, o in zip(images, origins, strict=True)]
@@ -72,7 +74,9 @@ def coverage(cut, arguments):
         state = FocalState(truth, each)
         fit = fit_series(photos, held, [state.affine], STEPS, LIMITS, convergence=0.2, start=state)
         pulls.append([(getattr(fit.state, name) - getattr(state, name)) / fit.error(name) for name in NAMES])
-    each = (time.process_time() - start) / arguments.series
+        if kept:
+            np.save(kept, np.array(pulls))
+    each = (time.process_time() - start) / max(1, arguments.series - before)
     return np.array(pulls), each
 
 
@@ -109,7 +113,8 @@ def write(cut, path, seed, electrons):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--series", type=int, default=40)
+    parser.add_argument("--series", type=int, default=200)
+    parser.add_argument("--keep", type=Path, metavar="FILE.npy", help="deviations so far: another run goes on there")
     parser.add_argument("--electrons", type=float, default=100.0, help="a pixel")
     parser.add_argument("--seed", type=int, help="1000, of --write 1")
     parser.add_argument("--write", type=Path, metavar="FILE.npy", help="a series for rhotem fit, and nothing else")

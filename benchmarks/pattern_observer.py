@@ -9,8 +9,9 @@ iterative ptychography with one slice or many included.
 import numpy as np
 
 from rhotem.analysis import run
+from rhotem.analysis.alike import ChangedPotentials
 from rhotem.analysis.detect.features import make_pair, parse_feature
-from rhotem.analysis.detect.simulated import MovingAlike, wide_host
+from rhotem.analysis.detect.simulated import wide_host
 from rhotem.analysis.detect.sweep import ROSE
 from rhotem.analysis.specimen import Specimen
 from rhotem.microscope.images import ImageSet
@@ -29,7 +30,8 @@ def both_patterns(cut: Specimen, written: str, source: str | None = None, phonon
     else:
         pair = make_pair(wide_host(cut), feature)
         first = run.potential(pair.before, run.density(pair.before, source), phonons=phonons)
-        pairs = [(pair.before, first), (pair.after, MovingAlike(first, pair, run.density(pair.after, source), None))]
+        second = ChangedPotentials(first, pair.after, pair.kept, run.density(pair.after, source), None)
+        pairs = [(pair.before, first), (pair.after, second)]
     return [patterns_of(one, run.image(one, potentials)) for one, potentials in pairs]
 
 

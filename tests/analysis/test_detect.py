@@ -227,3 +227,27 @@ def test_a_sheet_has_its_own_thickness(tmp_path):
     assert found.thicknesses == pytest.approx([0.2])  # as thick as its atoms, without the vacuum
     with pytest.raises(InputError, match="one slab"):
         detectability(plan, parse_feature("vacancy:B"), dose=1e4, defocus=[0.0], thicknesses=[5.0])
+
+
+@pytest.mark.parametrize("detectors", [["Li-K"], ["HAADF=60-200", "O-K"]])
+def test_core_losses_are_refused_before_anything_is_read(tmp_path, detectors):
+    """A plan of them was refused only after the density had been computed."""
+    said = [part for one in detectors for part in ("--detector", one)]
+    arguments = ["plan", "LiCoO2", "--feature", "vacancy:Li", "--zone", "1,0,0", *said, "--out", str(tmp_path / "plan")]
+    result = CliRunner().invoke(main.app, arguments)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert "a response holds no core losses" in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "plan").exists()
+
+
+def test_kept_atoms_are_displaced_as_before_the_change():
+    """Rows of what is left, with the ⟨u²⟩ that they had; `AlikePotentials` would draw an atom's own."""
+    from rhotem.analysis.alike import ChangedPotentials
+
+    cut = run.specimen(run.structure("LiF"), zone=(0, 0, 1), thickness=1)
+    pair = make_pair(wide_host(cut), parse_feature("dopant:Li=Na"))
+    before = run.potential(pair.before, run.density(pair.before, "free-atoms"), phonons=2, seed=5)
+    after = ChangedPotentials(before, pair.after, pair.kept, run.density(pair.after, "free-atoms"), None)
+    assert len(after) == 2
+    for one, other in zip(before.displacements(), after.displacements(), strict=True):
+        assert np.array_equal(one[pair.kept], other)

@@ -35,6 +35,8 @@ def invoke(*arguments: object) -> tuple[int, str]:
         ),
         ([PATTERN, *COMMON[:3], *KNOWN, "--kind", "image", "--exchange", "Sr/Ti=0,5,9"], "say --source free-atoms"),
         ([DATA / "nothing.png", *COMMON, *KNOWN], "nothing.png"),
+        ([PATTERN, *COMMON, *KNOWN, "--kind", "image", "--pixel-A", 0.1, "--detector", "O-K"], "no core losses"),
+        ([PATTERN, *COMMON, *KNOWN, "--without", "2"], "--without leaves images of a focal series out"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(tmp_path, arguments, words):
@@ -80,8 +82,15 @@ def test_images_of_a_simulation_give_back_thickness_and_focus(tmp_path, rng):
     arguments = [tmp_path / "HAADF.npy", tmp_path / "ABF.npy", *COMMON, "--kind", "image", "--pixel-A", 0.3]
     arguments += ["--energy-keV", 200, "--convergence-mrad", 18, "--counts", "--phonons", 0, "--thickest", 7]
     arguments += ["--detector", "HAADF=60-180", "--detector", "ABF=9-18", "--foci", "-3,5", "--astigmatism", 1]
+    arguments += ["--posterior", "mcmc", "--mcmc-steps", 12]
     code, said = invoke(*arguments, "--out", tmp_path / "fit", "--quiet")
     assert code == 0, said
+    assert said.startswith("warning: the chains are not long enough") and len(said.strip().splitlines()) == 1
+    known = json.loads((tmp_path / "fit" / "record.json").read_text())["fit"]["posterior"]
+    assert known["walkers"] >= 32 and not known["converged"] and known["parameters"]["thickness"]["split_r"] > 0
+    with np.load(tmp_path / "fit" / "posterior.npz") as held:
+        assert held["samples"].shape[1] == len(held["names"]) == len(known["parameters"])
+    assert (tmp_path / "fit" / "posterior.png").exists()
     found = json.loads((tmp_path / "fit" / "record.json").read_text())["fit"]["parameters"]
     assert (tmp_path / "fit" / "fit.png").exists()
     for name, truth, slack in (("thickness", 39.0, 2.5), ("defocus", 20.0, 5.0), ("source_size", 0.8, 0.1)):

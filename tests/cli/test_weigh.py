@@ -105,3 +105,19 @@ def test_a_pattern_of_a_simulation_is_that_of_its_structure(tmp_path, rng):
     assert record["best"] == "SrTiO3" and record["decided"], record
     assert record["hypotheses"]["SrTiO3"]["excess"] == pytest.approx(1.0, abs=0.1)
     assert (tmp_path / "w" / "weigh.png").exists()
+
+
+@pytest.mark.slow
+def test_a_structure_against_itself_is_said_to_be_the_same_and_decides_nothing(tmp_path):
+    """The measured image, three configurations of thermal motion: ln odds of 0 within 0.01, and a warning."""
+    import json
+
+    arguments = [IMAGE, "SrTiO3", "SrTiO3", *KNOWN, *DETECTOR, "--source", "free-atoms", "--phonons", 3]
+    arguments += ["--displacements", 1, "--trials", 1, "--thickest", 5, "--foci", "-1,1", "--astigmatism", 0]
+    result = CliRunner().invoke(main.app, ["weigh", *(str(a) for a in arguments), "--out", str(tmp_path / "w"), "-q"])
+    assert result.exit_code == 0, result.stderr
+    assert "SrTiO3 and SrTiO3 (2) are the same structure and density" in result.stderr
+    weighed = json.loads((tmp_path / "w" / "record.json").read_text())["weighed"]
+    assert weighed["same"] == [["SrTiO3", "SrTiO3 (2)"]] and not weighed["decided"]
+    assert [one["ln_evidence"] for one in weighed["hypotheses"].values()] == pytest.approx([0.0, 0.0], abs=0.01)
+    assert result.stdout.startswith("undecided") and "no dose tells them apart" in result.stdout

@@ -235,3 +235,29 @@ def measured_held():
     )
     held = patterns_for(pattern_plan(plan, MEASURED[1]), 1.0, Voice())
     return held, make_library(held, MEASURED)
+
+
+def test_the_target_of_a_pattern_is_its_likelihood(held):
+    """−ln posterior at the minimum is the cost of the fit in its unit; mistilts beyond what is held have none."""
+    from rhotem.experiment.fit.mcmc.patterns import target_of_pattern
+    from rhotem.experiment.fit.pacbed import PatternFit
+
+    data = picture(held, TRUTH)
+    frame = frame_of(measured(np.rint(250 * data / data.max()).astype(np.uint8)), 12.0 / held.step[0])
+    model = Model(held, frame, ALLOWED)
+    start = TRUTH.with_values(
+        TRUTH.values + np.array([0] * 5 + [85 - frame.disc.column, 93 - frame.disc.row] + [0] * 4)
+    )
+    best = refine(model, start, rounds=6)
+    spread = spread_of(model, best)
+    empty = np.zeros(0)
+    fit = PatternFit(
+        measured(data), model, best, spread, [Rival(best.setting, 1.0, 1, 1)], (empty, empty), empty, empty
+    )
+    target = target_of_pattern(fit)
+    assert target.names == best.free and target.shown == NAMES[:4]
+    values = target.modes[0].values
+    assert target.cost(values) * spread.unit == pytest.approx(best.cost, rel=1e-6)
+    beyond = values.copy()
+    beyond[2:4] = 0.9 * held.tilt
+    assert target.ln(beyond) == -np.inf and np.isfinite(target.ln(values))

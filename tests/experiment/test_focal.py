@@ -213,7 +213,7 @@ def test_a_series_in_reversed_order_says_so(held, ideal, rng):
 
 def test_noise_holds_no_lattice(held, rng):
     noise = [Photo(rng.poisson(100, (40, 44)).astype(float), True) for _ in STEPS]
-    with pytest.raises(InputError, match="the lattice of the crystal is not in it"):
+    with pytest.raises(InputError, match="the lattice of the crystal is not in them"):
         fit_series(noise, held, [AFFINE], STEPS, LIMITS, convergence=0.3)
 
 
@@ -235,18 +235,66 @@ def measurement(data, kind, saturated=0.0):
 
 def test_a_stack_or_images_one_by_one(rng):
     stack = rng.random((3, 8, 9))
-    assert [one.data.shape for one in frames_of([measurement(stack, "image stack")])] == [(8, 9)] * 3
+    assert [one.data.shape for one in frames_of([measurement(stack, "image stack")]).frames] == [(8, 9)] * 3
     images = [measurement(one, "image") for one in stack]
-    assert len(frames_of(images)) == 3
+    assert frames_of(images).places == [0, 1, 2]
     for wrong, words in (
         ([*images, measurement(stack[0, :5], "image")], "different shapes"),
         ([measurement(stack[0], "pattern")], "one stack, or images one by one"),
         ([measurement(stack[0], "image", 0.2)], "saturated"),
-        ([images[0], measurement(np.ones((8, 9)), "image")], "image 2 of the series is blank"),
-        ([images[0], images[1], images[0]], "images 1 and 3 of the series are the same"),
+        ([images[0], measurement(np.ones((8, 9)), "image")], "frame 2 is blank"),
+        ([images[0], images[1], images[0]], "frame 3 is the same recording as 1"),
+        ([*images, measurement(9 * stack[1], "image")], "frame 4 has 9.* times the brightness of the others"),
     ):
         with pytest.raises(InputError, match=words):
             frames_of(wrong)
+
+
+def burnt(rng):
+    """Ten images of 1000 electrons a pixel; 6 % of the fourth's pixels, 0.6 % of all, are at the converter's end."""
+    stack = rng.poisson(1000, (10, 40, 40)).astype(np.uint16)
+    stack[3, :2, :] = 1800
+    stack[3, 2, :16] = 1800
+    return stack
+
+
+def test_a_burnt_frame_is_found_though_the_stack_is_not(rng):
+    """It was one per mille too few of all pixels to be refused, and went into the fit."""
+    stack = measurement(burnt(rng), "image stack", 0.006)
+    with pytest.raises(InputError, match=r"frame 4 is burnt: 6 % of its pixels are saturated; --without 4 leaves out"):
+        frames_of([stack])
+    left = frames_of([stack], [4])
+    assert left.places == [0, 1, 2, 4, 5, 6, 7, 8, 9] and len(left.frames) == 9
+    assert np.array_equal(left.frames[3].data, stack.data[4])
+    with pytest.raises(InputError, match="--without 11: the series has images 1 to 10"):
+        frames_of([stack], [11])
+    with pytest.raises(InputError, match="no image of the series is left"):
+        frames_of([stack], range(1, 11))
+
+
+def test_a_burnt_frame_is_named_by_the_reader_and_left_out_of_its_mean(tmp_path, rng):
+    from rhotem.experiment.picture import _panels
+    from rhotem.experiment.read import read_measurement
+    from rhotem.experiment.read.stated import Stated
+
+    np.save(tmp_path / "stack.npy", burnt(rng))
+    read = read_measurement(tmp_path / "stack.npy", Stated(kind="image stack"))
+    assert any("of 10 frames frame 4 is burnt" in remark for remark in read.remarks), read.remarks
+    title, mean, _, _ = _panels(read)[0]
+    assert title.startswith("mean of 9 of 10 frames") and mean.max() < 1200
+
+
+def test_a_frame_that_is_left_out_moves_no_focus(held, ideal, rng):
+    """Foci of those that stay are what was stated of all: without the second of four the fit finds the same."""
+    origins = rng.uniform(0, SIDE, (len(STEPS), 2))
+    images = seen(ideal, origins, (40, 44))
+    made = [Photo(rng.poisson(150 * np.maximum(one, 0)).astype(float), True) for one in images]
+    start = state(held, 3)
+    start.each[:, :2], start.each[:, 2] = origins[[0, 2, 3]], 150.0
+    left = [made[n] for n in (0, 2, 3)]
+    fit = fit_series(left, held, [AFFINE], [STEPS[n] for n in (0, 2, 3)], LIMITS, convergence=0.3, start=start)
+    assert max(map(abs, pulls(fit).values())) < 4, pulls(fit)
+    assert fit.excess == pytest.approx(1.0, abs=0.06)
 
 
 def test_the_orientations_that_a_square_lattice_leaves_open():
@@ -277,6 +325,7 @@ def test_steps_of_focus_that_are_no_nanometres(tmp_path, rng, step):
         (["--convergence-mrad", 0.3, "--cs", 1.2], "say --energy-keV"),
         (["--energy-keV", 300, "--convergence-mrad", 0.3, "--cs", 1.2, "--foci", "5,-5"], "expected two numbers"),
         (["--energy-keV", 300, "--cs", 1.2, "--exchange", "Sr/Ti=0,5,9"], "mean nothing to a focal series"),
+        (["--energy-keV", 300, "--convergence-mrad", 0.3, "--cs", 1.2, "--without", "x"], "expected numbers of images"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(tmp_path, rng, arguments, words):

@@ -12,7 +12,7 @@ from rhotem.experiment.fit.images import Recorded, State
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.weigh import Explained, ImageHypothesis, weigh
 from rhotem.experiment.weigh.dose import DECIDED, factor_that_decides, share_decided
-from rhotem.experiment.weigh.planned import parse_hypotheses
+from rhotem.experiment.weigh.named import parse_hypotheses
 from rhotem.experiment.weigh.report import draw, table, verdict
 from rhotem.scattering.response import Range, mean_response
 from rhotem.structure.model import Structure
@@ -167,6 +167,36 @@ def test_hypotheses_are_named_and_refused():
         parse_hypotheses(["SrTiO3"])
     with pytest.raises(InputError, match="no such source"):
         parse_hypotheses(["SrTiO3@iam", "SrTiO3"])
+
+
+def test_the_same_structure_twice_is_known_whatever_the_order_of_its_atoms(tmp_path, rng):
+    from rhotem.analysis.plan import Plan
+    from rhotem.experiment.weigh.named import duplicates, same_crystal
+
+    crystal = run.structure("SrTiO3")
+    order = rng.permutation(len(crystal.atoms))
+    shuffled_atoms = crystal.atoms[order]
+    shuffled_atoms.positions += shuffled_atoms.cell[0]  # another cell of the same crystal
+    assert same_crystal(crystal, Structure(shuffled_atoms))
+    for change in ("places", "elements", "cell"):
+        atoms = crystal.atoms.copy()
+        if change == "places":
+            atoms.positions[2] += [0.05, 0, 0]
+        elif change == "elements":
+            atoms.numbers[0] += 1
+        else:
+            atoms.set_cell(1.01 * atoms.cell.array, scale_atoms=True)
+        assert not same_crystal(crystal, Structure(atoms)), change
+    plans = {
+        name: Plan(specimen={"structure": structure}, density={"source": source})
+        for name, structure, source in (
+            ("A", "SrTiO3", "free-atoms"),
+            ("B", "LiF", "free-atoms"),
+            ("A again", "SrTiO3", "free-atoms"),
+            ("A bonded", "SrTiO3", "model"),
+        )
+    }
+    assert duplicates(plans) == [("A", "A again")]
 
 
 def test_bad_sets_of_hypotheses_are_refused(light):

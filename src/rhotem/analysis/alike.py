@@ -6,6 +6,7 @@ Methods in Financial Engineering*, 2003, sec. 4.2 and 7.1: common random numbers
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Unpack
 
 import numpy as np
@@ -74,6 +75,37 @@ class AlikePotentials(Potentials):
             normals = own.normal(size=(len(self._rows), 3))
             normals[known] = shared.normal(size=(self._atoms, 3))[self._rows[known]]
             yield normals
+
+
+class ChangedPotentials(Potentials):
+    """Potentials of a specimen that was changed, its atoms displaced exactly as before the change.
+
+    `AlikePotentials` shares random numbers between specimens of different origin, each with its own ⟨u²⟩. Here atoms
+    keep their displacements, so that nothing but the change differs.
+
+    Parameters
+    ----------
+    before : Potentials
+    cut : Specimen
+        After the change.
+    kept : (N,) int array
+        Row before the change of every atom.
+    field : DensityField
+        Of the changed specimen.
+    memory : float or None
+    """
+
+    def __init__(
+        self, before: Potentials, cut: Specimen, kept: npt.NDArray[np.int64], field: DensityField, memory: float | None
+    ) -> None:
+        super().__init__(cut, field, memory, phonons=before.phonons)
+        self._before, self._kept = before, kept
+        self.motion = replace(before.motion, values=before.motion.values[kept])
+
+    def displacements(self) -> Iterator[npt.NDArray[np.float64] | None]:
+        """Those of the atoms that are there."""
+        for shifts in self._before.displacements():
+            yield None if shifts is None else shifts[self._kept]
 
 
 def partners(reference: ImagingCell, other: ImagingCell) -> npt.NDArray[np.int64]:

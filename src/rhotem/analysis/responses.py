@@ -60,11 +60,22 @@ def response(
         raise InputError(f"preset {cut.preset.name} scans no probe; a response holds images of one")
     depths = None if thicknesses is None else [10.0 * t for t in thicknesses]
     chosen = cut.preset.detectors if detectors is None else tuple(detectors)
-    if edges_of(chosen):
-        raise InputError("a response holds no core losses: leave the edges out, or simulate them (rhotem image)")
+    without_losses(chosen)
     repeats = (int(cut.repeats[0]), int(cut.repeats[1]))
     options.setdefault("independent", getattr(potentials, "independent", False))  # images as those of a direct run
     return respond(potentials, cut.preset.microscope, chosen, depths, range=range, repeats=repeats, **options)
+
+
+def without_losses(detectors: "Sequence[Detector]") -> None:
+    """Refuse detectors that no response answers for: for commands to call before they compute anything.
+
+    Raises
+    ------
+    InputError
+        If core losses are among them.
+    """
+    if edges_of(detectors):
+        raise InputError("a response holds no core losses: leave the edges out, or simulate them (rhotem image)")
 
 
 def image(

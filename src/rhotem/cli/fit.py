@@ -1,84 +1,34 @@
 """`rhotem fit`: what a specimen is, from a measured file and a structure."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rhotem.cli.common import ProgressBar, StructureArgument, output_folder, voice, write_record
 from rhotem.cli.measurement import with_measurement_options
-from rhotem.cli.options import OPTICS, RESULTS, SPECIMEN, OutOption, SimulationQuietOption, plan_of, with_plan_options
+from rhotem.cli.options import OPTICS, RESULTS, SPECIMEN, OutOption, SimulationQuietOption, with_plan_options
+from rhotem.cli.searched import KEYS, WITHOUT, Searched, with_search_options
 from rhotem.experiment.measurement import Kind
 from rhotem.experiment.read.stated import Stated
 
 if TYPE_CHECKING:
+    from rhotem.analysis.plan import Plan
     from rhotem.analysis.voice import Voice
+    from rhotem.experiment.fit.focal.fit import SeriesFit
+    from rhotem.experiment.fit.images.fit import ImageFit
+    from rhotem.experiment.fit.mcmc import Target
     from rhotem.experiment.fit.pacbed import PatternFit
     from rhotem.experiment.measurement import Measurement
     from rhotem.scattering.patterns import Patterns
 
 app = typer.Typer()
 
-#: Keys of a plan that mean something here; those of the recording are the file's.
-KEYS = (
-    "specimen.zone",
-    "specimen.plane",
-    "specimen.zone_basis",
-    "specimen.order",
-    "specimen.allow_overlaps",
-    "density",
-    "motion",
-    "microscope.detectors",
-    "microscope.cs_mm",
-    "microscope.focal_spread_A",
-    "microscope.objective_mrad",
-    "computing.seed",
-    "computing.memory",
-    "computing.sampling_A",
-    "computing.slice_thickness_A",
-)
-WITHOUT = ("density.uncertainty",)
-#: Configurations of thermal motion, where none are asked for: neighbouring beams go through different ones.
-PHONONS = 4
-#: Largest thickness in nm of patterns and of images, where none is given.
-THICKEST, THICKEST_IMAGE = 120.0, 12.0
-#: How far the convergence may be from one number that is given.
-TOLERANCE = 0.1
-
 ExperimentArgument = Annotated[
     list[Path],
     typer.Argument(metavar="EXPERIMENT...", help="Measured patterns, or images of one scan: files of rhotem read."),
-]
-ThickestOption = Annotated[
-    float | None,
-    typer.Option(
-        "--thickest",
-        min=2,
-        metavar="nm",
-        help="Largest thickness that is tried; without it 120, of images 12.",
-        rich_help_panel=SPECIMEN,
-    ),
-]
-FociOption = Annotated[
-    str,
-    typer.Option("--foci", metavar="FROM,TO", help="Of images: defocus values in nm.", rich_help_panel=OPTICS),
-]
-AstigmatismOption = Annotated[
-    float,
-    typer.Option(
-        "--astigmatism", min=0, metavar="nm", help="Of images: the largest that is tried.", rich_help_panel=OPTICS
-    ),
-]
-MistiltOption = Annotated[
-    float,
-    typer.Option(
-        "--mistilt",
-        min=0,
-        metavar="mrad",
-        help="Of patterns: the largest mistilt that is tried.",
-        rich_help_panel=SPECIMEN,
-    ),
 ]
 FocusStepOption = Annotated[
     float | None,
@@ -109,21 +59,52 @@ PatternsOption = Annotated[
 ]
 
 
+WithoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--without",
+        metavar="3,5",
+        help="Images of a focal series that are left out, from 1; foci of the others stay.",
+        rich_help_panel=OPTICS,
+    ),
+]
+PosteriorOption = Annotated[
+    Literal["covariance", "mcmc"],
+    typer.Option(
+        "--posterior",
+        help="How errors are found: covariance of the fit, or besides that Markov chains from all its minima (emcee).",
+        rich_help_panel=RESULTS,
+    ),
+]
+
+StepsOption = Annotated[
+    int,
+    typer.Option(
+        "--mcmc-steps",
+        min=2,
+        metavar="N",
+        help="Of --posterior mcmc: steps at most; it ends when the chains have seen enough.",
+        rich_help_panel=RESULTS,
+    ),
+]
+
+
 @app.command()
 @with_plan_options(only=KEYS, without=WITHOUT)
 @with_measurement_options
+@with_search_options
 def fit(
     experiment: ExperimentArgument,
     structure: StructureArgument,
     given: dict[str, Any],
     stated: Stated,
-    thickest: ThickestOption = None,
-    mistilt: MistiltOption = 5.0,
-    foci: FociOption = "-10,10",
-    astigmatism: AstigmatismOption = 2.0,
+    searched: Searched,
     exchange: ExchangeOption = None,
     focus_step: FocusStepOption = None,
+    without: WithoutOption = None,
     patterns: PatternsOption = None,
+    posterior: PosteriorOption = "covariance",
+    mcmc_steps: StepsOption = 5000,
     out: OutOption = Path("rhotem-fit"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -158,127 +139,165 @@ def fit(
     measured = [read_measurement(path, said) for path in experiment]
     if focus_step is not None and (exchange or patterns):
         raise InputError("--exchange and --patterns mean nothing to a focal series; leave them out")
+    if without is not None and focus_step is None:
+        raise InputError("--without leaves images of a focal series out; say --focus-step, or leave files out")
+    if posterior == "mcmc":
+        from rhotem.experiment.fit.mcmc.walk import require_emcee
+
+        require_emcee()
+    chains = mcmc_steps if posterior == "mcmc" else 0
+    run = _Run(measured, structure, given, searched, chains, out, quiet)
     if focus_step is not None:
-        asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
-        _series(measured, structure, asked, (foci_of(foci), astigmatism, focus_step), out, quiet)
+        _series(run, focus_step, _numbers(without))
     elif said.kind == "image":
-        asked = given | {"specimen.thickness_nm": thickest or THICKEST_IMAGE}
-        _images(measured, structure, asked, (foci_of(foci), astigmatism, exchange), out, quiet)
+        _images(run, exchange)
     else:
-        asked = given | {"specimen.thickness_nm": thickest or THICKEST}
-        _patterns(measured, structure, asked, (mistilt, patterns), out, quiet)
+        _patterns(run, patterns)
     if not quiet:
         typer.echo(f"pictures and record in {out}")
 
 
-def _patterns(
-    measured: "list[Measurement]",
-    structure: str,
-    given: dict[str, Any],
-    held_by: tuple[float, Path | None],
-    out: Path,
-    quiet: bool,
-) -> None:
-    """Fit patterns, and write pictures and record; ``held_by`` is the largest mistilt and the file of patterns."""
-    from rhotem.core import InputError
-    from rhotem.experiment.fit.frame import FEW, frame_of
-    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
-    from rhotem.experiment.fit.report import draw_fit
-    from rhotem.experiment.fit.simulated import pattern_plan, patterns_for
+@dataclass(frozen=True)
+class _Run:
+    """What was asked: recordings, a structure, what to search, steps of chains (0: none), where results go."""
 
-    if lens := [place for place in given if place.startswith("microscope.")]:
-        raise InputError(f"{', '.join(lens)}: changes no position-averaged pattern; leave it out, or --kind image")
-    angles = common_convergence(measured, TOLERANCE)
-    asked = {"motion.phonons": PHONONS} | given | {"microscope.energy_keV": common_energy(measured)}
-    plan = pattern_plan(plan_of(structure, asked), angles[1])
-    with output_folder(out) as folder, ProgressBar(quiet) as progress:
-        say = voice(quiet, progress)
-        for one in measured:
+    measured: "list[Measurement]"
+    structure: str
+    given: dict[str, Any]
+    searched: Searched
+    chains: int
+    out: Path
+    quiet: bool
+
+
+def _patterns(run: _Run, held_by: Path | None) -> None:
+    """Fit patterns, and write pictures and record; ``held_by``: the file of patterns."""
+    from rhotem.experiment.fit.frame import FEW, frame_of
+    from rhotem.experiment.fit.mcmc.patterns import target_of_pattern
+    from rhotem.experiment.fit.report import draw_fit
+    from rhotem.experiment.fit.simulated import patterns_for
+
+    plan, angles = run.searched.pattern_plan(run.structure, run.given, run.measured)
+    with output_folder(run.out) as folder, ProgressBar(run.quiet) as progress:
+        say = voice(run.quiet, progress)
+        for one in run.measured:
             frame_of(one, FEW)
-        held = patterns_for(plan, held_by[0], say, held_by[1])
-        fits = _fits(measured, held, angles, say)
+        held = patterns_for(plan, run.searched.mistilt, say, held_by)
+        fits = _fits(run.measured, held, angles, say)
+        records = {}
         for name, fitted in fits.items():
             draw_fit(fitted, folder / f"{name}.png")
-        records = {name: one.record() for name, one in fits.items()}
+            records[name] = fitted.record()
+            if run.chains:
+                records[name] |= _sampled(
+                    _Known(target_of_pattern(fitted), fitted.spread.error, run.chains, plan.computing.seed),
+                    folder / f"{name}-posterior",
+                    say,
+                )
         write_record(folder, {"asked": plan.data(full=True), "patterns": held.record, "fits": records})
-    if quiet:
+    if run.quiet:
         typer.echo("\n".join(map(str, fits.values())))
 
 
-def _images(
-    measured: "list[Measurement]",
-    structure: str,
-    given: dict[str, Any],
-    tried: tuple[tuple[float, float], float, str | None],
-    out: Path,
-    quiet: bool,
-) -> None:
-    """Fit images of one scan, and write picture and record; ``tried``: foci and astigmatism in nm, and an exchange."""
+def _images(run: _Run, exchanged: str | None) -> None:
+    """Fit images of one scan, and write picture and record; ``exchanged``: atoms that may have changed places."""
     from rhotem.core import InputError
-    from rhotem.experiment.fit.images.planned import Limits, fit_recordings
+    from rhotem.experiment.fit.images.planned import fit_recordings
     from rhotem.experiment.fit.images.report import draw_images
     from rhotem.experiment.fit.images.specimens import parse_exchange
-    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
+    from rhotem.experiment.fit.mcmc.scans import target_of_images
 
-    exchange = parse_exchange(tried[2]) if tried[2] else None
-    if exchange and given.get("density.source") != "free-atoms":
+    exchange = parse_exchange(exchanged) if exchanged else None
+    if exchange and run.given.get("density.source") != "free-atoms":
         raise InputError("--exchange: random arrangements are those of free atoms; say --source free-atoms")
-    angle = common_convergence(measured, 0.0)[0]
-    asked = {"motion.phonons": PHONONS} | given | {"microscope.convergence_mrad": angle}
-    plan = plan_of(structure, asked | {"microscope.energy_keV": common_energy(measured)})
-    with output_folder(out) as folder, ProgressBar(quiet) as progress:
-        say = voice(quiet, progress)
-        fitted = fit_recordings(measured, plan, Limits(*tried[:2]), say, exchange=exchange)
-        draw_images(fitted, folder / "fit.png")
-        files = [one.record() for one in measured]
-        write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": fitted.record()})
-        for remark in fitted.remarks:
-            say.warn(remark)
-    typer.echo(str(fitted))
+    plan = run.searched.image_plan(run.structure, run.given, run.measured)
+
+    def fitted(say: "Voice") -> "ImageFit":
+        return fit_recordings(run.measured, plan, run.searched.limits, say, exchange=exchange)
+
+    _written(run, plan, _Stages(fitted, draw_images, target_of_images))
 
 
-def _series(
-    measured: "list[Measurement]",
-    structure: str,
-    given: dict[str, Any],
-    tried: tuple[tuple[float, float], float, float],
-    out: Path,
-    quiet: bool,
-) -> None:
-    """Fit a focal series, and write picture and record; ``tried``: foci, astigmatism and step of focus in nm."""
+def _series(run: _Run, step: float, without: list[int]) -> None:
+    """Fit a focal series, and write picture and record; ``step``: change of focus in nm."""
     from rhotem.core import InputError
     from rhotem.experiment.fit.focal.planned import fit_focal, frames_of
     from rhotem.experiment.fit.focal.report import draw_series
-    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
+    from rhotem.experiment.fit.mcmc.series import target_of_series
 
-    if "microscope.cs_mm" not in given:
+    if "microscope.cs_mm" not in run.given:
         raise InputError("a focal series needs the lens: say --cs in mm, as -0.015 or 1.2; it is fitted around that")
-    frames = frames_of(measured)
-    angle = common_convergence(measured, 0.0)[0]
-    asked = {"motion.phonons": PHONONS} | given | {"microscope.convergence_mrad": angle, "microscope.preset": "hrtem"}
-    plan = plan_of(structure, asked | {"microscope.energy_keV": common_energy(measured)})
-    with output_folder(out) as folder, ProgressBar(quiet) as progress:
-        say = voice(quiet, progress)
-        fitted = fit_focal(frames, plan, *tried, say)
-        draw_series(fitted, folder / "fit.png")
-        files = [one.record() for one in measured]
-        write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": fitted.record()})
+    series = frames_of(run.measured, without)
+    plan = run.searched.image_plan(run.structure, run.given | {"microscope.preset": "hrtem"}, run.measured)
+
+    def fitted(say: "Voice") -> "SeriesFit":
+        return fit_focal(series, plan, run.searched.limits, step, say)
+
+    _written(run, plan, _Stages(fitted, draw_series, target_of_series))
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """How a fit of images is made, drawn, and sampled."""
+
+    fit: Callable[["Voice"], Any]
+    draw: Callable[[Any, Path], None]
+    target: Callable[[Any], "Target"]
+
+
+def _written(run: _Run, plan: "Plan", stages: _Stages) -> None:
+    """Fit images, and write picture, record and what is known of the posterior."""
+    with output_folder(run.out) as folder, ProgressBar(run.quiet) as progress:
+        say = voice(run.quiet, progress)
+        fitted = stages.fit(say)
+        stages.draw(fitted, folder / "fit.png")
+        said = fitted.record()
+        if run.chains:
+            known = _Known(stages.target(fitted), fitted.error, run.chains, plan.computing.seed)
+            said |= _sampled(known, folder / "posterior", say)
+        files = [one.record() for one in run.measured]
+        write_record(folder, {"asked": plan.data(full=True), "measurements": files, "fit": said})
         for remark in fitted.remarks:
             say.warn(remark)
     typer.echo(str(fitted))
 
 
-def foci_of(text: str) -> tuple[float, float]:
-    """Least and largest defocus in nm."""
+@dataclass(frozen=True)
+class _Known:
+    """A posterior, errors of its fit by name, and steps at most and seed of its chains."""
+
+    target: "Target"
+    error: Callable[[str], float]
+    steps: int
+    seed: int
+
+
+def _sampled(known: _Known, stem: Path, say: "Voice") -> dict[str, dict[str, Any]]:
+    """Sample a posterior, and write figure and samples."""
+    from rhotem.experiment.fit.mcmc import sample
+    from rhotem.experiment.fit.mcmc.report import draw_posterior, write_samples
+
+    target = known.target
+    say.tell(
+        f"posterior   {len(target.names)} parameters, {target.pace():.2g} s for a step of all chains; some 300 steps"
+    )
+    sampled = sample(target, seed=known.seed, steps=known.steps, progress=say.progress)
+    draw_posterior(sampled, [known.error(name) for name in target.shown], stem.with_name(f"{stem.name}.png"))
+    write_samples(sampled, stem.with_name(f"{stem.name}.npz"))
+    say.tell(f"posterior   {sampled}")
+    for remark in sampled.remarks:
+        say.warn(remark)
+    return {"posterior": sampled.record()}
+
+
+def _numbers(text: str | None) -> list[int]:
+    """Numbers of images."""
     from rhotem.core import InputError
 
     try:
-        least, most = (float(part) for part in text.split(","))
+        return sorted({int(part) for part in text.split(",")}) if text is not None else []
     except ValueError:
-        least, most = 1.0, 0.0
-    if not -1e3 < least < most < 1e3:
-        raise InputError(f"--foci {text}: expected two numbers in nm, the least first, as -10,10")
-    return least, most
+        raise InputError(f"--without {text}: expected numbers of images, as 3,5") from None
 
 
 def _fits(

@@ -8,26 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rhotem.cli.common import JsonOption, ProgressBar, QuietOption, to_json, voice
-from rhotem.cli.fit import (
-    KEYS,
-    PHONONS,
-    THICKEST,
-    THICKEST_IMAGE,
-    TOLERANCE,
-    WITHOUT,
-    AstigmatismOption,
-    FociOption,
-    MistiltOption,
-    PatternsOption,
-    ThickestOption,
-    foci_of,
-)
+from rhotem.cli.fit import PatternsOption
 from rhotem.cli.measurement import with_measurement_options
 from rhotem.cli.options import plan_of, with_plan_options
+from rhotem.cli.searched import KEYS, TOLERANCE, WITHOUT, Searched, with_search_options
 from rhotem.experiment.read.stated import Stated
 
 if TYPE_CHECKING:
     from rhotem.analysis.plan import Plan
+    from rhotem.analysis.voice import Voice
     from rhotem.experiment.twin import Entry, Twin
     from rhotem.experiment.twin.watch import Fitter
 
@@ -175,20 +164,18 @@ def export(
 @app.command()
 @with_plan_options(only=KEYS, without=WITHOUT)
 @with_measurement_options
+@with_search_options
 def watch(
     twin: TwinArgument,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the instrument writes.")],
     given: dict[str, Any],
     stated: Stated,
+    searched: Searched,
     fits: Annotated[bool, typer.Option("--fit/--no-fit", help="Fit files, or only record them.")] = True,
     every: Annotated[float, typer.Option(min=0.05, metavar="s", help="Time between looks.")] = 2.0,
     idle: Annotated[
         float | None, typer.Option(min=0, metavar="s", help="Stop when nothing new came for so long.")
     ] = None,
-    thickest: ThickestOption = None,
-    mistilt: MistiltOption = 5.0,
-    foci: FociOption = "-10,10",
-    astigmatism: AstigmatismOption = 2.0,
     patterns: PatternsOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -209,22 +196,19 @@ def watch(
     with ProgressBar(quiet) as progress:
         fitter = None
         if fits:
-            tried = (mistilt, patterns, foci_of(foci), astigmatism)
-            fitter = _fitter(opened, said.kind == "image", given, thickest, tried, voice(quiet, progress))
+            fitter = _fitter(opened, (said.kind == "image", patterns), given, searched, voice(quiet, progress))
         number = look(Watched(opened, folder, said, fitter), _told, every=every, idle=idle)
     typer.echo(f"{number} new in {twin}")
 
 
 def _fitter(
-    twin: "Twin", image: bool, given: dict[str, Any], thickest: float | None, tried: tuple[Any, ...], say: Any
+    twin: "Twin", how: tuple[bool, Path | None], given: dict[str, Any], searched: Searched, say: "Voice"
 ) -> "Fitter":
-    """What fits files; ``tried``: mistilt, file of patterns, foci, astigmatism."""
-    from rhotem.experiment.fit.images.planned import Limits
+    """What fits files; ``how``: whether they are images, and the file of patterns."""
     from rhotem.experiment.twin.fitters import ImageFitter, PatternFitter
 
-    structure = twin.structure()
-    deep = thickest or (THICKEST_IMAGE if image else THICKEST)
-    asked = {"motion.phonons": PHONONS} | given | {"specimen.thickness_nm": deep}
+    structure, (image, patterns) = twin.structure(), how
+    asked = searched.asked(given, pattern=not image)
     plan_of(structure, asked)  # what is wrong with options is said at once
 
     def planned(energy: float, convergence: float) -> "Plan":
@@ -232,8 +216,8 @@ def _fitter(
         return plan_of(structure, asked | lens | ({"microscope.convergence_mrad": convergence} if image else {}))
 
     if image:
-        return ImageFitter(planned, say, Limits(*tried[2:]))
-    return PatternFitter(planned, say, tried[0], TOLERANCE, tried[1])
+        return ImageFitter(planned, say, searched.limits)
+    return PatternFitter(planned, say, searched.mistilt, TOLERANCE, patterns)
 
 
 def _blocks(

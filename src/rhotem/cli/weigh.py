@@ -7,21 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rhotem.cli.common import ProgressBar, output_folder, voice, write_record
-from rhotem.cli.fit import (
-    KEYS,
-    PHONONS,
-    THICKEST,
-    THICKEST_IMAGE,
-    TOLERANCE,
-    WITHOUT,
-    AstigmatismOption,
-    FociOption,
-    MistiltOption,
-    ThickestOption,
-    foci_of,
-)
 from rhotem.cli.measurement import with_measurement_options
-from rhotem.cli.options import SPECIMEN, OutOption, SimulationQuietOption, plan_of, with_plan_options
+from rhotem.cli.options import SPECIMEN, OutOption, SimulationQuietOption, with_plan_options
+from rhotem.cli.searched import KEYS, TOLERANCE, WITHOUT, Searched, with_search_options
 from rhotem.experiment.read.stated import Stated
 
 if TYPE_CHECKING:
@@ -29,7 +17,7 @@ if TYPE_CHECKING:
     from rhotem.analysis.voice import Voice
     from rhotem.experiment.measurement import Measurement
     from rhotem.experiment.weigh import Weighing
-    from rhotem.experiment.weigh.planned import Named
+    from rhotem.experiment.weigh.named import Named
 
 app = typer.Typer()
 
@@ -63,16 +51,14 @@ DrawsOption = Annotated[
 @app.command()
 @with_plan_options(only=KEYS, without=WITHOUT)
 @with_measurement_options
+@with_search_options
 def weigh(
     experiment: RecordingArgument,
     hypotheses: HypothesesArgument,
     given: dict[str, Any],
     stated: Stated,
+    searched: Searched,
     also: AlsoOption = None,
-    thickest: ThickestOption = None,
-    foci: FociOption = "-10,10",
-    astigmatism: AstigmatismOption = 2.0,
-    mistilt: MistiltOption = 5.0,
     trials: TrialsOption = 20,
     displacements: DrawsOption = 4,
     out: OutOption = Path("rhotem-weigh"),
@@ -98,17 +84,16 @@ def weigh(
     --energy-keV 200 --convergence-mrad 13.6 --trials 4
     """
     from rhotem.experiment.read import read_measurement
-    from rhotem.experiment.weigh.planned import parse_hypotheses
+    from rhotem.experiment.weigh.named import parse_hypotheses
     from rhotem.experiment.weigh.report import draw, table, verdict
 
     names = parse_hypotheses(hypotheses)
-    tried = (foci_of(foci), astigmatism, mistilt)
     said = replace(stated, kind=stated.kind or "image")
     measured = [read_measurement(path, said) for path in (experiment, *(also or []))]
-    plans = _plans(measured, names, given, thickest)
+    plans = _plans(measured, names, given, searched)
     with output_folder(out) as folder, ProgressBar(quiet) as progress:
         say = voice(quiet, progress)
-        made = _weighed(measured, plans, tried, say, {"trials": trials, "draws": displacements})
+        made = _weighed(measured, plans, searched, say, {"trials": trials, "draws": displacements})
         draw(made, folder / "weigh.png")
         record: dict[str, Any] = {"asked": {name: plan.data(full=True) for name, plan in plans.items()}}
         record |= {"measurements": [one.record() for one in measured], "weighed": made.record()}
@@ -123,45 +108,33 @@ def weigh(
 
 
 def _plans(
-    measured: "list[Measurement]", names: "list[Named]", given: dict[str, Any], thickest: float | None
+    measured: "list[Measurement]", names: "list[Named]", given: dict[str, Any], searched: Searched
 ) -> "dict[str, Plan]":
     """The plan of every hypothesis; refuses what cannot be weighed."""
     from rhotem.core import InputError
-    from rhotem.experiment.fit.pacbed import common_convergence, common_energy
-    from rhotem.experiment.fit.simulated import pattern_plan
 
     pattern = measured[0].kind == "pattern"
     for one in measured:
         if one.kind not in ("image", "pattern") or (pattern and len(measured) > 1):
             raise InputError(f"{one.source.path}: hypotheses are weighed on images of a scan, or on one pattern")
-    lens = [place for place in given if place.startswith("microscope.")]
-    if pattern and lens:
-        raise InputError(f"{', '.join(lens)}: changes no position-averaged pattern; leave it out, or --kind image")
-    angle = common_convergence(measured, TOLERANCE if pattern else 0.0)[1]
-    deep = thickest or (THICKEST if pattern else THICKEST_IMAGE)
-    asked = {"motion.phonons": PHONONS} | given | {"specimen.thickness_nm": deep}
-    asked["microscope.energy_keV"] = common_energy(measured)
-    if not pattern:
-        asked["microscope.convergence_mrad"] = angle
-    plans = {
-        one.name: plan_of(one.structure, asked | ({"density.source": one.source} if one.source else {}))
-        for one in names
-    }
-    return {name: pattern_plan(plan, angle) for name, plan in plans.items()} if pattern else plans
+    plans = {}
+    for named in names:
+        asked = given | ({"density.source": named.source} if named.source else {})
+        if pattern:
+            plans[named.name], _ = searched.pattern_plan(named.structure, asked, measured)
+        else:
+            plans[named.name] = searched.image_plan(named.structure, asked, measured)
+    return plans
 
 
 def _weighed(
-    measured: "list[Measurement]",
-    plans: "dict[str, Plan]",
-    tried: tuple[tuple[float, float], float, float],
-    say: "Voice",
-    how: dict[str, int],
+    measured: "list[Measurement]", plans: "dict[str, Plan]", searched: Searched, say: "Voice", how: dict[str, int]
 ) -> "Weighing":
-    """Weigh images, or a pattern; ``tried``: foci and astigmatism in nm, mistilt in mrad."""
-    from rhotem.experiment.fit.images.planned import Limits
+    """Weigh images, or a pattern."""
     from rhotem.experiment.fit.pacbed import common_convergence
     from rhotem.experiment.weigh.planned import weigh_pattern, weigh_recordings
 
     if measured[0].kind == "pattern":
-        return weigh_pattern(measured[0], plans, tried[2], common_convergence(measured, TOLERANCE), say, **how)
-    return weigh_recordings(measured, plans, Limits(*tried[:2]), say, **how)
+        angles = common_convergence(measured, TOLERANCE)
+        return weigh_pattern(measured[0], plans, searched.mistilt, angles, say, **how)
+    return weigh_recordings(measured, plans, searched.limits, say, **how)

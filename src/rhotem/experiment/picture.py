@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rhotem.core.figures import blank_figure
 from rhotem.experiment.measurement import Measurement
+from rhotem.experiment.read.frames import faults
 from rhotem.microscope.pictures import scale_bar
 
 #: Part of the width that a scale bar takes at most.
@@ -25,7 +26,7 @@ def new_figure(columns: int = 1, width: float = 5.2, height: float = 5.4) -> tup
 
 
 def draw(measurement: Measurement, path: str | Path) -> None:
-    """Draw what was recorded: an image, the mean of a stack, a pattern, or of 4D data the mean pattern and its sum."""
+    """Draw what was recorded: an image, a pattern, the mean of a stack's good frames, or mean pattern and sum of 4D."""
     panels = _panels(measurement)
     figure, places = new_figure(len(panels))
     for axes, (title, data, scale, unit) in zip(places, panels, strict=True):
@@ -40,7 +41,10 @@ def _panels(measurement: Measurement) -> list[tuple[str, npt.NDArray[Any], float
     unit = measurement.axes[-1].unit
     size = " × ".join(map(str, data.shape))
     if measurement.kind == "image stack":
-        return [(f"mean of {data.shape[0]} frames, {size}", data.mean(axis=0, dtype=float), scale, unit)]
+        wrong = faults(data)
+        good = [n for n in range(len(data)) if n not in wrong] or list(range(len(data)))
+        title = f"mean of {len(good)} of {len(data)} frames" if wrong else f"mean of {len(data)} frames"
+        return [(f"{title}, {size}", data[good].mean(axis=0, dtype=float), scale, unit)]
     if measurement.kind == "4D":
         mean = data.mean(axis=(0, 1), dtype=float)
         total = data.sum(axis=(2, 3), dtype=float)

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rhotem.library.view.entries import entries_in, open_entry
 from rhotem.library.view.picture import picture
@@ -37,6 +38,22 @@ SAME = """bytes => {
 }"""
 #: Positions of the sliders with these names, as the browser has them.
 POSITIONS = """names => names.map((name) => Bokeh.documents[0].get_model_by_name(name).value)"""
+
+
+@pytest.fixture
+def pictured(tmp_path, rng):
+    """An entry of a library made by the command, and a turned, counted picture of it."""
+    from rhotem.library.store import Library
+
+    from ..test_entry import PLAN, invoke
+    from ..test_picture import pictures
+
+    plan = PLAN.replace("[LiF, {builder: vacancy, crystals: [LiF], options: {element: F}}]", "[LiF]")
+    (tmp_path / "plan.yaml").write_text(plan.replace('"DPC=3-12", ', ""))
+    code, said = invoke("campaign", "run", tmp_path / "plan.yaml", "-l", tmp_path / "library", "--workers", 1, "-q")
+    assert code == 0, said
+    with Library.open(tmp_path / "library") as library:
+        yield next(iter(pictures(library, rng)))
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +220,43 @@ def test_the_plane_of_the_slice_by_keyboard(browser, library, wave, serve, tmp_p
         assert window.page.evaluate(rows) == 2
         assert window.complaints == []
         window.page.close()
+
+
+def test_a_picture_of_the_disk_is_searched_for(browser, serve, pictured, tmp_path, rng):
+    """By keyboard: the button, the file, the pixel; what is too large or no picture is said, without a complaint."""
+    entry, picture = pictured
+    grey = (255 * (picture - picture.min()) / np.ptp(picture)).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "seen.png")
+    with serve(entries_in(entry.path.parents[3])) as there:
+        window = Window(browser, there)
+        page = window.page
+        rows = "() => Bokeh.documents[0].get_model_by_name('shelf_data').data"
+        status = "words => Bokeh.documents[0].get_model_by_name('status').text.includes(words)"
+        page.get_by_label("Its pixel in Å").fill("0.25")
+        page.keyboard.press("Tab")
+
+        def send(path):
+            button = page.get_by_role("button", name="Entries that look like a picture")
+            button.focus()
+            with page.expect_file_chooser() as chosen:
+                page.keyboard.press("Enter")
+            chosen.value.set_files(path)
+
+        send(tmp_path / "seen.png")
+        page.wait_for_function(status, arg="look like seen.png", timeout=PATIENCE)
+        found = page.evaluate(rows)
+        assert entry.id in found["id"][:2] and found["why"][0][:3] in ("ADF", "ABF")
+        (tmp_path / "large.tif").write_bytes(bytes(17 * 2**20))
+        send(tmp_path / "large.tif")
+        page.wait_for_function(status, arg="16 MB and less", timeout=PATIENCE)
+        (tmp_path / "words.png").write_text("no picture")
+        send(tmp_path / "words.png")
+        page.wait_for_function(status, arg="words.png: its content is no PNG", timeout=PATIENCE)
+        (tmp_path / "parts.npy").write_bytes(rng.bytes(700_000))
+        send(tmp_path / "parts.npy")  # six messages
+        page.wait_for_function(status, arg="parts.npy: its content is no numpy", timeout=PATIENCE)
+        assert page.evaluate(rows)["id"] == found["id"] and window.complaints == []
+        page.close()
 
 
 def test_nothing_is_asked_of_another_host(window, address):

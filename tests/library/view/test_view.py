@@ -400,3 +400,22 @@ def test_the_demonstration_is_small_and_shows_something(monkeypatch):
     monkeypatch.setattr(demonstration, "registered", lambda group: {})
     with pytest.raises(MissingDependencyError, match="rhotem-data"):
         demonstration.demonstration()
+
+
+@pytest.mark.parametrize("how", ["bytes", "metadata", "content"])
+def test_damaged_patterns_leave_the_images_and_are_told_of(library, tmp_path, how):
+    """The whole entry was closed."""
+    shutil.copytree(library / "lif", tmp_path / "lif")
+    about = tmp_path / "lif" / "patterns.zarr" / "zarr.json"
+    if how == "metadata":
+        about.write_text("{}")
+    elif how == "content":
+        about.write_text(about.read_text().replace('"outer_mrad"', '"inner_mrad"'))
+    else:
+        chunk = max((p for p in about.parent.rglob("*") if p.is_file() and p.name != "zarr.json"), key=lambda p: p.name)
+        chunk.write_bytes(chunk.read_bytes()[:-3] + b"abc")
+    desk = Desk(entries_in(tmp_path))
+    seen = desk.see()
+    assert np.ptp(seen.image.values) > 0 and seen.diffraction is None
+    assert "its diffraction patterns are damaged" in seen.caption
+    assert "damaged" not in Desk(entries_in(library)).see().caption

@@ -10,6 +10,7 @@ from rhotem.analysis.detect.rings import ring_edges
 from rhotem.analysis.detect.simulated import simulate_feature
 from rhotem.analysis.detect.sweep import Detectability, sweep
 from rhotem.analysis.plan import Plan
+from rhotem.analysis.responses import without_losses
 from rhotem.analysis.uncertainty import check, ensemble
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError, Progress, silent
@@ -53,12 +54,13 @@ def detectability(
     Raises
     ------
     InputError
-        If the preset scans no probe, records patterns only, or the specimen has no such column.
+        If the preset scans no probe, records patterns only or core losses, or the specimen has no such column.
     """
     say = voice or Voice()
     preset = plan.preset()
     if preset.mode != "stem":
         raise InputError(f"preset {preset.name} scans no probe; detectability is of scanned images")
+    without_losses(preset.detectors)
     detectors = tuple(d for d in preset.detectors if not d.patterns)
     if not detectors:
         raise InputError(f"preset {preset.name} records patterns only; name detectors, --detector ABF=11-22")

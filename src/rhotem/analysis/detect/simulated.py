@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from rhotem.analysis import responses, run
+from rhotem.analysis.alike import ChangedPotentials
 from rhotem.analysis.detect.features import Feature, Pair, make_pair
 from rhotem.analysis.detect.noise import Channels, channels_of
 from rhotem.analysis.motion import Moving, moving_of
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.uncertainty import EnsembleSource
 from rhotem.core import Progress, silent
-from rhotem.density.field import DensityField
 from rhotem.microscope.detectors import DetectorBase, Segmented
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.record import Recorder
@@ -130,7 +129,10 @@ def simulate_feature(
     else:
         pair = make_pair(wide_host(cut), feature)
         first = run.potential(pair.before, run.density(pair.before, source), memory=memory, **motion)
-        both = [(pair.before, first), (pair.after, MovingAlike(first, pair, run.density(pair.after, source), memory))]
+        both = [
+            (pair.before, first),
+            (pair.after, ChangedPotentials(first, pair.after, pair.kept, run.density(pair.after, source), memory)),
+        ]
     (cut, potentials), second = both
     before = responses.response(cut, potentials, announce=announce, **options)
     after = responses.response(*second, **options)  # its plan is the same
@@ -155,17 +157,3 @@ def _member_responses(
     still: Moving = {**motion, "phonons": min(1, phonons)}
     for field in source.members(crystal, run.density_grid(source, crystal)):
         yield responses.response(cut, run.potential(cut, field, memory=options["memory"], **still), **options)
-
-
-class MovingAlike(run.Potentials):
-    """Potentials of a changed specimen whose atoms move as those of the other do."""
-
-    def __init__(self, before: run.Potentials, pair: Pair, field: DensityField, memory: float | None) -> None:
-        super().__init__(pair.after, field, memory, phonons=before.phonons)
-        self._before, self._kept = before, pair.kept
-        self.motion = replace(before.motion, values=before.motion.values[pair.kept])
-
-    def displacements(self) -> Iterator[npt.NDArray[np.float64] | None]:
-        """Those of the atoms that are there."""
-        for moved in self._before.displacements():
-            yield None if moved is None else moved[self._kept]

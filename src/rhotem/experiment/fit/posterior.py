@@ -169,6 +169,14 @@ def sandwich(slopes: Array, residual: Array, shape: tuple[int, int], together: f
     return np.asarray(inverse * np.outer(more, more))
 
 
+def magnitude(slopes: Array, residual: Array, shape: tuple[int, int], together: float) -> float:
+    """Difference of cost that is one unit of −ln likelihood: what `sandwich` does to the first variance, 1 or more.
+
+    The first parameter is the thickness, if it is fitted.
+    """
+    return max(1.0, float(sandwich(slopes, residual, shape, together)[0, 0] / normal(slopes)[0, 0]))
+
+
 def distinct(fits: Sequence[Fitted]) -> list[Fitted]:
     """Fits without those that are the same minimum, the best first."""
     kept: list[Fitted] = []

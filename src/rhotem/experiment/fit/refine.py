@@ -76,7 +76,7 @@ def refine(
 
     asked = likelihood or likelihood_of(contrast_at(model, start))
     free = np.array([name not in fixed for name in NAMES])
-    problem = _Problem(model, start, asked, free)
+    problem = Problem(model, start, asked, free)
     low, high = model.low[free], model.high[free]
     inside = np.clip(start.values[free], low + 1e-9, high - 1e-9)
     found = least_squares(
@@ -96,7 +96,7 @@ def refine(
     return Fitted(best, asked, names, float(found.cost), problem.residual(found.x), problem.slopes(found.x))
 
 
-class _Problem:
+class Problem:
     """Residuals and their derivatives as functions of the free parameters; patterns are kept while beams stay."""
 
     def __init__(self, model: Model, start: Setting, likelihood: Likelihood, free: npt.NDArray[np.bool_]) -> None:

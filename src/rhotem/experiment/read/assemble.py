@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from rhotem.core import InputError
-from rhotem.experiment.measurement import Measurement, Source
+from rhotem.experiment.measurement import Kind, Measurement, Source
 from rhotem.experiment.read.checks import check, saturated
+from rhotem.experiment.read.frames import faults, named
 from rhotem.experiment.read.grey import grey
 from rhotem.experiment.read.scales import ROUNDING, axes_of, kind_of, ordered
 from rhotem.experiment.read.signal import FileAxis, Signal
@@ -55,7 +56,7 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
         saturated=top,
         source=source,
         metadata={"format": form, "title": signal.title, **signal.metadata},
-        remarks=signal.remarks + _remarks(signal, top) + said,
+        remarks=signal.remarks + _remarks(signal, top, kind) + said,
     )
 
 
@@ -139,8 +140,12 @@ def _counts(signal: Signal, stated: Stated, path: Path) -> bool | None:
     return signal.counts if stated.counts is None else stated.counts
 
 
-def _remarks(signal: Signal, top: float) -> tuple[str, ...]:
-    if not top:
-        return ()
-    highest: Any = signal.data.max()
-    return (f"saturated: {100 * top:.2g} % of the pixels are at the top value {highest:g}",)
+def _remarks(signal: Signal, top: float, kind: Kind) -> tuple[str, ...]:
+    """What a detector cut off, and frames of a stack that are no recording like the others, by their numbers."""
+    found = []
+    if top:
+        highest: Any = signal.data.max()
+        found.append(f"saturated: {100 * top:.2g} % of the pixels are at the top value {highest:g}")
+    if kind == "image stack" and (wrong := faults(signal.data)):
+        found.append(f"of {len(signal.data)} frames {named(wrong)}; leave out before anything is averaged")
+    return tuple(found)

@@ -1,70 +1,31 @@
 """Hypotheses from a plan: one response each, atoms displaced alike."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from rhotem.analysis import run as steps
 from rhotem.analysis import workflow
 from rhotem.analysis.patterns import patterns
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
-from rhotem.density.source import source_class
 from rhotem.experiment.fit.frame import FEW, frame_of
-from rhotem.experiment.fit.images.planned import Limits, alike_potentials, recordings, response_for
+from rhotem.experiment.fit.images.planned import Held, Limits, recordings, response_for, sets_of_potentials
 from rhotem.experiment.fit.model import Setting
 from rhotem.experiment.fit.pacbed import fit_pattern
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.weigh.images import ImageHypothesis
+from rhotem.experiment.weigh.named import duplicates
 from rhotem.experiment.weigh.patterns import PatternHypothesis
 from rhotem.experiment.weigh.weighing import TRIALS, Weighing, weigh
 from rhotem.scattering.patterns import Patterns
 from rhotem.scattering.patterns.mean import mean_patterns
 
+Simulated = TypeVar("Simulated")
+
 #: Sets of displacements, where no number is given.
 DRAWS = 4
-
-
-@dataclass(frozen=True)
-class Named:
-    """A hypothesis as it is typed: ``STRUCTURE`` or ``STRUCTURE@SOURCE``.
-
-    Parameters
-    ----------
-    name : str
-    structure : str
-    source : str or None
-        Of its density; None: that of the others.
-    """
-
-    name: str
-    structure: str
-    source: str | None = None
-
-
-def parse_hypotheses(texts: Sequence[str]) -> list[Named]:
-    """Hypotheses with names of their own; the same one twice is told apart by a number.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two, or there is no such source.
-    """
-    if len(texts) < 2:
-        raise InputError(f"{len(texts)} hypothesis to weigh; give two or more: STRUCTURE or STRUCTURE@SOURCE")
-    found: list[Named] = []
-    for text in texts:
-        structure, at, source = (text, "", "") if Path(text).exists() or "@" not in text else text.rpartition("@")
-        if at:
-            source_class(source)
-        stem = Path(structure).stem if Path(structure).exists() else structure
-        name = f"{stem}@{source}" if source else stem
-        taken = {one.name for one in found}
-        name = next(n for n in (name, *(f"{name} ({i})" for i in range(2, len(texts) + 2))) if n not in taken)
-        found.append(Named(name, structure, source or None))
-    return found
 
 
 def weigh_recordings(
@@ -98,19 +59,15 @@ def weigh_recordings(
     """
     first = next(iter(plans.values()))
     images = recordings(measured, first)
-    for plan in plans.values():
-        workflow.read_crystal(plan)  # refused before anything is computed
-    hypotheses: list[ImageHypothesis] = []
-    reference: Specimen | None = None
-    for name, plan in plans.items():
-        voice.tell(f"hypothesis  {name}")
-        try:
-            held = response_for(measured[0], plan, limits, voice, alike=reference, draws=draws)
-        except InputError as error:
-            raise InputError(f"hypothesis {name}: {error}") from None
-        hypotheses.append(ImageHypothesis(name, held.response, held.pixels, held.draws))
-        reference = reference or held.specimen
-    return weigh(hypotheses, images, trials=trials, seed=first.computing.seed, progress=voice.progress)
+
+    def made(plan: Plan, alike: Specimen | None) -> tuple[Specimen, Held]:
+        held = response_for(measured[0], plan, limits, voice, alike=alike, draws=draws)
+        return held.specimen, held
+
+    same, held = _simulated(plans, made, voice)
+    hypotheses = [ImageHypothesis(name, one.response, one.pixels, one.draws) for name, one in held.items()]
+    weighed = weigh(hypotheses, images, trials=trials, seed=first.computing.seed, progress=voice.progress)
+    return replace(weighed, same=same)
 
 
 def weigh_pattern(
@@ -147,14 +104,14 @@ def weigh_pattern(
     if not measured.counts:
         raise InputError(f"{measured.source.path}: patterns are weighed where values are electrons; say --counts")
     frame_of(measured, FEW)
-    for plan in plans.values():
-        workflow.read_crystal(plan)  # refused before anything is computed
-    sets: dict[str, tuple[Patterns, ...]] = {}
-    reference: Specimen | None = None
-    for name, plan in plans.items():
-        voice.tell(f"hypothesis  {name}")
-        made, sets[name] = _sets(plan, tilt, voice, reference, draws)
-        reference = reference or made
+
+    def made(plan: Plan, alike: Specimen | None) -> tuple[Specimen, tuple[Patterns, ...]]:
+        job = workflow.prepare(plan, voice)
+        cut = workflow.cut(job.plan, job.crystal, [job.name])
+        potentials = sets_of_potentials(job, cut, voice, alike, draws)
+        return cut, tuple(patterns(cut, one, tilt=tilt, progress=voice.progress) for one in potentials)
+
+    same, sets = _simulated(plans, made, voice)
     means = {name: mean_patterns(one) for name, one in sets.items()}
     settings = _searched(measured, means, angles, voice)
     best = next(iter(settings.values()))
@@ -164,7 +121,30 @@ def weigh_pattern(
         for name, held in means.items()
     ]
     frame = frame_of(measured, 0.5 * sum(angles) / min(held.step[0] for held in means.values()))
-    return weigh(hypotheses, frame, trials=trials, seed=first.computing.seed, progress=voice.progress)
+    weighed = weigh(hypotheses, frame, trials=trials, seed=first.computing.seed, progress=voice.progress)
+    return replace(weighed, same=same)
+
+
+def _simulated(
+    plans: dict[str, Plan], made: Callable[[Plan, Specimen | None], tuple[Specimen, Simulated]], voice: Voice
+) -> tuple[tuple[tuple[str, str], ...], dict[str, Simulated]]:
+    """Hypotheses that are the same, which is told at once, and what is simulated of each, atoms moving alike.
+
+    ``made`` simulates a plan, with displacements of a specimen if one is given. What cannot be read is refused before.
+    """
+    same = tuple(duplicates(plans))
+    for one, other in same:
+        voice.warn(f"hypotheses {one} and {other} are the same structure and density: odds between them say nothing")
+    found: dict[str, Simulated] = {}
+    reference: Specimen | None = None
+    for name, plan in plans.items():
+        voice.tell(f"hypothesis  {name}")
+        try:
+            specimen, found[name] = made(plan, reference)
+        except InputError as error:
+            raise InputError(f"hypothesis {name}: {error}") from None
+        reference = reference or specimen
+    return same, found
 
 
 def _searched(
@@ -183,18 +163,3 @@ def _searched(
         assert last is not None
         raise last
     return found
-
-
-def _sets(
-    plan: Plan, tilt: float, voice: Voice, alike: Specimen | None, draws: int
-) -> tuple[Specimen, tuple[Patterns, ...]]:
-    """A specimen and its patterns, one for each set of displacements; atoms at rest have one."""
-    job = workflow.prepare(plan, voice)
-    made = workflow.cut(job.plan, job.crystal, [job.name])
-    field = steps.density(made, workflow.open_source(job, "memory", voice), allow_polar=plan.density.allow_polar)
-    found = []
-    for draw in range(draws if job.moving.get("phonons") else 1):
-        moving = job.moving | {"seed": job.moving.get("seed", 0) + draw}
-        potentials = alike_potentials(made, field, job.means.memory, alike, moving)
-        found.append(patterns(made, potentials, tilt=tilt, progress=voice.progress))
-    return made, tuple(found)

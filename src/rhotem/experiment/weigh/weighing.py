@@ -46,6 +46,8 @@ class Weighing:
         At the recorded dose.
     check : Trials or None
         At the dose that should decide between the best two; None where no dose does, or the recorded one is enough.
+    same : tuple of (str, str)
+        Names of hypotheses that are the same structure and density.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -56,6 +58,7 @@ class Weighing:
     worlds: Worlds
     trials: Trials
     check: Trials | None
+    same: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -170,6 +173,7 @@ class Weighing:
             "expected_ln_odds_of_best": {"mean": self.expected[0], "deviation": self.expected[1]},
             "beyond_expected": self.beyond,
             "remarks": self.remarks,
+            "same": [list(pair) for pair in self.same],
             "unit": self.unit,
             "dose_e_per_A2": self.dose,
             "dose_factor": self.factor,

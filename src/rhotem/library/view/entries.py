@@ -125,6 +125,8 @@ class Opened:
     density : Summary or None
     without : str
         Why there is no summary of the density; "": there is one.
+    remark : str
+        What else is wrong with the entry; "": nothing.
     """
 
     entry: Entry
@@ -132,6 +134,7 @@ class Opened:
     patterns: Patterns | None = None
     density: Summary | None = None
     without: str = ""
+    remark: str = ""
 
     def summary(self) -> Summary:
         """The summary of the density.
@@ -234,9 +237,17 @@ def open_entry(entry: Entry | str | Path) -> Opened:
             raise InputError(f"{entry}: holds {len(found)} entries, {found[0].id} to {found[-1].id}; name one")
         entry = found[0]
     response = open_response(entry.path)
+    patterns, remark = _patterns(entry)
+    return Opened(entry, Limits(response), patterns, *_density(entry), remark)
+
+
+def _patterns(entry: Entry) -> tuple[Patterns | None, str]:
+    """The patterns of an entry, and what is wrong with them: images do without them."""
     beside = entry.path.parent / PATTERNS
-    patterns = open_patterns(beside) if beside.is_dir() else None
-    return Opened(entry, Limits(response), patterns, *_density(entry))
+    try:
+        return (open_patterns(beside) if beside.is_dir() else None), ""
+    except InputError:
+        return None, "its diffraction patterns are damaged: make the entry again"
 
 
 def _density(entry: Entry) -> tuple[Summary | None, str]:

@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rhotem.core import InputError
 from rhotem.library.layout import ABOUT, STRUCTURE, THUMBNAIL
 from rhotem.library.view.desk import Desk
 from rhotem.library.view.entries import Entry
 
+if TYPE_CHECKING:
+    from rhotem.experiment.measurement import Measurement
+    from rhotem.library.search.picture import Match
+
 #: Entries that are listed at most, and bytes of a thumbnail that is shown.
 LISTED, THUMB = 100, 20_000
+#: Entries that are shown for a picture.
+ALIKE = 10
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,42 @@ def found(desk: Desk, words: str = "", contrast: str = "", like: Entry | None = 
     else:
         rows = [Found(entry) for entry in desk.entries.values()]
     return [row for row in rows if row.entry.id in named][:LISTED]
+
+
+def look_alikes(desk: Desk, picture: "Measurement") -> tuple[list[Found], str]:
+    """Entries of a desk that look like a measured picture, and what to say of them; `ALIKE` at most.
+
+    Raises
+    ------
+    InputError
+        As `rhotem.library.search.picture.by_picture`.
+    """
+    from rhotem.library.search.picture import by_picture
+    from rhotem.library.store import Library
+
+    with Library.open(_catalogued(desk)) as library:
+        matches = by_picture(library, picture, limit=ALIKE)
+    shown = matches.nearest if matches.fringes else matches.found
+    said = f"{len(shown)} entries look like {picture.source.path}"
+    if matches.fringes:
+        said = f"{picture.source.path}: one set of fringes tells no crystal: all with planes so far apart look like it"
+    elif not shown:
+        best = matches.nearest[0]
+        said = (
+            f"no entry looks like {picture.source.path}; the most alike, {best.entry.title} {best.entry.zone}, scores "
+            f"{best.likeness.score:.2f}, less than {matches.least:.2f}"
+        )
+    rows = [Found(desk.entries[m.entry.id], _match(m)) for m in shown if m.entry.id in desk.entries]
+    return rows, said
+
+
+def _match(found: "Match") -> str:
+    """A match in a few words."""
+    like = found.likeness
+    others = "" if found.others is None else f", {100 * found.others:.1f} % of others as like"
+    turned = f"{like.angle:.0f}°{' mirrored' if like.mirrored else ''}"
+    place = f"{found.thickness:.3g} nm, defocus {found.defocus:.2g} nm, turned {turned}"
+    return f"{found.image} {like.score:.3f}, {place}{others}"
 
 
 def _by_contrast(desk: Desk, text: str) -> list[Found]:

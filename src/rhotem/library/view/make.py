@@ -16,7 +16,6 @@ from rhotem.core import InputError
 from rhotem.core.output import output_folder, write_record
 from rhotem.library.density.summary import summarised
 from rhotem.library.layout import DENSITY, RESPONSE
-from rhotem.microscope.detectors import edges_of
 from rhotem.scattering.response import Range
 
 #: Patterns of an entry, beside its response.
@@ -61,8 +60,7 @@ def make_entry(plan: Plan, folder: str | Path, span: Span, voice: Voice | None =
         `rhotem.analysis.responses.response`.
     """
     voice, target = voice or Voice(), Path(folder)
-    if edges_of(plan.preset().detectors):
-        raise InputError("a response holds no core losses: leave the edges out, or simulate them (rhotem image)")
+    responses.without_losses(plan.preset().detectors)
     if plan.series or plan.best or not responses.answers(plan):
         raise InputError("a response answers a plan of images of a scanned probe, without a series or defocus best")
     job = workflow.prepare(plan.changed(thickness_nm=max(span.thicknesses)), voice)

@@ -55,7 +55,7 @@ class Page:
         self._settling: Any = None
         self.image, self.pattern, self.density = ImagePlot("image"), PatternPlot(), DensityPanel(self._try)
         self.others = (ImagePlot("other"), ImagePlot("third"))
-        self.shelf = Shelf(self.desk, self._try, self._choose)
+        self.shelf = Shelf(self.desk, self._try, self._choose, self._say)
         for other in self.others:
             other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
         self._words()

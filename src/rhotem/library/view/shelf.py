@@ -1,17 +1,22 @@
-"""The table of entries below the panels: thumbnails, filters by contrast and by similar structure; a row opens one."""
+"""The table of entries below the panels: searched by contrast, similar structure or a picture; a row opens one."""
 
 import base64
 from collections.abc import Callable
 
+from rhotem.core import InputError
 from rhotem.library.view.desk import Desk
 from rhotem.library.view.entries import Entry
-from rhotem.library.view.finder import LISTED, Found, found, library_of
+from rhotem.library.view.finder import LISTED, Found, found, library_of, look_alikes
 from rhotem.library.view.toolkit import models
+from rhotem.library.view.upload import ENDINGS, MOST, PART, Upload, read
 
 #: A picture of one pixel, where an entry has none.
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 #: Why some knobs do nothing.
-WITHOUT = "Contrasts and like structures are searched in libraries of campaigns, whose catalogue these folders lack."
+WITHOUT = (
+    "Contrasts, like structures and pictures are searched in libraries of campaigns, whose catalogue these folders "
+    "lack."
+)
 #: Height of a row and of the table in pixels.
 ROW, HEIGHT = 48, 320
 #: Columns with text, and their widths in pixels.
@@ -28,12 +33,18 @@ class Shelf:
         Does something that a person asked for, and says why it cannot be.
     choose : callable
         Opens an entry by its identifier.
+    say : callable
+        Shows a line.
     """
 
     def __init__(
-        self, desk: Desk, attempt: Callable[[Callable[[], None]], bool], choose: Callable[[str], None]
+        self,
+        desk: Desk,
+        attempt: Callable[[Callable[[], None]], bool],
+        choose: Callable[[str], None],
+        say: Callable[[str], None],
     ) -> None:
-        self._desk, self._attempt, self._choose, self._words = desk, attempt, choose, ""
+        self._desk, self._attempt, self._choose, self._say, self._words = desk, attempt, choose, say, ""
         self._like: Entry | None = None
         self.rows: list[Found] = []
         bare: dict[str, list[str]] = {
@@ -65,10 +76,27 @@ class Shelf:
         self.like.on_click(lambda: self._ask(self._desk.opened.entry))
         self.all.on_click(self._everything)
         self.data.selected.on_change("indices", lambda attr, old, new: self._picked(new))
-        for knob in (self.contrast, self.like):
+        self.pixel = models().TextInput(title="Its pixel in Å, if the file does not say", name="pixel", width=200)
+        self.picture = models().Button(label="Entries that look like a picture…", name="picture_search", width=260)
+        self.sent = models().ColumnDataSource({"name": [], "size": [], "place": [], "content": []}, name="sent")
+        self.picture.js_on_click(
+            models().CustomJS(
+                args={"sent": self.sent, "limits": {"most": MOST, "part": PART, "endings": ",".join(ENDINGS)}},
+                code="rhotemSend(sent, limits)",
+            )
+        )
+        self.sent.on_change("data", lambda attr, old, new: self._attempt(lambda: self._taken(new)))
+        self._upload = Upload()
+        for knob in (self.contrast, self.like, self.pixel, self.picture):
             knob.disabled = library_of(desk) is None
         self.without = models().Div(text=f"<p>{WITHOUT}</p>", visible=self.like.disabled, name="without_catalogue")
-        asked = models().Row(children=[self.contrast, models().Column(children=[self.like, self.all])])
+        asked = models().Row(
+            children=[
+                self.contrast,
+                models().Column(children=[self.like, self.all]),
+                models().Column(children=[self.picture, self.pixel]),
+            ]
+        )
         parts = [asked, self.without, self.table]
         self.root = models().Column(children=parts, name="shelf", sizing_mode="stretch_width")
 
@@ -88,9 +116,31 @@ class Shelf:
         else:
             self._attempt(self._list)
 
+    def _taken(self, part: dict[str, list]) -> None:
+        """A part of a picture came; all of it: entries that look like it are listed."""
+        if not part.get("name"):
+            return
+        whole = self._upload.take(part)
+        if whole is None:
+            return
+        name, content = whole
+        rows, words = look_alikes(self._desk, read(name, content, self._pixel()))
+        self._show(rows)
+        self._say(words)
+
+    def _pixel(self) -> float | None:
+        text = self.pixel.value.strip()
+        try:
+            return float(text) if text else None
+        except ValueError:
+            raise InputError(f"pixel {text[:20]}: expected a number in Å, as 0.12") from None
+
     def _list(self) -> None:
         contrast = "" if self._like is not None else self.contrast.value
-        self.rows = found(self._desk, self._words, contrast, self._like)
+        self._show(found(self._desk, self._words, contrast, self._like))
+
+    def _show(self, rows: list[Found]) -> None:
+        self.rows = rows
         self.data.selected.indices = []
         entries = [row.entry for row in self.rows]
         self.data.data = {

@@ -144,7 +144,8 @@ def caption(opened: Opened, settings: ViewSettings) -> str:
         f"{settings.dose_e_per_A2:.3g} e/Å²" if settings.dose_e_per_A2 else "",
         f"density: {entry.source}" if entry.source else "",
     ]
-    return ", ".join(part for part in parts if part)
+    said = ", ".join(part for part in parts if part)
+    return f"{said}; {opened.remark}" if opened.remark else said
 
 
 def length(value: float) -> str:

@@ -1,6 +1,8 @@
 """Patterns read from disk, checked."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
@@ -19,6 +21,13 @@ def open_patterns(path: str | Path) -> Patterns:
         If they are none, are damaged, or were written by another version of the format.
     """
     arrays, said = read_group(Path(path), FORM, "patterns")
+    try:
+        return _patterns(arrays, said, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: damaged, {type(error).__name__}: {error}; make it again") from None
+
+
+def _patterns(arrays: Mapping[str, Any], said: Mapping[str, Any], path: str | Path) -> Patterns:
     scattered = Scattered(*(arrays[name] for name in NAMES))
     twin = None
     if "twin_scale" in said:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, Progress, silent
+from rhotem.core import Progress, silent
+from rhotem.experiment.fit import told
 from rhotem.experiment.fit.focal.model import FocalLimits, Model
 from rhotem.experiment.fit.focal.pairs import Pairs
 from rhotem.experiment.fit.focal.refine import Refined, bounds, refine
@@ -20,8 +21,6 @@ Array = npt.NDArray[np.float64]
 
 #: Minima nearer than this in Å of thickness and of defocus are one.
 ALIKE = (5.0, 10.0)
-#: Correlation below which nothing was found; mean square of residuals over noise that explains no images.
-POOR, LARGE = 0.3, 1.5
 #: Standard deviations from which residuals are no chance.
 CHANCE = 5.0
 #: Distance in Å over which residuals go together.
@@ -79,12 +78,6 @@ class SeriesFit:
         return float((self.best.residual**2).sum() / max(1, self.best.residual.size - self.best.slopes.shape[1]))
 
     @property
-    def beyond_chance(self) -> bool:
-        """Whether residuals of counted electrons are larger than their noise explains."""
-        counted = all(photo.counts for photo in self.model.photos)
-        return counted and self.excess > 1 + CHANCE * float(np.sqrt(2 / self.best.residual.size))
-
-    @property
     def foci(self) -> Array:
         """Defocus of every image in Å."""
         return self.state.defocus + self.state.focus_step * self.model.steps
@@ -97,28 +90,18 @@ class SeriesFit:
     @property
     def remarks(self) -> list[str]:
         """What speaks against the fit, a line each."""
-        found = []
-        if self.excess > LARGE:
-            found.append(
-                f"residuals are {self.excess:.3g} times the noise's square: the fit does not explain the images, do "
-                "not trust its numbers; check structure, energy, --cs, --foci, --thickest, sign of --focus-step and "
-                "order of images"
-            )
-        elif self.beyond_chance:
-            found.append(
-                f"residuals are {self.excess:.3f} times the noise's square, more than chance leaves: what the model "
-                "lacks may shift numbers by more than their errors; compare another --temperature, --phonons, --source"
-            )
+        check = "structure, energy, --cs, --foci, --thickest, sign of --focus-step and order of images"
+        found = told.unexplained(self.excess, check)
+        if not found and all(photo.counts for photo in self.model.photos):
+            found = told.beyond(self.excess, 1 + CHANCE * float(np.sqrt(2 / self.best.residual.size)))
         low, high = bounds(self.model)
         for n, name in enumerate(NAMES):
             if name not in BOUNDED or not self.best.free[n]:
                 continue
             for bound in (low[n], high[n]):
                 if abs(self.state.values[n] - bound) < NEAR * SCALES[n]:
-                    found.append(
-                        f"{name} is at the end of what was tried ({bound:.5g} {UNITS[n]}): it may lie beyond, and its "
-                        f"error means nothing; see {BOUNDED[name]}"
-                    )
+                    tried = f"the end of what was tried ({bound:.5g} {UNITS[n]})"
+                    found.append(told.at_end(name, tried, BOUNDED[name]))
         for state, chance in self.minima[1:]:
             if chance > WORTH:
                 found.append(
@@ -132,10 +115,7 @@ class SeriesFit:
         errors = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
         each = errors[len(NAMES) :].reshape(-1, len(EACH))
         return {
-            "parameters": {
-                name: {"value": float(self.state.values[n]), "error": float(errors[n]), "unit": unit}
-                for n, (name, unit) in enumerate(zip(NAMES, UNITS, strict=True))
-            },
+            "parameters": told.parameters(NAMES, UNITS, self.state.values, errors),
             "fitted": [name for n, name in enumerate(NAMES) if self.best.free[n]],
             "images": [
                 {"defocus_nm": 0.1 * float(focus), "counts": photo.counts}
@@ -146,10 +126,7 @@ class SeriesFit:
             "mtf_at_nyquist": self.transfer(),
             "excess": self.excess,
             "remarks": self.remarks,
-            "minima": [
-                {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": chance}
-                for state, chance in self.minima
-            ],
+            "minima": told.minima(self.minima),
             "covariance": self.covariance,
         }
 
@@ -212,11 +189,8 @@ def fit_series(
     affines = [np.asarray(one, dtype=float) for one in pixels]
     coarse = Model(Pairs(held, convergence, limits.least_spread, elastic=True), photos, steps, limits)
     tried = [(1.0, start)] if start else starts(coarse, affines)
-    if not tried or tried[0][0] < POOR:
-        raise InputError(
-            "focal series: the lattice of the crystal is not in it (correlation of the mean cell "
-            f"{tried[0][0] if tried else 0.0:.2f}); check structure, zone axis, rotation and pixel"
-        )
+    if not tried or tried[0][0] < told.POOR:
+        raise told.absent("images of the series", tried[0][0] if tried else 0.0)
     if start is None:
         rough = []
         for place, (_, one) in enumerate(tried):

@@ -1,7 +1,7 @@
 """A fit of a focal series from files and a plan: lattice, exit waves and fit one after another."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,9 @@ from rhotem.experiment.calibrate.lattice import ImageLattice, find_lattice
 from rhotem.experiment.fit.focal.fit import SeriesFit, fit_series
 from rhotem.experiment.fit.focal.model import FocalLimits
 from rhotem.experiment.fit.focal.state import Photo
-from rhotem.experiment.fit.images.planned import ladder, middle
+from rhotem.experiment.fit.images.planned import Limits, ladder, middle, sets_of_potentials, zone_of
 from rhotem.experiment.measurement import Measurement
+from rhotem.experiment.read.frames import BURNT, faults, named
 from rhotem.scattering.exits import ExitWaves, exit_waves
 from rhotem.scattering.patterns.ladder import POINTS
 from rhotem.structure.model import Structure
@@ -34,17 +35,40 @@ FARTHEST = 2e3
 LOOKED = 3
 
 
-def frames_of(measured: Sequence[Measurement]) -> list[Measurement]:
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Images of a focal series, and which of the recorded ones they are.
+
+    Parameters
+    ----------
+    frames : list of Measurement
+        One image each.
+    places : list of int
+        From 0: the focus of each is so many steps from that of the first that was recorded.
+    """
+
+    frames: list[Measurement]
+    places: list[int]
+
+
+def frames_of(measured: Sequence[Measurement], without: Sequence[int] = ()) -> Series:
     """The images of a series: files of one each, or the frames of one stack.
+
+    Parameters
+    ----------
+    measured : sequence of Measurement
+    without : sequence of int
+        Numbers, from 1, of images that are left out; foci of the others stay.
 
     Raises
     ------
     InputError
-        If it is neither, shapes differ, or one is saturated, blank or there twice.
+        If it is neither, shapes differ, there is no such number, or one that is not left out is saturated, blank, there
+        twice, or of another brightness.
     """
     stack = measured[0]
     if len(measured) == 1 and stack.kind == "image stack":
-        found = [replace(stack, data=one, kind="image", axes=stack.axes[-2:]) for one in stack.data]
+        found = [replace(stack, data=one, kind="image", axes=stack.axes[-2:], saturated=0.0) for one in stack.data]
     else:
         found = list(measured)
     wrong = [one for one in found if one.kind != "image"]
@@ -52,23 +76,27 @@ def frames_of(measured: Sequence[Measurement]) -> list[Measurement]:
         raise InputError(f"{wrong[0].source.path}: {wrong[0].kind}; a focal series is one stack, or images one by one")
     if len({one.data.shape for one in found}) > 1:
         raise InputError("focal series: images of different shapes; give those of one camera and binning")
-    for one in found:
-        if one.saturated > 0.01:
-            raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
-    for n, one in enumerate(found):
-        if np.ptp(one.data) == 0:
-            raise InputError(f"{one.source.path}: image {n + 1} of the series is blank; leave it out with those after")
-        twin = next((k for k in range(n) if np.array_equal(found[k].data, one.data)), None)
-        if twin is not None:  # noise is never the same twice
-            raise InputError(f"{one.source.path}: images {twin + 1} and {n + 1} of the series are the same recording")
-    return found
+    if unknown := sorted(set(without) - set(range(1, len(found) + 1))):
+        raise InputError(f"--without {unknown[0]}: the series has images 1 to {len(found)}")
+    places = [n for n in range(len(found)) if n + 1 not in without]
+    if not places:
+        raise InputError("--without: no image of the series is left")
+    burnt = {n: f"is burnt: {100 * found[n].saturated:.0f} % of its pixels are saturated" for n in places}
+    burnt = {n: what for n, what in burnt.items() if found[n].saturated > BURNT}
+    bad = {places[n]: what for n, what in faults([found[k].data for k in places]).items()} | burnt
+    if bad:
+        numbers = ",".join(str(n + 1) for n in sorted({*bad, *(n - 1 for n in without)}))
+        raise InputError(
+            f"{found[min(bad)].source.path}: of the series {named(dict(sorted(bad.items())))}; --without {numbers} "
+            "leaves out, foci of the others stay"
+        )
+    return Series([found[n] for n in places], places)
 
 
 def fit_focal(
-    measured: Sequence[Measurement],
+    series: Series,
     plan: Plan,
-    foci: tuple[float, float],
-    astigmatism: float,
+    limits: Limits,
     step: float,
     voice: Voice,
 ) -> SeriesFit:
@@ -76,15 +104,12 @@ def fit_focal(
 
     Parameters
     ----------
-    measured : sequence of Measurement
-        `frames_of` a series.
+    series : Series
     plan : Plan
         Of preset hrtem; its thickness is the largest that is tried, its convergence the standard deviation of the
         illumination angle, its Cs what is refined.
-    foci : (float, float)
-        Least and largest defocus of the first image, nm.
-    astigmatism : float
-        Largest, nm.
+    limits : Limits
+        Defocus of the first image, and astigmatism.
     step : float
         Stated change of focus from image to image, nm; positive is more underfocus.
     voice : Voice
@@ -94,33 +119,29 @@ def fit_focal(
     InputError
         If the lattice is not in the images, or a step refuses.
     """
-    if not abs(step) * len(measured) < FARTHEST:
-        raise InputError(f"--focus-step {step:g}: expected nm, less than {FARTHEST:g} nm in all {len(measured)} images")
+    measured, number = series.frames, series.places[-1] + 1
+    if not abs(step) * number < FARTHEST:
+        raise InputError(f"--focus-step {step:g}: expected nm, less than {FARTHEST:g} nm in all {number} images")
     job = workflow.prepare(plan, voice)
-    zone, is_plane = steps.direction(job.crystal, plan.specimen.zone, plan.specimen.plane)
-    if is_plane or plan.specimen.zone_basis == "input":
-        raise InputError("the lattice of an image is that along a zone axis; give --zone in the conventional cell")
-    lattice = _lattice(measured, job.crystal, zone)
+    lattice = _lattice(measured, job.crystal, zone_of(job))
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°")
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
     depths = _depths(made)
-    source = workflow.open_source(job, "memory", voice)
-    field = steps.density(made, source, allow_polar=plan.density.allow_polar)
-    held = _held(made, steps.potential(made, field, memory=job.means.memory, **job.moving), depths, voice)
+    held = _held(made, next(sets_of_potentials(job, made, voice)), depths, voice)
     lens = made.preset.microscope
     slack = max(CS_PART * abs(lens.cs), CS_LEAST)
     spread = {"focal_spread": lens.focal_spread} if lens.focal_spread else {}
-    limits = FocalLimits(
-        (10 * foci[0], 10 * foci[1]), (lens.cs - slack, lens.cs + slack), 10 * astigmatism, **spread
-    )  # fmt: skip
+    first = step * series.places[0]  # foci are those of the first image that is left
+    foci = (10 * (limits.foci[0] + first), 10 * (limits.foci[1] + first))
+    tried = FocalLimits(foci, (lens.cs - slack, lens.cs + slack), 10 * limits.astigmatism, **spread)
     photos = [Photo(middle(one.data), bool(one.counts)) for one in measured]
     return fit_series(
         photos,
         held,
         orientations(lattice),
-        [10 * step * n for n in range(len(photos))],
-        limits,
+        [10 * step * n for n in series.places],
+        tried,
         convergence=lens.convergence,
         progress=voice.progress,
     )

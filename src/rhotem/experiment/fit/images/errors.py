@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import Fitted, Noise, refine
-from rhotem.experiment.fit.images.state import affine
+from rhotem.experiment.fit.images.state import State, affine
 from rhotem.experiment.fit.posterior import normal, sandwich
 
 Array = npt.NDArray[np.float64]
@@ -43,16 +43,22 @@ def displaced(model: Model, fitted: Fitted, fixed: Collection[str] = ()) -> Arra
     return np.asarray(np.cov(np.array(found), rowvar=False) / len(draws))
 
 
+def changes_of_doubts(model: Model, state: State) -> dict[int, Array]:
+    """What one standard error of a doubtful detector changes of its image (pixels,), by the place of the image."""
+    shown, changes = model.shown(state), {}
+    for place, one in enumerate(model.images):
+        if one.doubt is not None:
+            images = list(model.images)
+            images[place] = replace(one, detector=one.doubt, doubt=None)
+            changes[place] = Model(model.nodes, images).shown(state)[place] - shown[place]
+    return changes
+
+
 def _shifts(model: Model, fitted: Fitted, inverse: Array) -> list[Array]:
     """What every doubt of a detector shifts the free parameters by."""
     shown, found = model.shown(fitted.state), []
-    for place, one in enumerate(model.images):
-        if one.doubt is None:
-            continue
-        images = list(model.images)
-        images[place] = replace(one, detector=one.doubt, doubt=None)
-        other = Model(model.nodes, images).shown(fitted.state)[place]
+    for place, other in changes_of_doubts(model, fitted.state).items():
         change = np.zeros_like(fitted.residual)
-        change[place] = Noise(one).residual(shown[place])[1] * (other - shown[place])
+        change[place] = Noise(model.images[place]).residual(shown[place])[1] * other
         found.append(inverse @ (fitted.slopes.T @ change.ravel()))
     return found

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError, Progress, silent
+from rhotem.core import Progress, silent
+from rhotem.experiment.fit import told
 from rhotem.experiment.fit.images.errors import covariance, displaced
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.nodes import Nodes
@@ -24,11 +25,6 @@ Array = npt.NDArray[np.float64]
 FOCUS = 20.0
 #: Minima nearer than this in Å of thickness and of defocus are one.
 ALIKE = (5.0, 5.0)
-#: Correlation below which nothing was found.
-POOR = 0.3
-#: Mean square of residuals over that of noise from which a model does not explain the images. Fits of simulated
-#: electrons give 0.95 to 1.15.
-LARGE = 1.5
 #: Distance in Å from an end of what was tried at which a length is at it.
 EDGE = 1.0
 
@@ -71,23 +67,15 @@ class ImageFit:
     @property
     def remarks(self) -> list[str]:
         """What speaks against the fit, a line each."""
-        found = []
-        if self.excess > LARGE:
-            found.append(
-                f"residuals are {self.excess:.3g} times the noise's square: the fit does not explain the images, do "
-                "not trust its numbers; check structure, angles of the detector, aperture, --foci and --thickest"
-            )
-        return found + at_bounds(self.model, self.state)
+        check = "structure, angles of the detector, aperture, --foci and --thickest"
+        return told.unexplained(self.excess, check) + at_bounds(self.model, self.state)
 
     def record(self) -> dict[str, Any]:
         """All numbers, JSON-ready."""
         number = len(self.model.images)
         errors = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
         return {
-            "parameters": {
-                name: {"value": float(self.state.values[n]), "error": float(errors[n]), "unit": unit}
-                for n, (name, unit) in enumerate(zip(NAMES, UNITS, strict=True))
-            },
+            "parameters": told.parameters(NAMES, UNITS, self.state.values, errors),
             "images": {
                 one.name: {
                     "gain": float(self.state.gains[n]),
@@ -104,10 +92,7 @@ class ImageFit:
             },
             "excess": self.excess,
             "remarks": self.remarks,
-            "minima": [
-                {"thickness_nm": 0.1 * state.thickness, "defocus_nm": 0.1 * state.defocus, "odds": chance}
-                for state, chance in self.minima
-            ],
+            "minima": told.minima(self.minima),
             "covariance": self.covariance,
         }
 
@@ -163,11 +148,8 @@ def fit_images(
     least, most = model.response.range.defocus
     foci = np.linspace(least, most, max(1, 1 + int(np.ceil((most - least) / FOCUS))))
     tried = [(1.0, start)] if start is not None else starts(model, pixels, foci.tolist())
-    if not tried or tried[0][0] < POOR:
-        raise InputError(
-            "images: the lattice of the crystal is not in them (correlation of the mean cell "
-            f"{tried[0][0] if tried else 0.0:.2f}); check structure, zone axis, rotation and pixel"
-        )
+    if not tried or tried[0][0] < told.POOR:
+        raise told.absent("images", tried[0][0] if tried else 0.0)
     fits = []
     for place, (_, one) in enumerate(tried):
         fits.append(refine(model, one, fixed=fixed))
@@ -192,8 +174,7 @@ def at_bounds(model: Model, state: State) -> list[str]:
         slack = 1e-3 * (axis.values[-1] - axis.values[0])
         ends.append((axis.name, float(value), least, axis.values[-1], slack, axis.unit, "its nodes"))
     found = [
-        f"the {name} is at an end of the {low:.3g} to {high:.3g} {unit} that were tried: it may lie beyond, and its "
-        f"error means nothing; see {how}"
+        told.at_end(f"the {name}", f"an end of the {low:.3g} to {high:.3g} {unit} that were tried", how)
         for name, value, low, high, slack, unit, how in ends
         if not low + slack < value < high - slack and high > low
     ]

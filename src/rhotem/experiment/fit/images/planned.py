@@ -1,6 +1,6 @@
 """A fit of images from files and a plan: lattice, response and fit one after another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,12 @@ from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
-from rhotem.density.field import DensityField
 from rhotem.experiment.calibrate.lattice import find_lattice
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.specimens import Exchange, Making, exchange_nodes
 from rhotem.experiment.measurement import Measurement
+from rhotem.experiment.read.frames import BURNT
 from rhotem.scattering.patterns.ladder import POINTS
 from rhotem.scattering.response import Range, Response, mean_response
 
@@ -112,16 +112,22 @@ def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:
     Raises
     ------
     InputError
-        If there are not as many detectors as images, or an image is saturated.
+        If there are not as many detectors as images, one is no image or saturated, or a detector maps core losses.
     """
     detectors = plan.preset().detectors
+    responses.without_losses(detectors)
     if len(detectors) != len(measured):
         raise InputError(
             f"{len(measured)} image{'s' * (len(measured) > 1)} and {len(detectors)} detectors; give one --detector "
             "NAME=inner-outer for each file, in their order"
         )
     for one in measured:
-        if one.saturated > 0.01:
+        if one.kind != "image":
+            raise InputError(
+                f"{one.source.path}: {one.kind}; images of one scan are fitted, one file for each detector: frames of "
+                "a stack drift, give one of them or a mean that was aligned"
+            )
+        if one.saturated > BURNT:
             raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
     found = []
     for detector, one in zip(detectors, measured, strict=True):
@@ -155,10 +161,7 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
         If the lattice is not in the image, or the image is mirrored.
     """
     job = workflow.prepare(plan, voice)
-    zone, is_plane = steps.direction(job.crystal, plan.specimen.zone, plan.specimen.plane)
-    if is_plane or plan.specimen.zone_basis == "input":
-        raise InputError("the lattice of an image is that along a zone axis; give --zone in the conventional cell")
-    lattice = find_lattice(image, job.crystal, zone)
+    lattice = find_lattice(image, job.crystal, zone_of(job))
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°, match {lattice.match:.2f}")
     if lattice.hand == "mirrored":
         raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
@@ -166,6 +169,21 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
     voice.tell(str(made))
     _depths(made)
     return Placed(job, made, lattice.matrix)
+
+
+def zone_of(job: workflow.Job) -> tuple[int, ...]:
+    """The zone axis of a plan in the conventional cell, along which the lattice of an image is looked for.
+
+    Raises
+    ------
+    InputError
+        If the plan names a plane, or an axis of the input cell.
+    """
+    said = job.plan.specimen
+    zone, is_plane = steps.direction(job.crystal, said.zone, said.plane)
+    if is_plane or said.zone_basis == "input":
+        raise InputError("the lattice of an image is that along a zone axis; give --zone in the conventional cell")
+    return zone
 
 
 def response_for(
@@ -196,13 +214,10 @@ def response_for(
     """
     place = placed(image, plan, voice)
     job, made = place.job, place.specimen
-    source = workflow.open_source(job, "memory", voice)
-    field = steps.density(made, source, allow_polar=plan.density.allow_polar)
     found: list[Response] = []
-    for draw in range(draws if job.moving.get("phonons") else 1):
-        moving = job.moving | {"seed": job.moving.get("seed", 0) + draw}
-        potentials = alike_potentials(made, field, job.means.memory, alike, moving)
-        if draw == 0 and isinstance(potentials, AlikePotentials):
+    for potentials in sets_of_potentials(job, made, voice, alike, draws):
+        first = not found
+        if first and isinstance(potentials, AlikePotentials):
             voice.tell(f"motion      {100 * potentials.alike:.0f} % of the atoms move as in the first hypothesis")
         held = responses.response(
             made,
@@ -211,20 +226,28 @@ def response_for(
             range=limits.range,
             edges=doubted(plan.preset().detectors),
             memory=job.means.memory,
-            announce=(lambda told: voice.tell(str(told))) if draw == 0 else (lambda told: None),
+            announce=(lambda told: voice.tell(str(told))) if first else (lambda told: None),
             progress=voice.progress,
         )
         found.append(held)
     return Held(made, tuple(found), place.pixels)
 
 
-def alike_potentials(
-    made: Specimen, field: DensityField, memory: float | None, alike: Specimen | None, moving: Moving
-) -> steps.Potentials:
-    """Potentials of a specimen whose atoms move as those of another, if one is given."""
-    if alike is None:
-        return steps.potential(made, field, memory=memory, **moving)
-    return AlikePotentials(made, field, memory, alike, **moving)
+def sets_of_potentials(
+    job: workflow.Job, made: Specimen, voice: Voice, alike: Specimen | None = None, draws: int = 1
+) -> Iterator[steps.Potentials]:
+    """Potentials of a specimen for each set of displacements, which are those of another specimen if one is given.
+
+    Atoms at rest have one set.
+    """
+    source = workflow.open_source(job, "memory", voice)
+    field = steps.density(made, source, allow_polar=job.plan.density.allow_polar)
+    for draw in range(draws if job.moving.get("phonons") else 1):
+        moving: Moving = {**job.moving, "seed": job.moving.get("seed", 0) + draw}
+        if alike is None:
+            yield steps.potential(made, field, memory=job.means.memory, **moving)
+        else:
+            yield AlikePotentials(made, field, job.means.memory, alike, **moving)
 
 
 def _depths(made: Specimen) -> list[float]:

@@ -116,7 +116,7 @@ def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: i
     start = replace(start, nodes=model.between(start))
     names = [*NAMES, *["gains"] * number, *["offsets"] * number, *model.nodes.names]
     free = np.array([name not in stays for name in names])
-    low, high = _bounds(model, number)
+    low, high = bounds(model)
     room = np.where(free & np.isfinite(high - low), INSIDE * (high - low), 1e-9)
     whole = np.clip(start.whole, low + room, high - room)
     scales = np.concatenate(
@@ -178,8 +178,9 @@ class Problem:
         return np.ascontiguousarray((slopes[self.free] * rates).reshape(int(self.free.sum()), -1).T)
 
 
-def _bounds(model: Model, number: int) -> tuple[Array, Array]:
+def bounds(model: Model) -> tuple[Array, Array]:
     """Least and largest values of all parameters."""
+    number = len(model.images)
     held, focus, free = model.response.thicknesses, model.response.range.defocus, np.inf
     largest = model.astigmatism
     axes = model.nodes.axes

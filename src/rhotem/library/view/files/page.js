@@ -11,6 +11,24 @@ function rhotemSave(file) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+// A picture of the person's: in parts that a message can hold, one after another; the server says what is wrong with it.
+function rhotemSend(sent, {most, part, endings}) {
+  const chooser = document.createElement("input");
+  chooser.type = "file";
+  chooser.accept = endings;
+  chooser.addEventListener("change", async () => {
+    const file = chooser.files[0];
+    if (!file) return;
+    const bytes = new Uint8Array(file.size > most ? 0 : await file.arrayBuffer());
+    for (let place = 0, start = 0; place === 0 || start < bytes.length; place += 1, start += part) {
+      const letters = [];
+      for (const byte of bytes.subarray(start, start + part)) letters.push(String.fromCharCode(byte));
+      sent.data = {name: [file.name], size: [file.size], place: [place], content: [btoa(letters.join(""))]};
+    }
+  });
+  chooser.click();
+}
+
 function rhotemEach(root, visit) {
   for (const element of root.querySelectorAll("*")) {
     visit(element);
