@@ -129,17 +129,8 @@ def energy_of(
 ) -> float:
     """Energy without the constant (eV); derivatives are added to the arrays, forces' where these are not empty."""
     neighbours = (example.kinds, example.first, example.others, vectors)
-    return float(
-        evaluate(
-            *neighbours,
-            parameters.scale,
-            *parameters.parts(),
-            *parameters.parts(gradient),
-            forces,
-            strain,
-            _NO_DESCRIPTORS,
-        )
-    )
+    parts, slopes = parameters.parts(), parameters.parts(gradient)
+    return float(evaluate(neighbours, parameters.scale, parts, slopes, (forces, strain), _NO_DESCRIPTORS))
 
 
 def examples_of(frames: Sequence[ase.Atoms], elements: Sequence[str], repulsion: NepCalculator) -> list[Example]:
@@ -241,18 +232,8 @@ def _scales(parameters: Parameters, examples: Sequence[Example]) -> Array:
     rest = parameters.parts(np.zeros_like(parameters.vector))
     for e in examples:
         q = np.zeros((len(e.kinds), DESCRIPTORS))
-        evaluate(
-            e.kinds,
-            e.first,
-            e.others,
-            e.vectors,
-            parameters.scale,
-            *parameters.parts(),
-            *rest,
-            _NONE,
-            np.zeros((3, 3)),
-            q,
-        )
+        neighbours = (e.kinds, e.first, e.others, e.vectors)
+        evaluate(neighbours, parameters.scale, parameters.parts(), rest, (_NONE, np.zeros((3, 3))), q)
         least, most = np.minimum(least, q.min(0)), np.maximum(most, q.max(0))
     return 1.0 / np.maximum(most - least, 1e-12)
 

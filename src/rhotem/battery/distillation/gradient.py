@@ -115,121 +115,165 @@ def _weights_of_sums(s, slope, weights):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(fastmath=FAST, cache=True, nogil=True)
-def evaluate(
-    kinds, first, others, vectors, scale, w0, b0, w1, c2, c3, g_w0, g_b0, g_w1, g_c2, g_c3, forces, strain, q_all
-):  # type: ignore[no-untyped-def]
-    """Energy (eV) of a frame without its constant; derivatives are added to the arrays whose names begin with g.
+def _network(a, q, network, slopes, slope):  # type: ignore[no-untyped-def]
+    """Energy of an atom of kind ``a`` from its descriptors, and ``slope``, its derivative with respect to them."""
+    scale, w0, b0, w1 = network
+    g_w0, g_b0, g_w1 = slopes
+    energy = 0.0
+    slope[:] = 0.0
+    for h in range(NEURONS):
+        inner = -b0[a, h]
+        for d in range(DESCRIPTORS):
+            inner += w0[a, h, d] * scale[d] * q[d]
+        out = math.tanh(inner)
+        rest = w1[a, h] * (1.0 - out * out)
+        energy += w1[a, h] * out
+        g_w1[a, h] += out
+        g_b0[a, h] -= rest
+        for d in range(DESCRIPTORS):
+            g_w0[a, h, d] += rest * scale[d] * q[d]
+            slope[d] += rest * w0[a, h, d] * scale[d]
+    return energy
 
-    ``forces`` (eV/Å) and ``strain``, the derivative with respect to the strain (eV), are made where ``forces`` is not
-    empty; ``q_all``, the descriptors of all atoms, where that is not empty.
+
+@numba.njit(fastmath=FAST, cache=True, nogil=True)
+def _met(around, kinds_there, c3, sums, s, made):  # type: ignore[no-untyped-def]
+    """Sums over the neighbours of an atom: of radial polynomials by kind, and of components times functions.
+
+    What is needed again is kept in ``made``: unit vectors and distances, slopes of the polynomials of pairs,
+    polynomials of angles and their slopes, components.
     """
-    kinds_count, n2, k2, n3, k3 = c2.shape[0], c2.shape[2], c2.shape[3], c3.shape[2], c3.shape[3]
-    most = 0
+    unit, radial_s, near, near_s, shape = made
+    value = np.empty(POLYNOMIALS[0])
+    sums[:], s[:] = 0.0, 0.0
+    for m in range(len(kinds_there)):
+        x, y, z = around[m, 0], around[m, 1], around[m, 2]
+        r = math.sqrt(x * x + y * y + z * z)
+        unit[m, 0], unit[m, 1], unit[m, 2], unit[m, 3] = x / r, y / r, z / r, r
+        if r >= PAIRS:
+            continue
+        b = kinds_there[m]
+        _basis(r, PAIRS, value, radial_s[m])
+        for k in range(POLYNOMIALS[0]):
+            sums[b, k] += value[k]
+        if r < ANGLES:
+            _basis(r, ANGLES, near[m], near_s[m])
+            _harmonics(unit[m, 0], unit[m, 1], unit[m, 2], shape[m])
+            for n in range(FUNCTIONS[1]):
+                size = 0.0
+                for k in range(POLYNOMIALS[1]):
+                    size += c3[b, n, k] * near[m, k]
+                for c in range(COMPONENTS):
+                    s[n, c] += size * shape[m, c]
+
+
+@numba.njit(fastmath=FAST, cache=True, nogil=True)
+def _learned(kinds_there, weights, g_c3, made):  # type: ignore[no-untyped-def]
+    """Derivatives with respect to the coefficients of angles."""
+    unit, _, near, _, shape = made
+    for m in range(len(kinds_there)):
+        if unit[m, 3] < ANGLES:
+            for n in range(FUNCTIONS[1]):
+                part = 0.0
+                for c in range(COMPONENTS):
+                    part += weights[n, c] * shape[m, c]
+                for k in range(POLYNOMIALS[1]):
+                    g_c3[kinds_there[m], n, k] += part * near[m, k]
+
+
+@numba.njit(fastmath=FAST, cache=True, nogil=True)
+def _pulled(kinds_there, weights, c3, pull2, made, pulls):  # type: ignore[no-untyped-def]
+    """Derivatives with respect to the vectors to the neighbours."""
+    unit, radial_s, near, near_s, shape = made
+    back = np.empty(COMPONENTS)
+    for m in range(len(kinds_there)):
+        pulls[m] = 0.0
+        ux, uy, uz, r = unit[m, 0], unit[m, 1], unit[m, 2], unit[m, 3]
+        if r >= PAIRS:
+            continue
+        b, along = kinds_there[m], 0.0
+        for k in range(POLYNOMIALS[0]):
+            along += pull2[b, k] * radial_s[m, k]
+        if r < ANGLES:
+            back[:] = 0.0
+            for n in range(FUNCTIONS[1]):
+                part, size, rate = 0.0, 0.0, 0.0
+                for k in range(POLYNOMIALS[1]):
+                    size += c3[b, n, k] * near[m, k]
+                    rate += c3[b, n, k] * near_s[m, k]
+                for c in range(COMPONENTS):
+                    part += weights[n, c] * shape[m, c]
+                    back[c] += size * weights[n, c]
+                along += part * rate
+            gx, gy, gz = _pull(ux, uy, uz, back)
+            inward = gx * ux + gy * uy + gz * uz
+            pulls[m, 0], pulls[m, 1], pulls[m, 2] = gx / r, gy / r, gz / r
+            along -= inward / r
+        pulls[m, 0] += along * ux
+        pulls[m, 1] += along * uy
+        pulls[m, 2] += along * uz
+
+
+@numba.njit(fastmath=FAST, cache=True, nogil=True)
+def evaluate(neighbours, scale, parts, slopes, motion, q_all):  # type: ignore[no-untyped-def]
+    """Energy (eV) of a frame, without the constant.
+
+    Parameters
+    ----------
+    neighbours : tuple
+        Kinds of atoms; where the neighbours of each begin; which these are; vectors to them, Å.
+    scale : array
+        Of descriptors.
+    parts, slopes : tuple
+        Parameters, and arrays that the derivatives with respect to them are added to.
+    motion : tuple
+        Forces (eV/Å) and the derivative with respect to the strain (eV), added where the first is not empty.
+    q_all : array
+        Descriptors of all atoms, made where that is not empty.
+    """
+    kinds, first, others, vectors = neighbours
+    w0, b0, w1, c2, c3 = parts
+    g_w0, g_b0, g_w1, g_c2, g_c3 = slopes
+    forces, strain = motion
+    many, most = c2.shape[0], np.max(first[1:] - first[:-1])
+    made = (
+        np.empty((most, 4)),
+        np.empty((most, POLYNOMIALS[0])),
+        np.empty((most, POLYNOMIALS[1])),
+        np.empty((most, POLYNOMIALS[1])),
+        np.empty((most, COMPONENTS)),
+    )
+    pulls = np.empty((most, 3))
+    sums, pull2 = np.empty((many, POLYNOMIALS[0])), np.empty((many, POLYNOMIALS[0]))
+    s, weights = np.empty((FUNCTIONS[1], COMPONENTS)), np.empty((FUNCTIONS[1], COMPONENTS))
+    q, slope, total = np.empty(DESCRIPTORS), np.empty(DESCRIPTORS), 0.0
     for i in range(len(kinds)):
-        most = max(most, first[i + 1] - first[i])
-    near = np.empty((most, k3))
-    near_s = np.empty((most, k3))
-    radial_s = np.empty((most, k2))
-    shape = np.empty((most, COMPONENTS))
-    unit = np.empty((most, 4))
-    value, back = np.empty(k2), np.empty(COMPONENTS)
-    sums, total = np.empty((kinds_count, k2)), 0.0
-    pull2 = np.empty((kinds_count, k2))
-    s, weights = np.empty((n3, COMPONENTS)), np.empty((n3, COMPONENTS))
-    q, slope = np.empty(DESCRIPTORS), np.empty(DESCRIPTORS)
-    for i in range(len(kinds)):
-        a = kinds[i]
-        start, count = first[i], first[i + 1] - first[i]
-        sums[:], s[:], q[:] = 0.0, 0.0, 0.0
-        for m in range(count):
-            x, y, z = vectors[start + m, 0], vectors[start + m, 1], vectors[start + m, 2]
-            r = math.sqrt(x * x + y * y + z * z)
-            unit[m, 3] = r
-            if r >= PAIRS:
-                continue
-            unit[m, 0], unit[m, 1], unit[m, 2] = x / r, y / r, z / r
-            b = kinds[others[start + m]]
-            _basis(r, PAIRS, value, radial_s[m])
-            for k in range(k2):
-                sums[b, k] += value[k]
-            if r < ANGLES:
-                _basis(r, ANGLES, near[m], near_s[m])
-                _harmonics(unit[m, 0], unit[m, 1], unit[m, 2], shape[m])
-                for n in range(n3):
-                    size = 0.0
-                    for k in range(k3):
-                        size += c3[a, b, n, k] * near[m, k]
-                    for c in range(COMPONENTS):
-                        s[n, c] += size * shape[m, c]
-        for b in range(kinds_count):
-            for n in range(n2):
-                for k in range(k2):
+        a, there = kinds[i], others[first[i] : first[i + 1]]
+        around, kinds_there = vectors[first[i] : first[i + 1]], kinds[there]
+        _met(around, kinds_there, c3[a], sums, s, made)
+        q[:] = 0.0
+        for b in range(many):
+            for n in range(FUNCTIONS[0]):
+                for k in range(POLYNOMIALS[0]):
                     q[n] += c2[a, b, n, k] * sums[b, k]
         _invariants(s, q)
         if len(q_all):
             q_all[i] = q
-        slope[:] = 0.0
-        for h in range(w0.shape[1]):
-            inner = -b0[a, h]
-            for d in range(DESCRIPTORS):
-                inner += w0[a, h, d] * scale[d] * q[d]
-            out = math.tanh(inner)
-            rest = w1[a, h] * (1.0 - out * out)
-            total += w1[a, h] * out
-            g_w1[a, h] += out
-            g_b0[a, h] -= rest
-            for d in range(DESCRIPTORS):
-                g_w0[a, h, d] += rest * scale[d] * q[d]
-                slope[d] += rest * w0[a, h, d] * scale[d]
+        total += _network(a, q, (scale, w0, b0, w1), (g_w0, g_b0, g_w1), slope)
         _weights_of_sums(s, slope, weights)
-        for b in range(kinds_count):
-            pull2[b] = 0.0
-            for n in range(n2):
-                for k in range(k2):
+        pull2[:] = 0.0
+        for b in range(many):
+            for n in range(FUNCTIONS[0]):
+                for k in range(POLYNOMIALS[0]):
                     g_c2[a, b, n, k] += slope[n] * sums[b, k]
                     pull2[b, k] += slope[n] * c2[a, b, n, k]
-        for m in range(count):
-            r = unit[m, 3]
-            if r >= PAIRS:
-                continue
-            j = others[start + m]
-            b = kinds[j]
-            along, px, py, pz = 0.0, 0.0, 0.0, 0.0
-            if len(forces):
-                for k in range(k2):
-                    along += pull2[b, k] * radial_s[m, k]
-            if r < ANGLES:
-                back[:] = 0.0
-                for n in range(n3):
-                    part = 0.0
-                    for c in range(COMPONENTS):
-                        part += weights[n, c] * shape[m, c]
-                    for k in range(k3):
-                        g_c3[a, b, n, k] += part * near[m, k]
-                    if len(forces):
-                        size, rate = 0.0, 0.0
-                        for k in range(k3):
-                            size += c3[a, b, n, k] * near[m, k]
-                            rate += c3[a, b, n, k] * near_s[m, k]
-                        along += part * rate
-                        for c in range(COMPONENTS):
-                            back[c] += size * weights[n, c]
-                if len(forces):
-                    gx, gy, gz = _pull(unit[m, 0], unit[m, 1], unit[m, 2], back)
-                    inward = gx * unit[m, 0] + gy * unit[m, 1] + gz * unit[m, 2]
-                    px, py, pz = (
-                        (gx - inward * unit[m, 0]) / r,
-                        (gy - inward * unit[m, 1]) / r,
-                        (gz - inward * unit[m, 2]) / r,
-                    )
-            if len(forces):
-                px += along * unit[m, 0]
-                py += along * unit[m, 1]
-                pz += along * unit[m, 2]
-                pulled = (px, py, pz)
+        _learned(kinds_there, weights, g_c3[a], made)
+        if len(forces):
+            _pulled(kinds_there, weights, c3[a], pull2, made, pulls)
+            for m in range(len(there)):
                 for c in range(3):
-                    forces[i, c] += pulled[c]
-                    forces[j, c] -= pulled[c]
+                    forces[i, c] += pulls[m, c]
+                    forces[there[m], c] -= pulls[m, c]
                     for d in range(3):
-                        strain[c, d] += vectors[start + m, c] * pulled[d]
+                        strain[c, d] += around[m, c] * pulls[m, d]
     return total

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -174,7 +174,7 @@ class Turns:
     def _gathered(self, turn: int, held: bool, progress: Progress) -> list[ase.Atoms]:
         """Labelled frames of the runs that are held out, or of those that are not."""
         pieces: list[Piece] = [
-            (run.name, lambda n=n: self._labelled(turn, n)) for n, run in enumerate(RUNS) if run.held == held
+            (run.name, partial(self._labelled, turn, n)) for n, run in enumerate(RUNS) if run.held == held
         ]
         target = self._folder(turn) / (HELD_FRAMES if held else LEARNED_FRAMES)
         return gathered(pieces, target, f"turn {turn}: {'frames held out' if held else 'labels'}", progress)
