@@ -60,7 +60,7 @@ class Settings:
     element: str = ""
     frames: int = LEARNED.total
     members: int = 2
-    epochs: int = 80
+    epochs: int = 200
     teacher: str = DEFAULT
     seed: int = 0
     turns: int = 0
