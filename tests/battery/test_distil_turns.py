@@ -135,13 +135,20 @@ def test_a_turn_learns_what_its_runs_met_and_holds_one_run_out(started):
 
 
 @pytest.mark.slow
-def test_turns_end_when_runs_stay_inside(started):
+@pytest.mark.parametrize("times", [1e9, 0.0])
+def test_turns_end_when_runs_stay_inside_and_new_frames_are_as_right(started, monkeypatch, times):
+    """Of nonsense that stays inside, new frames are as right as asked for, or not."""
+    monkeypatch.setattr(turns, "SAME", times)
     out, teacher = started(), Teacher()
     card = json.loads((out / "nep.json").read_text())
     (out / "nep.json").write_text(json.dumps(card | {"limit_eV_per_A": 1e6}))
-    record = distil(ALUMINIUM, ASKED, out, teacher.train)
-    (turn,) = record["turns"]
-    assert turn["inside"] and turn["runs"][0] == {"name": "crystal", "K": 5.0, "ps": 0.5, "stopped": None}
+    record = distil(ALUMINIUM, replace(ASKED, turns=1), out, teacher.train)
+    turn, *others = record["turns"]
+    assert turn["stayed"] and turn["inside"] == bool(times) and len(others) == (0 if times else 1)
+    if not times:
+        assert len(teacher.asked) == 2
+        return
+    assert turn["runs"][0] == {"name": "crystal", "K": 5.0, "ps": 0.5, "stopped": None}
     assert not teacher.asked and record["frames"] == len(read_frames(out / "learned.extxyz"))
     # the frames of the last look are the potential's own motion, with the teacher's forces
     student = potential_calculator(str(out))

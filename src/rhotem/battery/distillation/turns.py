@@ -3,7 +3,8 @@
 A turn runs a cell larger than that of the first frames with the committee: at the temperature asked for, hotter and
 strained, with ions taken out and put in. Runs end where the committee disagrees. Frames whose neighbourhoods are new
 are labelled by the teacher and learned from, from the weights of the turn before. One run of every turn is never
-learned from. Turns end when the runs at temperature stay inside for the time asked for.
+learned from. Turns end when the runs at temperature stay inside for the time asked for and their newest frames are no
+more wrong than frames held out.
 """
 
 import json
@@ -44,6 +45,8 @@ SPARE = 3
 NEW = 0.5
 #: Share of the ions that are taken out or put in.
 CHANGED = 0.06
+#: Errors of forces of new frames are at most so many times those of frames held out where no more is to be learned.
+SAME, FORCE = 1.1, "force_eV_per_A"
 #: ps: shorter runs do not leave the crystal behind.
 SHORTEST = 0.5
 #: Folder of the committee that turns begin with, and what a turn met.
@@ -159,11 +162,15 @@ class Turns:
             runs = [self._ran(turn, n, progress) for n in range(len(RUNS))]
             learned, held = (self._gathered(turn, held, progress) for held in (False, True))
             potential = NepCalculator(self._folder(turn - 1) / "nep.txt")
+            before = json.loads((self._folder(turn - 1) / CARD).read_text())["held_out"]
+            wrong = errors(potential, learned) if learned else None
+            stayed = all(run["ps"] >= self.stay for run, kind in zip(runs, RUNS, strict=True) if kind.asked)
             report = {
                 "runs": runs,
-                "inside": all(run["ps"] >= self.stay for run, kind in zip(runs, RUNS, strict=True) if kind.asked),
+                "stayed": stayed,
+                "inside": stayed and wrong is not None and wrong[FORCE] <= SAME * before[FORCE],
                 "held_out": errors(potential, held) if held else None,
-                "new": errors(potential, learned) if learned else None,
+                "new": wrong,
                 "cpu_s_of_last_call": time.process_time() - started,
             }
             write_whole(folder / MET, report)
