@@ -42,10 +42,9 @@ def frames(rng):
 
 
 @pytest.fixture
-def repulsion(tmp_path, parameters):
+def repulsion(tmp_path):
     pytest.importorskip("nep_adapters")
-    nothing = Parameters(ELEMENTS, np.zeros_like(parameters.vector), np.ones(DESCRIPTORS), 0.0)
-    (tmp_path / "repulsion.txt").write_text(nothing.text())
+    (tmp_path / "repulsion.txt").write_text(Parameters.zero(ELEMENTS).text())
     return NepCalculator(tmp_path / "repulsion.txt")
 
 

@@ -192,38 +192,50 @@ def train_nep(
         The potential, in GPUMD's format.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng([seed, 3])
-    parameters = Parameters.random(elements, rng) if start is None else Parameters.read(start, elements)
-    nothing = Parameters(elements, np.zeros_like(parameters.vector), np.ones(DESCRIPTORS), 0.0)
+    nothing = Parameters.zero(elements)
     write_text_whole(folder / "repulsion.txt", nothing.text())
     examples = examples_of(read_frames(frames), elements, NepCalculator(folder / "repulsion.txt"))
+    fit, reached = _begun(folder, elements, seed, start, examples)
+    for epoch in range(reached, epochs):
+        rate, weights = schedule(epoch, epochs, start is not None)
+        order = np.random.default_rng([seed, 4, epoch]).permutation(len(examples))
+        apart: list[float] = []
+        for n in range(0, len(order), BATCH):
+            apart += fit.step([examples[m] for m in order[n : n + BATCH]], weights, rate)
+        fit.parameters.constant += float(np.mean(apart))
+        if (epoch + 1) % KEPT == 0 or epoch + 1 == epochs:
+            _keep(folder / "state.npz", fit, epoch + 1)
+        progress("training", epoch + 1, epochs)
+    result = folder / "trained.txt"
+    write_text_whole(result, fit.parameters.text())
+    return result
+
+
+def schedule(epoch: int, epochs: int, further: bool) -> tuple[float, tuple[float, float, float]]:
+    """Rate of learning and weights of the loss of a pass."""
+    first = max(1, round(PART * epochs))
+    if epoch < first:
+        return (FURTHER if further else RATE) * LEFT[0] ** (epoch / first), FIRST
+    return SECOND_RATE * LEFT[1] ** ((epoch - first) / (epochs - first)), SECOND
+
+
+def _begun(
+    folder: Path, elements: Sequence[str], seed: int, start: Path | None, examples: Sequence[Example]
+) -> tuple[Fit, int]:
+    """A training where it was killed, or at its beginning, and the passes that are done."""
+    rng = np.random.default_rng([seed, 3])
+    parameters = Parameters.random(elements, rng) if start is None else Parameters.read(start, elements)
     fit, done = Fit(parameters), _resumed(folder / "state.npz")
     if done is not None:
         fit.mean, fit.square, parameters.vector, parameters.scale = (
             done[name] for name in ("mean", "square", "vector", "scale")
         )
         fit.steps, parameters.constant = int(done["steps"]), float(done["constant"])
-    elif start is None:
+        return fit, int(done["epoch"])
+    if start is None:
         parameters.scale = _scales(parameters, examples)
         parameters.constant = -float(np.mean([e.energy / len(e.kinds) for e in examples]))
-    first = max(1, round(PART * epochs))
-    for epoch in range(0 if done is None else int(done["epoch"]), epochs):
-        second = epoch >= first
-        begin, length, rate = (
-            (first, epochs - first, SECOND_RATE) if second else (0, first, RATE if start is None else FURTHER)
-        )
-        rate *= LEFT[second] ** ((epoch - begin) / max(1, length))
-        order = np.random.default_rng([seed, 4, epoch]).permutation(len(examples))
-        apart: list[float] = []
-        for n in range(0, len(order), BATCH):
-            apart += fit.step([examples[m] for m in order[n : n + BATCH]], SECOND if second else FIRST, rate)
-        parameters.constant += float(np.mean(apart))
-        if (epoch + 1) % KEPT == 0 or epoch + 1 == epochs:
-            _keep(folder / "state.npz", fit, epoch + 1)
-        progress("training", epoch + 1, epochs)
-    result = folder / "trained.txt"
-    write_text_whole(result, parameters.text())
-    return result
+    return fit, 0
 
 
 def _scales(parameters: Parameters, examples: Sequence[Example]) -> Array:

@@ -44,11 +44,15 @@ class Parameters:
         self.elements, self.vector, self.scale, self.constant = list(elements), vector, scale, constant
 
     @classmethod
+    def zero(cls, elements: Sequence[str]) -> Self:
+        """Of no energy but the repulsion of nuclei."""
+        size = sum(int(np.prod(shape)) for shape in shapes(len(elements)))
+        return cls(elements, np.zeros(size), np.ones(DESCRIPTORS), 0.0)
+
+    @classmethod
     def random(cls, elements: Sequence[str], rng: np.random.Generator) -> Self:
         """To begin with."""
-        made = cls(
-            elements, np.zeros(sum(int(np.prod(shape)) for shape in shapes(len(elements)))), np.ones(DESCRIPTORS), 0.0
-        )
+        made = cls.zero(elements)
         spreads = ((DESCRIPTORS + NEURONS) ** -0.5, 0.0, (NEURONS + 1.0) ** -0.5, 0.1, 0.1)
         for part, spread in zip(made.parts(), spreads, strict=True):
             part[...] = rng.normal(0.0, 1.0, part.shape) * spread
@@ -89,14 +93,11 @@ class Parameters:
         InputError
             If it is of another shape or of other elements.
         """
-        made = cls(elements, np.zeros(sum(int(np.prod(s)) for s in shapes(len(elements)))), np.ones(DESCRIPTORS), 0.0)
-        lines = path.read_text().splitlines()
-        wanted = [line.split()[:3] for line in made.text().splitlines()[:7]]
-        if (
-            [line.split()[:1] for line in lines[:7]] != [line[:1] for line in wanted]
-            or len(lines) != len(made.text().splitlines())
-            or lines[0].split()[2:] != list(elements)
-        ):
+        made = cls.zero(elements)
+        lines, wanted = path.read_text().splitlines(), made.text().splitlines()
+        # the room for neighbours, in the line of the cutoffs, may be another one
+        alike = [line.split()[:3] for line in lines[1:7]] == [line.split()[:3] for line in wanted[1:7]]
+        if lines[:1] != wanted[:1] or not alike or len(lines) != len(wanted):
             raise InputError(f"distil: {path}: a potential of another shape; distil into another folder")
         numbers = np.array(lines[7:], dtype=float)
         each = NEURONS * (DESCRIPTORS + 2)
