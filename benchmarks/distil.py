@@ -1,7 +1,8 @@
-"""Distilled potentials (NEP) against their teacher: a vacancy's barrier, speed of molecular dynamics.
+"""Distilled potentials (NEP) against their teacher: a vacancy's barrier, speed of molecular dynamics, errors in a run.
 
     OMP_NUM_THREADS=1 python benchmarks/distil.py barrier sevennet-0 LiCoO2-nep
     OMP_NUM_THREADS=1 python benchmarks/distil.py speed "Na3V2(PO4)3" 2,2,2 Na3V2P3O12-nep
+    OMP_NUM_THREADS=1 python benchmarks/distil.py errors Na3V2P3O12-nep hot.extxyz 8
 
 Tables are in docs/distil.md.
 """
@@ -12,6 +13,7 @@ import time
 import numpy as np
 from ase import units
 from ase.constraints import FixAtoms
+from ase.io import read
 from ase.optimize import FIRE
 
 from rhotem.battery.potentials import potential_calculator
@@ -68,11 +70,33 @@ def speed(name: str, repeats: str, potential: str, step: float = 2.0) -> None:
     )
 
 
+def run_errors(potential: str, trajectory: str, count: str) -> None:
+    """How wrong a potential is on frames of a run, evenly taken, and how far its committee disagrees there."""
+    frames = read(trajectory, index=":")
+    student, teacher = potential_calculator(potential), potential_calculator()
+    wrong = []
+    for n in np.linspace(1, len(frames) - 1, int(count)).round().astype(int):
+        atoms = frames[n]
+        labels = teacher.get_forces(atoms.copy())
+        apart = student.get_forces(atoms.copy()) - labels
+        energy = 1e3 * (student.get_potential_energy(atoms.copy()) - teacher.get_potential_energy(atoms.copy()))
+        wrong.append([np.mean(apart**2), energy / len(atoms), np.mean(labels**2)])
+        print(
+            f"{atoms.info['time_ps']:.2f} ps: {wrong[-1][0] ** 0.5:.3f} eV/Å of {wrong[-1][2] ** 0.5:.2f}, most "
+            f"{np.linalg.norm(apart, axis=1).max():.2f}; {wrong[-1][1]:+.2f} meV/atom; "
+            f"committee at most {student.disagreement(atoms.copy()).max():.2f} eV/Å"
+        )
+    force, energies, _ = np.array(wrong).T
+    print(f"all: {force.mean() ** 0.5:.3f} eV/Å, {np.mean(energies**2) ** 0.5:.2f} meV/atom, {len(wrong)} frames")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "barrier":
         for chosen in sys.argv[2:]:
             began = time.process_time()
             height, taken = barrier(chosen)
             print(f"{chosen}: {height:.3f} eV, {taken} steps, {time.process_time() - began:.0f} CPU s")
+    elif sys.argv[1] == "errors":
+        run_errors(*sys.argv[2:])
     else:
         speed(*sys.argv[2:])

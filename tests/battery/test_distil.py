@@ -10,6 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from tests.battery.neps import ALUMINIUM, random_nep
 from typer.testing import CliRunner
 
 from rhotem.battery import dynamics
@@ -27,24 +28,6 @@ from rhotem.cli.md import app
 from rhotem.core import ConvergenceError, InputError
 from rhotem.structure.model import Structure
 from rhotem.structure.phases import phase
-
-ALUMINIUM = Structure(bulk("Al", "fcc", 4.0, cubic=True))
-#: Sizes of the potentials below: radial and angular functions, sums of Legendre order 4, one descriptor of four bodies.
-RADIAL, ANGULAR, BASIS, NEURONS, ORDER = 4, 3, 5, 6, 4
-
-
-def random_nep(path, elements, seed):
-    """A potential in GPUMD's format with random weights: smooth nonsense of the right symmetry."""
-    rng = np.random.default_rng(seed)
-    count = len(elements)
-    size = RADIAL + 1 + (ANGULAR + 1) * (ORDER + 1)
-    numbers = [rng.normal(0.0, 0.3, count * NEURONS * (size + 2)), [0.7]]
-    numbers += [rng.normal(0.0, 0.5, (count**2) * (n + 1) * (BASIS + 1)) for n in (RADIAL, ANGULAR)]
-    numbers += [np.full(size, 0.3)]
-    head = [f"nep4 {count} {' '.join(elements)}", "cutoff 5 4 200 100", f"n_max {RADIAL} {ANGULAR}"]
-    head += [f"basis_size {BASIS} {BASIS}", f"l_max {ORDER} 2 0", f"ANN {NEURONS} 0"]
-    path.write_text("\n".join([*head, *(f"{x:.7e}" for part in numbers for x in part)]) + "\n")
-    return path
 
 
 def committee(folder, elements, limit, seeds=(1, 2)):
@@ -96,7 +79,7 @@ def test_forces_and_stress_are_derivatives_of_the_energy(tmp_path, oxide):
 
 
 def test_the_trainer_and_the_runner_read_a_file_alike(tmp_path, oxide):
-    """Two codes, one file: what torchnep trains is what nep-adapters runs."""
+    """Two codes, one file: torchnep reads what nep-adapters runs."""
     pytest.importorskip("nep_adapters")
     trained = pytest.importorskip("torchnep.ase_calculator")
     path = random_nep(tmp_path / "nep.txt", ["Li", "Co", "O"], 4)
@@ -357,8 +340,7 @@ def test_bad_requests_are_refused_in_one_line(tmp_path, small):
 def test_a_student_learns_its_teacher(tmp_path, small):
     """Forces of aluminium as EMT has them, to a fifth of their size after 40 passes."""
     pytest.importorskip("nep_adapters")
-    pytest.importorskip("torchnep")
-    from rhotem.training.nep import train_nep
+    from rhotem.battery.distillation.fit import train_nep
 
     record = distil(ALUMINIUM, replace(small, epochs=40), tmp_path / "nep", train_nep)
     held = record["held_out"]

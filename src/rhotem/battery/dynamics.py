@@ -153,7 +153,7 @@ class _Motion:
             self.atoms.set_momenta(reached.momenta)
             self.generator.bit_generator.state = reached.random
         #: steps since the potential was last asked whether it is lost
-        self.unwatched = 0
+        self.unwatched = 0 if reached is None else reached.step % WATCHED
         #: whether every atom had a neighbour at the start
         self.together = not len(_lonely(self.atoms))
         self.integrator = _integrator(self.atoms, settings, self.generator)

@@ -174,8 +174,8 @@ class NepCalculator(Calculator):
         if not apart[worst] < self.card.limit:
             raise ConvergenceError(
                 f"potential {self.path.name} does not know this: its committee disagrees by {apart[worst]:.2g} eV/Å at "
-                f"{atoms.symbols[worst]} {worst} (limit {self.card.limit:.2g}); distil hotter or from this specimen's "
-                "cell, or run --potential sevennet-0"
+                f"{atoms.symbols[worst]} {worst} (limit {self.card.limit:.2g}); distil in more turns, hotter, or from "
+                "this specimen's cell, or run --potential sevennet-0"
             )
 
 

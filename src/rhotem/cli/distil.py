@@ -32,6 +32,15 @@ def distil(
         int, typer.Option(metavar="N", min=10, help="Passes of the training over the frames.")
     ] = Settings.epochs,
     potential: Annotated[str, typer.Option(metavar="NAME", help="Teacher.")] = DEFAULT,
+    turns: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Run a larger cell, learn from what was new, run again: at most N times."
+        ),
+    ] = Settings.turns,
+    stay: Annotated[
+        float, typer.Option(metavar="ps", help="Turns end when runs at --temperature stay inside for so long.")
+    ] = Settings.stay,
     seed: SeedOption = 0,
     allow_overlaps: AllowOverlapsOption = False,
     quiet: QuietOption = False,
@@ -41,19 +50,20 @@ def distil(
 
     Explores a small cell: rattled, strained, moving from cold to hotter than --temperature, with and without vacancies,
     with ions held halfway through hops. Labels these frames, trains a committee, prints its errors on frames held out.
+    With --turns the committee runs a cell of 150 atoms or more; where it is lost, frames are labelled and learned from,
+    from the weights that are there; one run of every turn is held out. More turns go on from those that were taken.
     `rhotem md --potential DIR` runs it, and stops where the committee disagrees.
 
     Example: rhotem distil LiCoO2 --temperature 900 --out LiCoO2-nep
     """
     from rhotem.analysis.specimen import structure as read
     from rhotem.battery.distillation.distil import distil as make
+    from rhotem.battery.distillation.fit import train_nep
     from rhotem.battery.nep import check_installed
-    from rhotem.training.nep import check_trainer, train_nep
 
     check_installed()
-    check_trainer()
 
-    settings = Settings(temperature, element, frames, members, epochs, potential, seed)
+    settings = Settings(temperature, element, frames, members, epochs, potential, seed, turns, stay)
     crystal = read(structure, allow_overlaps=allow_overlaps)
     with ProgressBar(quiet or as_json) as progress:
         record = make(crystal, settings, out, train_nep, progress)
@@ -78,4 +88,13 @@ def _tell(record: dict[str, Any], out: Path) -> None:
             f"committee of {1 + len(record['members'])}: stops a run where forces differ by more than "
             f"{record['limit_eV_per_A']:.2f} eV/Å"
         )
+    for number, turn in enumerate(record.get("turns", []), 1):
+        far = ", ".join(f"{run['name']} {run['ps']:.1f}" for run in turn["runs"])
+        wrong = turn["held_out"]
+        error = (
+            f"; held out {wrong['force_eV_per_A']:.3f} eV/Å, {wrong['energy_meV_per_atom']:.1f} meV/atom"
+            if wrong
+            else ""
+        )
+        typer.echo(f"runs {number}: inside for ps: {far}{error}")
     typer.echo(f"written: {out}, nep.txt, {', '.join([*record['members'], 'nep.json'])}")

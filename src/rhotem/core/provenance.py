@@ -22,7 +22,6 @@ PACKAGES = (
     "gpaw",
     "torch",
     "sevenn",
-    "torchnep",
     "nep-adapters",
 )
 

@@ -1,10 +1,7 @@
-"""`distil`: explore, label, train a committee, judge it; goes on where a call was killed."""
+"""`distil`: explore, label, train a committee, judge it, take turns; goes on where a call was killed."""
 
 import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,11 +10,12 @@ from typing import Any
 import ase
 import numpy as np
 
+from rhotem.battery.distillation.committee import CARD, Train, Trainer
 from rhotem.battery.distillation.explore import HELD_OUT, LEARNED, Explorer, Size
-from rhotem.battery.distillation.judge import SAFETY, disagreements, errors, hop_error
-from rhotem.battery.distillation.labels import gathered
+from rhotem.battery.distillation.labels import HELD_FRAMES, LEARNED_FRAMES, gathered
 from rhotem.battery.distillation.starts import cell_of, moving
-from rhotem.battery.nep import FORMAT, NepCalculator
+from rhotem.battery.distillation.turns import SHORTEST, Turns
+from rhotem.battery.nep import FORMAT
 from rhotem.battery.potentials import DEFAULT, check_potential, potential_calculator, unknown_elements
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.folders import alone
@@ -27,15 +25,10 @@ from rhotem.structure.model import Structure
 
 #: Fewer frames teach nothing; atoms of a cell with many are too many labels.
 FEWEST, MOST_ATOMS = 40, 240
-#: Names in the folder.
-PLAN, LEARNED_FRAMES, HELD_FRAMES, CARD = "plan.json", "learned.extxyz", "held-out.extxyz", "nep.json"
-
-#: Share of the passes that further members of the committee get: they only watch.
-WATCHER = 0.25
-
-#: Trains a potential: frames, elements, folder of its state, seed, passes, progress -> file
-#: (`rhotem.training.nep.train_nep`).
-Train = Callable[[Path, Sequence[str], Path, int, int, Progress], Path]
+#: Says what the folder is for.
+PLAN = "plan.json"
+#: Settings that a later call may change: more turns go on from those that were taken.
+FREE = ("turns", "stay")
 
 
 @dataclass(frozen=True)
@@ -57,15 +50,21 @@ class Settings:
     teacher : str
         A name of `rhotem.battery.potentials.potential_names`.
     seed : int
+    turns : int
+        At most so many, after the first distillation (`rhotem.battery.distillation.turns`).
+    stay : float
+        ps that runs at temperature shall stay inside what is known; then no more turns are taken.
     """
 
     temperature: float = 1000.0
     element: str = ""
     frames: int = LEARNED.total
     members: int = 2
-    epochs: int = 80
+    epochs: int = 200
     teacher: str = DEFAULT
     seed: int = 0
+    turns: int = 0
+    stay: float = 10.0
 
     def __post_init__(self) -> None:
         check_potential(self.teacher)
@@ -75,6 +74,10 @@ class Settings:
             raise InputError(f"distil: {self.frames} frames are too few to learn from; give at least {FEWEST}")
         if not 1 <= self.members <= 5:
             raise InputError(f"distil: a committee of {self.members}; choose 1 (nothing watches runs) to 5")
+        if self.turns < 0 or (self.turns and self.members < 2):
+            raise InputError(f"distil: {self.turns} turns of a committee of {self.members}; turns need at least 2")
+        if not (np.isfinite(self.stay) and self.stay >= SHORTEST):
+            raise InputError(f"distil: runs that stay inside for {self.stay:g} ps, expected at least {SHORTEST:g}")
 
     @property
     def size(self) -> Size:
@@ -91,7 +94,8 @@ def distil(
     """A fast potential of a material, taught by a slow one; the same call goes on where it was killed.
 
     In the folder ``out``: ``nep.txt``, further members of its committee, ``nep.json`` (errors on frames held out, the
-    committee's limit, how it was made), and the labelled frames.
+    committee's limit, how it was made), and the labelled frames; of every turn a folder with the same. After turns the
+    files are those of the last one.
 
     Parameters
     ----------
@@ -101,7 +105,7 @@ def distil(
     out : Path
         Folder.
     train : callable
-        `rhotem.training.nep.train_nep`.
+        `rhotem.battery.distillation.fit.train_nep`.
     progress : Progress
 
     Returns
@@ -115,7 +119,7 @@ def distil(
         If the crystal is too large, the teacher lacks an element, ``out`` is of another distillation, or few frames
         came out.
     MissingDependencyError
-        If ``torchnep`` or ``nep-adapters`` is not installed.
+        If ``nep-adapters`` is not installed.
     ConvergenceError
         If atoms run away while exploring.
     """
@@ -126,19 +130,24 @@ def distil(
     if odd:
         raise InputError(f"distil: potential {settings.teacher} does not know {', '.join(odd)}")
     out = Path(out)
-    plan = {**asdict(settings), "element": element, "crystal": _fingerprint(crystal)}
+    plan = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    plan |= {"element": element, "crystal": _fingerprint(crystal)}
+    explorer = Explorer(crystal, element, settings.temperature, teacher, settings.seed)
+    elements = list(dict.fromkeys(crystal.get_chemical_symbols()))
+    trainer = Trainer(train, elements, settings.members, settings.epochs, settings.seed)
     try:
         with alone(out):
             _claim(out, plan)
             if not (out / CARD).exists():
-                explorer = Explorer(crystal, element, settings.temperature, teacher, settings.seed)
-                _work(explorer, settings, out, train, progress)
+                _work(explorer, settings, out, trainer, progress)
+            if settings.turns:
+                Turns(explorer, trainer, out, settings.stay).take(settings.turns, progress)
             return dict(json.loads((out / CARD).read_text()))
     except BlockingIOError:
         raise InputError(f"distil: --out {out}: another run is writing there; wait for it, or stop it") from None
 
 
-def _work(explorer: Explorer, settings: Settings, out: Path, train: Train, progress: Progress) -> None:
+def _work(explorer: Explorer, settings: Settings, out: Path, trainer: Trainer, progress: Progress) -> None:
     started = time.process_time()
     known = gathered(explorer.pieces(settings.size, 0), out / LEARNED_FRAMES, "exploring", progress)
     held = gathered(explorer.pieces(HELD_OUT, 1), out / HELD_FRAMES, "frames held out", progress)
@@ -148,23 +157,14 @@ def _work(explorer: Explorer, settings: Settings, out: Path, train: Train, progr
             "crystal, or lower --temperature"
         )
     explored = time.process_time() - started
-    elements = list(dict.fromkeys(explorer.crystal.get_chemical_symbols()))
-    names = ["nep.txt", *(f"nep-{n}.txt" for n in range(2, settings.members + 1))]
-    for n, name in enumerate(names):
-        if not (out / name).exists():
-            state = out / f"training-{n + 1}"
-            epochs = round(WATCHER * settings.epochs) if n else settings.epochs
-            made = train(out / LEARNED_FRAMES, elements, state, settings.seed + n, epochs, progress)
-            shutil.copy(made, out / f"{name}.tmp")
-            os.replace(out / f"{name}.tmp", out / name)
-            shutil.rmtree(state)
+    trainer(out / LEARNED_FRAMES, out, progress)
     record = {
         "format": FORMAT,
         "version": 1,
         "material": explorer.crystal.get_chemical_formula(),
-        "elements": elements,
-        "members": names[1:],
-        **_judged(out, names, known, held),
+        "elements": trainer.elements,
+        "members": trainer.names[1:],
+        **trainer.judged(out, known, held),
         "settings": asdict(settings) | {"element": explorer.element},
         "frames": len(known),
         # what an earlier call did before it was stopped is not in it
@@ -172,21 +172,6 @@ def _work(explorer: Explorer, settings: Settings, out: Path, train: Train, progr
         "versions": versions(),
     }
     write_whole(out / CARD, record)
-
-
-def _judged(out: Path, names: list[str], known: list[ase.Atoms], held: list[ase.Atoms]) -> dict[str, Any]:
-    """Errors of the members and the limit of their disagreement."""
-    first, *others = (NepCalculator(out / name) for name in names)
-    first.committee = others
-    apart = disagreements(first, [*known, *held])
-    return {
-        "limit_eV_per_A": SAFETY * float(apart.max()) if others else None,
-        "disagreement_eV_per_A": {"median": float(np.median(apart)), "most": float(apart.max())},
-        "held_out": errors(first, held),
-        "learned": errors(first, known),
-        "hop_error_eV": hop_error(first, [*known, *held]),
-        "held_out_of_members": [errors(member, held)["force_eV_per_A"] for member in others],
-    }
 
 
 def _claim(out: Path, plan: dict[str, Any]) -> None:

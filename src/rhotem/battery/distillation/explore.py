@@ -106,7 +106,7 @@ class Explorer:
     def _rattled(self, count: int, rng: Generator) -> Iterator[ase.Atoms]:
         for n in range(count):
             atoms = strained(self.crystal, STRAINS[n // len(RATTLES) % len(STRAINS)], rng)
-            yield from self._labelled(rattled(atoms, RATTLES[n % len(RATTLES)], rng))
+            yield from self.labelled(rattled(atoms, RATTLES[n % len(RATTLES)], rng))
 
     def _motion(self, share: float, gone: int, frames: int) -> Callable[[Generator], Iterator[ase.Atoms]]:
         def run(rng: Generator) -> Iterator[ase.Atoms]:
@@ -152,9 +152,9 @@ class Explorer:
                     f"distil: exploring at {kelvin:.0f} K: {atoms.get_temperature():.0f} K; start from a relaxed "
                     "crystal, or lower --temperature"
                 )
-            yield from self._labelled(atoms, 1.0 if start.held is None else WEIGHT)
+            yield from self.labelled(atoms, 1.0 if start.held is None else WEIGHT)
 
-    def _labelled(self, atoms: ase.Atoms, weight: float = 1.0) -> Iterator[ase.Atoms]:
+    def labelled(self, atoms: ase.Atoms, weight: float = 1.0) -> Iterator[ase.Atoms]:
         """The frame with the teacher's labels; nothing where atoms are on top of each other."""
         frame = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
         frame.calc = self.teacher

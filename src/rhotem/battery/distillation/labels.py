@@ -9,6 +9,9 @@ import ase
 from rhotem.battery.distillation.explore import Piece
 from rhotem.core import Progress
 
+#: Names in the folder of a distillation and of a turn.
+LEARNED_FRAMES, HELD_FRAMES = "learned.extxyz", "held-out.extxyz"
+
 
 def gathered(pieces: Sequence[Piece], target: Path, stage: str, progress: Progress) -> list[ase.Atoms]:
     """Frames of all pieces, from ``target`` (extended xyz) or made and written there; whole or not there.
@@ -21,10 +24,10 @@ def gathered(pieces: Sequence[Piece], target: Path, stage: str, progress: Progre
         for n, (_, make) in enumerate(pieces):
             part = parts / f"{n:04d}.extxyz"
             if not part.exists():
-                _write(part, list(make()))
+                write_frames(part, list(make()))
             progress(stage, n + 1, len(pieces))
         frames = [frame for n in range(len(pieces)) for frame in read_frames(parts / f"{n:04d}.extxyz")]
-        _write(target, frames)
+        write_frames(target, frames)
         for part in parts.iterdir():
             part.unlink()
         parts.rmdir()
@@ -38,7 +41,8 @@ def read_frames(path: Path) -> list[ase.Atoms]:
     return list(read(path, index=":", format="extxyz")) if path.stat().st_size else []
 
 
-def _write(path: Path, frames: Sequence[ase.Atoms]) -> None:
+def write_frames(path: Path, frames: Sequence[ase.Atoms]) -> None:
+    """Write an extended-xyz file, whole or not there."""
     from ase.io import write
 
     temporary = path.with_name(path.name + ".tmp")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import ase
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from rhotem.core import InputError
 from rhotem.structure.model import Structure
@@ -17,6 +18,8 @@ NEAR = 1.3
 IONS = ("Li", "Na", "K", "Mg", "Zn", "Ca", "Al")
 #: u of an ion that is held where it is while others move around it.
 HELD = 1e6
+#: Places tried for an ion that is put in.
+TRIED = 2000
 
 Generator = np.random.Generator
 
@@ -52,6 +55,15 @@ def cell_of(structure: Structure, most: int) -> ase.Atoms:
         )
     atoms.pbc, atoms.calc = True, None
     return atoms
+
+
+def larger(crystal: ase.Atoms, least: int) -> ase.Atoms:
+    """The crystal, repeated along what is thinnest until it has at least so many atoms."""
+    heights = Structure(crystal).heights
+    counts = np.ones(3, dtype=int)
+    while counts.prod() * len(crystal) < least:
+        counts[np.argmin(counts * heights)] += 1
+    return crystal.repeat(tuple(int(n) for n in counts))
 
 
 def moving(atoms: ase.Atoms, element: str) -> str:
@@ -91,6 +103,17 @@ def with_vacancies(atoms: ase.Atoms, element: str, count: int, rng: Generator) -
     if count:
         first = int(rng.choice(sites))
         del result[_nearest(atoms, first, sites)[:count]]
+    return result
+
+
+def with_extra(atoms: ase.Atoms, element: str, count: int, rng: Generator) -> ase.Atoms:
+    """With ``count`` ions more, each in the roomiest of `TRIED` places: the farthest from all atoms."""
+    result = atoms.copy()
+    for _ in range(count):
+        places = rng.random((TRIED, 3)) @ atoms.cell.array
+        shifts = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3), axis=-1).reshape(-1, 3) @ atoms.cell.array
+        around = (result.get_positions(wrap=True)[:, None] + shifts).reshape(-1, 3)
+        result.append(ase.Atom(element, places[np.argmax(cKDTree(around).query(places)[0])]))
     return result
 
 
