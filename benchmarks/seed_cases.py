@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from pattern_observer import apart, both_patterns, doses, drawn_ssb, patterns_of
+from pattern_observer import both_patterns, doses, drawn_ssb, patterns_of
 from rhotem.analysis import responses, run
-from rhotem.analysis.columns import Column, column_intensity
 from rhotem.analysis.detect.features import parse_feature
 from rhotem.analysis.detect.simulated import simulate_feature, wide_host
 from rhotem.analysis.detect.sweep import sweep
@@ -48,8 +47,6 @@ WITH_DFT = ("MoS2", "hBN", "WS2")
 SHEET_LENS = {"energy": 80.0, "convergence": 30.0}
 ZEOLITE_LENS, ZEOLITE_PIXEL = {"energy": 300.0, "convergence": 15.0}, 0.1
 SALT_LENS, SALT_PIXEL = {"energy": 200.0, "convergence": 22.0}, 0.08
-#: Noisy reconstructions of each kind, and methods that make them.
-NOISY, METHODS = 20, ("icom", "ssb", "wiener")
 #: Cells of the zeolite along the beam.
 ZEOLITE_CELLS = (1, 2)
 #: e/Å² of the noisy pictures of the zeolite and of the salts.
@@ -132,31 +129,6 @@ def drawn_sheet(name: str, written: str) -> dict[str, Any]:
     return {"drawn": {f"{wanted:g}": drawn_ssb(*both, wanted) for wanted in (2.0, 3.5, 5.0)}}
 
 
-def read_columns(name: str, written: str) -> dict[str, Any]:
-    """How far apart the phase of one column (a disc of 0.3 Å) is in noisy reconstructions with and without a vacancy.
-
-    At the dose at which the ideal observer of single sidebands has d′ = 5.
-    """
-    perfect = sheets(phase(name), 1, VACUUM)
-    cut = run.specimen(perfect, (0, 0, 1), basis="input", keep_cell=True, preset=lens(SHEET_LENS, "4D=60"))
-    both = both_patterns(cut, written)
-    scan, dose = both[0].scan, doses(*both)["SSB"]
-    first = [make_method("ssb").reconstruct(one)["SSB"] for one in both]
-    at = np.unravel_index(int(np.abs(first[1] - first[0]).argmax()), first[0].shape)
-    column = Column("vacancy", np.array(at) * np.array(scan.step), ())
-    electrons, rng = dose * float(np.prod(scan.step)), np.random.default_rng(8)
-    result: dict[str, Any] = {"dose": dose, "images": NOISY}
-    for method in METHODS:
-        scores = []
-        for one in both:
-            counts = (rng.poisson(electrons * one.data.astype(float)) / electrons for _ in range(NOISY))
-            held = (replace(one, data=c.astype(np.float32), electrons=electrons) for c in counts)
-            images = (next(iter(make_method(method).reconstruct(h).images.values())) for h in held)
-            scores.append([column_intensity(image, scan.size, column) for image in images])
-        result[method] = abs(apart(*scores))
-    return result
-
-
 def zeolite(detectors: tuple[str, ...], cells: int) -> Specimen:
     """Silicalite along [010] with one benzene molecule a cell in an intersection of its channels."""
     filled = guested(phase("silicalite"), molecule_of("C6H6"), 1, np.random.default_rng(0)).structure
@@ -233,7 +205,6 @@ def pieces() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         for written in ([f"vacancy:{missing}"] if missing else ["vacancy:B", "vacancy:N"]) + ["density"]:
             yield f"doses-{name}-{written}", partial(sheet_doses, name, written)
     yield "doses-drawn-hBN", partial(drawn_sheet, "hBN", "density")
-    yield "doses-read-MoS2", partial(read_columns, "MoS2", "vacancy:S")
     for name, (nm, features) in SALTS.items():
         for written in features:
             yield f"doses-{name}-{written}", partial(salt_doses, name, nm, written)
