@@ -65,9 +65,7 @@ def main() -> None:
             one = inside & (above > READABLE) & (table[:, 2] == kind)
             kinds[said["image"]][kind] += (met[one].sum(), one.sum())
     print(f"all: F1 {every.f1:.3f}, precision {every.precision:.3f}, species {every.accuracy:.3f}")
-    print(
-        f"places within 1 and 2 σ: {every.coverage():.2f} and {every.coverage(2):.2f}; by standard deviations of the noise"
-    )
+    print(f"places within 1 and 2 σ: {every.coverage():.2f} and {every.coverage(2):.2f}; by how far above the noise")
     for name, some in zip(RUNGS, ratios, strict=True):
         each = np.concatenate(some)
         print(f"  {name:8} {(each <= 1).mean():.2f} {(each <= 2).mean():.2f} ({len(each)})")
