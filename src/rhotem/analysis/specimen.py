@@ -29,7 +29,7 @@ PARALLEL_BLOCK_WIDTH = 11.5
 PARALLEL_REACH = 100.0
 #: Distance in Å of atoms from the middle of slices that is told, and the error per Å, of range, of HAADF of Si [111]
 #: (docs/microscope.md).
-TOLD, ERROR = 0.06, 0.33
+TOLD, ERROR = 0.05, 0.33
 #: Height in Å of the first atoms of a slab that the beam meets after vacuum: beyond their thermal motion.
 ENTRANCE = 1.0
 #: First space-group numbers of the trigonal and of the cubic crystal systems (International Tables A).

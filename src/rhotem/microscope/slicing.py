@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 #: Distance in Å from the middle of its slice, root mean square of all atoms, that an image does not see.
-BESIDE = 0.055
+BESIDE = 0.03
 #: Thinnest slice in Å that is looked at, and how many times more planes than in the thickest slices may result.
 THINNEST, MORE = 0.15, 4
 #: The same where atoms lie at all heights, so that no slices of their own are theirs; Å that heights are told apart by.
