@@ -29,7 +29,7 @@ import numpy as np
 from rhotem.battery.polycrystal import bicrystal, polycrystal
 from rhotem.cli.common import parse_memory
 from rhotem.core import PeriodicGrid
-from rhotem.microscope.slicing import layer_offset
+from rhotem.microscope.slicing import beside
 from rhotem.structure.orient import orient
 from rhotem.structure.phases import phase
 
@@ -81,7 +81,7 @@ def build(given):
     length = made.structure.cell[2, 2]
     slices = round(2 * length / repeat)
     heights, weights = made.structure.positions[:, 2], made.structure.numbers**1.7
-    made.structure.atoms.positions[:, 2] += layer_offset(heights, weights, slices, length)
+    made.structure.atoms.positions[:, 2] += beside(heights, weights, length / slices)[1]
     return made, slices
 
 
