@@ -137,7 +137,7 @@ def test_a_small_file_that_unpacks_into_a_large_one_takes_no_more_than_is_allowe
 
 
 def test_names_are_cut():
-    assert short("/root/.ssh/a.png") == "a.png" and short("x" * 500 + ".png").endswith("x.png")
+    assert short("../keys/a.png") == "a.png" and short("x" * 500 + ".png").endswith("x.png")
     assert short("a\n<b>.png") == "a?<b>.png" and short("") == "picture"
 
 
