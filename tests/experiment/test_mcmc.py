@@ -71,6 +71,7 @@ def test_two_minima_get_the_shares_of_their_volumes():
     assert made.shares == pytest.approx([0.2, 0.8], abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_bent_posterior_is_sampled_where_its_minimum_has_no_such_covariance():
     """Rosenbrock's valley: x normal, y − x² normal with 0.6: E y = 1 and var y = 2 + 0.36."""
     target = Target(

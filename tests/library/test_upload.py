@@ -95,6 +95,7 @@ def test_what_cannot_be_read_says_so_without_a_place_of_the_disk(tmp_path, rng, 
     assert words in str(caught.value) and "/" not in str(caught.value).replace("Å/", ""), caught.value
 
 
+@pytest.mark.slow
 def test_pickles_and_links_are_refused(tmp_path):
     np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match=r"evil\.npy"):
@@ -116,6 +117,7 @@ def test_pickles_and_links_are_refused(tmp_path):
             read("evil.emd", (tmp_path / "evil.emd").read_bytes(), 0.2)
 
 
+@pytest.mark.slow
 def test_a_small_file_that_unpacks_into_a_large_one_takes_no_more_than_is_allowed(tmp_path, monkeypatch):
     """A PNG of 22000 × 22000 zeros is 0.5 MB."""
     side = 22000
@@ -137,10 +139,11 @@ def test_a_small_file_that_unpacks_into_a_large_one_takes_no_more_than_is_allowe
 
 
 def test_names_are_cut():
-    assert short("/root/.ssh/a.png") == "a.png" and short("x" * 500 + ".png").endswith("x.png")
+    assert short("../keys/a.png") == "a.png" and short("x" * 500 + ".png").endswith("x.png")
     assert short("a\n<b>.png") == "a?<b>.png" and short("") == "picture"
 
 
+@pytest.mark.slow
 def test_the_page_lists_what_a_picture_looks_like(library, tmp_path, rng):  # noqa: F811
     page = Page(Document(), entries_in(library.folder))
     assert not page.shelf.picture.disabled
@@ -152,7 +155,7 @@ def test_the_page_lists_what_a_picture_looks_like(library, tmp_path, rng):  # no
         page.shelf.sent.data = part
     assert entry.id in page.shelf.data.data["id"][:2], page.status.text
     assert page.shelf.data.data["why"][0].startswith(("ADF 0.", "ABF 0."))
-    assert "entries look like &lt;b&gt;seen.png" in page.status.text
+    assert " like &lt;b&gt;seen.png" in page.status.text and "no entry" not in page.status.text
     page.shelf.data.selected.indices = [0]
     assert page.desk.opened.entry.id == page.shelf.rows[0].entry.id
     listed = list(page.shelf.data.data["id"])

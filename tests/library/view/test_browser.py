@@ -9,7 +9,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from rhotem.cli import main
+from rhotem.library.store import Library
 from rhotem.library.view.entries import entries_in, open_entry
 from rhotem.library.view.picture import picture
 
@@ -40,20 +43,32 @@ SAME = """bytes => {
 POSITIONS = """names => names.map((name) => Bokeh.documents[0].get_model_by_name(name).value)"""
 
 
+CAMPAIGN = """\
+rhotem-campaign: 1
+name: pictured
+structures: [LiF]
+vary: {zone: [[1, 1, 0]]}
+motion: {phonons: 0}
+density: {source: free-atoms}
+microscope: {convergence_mrad: 12, detectors: ["ABF=6-12", "ADF=20-40"]}
+thicknesses_nm: [0.5, 1.2]
+kept: {edges_mrad: [], foci_nm: [0, 2]}
+"""
+
+
 @pytest.fixture
 def pictured(tmp_path, rng):
-    """An entry of a library made by the command, and a turned, counted picture of it."""
-    from rhotem.library.store import Library
-
-    from ..test_entry import PLAN, invoke
-    from ..test_picture import pictures
-
-    plan = PLAN.replace("[LiF, {builder: vacancy, crystals: [LiF], options: {element: F}}]", "[LiF]")
-    (tmp_path / "plan.yaml").write_text(plan.replace('"DPC=3-12", ', ""))
-    code, said = invoke("campaign", "run", tmp_path / "plan.yaml", "-l", tmp_path / "library", "--workers", 1, "-q")
-    assert code == 0, said
+    """An entry of a library made by the command, and a counted picture of it in pixels of 0.25 Å."""
+    (tmp_path / "plan.yaml").write_text(CAMPAIGN)
+    said = ["campaign", "run", tmp_path / "plan.yaml", "-l", tmp_path / "library", "--workers", 1, "-q"]
+    result = CliRunner().invoke(main.app, [str(a) for a in said])
+    assert result.exit_code == 0, result.output
     with Library.open(tmp_path / "library") as library:
-        yield next(iter(pictures(library, rng)))
+        entry = library.entries()[0]
+        held = library.response(entry.id)
+    shown = held.images(thickness=held.thicknesses[-1], defocus=10.0, source_size=0.8).recorded(0.25, 40)
+    image = shown["ADF"].T
+    return entry, shown.scan.step, rng.poisson(1e5 * 0.25**2 * np.maximum(image, 0))
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +239,7 @@ def test_the_plane_of_the_slice_by_keyboard(browser, library, wave, serve, tmp_p
 
 def test_a_picture_of_the_disk_is_searched_for(browser, serve, pictured, tmp_path, rng):
     """By keyboard: the button, the file, the pixel; what is too large or no picture is said, without a complaint."""
-    entry, picture = pictured
+    entry, step, picture = pictured
     grey = (255 * (picture - picture.min()) / np.ptp(picture)).astype(np.uint8)
     Image.fromarray(grey).save(tmp_path / "seen.png")
     with serve(entries_in(entry.path.parents[3])) as there:
@@ -232,18 +247,20 @@ def test_a_picture_of_the_disk_is_searched_for(browser, serve, pictured, tmp_pat
         page = window.page
         rows = "() => Bokeh.documents[0].get_model_by_name('shelf_data').data"
         status = "words => Bokeh.documents[0].get_model_by_name('status').text.includes(words)"
-        page.get_by_label("Its pixel in Å").fill("0.25")
+        page.get_by_label("Its pixel in Å").fill(f"{step[0]:.4f}")
         page.keyboard.press("Tab")
 
+        queue = []  # who waits for one dialogue only, asks for it too late now and then
+        page.on("filechooser", lambda chooser: chooser.set_files(queue.pop(0)))
+        page.wait_for_timeout(1000)
+
         def send(path):
-            button = page.get_by_role("button", name="Entries that look like a picture")
-            button.focus()
-            with page.expect_file_chooser() as chosen:
-                page.keyboard.press("Enter")
-            chosen.value.set_files(path)
+            queue.append(path)
+            page.get_by_role("button", name="Entries that look like a picture").focus()
+            page.keyboard.press("Enter")
 
         send(tmp_path / "seen.png")
-        page.wait_for_function(status, arg="look like seen.png", timeout=PATIENCE)
+        page.wait_for_function(status, arg="1 entry looks like seen.png", timeout=PATIENCE)
         found = page.evaluate(rows)
         assert entry.id in found["id"][:2] and found["why"][0][:3] in ("ADF", "ABF")
         (tmp_path / "large.tif").write_bytes(bytes(17 * 2**20))

@@ -84,7 +84,8 @@ def look_alikes(desk: Desk, picture: "Measurement") -> tuple[list[Found], str]:
     with Library.open(_catalogued(desk)) as library:
         matches = by_picture(library, picture, limit=ALIKE)
     shown = matches.nearest if matches.fringes else matches.found
-    said = f"{len(shown)} entries look like {picture.source.path}"
+    said = f"{len(shown)} entries look" if len(shown) > 1 else "1 entry looks"
+    said += f" like {picture.source.path}"
     if matches.fringes:
         said = f"{picture.source.path}: one set of fringes tells no crystal: all with planes so far apart look like it"
     elif not shown:

@@ -72,7 +72,7 @@ class Page:
             models().Row(children=[self.image.plot, *(other.plot for other in self.others)], name="images"),
             models().Column(children=[self.pattern.plot, self._saving()], name="side"),
             *self.density.roots,
-            *(self.shelf.root, self.caption, self.status, self.file, self.window),
+            *(self.shelf.root, self.shelf.sent, self.caption, self.status, self.file, self.window),
         )
         with doc.models.freeze():  # it counts its models once, not for every root
             for root in roots:

@@ -12,7 +12,8 @@ function rhotemSave(file) {
 }
 
 // A picture of the person's: in parts that a message can hold, one after another; the server says what is wrong with it.
-function rhotemSend(sent, {most, part, endings}) {
+function rhotemSend() {
+  const sent = Bokeh.documents[0].get_model_by_name("sent"), [most, part, endings] = sent.tags;
   const chooser = document.createElement("input");
   chooser.type = "file";
   chooser.accept = endings;
@@ -38,6 +39,10 @@ function rhotemEach(root, visit) {
 
 function rhotemName() {
   rhotemEach(document, (element) => {
+    if (element.tagName === "BUTTON" && element.textContent === "Entries that look like a picture…" && !element.rhotem) {
+      element.rhotem = true;
+      element.addEventListener("click", rhotemSend);
+    }
     if (!element.classList.contains("noUi-handle")) return;
     const title = element.getRootNode().querySelector(".bk-slider-title");
     if (!title) return;
