@@ -74,7 +74,7 @@ class Run:
         network = UNet(self.settings.widths, self.settings.inputs, self.job.outputs)
         if self.job.adds:  # begins with what is known without it; otherwise one seed in three never came back to that
             torch.nn.init.zeros_(network.last.weight)
-            torch.nn.init.zeros_(network.last.bias)
+            torch.nn.init.zeros_(network.last.get_parameter("bias"))
         return network
 
     @property
