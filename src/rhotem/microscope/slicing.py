@@ -114,7 +114,7 @@ def off_planes(cell: "ImagingCell", slices: int) -> float:
 
 
 def _filled(heights: Floats, length: float) -> float:
-    """Å along the beam without the widest gap between atoms: what of a slab in vacuum holds them; a plane's own if one."""
+    """Å along the beam that hold atoms: the widest gap, vacuum or not, counts as much as a usual one."""
     inside = np.sort(np.mod(heights, length))
     apart = np.diff(np.append(inside, inside[0] + length))
     return length - float(apart.max()) + float(np.median(apart))
