@@ -99,6 +99,21 @@ def test_vacuum_before_the_atoms_is_a_change_of_focus():
     np.testing.assert_allclose(behind["O-K"], here["O-K"], rtol=2e-3)
 
 
+def test_an_atom_loses_energy_in_the_plane_that_it_scatters_in():
+    """Vibration along the beam, across the boundary of a thin slice, leaves an atom in the plane of its site."""
+    sites, lens = np.array([[1.0, 1.0, 0.9]]), Microscope(convergence=25)
+    resting = Placed(np.array([8]), sites)
+    along = Placed(resting.numbers, sites, np.array([[0.0, 0.0, 0.3]]))
+    slices = vacuum((4.0, 4.0), 8)
+    still, vibrating = (core_loss_maps([(slices, one)], lens, ["O-K"])["O-K"] for one in (resting, along))
+    np.testing.assert_array_equal(vibrating, still)
+    beside = Placed(np.array([8, 14]), np.array([[1.0, 1.0, 0.9], [3.0, 3.0, 2.5]]), np.array([[0, 0, 2.0], [0, 0, 0]]))
+    there = Placed(np.array([8]), np.array([[1.0, 1.0, 2.5]]))
+    came, is_there = (core_loss_maps([(slices, one)], lens, ["O-K"])["O-K"] for one in (beside, there))
+    np.testing.assert_allclose(came, is_there)
+    assert np.abs(came - still).max() > 1e-3 * still.max()
+
+
 def test_what_is_not_there_is_refused():
     atoms = Placed(np.array([8]), np.array([[1.0, 1.0, 0.5]]))
     for edges, said in ((["O-X"], "expected an element"), ([], "no edge"), (["Si-L23"], "no Si in the specimen")):

@@ -109,3 +109,12 @@ def test_disorder_is_not_sliced_ever_thinner():
     rng = np.random.default_rng(0)
     atoms = ase.Atoms("Si200", rng.uniform(0, 20, (200, 3)), cell=[20, 20, 20])
     assert 10 <= slice_number(ImagingCell.from_orthogonal(Structure(atoms)), 2.0) <= 20
+
+
+def test_vacuum_does_not_make_disorder_look_like_planes():
+    """A disordered film of 20 Å in 60 Å: its slices are those of the film, not four times as many."""
+    rng = np.random.default_rng(0)
+    atoms = ase.Atoms("Si200", rng.uniform(0, 20, (200, 3)), cell=[20, 20, 60])
+    cell, number = sliced(ImagingCell.from_orthogonal(Structure(atoms)), 2.0, 2.0, slab=True)
+    heights = np.mod(cell.structure.positions[:, 2], 60)
+    assert 10 <= len(np.unique(np.floor(heights / (60 / number)))) <= 22

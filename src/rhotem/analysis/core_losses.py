@@ -60,7 +60,7 @@ def core_losses(
         raise InputError(f"preset {cut.preset.name} scans no probe: core losses are mapped by one; take another")
     block, number = cut.block.structure, len(potentials)
     pairs = (
-        (slices, Placed(block.numbers, block.positions if moved is None else block.positions + moved))
+        (slices, Placed(block.numbers, block.positions, moved))
         for slices, moved in zip(potentials, potentials.displacements(), strict=True)
     )
     repeats = (int(cut.repeats[0]), int(cut.repeats[1]))

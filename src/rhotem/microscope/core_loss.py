@@ -30,6 +30,7 @@ from rhotem.microscope.settings import Microscope
 from rhotem.microscope.signals import source_blur
 from rhotem.microscope.transforms import fast_grid
 from rhotem.microscope.transmission import Passage
+from rhotem.potential.planes import planes_of
 
 if TYPE_CHECKING:
     from rhotem.potential.slices import PotentialSlices
@@ -50,11 +51,14 @@ class Placed:
     numbers : (N,) int array
         Elements.
     positions : (N, 3) array
-        Å in its cell, displaced as they are in it.
+        Sites in Å in its cell.
+    displacements : (N, 3) array or None
+        From them, in Å, as in the potential. An atom loses energy in the slice that its potential is in.
     """
 
     numbers: npt.NDArray[np.int64]
     positions: Array
+    displacements: Array | None = None
 
 
 def core_loss_maps(
@@ -204,8 +208,10 @@ class _Losses:
     def _weights(self, slices: "PotentialSlices", atoms: Placed) -> dict[int, dict[int, npt.NDArray[np.float32]]]:
         """W (nx, ny) on the grid of the waves by slice and edge, where there are atoms of it."""
         number, grid = len(slices.array), self.engine.grid
-        heights = atoms.positions[:, 2] % (number * slices.thickness)
-        place = np.minimum((heights / slices.thickness).astype(int), number - 1)
+        moved = atoms.displacements
+        along = None if moved is None else moved[:, 2]
+        place = planes_of(atoms.positions[:, 2], number * slices.thickness, number, along)
+        positions = atoms.positions if moved is None else atoms.positions + moved
         gx, gy = (np.fft.fftfreq(n) * n / length for n, length in zip(grid, slices.extent, strict=True))
         result: dict[int, dict[int, npt.NDArray[np.float32]]] = {}
         for e, ionisation in enumerate(self.ionisations):
@@ -213,7 +219,7 @@ class _Losses:
             if not chosen.any():
                 raise InputError(f"edge {ionisation.edge.name}: no {ionisation.edge.symbol} in the specimen")
             for s in np.unique(place[chosen]):
-                x, y = atoms.positions[chosen & (place == s), :2].T
+                x, y = positions[chosen & (place == s), :2].T
                 phases = np.exp(-2j * np.pi * gx[:, None] * x) @ np.exp(-2j * np.pi * gy[:, None] * y).T
                 weight = np.fft.ifft2(self.hats[e] * phases, norm="forward").real
                 result.setdefault(int(s), {})[e] = weight.astype(np.float32)

@@ -51,6 +51,7 @@ def slice_number(cell: "ImagingCell", thickest: float) -> int:
     length = float(cell.lengths[2])
     heights, where = np.unique(np.rint(cell.structure.positions[:, 2] / HEIGHT), return_inverse=True)
     heights, weights = heights * HEIGHT, np.bincount(where, _weights(cell)).astype(np.float64)
+    filled = _filled(heights, length)
     fewest = max(1, int(np.ceil(length / thickest - 1e-9)))
     tried = []
     for number in range(fewest, max(fewest, int(length / min(THINNEST, thickest))) + 1):
@@ -60,7 +61,7 @@ def slice_number(cell: "ImagingCell", thickest: float) -> int:
     least = min(planes for planes, _, _ in tried)
 
     def allowed(planes: int, off: float) -> bool:
-        fitting = off <= 0.5 * length / planes / np.sqrt(12.0)  # atoms at all heights are 1/√12 of a slice off
+        fitting = off <= 0.5 * filled / planes / np.sqrt(12.0)  # atoms at all heights are 1/√12 of a slice off
         return planes <= (MORE if fitting else DISORDERED) * least
 
     left = [one for one in tried if allowed(one[0], one[2])]
@@ -110,6 +111,13 @@ def off_planes(cell: "ImagingCell", slices: int) -> float:
     off = np.mod(cell.structure.positions[:, 2] / step, 1.0) - 0.5
     weights = _weights(cell)
     return float(step * np.sqrt((weights * off**2).sum() / weights.sum()))
+
+
+def _filled(heights: Floats, length: float) -> float:
+    """Å along the beam that hold atoms: the widest gap, vacuum or not, counts as much as a usual one."""
+    inside = np.sort(np.mod(heights, length))
+    apart = np.diff(np.append(inside, inside[0] + length))
+    return length - float(apart.max()) + float(np.median(apart))
 
 
 def _weights(cell: "ImagingCell") -> Floats:
