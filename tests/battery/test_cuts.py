@@ -198,3 +198,12 @@ def test_benzene_fits_the_four_intersections_of_silicalite_and_no_crystal_withou
         guested(phase("LiCoO2"), benzene, 1, np.random.default_rng(0))
     with pytest.raises(InputError, match="expected at least 1"):
         guested(host, benzene, 0, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("content", ["0\n\n", "1\nbroken\nQq 0 0 0\n", "2\nshort\nC 0 0 0\n", "no file of atoms"])
+def test_files_that_hold_no_molecule_are_refused(tmp_path, content):
+    from rhotem.battery.builders.adsorb import molecule_of
+
+    (tmp_path / "m.xyz").write_text(content)
+    with pytest.raises(InputError, match="give an xyz file"):
+        molecule_of(str(tmp_path / "m.xyz"))
