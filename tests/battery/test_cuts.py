@@ -198,3 +198,28 @@ def test_benzene_fits_the_four_intersections_of_silicalite_and_no_crystal_withou
         guested(phase("LiCoO2"), benzene, 1, np.random.default_rng(0))
     with pytest.raises(InputError, match="expected at least 1"):
         guested(host, benzene, 0, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("content", ["0\n\n", "1\nbroken\nQq 0 0 0\n", "2\nshort\nC 0 0 0\n", "no file of atoms"])
+def test_files_that_hold_no_molecule_are_refused(tmp_path, content):
+    from rhotem.battery.builders.adsorb import molecule_of
+
+    (tmp_path / "m.xyz").write_text(content)
+    with pytest.raises(InputError, match="give an xyz file"):
+        molecule_of(str(tmp_path / "m.xyz"))
+
+
+def test_a_guest_does_not_touch_its_own_copies():
+    """A chain 11 Å long in a channel of 8 Å a cell: straight, its copies would be in each other."""
+    import ase
+
+    from rhotem.battery.builders.guest import guested
+    from rhotem.structure.model import Structure
+
+    channel = Structure(ase.Atoms("He4", [[0, 0, 0], [0, 0, 2], [0, 0, 4], [0, 0, 6]], cell=[7, 7, 8], pbc=True))
+    chain = ase.Atoms("C9", [[0, 0, 1.4 * n] for n in range(9)])
+    atoms = guested(channel, chain, 1, np.random.default_rng(0)).structure.atoms
+    carbon = atoms.positions[atoms.numbers == 6]
+    steps = [np.array(n) - 1 for n in np.ndindex(3, 3, 3) if n != (1, 1, 1)]
+    nearest = min(np.linalg.norm(carbon[:, None] - carbon + n * [7, 7, 8], axis=2).min() for n in steps)
+    assert nearest > 0.8 * 2 * 1.77  # of van der Waals radii

@@ -10,7 +10,7 @@ from bokeh.document import Document
 from PIL import Image
 
 from rhotem.core import InputError
-from rhotem.library.view import upload
+from rhotem.library.view import parse, upload
 from rhotem.library.view.entries import entries_in
 from rhotem.library.view.page import Page
 from rhotem.library.view.upload import MOST, PART, Upload, read, short
@@ -136,6 +136,28 @@ def test_a_small_file_that_unpacks_into_a_large_one_takes_no_more_than_is_allowe
     monkeypatch.setattr(upload, "SECONDS", 0.01)
     with pytest.raises(InputError, match=r"slow\.png: could not be read within"):
         read("slow.png", bomb, 0.2)
+
+
+def test_more_pixels_than_the_server_compares_are_refused(tmp_path, rng, monkeypatch, capsys):
+    """A compressed picture may hold what no file of its size would."""
+    png(tmp_path, rng.integers(0, 255, (40, 50), dtype=np.uint8))
+    assert parse.main(tmp_path / "made.png", 0.2) == 0 and (tmp_path / "data.npy").exists()
+    (tmp_path / "data.npy").unlink()
+    monkeypatch.setattr(parse, "PIXELS", 1999)
+    assert parse.main(tmp_path / "made.png", 0.2) == 2
+    assert "million pixels; cut a part out" in capsys.readouterr().out and not (tmp_path / "data.npy").exists()
+
+
+def test_the_same_part_again_is_heard_after_an_empty_one(rng):
+    """Bokeh drops values that equal the last ones: the page's script empties the source before every file."""
+    from bokeh.models import ColumnDataSource
+
+    part, heard = next(parts("a.png", b"x" * 5)), []
+    source = ColumnDataSource({key: [] for key in part})
+    source.on_change("data", lambda attr, old, new: heard.append(new["name"]))
+    for data in (part, dict(part), {key: [] for key in part}, dict(part)):
+        source.data = data
+    assert heard == [["a.png"], [], ["a.png"]]
 
 
 def test_names_are_cut():

@@ -287,3 +287,10 @@ def test_sheets_are_refused_where_bonds_go_across():
         sheets(phase("LiCoO2"))
     with pytest.raises(InputError, match="expected a positive length"):
         sheets(phase("hBN"), 1, 0.0)
+
+
+@pytest.mark.parametrize("count", [0, 1001])
+def test_no_more_sheets_than_fit_a_microscope(count):
+    """A mistyped number once filled hours and memory."""
+    with pytest.raises(InputError, match="expected 1 to 1000"):
+        sheets(phase("hBN"), count)

@@ -173,3 +173,12 @@ def test_errors_name_the_path_that_was_asked_for(tmp_path: Path, monkeypatch: py
         code, _, err = run("structure", command[0], DATA / "Li.vasp", *command[1:], "-o", "x.pdb")
         assert code == 2 and err.startswith("error: x.pdb: unknown ending") and "tmp" not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_sheets_have_the_vacuum_that_is_asked_for(tmp_path: Path) -> None:
+    """``--vacuum`` is that of the sheets where they say none; two cuts at once are refused."""
+    for options, said in ((["--sheets", 1, "--vacuum", 20], "20 Å"), (["--sheets", "1:9", "--vacuum", 20], "9 Å")):
+        code, out, _ = run("structure", "build", "WS2", *options, "-o", tmp_path / "w.cif")
+        assert code == 0 and f"1 sheet with {said} of vacuum" in out and "no vacuum is added" not in out
+    code, _, err = run("structure", "build", "WS2", "--sheets", 1, "--slab", "0,0,1", "-o", tmp_path / "x.cif")
+    assert code == 2 and "take one of them" in err and not (tmp_path / "x.cif").exists()

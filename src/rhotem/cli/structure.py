@@ -171,7 +171,7 @@ def build(
         float | None,
         typer.Option(
             metavar="Å",
-            help=f"Empty layer beside the slab, {SLAB_VACUUM:g} if none is said; around a molecule or sheet.",
+            help=f"Empty layer beside the slab or sheets, {SLAB_VACUUM:g} if none is said; around a molecule or layer.",
         ),
     ] = None,
     allow_overlaps: AllowOverlapsOption = False,
@@ -184,11 +184,17 @@ def build(
     """Change a structure: state of charge, substitution, defects, strain, slab, displacements; in this order."""
     import numpy as np
 
+    from rhotem.core import InputError
     from rhotem.structure import edits
 
     asked = {name: values for name, values in wanted.items() if values is not None}
-    surface = asked.get("slab")
-    made = _load(structure, charge, vacuum=None if surface is not None else vacuum, allow_overlaps=allow_overlaps)
+    surface, layers = asked.get("slab"), asked.get("sheets")
+    if surface is not None and layers is not None:
+        raise InputError("--sheets and --slab: each cuts a specimen with vacuum of its own; take one of them")
+    cut = surface is not None or layers is not None
+    made = _load(structure, charge, vacuum=None if cut else vacuum, allow_overlaps=allow_overlaps)
+    if layers is not None and ":" not in layers and vacuum is not None:
+        asked["sheets"] = f"{layers}:{vacuum}"
     if surface is not None and ":" not in surface:
         plane = ",".join(map(str, parse_indices(surface)))
         asked["slab"] = f"{plane}:{thickness}:{SLAB_VACUUM if vacuum is None else vacuum}"

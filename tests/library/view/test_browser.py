@@ -266,6 +266,13 @@ def test_a_picture_of_the_disk_is_searched_for(browser, serve, pictured, tmp_pat
         (tmp_path / "large.tif").write_bytes(bytes(17 * 2**20))
         send(tmp_path / "large.tif")
         page.wait_for_function(status, arg="16 MB and less", timeout=PATIENCE)
+        (tmp_path / "parts.zip").write_bytes(rng.bytes(400_000))
+        send(tmp_path / "parts.zip")
+        page.wait_for_function(status, arg="parts.zip: pictures end in", timeout=PATIENCE)
+        page.wait_for_timeout(1000)  # further parts would say that it did not arrive
+        assert page.evaluate(status, "parts.zip: pictures end in")
+        send(tmp_path / "seen.png")  # the one that was sent before
+        page.wait_for_function(status, arg="1 entry looks like seen.png", timeout=PATIENCE)
         (tmp_path / "words.png").write_text("no picture")
         send(tmp_path / "words.png")
         page.wait_for_function(status, arg="words.png: its content is no PNG", timeout=PATIENCE)

@@ -123,14 +123,15 @@ def molecule_of(text: str) -> ase.Atoms:
     """
     import ase.io
     from ase.build import molecule
-    from ase.io.formats import UnknownFileTypeError
 
     if Path(text).is_file():
         try:
             read = ase.io.read(text)
-        except (UnknownFileTypeError, ValueError, OSError, IndexError) as error:
+        except Exception as error:  # whatever a reader of ASE meets in a damaged file
             raise InputError(f"molecule {text}: not read ({error}); give an xyz file") from error
         found = read[-1] if isinstance(read, list) else read
+        if not len(found):
+            raise InputError(f"molecule {text}: there is no atom in it; give an xyz file")
     else:
         try:
             found = molecule(text)

@@ -24,8 +24,8 @@ APART = 1.0
 def guested(host: Structure, molecule: ase.Atoms, count: int, rng: Generator) -> Specimen:
     """Molecules in the widest places of a crystal, each turned so that it has most room.
 
-    Room is the least distance of an atom from the others less 0.8 of both van der Waals radii; the turn is the best of
-    many random ones, nothing is relaxed.
+    Room is the least distance of an atom from the others, the molecule's own copies in other cells among them, less
+    0.8 of both van der Waals radii; the turn is the best of many random ones, nothing is relaxed.
 
     Parameters
     ----------
@@ -45,9 +45,10 @@ def guested(host: Structure, molecule: ase.Atoms, count: int, rng: Generator) ->
     for number in range(1, count + 1):
         placed, room = _placed(atoms, molecule, rng)
         if room < 0:
+            fewer = "take fewer" if number > 1 else "take a crystal with wider pores"
             raise InputError(
                 f"guest: no room for molecule {number} of {count} in {host.formula}, the best place is {-room:.1f} Å "
-                "too narrow; take fewer or a smaller molecule, or a larger cell (rhotem structure build --repeat)"
+                f"too narrow; {fewer}, a smaller molecule, or a larger cell (rhotem structure build --repeat)"
             )
         atoms += placed
         region += [number] * len(placed)
@@ -74,13 +75,23 @@ def _placed(atoms: ase.Atoms, molecule: ase.Atoms, rng: Generator) -> tuple[ase.
     room = _Room(atoms, far + 6.0)
     best, most = centred, -np.inf
     own = TOUCH * radii(molecule)
+    long = 2 * (far + own.max()) > room.heights.min()
     for place in _widest(atoms, room):
         for turn in Rotation.random(TURNS, random_state=rng):
             tried = turn.apply(centred) + place
-            left = float((room(tried) - own).min())
+            left = min(float((room(tried) - own).min()), _from_images(tried, own, atoms) if long else np.inf)
             if left > most:
                 best, most = tried, left
     return ase.Atoms(molecule.numbers, best), most
+
+
+def _from_images(positions: Floats, radius: Floats, atoms: ase.Atoms) -> float:
+    """Room in Å between a molecule and its own copies in the neighbouring cells."""
+    steps = np.array([step for step in np.ndindex(3, 3, 3) if step != (1, 1, 1)]) - 1
+    apart = np.full((len(positions), len(positions)), np.inf)
+    for shift in steps @ atoms.cell.array:
+        apart = np.minimum(apart, np.linalg.norm(positions[:, None] - positions + shift, axis=2))
+    return float((apart - np.add.outer(radius, radius)).min())
 
 
 def _widest(atoms: ase.Atoms, room: "_Room") -> list[Floats]:
@@ -109,7 +120,7 @@ class _Room:
     def __init__(self, atoms: ase.Atoms, reach: float) -> None:
         from scipy.spatial import cKDTree
 
-        heights = atoms.cell.volume / np.linalg.norm(
+        self.heights = heights = atoms.cell.volume / np.linalg.norm(
             np.cross(atoms.cell.array[[1, 2, 0]], atoms.cell.array[[2, 0, 1]]), axis=1
         )
         sides = [np.arange(-n, n + 1) for n in np.ceil(reach / heights).astype(int)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rhotem.core import InputError, RhoTEMError
-from rhotem.library.view.upload import MEMORY
+from rhotem.library.view.upload import MEMORY, PIXELS
 
 
 def limit() -> None:
@@ -62,6 +62,8 @@ def main(path: Path, pixel: float | None) -> int:
         measured = read_measurement(path, Stated(kind="image", pixel_A=pixel))
         if measured.kind != "image" or measured.pixel is None:
             raise InputError(f"{path}: the size of its pixels is not known; say it in Å, within 4 %")
+        if measured.data.size > PIXELS:
+            raise InputError(f"{path}: more than {PIXELS / 1e6:.0f} million pixels; cut a part out or bin them")
     except RhoTEMError as error:
         print(json.dumps({"error": " ".join(str(error).split())}))
         return 2

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST, PART = 16 * 2**20, 128 * 1024
 #: Endings of files that are whole by themselves and hold no links to others.
 ENDINGS = (".dm3", ".dm4", ".emd", ".ser", ".mrc", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
+#: Pixels of a picture at most: the server compares it in its own memory.
+PIXELS = 8192**2
 #: Seconds and bytes of memory that reading may take; letters of a name that are shown.
 SECONDS, MEMORY, NAMED = 60.0, 4 * 2**30, 60
 

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Groups of atoms whose middles are at one height within so many Å belong to one sheet.
 LEVEL = 0.5
+#: Sheets at most, some 0.7 µm: more are a slab, and a mistyped number must not fill the memory.
+MOST = 1000
 
 
 def sheets(structure: Structure, count: int = 1, vacuum: float = VACUUM) -> Structure:
@@ -28,14 +30,18 @@ def sheets(structure: Structure, count: int = 1, vacuum: float = VACUUM) -> Stru
     ----------
     structure : Structure
     count : int
+        1 to `MOST`.
     vacuum : float
         Empty height in Å between the outermost atoms and their copies.
 
     Raises
     ------
     InputError
-        If bonds hold the crystal together along the third vector, too, or the vacuum is no positive length.
+        If bonds hold the crystal together along the third vector, too, the vacuum is no positive length, or
+        there are none or more than `MOST`.
     """
+    if not 1 <= count <= MOST:
+        raise InputError(f"sheets: {count}; expected 1 to {MOST}. Cut thicker specimens as a slab (--slab)")
     if not (np.isfinite(vacuum) and vacuum > 0):
         raise InputError(f"sheets: {vacuum:g} Å of vacuum; expected a positive length")
     group, shift, loops = bonded_groups(structure.atoms)

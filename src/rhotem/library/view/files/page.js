@@ -20,7 +20,11 @@ function rhotemSend() {
   chooser.addEventListener("change", async () => {
     const file = chooser.files[0];
     if (!file) return;
-    const bytes = new Uint8Array(file.size > most ? 0 : await file.arrayBuffer());
+    // one empty part of what will be refused: further ones would hide why
+    const known = endings.split(",").some((ending) => file.name.toLowerCase().endsWith(ending));
+    const bytes = new Uint8Array(file.size > most || !known ? 0 : await file.arrayBuffer());
+    // Bokeh tells nobody of a part that equals the last one: the same picture again, with another pixel
+    sent.data = {name: [], size: [], place: [], content: []};
     for (let place = 0, start = 0; place === 0 || start < bytes.length; place += 1, start += part) {
       const letters = [];
       for (const byte of bytes.subarray(start, start + part)) letters.push(String.fromCharCode(byte));
