@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
 from rhotem.learned import dense
 from rhotem.learned.kernels.activation import silu
 from rhotem.learned.members import check_members
@@ -106,9 +106,11 @@ def rows_of(point: np.ndarray, atom: np.ndarray, vectors: np.ndarray) -> list[tu
     return [tuple(row) for row in np.column_stack([point, atom, np.round(vectors, 6)]).tolist()]
 
 
+@pytest.mark.parametrize("at_once", [300, 10**6])
 @pytest.mark.parametrize("spread", [0.05, 1.0, 9.0])
-def test_pieces_hold_every_point_once_and_all_its_atoms(spread):
-    """Of points close together, all over the cell, and far outside of it."""
+def test_pieces_hold_every_point_once_and_all_its_atoms(spread, at_once, monkeypatch):
+    """Of points close together, all over the cell, and far outside of it; sorted in parts and together."""
+    monkeypatch.setattr("rhotem.learned.readouts.gated.pieces.AT_ONCE", at_once)
     structure, cutoff = crystal(), 3.0
     points = np.random.default_rng(2).normal(size=(1000, 3)) * spread
     seen, pairs = [], []
@@ -154,6 +156,13 @@ def test_it_is_a_source_of_densities_without_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_result_that_does_not_fit_is_refused_before_anything_is_calculated(tmp_path):
+    save_model(tmp_path / "g.safetensors", make(), {"name": "g"})
+    model, structure = Model(str(tmp_path / "g.safetensors"), memory=6e8), crystal()
+    with pytest.raises(MemoryLimitError, match="coarser grid"):
+        model(structure, PeriodicGrid(structure.cell, (300, 300, 300)))
 
 
 def test_error_bars_are_refused_before_anything_is_calculated(tmp_path):
