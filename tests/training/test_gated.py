@@ -192,7 +192,14 @@ def test_another_body_than_there_is_is_refused(tmp_path):
     whole, header = load_network("default")
     save_model(tmp_path / "m.safetensors", whole, header["info"], half=True)
     side = json.loads((tmp_path / "m.json").read_text())
-    side["body"]["name"] = "sevennet-9"
-    (tmp_path / "m.json").write_text(json.dumps(side))
-    with pytest.raises(InputError, match="sevennet-9"):
-        load_model(tmp_path / "m.safetensors")
+    body = side["body"]
+    for wrong, said in (
+        (body | {"name": "sevennet-9"}, "sevennet-9"),
+        (body | {"layers": "four"}, "damaged"),
+        ({"name": "sevennet-0"}, "damaged"),
+        ("sevennet-0", "damaged"),
+        (body | {"layers": 2}, "do not fit"),
+    ):
+        (tmp_path / "m.json").write_text(json.dumps(side | {"body": wrong}))
+        with pytest.raises(InputError, match=said):
+            load_model(tmp_path / "m.safetensors")
