@@ -334,6 +334,11 @@ def test_bad_requests_are_refused_in_one_line(tmp_path, small):
     with pytest.raises(InputError, match="holds something else"):
         distil(ALUMINIUM, small, tmp_path / "full", trainer)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.tex"]
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        distil(ALUMINIUM, small, tmp_path / "full" / "thesis.tex", trainer)
+    for nowhere in (tmp_path / "full" / "thesis.tex" / "nep", "/proc/nep"):
+        with pytest.raises(InputError, match="cannot write there"):
+            distil(ALUMINIUM, small, nowhere, trainer)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from rhotem.core import InputError, PeriodicGrid
+from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
 from rhotem.learned import dense
 from rhotem.learned.kernels.activation import silu
 from rhotem.learned.members import check_members
@@ -106,9 +106,11 @@ def rows_of(point: np.ndarray, atom: np.ndarray, vectors: np.ndarray) -> list[tu
     return [tuple(row) for row in np.column_stack([point, atom, np.round(vectors, 6)]).tolist()]
 
 
+@pytest.mark.parametrize("at_once", [300, 10**6])
 @pytest.mark.parametrize("spread", [0.05, 1.0, 9.0])
-def test_pieces_hold_every_point_once_and_all_its_atoms(spread):
-    """Of points close together, all over the cell, and far outside of it."""
+def test_pieces_hold_every_point_once_and_all_its_atoms(spread, at_once, monkeypatch):
+    """Of points close together, all over the cell, and far outside of it; sorted in parts and together."""
+    monkeypatch.setattr("rhotem.learned.readouts.gated.pieces.AT_ONCE", at_once)
     structure, cutoff = crystal(), 3.0
     points = np.random.default_rng(2).normal(size=(1000, 3)) * spread
     seen, pairs = [], []
@@ -156,6 +158,13 @@ def test_it_is_a_source_of_densities_without_torch(tmp_path):
     assert done.stdout.strip() == "[]"
 
 
+def test_a_result_that_does_not_fit_is_refused_before_anything_is_calculated(tmp_path):
+    save_model(tmp_path / "g.safetensors", make(), {"name": "g"})
+    model, structure = Model(str(tmp_path / "g.safetensors"), memory=6e8), crystal()
+    with pytest.raises(MemoryLimitError, match="coarser grid"):
+        model(structure, PeriodicGrid(structure.cell, (300, 300, 300)))
+
+
 def test_error_bars_are_refused_before_anything_is_calculated(tmp_path):
     save_model(tmp_path / "g.safetensors", make(members=2), {"name": "g"})
     with pytest.raises(InputError, match=r"no error bars.*leave out --uncertainty"):
@@ -183,7 +192,14 @@ def test_another_body_than_there_is_is_refused(tmp_path):
     whole, header = load_network("default")
     save_model(tmp_path / "m.safetensors", whole, header["info"], half=True)
     side = json.loads((tmp_path / "m.json").read_text())
-    side["body"]["name"] = "sevennet-9"
-    (tmp_path / "m.json").write_text(json.dumps(side))
-    with pytest.raises(InputError, match="sevennet-9"):
-        load_model(tmp_path / "m.safetensors")
+    body = side["body"]
+    for wrong, said in (
+        (body | {"name": "sevennet-9"}, "sevennet-9"),
+        (body | {"layers": "four"}, "damaged"),
+        ({"name": "sevennet-0"}, "damaged"),
+        ("sevennet-0", "damaged"),
+        (body | {"layers": 2}, "do not fit"),
+    ):
+        (tmp_path / "m.json").write_text(json.dumps(side | {"body": wrong}))
+        with pytest.raises(InputError, match=said):
+            load_model(tmp_path / "m.safetensors")

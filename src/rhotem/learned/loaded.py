@@ -122,7 +122,7 @@ def encoder_room(
     MemoryLimitError
         If the result alone does not fit.
     """
-    if memory is None or not model.can.tiles:
+    if memory is None:
         return None
     coefficients = 8.0 * sum(b.coefficients for b in model.readout.blocks) * len(structure)
     needed = PROGRAM + 8.0 * points + (sets + 1.0) * coefficients
@@ -132,4 +132,4 @@ def encoder_room(
             f"model: the density of {len(structure)} atoms{at} takes {needed / 1e9:.2f} GB, "
             f"{PROGRAM / 1e9:.1f} of them the program, {memory / 1e9:.2f} GB allowed; allow more, or use a coarser grid"
         )
-    return memory - PROGRAM - sets * coefficients
+    return memory - PROGRAM - sets * coefficients if model.can.tiles else None

@@ -119,11 +119,13 @@ def read_weights(path: Path, header: Mapping[str, Any]) -> dict[str, npt.NDArray
     Raises
     ------
     InputError
-        As `read_arrays`, and if this version has no such body.
+        As `read_arrays`, and if this version has no such body, or the header does not say which.
     """
     arrays = read_arrays(path)
     body = header.get("body")
     if body is not None:
+        if not isinstance(body, dict) or not isinstance(body.get("layers"), int):
+            raise InputError(f"model {path}: what its JSON says of the body is damaged; copy or download it again")
         if body.get("name") not in PUBLISHED:
             raise InputError(f"model {path}: stands on {body.get('name')}, which is not here; update RhoTEM")
         arrays |= published_body(body["name"], body["layers"])

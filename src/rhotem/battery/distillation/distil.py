@@ -1,6 +1,7 @@
 """`distil`: explore, label, train a committee, judge it, take turns; goes on where a call was killed."""
 
 import json
+import os
 import time
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -123,13 +124,15 @@ def distil(
     ConvergenceError
         If atoms run away while exploring.
     """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"distil: --out {out}: is a file; give a folder")
     crystal = cell_of(structure, MOST_ATOMS)
     element = moving(crystal, settings.element)
     teacher = potential_calculator(settings.teacher)
     odd = unknown_elements(teacher, crystal.numbers)
     if odd:
         raise InputError(f"distil: potential {settings.teacher} does not know {', '.join(odd)}")
-    out = Path(out)
     plan = {name: value for name, value in asdict(settings).items() if name not in FREE}
     plan |= {"element": element, "crystal": _fingerprint(crystal)}
     explorer = Explorer(crystal, element, settings.temperature, teacher, settings.seed)
@@ -145,6 +148,10 @@ def distil(
             return dict(json.loads((out / CARD).read_text()))
     except BlockingIOError:
         raise InputError(f"distil: --out {out}: another run is writing there; wait for it, or stop it") from None
+    except OSError as error:
+        if out.is_dir() and os.access(out, os.W_OK):
+            raise
+        raise InputError(f"distil: --out {out}: cannot write there ({error.strerror}); give another folder") from error
 
 
 def _work(explorer: Explorer, settings: Settings, out: Path, trainer: Trainer, progress: Progress) -> None:

@@ -13,6 +13,8 @@ from rhotem.structure.model import Structure
 TOGETHER = 256
 #: Least edge in Å of the boxes that pieces lie in.
 LEAST = 0.4
+#: Points sorted into boxes at once: what sorting needs, some 150 bytes a point, stays small on grids of any size.
+AT_ONCE = 1_000_000
 
 Array = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -33,16 +35,18 @@ def pieces(points: Array, structure: Structure, cutoff: float) -> Iterator[Piece
     from scipy.spatial import cKDTree
 
     cell = structure.cell
-    fractional = points @ np.linalg.inv(cell)
-    inside = (fractional - np.floor(fractional)) @ cell
+    edge = max(LEAST, (TOGETHER * structure.volume / max(1, len(points))) ** (1.0 / 3.0))
     images, owner = images_near_cell(structure.positions, cell, cutoff)
     tree = cKDTree(images)
-    for rows in _together(inside, max(LEAST, (TOGETHER * structure.volume / max(1, len(points))) ** (1.0 / 3.0))):
-        own = inside[rows]
-        low, high = own.min(0), own.max(0)
-        reach = cutoff + 0.5 * float(np.linalg.norm(high - low)) + 1e-9
-        near = np.sort(np.array(tree.query_ball_point(0.5 * (low + high), reach), dtype=np.int64))
-        yield Piece(rows, own, images[near], owner[near])
+    for first in range(0, len(points), AT_ONCE):
+        fractional = points[first : first + AT_ONCE] @ np.linalg.inv(cell)
+        inside = (fractional - np.floor(fractional)) @ cell
+        for rows in _together(inside, edge):
+            own = inside[rows]
+            low, high = own.min(0), own.max(0)
+            reach = cutoff + 0.5 * float(np.linalg.norm(high - low)) + 1e-9
+            near = np.sort(np.array(tree.query_ball_point(0.5 * (low + high), reach), dtype=np.int64))
+            yield Piece(first + rows, own, images[near], owner[near])
 
 
 def _together(points: Array, edge: float) -> Iterator[Whole]:
