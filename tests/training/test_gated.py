@@ -203,3 +203,16 @@ def test_another_body_than_there_is_is_refused(tmp_path):
         (tmp_path / "m.json").write_text(json.dumps(side | {"body": wrong}))
         with pytest.raises(InputError, match=said):
             load_model(tmp_path / "m.safetensors")
+
+
+def test_shipped_weights_are_their_networks_in_torch():
+    """Lithium cobalt oxide, two members: compiled in single precision, and the networks that were trained."""
+    structure = phase("LiCoO2")
+    network, header = load_network("gated")
+    points = np.random.default_rng(1).random((200, 3)) @ structure.cell
+    readout = load_model("gated")[0].readout
+    expected = by_torch(network, structure, points)
+    found = readout.at_points(readout.prepare(structure), structure, points)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    assert network.settings.members == len(readout.maps) == 2
+    assert header["info"]["accuracy"]["family"]["deformation_error"] < 0.17
