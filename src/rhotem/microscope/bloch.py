@@ -175,22 +175,30 @@ class BlochEngine:
         return transmission(*data, sampling=self.sampling, packed=packed)
 
     def propagators(self, kappa: npt.NDArray[np.int64]) -> Callable[[int, bool], Complex]:
-        """`propagator` over any number of slices, each made once; behind none that acts its 1/N is that of y alone."""
+        """`propagator` over any number of slices, each made once.
+
+        Behind none that acts its 1/N is that of y alone, and the band's edge has been tapered already: waves that an
+        exit interrupts between two slices are those that pass without one.
+        """
         made: dict[tuple[int, bool], Complex] = {}
 
         def over(number: int, acted: bool) -> Complex:
             key = number, acted
             if key not in made:  # threads that make one at the same time go on with the same array
-                made.setdefault(key, self.propagator(kappa, number) * np.float32(1 if acted else self.grid[0]))
+                made.setdefault(key, self.propagator(kappa, number, limited=acted))
             return made[key]
 
         return over
 
-    def propagator(self, kappa: npt.NDArray[np.int64], number: int = 1) -> Complex:
-        """Free propagation over so many slices for components κ + G, band-limited, with the 1/N of the transform."""
+    def propagator(self, kappa: npt.NDArray[np.int64], number: int = 1, limited: bool = True) -> Complex:
+        """Free propagation over so many slices for components κ + G, with the 1/N of the transform.
+
+        ``limited``: behind a slice that acts, so the band is limited; otherwise the 1/N is that of y alone.
+        """
         kx = (kappa[0] / self.supercell[0] + self._g[0] / self.extent[0])[:, None]
         ky = (kappa[1] / self.supercell[1] + self._g[1] / self.extent[1])[None]
-        limit = band_limit(kx**2 + ky**2, self.sampling) / (self.grid[0] * self.grid[1])
+        limit = band_limit(kx**2 + ky**2, self.sampling) / self.grid[0] if limited else 1.0
+        limit = limit / self.grid[1]
         return (limit * np.exp(-1j * path(self.microscope, kx, ky, number * self.thickness))).astype(np.complex64)
 
     def run(
