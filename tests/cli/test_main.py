@@ -58,6 +58,7 @@ def test_every_command_has_an_app_and_help():
             "common",
             "options",
             "measurement",
+            "searched",
         ):  # what commands are made of
             name = path.stem.replace("_", "-")
             assert name in main.COMMANDS, f"{path.name} is not in the table of commands"

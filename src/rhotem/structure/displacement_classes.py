@@ -82,7 +82,7 @@ def classify(structure: Structure) -> str:
         return "semiconductor"
     if elements <= {"Li", "Na", "F"}:
         return "halide"
-    if elements == {"Mo", "S"} or (elements == {"B", "N"} and roomy):
+    if elements in ({"Mo", "S"}, {"W", "S"}) or (elements == {"B", "N"} and roomy):
         return "layered semiconductor"
     if "La" in elements and "Zr" in elements:
         return "oxide electrolyte"

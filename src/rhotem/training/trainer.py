@@ -22,6 +22,7 @@ from rhotem.learned.weights import find_model, write_json
 from rhotem.training.checkpoint import as_learned, halved, load_network, rows_of_relatives, save_model
 from rhotem.training.config import Config
 from rhotem.training.dataset import Sample, make_sample, read_labels
+from rhotem.training.device import pick_device
 from rhotem.training.distil import Distillation
 from rhotem.training.evaluate import evaluate_label, overall
 from rhotem.training.log import LOSSES, MEASURED, append, learning_curve
@@ -390,22 +391,3 @@ class Trainer:
         if start and uncertainty_path(find_model(start)).is_file():  # error bars of a density that is the same
             save_calibration(self.folder / "model.safetensors", load_calibration(find_model(start)))
         return info
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called ``name``; "auto": CUDA where there is one.
-
-    Raises
-    ------
-    InputError
-        If it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device {name}: unknown; give auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name}: torch finds no CUDA device; give cpu")
-    return device

@@ -10,7 +10,7 @@ from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.score import Score, compare
 from rhotem.learned.pictures.segment import from_logits, logits
 from rhotem.learned.pictures.weights import Weights
-from rhotem.training.pictures.loader import Shard
+from rhotem.training.pictures.batch import Shard
 
 #: Thresholds that are tried, and pictures of each shard that are looked at.
 THRESHOLDS, MOST = tuple(0.05 * n for n in range(2, 15)), 12

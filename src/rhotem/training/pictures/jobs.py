@@ -13,7 +13,7 @@ from rhotem.core import InputError
 from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.restore import picture_inputs, series_inputs
 from rhotem.learned.pictures.unet import OUTPUTS
-from rhotem.training.pictures.loader import MAPS, Batch, Shard, needed
+from rhotem.training.pictures.batch import MAPS, Batch, Shard, needed
 
 Read = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 

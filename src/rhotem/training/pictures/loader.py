@@ -1,55 +1,15 @@
 """Labelled pictures as tensors: all in memory, or streamed shard by shard."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from rhotem.core import InputError, Progress, silent
-
-#: Maps that the network is trained on, in the order of `Batch.maps`.
-MAPS = ("columns", "species", "vacancy", "antisite")
-
-
-class Shard(Protocol):
-    """Some pictures with their labels (`rhotem.library.dataset.store.Shard`)."""
-
-    def read(self) -> tuple[dict[str, npt.NDArray[Any]], list[dict[str, Any]]]:
-        """Arrays (pictures, rows, columns) by name, and the settings of every picture."""
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Pictures for one step.
-
-    Parameters
-    ----------
-    image : (n, inputs, rows, columns) float tensor
-        Normalised.
-    maps : (n, maps, rows, columns) tensor
-        What should come out; of columns `MAPS`, 8 bits.
-    """
-
-    image: torch.Tensor
-    maps: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-
-def needed(arrays: Mapping[str, Any], names: Sequence[str], recipe: str) -> None:
-    """Refuse a shard without the maps of a recipe.
-
-    Raises
-    ------
-    InputError
-    """
-    lacking = [name for name in names if name not in arrays]
-    if lacking:
-        raise InputError(f"pictures have no maps {', '.join(lacking)}; train on a data set of the recipe {recipe}")
+from rhotem.core import Progress, silent
+from rhotem.training.pictures.batch import Batch, Shard
+from rhotem.training.pictures.jobs import job_of
 
 
 def read_shard(shard: Shard, recipe: str = "columns") -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -61,8 +21,6 @@ def read_shard(shard: Shard, recipe: str = "columns") -> tuple[npt.NDArray[Any],
     InputError
         If the shard is of another recipe.
     """
-    from rhotem.training.pictures.jobs import job_of
-
     return job_of(recipe).read(shard)
 
 

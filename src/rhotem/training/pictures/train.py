@@ -14,8 +14,9 @@ from rhotem.core import InputError, Progress, silent
 from rhotem.learned.pictures.weights import save_weights
 from rhotem.learned.weights import write_json
 from rhotem.training.checkpoint import load_tensors, save_tensors
+from rhotem.training.pictures.batch import Shard
 from rhotem.training.pictures.jobs import job_of
-from rhotem.training.pictures.loader import Pictures, Shard
+from rhotem.training.pictures.loader import Pictures
 from rhotem.training.pictures.network import UNet, plain
 
 
