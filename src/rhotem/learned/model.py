@@ -69,6 +69,14 @@ class LearnedModel:
         return frozenset(self.settings.elements) if self.newcomers is None else self.newcomers.known
 
     @property
+    def readout_weights(self) -> tuple[Weights, ...]:
+        """Weights of the readout of every member; ValueError where settings say another number."""
+        parts = (self.weights.part("readout"), *self.weights.part("others").numbered)
+        if len(parts) != self.settings.members:
+            raise ValueError(f"members: {len(parts)}, settings say {self.settings.members}")
+        return parts
+
+    @property
     def any_encoder(self) -> Encoder:
         """Its encoder, where it is known to have one of ours."""
         if self.encoder is None:

@@ -27,10 +27,8 @@ class GatedReadout:
 
     def __init__(self, model: "LearnedModel") -> None:
         self.model = model
-        settings, parts = model.settings.section("gated"), (model.weights.part("readout"), *_others(model))
-        if len(parts) != model.settings.members:
-            raise ValueError(f"members: {len(parts)}, settings say {model.settings.members}")
-        self.maps = [EdgeMap(settings, part, model.any_encoder.channels) for part in parts]
+        settings, channels = model.settings.section("gated"), model.any_encoder.channels
+        self.maps = [EdgeMap(settings, own, channels) for own in model.readout_weights]
         self.cutoff = settings.cutoff
 
     @property
@@ -99,7 +97,3 @@ class GatedReadout:
         progress: Progress = silent,
     ) -> GatedGrid:
         return on_gated_grid(Gating(self.maps, prepared, structure), grid, split, progress)
-
-
-def _others(model: "LearnedModel") -> list:
-    return model.weights.part("others").numbered

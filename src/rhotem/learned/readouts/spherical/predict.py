@@ -39,14 +39,12 @@ class SphericalReadout:
 
     def __init__(self, model: "LearnedModel") -> None:
         self.model = model
-        s, parts = model.settings, (model.weights.part("readout"), *model.weights.part("others").numbered)
-        if len(parts) != s.members:
-            raise ValueError(f"members: {len(parts)}, settings say {s.members}")
-        self.blocks = blocks_of(model.settings.spherical)
+        s = model.settings
+        self.blocks = blocks_of(s.spherical)
         self.cutoff = max(b.cutoff for b in self.blocks)
         channels = model.any_encoder.channels
         #: from features to coefficients, one per member
-        self.maps = [CoefficientMap(self.blocks, part, channels, s.spherical.width) for part in parts]
+        self.maps = [CoefficientMap(self.blocks, own, channels, s.spherical.width) for own in model.readout_weights]
 
     @property
     def receptive_field(self) -> float:
