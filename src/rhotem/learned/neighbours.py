@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.learned.kernels.compiled import compiled
+from rhotem.core.compiled import compiled
 
 #: Atoms nearer than this (Å) are no structure a density can be learned for.
 CLOSEST = 0.5

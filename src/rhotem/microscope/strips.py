@@ -12,10 +12,10 @@ takes them in that order; nothing is sorted.
 
 from collections.abc import Callable
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.compiled import compiled
 from rhotem.microscope.lanes import LANES, ROW, clear, load, load_turned, save, save_turned, scale, stage
 
 Complex = npt.NDArray[np.complex64]
@@ -33,7 +33,7 @@ _late_up_2, _late_up_3, _late_up_4, _late_up_5 = (stage(radix, 1, True) for radi
 _late_down_2, _late_down_3, _late_down_4, _late_down_5 = (stage(radix, -1, True) for radix in (2, 3, 4, 5))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(exact=True)
 def _early(up: bool, strip: int, n: int, radices: npt.NDArray[np.int64], factors: int) -> None:
     """Transform a strip of ``n`` rows, with exp(+2πi…) if ``up``, into the order of reversed digits."""
     block = n
@@ -55,7 +55,7 @@ def _early(up: bool, strip: int, n: int, radices: npt.NDArray[np.int64], factors
         block = sub
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(exact=True)
 def _late(up: bool, strip: int, n: int, radices: npt.NDArray[np.int64], factors: int) -> None:
     """Transform a strip out of the order of reversed digits; ``radices`` are those of `_early` reversed."""
     sub = 1
@@ -76,7 +76,7 @@ def _late(up: bool, strip: int, n: int, radices: npt.NDArray[np.int64], factors:
         sub = block
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(exact=True)
 def _columns(
     waves: tuple[int, int],
     shape: tuple[int, int],
@@ -106,7 +106,7 @@ def _columns(
                     save(strip + i * ROW, column + 8 * i * ny)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(exact=True)
 def _rows(
     waves: tuple[int, int],
     shape: tuple[int, int],

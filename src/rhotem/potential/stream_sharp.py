@@ -18,9 +18,9 @@ from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from rhotem.core import InputError
+from rhotem.core.compiled import compiled
 from rhotem.core.threads import available_threads
 from rhotem.core.units import EPS0
 from rhotem.density.field import OneCentre
@@ -42,7 +42,6 @@ TAIL_WEIGHT = 1e2
 NODES = 2
 #: Gaussians end here, in σ.
 END = 6.5
-FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,7 +289,7 @@ def _monomials() -> npt.NDArray[np.float64]:
     return result
 
 
-@njit(nogil=True, cache=True)
+@compiled(exact=True)
 def _depths(low, high, sigma, out):  # type: ignore[no-untyped-def]  # compiled
     """∫ z^c exp(−z²/2σ²) dz from low to high, or the value at low if they are equal; c = 0 … 4."""
     a, b = math.exp(-0.5 * (low / sigma) ** 2), math.exp(-0.5 * (high / sigma) ** 2)
@@ -308,7 +307,7 @@ def _depths(low, high, sigma, out):  # type: ignore[no-untyped-def]  # compiled
         out[c] = s2 * (low ** (c - 1) * a - high ** (c - 1) * b) + (c - 1) * s2 * out[c - 2]
 
 
-@njit(fastmath=FAST, nogil=True, cache=True)
+@compiled
 def _patches(out, rows, lengths, atoms, faces):  # type: ignore[no-untyped-def]  # compiled: numba types it
     first, n_x = rows
     positions, sigma, polynomials = atoms

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rhotem.learned.kernels.compiled import compiled
+from rhotem.core.compiled import compiled
 from rhotem.learned.kernels.harmonics import LMAX, solid
 from rhotem.learned.radial import Block
 

@@ -7,8 +7,9 @@ change of the derivative of the energy along a displacement of the atoms: no sec
 
 import math
 
-import numba
 import numpy as np
+
+from rhotem.core.compiled import compiled
 
 #: Cutoffs (Å) of pairs and of angles; radial functions, and Chebyshev polynomials of each, of both; neurons.
 PAIRS, ANGLES = 6.0, 4.0
@@ -28,12 +29,10 @@ _C3B = (
 WEIGHTS = np.concatenate([[row[0], *np.repeat(2.0 * np.array(row[1:]), 2)] for row in _C3B])
 #: Of the invariant of three components of order 2 (GPUMD's C4B).
 CUBIC = np.array([-0.007499480826664, -0.134990654879954, 0.067495327439977, 0.404971964639861, -0.809943929279723])
-#: Sums may be taken in any order.
-FAST = {"reassoc", "contract", "nsz", "arcp"}
 _OF = np.repeat(np.arange(ORDER), 2 * np.arange(1, ORDER + 1) + 1)
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _basis(r, reach, value, slope):  # type: ignore[no-untyped-def]
     """Chebyshev polynomials that a cosine takes to zero, and their slopes."""
     cut, fall = 0.5 * math.cos(math.pi * r / reach) + 0.5, -0.5 * math.pi / reach * math.sin(math.pi * r / reach)
@@ -46,7 +45,7 @@ def _basis(r, reach, value, slope):  # type: ignore[no-untyped-def]
         before, now, before_s, now_s = now, 2.0 * x * now - before, now_s, 2.0 * now + 2.0 * x * now_s - before_s
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _harmonics(x, y, z, v):  # type: ignore[no-untyped-def]
     """Components of orders 1 to 4 of a unit vector, without norms."""
     x2, y2, z2 = x * x, y * y, z * z
@@ -61,7 +60,7 @@ def _harmonics(x, y, z, v):  # type: ignore[no-untyped-def]
     v[20], v[21], v[22], v[23] = z * c3, z * s3, x * c3 - y * s3, x * s3 + y * c3
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _pull(x, y, z, a):  # type: ignore[no-untyped-def]
     """Gradient of the sum of components times ``a``, as polynomials of x, y, z."""
     x2, y2, z2 = x * x, y * y, z * z
@@ -81,7 +80,7 @@ def _pull(x, y, z, a):  # type: ignore[no-untyped-def]
     return gx, gy, gz
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _invariants(s, q):  # type: ignore[no-untyped-def]
     """Descriptors of angles from the sums over neighbours of the components."""
     count = s.shape[0]
@@ -98,7 +97,7 @@ def _invariants(s, q):  # type: ignore[no-untyped-def]
         )
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _weights_of_sums(s, slope, weights):  # type: ignore[no-untyped-def]
     """Derivatives with respect to the sums, from those with respect to the descriptors."""
     count = s.shape[0]
@@ -114,7 +113,7 @@ def _weights_of_sums(s, slope, weights):  # type: ignore[no-untyped-def]
         weights[n, 7] += f * (2.0 * CUBIC[2] * a * e + CUBIC[4] * b * c)
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _network(a, q, network, slopes, slope):  # type: ignore[no-untyped-def]
     """Energy of an atom of kind ``a`` from its descriptors, and ``slope``, its derivative with respect to them."""
     scale, w0, b0, w1 = network
@@ -136,7 +135,7 @@ def _network(a, q, network, slopes, slope):  # type: ignore[no-untyped-def]
     return energy
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _met(around, kinds_there, c3, sums, s, made):  # type: ignore[no-untyped-def]
     """Sums over the neighbours of an atom: of radial polynomials by kind, and of components times functions.
 
@@ -167,7 +166,7 @@ def _met(around, kinds_there, c3, sums, s, made):  # type: ignore[no-untyped-def
                     s[n, c] += size * shape[m, c]
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _learned(kinds_there, weights, g_c3, made):  # type: ignore[no-untyped-def]
     """Derivatives with respect to the coefficients of angles."""
     unit, _, near, _, shape = made
@@ -181,7 +180,7 @@ def _learned(kinds_there, weights, g_c3, made):  # type: ignore[no-untyped-def]
                     g_c3[kinds_there[m], n, k] += part * near[m, k]
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _pulled(kinds_there, weights, c3, pull2, made, pulls):  # type: ignore[no-untyped-def]
     """Derivatives with respect to the vectors to the neighbours."""
     unit, radial_s, near, near_s, shape = made
@@ -214,7 +213,7 @@ def _pulled(kinds_there, weights, c3, pull2, made, pulls):  # type: ignore[no-un
         pulls[m, 2] += along * uz
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def evaluate(neighbours, scale, parts, slopes, motion, q_all):  # type: ignore[no-untyped-def]
     """Energy (eV) of a frame, without the constant.
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rhotem.core.compiled import compiled
 from rhotem.learned.energy.vectors import LANES, SUMS, gradient_of_edge, message_of_edge
-from rhotem.learned.kernels.compiled import compiled
 
 
 @compiled

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.compiled import compiled
 from rhotem.learned import dense
-from rhotem.learned.kernels.compiled import compiled
 
 #: Arguments of exp beyond this are cut off: 1e38 stays below the largest number.
 LARGEST = 87.0

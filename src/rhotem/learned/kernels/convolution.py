@@ -7,7 +7,7 @@ is odd makes odd features of even ones, and even ones of odd ones.
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.learned.kernels.compiled import compiled
+from rhotem.core.compiled import compiled
 
 #: Spacing of the knots of radial weights in Å, and knots beyond both ends, where an end condition is forgotten.
 SPACING, BEYOND = 0.01, 16

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import PeriodicGrid
+from rhotem.core.compiled import compiled
 from rhotem.core.threads import available_threads
 from rhotem.learned.couplings import part, solid_harmonics
-from rhotem.learned.kernels.compiled import compiled
 from rhotem.learned.radial import Block
 
 #: Largest angular momentum the kernel knows.

@@ -1,6 +1,6 @@
 """Solid harmonics of one direction, compiled."""
 
-from rhotem.learned.kernels.compiled import compiled
+from rhotem.core.compiled import compiled
 
 #: Largest angular momentum that is written out.
 LMAX = 4

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core.compiled import compiled
 from rhotem.learned.couplings import Path, coupling, part, size
-from rhotem.learned.kernels.compiled import compiled
 
 
 class EdgeTables(NamedTuple):

@@ -35,7 +35,7 @@ def _recursive(shares: Array, rng: np.random.Generator) -> Array:
 @cache
 def _chain() -> Callable[[Array, Array], Array]:
     """``x[i] = shares[i] x[i − 1] + draws[i]``, compiled: a picture of a data set spent a third of its time here."""
-    from numba import njit
+    from rhotem.core.compiled import compiled
 
     def chain(shares: Array, draws: Array) -> Array:
         result, last = np.empty_like(draws), 0.0
@@ -44,7 +44,7 @@ def _chain() -> Callable[[Array, Array], Array]:
             result[i] = last
         return result
 
-    return njit(chain)
+    return compiled(chain, exact=True)
 
 
 def lagged(values: Array, step: float, decay: float) -> Array:

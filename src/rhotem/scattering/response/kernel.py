@@ -1,13 +1,14 @@
 """The sum over pairs of beams that makes the Fourier coefficients of images, compiled."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from rhotem.core.compiled import compiled
 
 Array = npt.NDArray
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(exact=True)
 def add_pairs(
     pairs: Array,
     wave: Array,
@@ -66,7 +67,7 @@ def add_pairs(
             out[place, d] += both * matrix[n, d] + first * excess[j, d] + second * excess[i, d]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(exact=True)
 def add_pair_slopes(
     pairs: Array,
     wave: Array,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rhotem.learned.kernels.compiled import compiled
+from rhotem.core.compiled import compiled
 from rhotem.learned.kernels.harmonics import solid
 
 

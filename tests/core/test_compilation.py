@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 CODE = (
     "import numpy as np; from rhotem.learned.neighbours import Neighbours;"
     "print(Neighbours(np.zeros((1, 3)), np.eye(3) * 3.0, 4.0).around(np.arange(1))[0].tolist())"
@@ -23,10 +25,21 @@ def test_said_once_and_then_kept(tmp_path):
     assert second.stderr == ""
 
 
-def test_without_a_folder_to_keep_them_they_work():
+@pytest.mark.parametrize(
+    "module",
+    [
+        "microscope.strips",
+        "scattering.response.kernel",
+        "potential.stream_sharp",
+        "battery.distillation.gradient",
+    ],
+)
+def test_without_a_folder_to_keep_them_they_work(module):
+    """Installed by another user and without a home: everything that is compiled is, in every process."""
     nowhere = (
         "import numba.core.caching as c\n"
         "def refuse(self, function): raise RuntimeError('cannot cache function: no locator available')\n"
         "c.CacheImpl.__init__ = refuse\n"
+        f"import rhotem.{module}\n"
     )
     assert run(nowhere + CODE).stdout == "[0, 6]\n"

@@ -33,9 +33,9 @@ class _Once(event.Listener):
 
     def on_start(self, event: Any) -> None:
         """Compilation begins."""
-        if not self.told and __package__.rpartition(".")[0] in str(event.data["dispatcher"].py_func.__module__):
+        if not self.told and str(event.data["dispatcher"].py_func.__module__).startswith("rhotem."):
             self.told = True
-            sys.stderr.write("learned density: its kernels are compiled, once after every installation, some 10 s\n")
+            sys.stderr.write("numerical kernels are compiled, once after every installation, some 10 s\n")
 
     def on_end(self, event: Any) -> None:
         """Compilation is done."""
