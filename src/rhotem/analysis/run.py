@@ -170,7 +170,8 @@ def sizes_of(cut: Specimen, on_disk: bool = False) -> Sizes:
     n_x, n_y, slices = cut.grid.shape
     extent = (float(cut.grid.cell[0, 0]), float(cut.grid.cell[1, 1]))
     held = 4.0 * cut.grid.size * cut.oversampling**2
-    return Sizes(extent, (n_x, n_y), slices, float(cut.grid.cell[2, 2]) / slices, held, on_disk, cut.planes)
+    thickness, planes = float(cut.grid.cell[2, 2]) / slices, (cut.planes, cut.planes_of_elements)
+    return Sizes(extent, (n_x, n_y), slices, thickness, held, on_disk, *planes)
 
 
 def potential(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
 from rhotem.core.keywords import check_keywords
@@ -82,9 +83,19 @@ class Specimen:
     @property
     def planes(self) -> int:
         """Slices with atoms; waves skip the others."""
-        slices = self.grid.shape[2] // self.repeats[2]
+        return self.repeats[2] * len(np.unique(self._places))
+
+    @property
+    def planes_of_elements(self) -> dict[int, int]:
+        """Slices with atoms of each atomic number."""
+        numbers, places = self.cell.structure.numbers, self._places
+        return {int(z): self.repeats[2] * len(np.unique(places[numbers == z])) for z in np.unique(numbers)}
+
+    @property
+    def _places(self) -> npt.NDArray[np.int64]:
+        """Slice of every atom of the imaging cell."""
         heights = self.cell.structure.positions[:, 2]
-        return self.repeats[2] * len(np.unique(planes_of(heights, float(self.cell.lengths[2]), slices)))
+        return planes_of(heights, float(self.cell.lengths[2]), self.grid.shape[2] // self.repeats[2])
 
     @property
     def carried(self) -> float:

@@ -20,7 +20,7 @@ from rhotem.core import InputError, MemoryLimitError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.microscope.bloch import BeamGroup, BlochEngine, supercell_beams
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.cost import Sizes, spread
+from rhotem.microscope.cost import HELD, Sizes, spread
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.ionisation import CoreEdge, Ionisation, lattice
 from rhotem.microscope.optics import cutoff_frequency
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complexfloating]
 
-#: Bytes of a beam and a point of the grid: the wave, its values, these weighed, and their conjugates.
-HELD = 34.0
+#: Points whose waves, weighed waves and conjugates stay in the cache.
+BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,8 +235,12 @@ class _Losses:
         result = np.zeros((len(self.ionisations), size, size), dtype=np.complex64)
         for s, coefficients in self.engine.on_the_way(group, transmission, sorted(weights)):
             waves = scipy.fft.ifft2(coefficients, norm="forward", workers=self.engine.threads).reshape(size, -1)
-            for e, weight in weights[s].items():
-                result[e] += (waves * (weight.ravel() / np.float32(weight.size))) @ waves.conj().T
+            found = {e: weight.ravel() / np.float32(weight.size) for e, weight in weights[s].items()}
+            for start in range(0, waves.shape[1], BLOCK):
+                some = waves[:, start : start + BLOCK]
+                turned = some.conj().T
+                for e, weight in found.items():
+                    result[e] += (some * weight[start : start + BLOCK]) @ turned
         return result
 
     def _seen(self, group: BeamGroup, forms: Complex) -> Array:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhotem.microscope.coherence import focal_nodes
+from rhotem.microscope.detectors import edges_of
 from rhotem.microscope.pace import pace
 from rhotem.microscope.settings import Detector, Microscope, farthest_angle, sees_pixels
 from rhotem.microscope.transforms import fast_grid
@@ -26,6 +27,11 @@ ALONG_X, ALONG_Y, WHOLE = 1.0, 1.2, 2.5
 #: a potential whatever its size; of a complex product of matrices, per operation; of an intensity, with what detectors
 #: see of it; of a κ; to begin.
 ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 83e-9, 0.12, 1 / 60e9, 8e-9, 2e-3, 0.4
+#: Seconds for core losses: of a point of a wave on its way to where atoms are; of an operation of their large products;
+#: of a channel's point at one κ of an atom in its cell, with its transform; to solve an atom.
+VALUE, FORM, SCATTERED, ATOM = 8e-9, 1 / 88e9, 36e-9, 2.1
+#: Bytes of a beam and a point of the grid for these: the wave, its values, these weighed, and their conjugates.
+HELD = 34.0
 #: Seconds to read a byte of slices from disk and unpack it.
 READ = 1 / 0.3e9
 
@@ -46,6 +52,8 @@ class Sizes:
         They are read from there, window by window.
     planes : int or None
         Slices that hold something, which take the time; None: all.
+    elements : dict or None
+        How many of these hold atoms of an atomic number; None: not known.
     """
 
     extent: tuple[float, float]
@@ -55,6 +63,7 @@ class Sizes:
     held: float
     on_disk: bool = False
     planes: int | None = None
+    elements: dict[int, int] | None = None
 
     @property
     def acting(self) -> int:
@@ -199,6 +208,28 @@ class Cost:
         """Seconds of one core to put all probes together from ``beams``, and detect them in ``seen`` beams."""
         each = 8.0 * beams / kappas * PRODUCT + INTENSITY
         return float((self.probes * seen * self._nodes * each + kappas * self.number * GROUP) * pace())
+
+    def core_losses(self, configurations: int) -> tuple[float, float]:
+        """Seconds of one core for maps of core losses after images, and bytes beside the slices.
+
+        Beams and potentials are made once more.
+
+        Planes of which it is not known what they hold count as having atoms of every edge.
+        """
+        from rhotem.microscope.ionisation import NODES
+
+        edges = edges_of(self.detectors)
+        if not edges:
+            return 0.0, 0.0
+        kappas = float(np.prod(spread(self.tiling, self.sizes.extent, configurations)))
+        each = self._disc(self.microscope.convergence) / float(np.prod(self.tiling))
+        points, held = float(np.prod(fast_grid(self.sizes.shape))), self.sizes.elements or {}
+        planes = [held.get(edge.number, self.sizes.acting) for edge in edges]
+        forms = kappas * each * points * (max(planes) * VALUE + 8.0 * each * sum(planes) * FORM)
+        atoms = NODES**2 * points * SCATTERED * sum(edge.channels for edge in edges) + ATOM * len(edges)
+        made = configurations * (TABLES + MAKE * 0.25 * self.sizes.held)
+        memory = HELD * each * points + 16.0 * len(edges) * each**2
+        return self._passes(kappas * each) + (forms + atoms + made) * pace(), memory
 
     def multislice(self, configurations: int) -> Estimate:
         """Every probe by itself."""

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, MissingDependencyError
 from rhotem.core.units import ELECTRON_REST_ENERGY, wavelength
+from rhotem.density.harmonics import real_harmonics
 
 Array = npt.NDArray[np.float64]
 
@@ -82,6 +83,13 @@ class CoreEdge:
     def name(self) -> str:
         """As in `named`."""
         return f"{self.symbol}-{self.shell}"
+
+    @property
+    def channels(self) -> int:
+        """Channels (l', λ, μ) of `Ionisation.channels`."""
+        l = SHELLS[self.shell][1]
+        finals = range(max(0, l - 1), l + 2)
+        return sum(2 * order + 1 for k in finals for order in range(abs(k - l), k + l + 1, 2))
 
     @property
     def number(self) -> int:
@@ -216,18 +224,21 @@ class Ionisation:
                 rows.append((order, CubicSpline(q, strength * overlap / (Bohr * np.sqrt(Rydberg)))))
         return rows
 
-    def channels(self, kx: Array, ky: Array) -> Iterator[npt.NDArray[np.complex128]]:
-        """H at frequencies in 1/Å (any shape), channel after channel."""
-        from scipy.special import sph_harm_y
+    def channels(self, kx: Array, ky: Array) -> Iterator[Array]:
+        """H at frequencies in 1/Å (any shape), channel after channel, without factors of modulus 1.
 
+        Real harmonics: those of one λ hold as much as Y_λμ together, and are real.
+        """
         k2 = np.asarray(kx**2 + ky**2)
-        q, azimuth, inside = np.sqrt(k2 + self.along**2), np.arctan2(ky, kx), k2 <= self.reach**2
+        q, inside = np.sqrt(k2 + self.along**2), k2 <= self.reach**2
         mass = 1 + self.energy / ELECTRON_REST_ENERGY
         common = np.where(inside, mass * np.sqrt(2) / (2 * np.pi**2 * self.behind * q**2), 0.0)
+        directions = np.stack([kx, ky, np.full(k2.shape, -self.along)], axis=-1).reshape(-1, 3)
+        harmonics = real_harmonics(directions, max(order for order, _ in self._radial))
         for order, radial in self._radial:
             amplitude = common * radial(np.where(inside, q, 0.0))
-            for m in range(-order, order + 1):
-                yield amplitude * sph_harm_y(order, m, np.arccos(-self.along / q), azimuth)
+            for column in harmonics.T[order**2 : (order + 1) ** 2]:
+                yield amplitude * column.reshape(k2.shape)
 
 
 def _three_j(*angular: int) -> float:
@@ -251,15 +262,22 @@ def lattice(ionisation: Ionisation, extent: tuple[float, float], shape: tuple[in
     Atoms scatter into states of their own, so intensities add over the lattice; by Bloch sums of H this is a mean over
     κ. H is as sharp at k = 0 as E/2γT, which no cell resolves: κ crowd there. All four quarters of them are alike.
     """
+    import scipy.fft
+
     t = (np.arange(NODES) + 0.5) / NODES
     nodes = list(zip(0.5 * t**CROWDING, t ** (CROWDING - 1) / (t ** (CROWDING - 1)).sum(), strict=True))
     gx, gy = (np.fft.fftfreq(n) * n for n in shape)
-    total = np.zeros(shape)
+    half = np.zeros((shape[0], shape[1] // 2 + 1))
     for (u, a), (v, b) in product(nodes, nodes):
         kx, ky = np.meshgrid((gx + u) / extent[0], (gy + v) / extent[1], indexing="ij")
         for one in ionisation.channels(kx, ky):
-            wave = np.fft.ifft2(one, norm="forward")
-            total += a * b * (wave.real**2 + wave.imag**2)
+            wave = scipy.fft.rfft2(one)
+            half += a * b * (wave.real**2 + wave.imag**2)
+    # H is real: |H(−r)| = |H(r)|
+    total = np.zeros(shape)
+    total[:, : half.shape[1]] = half
+    beyond = np.arange(half.shape[1], shape[1])
+    total[:, beyond] = half[-np.arange(shape[0])][:, shape[1] - beyond]
     for axis in (0, 1):
         total = 0.5 * (total + np.roll(np.flip(total, axis), 1, axis))
     return np.asarray(total / (extent[0] * extent[1]) ** 2)

@@ -226,6 +226,7 @@ def _plan(sizes: Sizes, windows: Windows, cost: Cost, estimate: Estimate, given:
     # beside a window the whole potential, unless it lies on disk
     held = part.held + (sizes.held if divided and not sizes.on_disk else 0.0)
     passes = 1 if estimate.shared else configurations or 1
+    losses, beside = cost.core_losses(configurations or 1)
     reading = READ * part.held * windows.number if sizes.on_disk else 0.0
     return Plan(
         algorithm=estimate.algorithm,
@@ -238,8 +239,8 @@ def _plan(sizes: Sizes, windows: Windows, cost: Cost, estimate: Estimate, given:
         probes=cost.probes,
         configurations=configurations,
         maximum_angle=cutoff_angle(cost.microscope.wavelength, sizes.sampling),
-        memory=estimate.memory + held + cost.patterns() + 2e8,
-        seconds=(estimate.seconds / threads + reading) * passes,
+        memory=max(estimate.memory, beside) + held + cost.patterns() + 2e8,
+        seconds=(estimate.seconds / threads + reading) * passes + losses / threads,
         threads=threads,
         interpolation=estimate.interpolation,
         shared=estimate.shared,
