@@ -200,3 +200,19 @@ def test_plans_say_which_of_their_keys_core_losses_contradict(tmp_path):
             parse_plan(head + more)
     with pytest.raises(InputError, match="no core losses"):
         make_entry(parse_plan(head + "]}"), tmp_path / "entry", Span((1.0,), Range()))
+
+
+def test_two_losses_of_an_edge_are_two_maps():
+    """Each keeps its name, and its own cross-section: losses farther beyond the edge of an atom are rarer."""
+    from rhotem.microscope.detectors import CoreLoss, edges_of, parse_detector, unit
+
+    near, far = parse_detector("O-K"), parse_detector("O-K@100")
+    assert far == CoreLoss(name="O-K", above=100) and unit(far.name) == "1/eV"
+    atoms = Placed(np.array([8]), np.array([[1.0, 1.5, 0.2]]))
+    maps = core_loss_maps([(vacuum((4.0, 4.0)), atoms)], MICROSCOPE, edges_of([near, far]))
+    means = [maps[name].mean() for name in ("O-K", "O-K@100")]
+    assert means[1] < 0.9 * means[0]
+    for name, mean in zip(("O-K", "O-K@100"), means, strict=True):
+        assert mean * 16.0 == pytest.approx(maps.record["edges"][name]["cross_section_A2_per_eV"], rel=5e-3)
+    with pytest.raises(InputError, match="give one of them"):
+        CoreLoss(name="O-K@20", above=30)

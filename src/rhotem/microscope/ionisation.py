@@ -81,8 +81,9 @@ class CoreEdge:
 
     @property
     def name(self) -> str:
-        """As in `named`."""
-        return f"{self.symbol}-{self.shell}"
+        """As in `named`; with the loss beyond the edge, ``O-K@30``, where it is not the usual one."""
+        loss = "" if self.above == ABOVE else f"@{self.above:g}"
+        return f"{self.symbol}-{self.shell}{loss}"
 
     @property
     def channels(self) -> int:

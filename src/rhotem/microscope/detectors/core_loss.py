@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
+from rhotem.core import InputError
 from rhotem.microscope.detectors.base import DetectorBase
 from rhotem.microscope.ionisation import ABOVE, SHELLS, CoreEdge
 
@@ -23,11 +24,20 @@ class CoreLoss(DetectorBase):
     outer: float = Field(100.0, gt=0, lt=1000)
     above: float = Field(ABOVE, gt=0, le=200)
 
-    @field_validator("name")
+    @model_validator(mode="before")
     @classmethod
-    def _known(cls, name: str) -> str:
-        CoreEdge.named(name)
-        return name
+    def _named(cls, given: Any) -> Any:
+        """The loss beyond the edge belongs to the name where it is not the usual one: two of an edge are two maps."""
+        if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+            return given
+        name, _, loss = given["name"].partition("@")
+        try:
+            above = float(given.get("above", loss or ABOVE))
+            if loss and float(loss) != above:
+                raise InputError(f"edge {given['name']}: above is {above:g} eV; give one of them")
+        except (TypeError, ValueError):
+            raise InputError(f"edge {given['name']}: expected a loss in eV such as O-K@30") from None
+        return {**given, "name": CoreEdge.named(name, above).name, "above": above}
 
     @classmethod
     def spelled(cls, text: str) -> Self | None:
@@ -43,7 +53,7 @@ class CoreLoss(DetectorBase):
     @property
     def edge(self) -> CoreEdge:
         """What is lost to."""
-        return CoreEdge.named(self.name, self.above)
+        return CoreEdge.named(self.name.partition("@")[0], self.above)
 
 
 def edges_of(detectors: Sequence[DetectorBase]) -> list[CoreEdge]:

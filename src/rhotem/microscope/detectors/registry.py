@@ -63,7 +63,7 @@ def image_names(detector: DetectorBase) -> list[str]:
 def unit(name: str) -> str:
     """Unit of the image called ``name``; empty for fractions of the beam."""
     units = {suffix: u for kind in KINDS.values() for suffix, u in kind.units.items()}
-    return next((u for suffix, u in units.items() if name.endswith(suffix)), "")
+    return next((u for suffix, u in units.items() if name.partition("@")[0].endswith(suffix)), "")
 
 
 def largest_angle(detectors: Sequence[DetectorBase]) -> float:
