@@ -395,3 +395,11 @@ def test_what_does_not_fit_names_the_waves_where_these_are_smaller():
         with pytest.raises(MemoryLimitError) as caught:
             plan_response(sizes, lens, basis(list(detectors), []), Range().around(lens), memory=1e8)
         assert ("keep the waves of these angles" in str(caught.value)) == said
+
+
+def test_a_thickness_that_is_no_number_is_refused(held):
+    """It was the first thickness; and a focus of zero was called -0."""
+    with pytest.raises(InputError, match=r"thickness nan nm: the response holds 1\.2 nm"):
+        held.images(thickness=float("nan"))
+    with pytest.raises(InputError, match=r"^defocus 0 nm at 5 mrad"):
+        held.images(convergence=5.0)
