@@ -313,6 +313,7 @@ def test_what_it_does_not_hold_is_refused_in_one_line(held, ask, message):
     ("make", "error", "message"),
     [
         ({"range": Range(defocus=5000)}, InputError, r"range: probes up to"),
+        ({"range": Range(convergence=50)}, InputError, r"smallest aperture of 50 mrad is larger than .* 22 mrad"),
         ({"thicknesses": [500.0]}, InputError, r"thicknesses 50 nm: expected between"),
         ({"edges": [90.0]}, InputError, r"edges \[90.0\] mrad: expected angles up to 60 mrad"),
         ({"memory": 1.2e8}, MemoryLimitError, r"the response needs .* GB, 0\.1 GB allowed: .* simulate every setting"),
