@@ -197,6 +197,7 @@ def test_labels_carry_units():
     assert key_and_unit("dose_e_per_A2") == ("dose", "e/Å²")
     assert key_and_unit("microscope.defocus_nm") == ("defocus", "nm")
     assert labels({"unit": "nm", "values": [-2.0, 0.5]}) == ["-2 nm", "0.5 nm"]
+    assert labels({"unit": "mrad", "values": [[6, -1.5]]}) == ["6, -1.5 mrad"]  # a tilt had no unit
     assert labels({"unit": "", "values": [["ABF=11-22", "BF=8"], None]}) == ["ABF=11-22, BF=8", "default"]
 
 

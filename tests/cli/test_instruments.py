@@ -142,3 +142,11 @@ def test_an_instrument_of_ones_own_by_path_and_its_record_again(
     monkeypatch.chdir(tmp_path / "mine")
     code, _, err = invoke("image", *common, "--detector", "PACBED=30", "--out", "../pacbed")
     assert code == 0, err
+
+
+def test_maps_of_core_losses_are_not_recorded_by_an_instrument(tmp_path: Path):
+    """It asked to leave a dose out that nobody had given."""
+    options = ("--source", "free-atoms", "--thickness", "0.4", "--phonons", "0", "--out", tmp_path / "out")
+    code, _, err = invoke("image", "LiF", *options, "--instrument", "corrected-200-cfeg", "--detector", "F-K")
+    assert code == 2 and err.count("\n") == 1 and "leave corrected-200-cfeg out" in err
+    assert not (tmp_path / "out").exists()

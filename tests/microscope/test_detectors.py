@@ -106,3 +106,16 @@ def test_two_nameless_detectors_of_one_kind_are_refused_with_words_that_help():
     """The command line gives segments no name, so asking for another name would be no help."""
     with pytest.raises(InputError, match="without a name: ask for one of them"):
         largest_angle([parse_detector("DPC=6-22"), parse_detector("iDPC=10-20")])
+
+
+@pytest.mark.parametrize(
+    ("written", "shared"),
+    [(("CoMx=30", "CoM=40"), "CoMx"), (("segment1=6-22", "DPC=6-22"), "segment1"), (("DPC=6-22", "DPCx=9"), "DPCx")],
+)
+def test_detectors_do_not_take_each_others_sums_or_images(written: tuple[str, str], shared: str):
+    """One image was overwritten, or deflections were made of the other's ring, without a word."""
+    with pytest.raises(InputError, match=f"have {shared}; give one another name"):
+        largest_angle([parse_detector(text) for text in written])
+    largest_angle(
+        [parse_detector(text) for text in ("CoM=40", "DPC8=6-22", "eABF=11-22", "ABF=11-22", "N-K", "N-K@40")]
+    )

@@ -12,7 +12,7 @@ from rhotem.microscope.instruments.contributions import without
 from rhotem.microscope.instruments.registry import read_instrument, template
 from rhotem.microscope.instruments.residuals import PAIR, Measured, drawn
 from rhotem.microscope.presets import get_preset
-from rhotem.microscope.settings import Annular, Mapped, Segmented
+from rhotem.microscope.settings import Annular, Mapped, Microscope, Segmented
 
 
 def test_lengths_carry_their_unit():
@@ -187,3 +187,13 @@ def test_an_unknown_name_says_which_there_are():
         get_instrument("titan")
     with pytest.raises(InputError, match="no such file"):
         get_instrument("there/titan.yaml")
+
+
+@pytest.mark.parametrize("name", [*CONTRIBUTIONS])
+@pytest.mark.parametrize("mode", ["layered-oxide", "hrtem"])
+def test_what_is_switched_off_leaves_valid_settings(name: str, mode: str):
+    """The DQE of a camera became a number where a curve belongs: no run could go without it."""
+    for instrument in listed():
+        found = without(get_instrument(instrument), [name]).preset(get_preset(mode))
+        assert Microscope(**found.microscope.model_dump()) == found.microscope
+        assert all(type(d)(**d.model_dump()) == d for d in found.detectors)

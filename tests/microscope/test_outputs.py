@@ -157,4 +157,19 @@ def test_captions_name_what_differs_from_a_plain_probe():
     assert _lens(plain) == ""
     given = {"defocus": -30.0, "cs": 1.2e7, "aberrations": {"C12": 20.0, "phi12": np.pi}, "tilt": (1.0, -2.0)}
     assert _lens(plain | given) == "defocus -3 nm, Cs 1.2 mm, C12 2 nm, phi12 180°, tilt 1, -2 mrad"
+    parallel = {"focal_spread": 30.0, "objective": 25.0, "precession": 12.0}
+    assert _lens(plain | parallel) == "focal spread 3 nm, objective 25 mrad, precession 12 mrad"
     assert _angles([{"kind": "segmented", "inner": 6, "outer": 22}])["iDPC"] == "6–22 mrad"
+
+
+def test_a_headline_is_not_wider_than_its_picture():
+    """That of a single image with error bars was cut off at both sides."""
+    from rhotem.core.figures import blank_figure
+    from rhotem.microscope.pictures import _title
+
+    errors = {"errors": {"HRTEM": "± 1 %"}, "source": "free atoms", "motion": "Debye model + value of the element"}
+    lens = ", ".join(f"C{n}2 {n}.25 nm, phi{n}2 {n}0°" for n in (1, 3, 5)) + ", source 0.7 Å, focal spread 3 nm"
+    figure = blank_figure(3.0, 3.0, dpi=100)
+    _title(figure, {**errors, "energy_keV": 200, "convergence_mrad": 22, "lens": lens}, 6.5)
+    box = figure._suptitle.get_window_extent(figure.canvas.get_renderer())
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width

@@ -313,6 +313,7 @@ def test_what_it_does_not_hold_is_refused_in_one_line(held, ask, message):
     ("make", "error", "message"),
     [
         ({"range": Range(defocus=5000)}, InputError, r"range: probes up to"),
+        ({"range": Range(convergence=50)}, InputError, r"smallest aperture of 50 mrad is larger than .* 22 mrad"),
         ({"thicknesses": [500.0]}, InputError, r"thicknesses 50 nm: expected between"),
         ({"edges": [90.0]}, InputError, r"edges \[90.0\] mrad: expected angles up to 60 mrad"),
         ({"memory": 1.2e8}, MemoryLimitError, r"the response needs .* GB, 0\.1 GB allowed: .* simulate every setting"),
@@ -395,3 +396,11 @@ def test_what_does_not_fit_names_the_waves_where_these_are_smaller():
         with pytest.raises(MemoryLimitError) as caught:
             plan_response(sizes, lens, basis(list(detectors), []), Range().around(lens), memory=1e8)
         assert ("keep the waves of these angles" in str(caught.value)) == said
+
+
+def test_a_thickness_that_is_no_number_is_refused(held):
+    """It was the first thickness; and a focus of zero was called -0."""
+    with pytest.raises(InputError, match=r"thickness nan nm: the response holds 1\.2 nm"):
+        held.images(thickness=float("nan"))
+    with pytest.raises(InputError, match=r"^defocus 0 nm at 5 mrad"):
+        held.images(convergence=5.0)

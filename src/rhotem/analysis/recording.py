@@ -52,6 +52,11 @@ def check_recording(
 def check_losses(preset: Preset) -> None:
     """Refuse core losses with counting noise, or beside whole patterns."""
     edges = ", ".join(edge.name for edge in edges_of(preset.detectors))
+    if edges and preset.instrument:
+        raise InputError(
+            f"maps of core losses ({edges}) are not recorded by an instrument: leave {preset.instrument} out and give "
+            "its lens by itself, or leave the edges out"
+        )
     if edges and preset.microscope.dose is not None:
         raise InputError(f"maps of core losses ({edges}) have no counting noise: leave the dose out, or the edges")
     if edges and any(d.patterns for d in preset.detectors):

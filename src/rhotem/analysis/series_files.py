@@ -80,7 +80,13 @@ def axes_of(plan: Plan, made: list[Result]) -> list[dict[str, Any]]:
 def labels(axis: Mapping[str, Any]) -> list[str]:
     """Values of a key with their unit, in words."""
     values = axis.get("real", axis["values"])
-    return [f"{_words(value)} {axis['unit'] if isinstance(value, int | float) else ''}".strip() for value in values]
+    return [f"{_words(value)} {axis['unit'] if _numbers(value) else ''}".strip() for value in values]
+
+
+def _numbers(value: Any) -> bool:
+    """Whether a value is a number or a row of them, as a tilt is."""
+    row = value if isinstance(value, list | tuple) else [value]
+    return bool(row) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in row)
 
 
 def _words(value: Any) -> str:

@@ -217,7 +217,7 @@ def _errors(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _lens(microscope: Mapping[str, Any]) -> str:
-    """Defocus, aberrations, tilt and source size, where they are not zero, in words."""
+    """Defocus, aberrations, tilt, envelopes, objective aperture and precession, where there are any, in words."""
     acquisition = microscope.get("acquisition") or {}
     parts = [acquisition["instrument"]] if acquisition.get("instrument") else []
     parts += [f"defocus {microscope['defocus'] / 10:.4g} nm"] if microscope.get("defocus") else []
@@ -234,6 +234,9 @@ def _lens(microscope: Mapping[str, Any]) -> str:
     tilt = microscope.get("tilt", (0.0, 0.0))
     parts += [f"tilt {tilt[0]:g}, {tilt[1]:g} mrad"] if any(tilt) else []
     parts += [f"source {microscope['source_size']:g} Å"] if microscope.get("source_size") else []
+    parts += [f"focal spread {microscope['focal_spread'] / 10:.3g} nm"] if microscope.get("focal_spread") else []
+    parts += [f"objective {microscope['objective']:g} mrad"] if microscope.get("objective") else []
+    parts += [f"precession {microscope['precession']:g} mrad"] if microscope.get("precession") else []
     return ", ".join(parts)
 
 

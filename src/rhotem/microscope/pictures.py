@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ PATTERN_RANGE = 1e-5
 DENSITY_RANGE, LEAST_DENSITY = (0.02, 5.0), 1e-12
 #: Faintest spot that is drawn, as a fraction of the beam.
 FAINTEST = 1e-6
+#: Width of a letter of a headline, as a part of its height.
+LETTER = 0.6
 #: Of what others wrote, as names of files: a dollar is no formula.
 _AS_IT_IS: dict[str, Any] = {"parse_math": False}
 #: Spots that are named at most, and how far apart as a part of the picture's width.
@@ -63,7 +66,7 @@ def draw_images(
     columns = min(len(chosen), 4)
     rows = -(-len(chosen) // columns)
     figure = blank_figure(panel[0] * columns, panel[1] * rows + 0.6, dpi=DPI)
-    figure.suptitle(_headline(caption), fontsize=8 if columns > 1 else 6.5, **_AS_IT_IS)
+    _title(figure, caption, 8 if columns > 1 else 6.5)
     for i, name in enumerate(chosen):
         axes = figure.add_subplot(rows, columns, i + 1)
         _panel(figure, axes, np.tile(shown[name], repeats), (width, height), name, caption)
@@ -83,7 +86,7 @@ def draw_pacbed(
     from matplotlib.colors import LogNorm
 
     figure = blank_figure(4.6, 4.4, dpi=150)
-    figure.suptitle(_headline(caption), fontsize=6.5, **_AS_IT_IS)
+    _title(figure, caption, 6.5)
     axes = figure.add_subplot()
     if images.plane_wave is not None:
         _draw_spots(figure, axes, images.plane_wave)
@@ -233,6 +236,13 @@ def _outline(axes: Any, cell: tuple[float, float]) -> None:
     from matplotlib.patches import Rectangle
 
     axes.add_patch(Rectangle((0, 0), *cell, fill=False, edgecolor="tab:orange", lw=0.8, ls="--"))
+
+
+def _title(figure: Any, caption: dict[str, Any], size: float) -> None:
+    """Put the headline above a figure, in lines that are not wider than it."""
+    most = int(figure.get_figwidth() * 72 / (LETTER * size))
+    lines = [part for line in _headline(caption).split("\n") for part in wrap(line, most) or [""]]
+    figure.suptitle("\n".join(lines), fontsize=size, **_AS_IT_IS)
 
 
 def _headline(caption: dict[str, Any]) -> str:

@@ -81,10 +81,23 @@ def largest_angle(detectors: Sequence[DetectorBase]) -> float:
         if any(not name for _, name in names):
             raise InputError("two detectors of one kind without a name: ask for one of them, or name them in Python")
         raise InputError(f"detector names {[n for _, n in names]} repeat; give every detector its own name")
+    _check_parts(detectors)
     taken = [d.name for d in detectors if d.name.lower() in TAKEN and not d.averaged]
     if taken:
         raise InputError(f"detector {taken[0]}: {taken[0]}.png is another picture of a run; choose another name")
     return max(d.outer for d in detectors)
+
+
+def _check_parts(detectors: Sequence[DetectorBase]) -> None:
+    """Refuse detectors whose images or sums would be taken for those of another: ``CoMx=30`` beside ``CoM=40``."""
+    owners: dict[str, str] = {}
+    for detector in detectors:
+        own = {*detector.image_names(), *(channel.name for channel in detector.channels())}
+        kind = str(getattr(detector, "kind", type(detector).__name__))
+        for name in sorted(own):
+            if name in owners:
+                raise InputError(f"two detectors, {owners[name]} and {kind}, have {name}; give one another name")
+            owners[name] = kind
 
 
 def sees_pixels(detectors: Sequence[DetectorBase]) -> bool:

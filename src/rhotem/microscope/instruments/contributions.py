@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from rhotem.microscope.instruments.model import Instrument
 
 
+#: Curve of a camera that is 1 at every frequency.
+FLAT = ((0.0, 1.0),)
+
+
 @dataclass(frozen=True)
 class Contribution:
     """One thing that may be switched off.
@@ -48,7 +52,8 @@ def _electronics(**neutral: Any) -> "Callable[[Instrument], Instrument]":
     def off(instrument: "Instrument") -> "Instrument":
         def quiet(settings: Any) -> Any:
             known = {key: value for key, value in neutral.items() if key in type(settings).model_fields}
-            return settings.model_copy(update=known)
+            curves = {"dqe": FLAT} if isinstance(settings, CameraChip) and "dqe" in known else {}
+            return settings.model_copy(update=known | curves)
 
         return _read_out(instrument, quiet)
 
@@ -110,7 +115,7 @@ CONTRIBUTIONS: dict[str, Contribution] = {
     "map": Contribution("uneven sensitivity, hole and shadow of detectors", _ideal_maps),
     "counting": Contribution("Poisson numbers of electrons", _recording(counting=False)),
     "dqe": Contribution("scatter of pulse heights; DQE of cameras", _electronics(dqe=1.0)),
-    "mtf": Contribution("blur of cameras", _electronics(mtf=((0.0, 1.0),))),
+    "mtf": Contribution("blur of cameras", _electronics(mtf=FLAT)),
     "lag": Contribution("afterglow of scintillators", _electronics(lag_us=0.0)),
     "dark": Contribution("dark counts", _electronics(dark_e_per_us=0.0, dark_e_per_pixel=0.0)),
     "black-pixels": Contribution("pixels that lose their electrons", _electronics(black_pixels=0.0)),

@@ -143,7 +143,8 @@ class Response:
         if thickness is None:
             return len(self.thicknesses) - 1
         nearest = int(np.argmin(np.abs(np.array(self.thicknesses) - thickness)))
-        if abs(self.thicknesses[nearest] - thickness) > 0.5 * self.record["plan"]["slice_thickness"] * (1 + ROUNDING):
+        slack = 0.5 * self.record["plan"]["slice_thickness"] * (1 + ROUNDING)
+        if not abs(self.thicknesses[nearest] - thickness) <= slack:  # NaN, too
             held = ", ".join(f"{0.1 * t:.4g}" for t in self.thicknesses)
             raise InputError(f"thickness {0.1 * thickness:.4g} nm: the response holds {held} nm")
         return nearest

@@ -50,7 +50,7 @@ def check_probe(asked: Microscope, held: Microscope, side: float, thickness: flo
     if needed <= side * (1 + ROUNDING):
         return
     named = [f"{n} {v / 10:.4g} nm" for n, v in asked.coefficients.items() if n[0] == "C" and n != "C10"]
-    defocus = -0.1 * asked.coefficients.get("C10", 0.0)
+    defocus = 0.1 * -asked.coefficients.get("C10", -0.0)  # a focus of zero is 0, not -0
     span = held_defocus(asked, thickness, side)
     holds = f"defocus {0.1 * span[0]:.3g} to {0.1 * span[1]:.3g} nm without other aberrations" if span else "none"
     raise InputError(

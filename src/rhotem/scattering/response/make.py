@@ -91,7 +91,7 @@ def response(
     iterator = iter(potentials)
     first = first_of(iterator)
     sizes = Sizes.of(first)
-    whole = (range or Range()).around(microscope)
+    whole = (range or Range()).below(microscope)
     kept = basis(detectors, edges)
     exits = exit_slices(len(first.array), first.thickness, thicknesses)
     settings: dict[str, Any] = {"configurations": number, "repeats": repeats, "memory": memory, "threads": threads}

@@ -12,6 +12,8 @@ from rhotem.microscope.plan import WIDEST, window_of
 
 #: Apertures between the smallest and the largest that are looked at.
 APERTURES = 9
+#: Relative slack of apertures, for rounding.
+SLACK = 1e-6
 
 
 class Range(Settings):
@@ -57,6 +59,21 @@ class Range(Settings):
         least = min(self.convergence or microscope.convergence, microscope.convergence)
         span = (min(self.defocus[0], defocus), max(self.defocus[1], defocus))
         return Range(defocus=span, aberrations=largest, convergence=least)
+
+    def below(self, microscope: Microscope) -> "Range":
+        """The same `around` the microscope whose aperture is the largest.
+
+        Raises
+        ------
+        InputError
+            If the smallest aperture is larger.
+        """
+        if self.convergence is not None and self.convergence > microscope.convergence * (1 + SLACK):
+            raise InputError(
+                f"range: the smallest aperture of {self.convergence:g} mrad is larger than the largest, "
+                f"{microscope.convergence:g} mrad; make it with a larger convergence"
+            )
+        return self.around(microscope)
 
     def radii(self, convergence: float, thickness: float) -> tuple[float, float]:
         """Farthest rays in Å on the entrance surface, and anywhere within ``thickness`` Å, at one aperture (mrad).

@@ -68,7 +68,7 @@ def waves(
         configurations = len(potentials)
     number, iterator = max(1, configurations or 1), iter(potentials)
     first = first_of(iterator)
-    whole = (range or Range()).around(microscope)
+    whole = (range or Range()).below(microscope)
     exits = exit_slices(len(first.array), first.thickness, thicknesses)
     plan = plan_waves(
         Sizes.of(first),
