@@ -6,6 +6,7 @@ import pytest
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.counting import Pixels, draw
 from rhotem.microscope.detectors import channels, weight
+from rhotem.microscope.optics import disc_part
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Pixelated, Segmented
 from rhotem.microscope.simulate import simulate
@@ -33,7 +34,7 @@ def plane():
 @pytest.mark.parametrize("aperture", [False, True])
 def test_every_detector_is_a_sum_of_disjoint_cells(aperture):
     kx, ky = plane()
-    covered = np.clip((20e-3 / WAVELENGTH - np.hypot(kx, ky)) / 0.06 + 0.5, 0, 1) if aperture else 1.0
+    covered = disc_part(kx, ky, 20e-3 / WAVELENGTH, STEP) if aperture else 1.0
     cells = Cells(ALL)
     parts = cells.weights(kx, ky, WAVELENGTH, STEP, covered)
     assert parts.min() > -1e-12 and (parts.sum(axis=1) <= covered + 1e-9).all()

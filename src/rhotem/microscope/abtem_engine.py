@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, MissingDependencyError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.optics import aberration_phase, aperture
+from rhotem.microscope.optics import aberration_phase, aperture, soft_aperture
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
@@ -111,15 +111,15 @@ class AbtemEngine:
         beams = np.stack([h[0][i], h[1][j]], axis=1)
         if not self.averaged:
             return _Seen(recorder, keep, beams)
-        covered = aperture(
-            h[0][:, None] * recorder.step[0], h[1][None] * recorder.step[1], self.microscope, recorder.step
-        )
+        k = h[0][:, None] * recorder.step[0], h[1][None] * recorder.step[1]
+        covered, soft = (edge(*k, self.microscope, recorder.step) for edge in (aperture, soft_aperture))
         norm = float(np.sqrt(covered.sum()))
-        i, j = np.nonzero((covered > 0) & (covered < 1))
+        i, j = np.nonzero(((covered > 0) & (covered < 1)) | (covered != soft))
         rim = np.stack([h[0][i], h[1][j]], axis=1)
         edge = Edge(rim, covered[i, j], self._scattered(rim, potential, keep), np.arange(len(rim)))
-        brightness = float((covered**2).sum() / covered.sum())  # abTEM normalises the mean amplitude
-        return _Seen(recorder, keep, beams, Rim(edge, norm, beams, recorder), brightness, rim, norm)
+        brightness = float((soft**2).sum() / covered.sum())  # abTEM normalises the mean amplitude
+        missing = (covered - soft)[i, j][:, None] * edge.matrix
+        return _Seen(recorder, keep, beams, Rim(edge, norm, beams, recorder), brightness, rim, norm, missing)
 
     def _scattered(self, beams: npt.NDArray[np.int64], potential: Any, keep: npt.NDArray) -> npt.NDArray[np.complex64]:
         """What plane waves of unit amplitude scatter into the beams that are kept."""
@@ -199,6 +199,8 @@ class _Seen:
         Beams at the rim.
     norm : float
         Of amplitudes at the rim.
+    missing : (m, beams) array
+        What beams at the rim scatter by the part of their pixels that abTEM's soft edge leaves out.
     """
 
     recorder: Recorder
@@ -208,6 +210,7 @@ class _Seen:
     brightness: float = 1.0
     edge: npt.NDArray[np.int64] = dataclass_field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     norm: float = 1.0
+    missing: npt.NDArray[np.complex64] | None = None
 
     def __post_init__(self) -> None:
         self.weights = self.recorder.weights(self.beams)
@@ -215,6 +218,8 @@ class _Seen:
     def add(self, rows: slice, waves: npt.NDArray, share: float, rim_waves: npt.NDArray) -> None:
         """Add the diffracted waves (positions, beams) of probes."""
         waves = np.sqrt(self.brightness) * waves
+        if self.missing is not None:
+            waves = waves + rim_waves @ self.missing
         intensity = waves.real**2 + waves.imag**2
         if self.rim is not None:
             intensity += self.rim.background

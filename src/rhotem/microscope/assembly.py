@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.microscope.coherence import focal_nodes
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase, aperture
+from rhotem.microscope.optics import aberration_phase, aperture, soft_aperture
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.rim import Edge, Rim
 
@@ -73,9 +73,10 @@ class Assembly:
         return np.asarray(group.kappa + group.vectors * np.array(self.tiling))
 
     def covered(self, group: BeamGroup) -> Array:
-        """Part of the pixel of each beam of a group inside the aperture."""
+        """Part of the pixel of each beam of a group inside the aperture; without averages abTEM's soft edge."""
         kx, ky = self._frequencies(self.members(group))
-        return aperture(kx, ky, self.microscope, (1 / self.supercell[0], 1 / self.supercell[1]))
+        opening = aperture if self.edge_average else soft_aperture
+        return opening(kx, ky, self.microscope, (1 / self.supercell[0], 1 / self.supercell[1]))
 
     @cached_property
     def norm(self) -> float:

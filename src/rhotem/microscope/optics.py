@@ -77,10 +77,18 @@ def probe_radius(microscope: Microscope, thickness: float = 0.0) -> float:
 
 
 def aperture(kx: Array, ky: Array, microscope: Microscope, step: tuple[float, float]) -> Array:
-    """Probe-forming aperture on a reciprocal grid with steps ``step`` (1/Å): amplitude with an edge one step wide.
+    """Part of the pixel of each beam, on a reciprocal grid with steps ``step`` (1/Å), inside the probe's aperture.
 
-    The edge is that of abTEM's soft aperture, so that the probe changes smoothly with the size of the supercell.
+    An aperture within one pixel passes its beam whole.
     """
+    radius = microscope.convergence * 1e-3 / microscope.wavelength
+    if radius <= 0.5 * min(step):
+        return np.asarray(np.hypot(kx, ky) < 1e-9 * min(step), dtype=np.float64)
+    return disc_part(kx, ky, radius, step)
+
+
+def soft_aperture(kx: Array, ky: Array, microscope: Microscope, step: tuple[float, float]) -> Array:
+    """AbTEM's aperture: amplitudes that fall linearly over one pixel."""
     return soft_disc(kx, ky, microscope.convergence * 1e-3 / microscope.wavelength, step)
 
 
@@ -89,3 +97,30 @@ def soft_disc(kx: Array, ky: Array, radius: float, step: tuple[float, float]) ->
     k, phi = np.hypot(kx, ky), np.arctan2(ky, kx)
     width = np.hypot(np.cos(phi) * step[0], np.sin(phi) * step[1])
     return np.where(k == 0, 1.0, np.clip((radius - k) / width + 0.5, 0.0, 1.0))
+
+
+def disc_part(kx: Array, ky: Array, radius: float, step: tuple[float, float]) -> Array:
+    """Part of the pixel (sides ``step``) around each of ``kx, ky`` that lies inside a disc of ``radius``, all in 1/Å.
+
+    Areas are exact, so that they sum up to that of the disc whatever the grid. A linear fall over one pixel has up to
+    half a per cent too much or too little of a disc of seven pixels, and with it the bright field.
+    """
+    kx, ky = np.broadcast_arrays(kx, ky)
+    distance, corner = np.hypot(kx, ky), 0.5 * float(np.hypot(*step))
+    part = np.asarray(distance + corner <= radius, dtype=np.float64)
+    cut = (distance + corner > radius) & (distance - corner < radius)
+    left, right, below, above = (k[cut] + s for k, h in ((kx, step[0]), (ky, step[1])) for s in (-0.5 * h, 0.5 * h))
+    area = _corner_area(right, above, radius) - _corner_area(left, above, radius)
+    area += _corner_area(left, below, radius) - _corner_area(right, below, radius)
+    part[cut] = np.clip(area / (step[0] * step[1]), 0.0, 1.0)
+    return part
+
+
+def _corner_area(x: Array, y: Array, radius: float) -> Array:
+    """Area of a disc around the origin that lies to the left of x and below y."""
+    x, y = np.clip(x, -radius, radius), np.clip(y, -radius, radius)
+    quarter = np.pi * radius**2 / 4
+    half_x, half_y = (0.5 * (t * np.sqrt(radius**2 - t**2) + radius**2 * np.arcsin(t / radius)) for t in (x, y))
+    left, below = 2 * (half_x + quarter), 2 * (half_y + quarter)
+    outside = np.where(x >= 0, np.where(y >= 0, left + below - 4 * quarter, below), np.where(y >= 0, left, 0.0))
+    return np.asarray(np.where(x**2 + y**2 < radius**2, x * y + half_x + half_y + quarter, outside))

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.detectors.base import Channel
-from rhotem.microscope.optics import soft_disc
+from rhotem.microscope.optics import disc_part
 
 Array = npt.NDArray[np.floating]
 
@@ -19,8 +19,8 @@ def weight(
 ) -> Array:
     """Weight of a channel at frequencies ``kx, ky`` (1/Å) on a reciprocal grid with steps ``step``.
 
-    Detector edges fall linearly over one reciprocal step: each pixel counts by its part inside the detector. Pixels
-    that count fully or not at all (``edges="hard"``) make signals jump with the supercell. Moments are in mrad.
+    Each pixel counts by its part inside the detector. Pixels that count fully or not at all (``edges="hard"``) make
+    signals jump with the supercell. Moments are in mrad.
 
     ``covered`` is the part of each pixel inside the probe-forming aperture; given, the weight is the part inside both.
     The two discs have the same centre, so the part of a pixel inside both is the smaller of the two parts.
@@ -31,8 +31,8 @@ def weight(
         k = np.hypot(kx, ky)
         part = ((k >= inner) & (k < outer)) * covered
     else:
-        hole = np.minimum(soft_disc(kx, ky, inner, step), covered) if inner else 0.0
-        part = np.clip(np.minimum(soft_disc(kx, ky, outer, step), covered) - hole, 0.0, 1.0)
+        hole = np.minimum(disc_part(kx, ky, inner, step), covered) if inner else 0.0
+        part = np.clip(np.minimum(disc_part(kx, ky, outer, step), covered) - hole, 0.0, 1.0)
     for azimuth in region.quadrants:
         part = part * quadrant(kx, ky, azimuth, step, region.hard)
     if channel.role:
@@ -49,7 +49,7 @@ def rings_of(
     ``hard``: a pixel lies fully in one ring.
     """
     whole = np.broadcast_to(covered, np.broadcast(kx, ky).shape)
-    discs = [(np.hypot(kx, ky) < r) * whole if hard else np.minimum(soft_disc(kx, ky, r, step), whole) for r in radii]
+    discs = [(np.hypot(kx, ky) < r) * whole if hard else np.minimum(disc_part(kx, ky, r, step), whole) for r in radii]
     inner = [np.zeros(whole.shape), *discs]
     return [outer - less for outer, less in zip([*discs, whole], inner, strict=True)]
 

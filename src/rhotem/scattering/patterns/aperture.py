@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.microscope.camera import Camera, shares
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import soft_disc
+from rhotem.microscope.optics import aperture
 from rhotem.scattering.patterns.beams import shift_of
 
 Array = npt.NDArray[np.float64]
@@ -97,7 +97,8 @@ class Limits:
         """Covered part of the pixels of beams (..., 2) in an aperture."""
         step = (1 / self.supercell[0], 1 / self.supercell[1])
         kx, ky = beams[..., 0] * step[0] - lens.centre[0], beams[..., 1] * step[1] - lens.centre[1]
-        return np.asarray(soft_disc(kx, ky, 1e-3 * lens.convergence / self.microscope.wavelength, step))
+        opened = self.microscope.model_copy(update={"convergence": lens.convergence})
+        return np.asarray(aperture(kx, ky, opened, step))
 
     def half(self, angle: float) -> tuple[int, int]:
         """Pixels on either side of the middle one of a pattern to ``angle`` mrad."""

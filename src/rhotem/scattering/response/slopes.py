@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.microscope.derive import expected
 from rhotem.microscope.instrument import ABERRATIONS, Microscope
-from rhotem.microscope.optics import aberration_phase
+from rhotem.microscope.optics import aberration_phase, disc_part
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 from rhotem.scattering.response.asked import Asked
@@ -107,10 +107,12 @@ def _aperture_slope(asked: Asked, microscope: Microscope, covered: Array) -> tup
     """Derivatives by the convergence in mrad of the covered parts, and of what the rim adds at detector edges."""
     kx, ky = asked.pairs.frequencies
     rim = np.flatnonzero((covered > 0) & (covered < 1))
-    azimuth = np.arctan2(ky[rim], kx[rim])
-    width = np.hypot(np.cos(azimuth) * asked.pairs.step[0], np.sin(azimuth) * asked.pairs.step[1])
+    radius = 1e-3 * microscope.convergence / microscope.wavelength
+    wider, narrower = (
+        disc_part(kx[rim], ky[rim], radius * (1 + step), asked.pairs.step) for step in (APERTURE_STEP, -APERTURE_STEP)
+    )
     slopes = np.zeros_like(covered)
-    slopes[rim] = 1e-3 / microscope.wavelength / width
+    slopes[rim] = (wider - narrower) / (2 * APERTURE_STEP * microscope.convergence)
     members, part = asked.pairs.beams.vectors[rim], covered[rim]
     above, below = (asked.recorder.exact_weights(members, part + step) for step in (STEP, -STEP))
     excess = np.zeros((len(covered), asked.matrix.shape[1]))
