@@ -37,7 +37,7 @@ def test_an_aperture_within_a_pixel_passes_its_beam_whole():
 
 @pytest.mark.parametrize("extent", [(4.2, 6.3), (3.9, 3.9), (5.3, 4.7)])
 def test_vacuum_shows_each_ring_its_part_of_the_disc(extent):
-    """(11/22)² of the beam in a bright field to 11 mrad, whatever the supercell; a linear edge gives up to 0.5 % more."""
+    """(11/22)² of the beam in a bright field to 11 mrad, whatever the supercell."""
     vacuum = gaussian_slices(extent, (48, 48), (), number=1)
     detectors = (Annular(name="BF", outer=11), Annular(name="ABF", inner=11, outer=22))
     images = simulate([vacuum], Microscope(convergence=22), Scan((2, 2), extent), detectors)

@@ -106,14 +106,19 @@ def disc_part(kx: Array, ky: Array, radius: float, step: tuple[float, float]) ->
     half a per cent too much or too little of a disc of seven pixels, and with it the bright field.
     """
     kx, ky = np.broadcast_arrays(kx, ky)
-    distance, corner = np.hypot(kx, ky), 0.5 * float(np.hypot(*step))
-    part = np.asarray(distance + corner <= radius, dtype=np.float64)
-    cut = (distance + corner > radius) & (distance - corner < radius)
+    distance, far = np.hypot(kx, ky), corner(step)
+    part = np.asarray(distance + far <= radius, dtype=np.float64)
+    cut = (distance + far > radius) & (distance - far < radius)
     left, right, below, above = (k[cut] + s for k, h in ((kx, step[0]), (ky, step[1])) for s in (-0.5 * h, 0.5 * h))
     area = _corner_area(right, above, radius) - _corner_area(left, above, radius)
     area += _corner_area(left, below, radius) - _corner_area(right, below, radius)
     part[cut] = np.clip(area / (step[0] * step[1]), 0.0, 1.0)
     return part
+
+
+def corner(step: tuple[float, float]) -> float:
+    """How far pixels (sides ``step``) reach from their middle: discs cut those that are no farther outside."""
+    return 0.5 * float(np.hypot(*step))
 
 
 def _corner_area(x: Array, y: Array, radius: float) -> Array:

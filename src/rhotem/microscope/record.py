@@ -9,6 +9,7 @@ from rhotem.core import InputError
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.detectors import channels, weight
+from rhotem.microscope.optics import corner
 from rhotem.microscope.settings import Detector, Microscope, farthest_angle, largest_angle
 
 Array = npt.NDArray[np.floating]
@@ -73,7 +74,7 @@ class Recorder:
     @property
     def reach(self) -> float:
         """Largest frequency (1/Å) that any detector sees, soft edges and corners included."""
-        return self.farthest * 1e-3 / self.wavelength + 0.5 * max(self.step)
+        return self.farthest * 1e-3 / self.wavelength + corner(self.step)
 
     def weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float32]:
         """Weights (beams, columns) of all channels, and of the cells, at supercell beams ``h`` of shape (n, 2).

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core.packages import require
-from rhotem.microscope.optics import disc_part
+from rhotem.microscope.optics import soft_disc
 from rhotem.microscope.reconstruct.data import ScannedPatterns
 
 Array = npt.NDArray[Any]
@@ -58,7 +58,7 @@ def amplitude(patterns: ScannedPatterns, kx: Array, ky: Array) -> Array:
     """Amplitude of the disc at angles in mrad: 1 inside, at the rim the part of a pixel inside it."""
     scale = 1e-3 / patterns.microscope.wavelength
     step = (scale * patterns.angular_step[0], scale * patterns.angular_step[1])
-    return disc_part(scale * kx, scale * ky, scale * patterns.microscope.convergence, step)
+    return soft_disc(scale * kx, scale * ky, scale * patterns.microscope.convergence, step)
 
 
 def said(method: str, **more: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pydantic import Field
 from rhotem.core import InputError, Progress, silent
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase, disc_part
+from rhotem.microscope.optics import aberration_phase, soft_disc
 from rhotem.microscope.reconstruct.base import Method, phase_images
 from rhotem.microscope.reconstruct.data import ScannedPatterns
 
@@ -152,7 +152,7 @@ class Detector:
 
     def probe(self, kx: Array, ky: Array) -> Array:
         """A exp(−iχ), with A = 1 inside the aperture."""
-        amplitude = disc_part(kx, ky, 1e-3 * self.microscope.convergence / self.microscope.wavelength, self.edge)
+        amplitude = soft_disc(kx, ky, 1e-3 * self.microscope.convergence / self.microscope.wavelength, self.edge)
         if not self.microscope.coefficients:
             return amplitude
         return np.asarray(amplitude * np.exp(-1j * aberration_phase(kx, ky, self.microscope)))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.microscope.camera import Camera, shares
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aperture
+from rhotem.microscope.optics import aperture, corner
 from rhotem.scattering.patterns.beams import shift_of
 
 Array = npt.NDArray[np.float64]
@@ -109,7 +109,7 @@ class Limits:
         """Patterns (n, kx, ky) around the axis, 0 beyond their end around the beam."""
         size, shape = np.array(self.supercell), patterns.shape[1:]
         kx, ky = ((np.arange(n) - n // 2) / side - c for n, side, c in zip(shape, size, lens.centre, strict=True))
-        reach = 1e-3 * lens.outer / self.microscope.wavelength + 0.5 / size.min()
+        reach = 1e-3 * lens.outer / self.microscope.wavelength + corner((1 / size[0], 1 / size[1]))
         return np.asarray(patterns * (kx[:, None] ** 2 + ky[None] ** 2 <= reach**2))
 
     def on_pixels(self, patterns: Array, lens: Aperture, camera_step: float | None) -> Array:

@@ -11,6 +11,7 @@ from rhotem.core.threads import available_threads
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.cost import Cost, Sizes
 from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.optics import corner
 from rhotem.microscope.plan import WIDEST, check_grid, free_memory, window_of
 from rhotem.microscope.propagation import BASE, Propagation
 from rhotem.microscope.settings import PositionAveraged
@@ -180,7 +181,7 @@ def operations(
 def reach_of(microscope: Microscope, wanted: Wanted, supercell: tuple[float, float]) -> float:
     """Largest frequency (1/Å) that is kept."""
     end = wanted.outer + shift_of(microscope, wanted.tilt)
-    return end * 1e-3 / microscope.wavelength + 0.5 / min(supercell)
+    return end * 1e-3 / microscope.wavelength + corner((1 / supercell[0], 1 / supercell[1]))
 
 
 def pixel_side(microscope: Microscope, thickness: float) -> float:
