@@ -6,7 +6,7 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.field import DensityField
 from rhotem.learned.calibration import Calibration
-from rhotem.learned.counting import count_exactly, stays_free
+from rhotem.learned.counting import stays_free
 from rhotem.learned.error_bars import widening
 from rhotem.learned.loaded import Loaded, encoder_room
 from rhotem.learned.newcomers import named
@@ -30,11 +30,7 @@ def member_fields(
     room = encoder_room(model, structure, 2 * grid.size, source.memory, sets=0.5 * count + 2.0)
     each = readout.prepare_members(structure, room, source.announce)
     spread = widening(model, calibration, structure, each, room)
-    mean = tuple(c.mean(0, dtype=float) for c in each)
-    for k in range(count):
-        own = tuple(m + spread * (c[k].astype(float) - m) for c, m in zip(each, mean, strict=True))
-        count_exactly(model, structure, own)
-        found = readout.evaluate(own, structure, grid)
+    for k, found in enumerate(readout.widened(each, structure, grid, spread)):
         yield DensityField(
             kind="deformation",
             structure=structure,
@@ -60,8 +56,6 @@ def check_members(source: Loaded, structure: Structure) -> None:
     strangers = source.strangers(structure)
     if model.settings.members == 1:
         why = "has a single member"
-    elif not model.can.linear:
-        why = "has no error bars for a readout that is not made of functions"
     elif strangers.free:
         why = f"was not trained on {named(strangers.free)} and leaves free atoms there"
     elif stays_free(model, structure).all():

@@ -106,7 +106,7 @@ def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[Lea
     arrays = in_precision(read_weights(path, header), dtype)
     try:
         settings = read_settings(header, path)
-        if not settings.architecture.linear:
+        if not settings.architecture.single:
             return LearnedModel(settings, arrays), header
         model = LearnedModel(settings, with_newcomers(arrays, settings.elements))
     except (KeyError, ValueError, IndexError) as error:

@@ -17,7 +17,7 @@ from rhotem.labels.label import Label
 from rhotem.labels.waves import plane_indices
 from rhotem.learned.arrangement import ArrangementBank, arrangement
 from rhotem.learned.calibration import LEVEL, Calibration, save_calibration
-from rhotem.learned.error_bars import make_inputs, members_at_points, nearest_atoms, prepare_members, widened_for
+from rhotem.learned.error_bars import make_inputs, members_at_points, nearest_atoms, widened_for
 from rhotem.learned.model import LearnedModel, load_model
 from rhotem.learned.novelty import LARGEST, NoveltyBank, atom_features
 from rhotem.learned.surroundings import learn as learn_surroundings
@@ -318,24 +318,39 @@ def draw(
     return Voxels(label.name, label.family, mean - target, target, inputs, borrowed=members is not None)
 
 
-def projected_potential_errors(model: LearnedModel, label: Label, rng: np.random.Generator) -> tuple[Array, Array]:
+def projected_potential_errors(
+    model: LearnedModel, label: Label, rng: np.random.Generator, each: Sequence[Array] | None = None
+) -> tuple[Array, Array]:
     """Error and spread of the members of the potential projected along the three axes, at random places.
 
-    |g| < 2/Å as in V5; in the unit of Σ Δn(g)/g², the same for both. Empty for models of one member.
+    |g| < 2/Å as in V5; in the unit of Σ Δn(g)/g², the same for both. Empty for models of one member. ``each``: what
+    the members say on the label's grid, where it is known and waves are not analytic.
     """
-    if model.settings.members == 1 or not model.can.linear or not label.has_coefficients:
+    if model.settings.members == 1 or not label.has_coefficients:
         return np.zeros(0), np.zeros(0)
     h = plane_indices(label.grid)
     g = h @ label.grid.reciprocal
-    reference = label.coefficients(h)
-    tables = make_tables(model.readout.blocks, g, label.structure.positions, label.grid.volume)
-    given = [torch.from_numpy(c) for c in prepare_members(model, label.structure)]
-    each = np.stack([fourier(tuple(c[k] for c in given), tables).numpy() for k in range(model.settings.members)])
+    reference, found = label.coefficients(h), _waves_of_members(model, label, h, each)
     errors, spreads = [], []
     for axis in range(3):
         own = h[:, axis] == 0
         places = rng.random((PIXELS // 3, 3))
         waves = 2.0 * np.exp(2j * np.pi * (places @ h[own].T)) / (g[own] ** 2).sum(1)  # ±g
-        errors.append((waves @ (each.mean(0) - reference)[own]).real)
-        spreads.append((waves @ each[:, own].T).real.std(1, ddof=1))
+        errors.append((waves @ (found.mean(0) - reference)[own]).real)
+        spreads.append((waves @ found[:, own].T).real.std(1, ddof=1))
     return np.concatenate(errors), np.concatenate(spreads)
+
+
+def _waves_of_members(
+    model: LearnedModel, label: Label, h: npt.NDArray[np.int64], each: Sequence[Array] | None
+) -> npt.NDArray[np.complex128]:
+    """Fourier coefficients (members, H) of what every member says: analytic, or of its values on the label's grid."""
+    readout, structure, grid = model.readout, label.structure, label.grid
+    if model.can.linear:
+        tables = make_tables(readout.blocks, h @ grid.reciprocal, structure.positions, grid.volume)
+        given = [torch.from_numpy(c) for c in readout.prepare_members(structure)]
+        return np.stack([fourier(tuple(c[k] for c in given), tables).numpy() for k in range(model.settings.members)])
+    if each is None:
+        each = list(readout.members_on_grid(readout.prepare_members(structure), structure, grid))
+    at = tuple(h.T % np.array(grid.shape)[:, None])
+    return np.stack([np.fft.fftn(values)[at] / grid.size for values in each])
