@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,18 @@ class Evaluated:
     values: Array
     one_centre: Sequence[OneCentre]
     record: dict[str, Any] = field(default_factory=dict)
+
+
+def combined(parts: Sequence[Evaluated], shares: Sequence[float]) -> Evaluated:
+    """Σ share · part of densities on one grid; sharp parts of an atom on the same radii are added up."""
+    terms: dict[tuple[int, bytes, int], OneCentre] = {}
+    for part, share in zip(parts, shares, strict=True):
+        for term in part.one_centre:
+            key = term.atom, np.asarray(term.radii).tobytes(), len(term.values)
+            own = share * term.values
+            terms[key] = replace(term, values=terms[key].values + own if key in terms else own)
+    values = np.sum([share * part.values for part, share in zip(parts, shares, strict=True)], axis=0)
+    return Evaluated(values, tuple(terms.values()))
 
 
 class Readout(Protocol):

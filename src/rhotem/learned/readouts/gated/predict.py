@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from rhotem.core import PeriodicGrid, Progress, silent
 from rhotem.learned.coefficients import class_features
 from rhotem.learned.radial import Block
-from rhotem.learned.readouts.base import Announce, Array, Evaluated
+from rhotem.learned.readouts.base import Announce, Array, Evaluated, combined
 from rhotem.learned.readouts.gated.edges import EdgeMap, Given
 from rhotem.learned.readouts.gated.field import GatedGrid, Gating, on_gated_grid, sums
 from rhotem.learned.readouts.gated.free import left_free
@@ -73,12 +72,7 @@ class GatedReadout:
         each = [on_gated_grid(own, grid, split=True) for own in self.gating(prepared, structure).members()]
         for k in range(len(each)):
             shares = [widening * (j == k) + (1.0 - widening) / len(each) for j in range(len(each))]
-            values = sum(share * e.values for share, e in zip(shares, each, strict=True))
-            terms = [
-                replace(same[0], values=sum(share * t.values for share, t in zip(shares, same, strict=True)))
-                for same in zip(*(e.one_centre for e in each), strict=True)
-            ]
-            yield Evaluated(np.asarray(values), terms)
+            yield combined([Evaluated(e.values, e.one_centre) for e in each], shares)
 
     def evaluate(self, prepared: tuple[Given, ...], structure: Structure, grid: PeriodicGrid) -> Evaluated:
         """Δn with the count right, sharp parts apart."""
