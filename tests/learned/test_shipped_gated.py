@@ -28,6 +28,7 @@ def test_error_bars_cover_families_never_calibrated_on():
     assert uncertainty_path(find_model("gated")).stat().st_size < 1000
 
 
+@pytest.mark.slow
 def test_members_and_the_other_kind_of_readout_are_spread(gated):
     crystal = phase("LiF")
     grid = PeriodicGrid.from_spacing(crystal.cell, 0.2)
@@ -42,6 +43,7 @@ def test_members_and_the_other_kind_of_readout_are_spread(gated):
         assert np.abs(own - mean).max() > 1e-3 * np.abs(mean).max()
 
 
+@pytest.mark.slow
 def test_elements_of_few_or_no_labels(gated):
     """Strontium, thallium, and radium beyond the encoder: said as by the default weights."""
     crystal = Structure(ase.build.bulk("LiF", "rocksalt", a=4.03, cubic=True).repeat((2, 1, 1)))

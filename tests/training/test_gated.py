@@ -172,6 +172,7 @@ def test_a_result_that_does_not_fit_is_refused_before_anything_is_calculated(tmp
 # -- members ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_members_one_by_one_and_widened():
     """Each is the readout of one set of weights; widened, their mean stays, their spread grows, the count is exact."""
     model, structure = make(members=2).double(), crystal(0.5)
@@ -246,6 +247,7 @@ def test_what_is_taken_away_is_neutral_and_local():
     np.testing.assert_allclose(parts.sum(0)[inside], after[inside], atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("charge", [0.0, 0.5])
 def test_what_is_left_is_counted_with_its_sharp_parts_apart(charge):
     """Cobalt removed from four atoms: the same density on the grid and around the atoms, every member's alike."""
