@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
-from image_coverage import cases
 
+from image_coverage import cases
 from rhotem.analysis import run
 from rhotem.analysis.specimen import Specimen
 from rhotem.density.field import DensityField
