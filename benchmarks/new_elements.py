@@ -4,10 +4,13 @@
     python benchmarks/new_elements.py MODEL LABELS ... --store        also writes what predictions say of such elements
     python benchmarks/new_elements.py MODEL LABELS ... --rules        also with other rules for their rows
     python benchmarks/new_elements.py MODEL --held-out [--before WEIGHTS] [--store]
+    python benchmarks/new_elements.py MODEL OTHER --held-out --as-if-untrained
 
 MODEL is "default" or "fast", LABELS shards with such elements. Nothing is trained: these elements are left out of
 training by being new. Of weights that were trained on few labels of them --held-out takes what the split holds out;
-what WEIGHTS from before say of elements is then what is expected of those that MODEL was not trained on either.
+what WEIGHTS from before say of elements (of weights that were trained on them what they keep of those before) is then
+what is expected of those that MODEL was not trained on either. --as-if-untrained: rows of elements of few labels
+replaced by those of relatives, so that two models can be compared on elements that neither has rows of.
 """
 
 import sys
@@ -22,8 +25,8 @@ from rhotem.labels.splits import read_split
 from rhotem.learned.calibration import load_calibration
 from rhotem.learned.model import LearnedModel, load_model
 from rhotem.learned.newcomers import load_measured, named, save_measured
-from rhotem.learned.relatives import nearest
-from rhotem.learned.weights import find_model, in_precision, read_arrays
+from rhotem.learned.relatives import nearest, with_newcomers
+from rhotem.learned.weights import find_model, in_precision, read_arrays, read_weights
 from rhotem.training.error_bars.newcomers import Compound, study, summarise, with_new_elements
 from rhotem.training.evaluate import evaluate_label
 
@@ -34,13 +37,18 @@ ALL, SPLIT = "data/labels/shards", Path("data/training/split-elements.json")
 def main(*given: str) -> None:
     before = given[given.index("--before") + 1] if "--before" in given else None
     name, *places = [g for g in given if not g.startswith("--") and g != before] or ["default"]
+    if "--as-if-untrained" in given:
+        for each in (name, *places):
+            show_as_if_untrained(each, list(read_labels([ALL], read_split(SPLIT)["elements"])))
+        return
     model, _ = load_model(name)
     weights = find_model(name)
     labels = list(
         read_labels([ALL], read_split(SPLIT)["elements"]) if "--held-out" in given else read_labels(places or SHARDS)
     )
     compounds = study(model, load_calibration(weights), labels)
-    measured = replace(summarise(compounds), untrained=load_measured(find_model(before)) if before else None)
+    theirs = load_measured(find_model(before)) if before else None
+    measured = replace(summarise(compounds), untrained=theirs and (theirs.untrained or theirs))
     show_compounds(compounds)
     show_elements(compounds)
     for what, row in measured.report.items():
@@ -74,6 +82,23 @@ def show_elements(compounds: list[Compound]) -> None:
     measured = summarise(compounds)
     rows = [f"{named([z])} {measured.errors[z]:.2f}/{measured.potential[z]:.2f}" for z in measured.errors]
     print(f"{len(rows)} elements, Δn around them / potential of their compounds: {', '.join(rows)}")
+
+
+def show_as_if_untrained(name: str, labels: list) -> None:
+    """Errors of drawn voxels as trained, and with rows of relatives for elements of few labels; free atoms have 1."""
+    model, header = load_model(name)
+    path = find_model(name)
+    arrays = in_precision(read_weights(path, header), np.float32)
+    told = LearnedModel(model.settings, with_newcomers(arrays, sorted(model.known_elements)))
+    model.newcomers, errors = None, []
+    for label in labels:
+        index, target = label.evenly(2000, np.random.default_rng(0))
+        places = np.stack(np.unravel_index(index, label.grid.shape), -1) / np.array(label.grid.shape) @ label.grid.cell
+        s = label.structure
+        found = [m.readout.at_points(m.readout.prepare(s), s, places) for m in (model, told)]
+        errors.append([np.abs(values - target).sum() / np.abs(target).sum() for values in found])
+    means = ", ".join(f"{fmean(e):.3f} ({median(e):.3f})" for e in np.transpose(errors).tolist())
+    print(f"{name}: {len(labels)} labels, drawn voxels, mean (median) as trained, as if untrained: {means}")
 
 
 def show_rules(name: str, labels: list) -> None:

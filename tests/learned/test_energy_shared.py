@@ -46,3 +46,8 @@ def test_networks_on_something_else_share_nothing(structure):
     body["layers.2.second.1"] = 1.01 * body["layers.2.second.1"]
     with pytest.raises(InputError, match="does not stand on SevenNet-0"):
         SharedPass(source.model, structure)
+
+
+def test_readouts_without_functions_share_nothing(structure):
+    with pytest.raises(InputError, match="a readout made of functions"):
+        Model("gated").with_energies(structure, PeriodicGrid.from_spacing(structure.cell, 0.4))

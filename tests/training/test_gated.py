@@ -1,15 +1,19 @@
 """The compiled gated readout against its network in PyTorch, its pieces, its members, and what it refuses."""
 
 import ase
+import ase.build
 import numpy as np
 import pytest
 import torch
 
 from rhotem.core import InputError, MemoryLimitError, PeriodicGrid
+from rhotem.density.convert import as_kind
+from rhotem.density.field import DensityField
 from rhotem.learned import dense
 from rhotem.learned.kernels.activation import silu
 from rhotem.learned.members import check_members
 from rhotem.learned.model import load_model
+from rhotem.learned.newcomers import Newcomers
 from rhotem.learned.pairs import probe_pairs
 from rhotem.learned.readouts.gated.pieces import TOGETHER, pieces
 from rhotem.learned.readouts.gated.settings import GatedSettings
@@ -34,7 +38,7 @@ def crystal(charge: float = 0.0) -> Structure:
 def make(gate: str = "full", members: int = 1, **sizes) -> DensityModel:
     """Random weights whose gate is not nearly even."""
     gated = GatedSettings(**{"channels": 6, "functions": 10, "radial_width": 12, "width": 12, "gate": gate, **sizes})
-    settings = ModelSettings(readout="gated", nequip=SMALL, gated=gated, elements=[3, 8, 27], members=members)
+    settings = ModelSettings(readout="gated", nequip=SMALL, gated=gated, elements=[3, 8, 9, 27], members=members)
     model = make_model(settings, seed=1)
     with torch.no_grad():
         for readout in model.readouts:
@@ -165,10 +169,113 @@ def test_a_result_that_does_not_fit_is_refused_before_anything_is_calculated(tmp
         model(structure, PeriodicGrid(structure.cell, (300, 300, 300)))
 
 
-def test_error_bars_are_refused_before_anything_is_calculated(tmp_path):
-    save_model(tmp_path / "g.safetensors", make(members=2), {"name": "g"})
-    with pytest.raises(InputError, match=r"no error bars.*leave out --uncertainty"):
+# -- members ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_members_one_by_one_and_widened():
+    """Each is the readout of one set of weights; widened, their mean stays, their spread grows, the count is exact."""
+    model, structure = make(members=2).double(), crystal(0.5)
+    ready = as_learned(model).readout
+    grid, each = PeriodicGrid(CELL, (13, 14, 15)), ready.prepare_members(structure)
+    points = grid.points().reshape(-1, 3)
+    at_points = ready.members_at_points(each, structure, points[:90])
+    for own, network in zip(at_points, model.readouts, strict=True):
+        alone = make().double()
+        alone.encoder.load_state_dict(model.encoder.state_dict())
+        alone.readout.load_state_dict(network.state_dict())
+        np.testing.assert_allclose(own, by_torch(alone, structure, points[:90]), atol=1e-9)
+    np.testing.assert_allclose(at_points.mean(0), ready.at_points(each, structure, points[:90]), atol=1e-12)
+    on_grid = np.stack(list(ready.members_on_grid(each, structure, grid)))
+    plain, wide = ([total(e, structure, grid) for e in ready.widened(each, structure, grid, w)] for w in (1.0, 2.5))
+    np.testing.assert_allclose(np.mean(wide, axis=0), np.mean(plain, axis=0), atol=1e-9)
+    np.testing.assert_allclose(np.std(wide, axis=0), 2.5 * np.std(plain, axis=0), atol=1e-9)
+    for values in (*on_grid, *plain, *wide):
+        assert grid.integrate(values) == pytest.approx(-0.5, abs=1e-6)
+    assert np.abs(np.array(plain) - on_grid).sum() < 0.02 * np.abs(on_grid).sum()
+    assert on_grid.std(0).mean() > 0.05 * np.abs(on_grid).mean()
+
+
+def total(found, structure: Structure, grid: PeriodicGrid) -> np.ndarray:
+    """All of a density on the grid."""
+    return as_kind(
+        DensityField("deformation", structure, grid, found.values, one_centre=found.one_centre), "deformation"
+    ).values
+
+
+def test_of_one_member_there_is_no_spread(tmp_path):
+    save_model(tmp_path / "g.safetensors", make(), {"name": "g"})
+    with pytest.raises(InputError, match=r"single member.*leave out --uncertainty"):
         check_members(Model(str(tmp_path / "g.safetensors")), phase("LiCoO2"))
+
+
+# -- left free --------------------------------------------------------------------------------------------------------
+
+
+def with_one(number: int) -> tuple[Structure, int]:
+    """Displaced lithium fluoride with another atom on a site in its middle."""
+    atoms = ase.build.bulk("LiF", "rocksalt", a=4.03, cubic=True).repeat(2)
+    atoms.positions += 0.1 * np.random.default_rng(0).normal(size=atoms.positions.shape)
+    apart = np.linalg.norm(atoms.positions - atoms.cell.sum(0) / 2, axis=1)
+    site = int(np.argmin(np.where(atoms.numbers == 3, apart, np.inf)))
+    atoms.numbers[site] = number
+    return Structure(atoms), site
+
+
+def test_what_is_taken_away_is_neutral_and_local():
+    """Cobalt, of which nothing is known: no charge and no dipole go with it, nothing changes beyond twice the reach."""
+    structure, site = with_one(27)
+    model = as_learned(make(members=2, cutoff=2.1).double())
+    readout, grid = model.readout, PeriodicGrid.from_spacing(structure.cell, 0.3)
+    prepared = readout.prepare(structure)
+    before = readout.values(prepared, structure, grid)
+    model.newcomers = Newcomers([3, 9])
+    after = readout.values(prepared, structure, grid)
+    away = grid.points() - structure.positions[site]
+    away = (away @ np.linalg.inv(grid.cell) + 0.5) % 1.0 @ grid.cell - 0.5 * grid.cell.sum(0)
+    distance, change = np.linalg.norm(away, axis=-1), after - before
+    assert np.abs(change[distance > 2.0 * readout.cutoff]).max() < 1e-9 < 0.01 * np.abs(change).max()
+    assert grid.integrate(after) == pytest.approx(0.0, abs=1e-9)
+    moments = [grid.integrate(change * away[..., axis]) for axis in range(3)]
+    assert np.abs(moments).max() < 2e-3 * grid.integrate(np.abs(change) * distance)
+    # shares of the atoms are of the same density; of the removed one nothing is left
+    found, _ = readout.electrons(structure, grid)
+    assert found.sum() == pytest.approx(0.0, abs=1e-9) and abs(found[site]) < 1e-9
+    near = structure.atoms.get_distances(site, range(len(structure)), mic=True) < 2.0 * readout.cutoff + 0.5
+    parts = readout.contributions(structure, grid, np.flatnonzero(near).tolist())
+    inside = distance < 0.5
+    np.testing.assert_allclose(parts.sum(0)[inside], after[inside], atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("charge", [0.0, 0.5])
+def test_what_is_left_is_counted_with_its_sharp_parts_apart(charge):
+    """Cobalt removed from four atoms: the same density on the grid and around the atoms, every member's alike."""
+    structure, grid = crystal(charge), PeriodicGrid(CELL, (26, 28, 30))
+    model = as_learned(make(members=2))
+    model.newcomers = Newcomers([3, 8])
+    readout = model.readout
+    prepared = readout.prepare(structure)
+    values = readout.values(prepared, structure, grid)
+    sharp = readout.evaluate(prepared, structure, grid)
+    assert np.abs(total(sharp, structure, grid) - values).sum() < 0.03 * np.abs(values).sum()
+    assert sum(sharp.record["electrons_by_atom"]) == pytest.approx(-charge, abs=1e-3)
+    for found in (sharp, *readout.widened(prepared, structure, grid, 1.5)):
+        assert grid.integrate(total(found, structure, grid)) == pytest.approx(-charge, abs=1e-6)
+
+
+def test_atoms_without_neighbours_stay_free():
+    """An oxygen atom 7 Å away from a molecule: nothing around it, and the molecule neutral by itself."""
+    atoms = ase.Atoms([3, 8, 8], [[2, 2, 2], [3.6, 2, 2], [10.5, 9.0, 9.0]], cell=np.eye(3) * 14.0, pbc=True)
+    structure, grid = Structure(atoms), PeriodicGrid(np.eye(3) * 14.0, (40, 41, 42))
+    readout = as_learned(make().double()).readout
+    values = readout.values(readout.prepare(structure), structure, grid)
+    apart = np.linalg.norm(grid.points() - atoms.positions[2], axis=-1)
+    assert not values[apart < 3.0].any() and np.abs(values).max() > 1e-3
+    assert grid.integrate(values) == pytest.approx(0.0, abs=1e-9)
+    with pytest.raises(InputError, match="cannot be charged"):
+        alone = Structure(atoms[[2]], charge=1.0)
+        readout.values(readout.prepare(alone), alone, grid)
 
 
 def test_weights_keep_no_copy_of_published_layers(tmp_path):

@@ -16,6 +16,7 @@ from rhotem.labels.label import Label
 from rhotem.learned.calibration import HALF_WIDTH, Calibration, load_calibration, save_calibration
 from rhotem.learned.error_bars import (
     FLOOR,
+    at_points,
     make_inputs,
     member_statistics,
     members_at_points,
@@ -358,6 +359,56 @@ def test_stored_beside_the_weights_bit_for_bit(source, calibration, tmp_path):
     (tmp_path / "uncertainty" / "ensemble.json").write_text("{}")
     with pytest.raises(InputError, match="damaged"):
         load_calibration(source.path)
+
+
+def test_training_atoms_are_not_kept_twice(source, calibration, tmp_path):
+    """Of a second model of the same labels only its own numbers are written; of other labels, none."""
+    twin = tmp_path / "twin.safetensors"
+    for ending in (".safetensors", ".json"):
+        twin.with_suffix(ending).write_bytes(source.path.with_suffix(ending).read_bytes())
+    path = save_calibration(twin, replace(calibration, factor=1.5), source.path)
+    side = json.loads(path.with_suffix(".json").read_text())
+    assert path.stat().st_size < 200 and side["known"]["model"] == "ensemble"
+    path.with_suffix(".json").write_text(json.dumps(side | {"known": side["known"] | {"model": str(source.path)}}))
+    again, theirs = load_calibration(twin), load_calibration(source.path)
+    assert again.factor == 1.5 and (again.weights == calibration.weights).all()
+    np.testing.assert_array_equal(again.bank.features, theirs.bank.features)
+    other = replace(calibration, bank=replace(calibration.bank, usual=2.0 * calibration.bank.usual))
+    with pytest.raises(InputError, match="other training atoms"):
+        save_calibration(twin, other, source.path)
+    save_calibration(source.path, other)
+    with pytest.raises(InputError, match="made beside another"):
+        load_calibration(twin)
+
+
+def test_what_a_model_is_judged_by_is_one_more_opinion(source, calibration, tmp_path):
+    """It widens the spread and is propagated like a member; the density stays the mean of the members."""
+    s = lithium_oxide()
+    grid, points = PeriodicGrid(s.cell, (12, 12, 12)), np.random.default_rng(0).random((50, 3)) @ s.cell
+    judge = tmp_path / "judge.safetensors"
+    save_model(judge, make_model(ModelSettings(nequip=SMALL, elements=[3, 8]), seed=2), {"name": "judge"})
+    side = source.path.with_suffix(".json")
+    side.write_text(json.dumps(json.loads(side.read_text()) | {"judged_by": str(judge)}))
+    with pytest.raises(InputError, match="made beside another"):
+        load_calibration(source.path)
+    save_calibration(source.path, calibration)
+    judged = Model(str(source.path))
+    assert (source.member_count, judged.member_count) == (5, 6)
+    fields = list(judged.members(s, grid))
+    values = [as_kind(f, "deformation").values for f in fields]
+    mean, theirs = (as_kind(m(s, grid), "deformation").values for m in (judged, Model(str(judge))))
+    np.testing.assert_allclose(np.mean(values[:5], axis=0), mean, atol=2e-5 * np.abs(mean).max())
+    expected = mean + fields[5].record["widening"] * (theirs - mean)
+    np.testing.assert_allclose(values[5], expected, atol=1e-4 * np.abs(expected).max())
+    own, every = (members_at_points(m.model, s, points) for m in (source, judged))
+    np.testing.assert_allclose(every[:5], own, atol=1e-9)
+    centre, spread = at_points(judged.model, s, points)
+    np.testing.assert_allclose(centre, own.mean(0), atol=1e-9)
+    np.testing.assert_allclose(spread, every.std(0, ddof=1), atol=1e-9)
+    on_points = grid.points().reshape(-1, 3)
+    mean, spread = (a.ravel() for a in member_statistics(judged.model, s, grid))
+    for found, wanted in zip((mean, spread), at_points(judged.model, s, on_points), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6 * np.abs(mean).max())
 
 
 def test_without_members_or_calibration_one_line_says_so(model, tmp_path):

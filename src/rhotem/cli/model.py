@@ -201,6 +201,14 @@ def evaluate(
 @app.command()
 def calibrate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Trained on the same labels, and calibrated: they are not kept twice."),
+    ] = None,
+    judged_by: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Its density counts as one more member; noted beside the weights."),
+    ] = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -211,7 +219,7 @@ def calibrate(
     from rhotem.training.error_bars.calibrate import calibrate_run
 
     with ProgressBar(quiet) as progress:
-        path, calibration = calibrate_run(run, progress)
+        path, calibration = calibrate_run(run, progress, like, judged_by)
     if as_json:
         typer.echo(to_json({"file": str(path), **calibration.report}))
         return

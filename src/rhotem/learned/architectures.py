@@ -29,6 +29,8 @@ class Architecture:
         `rhotem.learned.readouts.base.Readout` from weights, and of the torch module that training makes.
     linear : bool
         The density is linear in coefficients of fixed functions: integrals and Fourier coefficients are analytic.
+    single : bool
+        Single atoms can be left free, the others stay as they are.
     planes : bool
         Planes of the grid can be made when they are asked for.
     tiles : bool
@@ -44,6 +46,7 @@ class Architecture:
     predict: str
     network: str
     linear: bool = False
+    single: bool = False
     planes: bool = False
     tiles: bool = False
     members: bool = False

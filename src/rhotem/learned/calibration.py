@@ -1,5 +1,6 @@
 """What turns spread, size, place and novelty into error bars, as it is stored beside weights."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.learned.arrangement import ArrangementBank
 from rhotem.learned.novelty import UNKNOWN, NoveltyBank, of_structure
-from rhotem.learned.weights import fingerprint, read_arrays, save_arrays, write_json
+from rhotem.learned.weights import find_model, fingerprint, read_arrays, read_header, save_arrays, write_json
 from rhotem.structure.model import Structure
 
 #: Share of errors that an interval shall cover, and half-width of a Gaussian's interval of that share over its σ.
@@ -68,22 +69,54 @@ def uncertainty_path(weights: Path) -> Path:
     return weights.parent / "uncertainty" / weights.name
 
 
-def save_calibration(weights: Path, calibration: Calibration) -> Path:
-    """Write the calibration beside the weights: arrays, and numbers in JSON."""
+def save_calibration(weights: Path, calibration: Calibration, like: Path | None = None) -> Path:
+    """Write the calibration beside the weights: arrays, and numbers in JSON.
+
+    ``like``: weights whose calibration knows the same training atoms; it is read from there, and not written again.
+
+    Raises
+    ------
+    InputError
+        If that one knows others.
+    """
     path = uncertainty_path(weights)
     path.parent.mkdir(exist_ok=True)
     numbers = np.array([*calibration.weights, calibration.factor, calibration.potential_factor])
-    arrangements = {} if calibration.arrangements is None else calibration.arrangements.arrays()
-    save_arrays(path, {"scale": numbers, **calibration.bank.arrays(), **arrangements})
-    content = {
+    known = calibration.bank.arrays() | (calibration.arrangements.arrays() if calibration.arrangements else {})
+    content: dict[str, Any] = {
         "format_version": FORMAT,
         "columns": list(COLUMNS),
         "level": LEVEL,
         "weights": fingerprint(weights),
-        "report": calibration.report,
     }
-    write_json(path.with_suffix(".json"), content)
+    if witness := read_header(weights).get("judged_by"):
+        content["judged_by"] = fingerprint(find_model(witness))
+    if like is not None:
+        theirs = _known_atoms(like)
+        if theirs.keys() != known.keys() or not all(
+            np.allclose(a, known[name], rtol=1e-9) for name, a in theirs.items()
+        ):
+            raise InputError(
+                f"calibration: {like.stem} knows other training atoms than {weights.stem}; calibrate without it"
+            )
+        content["known"] = {"model": like.stem, "sha256": _digest(theirs)}
+        known = {}
+    save_arrays(path, {"scale": numbers, **known})
+    write_json(path.with_suffix(".json"), content | {"report": calibration.report})
     return path
+
+
+def _known_atoms(weights: Path) -> dict[str, npt.NDArray]:
+    """Training atoms and arrangements in the calibration beside weights."""
+    return {name: a for name, a in read_arrays(uncertainty_path(weights)).items() if name != "scale"}
+
+
+def _digest(arrays: dict[str, npt.NDArray]) -> str:
+    """SHA-256 of arrays."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return found.hexdigest()
 
 
 def load_calibration(weights: Path) -> Calibration:
@@ -108,6 +141,17 @@ def load_calibration(weights: Path) -> Calibration:
             raise KeyError("columns")
         if side["weights"] != fingerprint(weights):
             raise InputError(f"calibration {path}: made for other weights than {weights.name}; calibrate again")
+        witness = read_header(weights).get("judged_by")
+        if side.get("judged_by") != (fingerprint(find_model(witness)) if witness else None):
+            raise InputError(
+                f"calibration {path}: made beside another {witness or 'model'} than is here; calibrate again"
+            )
+        if "known" in side:
+            arrays = _known_atoms(find_model(side["known"]["model"]))
+            if _digest(arrays) != side["known"]["sha256"]:
+                raise InputError(
+                    f"calibration {path}: made beside another {side['known']['model']} than is here; calibrate again"
+                )
         bank = NoveltyBank.from_arrays(arrays)
         arrangements = ArrangementBank.from_arrays(arrays)
         return Calibration(numbers[:-2], float(numbers[-2]), float(numbers[-1]), bank, side["report"], arrangements)

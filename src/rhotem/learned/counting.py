@@ -31,22 +31,25 @@ def count_exactly(
     for c in coefficients:
         c[free] = 0.0
     if free.all():
-        if structure.charge:
-            raise InputError(
-                "model: atoms without neighbours stay free, and free atoms cannot be charged; set charge 0"
-            )
+        check_alone(structure)
         return
     held = sum(float((c[..., 0] @ b.electrons).sum()) for c, b in zip(coefficients, blocks, strict=True))
     missing = -structure.charge - held
     coefficients[-1][~free, -1, 0] += missing / (int((~free).sum()) * blocks[-1].electrons[-1])
 
 
+def check_alone(structure: Structure) -> None:
+    """Refuse a charge of a cell all of whose atoms are alone."""
+    if structure.charge:
+        raise InputError("model: atoms without neighbours stay free, and free atoms cannot be charged; set charge 0")
+
+
 def stays_free(model: "LearnedModel", structure: Structure) -> npt.NDArray[np.bool_]:
     """Atoms (N,) that nothing is within the encoder's reach of: there is nothing to bond to, Δn is that of a free atom.
 
-    None where it is not drawn by functions around atoms.
+    None where single atoms cannot be left free.
     """
-    if not model.can.linear:
+    if not model.can.single:
         return np.zeros(len(structure), dtype=bool)
     return alone(structure, model.any_encoder.cutoff)
 

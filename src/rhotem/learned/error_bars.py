@@ -8,6 +8,7 @@ import numpy.typing as npt
 from rhotem.core import PeriodicGrid
 from rhotem.learned.calibration import COLUMNS, Calibration
 from rhotem.learned.model import LearnedModel
+from rhotem.learned.readouts.base import Prepared
 from rhotem.structure.model import Structure
 
 #: Added to densities (e/Å³) before logarithms.
@@ -58,52 +59,55 @@ def uncertain_density(
 
 
 def member_statistics(model: LearnedModel, structure: Structure, grid: PeriodicGrid) -> tuple[Array, Array]:
-    """Mean and standard deviation of the members on a grid, e/Å³; one member has no spread."""
+    """Mean of the members, and standard deviation of all opinions, on a grid, e/Å³; one member has no spread."""
     members, readout = model.settings.members, model.readout
     if members == 1:
         mean = readout.values(readout.prepare(structure), structure, grid)
         return mean, np.zeros_like(mean)
-    each = prepare_members(model, structure)
+    each = readout.prepare_members(structure)
     total, squares = np.zeros(grid.shape), np.zeros(grid.shape)
-    for k in range(members):
-        values = readout.values(tuple(c[k] for c in each), structure, grid)
+    for values in readout.members_on_grid(each, structure, grid):
         total += values
         squares += values**2
-    mean = total / members
-    return mean, np.sqrt(np.maximum(squares / members - mean**2, 0.0) * members / (members - 1))
-
-
-def prepare_members(model: LearnedModel, structure: Structure, memory: float | None = None) -> tuple[npt.NDArray, ...]:
-    """Coefficients of every member, (members, N, functions, (lmax+1)²) per block."""
-    return model.readout.prepare_members(structure, memory)
+    mean, count = total / members, members
+    if model.witness is not None:
+        other = model.witness.readout
+        values = other.values(other.prepare(structure), structure, grid)
+        total, squares, count = total + values, squares + values**2, members + 1
+    return mean, np.sqrt(np.maximum(squares - total**2 / count, 0.0) / (count - 1))
 
 
 def at_points(
-    model: LearnedModel, structure: Structure, points: Array, prepared: tuple[npt.NDArray, ...] | None = None
+    model: LearnedModel, structure: Structure, points: Array, prepared: Prepared | None = None
 ) -> tuple[Array, Array]:
-    """Mean and standard deviation of the members at points (P, 3) in Å, e/Å³; arguments as `members_at_points`."""
+    """Mean of the members and standard deviation of all that `members_at_points` gives; arguments as there."""
     each = members_at_points(model, structure, points, prepared)
-    return each.mean(0), each.std(0, ddof=1) if len(each) > 1 else np.zeros(len(points))
+    return each[: model.settings.members].mean(0), each.std(0, ddof=1) if len(each) > 1 else np.zeros(len(points))
 
 
 def members_at_points(
-    model: LearnedModel, structure: Structure, points: Array, prepared: tuple[npt.NDArray, ...] | None = None
+    model: LearnedModel, structure: Structure, points: Array, prepared: Prepared | None = None
 ) -> Array:
-    """What every member says at points (P, 3) in Å, (members, P) in e/Å³.
+    """What every member says at points (P, 3) in Å, (members, P) in e/Å³, and after them what it is judged by.
 
-    ``prepared``: coefficients of the members where they are known already (`prepare_members`).
+    ``prepared``: what the readout keeps of every member (`prepare_members`) where it is known already.
     """
     readout = model.readout
     if model.settings.members == 1:
         return readout.at_points(readout.prepare(structure), structure, points)[None]
-    return readout.at_points(prepare_members(model, structure) if prepared is None else prepared, structure, points)
+    each = readout.prepare_members(structure) if prepared is None else prepared
+    found = readout.members_at_points(each, structure, points)
+    if model.witness is None:
+        return found
+    other = model.witness.readout
+    return np.concatenate([found, other.at_points(other.prepare(structure), structure, points)[None]])
 
 
 def widening(
     model: LearnedModel,
     calibration: Calibration,
     structure: Structure,
-    prepared: tuple[npt.NDArray, ...] | None = None,
+    prepared: Prepared | None = None,
     memory: float | None = None,
 ) -> float:
     """By how much the members of a structure are spread so that error bars of its potential hold.

@@ -55,6 +55,11 @@ class Loaded:
 
             spin_head(self.model, self.name)
 
+    @property
+    def member_count(self) -> int:
+        """Members of the ensemble, with a model that it is judged by; 1 if it is none."""
+        return int(self.model.settings.members) + bool(self.model.judged_by)
+
     def check_charge(self, structure: Structure) -> None:
         """Refuse a charge that the weights or a slab cannot have."""
         if structure.charge and not self.model.can.charge:

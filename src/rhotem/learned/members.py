@@ -6,10 +6,12 @@ from rhotem.core import InputError, PeriodicGrid
 from rhotem.density import free_atoms
 from rhotem.density.field import DensityField
 from rhotem.learned.calibration import Calibration
-from rhotem.learned.counting import count_exactly, stays_free
+from rhotem.learned.counting import stays_free
 from rhotem.learned.error_bars import widening
 from rhotem.learned.loaded import Loaded, encoder_room
+from rhotem.learned.model import LearnedModel
 from rhotem.learned.newcomers import named
+from rhotem.learned.readouts.base import Evaluated, Prepared, combined
 from rhotem.structure.model import Structure
 
 
@@ -18,6 +20,8 @@ def member_fields(
 ) -> Iterator[DensityField]:
     """One density per member, mean + widening · (member − mean) as calibrated; the members are evaluated once.
 
+    After them that of the model that it is judged by, if any.
+
     Raises
     ------
     InputError
@@ -25,16 +29,12 @@ def member_fields(
     """
     check_members(source, structure)
     model = source.model
-    count, readout = model.settings.members, model.readout
+    count, readout = source.member_count, model.readout
     # members in single precision, their mean and one of them in double; values of one and on the way to it
     room = encoder_room(model, structure, 2 * grid.size, source.memory, sets=0.5 * count + 2.0)
     each = readout.prepare_members(structure, room, source.announce)
     spread = widening(model, calibration, structure, each, room)
-    mean = tuple(c.mean(0, dtype=float) for c in each)
-    for k in range(count):
-        own = tuple(m + spread * (c[k].astype(float) - m) for c, m in zip(each, mean, strict=True))
-        count_exactly(model, structure, own)
-        found = readout.evaluate(own, structure, grid)
+    for k, found in enumerate(_opinions(model, (each, structure, grid), spread)):
         yield DensityField(
             kind="deformation",
             structure=structure,
@@ -45,6 +45,22 @@ def member_fields(
             source=f"model {source.name}, member {k + 1} of {count}",
             record={"model": source.name, "member": k, "widening": spread, **found.record},
         )
+
+
+def _opinions(
+    model: LearnedModel, where: tuple[Prepared, Structure, PeriodicGrid], widening: float
+) -> Iterator[Evaluated]:
+    """The members, and after them what the model is judged by, as mean + widening · (member − mean)."""
+    each, structure, grid = where
+    found = []
+    for own in model.readout.widened(each, structure, grid, widening):
+        if model.witness is not None:
+            found.append(own)
+        yield own
+    if model.witness is not None:
+        other = model.witness.readout
+        theirs = other.evaluate(other.prepare(structure), structure, grid)
+        yield combined([*found, theirs], [(1.0 - widening) / len(found)] * len(found) + [widening])
 
 
 def check_members(source: Loaded, structure: Structure) -> None:
@@ -60,8 +76,6 @@ def check_members(source: Loaded, structure: Structure) -> None:
     strangers = source.strangers(structure)
     if model.settings.members == 1:
         why = "has a single member"
-    elif not model.can.linear:
-        why = "has no error bars for a readout that is not made of functions"
     elif strangers.free:
         why = f"was not trained on {named(strangers.free)} and leaves free atoms there"
     elif stays_free(model, structure).all():

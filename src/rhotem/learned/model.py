@@ -1,5 +1,6 @@
 """A trained model ready to predict: encoder, readout, spin head, from weights and the settings stored with them."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class LearnedModel:
         self.encoder: Encoder | None = None
         #: what becomes of elements that it was not trained on; None: nothing is known of them
         self.newcomers: Newcomers | None = None
+        #: name of another model whose density counts as one more member where errors are judged; "": of none
+        self.judged_by = ""
         if settings.peer is None:
             own = self.weights.part("encoder")
             if settings.encoder == "sevennet":
@@ -62,6 +65,11 @@ class LearnedModel:
     def can(self) -> Architecture:
         """What its readout is and can."""
         return self.settings.architecture
+
+    @cached_property
+    def witness(self) -> "LearnedModel | None":
+        """The model that it is judged by: how far another kind of readout is from it tells of its error."""
+        return load_model(self.judged_by)[0] if self.judged_by else None
 
     @property
     def known_elements(self) -> frozenset[int]:
@@ -106,13 +114,15 @@ def load_model(name: str | Path, dtype: npt.DTypeLike = np.float32) -> tuple[Lea
     arrays = in_precision(read_weights(path, header), dtype)
     try:
         settings = read_settings(header, path)
-        if not settings.architecture.linear:
-            return LearnedModel(settings, arrays), header
-        model = LearnedModel(settings, with_newcomers(arrays, settings.elements))
+        single = settings.architecture.single
+        model = LearnedModel(settings, with_newcomers(arrays, settings.elements) if single else arrays)
     except (KeyError, ValueError, IndexError) as error:
         raise InputError(
             f"model {path}: weights do not fit the settings in its JSON ({error}); the two files differ"
         ) from error
+    model.judged_by = str(header.get("judged_by", ""))
+    if not single:
+        return model, header
     labels = {int(z): int(n) for z, n in header.get("info", {}).get("labels_by_element", {}).items()}
     model.newcomers = Newcomers(settings.elements, encoded(arrays), path, labels=labels)
     return model, header

@@ -85,7 +85,7 @@ def with_newcomers(arrays: Mapping[str, npt.NDArray], trained: Sequence[int]) ->
     weights = np.stack([relatives(z, trained) for z in others.tolist()])
     result = dict(arrays)
     for name, table in arrays.items():
-        if table.dtype.kind == "f" and table.ndim > 1 and len(table) == ELEMENTS:
+        if table.dtype.kind == "f" and table.ndim and len(table) == ELEMENTS:
             result[name] = filled = table.copy()
             filled[others] = np.tensordot(weights, table[list(trained)].astype(float), 1)
     if SPECIES in arrays:

@@ -66,24 +66,39 @@ def take_away(
         for c in coefficients:
             c[...] = 0.0
         return
-    reach = max(block.cutoff for block in blocks)
-    kept, regions = _regions(structure, removed, reach)
+    kept, regions = find_regions(structure, removed, max(block.cutoff for block in blocks))
     before = _moments(blocks, coefficients)
     for c in coefficients:
         c *= kept[:, None, None].astype(c.dtype)
-    taken = before - _moments(blocks, coefficients)
     widest, last = blocks[-1], coefficients[-1]
+    back = given_back(widest, regions, before - _moments(blocks, coefficients))
+    columns = min(back.shape[-1], last.shape[-1])
+    last[..., -1, :columns] += back[..., :columns].astype(last.dtype)
+
+
+def given_back(widest: Block, regions: Sequence[Region], taken: Array) -> Array:
+    """Coefficients (..., N, 4) of the widest functions, l = 0 and 1, that hold what was taken.
+
+    Parameters
+    ----------
+    widest : Block
+        Its last function takes it.
+    regions : sequence of Region
+    taken : (..., N, 4) array
+        Electrons and first moments about itself of every atom, e and e Å.
+    """
+    result = np.zeros(taken.shape)
     for region in regions:
         own = taken[..., region.atoms, :]
         charge = own[..., 0].sum(-1)
         dipole = own[..., 1:].sum(-2) + np.einsum("...n,nk->...k", own[..., 0], region.places)
         dipole -= charge[..., None] * (region.shares @ region.places)
-        back = charge[..., None] * region.shares / widest.electrons[-1]
-        last[..., region.atoms, -1, 0] += back.astype(last.dtype)
+        result[..., region.atoms, 0] += charge[..., None] * region.shares / widest.electrons[-1]
         if widest.lmax and region.places.any():
             turned = dipole[..., None, :] * region.shares[:, None] / widest.dipoles[-1]
             for component, column in enumerate(ALONG):
-                last[..., region.atoms, -1, column] += turned[..., component].astype(last.dtype)
+                result[..., region.atoms, column] += turned[..., component]
+    return result
 
 
 def _moments(blocks: Sequence[Block], coefficients: Sequence[npt.NDArray]) -> Array:
@@ -96,8 +111,8 @@ def _moments(blocks: Sequence[Block], coefficients: Sequence[npt.NDArray]) -> Ar
     return result
 
 
-def _regions(structure: Structure, removed: npt.NDArray[np.bool_], reach: float) -> tuple[Array, list[Region]]:
-    """What is kept of every atom, (N,), and the atoms that touch."""
+def find_regions(structure: Structure, removed: npt.NDArray[np.bool_], reach: float) -> tuple[Array, list[Region]]:
+    """What is kept of every atom, (N,), and the atoms that touch; ``reach``: of the widest functions in Å."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 

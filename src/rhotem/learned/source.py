@@ -154,11 +154,6 @@ class Model(Loaded):
         """The same plane by plane; see `rhotem.learned.planes.stream`."""
         return stream(self, structure, spacing)
 
-    @property
-    def member_count(self) -> int:
-        """Members of the ensemble; 1 if it is none."""
-        return int(self.model.settings.members)
-
     def members(self, structure: Structure, grid: PeriodicGrid) -> Iterator[DensityField]:
         """One density per member of the ensemble, spread so that error bars of the potential are calibrated.
 

@@ -114,6 +114,8 @@ class SharedPass:
 def _checked(model: LearnedModel, potential: SevenNet0) -> PretrainedEncoder:
     """The model's encoder, if its first layers are those of the potential but for rounding."""
     encoder, weights = model.encoder, potential.weights.arrays
+    if not model.can.linear:
+        raise InputError("model: density and energies in one pass need a readout made of functions; ask for each alone")
     if isinstance(encoder, PretrainedEncoder) and encoder.layers == 4:
         body = encoder.body.arrays
         known = [name for name in body if name != "species"]  # has relatives in places of unknown elements

@@ -1,8 +1,8 @@
 """What a readout is to whoever wants a density of it."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,18 @@ class Evaluated:
     values: Array
     one_centre: Sequence[OneCentre]
     record: dict[str, Any] = field(default_factory=dict)
+
+
+def combined(parts: Sequence[Evaluated], shares: Sequence[float]) -> Evaluated:
+    """Σ share · part of densities on one grid; sharp parts of an atom on the same radii are added up."""
+    terms: dict[tuple[int, bytes, int], OneCentre] = {}
+    for part, share in zip(parts, shares, strict=True):
+        for term in part.one_centre:
+            key = term.atom, np.asarray(term.radii).tobytes(), len(term.values)
+            own = share * term.values
+            terms[key] = replace(term, values=terms[key].values + own if key in terms else own)
+    values = np.sum([share * part.values for part, share in zip(parts, shares, strict=True)], axis=0)
+    return Evaluated(values, tuple(terms.values()))
 
 
 class Readout(Protocol):
@@ -72,7 +84,21 @@ class Readout(Protocol):
     def prepare_members(
         self, structure: Structure, memory: float | None = None, announce: Announce | None = None
     ) -> Prepared:
-        """The same of every member of an ensemble, in one more, first, dimension."""
+        """The same of every member of an ensemble; of an analytic readout in one more, first, dimension."""
+        ...
+
+    def members_at_points(self, prepared: Prepared, structure: Structure, points: Array) -> Array:
+        """What every member says at points (P, 3) in Å, (members, P) in e/Å³; from `prepare_members`."""
+        ...
+
+    def members_on_grid(self, prepared: Prepared, structure: Structure, grid: PeriodicGrid) -> Iterator[Array]:
+        """Δn of one member after the other at the points of a grid, everything on it."""
+        ...
+
+    def widened(
+        self, prepared: Prepared, structure: Structure, grid: PeriodicGrid, widening: float
+    ) -> Iterator[Evaluated]:
+        """One member after the other as mean + ``widening`` · (member − mean), with the count right."""
         ...
 
     def evaluate(self, prepared: Prepared, structure: Structure, grid: PeriodicGrid) -> Evaluated:
@@ -109,4 +135,23 @@ class Single:
         self, structure: Structure, memory: float | None = None, announce: Announce | None = None
     ) -> Prepared:
         """Refused."""
-        raise InputError("model: has a single member, so there is no spread; use a model with several")
+        raise no_spread()
+
+    def members_at_points(self, prepared: Prepared, structure: Structure, points: Array) -> Array:
+        """Refused."""
+        raise no_spread()
+
+    def members_on_grid(self, prepared: Prepared, structure: Structure, grid: PeriodicGrid) -> Iterator[Array]:
+        """Refused."""
+        raise no_spread()
+
+    def widened(
+        self, prepared: Prepared, structure: Structure, grid: PeriodicGrid, widening: float
+    ) -> Iterator[Evaluated]:
+        """Refused."""
+        raise no_spread()
+
+
+def no_spread() -> InputError:
+    """Why there are no error bars of a single member."""
+    return InputError("model: has a single member, so there is no spread; use a model with several")

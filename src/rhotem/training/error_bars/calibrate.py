@@ -17,12 +17,12 @@ from rhotem.labels.label import Label
 from rhotem.labels.waves import plane_indices
 from rhotem.learned.arrangement import ArrangementBank, arrangement
 from rhotem.learned.calibration import LEVEL, Calibration, save_calibration
-from rhotem.learned.error_bars import make_inputs, members_at_points, nearest_atoms, prepare_members, widened_for
+from rhotem.learned.error_bars import make_inputs, members_at_points, nearest_atoms, widened_for
 from rhotem.learned.model import LearnedModel, load_model
 from rhotem.learned.novelty import LARGEST, NoveltyBank, atom_features
 from rhotem.learned.surroundings import learn as learn_surroundings
 from rhotem.learned.surroundings import save_surroundings
-from rhotem.learned.weights import find_model, fingerprint
+from rhotem.learned.weights import find_model, fingerprint, read_header, write_json
 from rhotem.training.dataset import read_labels
 from rhotem.training.error_bars.arrangement import learn_arrangements
 from rhotem.training.error_bars.coverage import (
@@ -194,19 +194,28 @@ def calibrate(
     return Calibration(weights, factor, potential_factor, known.bank, report, known.arrangements)
 
 
-def calibrate_run(run: str | Path, progress: Progress = silent) -> tuple[Path, Calibration]:
+def calibrate_run(
+    run: str | Path, progress: Progress = silent, like: str | Path | None = None, judged_by: str = ""
+) -> tuple[Path, Calibration]:
     """Calibrate the model of a run folder on what it was not trained on, and store that beside its weights.
+
+    ``like``: a model trained on the same atoms, whose calibration tells them (`save_calibration`). ``judged_by``:
+    another model whose density counts as one more member; it is noted in the JSON of the weights.
 
     Raises
     ------
     InputError
         If it is no run folder, or its labels are not where they were.
     """
+    if judged_by:
+        find_model(judged_by)
+        weights = find_model(run)
+        write_json(weights.with_suffix(".json"), read_header(weights) | {"judged_by": judged_by})
     own = run_labels(run, progress)
     calibration = calibrate(own.model, own.train, own.held_out, own.unseen, progress=progress, members=own.members)
     weights = find_model(run)
     save_surroundings(weights, learn_surroundings(label.structure for label in own.train), fingerprint(weights))
-    return save_calibration(weights, calibration), calibration
+    return save_calibration(weights, calibration, None if like is None else find_model(like)), calibration
 
 
 def run_labels(run: str | Path, progress: Progress = silent) -> RunLabels:
@@ -311,31 +320,55 @@ def draw(
     fractional = np.stack(np.unravel_index(index, label.grid.shape), -1) / np.array(label.grid.shape)
     points = fractional @ label.grid.cell
     each = members_at_points(model, label.structure, points)
-    mean = (each if members is None else each[list(members)]).mean(0)
+    mean = each[list(range(model.settings.members) if members is None else members)].mean(0)
     spread = each.std(0, ddof=1) if len(each) > 1 else np.zeros_like(mean)
     distance, nearest = nearest_atoms(label.structure, points)
     inputs = make_inputs(mean, spread, distance, novelty[nearest])
     return Voxels(label.name, label.family, mean - target, target, inputs, borrowed=members is not None)
 
 
-def projected_potential_errors(model: LearnedModel, label: Label, rng: np.random.Generator) -> tuple[Array, Array]:
+def projected_potential_errors(
+    model: LearnedModel, label: Label, rng: np.random.Generator, each: Sequence[Array] | None = None
+) -> tuple[Array, Array]:
     """Error and spread of the members of the potential projected along the three axes, at random places.
 
-    |g| < 2/Å as in V5; in the unit of Σ Δn(g)/g², the same for both. Empty for models of one member.
+    |g| < 2/Å as in V5; in the unit of Σ Δn(g)/g², the same for both. Empty for models of one member. ``each``: what
+    the members say on the label's grid, where it is known and waves are not analytic.
     """
-    if model.settings.members == 1 or not model.can.linear or not label.has_coefficients:
+    if model.settings.members == 1 or not label.has_coefficients:
         return np.zeros(0), np.zeros(0)
     h = plane_indices(label.grid)
     g = h @ label.grid.reciprocal
-    reference = label.coefficients(h)
-    tables = make_tables(model.readout.blocks, g, label.structure.positions, label.grid.volume)
-    given = [torch.from_numpy(c) for c in prepare_members(model, label.structure)]
-    each = np.stack([fourier(tuple(c[k] for c in given), tables).numpy() for k in range(model.settings.members)])
+    reference, found = label.coefficients(h), _waves_of_members(model, label, h, each)
+    if model.witness is not None:
+        other = model.witness.readout
+        values = other.values(other.prepare(label.structure), label.structure, label.grid)
+        found = np.concatenate([found, _waves_on_grid(values, h)[None]])
     errors, spreads = [], []
     for axis in range(3):
         own = h[:, axis] == 0
         places = rng.random((PIXELS // 3, 3))
         waves = 2.0 * np.exp(2j * np.pi * (places @ h[own].T)) / (g[own] ** 2).sum(1)  # ±g
-        errors.append((waves @ (each.mean(0) - reference)[own]).real)
-        spreads.append((waves @ each[:, own].T).real.std(1, ddof=1))
+        errors.append((waves @ (found[: model.settings.members].mean(0) - reference)[own]).real)
+        spreads.append((waves @ found[:, own].T).real.std(1, ddof=1))
     return np.concatenate(errors), np.concatenate(spreads)
+
+
+def _waves_of_members(
+    model: LearnedModel, label: Label, h: npt.NDArray[np.int64], each: Sequence[Array] | None
+) -> npt.NDArray[np.complex128]:
+    """Fourier coefficients (members, H) of what every member says: analytic, or of its values on the label's grid."""
+    readout, structure, grid = model.readout, label.structure, label.grid
+    if model.can.linear:
+        tables = make_tables(readout.blocks, h @ grid.reciprocal, structure.positions, grid.volume)
+        given = [torch.from_numpy(c) for c in readout.prepare_members(structure)]
+        return np.stack([fourier(tuple(c[k] for c in given), tables).numpy() for k in range(model.settings.members)])
+    if each is None:
+        each = list(readout.members_on_grid(readout.prepare_members(structure), structure, grid))
+    return np.stack([_waves_on_grid(values, h) for values in each])
+
+
+def _waves_on_grid(values: Array, h: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
+    """Fourier coefficients (H,) of values on a grid."""
+    found: npt.NDArray[np.complex128] = np.fft.fftn(values)[tuple(h.T % np.array(values.shape)[:, None])] / values.size
+    return found

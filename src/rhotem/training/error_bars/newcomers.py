@@ -56,12 +56,17 @@ def measure(model: LearnedModel, calibration: Calibration, label: Label, seed: i
     """Errors of one label, predicted with nothing left free."""
     newcomers, model.newcomers = model.newcomers, None
     try:
-        structure = label.structure
-        values = model.readout.values(model.readout.prepare(structure), structure, label.grid)
+        structure, readout = label.structure, model.readout
+        each = None
+        if model.can.linear or model.settings.members == 1:
+            values = readout.values(readout.prepare(structure), structure, label.grid)
+        else:  # grids cost more than all else: evaluated once
+            each = list(readout.members_on_grid(readout.prepare_members(structure), structure, label.grid))
+            values = np.mean(each, axis=0)
         scores = score_label(values, label)
         rng = np.random.default_rng(seed)
         drawn = draw(model, label, calibration.bank.novelty(model, structure), rng)
-        error, spread = projected_potential_errors(model, label, rng)
+        error, spread = projected_potential_errors(model, label, rng, each)
         allowed = HALF_WIDTH * spread * widening(model, calibration, structure)
     finally:
         model.newcomers = newcomers

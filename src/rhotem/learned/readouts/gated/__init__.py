@@ -7,5 +7,6 @@ ARCHITECTURE = Architecture(
     settings="rhotem.learned.readouts.gated.settings:GatedSettings",
     predict="rhotem.learned.readouts.gated.predict:GatedReadout",
     network="rhotem.training.network.readouts.gated:Gated",
+    single=True,
     members=True,
 )

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ from rhotem.core import InputError, PeriodicGrid, Progress, silent
 from rhotem.density.convert import one_centre_electrons, one_centre_values
 from rhotem.density.field import OneCentre
 from rhotem.density.harmonics import real_harmonics
+from rhotem.learned.counting import check_alone
 from rhotem.learned.encoder import single_threaded
 from rhotem.learned.readouts.gated.edges import EdgeMap, Gates, Given
+from rhotem.learned.readouts.gated.free import LeftFree
 from rhotem.learned.readouts.gated.pieces import Piece, pieces
 from rhotem.structure.model import Structure
 
@@ -25,11 +28,23 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Gating:
-    """The readout on the atoms of one structure: weights of every member, what atoms give to each, and the atoms."""
+    """The readout on the atoms of one structure.
+
+    Parameters
+    ----------
+    maps : sequence of EdgeMap
+        Weights of every member.
+    given : sequence of Given
+        What atoms give to the edges of each.
+    structure : Structure
+    left : LeftFree or None
+        Atoms left free; None: none.
+    """
 
     maps: Sequence[EdgeMap]
     given: Sequence[Given]
     structure: Structure
+    left: LeftFree | None = None
 
     def gates(self, piece: Piece) -> Iterator[Gates]:
         """Weights and strengths at the points of a piece, of every member."""
@@ -39,6 +54,16 @@ class Gating:
     def pieces(self, points: Array) -> Iterator[Piece]:
         """Points (P, 3) in Å, piece by piece."""
         return pieces(points, self.structure, self.maps[0].settings.cutoff)
+
+    def members(self) -> "Iterator[Gating]":
+        """Every member by itself."""
+        for own, given in zip(self.maps, self.given, strict=True):
+            yield replace(self, maps=(own,), given=(given,))
+
+    def kept(self, piece: Piece) -> Array | None:
+        """Factor of the contribution of every image (I,) of a piece; None where it is 1."""
+        factor = None if self.left is None else self.left.kept[piece.owner]
+        return factor if factor is not None and (factor < 1.0).any() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +75,15 @@ class GatedGrid:
     values : array of the grid's shape
         Δn in e/Å³ without ``one_centre``.
     filled : array of the grid's shape
-        Σ_i w_i: 1 in a bulk, 0 in vacuum.
+        Σ_i w_i of what is not left free: 1 in a bulk, 0 in vacuum.
     one_centre : tuple of OneCentre
         Sharp parts, if asked for.
     shift : float
         What was added to every strength for the count, e/Å³.
     electrons, correction : (N,) arrays
-        ∫ w s of every atom, and the part of it that the count added.
+        ∫ of every atom's contribution, and the part of it that the count added.
+    back : (N, 4) array
+        Coefficients of what atoms got back of those left free (`LeftFree.widest`).
     """
 
     values: Array
@@ -65,6 +92,27 @@ class GatedGrid:
     shift: float
     electrons: Array
     correction: Array
+    back: Array
+
+
+class Sums(NamedTuple):
+    """Sums of the gated readout over points, without the count; the mean of the members.
+
+    Parameters
+    ----------
+    values, filled : (P,) arrays
+        Σ_i w s in e/Å³ and Σ_i w at the points, of what is not left free.
+    held, share : (N,) arrays
+        Sums of w s and of w over the points, of all that is counted.
+    taken : (N, 6) array
+        First moments about every atom of w s and of w, of what is left free, Å.
+    """
+
+    values: Array
+    filled: Array
+    held: Array
+    share: Array
+    taken: Array
 
 
 def on_gated_grid(gating: Gating, grid: PeriodicGrid, split: bool = False, progress: Progress = silent) -> GatedGrid:
@@ -72,27 +120,42 @@ def on_gated_grid(gating: Gating, grid: PeriodicGrid, split: bool = False, progr
 
     The electrons missing are put where atoms are: the same λ is added to every strength, ∫ Σ w (s + λ) = −q. In a bulk
     that is a constant, at a surface it ends with the weights; nothing is scaled. With ``split`` the parts near nuclei
-    are taken off the grid and returned as one-centre functions.
+    are taken off the grid and returned as one-centre functions. What atoms left free held is given back around them.
 
     Raises
     ------
     InputError
-        If no grid point is within reach of an atom.
+        If no grid point is within reach of an atom; if all atoms are alone and the cell is charged.
     """
-    structure = gating.structure
-    flat, room, held, share = sums(gating, grid.points().reshape(-1, 3), progress)
-    values, filled = flat.reshape(grid.shape), room.reshape(grid.shape)
-    held, share = held * grid.voxel_volume, share * grid.voxel_volume
+    structure, left = gating.structure, gating.left
+    if left is not None and not left.counted.any():
+        check_alone(structure)
+        empty = np.zeros(grid.shape)
+        none = np.zeros(len(structure))
+        return GatedGrid(empty, empty, (), 0.0, none, none, np.zeros((len(structure), 4)))
+    found = sums(gating, grid.points().reshape(-1, 3), progress)
+    values, filled = found.values.reshape(grid.shape), found.filled.reshape(grid.shape)
+    held, share = found.held * grid.voxel_volume, found.share * grid.voxel_volume
     terms = one_centre_parts(lambda points: sums(gating, points)[0], structure) if split else ()
     for term in terms:
         at, sampled = one_centre_values(grid, structure.positions[term.atom], term, counted=False)
         np.subtract.at(values, tuple(at.T), sampled)
         held[term.atom] += one_centre_electrons(term) - sampled.sum() * grid.voxel_volume
     check_reached(share, grid)
-    elsewhere = sum(map(one_centre_electrons, terms))
-    shift = (-structure.charge - grid.integrate(values) - elsewhere) / grid.integrate(filled)
+    shift = (-structure.charge - held.sum()) / share.sum()
+    values += shift * filled
     correction = shift * share
-    return GatedGrid(values + shift * filled, filled, terms, shift, held + correction, correction)
+    back = np.zeros((len(structure), 4))
+    if left is None:
+        return GatedGrid(values, filled, terms, shift, held + correction, correction, back)
+    taken = np.empty((len(structure), 4))
+    taken[:, 0] = (1.0 - left.kept) * (held + correction) * left.counted
+    taken[:, 1:] = (found.taken[:, :3] + shift * found.taken[:, 3:]) * grid.voxel_volume
+    missing = -structure.charge - grid.integrate(values) - sum(map(one_centre_electrons, terms))
+    back = left.give_back(taken, missing)
+    values += left.on_grid(back, structure, grid)
+    electrons = left.kept * (held + correction) + back[:, 0] * left.widest.electrons[-1]
+    return GatedGrid(values, filled, terms, shift, electrons, left.kept * correction, back)
 
 
 def check_reached(weight: Array, grid: PeriodicGrid) -> None:
@@ -104,34 +167,46 @@ def check_reached(weight: Array, grid: PeriodicGrid) -> None:
         )
 
 
-def sums(gating: Gating, points: Array, progress: Progress = silent) -> tuple[Array, Array, Array, Array]:
-    """Σ_i w s and Σ_i w at points (P, 3), without the count, and the sums of both over the points by atom (N,).
-
-    The mean of the members. Pieces in threads; sums by atom are made in the order of the pieces.
-    """
-    values, filled = np.zeros(len(points)), np.zeros(len(points))
-    held, share = np.zeros(len(gating.structure)), np.zeros(len(gating.structure))
-    part = 1.0 / len(gating.maps)
-
-    def work(piece: Piece) -> tuple[Piece, list[Array]]:
-        found = [np.zeros(len(n)) for n in (piece.rows, piece.rows, piece.owner, piece.owner)]
-        for gates in gating.gates(piece):
-            brought = gates.weight * gates.strength
-            found[0] += part * np.bincount(gates.point, brought, len(piece.rows))
-            found[1] += part * gates.filled
-            found[2] += part * np.bincount(gates.image, brought, len(piece.owner))
-            found[3] += part * np.bincount(gates.image, gates.weight, len(piece.owner))
-        return piece, found
+def sums(gating: Gating, points: Array, progress: Progress = silent) -> Sums:
+    """Sums over points (P, 3). Pieces in threads; sums by atom are made in the order of the pieces."""
+    values, filled = np.zeros((2, len(points)))
+    by_atom = np.zeros((8, len(gating.structure)))
 
     done = 0
     with single_threaded() as threads, ThreadPoolExecutor(threads) as pool:
-        for piece, (own, room, by_image, share_by_image) in pool.map(work, gating.pieces(points)):
-            values[piece.rows], filled[piece.rows] = own, room
-            np.add.at(held, piece.owner, by_image)
-            np.add.at(share, piece.owner, share_by_image)
+        for piece, at_points, by_image in pool.map(lambda p: _of_piece(gating, p), gating.pieces(points)):
+            values[piece.rows], filled[piece.rows] = at_points
+            for total, own in zip(by_atom, by_image, strict=False):
+                np.add.at(total, piece.owner, own)
             done += len(piece.rows)
             progress("density on the grid", done, len(points))
-    return values, filled, held, share
+    held, share = by_atom[:2]
+    if gating.left is not None:
+        held, share = held * gating.left.counted, share * gating.left.counted
+    return Sums(values, filled, held, share, by_atom[2:].T)
+
+
+def _of_piece(gating: Gating, piece: Piece) -> tuple[Piece, Array, Array]:
+    """Σ w s and Σ w at its points, and by image their sums; where something is left free also its first moments."""
+    kept = gating.kept(piece)
+    at_points, part = np.zeros((2, len(piece.rows))), 1.0 / len(gating.maps)
+    by_image = np.zeros((2 if kept is None else 8, len(piece.owner)))
+    for gates in gating.gates(piece):
+        both = gates.weight * gates.strength, gates.weight
+        for n, each in enumerate(both):
+            at = part * each if kept is None else part * each * kept[gates.image]
+            if n == 0 or kept is not None:
+                at_points[n] += np.bincount(gates.point, at, len(piece.rows))
+            by_image[n] += part * np.bincount(gates.image, each, len(piece.owner))
+        if kept is None:
+            at_points[1] += part * gates.filled
+            continue
+        lost = part * (1.0 - kept[gates.image])
+        away = (piece.points[gates.point] - piece.images[gates.image]) * lost[:, None]
+        for n, each in enumerate(both):
+            for axis in range(3):
+                by_image[2 + 3 * n + axis] += np.bincount(gates.image, each * away[:, axis], len(piece.owner))
+    return piece, at_points, by_image
 
 
 def one_centre_parts(values: Callable[[Array], Array], structure: Structure) -> tuple[OneCentre, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, PeriodicGrid
 from rhotem.learned.interpret import check_atoms
 from rhotem.learned.model import LearnedModel
-from rhotem.learned.readouts.gated.field import Gating, on_gated_grid
+from rhotem.learned.readouts.gated.field import on_gated_grid
 from rhotem.structure.model import Structure
 
 Array = npt.NDArray[np.float64]
@@ -27,16 +28,19 @@ class GateMaps:
         What it would bring alone, s_ik with the electron count's λ, in e/Å³; 0 out of reach.
     empty : array of the grid's shape
         Share of the empty channel, 1 − Σ_i w_ik over all atoms.
+    back : (A, *shape) array
+        What it got back of atoms that are left free, e/Å³.
     """
 
     weight: Array
     strength: Array
     empty: Array
+    back: Array
 
     @property
     def contribution(self) -> Array:
-        """w_ik s_ik in e/Å³, (A, *shape)."""
-        return self.weight * self.strength
+        """w_ik s_ik in e/Å³, (A, *shape), with what it got back."""
+        return self.weight * self.strength + self.back
 
 
 def gate_maps(model: LearnedModel, structure: Structure, grid: PeriodicGrid, atoms: Sequence[int]) -> GateMaps:
@@ -50,7 +54,8 @@ def gate_maps(model: LearnedModel, structure: Structure, grid: PeriodicGrid, ato
     check_atoms(structure, atoms)
     if model.can.name != "gated":
         raise InputError('model: its readout has no gate; take gated weights, or train with readout = "gated"')
-    gating = Gating(model.readout.maps, model.readout.prepare(structure), structure)  # type: ignore[attr-defined]
+    readout: Any = model.readout  # a gated one
+    gating = readout.gating(readout.prepare(structure), structure)
     weight, brought = np.zeros((2, len(atoms), grid.size))
     filled = np.zeros(grid.size)
     place = np.full(len(structure), -1)
@@ -64,8 +69,14 @@ def gate_maps(model: LearnedModel, structure: Structure, grid: PeriodicGrid, ato
             where = row[chosen], piece.rows[gates.point[chosen]]
             np.add.at(weight, where, part * gates.weight[chosen])
             np.add.at(brought, where, part * gates.weight[chosen] * gates.strength[chosen])
-    shift = on_gated_grid(gating, grid).shift
+    found, left = on_gated_grid(gating, grid), gating.left
     strength = np.divide(brought, weight, out=np.zeros_like(brought), where=weight > 0.0)
-    strength[weight > 0.0] += shift
+    strength[weight > 0.0] += found.shift
     shape = (len(atoms), *grid.shape)
-    return GateMaps(weight.reshape(shape), strength.reshape(shape), (1.0 - filled).reshape(grid.shape))
+    back = np.zeros(shape)
+    if left is not None:
+        strength *= left.kept[list(atoms), None]
+        for own, atom in zip(back, atoms, strict=True):
+            one = Structure(structure.atoms[[atom]])
+            own += left.on_grid(found.back[[atom]], one, grid)
+    return GateMaps(weight.reshape(shape), strength.reshape(shape), (1.0 - filled).reshape(grid.shape), back)

@@ -1,17 +1,18 @@
 """Density of the gated readout, compiled."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rhotem.core import InputError, PeriodicGrid, Progress, silent
+from rhotem.core import PeriodicGrid, Progress, silent
 from rhotem.learned.coefficients import class_features
 from rhotem.learned.radial import Block
-from rhotem.learned.readouts.base import Announce, Array, Evaluated
+from rhotem.learned.readouts.base import Announce, Array, Evaluated, combined
 from rhotem.learned.readouts.gated.edges import EdgeMap, Given
 from rhotem.learned.readouts.gated.field import GatedGrid, Gating, on_gated_grid, sums
+from rhotem.learned.readouts.gated.free import left_free
 from rhotem.learned.readouts.gated.maps import gate_maps
 from rhotem.structure.model import Structure
 
@@ -52,8 +53,26 @@ class GatedReadout:
     def prepare_members(
         self, structure: Structure, memory: float | None = None, announce: Announce | None = None
     ) -> tuple[Given, ...]:
-        """Refused: what the members' spread says of the error has not been calibrated."""
-        raise InputError("model: gated weights have no error bars; take --source model with --uncertainty")
+        """The same: members are told apart."""
+        return self.prepare(structure, memory, announce)
+
+    def members_at_points(self, prepared: tuple[Given, ...], structure: Structure, points: Array) -> Array:
+        """Δn of every member at points without the count, (members, P)."""
+        return np.stack([sums(own, points)[0] for own in self.gating(prepared, structure).members()])
+
+    def members_on_grid(self, prepared: tuple[Given, ...], structure: Structure, grid: PeriodicGrid) -> Iterator[Array]:
+        """One after the other, each with its own count."""
+        for own in self.gating(prepared, structure).members():
+            yield on_gated_grid(own, grid).values
+
+    def widened(
+        self, prepared: tuple[Given, ...], structure: Structure, grid: PeriodicGrid, widening: float
+    ) -> Iterator[Evaluated]:
+        """On the grid and around the atoms alike, each with its own count."""
+        each = [on_gated_grid(own, grid, split=True) for own in self.gating(prepared, structure).members()]
+        for k in range(len(each)):
+            shares = [widening * (j == k) + (1.0 - widening) / len(each) for j in range(len(each))]
+            yield combined([Evaluated(e.values, e.one_centre) for e in each], shares)
 
     def evaluate(self, prepared: tuple[Given, ...], structure: Structure, grid: PeriodicGrid) -> Evaluated:
         """Δn with the count right, sharp parts apart."""
@@ -73,7 +92,11 @@ class GatedReadout:
 
     def at_points(self, prepared: tuple[Given, ...], structure: Structure, points: Array) -> Array:
         """Δn at points without the count."""
-        return sums(Gating(self.maps, prepared, structure), points)[0]
+        return sums(self.gating(prepared, structure), points)[0]
+
+    def gating(self, prepared: tuple[Given, ...], structure: Structure) -> Gating:
+        """The readout on these atoms."""
+        return Gating(self.maps, prepared, structure, left_free(self.model, structure, self.cutoff))
 
     def features(self, structure: Structure) -> None:
         """None: those of the encoder."""
@@ -96,4 +119,4 @@ class GatedReadout:
         split: bool = False,
         progress: Progress = silent,
     ) -> GatedGrid:
-        return on_gated_grid(Gating(self.maps, prepared, structure), grid, split, progress)
+        return on_gated_grid(self.gating(prepared, structure), grid, split, progress)

@@ -8,6 +8,7 @@ ARCHITECTURE = Architecture(
     predict="rhotem.learned.readouts.spherical.predict:SphericalReadout",
     network="rhotem.training.network.readouts.spherical:Spherical",
     linear=True,
+    single=True,
     planes=True,
     tiles=True,
     members=True,

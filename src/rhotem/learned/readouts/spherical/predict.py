@@ -1,7 +1,7 @@
 """Density of the spherical readout: coefficients by the encoder, values on grids, single points."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rhotem.core import PeriodicGrid, Progress, silent
 from rhotem.density.field import OneCentre
 from rhotem.learned.coefficients import atom_coefficients, member_coefficients
+from rhotem.learned.counting import count_exactly
 from rhotem.learned.couplings import solid_harmonics
 from rhotem.learned.grid import counted_on_grid, on_grid
 from rhotem.learned.pairs import probe_pairs
@@ -67,6 +68,25 @@ class SphericalReadout:
     ) -> Coefficients:
         """Those of every member, (members, N, functions, (lmax+1)²), in the precision of the weights."""
         return member_coefficients(self.model, structure, memory, announce=announce)
+
+    def members_at_points(self, prepared: Coefficients, structure: Structure, points: Array) -> Array:
+        """From coefficients of several members, (members, P)."""
+        return self.at_points(prepared, structure, points)
+
+    def members_on_grid(self, prepared: Coefficients, structure: Structure, grid: PeriodicGrid) -> Iterator[Array]:
+        """One after the other."""
+        for k in range(len(prepared[0])):
+            yield self.values(tuple(c[k] for c in prepared), structure, grid)
+
+    def widened(
+        self, prepared: Coefficients, structure: Structure, grid: PeriodicGrid, widening: float
+    ) -> Iterator[Evaluated]:
+        """Their mean and one of them in double precision at a time."""
+        mean = tuple(c.mean(0, dtype=float) for c in prepared)
+        for k in range(len(prepared[0])):
+            own = tuple(m + widening * (c[k].astype(float) - m) for c, m in zip(prepared, mean, strict=True))
+            count_exactly(self.model, structure, own)
+            yield self.evaluate(own, structure, grid)
 
     def evaluate(self, prepared: Coefficients, structure: Structure, grid: PeriodicGrid) -> Evaluated:
         """The wide block on the grid, the sharp one around the atoms."""
