@@ -94,9 +94,9 @@ def draw_defects(listed: list[dict[str, Any]], path: Path) -> None:
     """Dose for d′ = 5."""
     from matplotlib.figure import Figure
 
-    images = ("HAADF", "ABF", "iDPC", "iCoM", "SSB", "ring", "4D")
-    colours = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7")
-    marks = dict(zip(images, zip(colours, "sovD^P*", strict=True), strict=True))
+    images = ("HAADF", "ABF", "iDPC", "iCoM", "SSB", "ring", "4D", "pixels")
+    colours = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#777777")
+    marks = dict(zip(images, zip(colours, "sovD^P*X", strict=True), strict=True))
     figure = Figure(figsize=(7.6, 3.4), layout="constrained", dpi=95)
     axes = figure.subplots()
     for place, row in enumerate(listed):
@@ -110,5 +110,5 @@ def draw_defects(listed: list[dict[str, Any]], path: Path) -> None:
     axes.grid(axis="y", lw=0.3)
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), fontsize=8, ncols=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.legend(unique.values(), unique.keys(), fontsize=8, ncols=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.savefig(path)
