@@ -41,6 +41,21 @@ def test_unknown_keys_of_plans(planned, tmp_path):
         assert not (tmp_path / "no").exists() and not (tmp_path / "library").exists()
 
 
+def test_nothing_is_left_of_plans_that_cannot_be_read(planned, made, tmp_path):
+    """Campaigns that are no campaigns, name no crystal, or are not there; and folders that hold something else."""
+    asked = ("dataset", "make", tmp_path / "plan.yaml", "--out", tmp_path / "no", "-l", tmp_path / "library")
+    (tmp_path / "plan.yaml").write_text((planned / "plan.yaml").read_text())
+    campaign = (planned / "campaign.yaml").read_text()
+    for content in (None, campaign.replace("name: tiny", "nam: tiny"), campaign.replace("LiF, MnO", "LiF, nothing")):
+        if content is not None:
+            (tmp_path / "campaign.yaml").write_text(content)
+        refused(*asked)
+        assert not (tmp_path / "no").exists() and not (tmp_path / "library").exists()
+    other = ("dataset", "make", planned / "plan.yaml", "--out", tmp_path, "-l", tmp_path / "library")
+    assert "something else" in refused(*other)
+    assert not (tmp_path / "library").exists()  # said before responses are made
+
+
 def test_a_damaged_shard_stops_what_reads_it(damaged, tmp_path):
     for layout in ("webdataset", "temimagenet", "coco"):
         said = refused("dataset", "export", damaged, "--to", layout, "--out", tmp_path / "no")
