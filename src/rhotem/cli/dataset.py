@@ -108,7 +108,8 @@ def train_command(
     ] = 1400,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures of one step.")] = 8,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", metavar="s", help="Stop after so much processor time; train on later.")
+        float | None,
+        typer.Option("--seconds", metavar="s", min=0, help="Stop after so much processor time; train on later."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and order of the pictures.")] = 0,
     quiet: QuietOption = False,

@@ -62,6 +62,7 @@ def test_a_damaged_shard_stops_what_reads_it(damaged, tmp_path):
         assert "image" in said and not (tmp_path / "no").exists()
     pytest.importorskip("torch")
     assert "image" in refused("dataset", "train", damaged, "--out", tmp_path / "run", "-q")
+    assert not (tmp_path / "run").exists()
     result = CliRunner().invoke(main.app, ["dataset", "verify", str(damaged)])
     assert result.exit_code == 2 and "damaged: " in result.stdout
 
@@ -72,6 +73,15 @@ def test_folders_layouts_and_splits(made, tmp_path):
     asked = ("dataset", "export", made.folder, "--to", "coco", "--split", "half", "--out", tmp_path / "no")
     assert "choose one of train" in refused(*asked)
     assert not (tmp_path / "no").exists()
+
+
+def test_a_training_that_cannot_be_kept(made, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "run").write_text("a file")
+    assert "give a folder" in refused("dataset", "train", made.folder, "--out", tmp_path / "run", "-q")
+    for seconds in ("-1", "nan"):
+        assert "--seconds" in refused("dataset", "train", made.folder, "--out", tmp_path / "no", "--seconds", seconds)
+        assert not (tmp_path / "no").exists()
 
 
 def test_a_network_of_another_job(tmp_path, rng):
