@@ -97,13 +97,16 @@ def _series(shard: Shard) -> Read:
 
 
 def column_losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-    """Cross entropies: of columns wherever they can be read, of species and defects where there is such a column."""
+    """Cross entropies: of columns but for those that noise hides, of species and defects where there is a column.
+
+    Species are learned of hidden columns too: left out, fewer were right (0.80 instead of 0.83 after 400 steps).
+    """
     maps = batch.maps
     column, counts = maps[:, 0].float() / 255, maps[:, len(MAPS)] > 0
     at_column = counts * (1 + (AT_COLUMNS - 1) * column)
     entropy = functional.binary_cross_entropy_with_logits
     result = {"column": entropy(logits[:, 0], column, weight=at_column)}
-    disc = (maps[:, 1] > 0) & counts
+    disc = maps[:, 1] > 0
     total = disc.sum().clamp(min=1)
     species = functional.cross_entropy(logits[:, 1:5], (maps[:, 1].long() - 1).clamp(min=0), reduction="none")
     result["species"] = (species * disc).sum() / total
