@@ -139,7 +139,7 @@ JOBS = {
             lambda plan: 1,
             _columns,
             column_losses,
-            {"column": 1.0, "species": 0.5, "vacancy": 1.0, "antisite": 1.0},
+            {"column": 1.0, "species": 0.5, "vacancy": 4.0, "antisite": 4.0},
             adds=False,
         ),
         Job("denoising", 1, lambda plan: 3, _pairs, relative_losses, {"relative": 1.0}),
