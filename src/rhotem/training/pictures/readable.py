@@ -28,28 +28,31 @@ def readable(arrays: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> np
     said : sequence of mapping
         Of every picture ``pixel_A`` and ``image``.
     """
-    shape = arrays["image"].shape
-    result = np.ones(shape, dtype=np.uint8)
+    count, rows, columns = arrays["image"].shape
     if "table" not in arrays:
-        return result
-    table, number = arrays["table"], np.repeat(np.arange(shape[0]), np.diff(arrays["starts"]))
+        return np.ones((count, rows, columns), dtype=np.uint8)
+    table, number = arrays["table"], np.repeat(np.arange(count), np.diff(arrays["starts"]))
     dark = np.array([one.get("image") == "ABF" for one in said])[number]
     above = np.where(dark, np.abs(table[:, ABOVE]), table[:, ABOVE])
-    pixel = np.array([one["pixel_A"] for one in said])[number]
+    radius = AROUND / np.array([one["pixel_A"] for one in said])[number]
+    reach = int(np.ceil(radius.max(initial=0.0) + 0.5))
+    # discs may reach beyond the picture: a rim around it is cut off at the end
+    places = np.clip(table[:, PLACES], -reach, [columns - 1 + reach, rows - 1 + reach])
+    result = np.ones((count, rows + 4 * reach, columns + 4 * reach), dtype=np.uint8)
     for value, chosen in ((0, above < LEAST), (1, above >= LEAST)):
-        _stamp(result, table[chosen, PLACES], number[chosen], AROUND / pixel[chosen], value)
-    return result
+        _stamp(result, places[chosen] + 2 * reach, number[chosen], radius[chosen], value)
+    return result[:, 2 * reach : 2 * reach + rows, 2 * reach : 2 * reach + columns]
 
 
 def _stamp(maps: npt.NDArray[np.uint8], places: Any, number: Any, radius: Any, value: int) -> None:
-    """Set discs around places (x, y) of maps ``number`` to a value."""
-    if not len(places):
-        return
-    whole = np.rint(places).astype(int)
-    reach = int(np.ceil(radius.max() + 0.5))
+    """Set discs around places (x, y) of maps ``number`` to a value; they lie within the maps."""
+    whole = np.rint(places).astype(np.int64)
+    x, y = (places - whole).T
+    first = (number * maps.shape[1] + whole[:, 1]) * maps.shape[2] + whole[:, 0]
+    widest, squared, flat = radius.max(initial=0.0), radius**2, maps.reshape(-1)
+    reach = int(np.ceil(widest + 0.5))
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
-            x, y = whole[:, 0] + dx, whole[:, 1] + dy
-            inside = (x >= 0) & (y >= 0) & (x < maps.shape[2]) & (y < maps.shape[1])
-            inside &= np.hypot(x - places[:, 0], y - places[:, 1]) <= radius
-            maps[number[inside], y[inside], x[inside]] = value
+            if np.hypot(dx, dy) <= widest + np.sqrt(0.5):
+                inside = (dx - x) ** 2 + (dy - y) ** 2 <= squared
+                flat[first[inside] + dy * maps.shape[2] + dx] = value
