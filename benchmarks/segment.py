@@ -2,9 +2,10 @@
 
     python benchmarks/segment.py DATASET [--network FILE] [--split test] [--step 2]
 
-Vacancies: beside the recall at 5 % false alarms stands that of an observer who knows how high the column would be
-without a vacancy and sees it through the filter of "above" (blurs of 0.25 and 0.7 Å): what is missing stands
-above · share / (1 - share) standard deviations above the noise, all sites of a column counted alike.
+Defects: false alarms are counted on the other columns of the pictures of cells with defects, so that columns of the same
+crystals are compared. Beside the recall of vacancies at 5 % false alarms stands that of an observer who knows how high
+the column would be without a vacancy and sees it through the filter of "above" (blurs of 0.25 and 0.7 Å): what is
+missing stands above · share / (1 - share) standard deviations above the noise, all sites of a column counted alike.
 
 Maxima: of the blurred picture, dark for ABF, of at least a threshold of its highest values; blur and threshold are the
 best of a few on the same pictures, so the comparison favours them.
@@ -16,7 +17,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.stats import norm
 
-from pictures_read import READABLE, options, pictures
+from pictures_read import options, pictures
 from rhotem.learned.pictures.score import SHARE, Score, compare
 from rhotem.learned.pictures.segment import Segmentation
 from rhotem.library.dataset.store import TABLE
@@ -46,11 +47,10 @@ def main() -> None:
         dose = next(d for d in DOSES if d[0] <= one.said["dose_e_per_A2"] <= d[1])
         pixel, image, shape = one.pixel, one.said["image"], one.image.shape
         seconds, number = seconds + one.seconds, number + 1
-        for score in (network[image, dose], every, defects[dose, image], defects[dose, "all"]):
+        for score in (network[image, dose], every):
             compare(score, one.found, one.table, pixel, shape)
-        if (clear := one.above > READABLE).any():
-            compare(defects[dose, "above 4 σ"], one.found, one.table[clear], pixel, shape)
-        for name in (image, "all"):
+        for name in (image, "all") if one.said["defect"] else ():
+            compare(defects[dose, name], one.found, one.table, pixel, shape)
             observed[dose, name] += observer(one)
         bright = -one.image if image == "ABF" else one.image
         for blur in BLURS:
