@@ -11,7 +11,9 @@ import argparse
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 from rhotem.library.dataset import open_dataset
 from rhotem.library.dataset.store import TABLE
@@ -51,6 +53,18 @@ def main() -> None:
         rings(axes[row + 1, column], table, said[number])
         axes[row + 1, column].set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
     figure.savefig(asked.out)
+    small(asked.out)
+
+
+def small(path) -> None:
+    """A picture of greys and the colours of the labels alone, a sixth as large."""
+    colours = [[grey] * 3 for grey in range(0, 256, 28)] + [[255] * 3]
+    for name in COLOURS[1:]:
+        colours += [[round(255 * share * part) for part in to_rgb(name)] for share in (1.0, 0.6)]
+    palette = Image.new("P", (1, 1))
+    flat = [value for colour in colours for value in colour]
+    palette.putpalette(flat + [0] * (768 - len(flat)))
+    Image.open(path).convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def rings(ax, table, said) -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/segment.py DATASET [--network FILE] [--split test] [--step 2]
 
-Defects: false alarms are counted on the other columns of the pictures of cells with defects, so that columns of the same
+Defects: false alarms are counted on the other columns of pictures of cells with defects, so that columns of the same
 crystals are compared. Beside the recall of vacancies at 5 % false alarms stands that of an observer who knows how high
 the column would be without a vacancy and sees it through the filter of "above" (blurs of 0.25 and 0.7 Å): what is
 missing stands above · share / (1 - share) standard deviations above the noise, all sites of a column counted alike.
