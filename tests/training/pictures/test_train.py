@@ -9,6 +9,7 @@ from rhotem.learned.pictures.restore import denoised, filtered
 from rhotem.learned.pictures.unet import forward
 from rhotem.learned.pictures.weights import load_weights
 from rhotem.training.pictures.batch import Batch
+from rhotem.training.pictures.calibrate import MOST, _some
 from rhotem.training.pictures.jobs import column_losses
 from rhotem.training.pictures.loader import Pictures, PictureStream, turned
 from rhotem.training.pictures.network import UNet, plain
@@ -168,3 +169,17 @@ def test_what_does_not_count_has_no_gradient():
     assert output.grad is not None
     assert output.grad[:, 0, 4:].abs().max() == 0 and output.grad[:, 0, :4].abs().min() > 0
     assert output.grad[:, 1:5].abs().min() > 0  # a hidden column has its species
+
+
+@pytest.mark.parametrize("number", [5, 42, 60, 128])
+def test_networks_are_calibrated_on_all_images(number):
+    """Images come in turns of three; whole steps of three would see one detector alone."""
+    said = [{"pixel_A": float(1 + i % 3)} for i in range(number)]
+    arrays = {"image": np.zeros((number, 2, 2)), "table": np.zeros((number, 8)), "starts": np.arange(number + 1)}
+
+    class Turns:
+        def read(self):
+            return arrays, said
+
+    chosen = [pixel for *_, pixel in _some(Turns())]
+    assert set(chosen) == {1.0, 2.0, 3.0} and len(chosen) == min(number, MOST)
