@@ -80,7 +80,7 @@ def test_another_training_is_not_mixed_in(tmp_path):
 
 def test_training_learns_spots(tmp_path):
     rows = []
-    settings = Settings(widths=(4, 6, 8), cycles=(120, 1, 1), batch=4, side=32, keep_every=30)
+    settings = Settings(widths=(4, 6, 8), cycles=(240, 1, 1), batch=4, side=32, keep_every=60)
     Run(settings, tmp_path).train(Pictures([Spots(20)]), report=rows.append)
     assert rows[3]["column"] < 0.9 * rows[0]["column"] and rows[3]["species"] < 0.7 * rows[0]["species"]
 
