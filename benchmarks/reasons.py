@@ -7,22 +7,17 @@ expected, over the standard deviation of the same of the noise: "above" of the t
 bright, in ABF bright or dark. Recall at the network's threshold.
 """
 
-import argparse
 from collections import defaultdict
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from rhotem.learned.pictures import load_weights
-from rhotem.learned.pictures.normalise import normalised
+from pictures_read import READABLE, options, pictures
 from rhotem.learned.pictures.score import EDGE, NEAR, Score, compare
-from rhotem.learned.pictures.segment import from_logits, logits
-from rhotem.library.dataset import open_dataset
 from rhotem.library.dataset.scene import SPECIES
-from rhotem.library.dataset.store import TABLE
 
 ABOVE = (-1e9, 1.0, 2.0, 4.0, 8.0, 1e9)
-READABLE, RUNGS = 4.0, ("under 1", "1–2", "2–4", "4–8", "over 8")
+RUNGS = ("under 1", "1–2", "2–4", "4–8", "over 8")
 
 
 def told(table, names):
@@ -31,24 +26,13 @@ def told(table, names):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset")
-    parser.add_argument("--network")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--step", type=int, default=1)
-    asked = parser.parse_args()
-    weights = load_weights(asked.network)
+    asked = options(__doc__).parse_args()
     every, ratios = Score(), [[] for _ in RUNGS]
     recall = defaultdict(lambda: np.zeros((len(ABOVE) - 1, 2)))
     kinds = defaultdict(lambda: np.zeros((len(SPECIES), 2)))
-    for place, (arrays, said) in enumerate(open_dataset(asked.dataset).pictures(asked.split)):
-        if place % asked.step:
-            continue
-        pixel, table = said["pixel_A"], arrays["table"]
-        image = normalised(arrays["image"], pixel)
-        found = from_logits(logits(image, weights), pixel, weights.header)
-        places, above = table[:, :2].astype(float), table[:, TABLE.index("above")]
-        above = np.abs(above) if said["image"] == "ABF" else above
+    for one in pictures(asked):
+        said, pixel, table, image, found = one.said, one.pixel, one.table, one.image, one.found
+        places, above = table[:, :2].astype(float), one.above
         compare(every, found, table, pixel, image.shape)
         inside = ((places >= EDGE) & (places <= np.array(image.shape[::-1]) - 1 - EDGE)).all(axis=1)
         met, ratio = np.zeros(len(places), dtype=bool), np.full((len(places), 2), np.nan)
@@ -62,8 +46,8 @@ def main() -> None:
             for name in (said["image"], "all"):
                 recall[name][rung] += (met[chosen].sum(), chosen.sum())
         for kind in range(1, len(SPECIES)):
-            one = inside & (above > READABLE) & (table[:, 2] == kind)
-            kinds[said["image"]][kind] += (met[one].sum(), one.sum())
+            chosen = inside & (above > READABLE) & (table[:, 2] == kind)
+            kinds[said["image"]][kind] += (met[chosen].sum(), chosen.sum())
     print(f"all: F1 {every.f1:.3f}, precision {every.precision:.3f}, species {every.accuracy:.3f}")
     print(f"places within 1 and 2 σ: {every.coverage():.2f} and {every.coverage(2):.2f}; by how far above the noise")
     for name, some in zip(RUNGS, ratios, strict=True):

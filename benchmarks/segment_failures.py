@@ -1,7 +1,7 @@
 """Where `rhotem segment` fails: at interfaces, and under drift.
 
-    python benchmarks/segment_failures.py interfaces DATASET [--network FILE] [--split test] [--step 1]
-    python benchmarks/segment_failures.py drift DATASET ...
+    python benchmarks/segment_failures.py DATASET --of interfaces [--network FILE] [--split test] [--step 1]
+    python benchmarks/segment_failures.py DATASET --of drift ...
 
 Interfaces: columns within 2 Å of a place where the map ``region`` changes, and all others of the same pictures. Drift:
 by how far the specimen moves while the picture is taken. HAADF and iDPC; recall is that of columns that stand four
@@ -9,19 +9,14 @@ standard deviations above the noise. Errors: standard
 error over pictures.
 """
 
-import argparse
 from collections import defaultdict
 
 import numpy as np
 from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial import cKDTree
 
-from rhotem.learned.pictures import load_weights
-from rhotem.learned.pictures.normalise import normalised
+from pictures_read import READABLE, options, pictures
 from rhotem.learned.pictures.score import EDGE, NEAR
-from rhotem.learned.pictures.segment import from_logits, logits
-from rhotem.library.dataset import open_dataset
-from rhotem.library.dataset.store import TABLE
 
 REACH, RUNGS = 2.0, (0.0, 0.3, 1.0, 3.0, 10.0, 1e9)
 
@@ -70,30 +65,24 @@ def spread(rows):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("interfaces", "drift"))
-    parser.add_argument("dataset")
-    parser.add_argument("--network")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--step", type=int, default=1)
-    asked = parser.parse_args()
-    weights, groups = load_weights(asked.network), defaultdict(list)
-    for place, (arrays, said) in enumerate(open_dataset(asked.dataset).pictures(asked.split)):
-        if place % asked.step or said["image"] == "ABF":
-            continue
-        if asked.what == "interfaces" and not ("twin" in said["defect"] or "boundary" in said["defect"]):
-            continue
-        pixel, table = said["pixel_A"], arrays["table"]
-        image = normalised(arrays["image"], pixel)
-        found = from_logits(logits(image, weights), pixel, weights.header)
+    parser = options(__doc__)
+    parser.add_argument("--of", choices=("interfaces", "drift"), required=True)
+    asked, groups = parser.parse_args(), defaultdict(list)
+
+    def wanted(said):
+        boundary = "twin" in said["defect"] or "boundary" in said["defect"]
+        return said["image"] != "ABF" and (boundary or asked.of == "drift")
+
+    for one in pictures(asked, wanted):
+        said, pixel, table, image, found = one.said, one.pixel, one.table, one.image, one.found
         places, right, truth, met, inside = counts(found, table, pixel, image.shape)
-        high = table[:, TABLE.index("above")] > 4
-        if asked.what == "drift":
+        high = one.above > READABLE
+        if asked.of == "drift":
             rung = int(np.searchsorted(RUNGS, moved(said)) - 1)
             masks = {f"{RUNGS[rung]:g}–{RUNGS[rung + 1]:g} Å": (np.ones(len(places), bool), np.ones(len(truth), bool))}
         else:
-            of_found = zone(arrays["region"], places, pixel) if len(places) else np.zeros(0, bool)
-            of_truth = zone(arrays["region"], truth, pixel)
+            of_found = zone(one.arrays["region"], places, pixel) if len(places) else np.zeros(0, bool)
+            of_truth = zone(one.arrays["region"], truth, pixel)
             masks = {"within 2 Å": (of_found, of_truth), "farther": (~of_found, ~of_truth)}
         for name, (chosen, there) in masks.items():
             chosen, there = (chosen & inside(places)) if len(places) else chosen, there & inside(truth)

@@ -108,7 +108,8 @@ def train_command(
     ] = 1400,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures of one step.")] = 8,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", metavar="s", help="Stop after so much processor time; train on later.")
+        float | None,
+        typer.Option("--seconds", metavar="s", min=0, help="Stop after so much processor time; train on later."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and order of the pictures.")] = 0,
     quiet: QuietOption = False,
@@ -141,10 +142,12 @@ def train_command(
         typer.echo(f"{out}: step {run.step} of {run.steps}; the same command goes on")
         return
     said = {"dataset": dataset.about["name"], "identity": dataset.about["identity"]}
-    path = out / "network.safetensors"
-    run.export(path, said)
+    path, draft = out / "network.safetensors", out / "network.part"
     watched = any(s.there and s.about["split"] == "validation" for s in dataset.every)
     if settings.recipe == "columns" and watched:
-        run.export(path, said | calibrated(load_weights(path), dataset.shards("validation")))
+        run.export(draft, said)  # killed here, no network is left that does not know its threshold
+        said |= calibrated(load_weights(draft), dataset.shards("validation"))
+        draft.unlink()
+    run.export(path, said)
     use = f"; `rhotem segment IMAGE --network {path}` uses it" if settings.recipe == "columns" else ""
     typer.echo(f"{path}: {run.spent:.0f} s of processor time{use}")

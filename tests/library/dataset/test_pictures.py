@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
+from scipy.spatial import cKDTree
 
 from rhotem.library.campaign.task import Task
 from rhotem.library.dataset.draw import generator, scene_of
+from rhotem.library.dataset.maps import nearest_column
 from rhotem.library.dataset.pictures import Pictures
 from rhotem.library.dataset.recorded import framed, take
 from rhotem.library.store import Library
@@ -52,6 +54,13 @@ def test_labels_lie_on_the_bright_spots_of_a_dark_field(entries):
     peaks = np.argwhere((smooth == maximum_filter(smooth, 9)) & (smooth > 0.6 * smooth.max()))[:, ::-1]
     nearest = np.linalg.norm(heavy[:, None] - peaks[None], axis=-1).min(axis=1)
     assert len(heavy) > 8 and nearest.max() < 1.5  # pixels, of which peaks are whole ones
+
+
+def test_the_nearest_column_is_that_of_a_tree(rng):
+    seen = rng.uniform(-3, 70, (57, 2))
+    y, x = np.mgrid[:60, :70]
+    expected = cKDTree(seen).query(np.stack([x.ravel(), y.ravel()], axis=1))[1]
+    np.testing.assert_array_equal(nearest_column(seen, (60, 70)).ravel(), expected)
 
 
 def test_vacant_shares_add_up_to_the_vacancies(entries):

@@ -41,12 +41,28 @@ def test_unknown_keys_of_plans(planned, tmp_path):
         assert not (tmp_path / "no").exists() and not (tmp_path / "library").exists()
 
 
+def test_nothing_is_left_of_plans_that_cannot_be_read(planned, made, tmp_path):
+    """Campaigns that are no campaigns, name no crystal, or are not there; and folders that hold something else."""
+    asked = ("dataset", "make", tmp_path / "plan.yaml", "--out", tmp_path / "no", "-l", tmp_path / "library")
+    (tmp_path / "plan.yaml").write_text((planned / "plan.yaml").read_text())
+    campaign = (planned / "campaign.yaml").read_text()
+    for content in (None, campaign.replace("name: tiny", "nam: tiny"), campaign.replace("LiF, MnO", "LiF, nothing")):
+        if content is not None:
+            (tmp_path / "campaign.yaml").write_text(content)
+        refused(*asked)
+        assert not (tmp_path / "no").exists() and not (tmp_path / "library").exists()
+    other = ("dataset", "make", planned / "plan.yaml", "--out", tmp_path, "-l", tmp_path / "library")
+    assert "something else" in refused(*other)
+    assert not (tmp_path / "library").exists()  # said before responses are made
+
+
 def test_a_damaged_shard_stops_what_reads_it(damaged, tmp_path):
     for layout in ("webdataset", "temimagenet", "coco"):
         said = refused("dataset", "export", damaged, "--to", layout, "--out", tmp_path / "no")
         assert "image" in said and not (tmp_path / "no").exists()
     pytest.importorskip("torch")
     assert "image" in refused("dataset", "train", damaged, "--out", tmp_path / "run", "-q")
+    assert not (tmp_path / "run").exists()
     result = CliRunner().invoke(main.app, ["dataset", "verify", str(damaged)])
     assert result.exit_code == 2 and "damaged: " in result.stdout
 
@@ -57,6 +73,15 @@ def test_folders_layouts_and_splits(made, tmp_path):
     asked = ("dataset", "export", made.folder, "--to", "coco", "--split", "half", "--out", tmp_path / "no")
     assert "choose one of train" in refused(*asked)
     assert not (tmp_path / "no").exists()
+
+
+def test_a_training_that_cannot_be_kept(made, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "run").write_text("a file")
+    assert "give a folder" in refused("dataset", "train", made.folder, "--out", tmp_path / "run", "-q")
+    for seconds in ("-1", "nan"):
+        assert "--seconds" in refused("dataset", "train", made.folder, "--out", tmp_path / "no", "--seconds", seconds)
+        assert not (tmp_path / "no").exists()
 
 
 def test_a_network_of_another_job(tmp_path, rng):

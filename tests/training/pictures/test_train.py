@@ -8,8 +8,12 @@ from rhotem.core import InputError
 from rhotem.learned.pictures.restore import denoised, filtered
 from rhotem.learned.pictures.unet import forward
 from rhotem.learned.pictures.weights import load_weights
+from rhotem.training.pictures.batch import Batch
+from rhotem.training.pictures.calibrate import MOST, _some
+from rhotem.training.pictures.jobs import column_losses
 from rhotem.training.pictures.loader import Pictures, PictureStream, turned
 from rhotem.training.pictures.network import UNet, plain
+from rhotem.training.pictures.readable import AROUND, readable
 from rhotem.training.pictures.train import Run, Settings
 
 SETTINGS = Settings(widths=(4, 6, 8), cycles=(6, 3, 3), batch=2, side=16, keep_every=2)
@@ -76,7 +80,7 @@ def test_another_training_is_not_mixed_in(tmp_path):
 
 def test_training_learns_spots(tmp_path):
     rows = []
-    settings = Settings(widths=(4, 6, 8), cycles=(120, 1, 1), batch=4, side=32, keep_every=30)
+    settings = Settings(widths=(4, 6, 8), cycles=(240, 1, 1), batch=4, side=32, keep_every=60)
     Run(settings, tmp_path).train(Pictures([Spots(20)]), report=rows.append)
     assert rows[3]["column"] < 0.9 * rows[0]["column"] and rows[3]["species"] < 0.7 * rows[0]["species"]
 
@@ -95,7 +99,7 @@ def test_a_stream_gives_every_picture_once():
     for workers in (0, 2):
         loader = torch.utils.data.DataLoader(PictureStream(shards, 4, mixed=2), batch_size=None, num_workers=workers)
         sums = sorted(round(float(image.double().square().sum()), 3) for batch in loader for image in batch.image)
-        every = sorted(round(float(np.square(i.astype(float)).sum()), 3) for s in shards for i in Pictures([s]).images)
+        every = sorted(round(float(np.square(i.astype(float)).sum()), 3) for s in shards for i, _ in Pictures([s]))
         assert sums == pytest.approx(every, abs=0.01)
 
 
@@ -141,3 +145,41 @@ def test_a_network_learns_to_restore(tmp_path):
 def test_a_recipe_that_nobody_trains_on_is_refused(tmp_path):
     with pytest.raises(InputError, match="no network is trained on it"):
         Run(Settings(recipe="strain"), tmp_path)
+
+
+def test_pixels_of_hidden_columns_do_not_count():
+    """Two columns 0.8 Å apart, one above the noise; the third is dark, which ABF shows and HAADF does not."""
+    table = np.zeros((6, 8))
+    table[:, 0], table[:, 1] = [10, 14, 25] * 2, 12
+    table[:, 7] = [5.0, 0.5, -3.0] * 2
+    arrays = {"image": np.zeros((2, 30, 32)), "table": table, "starts": np.array([0, 3, 6])}
+    counts = readable(arrays, [{"pixel_A": 0.2, "image": name} for name in ("HAADF", "ABF")])
+    assert counts.shape == (2, 30, 32) and counts[:, 12, 10].all() and not counts[:, 12, 15].any()
+    assert counts[:, 12, 25].tolist() == [0, 1] and counts[:, 2].all()
+    assert counts[:, 12, 12].all()  # 0.4 Å from the hidden one, and from that which can be read
+    assert (counts[1] == 0).sum() < np.pi * (AROUND / 0.2) ** 2 + 8
+
+
+def test_what_does_not_count_has_no_gradient():
+    maps = torch.zeros((1, 5, 8, 8), dtype=torch.uint8)
+    maps[:, 0], maps[:, 1], maps[:, 4] = 200, 3, 1
+    maps[:, 4, 4:] = 0
+    output = torch.zeros((1, 7, 8, 8), requires_grad=True)
+    sum(column_losses(output, Batch(torch.zeros((1, 1, 8, 8)), maps)).values()).backward()
+    assert output.grad is not None
+    assert output.grad[:, 0, 4:].abs().max() == 0 and output.grad[:, 0, :4].abs().min() > 0
+    assert output.grad[:, 1:5].abs().min() > 0  # a hidden column has its species
+
+
+@pytest.mark.parametrize("number", [5, 42, 60, 128])
+def test_networks_are_calibrated_on_all_images(number):
+    """Images come in turns of three; whole steps of three would see one detector alone."""
+    said = [{"pixel_A": float(1 + i % 3)} for i in range(number)]
+    arrays = {"image": np.zeros((number, 2, 2)), "table": np.zeros((number, 8)), "starts": np.arange(number + 1)}
+
+    class Turns:
+        def read(self):
+            return arrays, said
+
+    chosen = [pixel for *_, pixel in _some(Turns())]
+    assert set(chosen) == {1.0, 2.0, 3.0} and len(chosen) == min(number, MOST)

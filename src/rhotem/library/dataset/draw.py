@@ -29,12 +29,15 @@ class ShardJob:
     plan : DatasetPlan
     path : Path
         Of the shard.
+    drawn_as : str
+        Task whose draws its pictures have; its own if left out.
     """
 
     library: Path
     task: str
     plan: DatasetPlan
     path: Path
+    drawn_as: str = ""
 
 
 def draw_shard(job: ShardJob) -> str:
@@ -46,7 +49,7 @@ def draw_shard(job: ShardJob) -> str:
         pictures = []
         for number in range(said.each):
             image = said.images[number % len(said.images)]
-            picture = recipe.take(held, said, image, generator(job.plan.seed, task.id, number))
+            picture = recipe.take(held, said, image, generator(job.plan.seed, job.drawn_as or task.id, number))
             arrays, table = recipe.label(picture, seen)
             pictures.append((arrays, table, picture.settings))
         write_shard(job.path, pictures, {"id": task.id, "labels": list(seen.labels), "phases": list(seen.phases)})

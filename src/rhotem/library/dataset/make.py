@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.parents import end_with
 from rhotem.core.physics import PHYSICS
+from rhotem.library.campaign.model import Campaign
 from rhotem.library.campaign.task import Task
 from rhotem.library.dataset.card import write_card
 from rhotem.library.dataset.draw import ShardJob, draw_shard
@@ -76,8 +77,11 @@ def make(
         Without pyarrow.
     """
     check_manifest()
-    tasks = simulated(plan, library, workers, report)
-    dataset = begun(plan, [task for task, _ in tasks], folder)
+    asked = planned(plan)
+    about = described(plan, sorted({t.id: t for _, tasks in asked for t in tasks}.values(), key=lambda t: t.id))
+    refuse_other(about, folder)
+    tasks = simulated(plan, asked, library, workers, report)
+    dataset = begun(about, folder)
     outcome = Outcome(dataset, lacking={task.title: why for task, why in tasks if why})
     with hold(folder):
         for part in (folder / SHARDS).glob("*.part"):
@@ -96,18 +100,29 @@ def make(
     return outcome
 
 
-def simulated(plan: DatasetPlan, library: Path, workers: int, report: Callable[[str], None]) -> list[tuple[Task, str]]:
+def planned(plan: DatasetPlan) -> list[tuple[Campaign, list[Task]]]:
+    """The campaigns of a plan with their tasks; nothing is written."""
+    from rhotem.library.campaign.expand import tasks_of
+    from rhotem.library.campaign.load import load_campaign
+
+    campaigns = [load_campaign(path) for path in plan.campaigns]
+    return [(campaign, tasks_of(campaign)) for campaign in campaigns]
+
+
+def simulated(
+    plan: DatasetPlan,
+    asked: Sequence[tuple[Campaign, list[Task]]],
+    library: Path,
+    workers: int,
+    report: Callable[[str], None],
+) -> list[tuple[Task, str]]:
     """The tasks of all campaigns of a plan, done as far as they can be; each with the reason why it is not, or ""."""
     from rhotem.library.campaign.driver import Crew, drive
-    from rhotem.library.campaign.expand import tasks_of
     from rhotem.library.campaign.ledger import Ledger
-    from rhotem.library.campaign.load import load_campaign
 
     result: dict[str, tuple[Task, str]] = {}
     with Library.create(library) as opened:
-        for path in plan.campaigns:
-            campaign = load_campaign(path)
-            tasks = tasks_of(campaign)
+        for campaign, tasks in asked:
             if not recipes()[plan.recipe].simulated:
                 result |= {task.id: (task, "") for task in tasks if task.id not in result}
                 continue
@@ -125,29 +140,37 @@ def simulated(plan: DatasetPlan, library: Path, workers: int, report: Callable[[
     return sorted(result.values(), key=lambda pair: pair[0].id)
 
 
-def begun(plan: DatasetPlan, tasks: Sequence[Task], folder: Path) -> Dataset:
-    """The folder of a data set, with what it will hold.
+def refuse_other(about: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a folder that holds another data set, or something else, before anything is computed.
 
     Raises
     ------
     InputError
-        If it holds something else.
     """
-    about = described(plan, tasks)
     if (folder / ABOUT).exists():
         known = open_dataset(folder)
         if known.about["identity"] != about["identity"]:
             raise InputError(
                 f"{folder}: holds the data set {known.about['name']} of another plan or seed; give another folder"
             )
-        return known
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: holds something else than a data set; give an empty or a new folder")
-    try:
-        (folder / SHARDS).mkdir(parents=True, exist_ok=True)
-        write_json(folder / ABOUT, about)
-    except OSError as error:
-        raise InputError(f"{folder}: no data set can be made there ({error.strerror})") from None
+
+
+def begun(about: Mapping[str, Any], folder: Path) -> Dataset:
+    """The folder of a data set, with what it will hold.
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there.
+    """
+    if not (folder / ABOUT).exists():
+        try:
+            (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+            write_json(folder / ABOUT, dict(about))
+        except OSError as error:
+            raise InputError(f"{folder}: no data set can be made there ({error.strerror})") from None
     return open_dataset(folder)
 
 

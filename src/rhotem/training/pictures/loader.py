@@ -36,15 +36,21 @@ class Pictures:
     """
 
     def __init__(self, shards: Sequence[Shard], progress: Progress = silent, recipe: str = "columns") -> None:
-        read = []
+        self.parts = []
         for number, shard in enumerate(shards):
-            read.append(read_shard(shard, recipe))
+            self.parts.append(read_shard(shard, recipe))
             progress("pictures", number + 1, len(shards))
-        self.images = np.concatenate([images for images, _ in read])
-        self.maps = np.concatenate([maps for _, maps in read])
+        self._ends = np.cumsum([len(images) for images, _ in self.parts])
 
     def __len__(self) -> int:
-        return len(self.images)
+        return int(self._ends[-1])
+
+    def __getitem__(self, number: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Picture ([inputs,] rows, columns) and maps (n, rows, columns)."""
+        part = int(np.searchsorted(self._ends, number, side="right"))
+        images, maps = self.parts[part]
+        place = number - int(self._ends[part])  # counted from the end
+        return images[place], maps[place]
 
     def batch(self, size: int, seed: int, step: int, side: int | None = None) -> Batch:
         """Pictures of one step, each in one of the eight orientations of the square, by chance.
@@ -53,13 +59,12 @@ class Pictures:
         """
         rng = np.random.default_rng([seed, step])
         index, ways = rng.integers(len(self), size=size), rng.integers(8, size=size)
-        if side is None:
-            return turned(self.images[index], self.maps[index], ways)
-        starts = rng.integers(0, np.array(self.images.shape[-2:]) - side + 1, size=(size, 2))
-        squares = [(slice(i, i + side), slice(j, j + side)) for i, j in starts]
-        images = np.stack([self.images[n][(..., *square)] for n, square in zip(index, squares, strict=True)])
-        maps = np.stack([self.maps[n][(slice(None), *square)] for n, square in zip(index, squares, strict=True)])
-        return turned(images, maps, ways)
+        chosen = [self[n] for n in index]
+        if side is not None:
+            starts = rng.integers(0, np.array(chosen[0][0].shape[-2:]) - side + 1, size=(size, 2))
+            squares = [(..., slice(i, i + side), slice(j, j + side)) for i, j in starts]
+            chosen = [(i[square], m[square]) for (i, m), square in zip(chosen, squares, strict=True)]
+        return turned(np.stack([i for i, _ in chosen]), np.stack([m for _, m in chosen]), ways)
 
 
 def turned(images: npt.NDArray[Any], maps: npt.NDArray[Any], ways: npt.NDArray[Any]) -> Batch:
