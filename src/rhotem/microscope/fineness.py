@@ -20,14 +20,14 @@ import numpy.typing as npt
 from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE
 from rhotem.microscope.instrument import Microscope
 
-#: Frequency in 1/Å that bound states need, of atoms that vibrate.
-BOUND = 5.5
-#: The same for atoms at rest in 10 nm; it grows with the fourth root of the thickness.
-BOUND_AT_REST = 7.5
+#: Frequency in 1/Å that bound states need in 10 nm, of atoms that vibrate and at rest. The latter grows with the fourth
+#: root of the thickness, the former beyond 10 nm with the square root, and never above it.
+BOUND, BOUND_AT_REST = 5.5, 7.5
 #: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest.
 LOST, LOST_AT_REST = 0.02, 0.01
-#: Frequency in 1/Å of the potential per unit of atomic number, and the least.
-PER_CHARGE, LEAST = 0.4, 10.0
+#: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to so much more at Z = 79; and
+#: the least.
+PER_CHARGE, MORE_PER_CHARGE, LEAST = 0.4, 0.1, 10.0
 #: Further share of the outermost detector's angle that is carried, of any atoms; and for the heaviest, from `STRONG` on
 #: growing to this at Z = 79.
 LEAST_MARGIN, MARGIN, STRONG = 0.05, 0.35, 40
@@ -69,7 +69,9 @@ class Scatterers:
         densest = max(_densest(z**2, positions[:, axis], float(lengths[axis])) for axis in (0, 1))
         return cls(densest / filled, int(np.max(numbers)))
 
-    def reach(self, microscope: Microscope, thickness: float, outer: float, at_rest: bool) -> float:
+    def reach(
+        self, microscope: Microscope, thickness: float, outer: float, at_rest: bool, parallel: bool = False
+    ) -> float:
         """Angle in mrad that the waves' grid must carry.
 
         Parameters
@@ -81,12 +83,17 @@ class Scatterers:
             The outermost angle that is detected, mrad.
         at_rest : bool
             Whether atoms are at rest.
+        parallel : bool
+            The image of a plane wave behind a lens, and its spots: sharp whether atoms vibrate or not. Its potential is
+            no finer than the waves, unless it is of a heavy element.
         """
-        lost, bound = (LOST_AT_REST, BOUND_AT_REST * (thickness / 100.0) ** 0.25) if at_rest else (LOST, BOUND)
-        bound = max(bound, BOUND)
+        deeper, bound = (thickness / 100.0) ** 0.25, LEAST if parallel else BOUND
+        if at_rest or parallel:
+            lost, bound = LOST_AT_REST, max(bound, BOUND_AT_REST * deeper)
+        else:
+            lost, bound = LOST, max(bound, min(BOUND * deeper**2, BOUND_AT_REST * deeper))
         far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
-        margin = MARGIN * max(0.0, self.heaviest - STRONG) / (79 - STRONG)
-        recorded = outer * (1.0 + max(margin, LEAST_MARGIN))
+        recorded = outer * (1.0 + max(MARGIN * self._strength, LEAST_MARGIN))
         if at_rest:
             recorded = max(recorded, outer * (1.0 + MARGIN_AT_REST), outer + microscope.convergence)
         return float(max(1e3 * microscope.wavelength * max(bound, far), recorded))
@@ -94,14 +101,20 @@ class Scatterers:
     def oversampling(self, step: float) -> int:
         """How many times finer than waves with ``step`` (Å) the potential must be sampled."""
         carried = 1.0 / (3.0 * step)
-        return max(2, int(np.ceil(max(LEAST, PER_CHARGE * self.heaviest) / carried - 0.1)))
+        needed = (PER_CHARGE + MORE_PER_CHARGE * self._strength) * self.heaviest
+        return max(2, int(np.ceil(max(LEAST, needed) / carried - 0.1)))
+
+    @property
+    def _strength(self) -> float:
+        """How far the heaviest element is on the way from `STRONG` (0) to Z = 79 (1)."""
+        return max(0.0, self.heaviest - STRONG) / (79 - STRONG)
 
 
 def past_rings(angle: float, microscope: Microscope, period: float) -> float:
     """The least angle in mrad, ``angle`` or beyond, that cuts through no Laue ring which stands apart.
 
-    Rings of a crystal with ``period`` Å along the beam lie at √(2nλ/period), each as wide as the beam converges. What
-    comes back from a ring of which a grid holds a half is neither that of the whole nor that of none.
+    Rings of a crystal with ``period`` Å along the beam (`beam_period`) lie at √(2nλ/period), each as wide as the beam
+    converges. What comes back from a ring of which a grid holds a half is neither that of the whole nor that of none.
     """
     half = microscope.convergence
 
