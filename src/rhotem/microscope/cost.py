@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 FFT_LARGE, POINT, CACHED = 1 / 8e9, 0.62e-9, 2.5e6
 #: Work of a point beside that of stages, along x and along y, in units of `rhotem.microscope.strips.work`; how many
 #: times it is that where strips cannot do a grid.
-ALONG_X, ALONG_Y, WHOLE = 1.0, 1.2, 2.5
+ALONG_X, ALONG_Y, WHOLE = 1.0, 1.2, 1.9
 #: Seconds of a point of a wave on its way in and out; to make a point of a potential and of what it does to waves, and
 #: a potential whatever its size; of a complex product of matrices, per operation; of an intensity, with what detectors
 #: see of it; of a κ; to begin.
-ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 83e-9, 0.12, 1 / 60e9, 8e-9, 2e-3, 0.4
+ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 36e-9, 0.03, 1 / 70e9, 6.5e-9, 2e-3, 0.1
 #: Seconds to read a byte of slices from disk and unpack it.
 READ = 1 / 0.3e9
 
