@@ -273,17 +273,27 @@ def made(path, name, energy, state, thicknesses, thinner):
 
 
 def table(path):
-    """The rows as a table, largest errors last."""
-    rows = rows_of(path).values()
-    print("| " + " | ".join((*WHERE, "mrad", *NAMES, "CPU s")) + " |")
-    print("|---" * (len(WHERE) + len(NAMES) + 2) + "|")
-    for row in rows:
-        told = (f"{float(row[n]):.2f}" if row[n] else "" for n in NAMES)
-        told = (f"**{one}**" if one and float(one) > 1 else one for one in told)
-        print("| " + " | ".join((*(row[key] for key in WHERE), row["mrad"], *told, row["CPU s"])) + " |")
+    """Largest errors by crystal, voltage and state, whatever the thickness and what is asked for; and of all."""
+    rows = [row for row in rows_of(path).values() if row["mrad"]]
+    print("| " + " | ".join(("crystal", "kV", "atoms", "nm", "mrad", *NAMES)) + " |")
+    print("|---" * (5 + len(NAMES)) + "|")
+    for key in sorted({(row["crystal"], float(row["kV"]), row["state"]) for row in rows}, key=_order):
+        own = [row for row in rows if (row["crystal"], float(row["kV"]), row["state"]) == key]
+        depths = ", ".join(f"{nm:g}" for nm in sorted({float(row["nm"]) for row in own}))
+        together = sorted({int(row["mrad"]) for row in own if row["asked"].startswith("together")})
+        carried = " to ".join(str(one) for one in sorted({together[0], together[-1]}))
+        worst = (max(float(row[name] or 0) for row in own) for name in NAMES)
+        told = (f"**{one:.2f}**" if one > 1 else f"{one:.2f}" for one in worst)
+        print("| " + " | ".join((key[0], f"{key[1]:g}", key[2], depths, carried, *told)) + " |")
     for name in NAMES:
         value, where = max((float(row[name] or 0), tuple(row[key] for key in WHERE)) for row in rows)
         print(f"largest of {name}: {value:.2f} % ({', '.join(where)})")
+    over = [row for row in rows if any(float(row[name] or 0) > 1 for name in NAMES)]
+    print(f"{len(rows)} rows, {len(over)} of them above 1 %")
+
+
+def _order(key):
+    return list(ZONES).index(key[0]), key[2] == "rest", key[1]
 
 
 def main():
