@@ -222,23 +222,20 @@ def reference_of(name, energy, state, cuts, thinner):
     return found, cut.carried, time.process_time() - start
 
 
-def case(name, energy, state, thicknesses, thinner):
-    """Rows of one crystal, energy and state."""
-    every = cuts_of(name, energy, state, thicknesses)
-    for plane in (False, True):
-        cuts = {key: cut for key, cut in every.items() if (key[1] == "parallel") == plane}
-        exact, carried, spent = reference_of(name, energy, state, cuts, thinner)
-        yield (max(thicknesses), "reference of parallel" if plane else "reference"), {}, carried, spent
-        grids = {}
-        for (nm, asked), cut in cuts.items():
-            grids.setdefault((asked, cut.grid.shape[:2], cut.oversampling), []).append((nm, cut))
-        for (asked, _, _), members in grids.items():
-            start = time.process_time()
-            stack, exits = Stack(members[0][1], state == "rest"), sorted({cut.repeats[2] for _, cut in members})
-            found = (parallel if plane else probes)(stack, exits)
-            spent = (time.process_time() - start) / len(members)
-            for nm, cut in members:
-                yield (nm, asked), errors(found[cut.repeats[2]], exact[cut.repeats[2]]) | {"cut": cut}, carried, spent
+def case(name, energy, state, cuts, thinner):
+    """Rows of one crystal, energy and state, of probes or of plane waves; those of the reference last."""
+    exact, carried, reference = reference_of(name, energy, state, cuts, thinner)
+    grids = {}
+    for (nm, asked), cut in cuts.items():
+        grids.setdefault((asked, cut.grid.shape[:2], cut.oversampling), []).append((nm, cut))
+    for (asked, _, _), members in grids.items():
+        start = time.process_time()
+        stack, exits = Stack(members[0][1], state == "rest"), sorted({cut.repeats[2] for _, cut in members})
+        found = (parallel if asked == "parallel" else probes)(stack, exits)
+        spent = (time.process_time() - start) / len(members)
+        for nm, cut in members:
+            yield (nm, asked), errors(found[cut.repeats[2]], exact[cut.repeats[2]]) | {"cut": cut}, carried, spent
+    yield (max(nm for nm, _ in cuts), f"reference of {asked}"), {}, carried, reference
 
 
 def rows_of(path):
@@ -258,18 +255,25 @@ def add(path, row):
         writer.writerow(row)
 
 
-def made(path, name, energy, state, thicknesses, thinner):
-    """Add a case's rows to a file."""
-    for (nm, asked), found, carried, spent in case(name, energy, state, thicknesses, thinner):
-        asked = f"{asked}, thinner" if thinner else asked
-        row = dict(zip(WHERE, (name, f"{energy:g}", state, f"{nm:g}", asked), strict=True))
-        cut = found.pop("cut", None)
-        if cut is not None:
-            row |= {"mrad": f"{cut.carried:.0f}", "slice": f"{cut.grid.spacing[2]:.2f}", "finer": cut.oversampling}
-        row |= {"reference mrad": f"{carried:.0f}", "CPU s": f"{spent:.1f}"}
-        row |= {key: f"{value:.3f}" for key, value in found.items()}
-        add(path, row)
-        print(" ".join(str(row.get(key, "")) for key in COLUMNS), flush=True)
+def made(path, case_of, thicknesses, thinner):
+    """Add the rows of a crystal, energy and state to a file, but those that are there."""
+    name, energy, state = case_of
+    every = cuts_of(name, energy, state, thicknesses)
+    for plane in (True, False):
+        cuts = {key: cut for key, cut in every.items() if (key[1] == "parallel") == plane}
+        tail = ", thinner" if thinner else ""
+        there = rows_of(path)
+        if all((name, f"{energy:g}", state, f"{nm:g}", asked + tail) in there for nm, asked in cuts):
+            continue
+        for (nm, asked), found, carried, spent in case(name, energy, state, cuts, thinner):
+            row = dict(zip(WHERE, (name, f"{energy:g}", state, f"{nm:g}", asked + tail), strict=True))
+            cut = found.pop("cut", None)
+            if cut is not None:
+                row |= {"mrad": f"{cut.carried:.0f}", "slice": f"{cut.grid.spacing[2]:.2f}", "finer": cut.oversampling}
+            row |= {"reference mrad": f"{carried:.0f}", "CPU s": f"{spent:.1f}"}
+            row |= {key: f"{value:.3f}" for key, value in found.items()}
+            add(path, row)
+            print(" ".join(str(row.get(key, "")) for key in COLUMNS), flush=True)
 
 
 def table(path):
@@ -317,10 +321,7 @@ def main():
                 if given.estimate:
                     print(name, energy, state, f"{estimate(cuts_of(name, energy, state, thicknesses)):.1f}e9 points")
                     continue
-                wanted = (name, f"{energy:g}", state, f"{max(thicknesses):g}")
-                last = (*wanted, "parallel, thinner" if given.thinner else "parallel")
-                if last not in rows_of(given.rows):
-                    made(given.rows, name, energy, state, thicknesses, given.thinner)
+                made(given.rows, (name, energy, state), thicknesses, given.thinner)
 
 
 if __name__ == "__main__":

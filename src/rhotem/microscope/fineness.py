@@ -20,11 +20,11 @@ import numpy.typing as npt
 from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE
 from rhotem.microscope.instrument import Microscope
 
-#: Frequency in 1/Å that bound states need in 10 nm, of atoms that vibrate and at rest. The latter grows with the fourth
-#: root of the thickness, the former beyond 10 nm with the square root, and never above it.
+#: Frequency in 1/Å that bound states need in up to 10 nm, of atoms that vibrate and at rest. It grows with the square
+#: root of a larger thickness.
 BOUND, BOUND_AT_REST = 5.5, 7.5
 #: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest.
-LOST, LOST_AT_REST = 0.02, 0.01
+LOST, LOST_AT_REST = 0.02, 0.007
 #: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to so much more at Z = 79; and
 #: the least.
 PER_CHARGE, MORE_PER_CHARGE, LEAST = 0.4, 0.1, 10.0
@@ -87,11 +87,9 @@ class Scatterers:
             The image of a plane wave behind a lens, and its spots: sharp whether atoms vibrate or not. Its potential is
             no finer than the waves, unless it is of a heavy element.
         """
-        deeper, bound = (thickness / 100.0) ** 0.25, LEAST if parallel else BOUND
-        if at_rest or parallel:
-            lost, bound = LOST_AT_REST, max(bound, BOUND_AT_REST * deeper)
-        else:
-            lost, bound = LOST, max(bound, min(BOUND * deeper**2, BOUND_AT_REST * deeper))
+        lost, bound = (LOST_AT_REST, BOUND_AT_REST) if at_rest or parallel else (LOST, BOUND)
+        bound *= max(1.0, np.sqrt(thickness / 100.0))
+        bound = max(bound, LEAST) if parallel else bound
         far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
         recorded = outer * (1.0 + max(MARGIN * self._strength, LEAST_MARGIN))
         if at_rest:
