@@ -231,7 +231,7 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     grid = imaging_grid(cell, finest if sampling is None else sampling, slices)
     # a plane wave sees atoms of all depths at once: only strong ones need more
     single = chosen.mode != "stem" and atoms.heaviest <= STRONG
-    finer = 1 if single else atoms.oversampling(float(max(grid.spacing[:2])))
+    finer = 1 if single else atoms.oversampling(float(max(grid.spacing[:2])), chosen.microscope)
     block, fine = cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz)
     return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, finer, needed, notes + coarse)
 

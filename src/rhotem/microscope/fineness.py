@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE
+from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE, interaction_constant
 from rhotem.microscope.instrument import Microscope
 
 #: Frequency in 1/Å that bound states need in up to 10 nm, of atoms that vibrate and at rest. It grows with the square
@@ -25,9 +25,9 @@ from rhotem.microscope.instrument import Microscope
 BOUND, BOUND_AT_REST = 5.5, 7.5
 #: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest.
 LOST, LOST_AT_REST = 0.02, 0.007
-#: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to so much more at Z = 79; and
-#: the least.
-PER_CHARGE, MORE_PER_CHARGE, LEAST = 0.4, 0.1, 10.0
+#: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to the second at Z = 79 and
+#: 200 kV, which follows the interaction constant; and the least.
+PER_CHARGE, PER_STRONG_CHARGE, LEAST = 0.4, 0.5, 10.0
 #: Further share of the outermost detector's angle that is carried, of any atoms; and for the heaviest, from `STRONG` on
 #: growing to this at Z = 79.
 LEAST_MARGIN, MARGIN, STRONG = 0.05, 0.35, 40
@@ -96,10 +96,11 @@ class Scatterers:
             recorded = max(recorded, outer * (1.0 + MARGIN_AT_REST), outer + microscope.convergence)
         return float(max(1e3 * microscope.wavelength * max(bound, far), recorded))
 
-    def oversampling(self, step: float) -> int:
+    def oversampling(self, step: float, microscope: Microscope) -> int:
         """How many times finer than waves with ``step`` (Å) the potential must be sampled."""
-        carried = 1.0 / (3.0 * step)
-        needed = (PER_CHARGE + MORE_PER_CHARGE * self._strength) * self.heaviest
+        carried, strength = 1.0 / (3.0 * step), self._strength
+        strong = PER_STRONG_CHARGE * microscope.interaction / interaction_constant(200e3)
+        needed = ((1.0 - strength) * PER_CHARGE + strength * max(PER_CHARGE, strong)) * self.heaviest
         return max(2, int(np.ceil(max(LEAST, needed) / carried - 0.1)))
 
     @property
