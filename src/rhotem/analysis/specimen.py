@@ -9,7 +9,7 @@ import numpy as np
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
 from rhotem.core.keywords import check_keywords
-from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error, past_rings
+from rhotem.microscope.fineness import THICKEST, Scatterers, coarse_error, past_rings
 from rhotem.microscope.optics import OPEN, cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import farthest_angle
@@ -222,16 +222,15 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
     at_rest = cutting.get("at_rest", True)
-    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest, chosen.mode != "stem")
+    parallel = chosen.mode != "stem"
+    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest, parallel)
     if at_rest and depth > 1.5 * (period := beam_period(cell.structure)):
         needed = past_rings(needed, chosen.microscope, period)
     finest = needed_sampling(chosen.microscope.wavelength, needed)
     cell, slices = sliced(cell, THICKEST if slice_thickness is None else slice_thickness, THICKEST, slab=vacuum > 0)
     coarse = _coarse(chosen, sampling, needed) + _beside(cell, slices)
     grid = imaging_grid(cell, finest if sampling is None else sampling, slices)
-    # a plane wave sees atoms of all depths at once: only strong ones need more
-    single = chosen.mode != "stem" and atoms.heaviest <= STRONG
-    finer = 1 if single else atoms.oversampling(float(max(grid.spacing[:2])), chosen.microscope)
+    finer = atoms.oversampling(float(max(grid.spacing[:2])), chosen.microscope, parallel)
     block, fine = cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz)
     return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, finer, needed, notes + coarse)
 

@@ -33,7 +33,7 @@ PER_CHARGE, PER_STRONG_CHARGE, LEAST = 0.4, 0.5, 10.0
 LEAST_MARGIN, MARGIN, STRONG = 0.05, 0.35, 40
 #: The same for any atoms at rest: rings of higher-order Laue zones are as sharp at the edge of a detector as anywhere,
 #: and beams of the probe reach that edge by way of angles up to the convergence beyond it.
-MARGIN_AT_REST = 0.25
+MARGIN_AT_REST = 0.4
 #: Thickest slice in Å of anything.
 THICKEST = 2.0
 #: Width in Å of the part of a cell that is looked at as a whole: a grain, a particle, a layer.
@@ -84,8 +84,7 @@ class Scatterers:
         at_rest : bool
             Whether atoms are at rest.
         parallel : bool
-            The image of a plane wave behind a lens, and its spots: sharp whether atoms vibrate or not. Its potential is
-            no finer than the waves, unless it is of a heavy element.
+            The image of a plane wave behind a lens, and its spots: sharp whether atoms vibrate or not.
         """
         lost, bound = (LOST_AT_REST, BOUND_AT_REST) if at_rest or parallel else (LOST, BOUND)
         bound *= max(1.0, np.sqrt(thickness / 100.0))
@@ -96,12 +95,15 @@ class Scatterers:
             recorded = max(recorded, outer * (1.0 + MARGIN_AT_REST), outer + microscope.convergence)
         return float(max(1e3 * microscope.wavelength * max(bound, far), recorded))
 
-    def oversampling(self, step: float, microscope: Microscope) -> int:
-        """How many times finer than waves with ``step`` (Å) the potential must be sampled."""
+    def oversampling(self, step: float, microscope: Microscope, parallel: bool = False) -> int:
+        """How many times finer than waves with ``step`` (Å) the potential must be sampled.
+
+        Waves of a parallel beam carry what light elements need by themselves.
+        """
         carried, strength = 1.0 / (3.0 * step), self._strength
         strong = PER_STRONG_CHARGE * microscope.interaction / interaction_constant(200e3)
         needed = ((1.0 - strength) * PER_CHARGE + strength * max(PER_CHARGE, strong)) * self.heaviest
-        return max(2, int(np.ceil(max(LEAST, needed) / carried - 0.1)))
+        return max(1 if parallel else 2, int(np.ceil(max(LEAST, needed) / carried - 0.1)))
 
     @property
     def _strength(self) -> float:
