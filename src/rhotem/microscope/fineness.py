@@ -24,7 +24,7 @@ from rhotem.microscope.instrument import Microscope
 #: root of a larger thickness.
 BOUND, BOUND_AT_REST = 5.5, 7.5
 #: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest.
-LOST, LOST_AT_REST = 0.02, 0.007
+LOST, LOST_AT_REST = 0.02, 0.005
 #: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to the second at Z = 79 and
 #: 200 kV, which follows the interaction constant; and the least.
 PER_CHARGE, PER_STRONG_CHARGE, LEAST = 0.4, 0.5, 10.0
