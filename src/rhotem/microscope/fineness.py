@@ -23,8 +23,8 @@ from rhotem.microscope.instrument import Microscope
 #: Frequency in 1/Å that bound states need in up to 10 nm, of atoms that vibrate and at rest. It grows with the square
 #: root of a larger thickness.
 BOUND, BOUND_AT_REST = 5.5, 7.5
-#: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest.
-LOST, LOST_AT_REST = 0.02, 0.005
+#: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest, and of a plane wave.
+LOST, LOST_AT_REST, LOST_PARALLEL = 0.02, 0.005, 0.0025
 #: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to the second at Z = 79 and
 #: 200 kV, which follows the interaction constant; and the least.
 PER_CHARGE, PER_STRONG_CHARGE, LEAST = 0.4, 0.5, 10.0
@@ -88,7 +88,8 @@ class Scatterers:
         """
         lost, bound = (LOST_AT_REST, BOUND_AT_REST) if at_rest or parallel else (LOST, BOUND)
         bound *= max(1.0, np.sqrt(thickness / 100.0))
-        bound = max(bound, LEAST) if parallel else bound
+        if parallel:
+            lost, bound = LOST_PARALLEL, max(bound, LEAST)
         far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
         recorded = outer * (1.0 + max(MARGIN * self._strength, LEAST_MARGIN))
         if at_rest:
