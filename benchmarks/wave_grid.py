@@ -286,8 +286,8 @@ def table(path):
         depths = ", ".join(f"{nm:g}" for nm in sorted({float(row["nm"]) for row in own}))
         together = sorted({int(row["mrad"]) for row in own if row["asked"].startswith("together")})
         carried = " to ".join(str(one) for one in sorted({together[0], together[-1]}))
-        worst = (max(float(row[name] or 0) for row in own) for name in NAMES)
-        told = (f"**{one:.2f}**" if one > 1 else f"{one:.2f}" for one in worst)
+        worst = (max((float(row[name]) for row in own if row[name]), default=None) for name in NAMES)
+        told = ("" if one is None else f"**{one:.2f}**" if one > 1 else f"{one:.2f}" for one in worst)
         print("| " + " | ".join((key[0], f"{key[1]:g}", key[2], depths, carried, *told)) + " |")
     for name in NAMES:
         value, where = max((float(row[name] or 0), tuple(row[key] for key in WHERE)) for row in rows)
