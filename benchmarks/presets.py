@@ -21,7 +21,7 @@ import numpy as np
 from rhotem.analysis import run
 from rhotem.core.units import VOLT_PER_FE
 from rhotem.microscope.bloch import BlochEngine
-from rhotem.microscope.optics import aberration_phase
+from rhotem.microscope.optics import aberration_phase, aperture
 from rhotem.microscope.parallel import parallel_images
 from rhotem.microscope.presets import PRESETS
 from rhotem.microscope.record import Recorder
@@ -119,11 +119,11 @@ def third(cut, tiling, positions):
     keep = np.sqrt(k2) < 2 / 3 * 0.5 / max(lx / shape[0], ly / shape[1])
     ways = np.diff([0.0, *heights, depth + heights[0]])
     travel = [keep * np.exp(-1j * np.pi * microscope.wavelength * k2 * way) for way in ways]
-    hole = np.sqrt(k2) * microscope.wavelength <= 1e-3 * microscope.convergence
+    hole = aperture(kx, ky, microscope, (1 / (lx * tiling[0]), 1 / (ly * tiling[1])))
     found = []
     for x, y in positions:
         wave = hole * np.exp(-1j * aberration_phase(kx, ky, microscope) - 2j * np.pi * (kx * x + ky * y))
-        wave = wave / np.sqrt(hole.sum()) * travel[0]
+        wave = wave / np.sqrt((hole**2).sum()) * travel[0]
         for _ in range(round(cut.block.lengths[2] / depth)):
             for plane, way in zip(planes, travel[1:], strict=True):
                 wave = np.fft.fft2(np.fft.ifft2(wave) * plane) * way

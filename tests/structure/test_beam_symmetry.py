@@ -3,12 +3,14 @@
 import ase
 import numpy as np
 import pytest
+import spglib
 from ase.build import bulk
 from ase.spacegroup import crystal
 
 from rhotem.analysis import run
 from rhotem.potential.slices import build_potential
-from rhotem.structure.beam_symmetry import Operation, beam_symmetry, deviation
+from rhotem.structure.beam_symmetry import Operation, beam_period, beam_symmetry, deviation
+from rhotem.structure.indices import spglib_cell
 from rhotem.structure.model import Structure
 
 
@@ -55,3 +57,21 @@ def test_moments_break_it():
     one = ase.Atoms("Fe3", positions=[(0, 0, 0), (1, 0, 0), (3, 0, 0)], cell=(4, 4, 3), pbc=True)
     plain = len(beam_symmetry(Structure(one)))
     assert len(beam_symmetry(Structure(one, moments=np.array([0.0, 2.0, -2.0])))) < plain
+
+
+@pytest.mark.parametrize("times", [(1, 1, 1), (1, 1, 6), (2, 1, 4)])
+@pytest.mark.parametrize("name, zone", [("LiCoO2", (1, 0, 0)), ("LiFePO4", (0, 1, 0)), ("Au", (1, 1, 0))])
+def test_period_along_the_beam_is_that_of_the_lattice(name, zone, times):
+    """spglib's pure translations say the same, whatever multiple of the cell is given."""
+    crystal = Structure(bulk("Au", cubic=True)) if name == "Au" else run.structure(name)
+    cell = run.specimen(crystal, zone, thickness=0.1).cell.repeated(*times).structure
+    found = spglib.get_symmetry(spglib_cell(cell))
+    turns, shifts = found["rotations"], found["translations"]
+    own = shifts[(turns == np.eye(3)).all(axis=(1, 2)) & (np.abs(shifts[:, :2]) < 1e-3).all(axis=1), 2]
+    assert beam_period(cell) == pytest.approx(cell.cell[2, 2] * min([*own[own > 1e-3], 1.0]), abs=1e-3)
+
+
+def test_one_missing_atom_makes_the_cell_the_period():
+    cell = run.specimen(perovskite(), (0, 0, 1), thickness=0.1).cell.repeated(1, 1, 4).structure
+    assert beam_period(cell) == pytest.approx(3.905)
+    assert beam_period(Structure(cell.atoms[1:])) == pytest.approx(4 * 3.905)

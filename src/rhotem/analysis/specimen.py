@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from rhotem.core import InputError, PeriodicGrid, is_rectangular
 from rhotem.core.keywords import check_keywords
-from rhotem.microscope.fineness import STRONG, THICKEST, Scatterers, coarse_error, past_rings
-from rhotem.microscope.optics import cutoff_angle, needed_sampling
+from rhotem.microscope.fineness import THICKEST, Scatterers, coarse_error, past_rings
+from rhotem.microscope.optics import OPEN, cutoff_angle, needed_sampling
 from rhotem.microscope.presets import DEFAULT_PRESET, Preset, get_preset
 from rhotem.microscope.settings import farthest_angle
 from rhotem.microscope.slicing import off_planes, sliced
 from rhotem.potential.planes import planes_of
+from rhotem.structure.beam_symmetry import beam_period
 from rhotem.structure.indices import IDENTITY, standard_cell
 from rhotem.structure.model import Structure
 from rhotem.structure.orient import ImagingCell, orient
@@ -26,8 +27,6 @@ from rhotem.structure.vacuum import VACUUM, widest_gap
 BLOCK_WIDTH = 4.5
 #: The same for a parallel beam, where a wider block costs little: its cells average the motion, spots stand out more.
 PARALLEL_BLOCK_WIDTH = 11.5
-#: Largest scattering angle in mrad that HRTEM images and electron diffraction patterns show.
-PARALLEL_REACH = 100.0
 #: Distance in Å of atoms from the middle of slices that is told, and the error per Å, of range, of HAADF of Si [111]
 #: (docs/microscope.md).
 TOLD, ERROR = 0.05, 0.33
@@ -234,16 +233,15 @@ def specimen(crystal: Structure, zone: Sequence[int] = (0, 0, 1), **cutting: Unp
     depth = nz * float(cell.lengths[2]) - vacuum
     atoms = Scatterers.of(cell.structure.numbers, cell.structure.positions, cell.lengths, vacuum)
     at_rest = cutting.get("at_rest", True)
-    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest)
-    if at_rest and nz > 1:
-        needed = past_rings(needed, chosen.microscope, float(cell.lengths[2]))
+    parallel = chosen.mode != "stem"
+    needed = atoms.reach(chosen.microscope, depth, reach(chosen), at_rest, parallel)
+    if at_rest and depth > 1.5 * (period := beam_period(cell.structure)):
+        needed = past_rings(needed, chosen.microscope, period)
     finest = needed_sampling(chosen.microscope.wavelength, needed)
     cell, slices = sliced(cell, THICKEST if slice_thickness is None else slice_thickness, THICKEST, slab=vacuum > 0)
     coarse = _coarse(chosen, sampling, needed) + _beside(cell, slices)
     grid = imaging_grid(cell, finest if sampling is None else sampling, slices)
-    # a plane wave sees atoms of all depths at once: only strong ones need more
-    single = chosen.mode != "stem" and atoms.heaviest <= STRONG
-    finer = 1 if single else atoms.oversampling(float(max(grid.spacing[:2])))
+    finer = atoms.oversampling(float(max(grid.spacing[:2])), chosen.microscope, parallel)
     block, fine = cell.repeated(nx, ny, nz), repeated_grid(grid, nx, ny, nz)
     return Specimen(cell, (nx, ny, nz), block, fine, chosen, vacuum, finer, needed, notes + coarse)
 
@@ -365,7 +363,7 @@ def direction(
 def reach(preset: Preset) -> float:
     """Outermost angle in mrad that a preset records: the largest detector's, or what lenses pass."""
     if preset.mode != "stem":
-        return PARALLEL_REACH
+        return max(OPEN, preset.microscope.objective or 0.0)
     convergence = preset.microscope.convergence
     if not preset.detectors:
         return 2.0 * convergence

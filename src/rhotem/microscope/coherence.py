@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase, cutoff_angle, soft_disc
+from rhotem.microscope.optics import aberration_phase, passed_angle, soft_disc
 from rhotem.microscope.scan import fourier_resample
 from rhotem.microscope.transforms import fast_length
 
@@ -99,7 +99,7 @@ class Lens:
     repeats : (int, int)
         Equal cells in it; they divide the grid.
     objective : float or None
-        Semi-angle of the aperture in mrad; None: all that the grid carries.
+        Semi-angle of the aperture in mrad; None: `rhotem.microscope.optics.OPEN`.
     limit : float
         Work that one call of `image` may take, in points of waves. Beyond it focus and angles are drawn quasi-randomly,
         and `record` says with which statistical error.
@@ -122,7 +122,7 @@ class Lens:
         sampling = (extent[0] / shape[0], extent[1] / shape[1])
         gx, gy = (np.fft.fftfreq(n, d) for n, d in zip(shape, sampling, strict=True))
         kx, ky = np.meshgrid(gx, gy, indexing="ij")
-        radius = (objective or 0.99 * cutoff_angle(microscope.wavelength, sampling)) * 1e-3 / microscope.wavelength
+        radius = passed_angle(objective, microscope.wavelength, sampling) * 1e-3 / microscope.wavelength
         opening = soft_disc(kx, ky, radius, (1 / extent[0], 1 / extent[1]))
         self._split = (self.cell[0], repeats[0], self.cell[1], repeats[1])
         passed = opening > 0

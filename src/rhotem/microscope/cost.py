@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 #: Seconds of one core, at the pace of `rhotem.microscope.pace`: per floating-point operation of abTEM's transforms;
 #: per point and unit of work of a wave in strips, which grow beyond `CACHED` bytes of it (docs/microscope.md).
-FFT_LARGE, POINT, CACHED = 1 / 8e9, 0.62e-9, 2.5e6
+FFT_LARGE, POINT, CACHED = 1 / 8e9, 0.66e-9, 2.5e6
 #: Work of a point beside that of stages, along x and along y, in units of `rhotem.microscope.strips.work`; how many
 #: times it is that where strips cannot do a grid.
-ALONG_X, ALONG_Y, WHOLE = 1.0, 1.2, 2.5
+ALONG_X, ALONG_Y, WHOLE = 1.0, 1.2, 1.9
 #: Seconds of a point of a wave on its way in and out; to make a point of a potential and of what it does to waves, and
 #: a potential whatever its size; of a complex product of matrices, per operation; of an intensity, with what detectors
 #: see of it; of a κ; to begin.
-ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 83e-9, 0.12, 1 / 60e9, 8e-9, 2e-3, 0.4
+ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 36e-9, 0.03, 1 / 70e9, 6.5e-9, 2e-3, 0.4
 #: Seconds for core losses: of a point of a wave on its way to where atoms are; of an operation of their large products;
 #: of a channel's point at one κ of an atom in its cell, with its transform; to solve an atom.
 VALUE, FORM, SCATTERED, ATOM = 8e-9, 1 / 88e9, 36e-9, 2.1
@@ -133,6 +133,8 @@ class Cost:
         Smallest side of that supercell in Å.
     number : int
         Windows.
+    twin : bool
+        One share of the κ goes through two configurations, for the error bar.
     """
 
     sizes: Sizes
@@ -142,6 +144,7 @@ class Cost:
     tiling: tuple[int, int]
     window: float
     number: int = 1
+    twin: bool = True
 
     @property
     def _points(self) -> int:
@@ -194,8 +197,7 @@ class Cost:
         outer = farthest_angle(self.detectors, self.microscope.camera_step)
         beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
         points = float(np.prod(fast_grid(self.sizes.shape)))
-        # one share goes through two configurations for the error bar
-        twice = 1.0 + 1.0 / configurations if shared else 1.0
+        twice = 1.0 + 1.0 / configurations if shared and self.twin else 1.0
         seconds = self._passes(beams * self.number) + self._assembly(beams, kappas, self._disc(outer) * larger)
         held = self.sizes.held * self.sizes.acting / max(1, self.sizes.slices)
         made = (configurations if shared else 1) * (TABLES + MAKE * 0.25 * held * self.number)

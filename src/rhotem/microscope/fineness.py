@@ -17,23 +17,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE
+from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE, interaction_constant
 from rhotem.microscope.instrument import Microscope
 
-#: Frequency in 1/Å that bound states need, of atoms that vibrate.
-BOUND = 5.5
-#: The same for atoms at rest in 10 nm; it grows with the fourth root of the thickness.
-BOUND_AT_REST = 7.5
-#: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest.
-LOST, LOST_AT_REST = 0.02, 0.01
-#: Frequency in 1/Å of the potential per unit of atomic number, and the least.
-PER_CHARGE, LEAST = 0.4, 10.0
+#: Frequency in 1/Å that bound states need in up to 10 nm, of atoms that vibrate and at rest. It grows with the square
+#: root of a larger thickness.
+BOUND, BOUND_AT_REST = 5.5, 7.5
+#: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest, and of a plane wave.
+LOST, LOST_AT_REST, LOST_PARALLEL = 0.02, 0.005, 0.0025
+#: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to the second at Z = 79 and
+#: 200 kV, which follows the interaction constant; and the least.
+PER_CHARGE, PER_STRONG_CHARGE, LEAST = 0.4, 0.5, 10.0
 #: Further share of the outermost detector's angle that is carried, of any atoms; and for the heaviest, from `STRONG` on
 #: growing to this at Z = 79.
 LEAST_MARGIN, MARGIN, STRONG = 0.05, 0.35, 40
 #: The same for any atoms at rest: rings of higher-order Laue zones are as sharp at the edge of a detector as anywhere,
 #: and beams of the probe reach that edge by way of angles up to the convergence beyond it.
-MARGIN_AT_REST = 0.25
+MARGIN_AT_REST = 0.4
 #: Thickest slice in Å of anything.
 THICKEST = 2.0
 #: Width in Å of the part of a cell that is looked at as a whole: a grain, a particle, a layer.
@@ -69,7 +69,9 @@ class Scatterers:
         densest = max(_densest(z**2, positions[:, axis], float(lengths[axis])) for axis in (0, 1))
         return cls(densest / filled, int(np.max(numbers)))
 
-    def reach(self, microscope: Microscope, thickness: float, outer: float, at_rest: bool) -> float:
+    def reach(
+        self, microscope: Microscope, thickness: float, outer: float, at_rest: bool, parallel: bool = False
+    ) -> float:
         """Angle in mrad that the waves' grid must carry.
 
         Parameters
@@ -81,27 +83,40 @@ class Scatterers:
             The outermost angle that is detected, mrad.
         at_rest : bool
             Whether atoms are at rest.
+        parallel : bool
+            The image of a plane wave behind a lens, and its spots: sharp whether atoms vibrate or not.
         """
-        lost, bound = (LOST_AT_REST, BOUND_AT_REST * (thickness / 100.0) ** 0.25) if at_rest else (LOST, BOUND)
-        bound = max(bound, BOUND)
+        lost, bound = (LOST_AT_REST, BOUND_AT_REST) if at_rest or parallel else (LOST, BOUND)
+        bound *= max(1.0, np.sqrt(thickness / 100.0))
+        if parallel:
+            lost, bound = LOST_PARALLEL, max(bound, LEAST)
         far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
-        margin = MARGIN * max(0.0, self.heaviest - STRONG) / (79 - STRONG)
-        recorded = outer * (1.0 + max(margin, LEAST_MARGIN))
+        recorded = outer * (1.0 + max(MARGIN * self._strength, LEAST_MARGIN))
         if at_rest:
             recorded = max(recorded, outer * (1.0 + MARGIN_AT_REST), outer + microscope.convergence)
         return float(max(1e3 * microscope.wavelength * max(bound, far), recorded))
 
-    def oversampling(self, step: float) -> int:
-        """How many times finer than waves with ``step`` (Å) the potential must be sampled."""
-        carried = 1.0 / (3.0 * step)
-        return max(2, int(np.ceil(max(LEAST, PER_CHARGE * self.heaviest) / carried - 0.1)))
+    def oversampling(self, step: float, microscope: Microscope, parallel: bool = False) -> int:
+        """How many times finer than waves with ``step`` (Å) the potential must be sampled.
+
+        Waves of a parallel beam carry what light elements need by themselves.
+        """
+        carried, strength = 1.0 / (3.0 * step), self._strength
+        strong = PER_STRONG_CHARGE * microscope.interaction / interaction_constant(200e3)
+        needed = ((1.0 - strength) * PER_CHARGE + strength * max(PER_CHARGE, strong)) * self.heaviest
+        return max(1 if parallel else 2, int(np.ceil(max(LEAST, needed) / carried - 0.1)))
+
+    @property
+    def _strength(self) -> float:
+        """How far the heaviest element is on the way from `STRONG` (0) to Z = 79 (1)."""
+        return max(0.0, self.heaviest - STRONG) / (79 - STRONG)
 
 
 def past_rings(angle: float, microscope: Microscope, period: float) -> float:
     """The least angle in mrad, ``angle`` or beyond, that cuts through no Laue ring which stands apart.
 
-    Rings of a crystal with ``period`` Å along the beam lie at √(2nλ/period), each as wide as the beam converges. What
-    comes back from a ring of which a grid holds a half is neither that of the whole nor that of none.
+    Rings of a crystal with ``period`` Å along the beam (`beam_period`) lie at √(2nλ/period), each as wide as the beam
+    converges. What comes back from a ring of which a grid holds a half is neither that of the whole nor that of none.
     """
     half = microscope.convergence
 

@@ -51,7 +51,7 @@ class Microscope(Settings):
     tilt : (float, float)
         How far the beam leans towards +x and +y of the image, off the zone axis, in mrad; small-angle.
     objective : float or None
-        Semi-angle in mrad of the objective aperture, of parallel illumination; None: open.
+        Semi-angle in mrad of the objective aperture, of parallel illumination; None: open, to 100 mrad.
     precession : float
         Semi-angle in mrad of the cone on which a parallel beam is precessed, and descanned, for diffraction.
     acquisition : Acquisition or None

@@ -11,6 +11,9 @@ from rhotem.microscope.instrument import Microscope
 BAND_LIMIT = 0.6666666
 TAPER = 0.01
 
+#: Semi-angle in mrad that an objective lens without an aperture passes: bores and correctors end there or before.
+OPEN = 100.0
+
 Array = npt.NDArray[np.floating]
 
 
@@ -39,6 +42,14 @@ def cutoff_angle(wavelength: float, sampling: tuple[float, float]) -> float:
 def needed_sampling(wavelength: float, angle: float) -> float:
     """Coarsest grid step in Å that carries scattering up to ``angle`` mrad undamped."""
     return 1e3 * wavelength * (BAND_LIMIT / 2 - TAPER) / angle
+
+
+def passed_angle(objective: float | None, wavelength: float, sampling: tuple[float, float]) -> float:
+    """Semi-angle in mrad that the lens passes with an ``objective`` aperture (mrad), of waves with steps (Å).
+
+    Without an aperture `OPEN`: were it all that a grid carries, images would differ by what flies beyond it.
+    """
+    return objective or min(OPEN, 0.99 * cutoff_angle(wavelength, sampling))
 
 
 def aberration_phase(kx: Array, ky: Array, microscope: Microscope, defocus: float = 0.0) -> Array:

@@ -141,6 +141,7 @@ def make_plan(
     window: float | None = None,
     memory_limit: float | None = None,
     threads: int | None = None,
+    twin: bool = True,
 ) -> Plan:
     """Choose the algorithm for a potential, and estimate its memory and time.
 
@@ -160,6 +161,8 @@ def make_plan(
     memory_limit : float or None
         Bytes; None: 80 % of what the machine has free.
     threads : int or None
+    twin : bool
+        Where configurations share the κ, one share goes through two of them for an error bar.
 
     Raises
     ------
@@ -181,7 +184,7 @@ def make_plan(
         part = sizes.within(windows)
         m, n = (max(1, int(np.ceil(window / length - 1e-6))) for length in part.extent)
         probes = scan.shape[0] * scan.shape[1]
-        cost = Cost(part, microscope, detectors, probes, (m, n), window, windows.number)
+        cost = Cost(part, microscope, detectors, probes, (m, n), window, windows.number, twin)
         for name in ALGORITHMS[1:] if algorithm == "auto" else (algorithm,):
             # probes of a small cell without averaged edges are some per cent off (docs/microscope.md)
             if windows.number == 1 or name == "bloch":

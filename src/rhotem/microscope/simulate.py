@@ -179,6 +179,7 @@ def simulate_series(
         algorithm=algorithm,
         configurations=configurations,
         memory_limit=memory,
+        twin=error_bar and precision is None and (repeats == (1, 1) or not independent),
     )
     if plan.shared and sees_pixels(detectors):
         raise InputError(

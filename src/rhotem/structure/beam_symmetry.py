@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.structure.indices import symmetry
+from rhotem.structure.indices import SYMPREC, is_translation, primes, symmetry
 from rhotem.structure.model import Structure
 
 #: Fractional tolerance of translations along the beam.
@@ -44,6 +44,24 @@ def beam_symmetry(structure: Structure) -> list[Operation]:
             matrix = np.ascontiguousarray(rotation[:2, :2].T, dtype=np.int64)
             every.setdefault(matrix.tobytes(), Operation(matrix, np.asarray(shift[:2], dtype=float)))
     return list(every.values())
+
+
+def beam_period(structure: Structure) -> float:
+    """Shortest translation along z in Å that repeats the atoms of an orthogonal cell, whatever their moments.
+
+    It is a part 1/n of the cell, where n divides the number of atoms of every kind. Lattice translations along one line
+    are a cyclic group, so that primes are tried one after another. Laue zones lie its inverse apart.
+    """
+    numbers = structure.numbers
+    lattice, fractional = structure.cell, structure.atoms.get_scaled_positions(wrap=True)
+    most, parts = int(np.gcd.reduce(np.bincount(numbers))), 1
+    for prime in primes(most):
+        while most % (parts * prime) == 0:
+            shift = np.array([0.0, 0.0, 1.0 / (parts * prime)])
+            if not is_translation(lattice, fractional, numbers, shift, 2.0 * SYMPREC):
+                break
+            parts *= prime
+    return float(lattice[2, 2]) / parts
 
 
 def deviation(operation: Operation, slices: npt.NDArray[np.floating]) -> float:

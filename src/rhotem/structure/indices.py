@@ -205,16 +205,16 @@ def is_too_large(structure: Structure, symprec: float = SYMPREC) -> bool:
     kinds = np.array(types)
     number = np.bincount(kinds)
     rarest = fractional[kinds == np.argmin(number)]
-    for prime in _primes(int(np.gcd.reduce(number))):
+    for prime in primes(int(np.gcd.reduce(number))):
         steps = (rarest[1:] - rarest[0]) * prime
         near = np.linalg.norm((steps - np.rint(steps)) @ lattice / prime, axis=1) < 2.0 * symprec
         for shift in np.unique(np.rint(steps[near]) % prime, axis=0) / prime:
-            if _repeats(lattice, fractional, kinds, shift, 2.0 * symprec):
+            if is_translation(lattice, fractional, kinds, shift, 2.0 * symprec):
                 return False
     return True
 
 
-def _repeats(
+def is_translation(
     lattice: npt.NDArray[np.float64],
     fractional: npt.NDArray[np.float64],
     kinds: npt.NDArray[np.int64],
@@ -236,7 +236,7 @@ def _repeats(
     return True
 
 
-def _primes(number: int) -> list[int]:
+def primes(number: int) -> list[int]:
     """Prime factors."""
     found, p = [], 2
     while number > 1:

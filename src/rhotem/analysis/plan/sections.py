@@ -271,7 +271,7 @@ class MicroscopeSection(Section):
     ] = Field(None, description="Standard deviation of the focus by chromatic aberration.")
     objective_mrad: Annotated[
         float | None, Option("--objective", float, "mrad"), *number("objective aperture", "mrad", above=0, below=1000)
-    ] = Field(None, description="Semi-angle of the objective aperture (HRTEM); without it open.")
+    ] = Field(None, description="Semi-angle of the objective aperture (HRTEM); without it open, to 100 mrad.")
     precession_mrad: Annotated[
         float | None, Option("--precession", float, "mrad"), *number("precession", "mrad", least=0, below=100)
     ] = Field(None, description="Semi-angle of the cone on which the beam of a diffraction pattern is precessed.")
