@@ -20,7 +20,7 @@ from rhotem.battery.distillation.distil import Settings, distil
 from rhotem.battery.distillation.explore import Explorer, Size
 from rhotem.battery.distillation.judge import errors, hop_error
 from rhotem.battery.distillation.labels import read_frames
-from rhotem.battery.distillation.starts import cell_of, hop, moving, with_vacancies
+from rhotem.battery.distillation.starts import cell_of, hop, moving, stray, with_vacancies
 from rhotem.battery.potentials import potential_calculator
 from rhotem.battery.relax import Settings as Relaxation
 from rhotem.battery.relax import relax
@@ -192,31 +192,46 @@ def test_pieces_are_the_same_in_any_order_and_carry_the_teachers_labels():
     def explorer():
         return Explorer(ALUMINIUM.atoms.repeat(2), "Al", 600.0, EMT(), 7)
 
-    size = Size(3, 2, 2, 1)
+    size = Size(3, 2, 2, 1, 1)
     forwards = [list(make()) for _, make in explorer().pieces(size, 0)]
     backwards = [list(make()) for _, make in reversed(explorer().pieces(size, 0))][::-1]
-    assert [len(piece) for piece in forwards] == [3, 2, 2, 1]
+    assert [len(piece) for piece in forwards] == [3, 2, 2, 1, 2]
     for ours, theirs in zip(chain(*forwards), chain(*backwards), strict=True):
         np.testing.assert_array_equal(ours.positions, theirs.positions)
         again = ours.copy()
         again.calc = EMT()
         np.testing.assert_allclose(again.get_forces(), ours.get_forces(), atol=1e-12)
         assert again.get_potential_energy() == pytest.approx(ours.get_potential_energy())
-    assert [frame.info["weight"] for frame in chain(*forwards)] == [1.0] * 7 + [3.0]
+    assert [frame.info["weight"] for frame in chain(*forwards)] == [1.0] * 7 + [3.0] + [1.0] * 2
     other = list(explorer().pieces(size, 1)[0][1]())
     assert abs(other[0].positions - forwards[0][0].positions).max() > 1e-3
+
+
+def test_ions_stray_to_where_no_crystal_has_them(rng):
+    """Lithium of LiCoO2 reaches places of all kinds, none nearer to an atom than 0.7 of its bond; the rest stays."""
+    crystal = cell_of(phase("LiCoO2"), 240)
+    sites = np.flatnonzero(crystal.symbols == "Li")
+    bond = crystal.get_all_distances(mic=True)[sites[0]][crystal.symbols == "O"].min()
+    rooms = []
+    for _ in range(30):
+        start = stray(crystal, "Li", rng)
+        apart = start.atoms.get_distances(start.held, range(len(crystal)), mic=True)
+        moved = np.linalg.norm(start.atoms.positions - crystal.positions, axis=1) > 1e-9
+        assert start.held in sites and not np.delete(moved, start.held).any()
+        rooms.append(np.sort(apart)[1] / bond)
+    assert 0.7 <= min(rooms) < 0.75 and max(rooms) > 0.85
 
 
 def test_atoms_on_top_of_each_other_are_no_frames():
     """Rattled argon at a tenth of its volume: forces of 1e5 eV/Å."""
     dense = ase.Atoms("Ar4", bulk("Ar", "fcc", 2.2, cubic=True).positions, cell=np.eye(3) * 2.2, pbc=True)
     teacher = LennardJones(sigma=3.4, epsilon=0.0104, rc=6.0)
-    assert not list(Explorer(dense, "", 300.0, teacher, 0).pieces(Size(4, 0, 0, 0), 0)[0][1]())
+    assert not list(Explorer(dense, "", 300.0, teacher, 0).pieces(Size(4, 0, 0, 0, 0), 0)[0][1]())
 
 
 def test_errors_are_those_of_a_known_shift():
     """A teacher of twice the depth: every force is wrong by itself."""
-    frames = list(Explorer(ALUMINIUM.atoms.repeat(2), "Al", 600.0, EMT(), 1).pieces(Size(4, 0, 0, 0), 0)[0][1]())
+    frames = list(Explorer(ALUMINIUM.atoms.repeat(2), "Al", 600.0, EMT(), 1).pieces(Size(4, 0, 0, 0, 0), 0)[0][1]())
 
     class Twice(EMT):
         def calculate(self, *arguments, **options):
@@ -233,7 +248,7 @@ def test_hops_that_are_too_high_are_told():
     """Labels of hops 0.3 eV lower, and all labels 1 eV higher: only frames of one composition are compared."""
     frames = [
         f
-        for _, make in Explorer(ALUMINIUM.atoms.repeat(2), "Al", 300.0, EMT(), 3).pieces(Size(0, 2, 2, 2), 0)
+        for _, make in Explorer(ALUMINIUM.atoms.repeat(2), "Al", 300.0, EMT(), 3).pieces(Size(0, 2, 2, 2, 0), 0)
         for f in make()
     ]
     assert hop_error(EMT(), frames) == pytest.approx(0.0, abs=1e-9)
@@ -258,7 +273,7 @@ class Counted(EMT):
 def small(monkeypatch):
     """EMT teaches, and few frames are enough."""
     monkeypatch.setattr(distilling, "potential_calculator", lambda name: Counted())
-    monkeypatch.setattr(distilling, "HELD_OUT", Size(2, 1, 1, 1))
+    monkeypatch.setattr(distilling, "HELD_OUT", Size(2, 1, 1, 1, 0))
     for wait in ("SETTLE", "APART"):
         monkeypatch.setattr(exploring, wait, 10.0)
     Counted.calls = 0
