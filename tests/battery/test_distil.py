@@ -129,9 +129,36 @@ def test_a_committee_that_disagrees_stops_a_run_and_keeps_its_frames(tmp_path):
     )
     assert dynamics.run(cell, settings, tmp_path / "long.extxyz")["frames"] == 21
     strict = dynamics.Settings(300.0, 0.2, step=1.0, every=10.0, potential=str(committee(tmp_path / "b", ["Al"], 1e-6)))
-    with pytest.raises(ConvergenceError, match=r"at 0.05 ps: potential nep.txt does not know this: .* at Al"):
+    with pytest.raises(ConvergenceError, match=r"at 0.1 ps: potential nep.txt does not know this: .* at Al"):
         dynamics.run(cell, strict, tmp_path / "short.extxyz")
-    assert len(read_frames(tmp_path / "short.extxyz")) == 5
+    assert len(read_frames(tmp_path / "short.extxyz")) == 10
+
+
+class Doubting(EMT):
+    """Says at some of its looks, counted from 0, that it is lost."""
+
+    def __init__(self, *lost, begin=0):
+        super().__init__()
+        self.lost, self.looks = lost, begin
+
+    def watch(self, atoms):
+        self.looks += 1
+        if self.looks - 1 in self.lost:
+            raise ConvergenceError("lost")
+
+
+def test_a_run_ends_where_a_potential_is_lost_twice_on_end(tmp_path):
+    """What passes within a look is told, no more; a run that goes on after a stop remembers the look before it."""
+    cell = Structure(ALUMINIUM.atoms.repeat(2))
+    settings = dynamics.Settings(300.0, 0.25, step=1.0, every=50.0)
+    record = dynamics.run(cell, settings, tmp_path / "passes.extxyz", calculator=Doubting(0, 2, 4))
+    assert record["frames"] == 6 and record["alarms"] == 3
+    with pytest.raises(ConvergenceError, match=r"at 0.2 ps: lost"):
+        dynamics.run(cell, settings, tmp_path / "lost.extxyz", calculator=Doubting(0, 2, 3))
+    short = dynamics.Settings(300.0, 0.15, step=1.0, every=50.0)
+    dynamics.run(cell, short, tmp_path / "later.extxyz", calculator=Doubting(0, 2, 3))
+    with pytest.raises(ConvergenceError, match=r"at 0.2 ps: lost"):
+        dynamics.run(cell, settings, tmp_path / "later.extxyz", calculator=Doubting(0, 2, 3, begin=3))
 
 
 def test_disagreement_is_the_distance_of_forces(tmp_path, oxide):

@@ -131,7 +131,7 @@ def test_a_turn_learns_what_its_runs_met_and_holds_one_run_out(started):
     out, teacher = started(), Teacher()
     record = distil(ALUMINIUM, ASKED, out, teacher.train)
     assert [turn["inside"] for turn in record["turns"]] == [False] * 3
-    assert all(run["ps"] <= 0.1 and "does not know" in run["stopped"] for run in record["turns"][0]["runs"])
+    assert all(run["ps"] <= 0.2 and "does not know" in run["stopped"] for run in record["turns"][0]["runs"])
     known, held = (
         [read_frames(out / f"turn-{n}" / name) for n in (1, 2)] for name in ("learned.extxyz", "held-out.extxyz")
     )

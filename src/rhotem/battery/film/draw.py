@@ -22,6 +22,8 @@ PIXEL = 0.08
 SMALLER = 0.45
 #: Å beyond the edges of a picture from which atoms reach into it.
 EDGE = 0.7
+#: Å across the beam from its first place that an ion has hopped, and no longer vibrates.
+HOPPED = 1.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +106,9 @@ def pictures(
         empty.set_axis_off()
     drawn = [_panel(figure, one, panel, labels) for one, panel in zip(axes, panels, strict=False)]
     marks = [_marks(one, atoms, overlay) for one in axes[:-1]]
+    if overlay != "none":
+        way = ways(atoms)
+        marks += [_hops(one, atoms, way) for one in axes]
     moving = _structure(axes[-1], atoms, labels)
     title = figure.suptitle("", fontsize=9)
     fixed = False
@@ -170,6 +175,28 @@ def _marks(axes: Any, atoms: Atoms, overlay: Overlay) -> Any:
         chosen = atoms.ion[index] if overlay == "ion" else np.ones(len(index), dtype=bool)
         points.set_offsets(places[chosen, :2])
         points.set_edgecolors(np.where(atoms.ion[index[chosen]], "tab:green", "tab:orange"))
+
+    return show
+
+
+def ways(atoms: Atoms) -> Floats:
+    """How far across the beam each ion is from its place in the first frame, (K, ions, 2) in Å, cell edges passed."""
+    places, lengths = np.asarray(atoms.places)[:, atoms.ion, :2], atoms.lengths[:2]
+    steps = np.diff(places, axis=0)
+    steps -= np.round(steps / lengths) * lengths
+    return np.concatenate([np.zeros_like(places[:1]), np.cumsum(steps, axis=0)])
+
+
+def _hops(axes: Any, atoms: Atoms, way: Floats) -> Any:
+    """Lines from the first places of ions that have hopped to where they are: among vibrations hops are not seen."""
+    from matplotlib.collections import LineCollection
+
+    lines = axes.add_collection(LineCollection([], colors="magenta", linewidths=1.0, zorder=3), autolim=False)
+    first = np.asarray(atoms.places[0])[atoms.ion, :2]
+
+    def show(frame: int) -> None:
+        gone = np.linalg.norm(way[frame], axis=1) > HOPPED
+        lines.set_segments(np.stack([first[gone], first[gone] + way[frame][gone]], axis=1))
 
     return show
 
