@@ -1,7 +1,7 @@
 """Distilled potentials (NEP) against their teacher: a vacancy's barrier, speed of molecular dynamics, errors in a run.
 
     OMP_NUM_THREADS=1 python benchmarks/distil.py barrier sevennet-0 LiCoO2-nep
-    OMP_NUM_THREADS=1 python benchmarks/distil.py path NVP Na 2,2,1 nep-NVP sevennet-0
+    OMP_NUM_THREADS=1 python benchmarks/distil.py path NVP Na 2,1,1 nep-NVP sevennet-0
     OMP_NUM_THREADS=1 python benchmarks/distil.py speed "Na3V2(PO4)3" 2,2,2 Na3V2P3O12-nep
     OMP_NUM_THREADS=1 python benchmarks/distil.py errors Na3V2P3O12-nep hot.extxyz 8
     OMP_NUM_THREADS=1 python benchmarks/distil.py stop Na3V2P3O12-nep hot.extxyz 100 4
@@ -52,7 +52,7 @@ def barrier(potential: str, repeats: tuple[int, int, int] = (3, 3, 1)) -> tuple[
     return energies[1] - energies[0], steps
 
 
-def path_barrier(name: str, element: str, repeats: str, potentials: list[str], images: int = 5) -> None:
+def path_barrier(name: str, element: str, repeats: str, potentials: list[str], images: int = 3) -> None:
     """Heights (eV) of an ion's hop to a vacancy beside it, seen from both ends, by nudged elastic band.
 
     The shortest hop of the crystal whose two ends are sites of it. Images climb (G. Henkelman, B. P. Uberuaga, H.
@@ -76,10 +76,10 @@ def path_barrier(name: str, element: str, repeats: str, potentials: list[str], i
             atoms.calc = potential_calculator(potential)
         for atoms in (start, end):
             FIRE(atoms, logfile=None).run(0.03, 200)
-        band = NEB(path, climb=True, k=0.2)
+        band = NEB(path, climb=True, k=0.2, method="improvedtangent")
         if potential == potentials[0]:
             band.interpolate(mic=True)
-        FIRE(band, logfile=None).run(0.08, 120)
+        FIRE(band, logfile=None).run(0.05, 200)
         energies = np.array([atoms.get_potential_energy() for atoms in path])
         print(
             f"{name} {potential}: {len(start)} atoms, {crystal.get_distance(mover, empty, mic=True):.2f} Å, barriers "
