@@ -18,7 +18,7 @@ from rhotem.analysis import run as steps
 from rhotem.analysis.plan import Plan
 from rhotem.battery.film import Wanted, make_film
 from rhotem.battery.film.charge import projected_deformation
-from rhotem.battery.film.draw import Atoms, ways
+from rhotem.battery.film.draw import Atoms, Panel, ways
 from rhotem.battery.film.finish import _overlooked
 from rhotem.battery.film.frames import FilmFrames
 from rhotem.battery.film.movie import usual_format, write_movie
@@ -215,6 +215,13 @@ def test_ways_of_ions_pass_the_edges_of_the_cell():
     way = ways(atoms)
     np.testing.assert_allclose(way[:, 0], np.stack([x - 1.0, 0.0 * x], axis=1), atol=1e-12)
     assert np.abs(way[:, 1]).max() == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("frames", "high"), [(12, 9.0), (100, 1.0)])
+def test_one_bright_frame_of_many_does_not_darken_a_film(frames, high):
+    values = np.ones((frames, 4, 5))
+    values[:, 0, 0], values[frames // 2, 1, 1] = 0.0, 9.0
+    assert Panel("ABF", "ABF", values, (4.0, 5.0)).range == (0.0, high)
 
 
 def test_the_sheet_of_a_film_shows_some_of_all_its_pictures(tmp_path):

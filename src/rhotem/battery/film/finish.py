@@ -20,7 +20,7 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import write_images
 from rhotem.microscope.scan import Scan
 
-#: Pictures on the sheet of a film at most, side by side, and so many times smaller.
+#: Pictures on the sheet of a film at most, side by side (twice as many of tall ones), and so many times smaller.
 SHEET, ACROSS, SMALL = 8, 2, 2
 
 
@@ -126,8 +126,9 @@ def _overlooked(made: Iterable[Picture], frames: int, path: Path) -> Iterator[Pi
         if number in chosen:
             small.append(np.asarray(Image.fromarray(picture).reduce(SMALL)))
         yield picture
-    small += [np.full_like(small[0], 255)] * (-len(small) % ACROSS)
-    rows = [np.concatenate(small[n : n + ACROSS], axis=1) for n in range(0, len(small), ACROSS)]
+    across = ACROSS if small[0].shape[1] > small[0].shape[0] else 2 * ACROSS
+    small += [np.full_like(small[0], 255)] * (-len(small) % across)
+    rows = [np.concatenate(small[n : n + across], axis=1) for n in range(0, len(small), across)]
     with output_file(path) as target:
         Image.fromarray(np.concatenate(rows)).save(target)
 
