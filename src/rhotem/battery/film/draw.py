@@ -103,7 +103,9 @@ def pictures(
     rows = 1 if number <= ABREAST else 2
     columns = -(-number // rows)
     size = (scale * width + 0.75) * columns, (scale * height + 0.55) * rows + 0.45
-    figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
+    # numbers of grey scales hang over on the right, where the layout does not see them
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, rect=(0.0, 0.0, 0.97, 1.0))
+    figure = Figure(figsize=size, dpi=DPI, layout=layout)
     canvas = FigureCanvasAgg(figure)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     axes = places[:number]
