@@ -20,7 +20,7 @@ from rhotem.battery.distillation.distil import Settings, distil
 from rhotem.battery.distillation.explore import Explorer, Size
 from rhotem.battery.distillation.judge import errors, hop_error
 from rhotem.battery.distillation.labels import read_frames
-from rhotem.battery.distillation.starts import cell_of, hop, moving, with_vacancies
+from rhotem.battery.distillation.starts import cell_of, hop, moving, stray, with_vacancies
 from rhotem.battery.potentials import potential_calculator
 from rhotem.battery.relax import Settings as Relaxation
 from rhotem.battery.relax import relax
@@ -129,9 +129,36 @@ def test_a_committee_that_disagrees_stops_a_run_and_keeps_its_frames(tmp_path):
     )
     assert dynamics.run(cell, settings, tmp_path / "long.extxyz")["frames"] == 21
     strict = dynamics.Settings(300.0, 0.2, step=1.0, every=10.0, potential=str(committee(tmp_path / "b", ["Al"], 1e-6)))
-    with pytest.raises(ConvergenceError, match=r"at 0.05 ps: potential nep.txt does not know this: .* at Al"):
+    with pytest.raises(ConvergenceError, match=r"at 0.1 ps: potential nep.txt does not know this: .* at Al"):
         dynamics.run(cell, strict, tmp_path / "short.extxyz")
-    assert len(read_frames(tmp_path / "short.extxyz")) == 5
+    assert len(read_frames(tmp_path / "short.extxyz")) == 10
+
+
+class Doubting(EMT):
+    """Says at some of its looks, counted from 0, that it is lost."""
+
+    def __init__(self, *lost, begin=0):
+        super().__init__()
+        self.lost, self.looks = lost, begin
+
+    def watch(self, atoms):
+        self.looks += 1
+        if self.looks - 1 in self.lost:
+            raise ConvergenceError("lost")
+
+
+def test_a_run_ends_where_a_potential_is_lost_twice_on_end(tmp_path):
+    """What passes within a look is told, no more; a run that goes on after a stop remembers the look before it."""
+    cell = Structure(ALUMINIUM.atoms.repeat(2))
+    settings = dynamics.Settings(300.0, 0.25, step=1.0, every=50.0)
+    record = dynamics.run(cell, settings, tmp_path / "passes.extxyz", calculator=Doubting(0, 2, 4))
+    assert record["frames"] == 6 and record["alarms"] == 3
+    with pytest.raises(ConvergenceError, match=r"at 0.2 ps: lost"):
+        dynamics.run(cell, settings, tmp_path / "lost.extxyz", calculator=Doubting(0, 2, 3))
+    short = dynamics.Settings(300.0, 0.15, step=1.0, every=50.0)
+    dynamics.run(cell, short, tmp_path / "later.extxyz", calculator=Doubting(0, 2, 3))
+    with pytest.raises(ConvergenceError, match=r"at 0.2 ps: lost"):
+        dynamics.run(cell, settings, tmp_path / "later.extxyz", calculator=Doubting(0, 2, 3, begin=3))
 
 
 def test_disagreement_is_the_distance_of_forces(tmp_path, oxide):
@@ -192,31 +219,46 @@ def test_pieces_are_the_same_in_any_order_and_carry_the_teachers_labels():
     def explorer():
         return Explorer(ALUMINIUM.atoms.repeat(2), "Al", 600.0, EMT(), 7)
 
-    size = Size(3, 2, 2, 1)
+    size = Size(3, 2, 2, 1, 1)
     forwards = [list(make()) for _, make in explorer().pieces(size, 0)]
     backwards = [list(make()) for _, make in reversed(explorer().pieces(size, 0))][::-1]
-    assert [len(piece) for piece in forwards] == [3, 2, 2, 1]
+    assert [len(piece) for piece in forwards] == [3, 2, 2, 1, 2]
     for ours, theirs in zip(chain(*forwards), chain(*backwards), strict=True):
         np.testing.assert_array_equal(ours.positions, theirs.positions)
         again = ours.copy()
         again.calc = EMT()
         np.testing.assert_allclose(again.get_forces(), ours.get_forces(), atol=1e-12)
         assert again.get_potential_energy() == pytest.approx(ours.get_potential_energy())
-    assert [frame.info["weight"] for frame in chain(*forwards)] == [1.0] * 7 + [3.0]
+    assert [frame.info["weight"] for frame in chain(*forwards)] == [1.0] * 7 + [3.0] + [1.0] * 2
     other = list(explorer().pieces(size, 1)[0][1]())
     assert abs(other[0].positions - forwards[0][0].positions).max() > 1e-3
+
+
+def test_ions_stray_to_where_no_crystal_has_them(rng):
+    """Lithium of LiCoO2 reaches places of all kinds, none nearer to an atom than 0.7 of its bond; the rest stays."""
+    crystal = cell_of(phase("LiCoO2"), 240)
+    sites = np.flatnonzero(crystal.symbols == "Li")
+    bond = crystal.get_all_distances(mic=True)[sites[0]][crystal.symbols == "O"].min()
+    rooms = []
+    for _ in range(30):
+        start = stray(crystal, "Li", rng)
+        apart = start.atoms.get_distances(start.held, range(len(crystal)), mic=True)
+        moved = np.linalg.norm(start.atoms.positions - crystal.positions, axis=1) > 1e-9
+        assert start.held in sites and not np.delete(moved, start.held).any()
+        rooms.append(np.sort(apart)[1] / bond)
+    assert 0.7 <= min(rooms) < 0.75 and max(rooms) > 0.85
 
 
 def test_atoms_on_top_of_each_other_are_no_frames():
     """Rattled argon at a tenth of its volume: forces of 1e5 eV/Å."""
     dense = ase.Atoms("Ar4", bulk("Ar", "fcc", 2.2, cubic=True).positions, cell=np.eye(3) * 2.2, pbc=True)
     teacher = LennardJones(sigma=3.4, epsilon=0.0104, rc=6.0)
-    assert not list(Explorer(dense, "", 300.0, teacher, 0).pieces(Size(4, 0, 0, 0), 0)[0][1]())
+    assert not list(Explorer(dense, "", 300.0, teacher, 0).pieces(Size(4, 0, 0, 0, 0), 0)[0][1]())
 
 
 def test_errors_are_those_of_a_known_shift():
     """A teacher of twice the depth: every force is wrong by itself."""
-    frames = list(Explorer(ALUMINIUM.atoms.repeat(2), "Al", 600.0, EMT(), 1).pieces(Size(4, 0, 0, 0), 0)[0][1]())
+    frames = list(Explorer(ALUMINIUM.atoms.repeat(2), "Al", 600.0, EMT(), 1).pieces(Size(4, 0, 0, 0, 0), 0)[0][1]())
 
     class Twice(EMT):
         def calculate(self, *arguments, **options):
@@ -233,7 +275,7 @@ def test_hops_that_are_too_high_are_told():
     """Labels of hops 0.3 eV lower, and all labels 1 eV higher: only frames of one composition are compared."""
     frames = [
         f
-        for _, make in Explorer(ALUMINIUM.atoms.repeat(2), "Al", 300.0, EMT(), 3).pieces(Size(0, 2, 2, 2), 0)
+        for _, make in Explorer(ALUMINIUM.atoms.repeat(2), "Al", 300.0, EMT(), 3).pieces(Size(0, 2, 2, 2, 0), 0)
         for f in make()
     ]
     assert hop_error(EMT(), frames) == pytest.approx(0.0, abs=1e-9)
@@ -258,7 +300,7 @@ class Counted(EMT):
 def small(monkeypatch):
     """EMT teaches, and few frames are enough."""
     monkeypatch.setattr(distilling, "potential_calculator", lambda name: Counted())
-    monkeypatch.setattr(distilling, "HELD_OUT", Size(2, 1, 1, 1))
+    monkeypatch.setattr(distilling, "HELD_OUT", Size(2, 1, 1, 1, 0))
     for wait in ("SETTLE", "APART"):
         monkeypatch.setattr(exploring, wait, 10.0)
     Counted.calls = 0

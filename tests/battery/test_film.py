@@ -11,12 +11,15 @@ import ase.io
 import numpy as np
 import pytest
 import zarr
+from PIL import Image
 from typer.testing import CliRunner
 
 from rhotem.analysis import run as steps
 from rhotem.analysis.plan import Plan
 from rhotem.battery.film import Wanted, make_film
 from rhotem.battery.film.charge import projected_deformation
+from rhotem.battery.film.draw import Atoms, Panel, ways
+from rhotem.battery.film.finish import _overlooked
 from rhotem.battery.film.frames import FilmFrames
 from rhotem.battery.film.movie import usual_format, write_movie
 from rhotem.battery.trajectories import read_trajectory
@@ -191,7 +194,7 @@ def test_a_film_has_its_pictures(form, tmp_path):
     path = tmp_path / f"film.{form}"
     write_movie(iter(shown), path, 10.0)
     if form == "gif":
-        from PIL import Image, ImageSequence
+        from PIL import ImageSequence
 
         found = [np.asarray(one.convert("RGB")).mean() for one in ImageSequence.Iterator(Image.open(path))]
     else:
@@ -201,6 +204,33 @@ def test_a_film_has_its_pictures(form, tmp_path):
         assert next(reader)["size"] == (64, 42)
         found = [np.frombuffer(one, np.uint8).mean() for one in reader]
     np.testing.assert_allclose(found, [0, 40, 80, 120, 160], atol=4)
+
+
+def test_ways_of_ions_pass_the_edges_of_the_cell():
+    """One ion goes 5.6 Å through the edge of a cell of 6 Å in steps of 0.7 Å, one vibrates, one atom is no ion."""
+    x = 1.0 + 0.7 * np.arange(9)
+    places = np.ones((9, 3, 3))
+    places[:, 0, 0], places[1::2, 1, 1] = x % 6.0, 0.6
+    atoms = Atoms(places, np.array([3, 3, 8]), np.array([True, True, False]), np.array([6.0, 6.0, 0.0]))
+    way = ways(atoms)
+    np.testing.assert_allclose(way[:, 0], np.stack([x - 1.0, 0.0 * x], axis=1), atol=1e-12)
+    assert np.abs(way[:, 1]).max() == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("frames", "high"), [(12, 9.0), (100, 1.0)])
+def test_one_bright_frame_of_many_does_not_darken_a_film(frames, high):
+    values = np.ones((frames, 4, 5))
+    values[:, 0, 0], values[frames // 2, 1, 1] = 0.0, 9.0
+    assert Panel("ABF", "ABF", values, (4.0, 5.0)).range == (0.0, high)
+
+
+def test_the_sheet_of_a_film_shows_some_of_all_its_pictures(tmp_path):
+    shown = [np.full((40, 60, 3), k, dtype=np.uint8) for k in range(100)]
+    passed = list(_overlooked(iter(shown), 100, tmp_path / "overview.png"))
+    assert [picture[0, 0, 0] for picture in passed] == list(range(100))
+    sheet = np.asarray(Image.open(tmp_path / "overview.png"))
+    assert sheet.shape == (80, 60, 3)
+    assert sheet[::20, ::30, 0].ravel().tolist() == [0, 14, 28, 42, 57, 71, 85, 99]
 
 
 def test_projected_deformation_is_the_integral_along_the_beam(hop):

@@ -23,6 +23,8 @@ STEP_WITH_HYDROGEN, STEP = 0.5, 1.0
 HOTTER, PLUS = 4.0, 1000.0
 #: Steps between questions to a potential whether it is lost: a committee costs a few per cent.
 WATCHED = 50
+#: Looks on end at which it must say so: an ion may pass an odd place within some 20 fs, and the potential finds back.
+LOST = 2
 #: Å: an atom whose nearest neighbour is farther has left the specimen.
 ALONE = 5.0
 
@@ -107,7 +109,8 @@ def run(
     Returns
     -------
     dict
-        Frames, steps, mean temperature (K) and energy (eV) over the second half, and its drift, of the whole file.
+        Frames, steps, mean temperature (K) and energy (eV) over the second half, and its drift, of the whole file;
+        ``alarms``: looks at which the potential said that it was lost, and found back.
 
     Raises
     ------
@@ -117,7 +120,7 @@ def run(
         If the potential is not installed.
     ConvergenceError
         If the temperature runs away, an atom leaves the specimen, or the potential says that it is lost (a committee
-        of `rhotem.battery.nep` that disagrees); frames until then stay.
+        of `rhotem.battery.nep` that disagrees, `LOST` looks on end); frames until then stay.
     """
     settings = settings.fitted(structure)
     calculator = calculator or potential_calculator(settings.potential)
@@ -154,6 +157,8 @@ class _Motion:
             self.generator.bit_generator.state = reached.random
         #: steps since the potential was last asked whether it is lost
         self.unwatched = 0 if reached is None else reached.step % WATCHED
+        #: looks on end, and all, at which it said so
+        self.alarms = (0, 0) if reached is None else reached.alarms
         #: whether every atom had a neighbour at the start
         self.together = not len(_lonely(self.atoms))
         self.integrator = _integrator(self.atoms, settings, self.generator)
@@ -187,7 +192,7 @@ class _Motion:
             raise ConvergenceError(f"{at}: {symbols} has no neighbour within {ALONE:g} Å any more; {advice}")
 
     def _watch(self, at: str) -> None:
-        """Ask the potential every `WATCHED` steps whether it is lost."""
+        """Ask the potential every `WATCHED` steps whether it is lost; it is where it says so `LOST` times on end."""
         self.unwatched += 1
         if self.unwatched < WATCHED:
             return
@@ -195,7 +200,11 @@ class _Motion:
         try:
             watch(self.atoms.calc, self.atoms)
         except ConvergenceError as error:
-            raise ConvergenceError(f"{at}: {error}") from error
+            self.alarms = (self.alarms[0] + 1, self.alarms[1] + 1)
+            if self.alarms[0] == LOST:
+                raise ConvergenceError(f"{at}: {error}") from error
+        else:
+            self.alarms = (0, self.alarms[1])
 
     def frame(self, step: int) -> ase.Atoms:
         """What is written: species, places (not wrapped), momenta, cell, and what a reader asks of a frame."""
@@ -220,7 +229,8 @@ class _Motion:
         barostat = (self.integrator.p_eps, self.integrator.force_eps) if self.settings.ensemble == "npt" else (0.0, 0.0)
         random = self.generator.bit_generator.state
         cell = self.atoms.cell.array.copy()
-        return Progressed(step, self.atoms.positions.copy(), self.atoms.get_momenta(), cell, barostat, dict(random))
+        places, momenta = self.atoms.positions.copy(), self.atoms.get_momenta()
+        return Progressed(step, places, momenta, cell, barostat, dict(random), self.alarms)
 
 
 def _integrator(atoms: ase.Atoms, settings: Settings, generator: np.random.Generator) -> Any:

@@ -24,7 +24,7 @@ FORMAT = "rhotem-md"
 @dataclass(frozen=True, eq=False)
 class Progressed:
     """State of a run after ``step`` steps: Å, ASE's units of momentum, strain and force of the barostat, random numbers
-    to come.
+    to come, and looks, on end and all, at which the potential said that it was lost.
     """
 
     step: int
@@ -33,6 +33,7 @@ class Progressed:
     cell: npt.NDArray[np.float64]
     barostat: tuple[float, float]
     random: dict[str, Any]
+    alarms: tuple[int, int] = (0, 0)
 
 
 class Trajectory:
@@ -122,6 +123,7 @@ class Trajectory:
             "size": self.size,
             "step": state.step,
             "random": state.random,
+            "alarms": state.alarms,
             "versions": self.versions,
         }
         temporary = self.side.with_suffix(".tmp")
@@ -141,6 +143,7 @@ class Trajectory:
         return {
             "frames": len(rows),
             "steps": self.step,
+            "alarms": 0 if self.reached is None else self.reached.alarms[1],
             "energy_eV": float(second[:, 1].mean()),
             "temperature_K": float(second[:, 2].mean()),
             "settings": self.asked,
@@ -155,7 +158,8 @@ class Trajectory:
             asked, size = dict(text["asked"]), int(text["size"])
             strain, force = arrays["barostat"].tolist()
             numbers = (arrays["positions"], arrays["momenta"], arrays["cell"])
-            reached = Progressed(int(text["step"]), *numbers, (strain, force), text["random"])
+            now, ever = text.get("alarms", (0, 0))
+            reached = Progressed(int(text["step"]), *numbers, (strain, force), text["random"], (int(now), int(ever)))
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"md: {self.side}: damaged ({error}); delete it and {self.out.name}, or rename") from error
         differing = [name for name, value in self.asked.items() if asked.get(name) != value]

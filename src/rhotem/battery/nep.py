@@ -1,4 +1,6 @@
-"""Neuroevolution potentials (NEP) as ASE calculators, run by ``nep-adapters``; a committee says where one is lost.
+"""Neuroevolution potentials (NEP) as ASE calculators; a committee says where one is lost.
+
+Those of the shape that `rhotem distil` makes are run by `rhotem.battery.quick`, others by ``nep-adapters``.
 
 A potential of `rhotem distil` is a file ``nep.txt`` in GPUMD's format. Further members of its committee, trained on the
 same frames from other starting weights, stand beside it, and ``nep.json`` says which and how far they may disagree.
@@ -20,6 +22,7 @@ from ase.data import atomic_numbers
 from ase.formula import Formula
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from rhotem.battery.quick import Quick, quick
 from rhotem.core import ConvergenceError, InputError
 from rhotem.core.packages import require
 
@@ -106,6 +109,11 @@ class NepCalculator(Calculator):
         return sha256(self.path.read_bytes()).hexdigest()
 
     @cached_property
+    def quick(self) -> "Quick | None":
+        """Kernels that are faster; None for a potential of another shape."""
+        return quick(self.path, elements_of(self.path), _engine)
+
+    @cached_property
     def committee(self) -> "list[NepCalculator]":
         """Further members."""
         return [NepCalculator(self.path.parent / name) for name in self.card.members] if self.card else []
@@ -126,6 +134,10 @@ class NepCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         if not self.atoms.pbc.all():
             raise InputError(f"potential {self.path.name}: needs a cell periodic in all directions; add vacuum")
+        made = self.quick.results(self.atoms) if self.quick else None
+        if made is not None:
+            self.results = made
+            return
         found = self.engine.predict_structures([self.atoms])
         energy = float(found.energy[0])
         virial = np.asarray(found.structure_virials[0], dtype=float).reshape(3, 3) * len(self.atoms)

@@ -68,6 +68,8 @@ def md(
         typer.echo(to_json(record))
         return
     typer.echo(
-        f"{record['frames']} frames; second half: {record['temperature_K']:.0f} K, {record['energy_eV']:.3f} eV\n"
-        f"written: {out}"
+        f"{record['frames']} frames; second half: {record['temperature_K']:.0f} K, {record['energy_eV']:.3f} eV"
     )
+    if record["alarms"]:
+        typer.echo(f"the committee disagreed beyond its limit at {record['alarms']} looks, and no longer at the next")
+    typer.echo(f"written: {out}")

@@ -140,17 +140,24 @@ def molecule_of(text: str) -> ase.Atoms:
     return ase.Atoms(found.numbers, found.positions)
 
 
-def _build(texts: list[str], load: Callable[[str], Structure], rng: Generator, **options: Any) -> Specimen:
-    return adsorbed(load(texts[0]), molecule_of(options["molecule"]), options["count"], rng)
+def molecules(
+    name: str, help: str, place: Callable[[Structure, ase.Atoms, int, Generator], Specimen], of: str, argument: str
+) -> Builder:
+    """Row of a builder that puts molecules, such as ``of``, somewhere: on a slab, into pores."""
+
+    def build(texts: list[str], load: Callable[[str], Structure], rng: Generator, **options: Any) -> Specimen:
+        return place(load(texts[0]), molecule_of(options["molecule"]), options["count"], rng)
+
+    return Builder(
+        name,
+        help,
+        build,
+        [
+            Option("molecule", REQUIRED, f"FILE|{of}", "An xyz file, or the name of a small molecule."),
+            Option("count", 1, "N", "How many."),
+        ],
+        argument,
+    )
 
 
-BUILDER = Builder(
-    "adsorb",
-    "Molecules on a slab, turned and placed at random.",
-    _build,
-    [
-        Option("molecule", REQUIRED, "FILE|H2O", "An xyz file, or the name of a small molecule."),
-        Option("count", 1, "N", "How many."),
-    ],
-    "SLAB",
-)
+BUILDER = molecules("adsorb", "Molecules on a slab, turned and placed at random.", adsorbed, "H2O", "SLAB")

@@ -1,14 +1,11 @@
 """Molecules in the pores of a crystal: guests of zeolites and frameworks."""
 
-from collections.abc import Callable
-from typing import Any
-
 import ase
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.battery.builders.adsorb import BOX, TOUCH, molecule_of, radii
-from rhotem.battery.builders.table import REQUIRED, Builder, Generator, Option
+from rhotem.battery.builders.adsorb import BOX, TOUCH, molecules, radii
+from rhotem.battery.builders.table import Generator
 from rhotem.battery.specimen import HOST, Specimen
 from rhotem.core import InputError
 from rhotem.structure.model import Structure
@@ -137,16 +134,6 @@ class _Room:
         return np.asarray(np.min([tree.query(points)[0] - r for r, tree in self._trees], axis=0))
 
 
-def _build(texts: list[str], load: Callable[[str], Structure], rng: Generator, **options: Any) -> Specimen:
-    return guested(load(texts[0]), molecule_of(options["molecule"]), options["count"], rng)
-
-
-BUILDER = Builder(
-    "guest",
-    "Molecules in the pores of a crystal, where they have most room.",
-    _build,
-    [
-        Option("molecule", REQUIRED, "FILE|C6H6", "An xyz file, or the name of a small molecule."),
-        Option("count", 1, "N", "How many."),
-    ],
+BUILDER = molecules(
+    "guest", "Molecules in the pores of a crystal, where they have most room.", guested, "C6H6", "STRUCTURE"
 )

@@ -9,7 +9,8 @@ from typing import Any
 import ase
 import numpy as np
 
-from rhotem.battery.distillation.judge import SAFETY, disagreements, errors, hop_error
+from rhotem.battery.distillation.explore import PLACED
+from rhotem.battery.distillation.judge import disagreements, errors, hop_error, limit_of
 from rhotem.battery.nep import NepCalculator
 from rhotem.core import Progress
 
@@ -82,9 +83,10 @@ class Trainer:
         """Errors of the members and the limit of their disagreement."""
         first, *others = (NepCalculator(out / name) for name in self.names)
         first.committee = others
-        apart = disagreements(first, [*known, *held])
+        # ions that were put where they do not belong say nothing about runs
+        apart = disagreements(first, [frame for frame in [*known, *held] if not frame.info.get(PLACED)])
         return {
-            "limit_eV_per_A": SAFETY * float(apart.max()) if others else None,
+            "limit_eV_per_A": limit_of(apart) if others else None,
             "disagreement_eV_per_A": {"median": float(np.median(apart)), "most": float(apart.max())},
             "held_out": errors(first, held),
             "learned": errors(first, known),

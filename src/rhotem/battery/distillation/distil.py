@@ -84,9 +84,9 @@ class Settings:
     def size(self) -> Size:
         """Frames of each kind, in the proportions of `LEARNED`."""
         share = self.frames / LEARNED.total
-        parts = (LEARNED.rattled, LEARNED.pieces, LEARNED.hops)
-        rattled, pieces, hops = (max(3, round(share * part)) for part in parts)
-        return Size(rattled, pieces, LEARNED.frames, hops)
+        parts = (LEARNED.rattled, LEARNED.pieces, LEARNED.hops, LEARNED.strays)
+        rattled, pieces, hops, strays = (max(3, round(share * part)) for part in parts)
+        return Size(rattled, pieces, LEARNED.frames, hops, strays)
 
 
 def distil(

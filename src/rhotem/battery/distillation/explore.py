@@ -14,7 +14,16 @@ import numpy as np
 from ase import units
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from rhotem.battery.distillation.starts import HELD, Generator, Start, hop, rattled, strained, with_vacancies
+from rhotem.battery.distillation.starts import (
+    HELD,
+    Generator,
+    Start,
+    hop,
+    rattled,
+    strained,
+    stray,
+    with_vacancies,
+)
 from rhotem.core import ConvergenceError, InputError
 
 #: fs of the thermostat: short, so that few steps forget where a piece started.
@@ -29,10 +38,18 @@ TEMPERATURES = (0.35, 0.7, 1.0, 1.25)
 STRAINS, RATTLES = (0.01, 0.02, 0.03), (0.03, 0.06, 0.1)
 #: How far along its way an ion is held.
 FRACTIONS = (0.5, 0.4, 0.25)
-#: What a frame of an ion on its way counts for in the training: of its atoms, one is what it is made for.
-WEIGHT = 3.0
+#: fs that others move around an ion that strays before frames.
+STRAYED = (10.0, 50.0)
+#: eV/Å: an ion strays where it pushes no atom harder.
+HARDEST = 15.0
+#: Places that are tried for that.
+TRIES = 5
 #: eV/Å: frames with a larger force are atoms on top of each other, which no run meets.
 LARGEST = 25.0
+
+
+#: Of a frame's ``info``: an ion is held where it was put.
+PLACED = "placed"
 
 
 @dataclass(frozen=True)
@@ -46,21 +63,24 @@ class Size:
         Of motion, each with ``frames`` frames; one in three without vacancies, one with one, one with two.
     frames : int
     hops : int
+    strays : int
+        Ions at places that no crystal has, each with a frame after every time of `STRAYED`.
     """
 
     rattled: int = 18
     pieces: int = 12
     frames: int = 8
     hops: int = 24
+    strays: int = 20
 
     @property
     def total(self) -> int:
         """Of all kinds."""
-        return self.rattled + self.pieces * self.frames + self.hops
+        return self.rattled + self.pieces * self.frames + self.hops + self.strays * len(STRAYED)
 
 
 #: Frames to learn from, and those held out.
-LEARNED, HELD_OUT = Size(), Size(0, 6, 4, 6)
+LEARNED, HELD_OUT = Size(), Size(0, 6, 4, 6, 0)
 
 Piece = tuple[str, Callable[[], Iterator[ase.Atoms]]]
 
@@ -101,6 +121,8 @@ class Explorer:
         if self.element:
             for n in range(size.hops):
                 add("hop", self._hop(FRACTIONS[n % len(FRACTIONS)], (0.3, 0.6, 1.0)[n // 3 % 3]))
+            for _ in range(size.strays):
+                add("stray ion", self._strayed)
         return made
 
     def _rattled(self, count: int, rng: Generator) -> Iterator[ase.Atoms]:
@@ -123,6 +145,22 @@ class Explorer:
                 yield from self._moved(start, share * self.temperature, [SETTLE], rng)
 
         return run
+
+    def _strayed(self, rng: Generator) -> Iterator[ase.Atoms]:
+        """An ion where the crystal has none, held while the others make way for it."""
+        for _ in range(TRIES):
+            start = stray(rattled(strained(self.crystal, STRAINS[0], rng), RATTLES[1], rng), self.element, rng)
+            if start is None or self._hardest(start.atoms) > HARDEST:
+                continue
+            yield from self._moved(start, self.temperature, list(STRAYED), rng)
+            return
+
+    def _hardest(self, atoms: ase.Atoms) -> float:
+        """Largest force, eV/Å; infinite where atoms are on top of each other."""
+        try:
+            return float(np.abs(self.teacher.get_forces(atoms.copy())).max())
+        except InputError:
+            return np.inf
 
     def _moved(self, start: Start, kelvin: float, waits: list[float], rng: Generator) -> Iterator[ase.Atoms]:
         """Frames after waiting times (fs) of motion."""
@@ -152,7 +190,9 @@ class Explorer:
                     f"distil: exploring at {kelvin:.0f} K: {atoms.get_temperature():.0f} K; start from a relaxed "
                     "crystal, or lower --temperature"
                 )
-            yield from self.labelled(atoms, 1.0 if start.held is None else WEIGHT)
+            for frame in self.labelled(atoms, start.weight):
+                frame.info[PLACED] = start.held is not None
+                yield frame
 
     def labelled(self, atoms: ase.Atoms, weight: float = 1.0) -> Iterator[ase.Atoms]:
         """The frame with the teacher's labels; nothing where atoms are on top of each other."""

@@ -9,8 +9,11 @@ import numpy.typing as npt
 
 from rhotem.battery.nep import NepCalculator
 
-#: A run is stopped where the committee disagrees by so many times the most it does on the frames.
-SAFETY = 1.2
+#: A run that knows where it is may be stopped once in so many looks: once in a nanosecond of looks every 100 fs.
+LOOKS = 1e4
+#: Quantiles of frames' largest disagreements that tell the law of all. What lies above the higher one counts no
+#: farther: frames at which a run was lost, or of ions that were put where they do not belong.
+KNOWN = (0.5, 0.9)
 
 
 def errors(calculator: Any, frames: Sequence[ase.Atoms]) -> dict[str, Any]:
@@ -63,6 +66,19 @@ def hop_error(calculator: Any, frames: Sequence[ase.Atoms]) -> float | None:
 def disagreements(calculator: NepCalculator, frames: Sequence[ase.Atoms]) -> npt.NDArray[np.float64]:
     """Of every frame, the largest disagreement of the committee on an atom's force, eV/Å."""
     return np.array([calculator.disagreement(frame.copy()).max() for frame in frames])
+
+
+def limit_of(largest: npt.NDArray[np.float64]) -> float:
+    """What the committee's largest disagreement on a frame exceeds once in `LOOKS` frames like these, eV/Å.
+
+    Largest values of many atoms follow the law of extremes, exp(-exp(-(x - mu) / beta)) (E. J. Gumbel, Statistics of
+    Extremes, 1958), here that through the quantiles `KNOWN`. The largest value itself says little: one frame at which a
+    run was lost would set it.
+    """
+    quantiles = np.array([*KNOWN, 1.0 - 1.0 / LOOKS])
+    low, high, rare = -np.log(-np.log(quantiles))
+    middle, upper = np.quantile(largest, KNOWN)
+    return float(middle + (rare - low) / (high - low) * (upper - middle))
 
 
 def _rms(values: Any) -> float:

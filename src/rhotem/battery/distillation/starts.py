@@ -16,10 +16,14 @@ HEIGHT = 4.8
 NEAR = 1.3
 #: Elements whose ions move, the first that the material has.
 IONS = ("Li", "Na", "K", "Mg", "Zn", "Ca", "Al")
+#: What a frame of an ion on its way counts for in the training: of its atoms, one is what it is made for.
+WEIGHT = 3.0
 #: u of an ion that is held where it is while others move around it.
 HELD = 1e6
 #: Places tried for an ion that is put in.
 TRIED = 2000
+#: An ion that strays is at least so many times its shortest distance in the crystal away from every atom.
+CLOSEST = 0.7
 
 Generator = np.random.Generator
 
@@ -33,10 +37,13 @@ class Start:
     atoms : ase.Atoms
     held : int or None
         Atom that stays where it is: an ion on its way.
+    weight : float
+        What its frames count for in the training.
     """
 
     atoms: ase.Atoms
     held: int | None = None
+    weight: float = 1.0
 
 
 def cell_of(structure: Structure, most: int) -> ase.Atoms:
@@ -110,11 +117,35 @@ def with_extra(atoms: ase.Atoms, element: str, count: int, rng: Generator) -> as
     """With ``count`` ions more, each in the roomiest of `TRIED` places: the farthest from all atoms."""
     result = atoms.copy()
     for _ in range(count):
-        places = rng.random((TRIED, 3)) @ atoms.cell.array
-        shifts = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3), axis=-1).reshape(-1, 3) @ atoms.cell.array
-        around = (result.get_positions(wrap=True)[:, None] + shifts).reshape(-1, 3)
-        result.append(ase.Atom(element, places[np.argmax(cKDTree(around).query(places)[0])]))
+        places, room = _places(result, rng)
+        result.append(ase.Atom(element, places[np.argmax(room)]))
     return result
+
+
+def stray(atoms: ase.Atoms, element: str, rng: Generator) -> Start | None:
+    """An ion anywhere between the others, `CLOSEST` or farther; None where there is no room.
+
+    Runs take ions to places that no crystal has. A potential that was never told how others push them away there may
+    pull them in.
+    """
+    sites = np.flatnonzero(atoms.symbols == element)
+    mover = int(rng.choice(sites))
+    others = np.delete(np.arange(len(atoms)), mover)
+    least = CLOSEST * atoms.get_distances(mover, others, mic=True).min()
+    places, room = _places(atoms[others], rng)
+    if not (room >= least).any():
+        return None
+    result = atoms.copy()
+    result.positions[mover] = rng.choice(places[room >= least])
+    return Start(result, mover)
+
+
+def _places(atoms: ase.Atoms, rng: Generator) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """`TRIED` places anywhere in the cell, and how far the nearest atom is from each."""
+    places = rng.random((TRIED, 3)) @ atoms.cell.array
+    shifts = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3), axis=-1).reshape(-1, 3) @ atoms.cell.array
+    around = (atoms.get_positions(wrap=True)[:, None] + shifts).reshape(-1, 3)
+    return places, cKDTree(around).query(places)[0]
 
 
 def hop(atoms: ase.Atoms, element: str, fraction: float, rng: Generator) -> Start | None:
@@ -129,7 +160,7 @@ def hop(atoms: ase.Atoms, element: str, fraction: float, rng: Generator) -> Star
     result = atoms.copy()
     result.positions[mover] += fraction * atoms.get_distance(mover, empty, mic=True, vector=True)
     del result[empty]
-    return Start(result, mover - (empty < mover))
+    return Start(result, mover - (empty < mover), WEIGHT)
 
 
 def _nearest(atoms: ase.Atoms, first: int, sites: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -116,9 +116,14 @@ class Turns:
         Raises
         ------
         InputError
-            If turns of another length of runs were begun.
+            If turns of another length of runs were begun, or more than ``count`` were taken.
         """
         self._begin()
+        taken = sum((folder / CARD).exists() for folder in self.out.glob("turn-*")) - 1
+        if count < taken:
+            raise InputError(
+                f"distil: --turns {count}: {taken} were taken in {self.out}; give at least {taken}, or another folder"
+            )
         told: list[dict[str, Any]] = []
         for turn in range(1, count + 2):
             told.append(self._met(turn, progress))

@@ -22,6 +22,10 @@ PIXEL = 0.08
 SMALLER = 0.45
 #: Å beyond the edges of a picture from which atoms reach into it.
 EDGE = 0.7
+#: Share of the frames that a grey scale holds whole.
+WITHIN = 0.95
+#: Å across the beam from its first place that an ion has hopped, and no longer vibrates.
+HOPPED = 1.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,7 @@ class Panel:
     smooth : bool
         Interpolated between pixels, which is exact without counting noise.
     ends : (float, float) or None
-        Ends of the scale; None: least and largest value of the film.
+        Ends of the scale; None: those that the share `WITHIN` of the frames stays within, all of 20 or fewer.
     """
 
     name: str
@@ -53,13 +57,16 @@ class Panel:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Ends of the scale, the same in all frames."""
+        """Ends of the scale, the same in all frames; in a long film a few of them go beyond."""
         if self.ends is not None:
             return self.ends
         ends = [
             (float(v.min()), float(v.max())) for v in (np.asarray(self.values[k]) for k in range(self.values.shape[0]))
         ]
-        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        least, most = zip(*ends, strict=True)
+        # one atom upon another in one frame of a hundred would darken all others
+        low = float(np.quantile(least, 1.0 - WITHIN, method="lower"))
+        high = float(np.quantile(most, WITHIN, method="higher"))
         if self.signed:
             high = max(-low, high) or 1.0
             return -high, high
@@ -96,7 +103,9 @@ def pictures(
     rows = 1 if number <= ABREAST else 2
     columns = -(-number // rows)
     size = (scale * width + 0.75) * columns, (scale * height + 0.55) * rows + 0.45
-    figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
+    # numbers of grey scales hang over on the right, where the layout does not see them
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, rect=(0.0, 0.0, 0.97, 1.0))
+    figure = Figure(figsize=size, dpi=DPI, layout=layout)
     canvas = FigureCanvasAgg(figure)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     axes = places[:number]
@@ -104,6 +113,9 @@ def pictures(
         empty.set_axis_off()
     drawn = [_panel(figure, one, panel, labels) for one, panel in zip(axes, panels, strict=False)]
     marks = [_marks(one, atoms, overlay) for one in axes[:-1]]
+    if overlay != "none":
+        way = ways(atoms)
+        marks += [_hops(one, atoms, way) for one in axes]
     moving = _structure(axes[-1], atoms, labels)
     title = figure.suptitle("", fontsize=9)
     fixed = False
@@ -170,6 +182,28 @@ def _marks(axes: Any, atoms: Atoms, overlay: Overlay) -> Any:
         chosen = atoms.ion[index] if overlay == "ion" else np.ones(len(index), dtype=bool)
         points.set_offsets(places[chosen, :2])
         points.set_edgecolors(np.where(atoms.ion[index[chosen]], "tab:green", "tab:orange"))
+
+    return show
+
+
+def ways(atoms: Atoms) -> Floats:
+    """How far across the beam each ion is from its place in the first frame, (K, ions, 2) in Å, cell edges passed."""
+    places, lengths = np.asarray(atoms.places)[:, atoms.ion, :2], atoms.lengths[:2]
+    steps = np.diff(places, axis=0)
+    steps -= np.round(steps / lengths) * lengths
+    return np.concatenate([np.zeros_like(places[:1]), np.cumsum(steps, axis=0)])
+
+
+def _hops(axes: Any, atoms: Atoms, way: Floats) -> Any:
+    """Lines from the first places of ions that have hopped to where they are: among vibrations hops are not seen."""
+    from matplotlib.collections import LineCollection
+
+    lines = axes.add_collection(LineCollection([], colors="magenta", linewidths=1.0, zorder=3), autolim=False)
+    first = np.asarray(atoms.places[0])[atoms.ion, :2]
+
+    def show(frame: int) -> None:
+        gone = np.linalg.norm(way[frame], axis=1) > HOPPED
+        lines.set_segments(np.stack([first[gone], first[gone] + way[frame][gone]], axis=1))
 
     return show
 

@@ -1,6 +1,6 @@
 """From the frames of a film to the film: panels, file, still pictures, mean."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from rhotem.analysis.plan import Plan
 from rhotem.analysis.voice import Voice
 from rhotem.battery.film.draw import Atoms, Panel, pictures
 from rhotem.battery.film.frames import FilmFrames
-from rhotem.battery.film.movie import write_movie
+from rhotem.battery.film.movie import Picture, write_movie
 from rhotem.battery.film.store import Store
 from rhotem.battery.film.wanted import Film, Wanted
 from rhotem.battery.trajectories.report import MOBILE
@@ -20,15 +20,19 @@ from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import write_images
 from rhotem.microscope.scan import Scan
 
+#: Pictures on the sheet of a film at most, side by side (twice as many of tall ones), and so many times smaller.
+SHEET, ACROSS, SMALL = 8, 2, 2
+
 
 def finish(store: Store, frames: FilmFrames, plan: Plan, out: Path, rest: tuple[Wanted, Voice]) -> Film:
-    """Write the film, its first and last picture, and the mean of the frames if asked for."""
+    """Write the film, its first and last picture, a sheet of some, and the mean of the frames if asked for."""
     wanted, voice = rest
     names = [n for n in store.read("images") if not n.endswith(("x", "y"))]
     panels = _panels(store, names, wanted)
     path = out / f"film.{wanted.form}"
     ends = {0: out / "first.png", len(frames) - 1: out / "last.png"}
-    write_movie(_kept(_drawn(store, panels, wanted, plan), ends, (voice.progress, len(frames))), path, wanted.fps)
+    made = _overlooked(_drawn(store, panels, wanted, plan), len(frames), out / "overview.png")
+    write_movie(_kept(made, ends, (voice.progress, len(frames))), path, wanted.fps)
     average = _average(store, out, plan) if wanted.average else None
     return Film(path, store.path, len(frames), average)
 
@@ -110,6 +114,23 @@ def _kept(made: Any, ends: dict[int, Path], told: tuple[Progress, int]) -> Any:
                 Image.fromarray(picture).save(target)
         told[0]("film", number + 1, told[1])
         yield picture
+
+
+def _overlooked(made: Iterable[Picture], frames: int, path: Path) -> Iterator[Picture]:
+    """The pictures; some of them, evenly taken, on one sheet as a PNG when all have passed."""
+    from PIL import Image
+
+    chosen = set(np.linspace(0, frames - 1, min(SHEET, frames)).round().astype(int).tolist())
+    small = []
+    for number, picture in enumerate(made):
+        if number in chosen:
+            small.append(np.asarray(Image.fromarray(picture).reduce(SMALL)))
+        yield picture
+    across = ACROSS if small[0].shape[1] > small[0].shape[0] else 2 * ACROSS
+    small += [np.full_like(small[0], 255)] * (-len(small) % across)
+    rows = [np.concatenate(small[n : n + across], axis=1) for n in range(0, len(small), across)]
+    with output_file(path) as target:
+        Image.fromarray(np.concatenate(rows)).save(target)
 
 
 def _average(store: Store, out: Path, plan: Plan) -> Path:
