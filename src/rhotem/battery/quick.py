@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import ase
-import numba
 import numpy as np
 import numpy.typing as npt
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -21,7 +20,6 @@ from scipy.spatial import cKDTree
 from rhotem.battery.distillation.gradient import (
     COMPONENTS,
     DESCRIPTORS,
-    FAST,
     FUNCTIONS,
     NEURONS,
     PAIRS,
@@ -33,6 +31,7 @@ from rhotem.battery.distillation.gradient import (
 )
 from rhotem.battery.distillation.parameters import Parameters
 from rhotem.core import InputError
+from rhotem.core.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -153,7 +152,7 @@ def _table(symbols: tuple[str, ...], engine: Any) -> Array:
     return table
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(exact=True)
 def _vectors(positions, cell, first, others, shifts, vectors):  # type: ignore[no-untyped-def]
     for i in range(len(first) - 1):
         for m in range(first[i], first[i + 1]):
@@ -168,7 +167,7 @@ def _vectors(positions, cell, first, others, shifts, vectors):  # type: ignore[n
                 )
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _network(a, q, network, slope):  # type: ignore[no-untyped-def]
     """Energy of an atom of kind ``a`` from its descriptors, and its derivative with respect to them."""
     scale, w0, b0, w1 = network
@@ -186,7 +185,7 @@ def _network(a, q, network, slope):  # type: ignore[no-untyped-def]
     return energy
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _repelled(r, values):  # type: ignore[no-untyped-def]
     """Energy and slope between two distances of the table, by the cubic through both ends' energies and slopes."""
     place = (r - NEAREST) / APART
@@ -197,7 +196,7 @@ def _repelled(r, values):  # type: ignore[no-untyped-def]
     return e0 + t * (d0 + t * (b + t * c)), (d0 + t * (2.0 * b + 3.0 * t * c)) / h
 
 
-@numba.njit(fastmath=FAST, cache=True, nogil=True)
+@compiled
 def _moved(neighbours, scale, parts, table, motion):  # type: ignore[no-untyped-def]
     """Forces (eV/Å), derivative with respect to the strain (eV) and atoms' energies (eV, without the constant).
 

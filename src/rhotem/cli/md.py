@@ -67,9 +67,7 @@ def md(
     if as_json:
         typer.echo(to_json(record))
         return
-    typer.echo(
-        f"{record['frames']} frames; second half: {record['temperature_K']:.0f} K, {record['energy_eV']:.3f} eV"
-    )
+    typer.echo(f"{record['frames']} frames; second half: {record['temperature_K']:.0f} K, {record['energy_eV']:.3f} eV")
     if record["alarms"]:
         typer.echo(f"the committee disagreed beyond its limit at {record['alarms']} looks, and no longer at the next")
     typer.echo(f"written: {out}")
