@@ -263,6 +263,20 @@ def test_convergence_without_detectors_is_remarked() -> None:
     assert run.remarks(run.adjusted_preset("layered-oxide", convergence=30.0, detectors=["ABF=15-30"])) == ()
 
 
+def test_plans_hold_core_losses_and_do_not_say_otherwise() -> None:
+    assert run.remarks(run.adjusted_preset("layered-oxide", detectors=["HAADF=60-200", "O-K@30"])) == ()
+
+
+def test_losses_of_an_element_that_is_not_there_are_refused_before_the_density(
+    thin: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were refused only after the density had been computed."""
+    monkeypatch.setattr(run, "density", lambda *given, **more: pytest.fail("the density was asked for"))
+    code, _, err = invoke(*thin, "--detector", "O-K")
+    assert code == 2 and err.endswith("error: edge O-K: no O in the specimen\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_help_of_image_is_in_groups() -> None:
     """No more than a screenful in any one of them."""
     _, out, _ = invoke("image", "--help")

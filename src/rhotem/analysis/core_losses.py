@@ -68,6 +68,13 @@ def core_losses(
     return core_loss_maps(pairs, lens, edges, repeats=repeats, configurations=number, progress=progress)
 
 
+def check_elements(cut: "Specimen") -> None:
+    """Refuse core losses of elements that the specimen does not have, before its density is calculated."""
+    for edge in edges_of(cut.preset.detectors):
+        if edge.number not in cut.block.structure.numbers:
+            raise InputError(f"edge {edge.name}: no {edge.symbol} in the specimen")
+
+
 def check_edges(cut: "Specimen", potentials: "Iterable[PotentialSlices]") -> None:
     """Refuse core losses that cannot be mapped, before anything is propagated; as `core_losses`."""
     edges = edges_of(cut.preset.detectors)
@@ -75,9 +82,8 @@ def check_edges(cut: "Specimen", potentials: "Iterable[PotentialSlices]") -> Non
         return
     if not isinstance(potentials, WithAtoms):
         raise InputError("core losses need the atoms of each potential: make these with rhotem.analysis.run.potential")
+    check_elements(cut)
     for edge in edges:
-        if edge.number not in cut.block.structure.numbers:
-            raise InputError(f"edge {edge.name}: no {edge.symbol} in the specimen")
         Ionisation(edge, cut.preset.microscope.energy, 1.0)
     tiling_of(potentials.sizes, cut.preset.microscope, edges, len(potentials))
 

@@ -71,7 +71,7 @@ def recording_microscope(preset: Preset, scan_step: float | None, field_of_view:
 
 def remarks(preset: Preset) -> tuple[str, ...]:
     """What a microscopist might overlook in a preset whose convergence was changed and whose detectors were not."""
-    return (*_undosed(preset), *_aperture(preset), *_detectors(preset), *_losses(preset))
+    return (*_undosed(preset), *_aperture(preset), *_detectors(preset))
 
 
 def _undosed(preset: Preset) -> tuple[str, ...]:
@@ -99,12 +99,6 @@ def _detectors(preset: Preset) -> tuple[str, ...]:
         return ()
     listed = ", ".join(f"{image_names(d)[0]} {angles(d)}" for d in preset.detectors)
     return (f"the detectors stay those of preset {preset.name}: {listed}",)
-
-
-def _losses(preset: Preset) -> tuple[str, ...]:
-    """That no plan counts core losses."""
-    edges = ", ".join(edge.name for edge in edges_of(preset.detectors))
-    return (f"time and memory of the plan are without the maps of core losses ({edges})",) if edges else ()
 
 
 def focused_image(detectors: Sequence[DetectorBase], image: str) -> str:

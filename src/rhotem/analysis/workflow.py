@@ -10,6 +10,7 @@ from typing import Any
 
 from rhotem.analysis import inversion, motion, results
 from rhotem.analysis import run as steps
+from rhotem.analysis.core_losses import check_elements
 from rhotem.analysis.plan import Plan, Recorded, load_run
 from rhotem.analysis.plan.identity import identity, inputs
 from rhotem.analysis.sources import Described, memory_options, source_options
@@ -203,6 +204,7 @@ def run_job(
     """From the specimen to the files."""
     (voice, notes), plan = rest, job.plan
     made = cut(plan, job.crystal, [job.name])
+    check_elements(made)
     results.introduce(made, voice)
     for line in motion.motion_lines(made, job.moving):
         voice.tell(line)

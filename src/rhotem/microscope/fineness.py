@@ -117,6 +117,7 @@ def past_rings(angle: float, microscope: Microscope, period: float) -> float:
 
     Rings of a crystal with ``period`` Å along the beam (`beam_period`) lie at √(2nλ/period), each as wide as the beam
     converges. What comes back from a ring of which a grid holds a half is neither that of the whole nor that of none.
+    Two rings that overlap by less than a quarter of their width stand apart, too: the cut is between their middles.
     """
     half = microscope.convergence
 
@@ -125,8 +126,9 @@ def past_rings(angle: float, microscope: Microscope, period: float) -> float:
 
     order = max(1, round((1e-3 * angle) ** 2 * period / (2 * microscope.wavelength)))
     near = min((order, order + 1, max(1, order - 1)), key=lambda n: abs(ring(n) - angle))
-    apart = ring(near + 1) - ring(near) > 2 * half
-    return ring(near) + half if apart and abs(ring(near) - angle) < half else angle
+    step = ring(near + 1) - ring(near)
+    cut = step > 1.5 * half and abs(ring(near) - angle) < half
+    return max(angle, ring(near) + min(half, 0.5 * step)) if cut else angle
 
 
 def coarse_error(reach: float, needed: float) -> float:
