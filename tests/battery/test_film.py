@@ -19,12 +19,12 @@ from rhotem.analysis.plan import Plan
 from rhotem.battery.film import Wanted, make_film
 from rhotem.battery.film.charge import projected_deformation
 from rhotem.battery.film.draw import Atoms, Panel, ways
-from rhotem.battery.film.finish import _overlooked
+from rhotem.battery.film.finish import _kept, _overlooked
 from rhotem.battery.film.frames import FilmFrames
 from rhotem.battery.film.movie import usual_format, write_movie
 from rhotem.battery.trajectories import read_trajectory
 from rhotem.cli import main
-from rhotem.core import InputError, MissingDependencyError, PeriodicGrid
+from rhotem.core import InputError, MissingDependencyError, PeriodicGrid, silent
 from rhotem.density.field import DensityField
 from rhotem.structure.model import Structure
 
@@ -231,6 +231,15 @@ def test_the_sheet_of_a_film_shows_some_of_all_its_pictures(tmp_path):
     sheet = np.asarray(Image.open(tmp_path / "overview.png"))
     assert sheet.shape == (80, 60, 3)
     assert sheet[::20, ::30, 0].ravel().tolist() == [0, 14, 28, 42, 57, 71, 85, 99]
+
+
+def test_a_film_of_one_frame_has_its_first_and_last_picture(tmp_path):
+    shown = [np.full((40, 60, 3), 7, dtype=np.uint8)]
+    ends = [(0, tmp_path / "first.png"), (0, tmp_path / "last.png")]
+    made = _kept(_overlooked(iter(shown), 1, tmp_path / "overview.png"), ends, (silent, 1))
+    assert len(list(made)) == 1
+    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "last.png").read_bytes()
+    assert Image.open(tmp_path / "overview.png").size == (30, 20)
 
 
 def test_projected_deformation_is_the_integral_along_the_beam(hop):

@@ -119,5 +119,6 @@ def test_images_that_nobody_records_and_other_plans_are_refused(planned, made):
     with pytest.raises(InputError, match="another plan or seed"):
         outcome = make(plan.model_copy(update={"pictures": pictures}), planned / "library", made.folder)
     with pytest.raises(InputError, match="no image BF"):
-        outcome = make(plan.model_copy(update={"pictures": pictures}), planned / "library", planned / "bf")
+        outcome = make(plan.model_copy(update={"pictures": pictures}), planned / "new library", planned / "bf")
     assert outcome is None
+    assert not (planned / "new library").exists() and not (planned / "bf").exists(), "nothing is made for nothing"

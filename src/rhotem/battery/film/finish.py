@@ -1,6 +1,6 @@
 """From the frames of a film to the film: panels, file, still pictures, mean."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def finish(store: Store, frames: FilmFrames, plan: Plan, out: Path, rest: tuple[
     names = [n for n in store.read("images") if not n.endswith(("x", "y"))]
     panels = _panels(store, names, wanted)
     path = out / f"film.{wanted.form}"
-    ends = {0: out / "first.png", len(frames) - 1: out / "last.png"}
+    ends = [(0, out / "first.png"), (len(frames) - 1, out / "last.png")]
     made = _overlooked(_drawn(store, panels, wanted, plan), len(frames), out / "overview.png")
     write_movie(_kept(made, ends, (voice.progress, len(frames))), path, wanted.fps)
     average = _average(store, out, plan) if wanted.average else None
@@ -104,13 +104,13 @@ def _panels(store: Store, names: list[str], wanted: Wanted) -> list[Panel]:
     return panels
 
 
-def _kept(made: Any, ends: dict[int, Path], told: tuple[Progress, int]) -> Any:
-    """The pictures, some of them written as PNG on their way."""
+def _kept(made: Any, ends: Sequence[tuple[int, Path]], told: tuple[Progress, int]) -> Any:
+    """The pictures, some of them written as PNG on their way; of a film of one frame it is the first and the last."""
     from PIL import Image
 
     for number, picture in enumerate(made):
-        if number in ends:
-            with output_file(ends[number]) as target:
+        for path in (path for end, path in ends if end == number):
+            with output_file(path) as target:
                 Image.fromarray(picture).save(target)
         told[0]("film", number + 1, told[1])
         yield picture
@@ -126,7 +126,7 @@ def _overlooked(made: Iterable[Picture], frames: int, path: Path) -> Iterator[Pi
         if number in chosen:
             small.append(np.asarray(Image.fromarray(picture).reduce(SMALL)))
         yield picture
-    across = ACROSS if small[0].shape[1] > small[0].shape[0] else 2 * ACROSS
+    across = min(ACROSS if small[0].shape[1] > small[0].shape[0] else 2 * ACROSS, len(small))
     small += [np.full_like(small[0], 255)] * (-len(small) % across)
     rows = [np.concatenate(small[n : n + across], axis=1) for n in range(0, len(small), across)]
     with output_file(path) as target:

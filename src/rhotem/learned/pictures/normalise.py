@@ -9,6 +9,8 @@ import numpy.typing as npt
 BACKGROUND = 2.5
 #: Standard deviations beyond which values are clipped: hot pixels.
 CLIP = 6.0
+#: Values of single precision whose squares, summed over a picture, are numbers, too.
+SMALLEST, LARGEST = 1e-12, 1e12
 
 
 def normalised(image: npt.NDArray[Any], pixel: float) -> npt.NDArray[np.float32]:
@@ -18,7 +20,7 @@ def normalised(image: npt.NDArray[Any], pixel: float) -> npt.NDArray[np.float32]
     """
     from scipy.ndimage import uniform_filter
 
-    values = np.asarray(image, dtype=np.float32)
+    values = _single(image)
     spread = float(values.std())
     if spread == 0.0:
         return np.zeros_like(values)
@@ -39,7 +41,7 @@ def resampled(image: npt.NDArray[Any], pixel: tuple[float, float], wanted: float
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
-    values = np.asarray(image, dtype=np.float32)
+    values = _single(image)
     scale = np.array(pixel) / wanted  # new pixels in an old one
     shape = np.maximum(np.floor(np.array(values.shape) * scale + 1e-6).astype(int), 1)
     # a pixel of the new picture is as wide as 1/scale old ones: standard deviation of the box that averages them
@@ -48,3 +50,12 @@ def resampled(image: npt.NDArray[Any], pixel: tuple[float, float], wanted: float
     rows, columns = ((np.arange(n) + 0.5) / s - 0.5 for n, s in zip(shape, scale, strict=True))
     places = np.meshgrid(rows, columns, indexing="ij")
     return np.asarray(map_coordinates(values, places, order=1, mode="reflect"), dtype=np.float32)
+
+
+def _single(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """In single precision; in units of the largest value where that has no room for its square."""
+    values = np.asarray(image)
+    largest = max(abs(float(values.max())), abs(float(values.min())))
+    if largest > 0.0 and not SMALLEST < largest < LARGEST:
+        values = values / largest
+    return np.asarray(values, dtype=np.float32)

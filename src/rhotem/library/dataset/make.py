@@ -21,6 +21,7 @@ from rhotem.library.dataset.draw import ShardJob, draw_shard
 from rhotem.library.dataset.manifest import check_manifest, write_manifest
 from rhotem.library.dataset.model import DatasetPlan
 from rhotem.library.dataset.recipes import recipes
+from rhotem.library.dataset.recorded import detector_of
 from rhotem.library.dataset.store import ABOUT, CARD, FORM, MANIFEST, SHARDS, VERSION, Dataset, open_dataset
 from rhotem.library.hold import hold
 from rhotem.library.layout import write_json
@@ -72,7 +73,7 @@ def make(
     Raises
     ------
     InputError
-        If the folder holds another data set, or somebody else is at work.
+        If the folder holds another data set, no detector makes an image of the plan, or somebody else is at work.
     MissingDependencyError
         Without pyarrow.
     """
@@ -80,6 +81,7 @@ def make(
     asked = planned(plan)
     about = described(plan, sorted({t.id: t for _, tasks in asked for t in tasks}.values(), key=lambda t: t.id))
     refuse_other(about, folder)
+    check_images(plan, asked)
     tasks = simulated(plan, asked, library, workers, report)
     dataset = begun(about, folder)
     outcome = Outcome(dataset, lacking={task.title: why for task, why in tasks if why})
@@ -155,6 +157,26 @@ def refuse_other(about: Mapping[str, Any], folder: Path) -> None:
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: holds something else than a data set; give an empty or a new folder")
+
+
+def check_images(plan: DatasetPlan, asked: Sequence[tuple[Campaign, list[Task]]]) -> None:
+    """Refuse images that no detector of a campaign makes, before responses are made for nothing.
+
+    Raises
+    ------
+    InputError
+    """
+    from rhotem.analysis.voice import Voice
+    from rhotem.library.campaign.compute import prepared
+
+    if not recipes()[plan.recipe].simulated:
+        return
+    # tasks of one microscope record alike
+    alike = {json.dumps(t.plan.get("microscope"), sort_keys=True, default=str): t for _, tasks in asked for t in tasks}
+    for task in alike.values():
+        detectors = prepared(task, Voice())[0].plan.preset().detectors
+        for image in plan.pictures.images:
+            detector_of(detectors, image)
 
 
 def begun(about: Mapping[str, Any], folder: Path) -> Dataset:

@@ -1,5 +1,6 @@
 """One picture of a response: a scan turned, displaced and counted, and where it shows the columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -
     """
     settings = drawn(held, said, rng)
     frame = framed(said.pixels, settings, held.extent, rng)
-    detector = detector_of(held, image)
+    detector = detector_of(held.detectors, image)
     microscope = held.asked(
         {
             "defocus": 10.0 * settings["defocus_nm"],
@@ -174,18 +175,18 @@ def framed(pixels: int, settings: dict[str, Any], cell: tuple[float, float], rng
     return Frame(pixels, settings["pixel_A"], origin, turn, shifted, shifted + shaken)
 
 
-def detector_of(held: Response, image: str) -> DetectorBase:
-    """The detector of a response that makes an image.
+def detector_of(detectors: Sequence[DetectorBase], image: str) -> DetectorBase:
+    """The detector that makes an image.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    for detector in held.detectors:
+    for detector in detectors:
         if image in detector.image_names():
             return detector
-    known = ", ".join(name for detector in held.detectors for name in detector.image_names())
+    known = ", ".join(name for detector in detectors for name in detector.image_names())
     raise InputError(f"pictures.images: no image {image}; the campaign's detectors make {known}")
 
 
