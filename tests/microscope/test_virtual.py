@@ -49,3 +49,10 @@ def test_what_patterns_do_not_hold_is_refused():
         virtual_images(images, DETECTORS[:1], "camera")
     with pytest.raises(InputError, match="--detector 4D=40"):
         virtual_images(simulate([SLICES], MICROSCOPE, None, DETECTORS[:1], algorithm="bloch"), DETECTORS[:1])
+
+
+def test_a_detector_that_ends_with_the_aperture_is_warned_about():
+    """The rim's pixels are lit in part: an ABF to the edge of the disc takes per cents of the beam from beyond it."""
+    images = simulate([SLICES], MICROSCOPE, Scan((2, 2), SLICES.extent), [Pixelated(outer=40)], algorithm="bloch")
+    with pytest.warns(UserWarning, match="ABF ends at 20 mrad, where the aperture does"):
+        virtual_images(images, [Annular(name="ABF", inner=8, outer=20)])

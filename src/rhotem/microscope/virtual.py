@@ -1,5 +1,6 @@
 """Virtual detectors: images of any detector from recorded diffraction patterns (4D-STEM)."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ def virtual_images(
 
     A pixel on the edge of a detector counts by its part inside. Detectors that are recorded beside the patterns count
     the illuminated part of the pixels at the rim of the aperture, virtual ones cannot: on a disc that ends with the
-    aperture they differ by that.
+    aperture they differ by that, per cents of the beam, and a warning says so.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ def virtual_images(
     for detector in detectors:
         if detector.outer > held + max(images.angular_step):
             raise InputError(f"detector {detector.name}: reaches {detector.outer:g} mrad, the patterns {held:.4g} mrad")
+        _rim(detector, microscope, max(images.angular_step))
     axes = (s * (np.arange(n) - n // 2) for n, s in zip(pattern.shape[2:], step, strict=True))
     kx, ky = np.meshgrid(*axes, indexing="ij")
     signals: dict[str, npt.NDArray[np.float64]] = {}
@@ -57,3 +59,14 @@ def virtual_images(
     for detector in detectors:
         found |= detector.images(signals, images.scan, microscope)
     return found
+
+
+def _rim(detector: DetectorBase, microscope: Microscope, pixel: float) -> None:
+    """Warn of a detector that ends within a ``pixel`` (mrad) of the aperture's rim."""
+    near = [e for e in (getattr(detector, "inner", 0.0), detector.outer) if abs(e - microscope.convergence) < pixel]
+    if near:
+        warnings.warn(
+            f"detector {detector.name} ends at {near[0]:g} mrad, where the aperture does ({microscope.convergence:g} "
+            f"mrad): patterns of {pixel:.2g} mrad pixels do not tell both; record it beside them, or end it elsewhere",
+            stacklevel=3,
+        )
