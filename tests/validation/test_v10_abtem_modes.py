@@ -162,4 +162,9 @@ def test_spots_of_a_still_and_of_a_precessed_beam(slices, cone):
     middle, half = [n // 2 for n in total.shape], [n // 2 for n in pattern.shape]
     least = [min(m, h) - 1 for m, h in zip(middle, half, strict=True)]
     cut = [tuple(slice(c - n, c + n + 1) for c, n in zip(at, least, strict=True)) for at in (middle, half)]
-    assert np.abs(pattern[cut[1]] - total[cut[0]]).max() < 1e-4 * np.sort(total.ravel())[-2]
+    off = np.abs(pattern[cut[1]] - total[cut[0]])
+    direct = tuple(least)
+    # both in single precision: the direct beam within its rounding, spots within 1e-4 of the strongest
+    assert off[direct] < 2e-6 * total.max()
+    off[direct] = 0
+    assert off.max() < 1e-4 * np.sort(total.ravel())[-2]
