@@ -4,7 +4,9 @@ Neighbours are listed with a margin and listed again when an atom has moved half
 tabulated from ``nep-adapters`` itself, pair by pair of elements.
 """
 
-import math
+# mypy: disable-error-code="no-untyped-def"
+# compiled: numba finds the types
+
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,18 +19,7 @@ import numpy.typing as npt
 from ase.stress import full_3x3_to_voigt_6_stress
 from scipy.spatial import cKDTree
 
-from rhotem.battery.distillation.gradient import (
-    COMPONENTS,
-    DESCRIPTORS,
-    FUNCTIONS,
-    NEURONS,
-    PAIRS,
-    POLYNOMIALS,
-    _invariants,
-    _met,
-    _pulled,
-    _weights_of_sums,
-)
+from rhotem.battery.distillation.gradient import PAIRS, evaluate_atom, pull, push, room
 from rhotem.battery.distillation.parameters import Parameters
 from rhotem.core import InputError
 from rhotem.core.compiled import compiled
@@ -153,7 +144,7 @@ def _table(symbols: tuple[str, ...], engine: Any) -> Array:
 
 
 @compiled(exact=True)
-def _vectors(positions, cell, first, others, shifts, vectors):  # type: ignore[no-untyped-def]
+def _vectors(positions, cell, first, others, shifts, vectors):
     for i in range(len(first) - 1):
         for m in range(first[i], first[i + 1]):
             j = others[m]
@@ -168,25 +159,7 @@ def _vectors(positions, cell, first, others, shifts, vectors):  # type: ignore[n
 
 
 @compiled
-def _network(a, q, network, slope):  # type: ignore[no-untyped-def]
-    """Energy of an atom of kind ``a`` from its descriptors, and its derivative with respect to them."""
-    scale, w0, b0, w1 = network
-    energy = 0.0
-    slope[:] = 0.0
-    for h in range(NEURONS):
-        inner = -b0[a, h]
-        for d in range(DESCRIPTORS):
-            inner += w0[a, h, d] * scale[d] * q[d]
-        out = math.tanh(inner)
-        rest = w1[a, h] * (1.0 - out * out)
-        energy += w1[a, h] * out
-        for d in range(DESCRIPTORS):
-            slope[d] += rest * w0[a, h, d] * scale[d]
-    return energy
-
-
-@compiled
-def _repelled(r, values):  # type: ignore[no-untyped-def]
+def _repelled(r, values):
     """Energy and slope between two distances of the table, by the cubic through both ends' energies and slopes."""
     place = (r - NEAREST) / APART
     k = min(int(place), len(values) - 2)
@@ -197,63 +170,36 @@ def _repelled(r, values):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _moved(neighbours, scale, parts, table, motion):  # type: ignore[no-untyped-def]
+def _moved(neighbours, scale, parts, table, motion):
     """Forces (eV/Å), derivative with respect to the strain (eV) and atoms' energies (eV, without the constant).
 
     False, and nothing of use, where two nuclei are closer than the table begins.
     """
     kinds, first, others, vectors = neighbours
-    w0, b0, w1, c2, c3 = parts
     forces, strain, shares = motion
-    many, most = c2.shape[0], max(1, np.max(first[1:] - first[:-1]))
-    made = (
-        np.empty((most, 4)),
-        np.empty((most, POLYNOMIALS[0])),
-        np.empty((most, POLYNOMIALS[1])),
-        np.empty((most, POLYNOMIALS[1])),
-        np.empty((most, COMPONENTS)),
-    )
-    pulls = np.empty((most, 3))
-    sums, pull2 = np.empty((many, POLYNOMIALS[0])), np.empty((many, POLYNOMIALS[0]))
-    s, weights = np.empty((FUNCTIONS[1], COMPONENTS)), np.empty((FUNCTIONS[1], COMPONENTS))
-    q, slope = np.empty(DESCRIPTORS), np.empty(DESCRIPTORS)
-    within, theirs = np.empty((most, 3)), np.empty(most, dtype=np.int64)
+    most = max(1, np.max(first[1:] - first[:-1]))
+    within, nothing = room(parts[3].shape[0], most), (np.empty((0, 0, 0)), np.empty((0, 0)), np.empty((0, 0)))
+    distances = within[0][0]
+    near, theirs = np.empty((most, 3)), np.empty(most, dtype=np.int64)
     for i in range(len(kinds)):
         a, count = kinds[i], 0
         for m in range(first[i], first[i + 1]):
             x, y, z = vectors[m, 0], vectors[m, 1], vectors[m, 2]
             if x * x + y * y + z * z < PAIRS * PAIRS:
-                within[count, 0], within[count, 1], within[count, 2], theirs[count] = x, y, z, others[m]
+                near[count, 0], near[count, 1], near[count, 2], theirs[count] = x, y, z, others[m]
                 count += 1
-        around, there = within[:count], theirs[:count]
+        around, there = near[:count], theirs[:count]
         kinds_there = kinds[there]
-        _met(around, kinds_there, c3[a], sums, s, made)
-        q[:] = 0.0
-        for b in range(many):
-            for n in range(FUNCTIONS[0]):
-                for k in range(POLYNOMIALS[0]):
-                    q[n] += c2[a, b, n, k] * sums[b, k]
-        _invariants(s, q)
-        shares[i] += _network(a, q, (scale, w0, b0, w1), slope)
-        _weights_of_sums(s, slope, weights)
-        pull2[:] = 0.0
-        for b in range(many):
-            for n in range(FUNCTIONS[0]):
-                for k in range(POLYNOMIALS[0]):
-                    pull2[b, k] += slope[n] * c2[a, b, n, k]
-        _pulled(kinds_there, weights, c3[a], pull2, made, pulls)
+        shares[i] += evaluate_atom(a, (around, kinds_there), scale, parts, nothing, within)
+        pulls = pull(a, kinds_there, parts, within)
         for m in range(count):
-            r = made[0][m, 3]
+            r = distances[m, 3]
             if r < FARTHEST:
                 if r < NEAREST:
                     return False
                 energy, rate = _repelled(r, table[a, kinds_there[m]])
                 shares[i] += 0.5 * energy
                 for c in range(3):
-                    pulls[m, c] += 0.5 * rate * made[0][m, c]
-            for c in range(3):
-                forces[i, c] += pulls[m, c]
-                forces[there[m], c] -= pulls[m, c]
-                for d in range(3):
-                    strain[c, d] += around[m, c] * pulls[m, d]
+                    pulls[m, c] += 0.5 * rate * distances[m, c]
+        push(i, there, around, pulls, forces, strain)
     return True

@@ -5,6 +5,9 @@ GPUMD has them. The derivative of a *force* with respect to the parameters, whic
 change of the derivative of the energy along a displacement of the atoms: no second derivatives are written down.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# compiled: numba finds the types
+
 import math
 
 import numpy as np
@@ -33,7 +36,7 @@ _OF = np.repeat(np.arange(ORDER), 2 * np.arange(1, ORDER + 1) + 1)
 
 
 @compiled
-def _basis(r, reach, value, slope):  # type: ignore[no-untyped-def]
+def _basis(r, reach, value, slope):
     """Chebyshev polynomials that a cosine takes to zero, and their slopes."""
     cut, fall = 0.5 * math.cos(math.pi * r / reach) + 0.5, -0.5 * math.pi / reach * math.sin(math.pi * r / reach)
     x, rate = 2.0 * (r / reach - 1.0) ** 2 - 1.0, 4.0 * (r / reach - 1.0) / reach
@@ -46,7 +49,7 @@ def _basis(r, reach, value, slope):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _harmonics(x, y, z, v):  # type: ignore[no-untyped-def]
+def _harmonics(x, y, z, v):
     """Components of orders 1 to 4 of a unit vector, without norms."""
     x2, y2, z2 = x * x, y * y, z * z
     c2, s2 = x2 - y2, 2.0 * x * y
@@ -61,7 +64,7 @@ def _harmonics(x, y, z, v):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _pull(x, y, z, a):  # type: ignore[no-untyped-def]
+def _pull(x, y, z, a):
     """Gradient of the sum of components times ``a``, as polynomials of x, y, z."""
     x2, y2, z2 = x * x, y * y, z * z
     c2, s2 = x2 - y2, 2.0 * x * y
@@ -81,7 +84,7 @@ def _pull(x, y, z, a):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _invariants(s, q):  # type: ignore[no-untyped-def]
+def _invariants(s, q):
     """Descriptors of angles from the sums over neighbours of the components."""
     count = s.shape[0]
     for n in range(count):
@@ -98,7 +101,7 @@ def _invariants(s, q):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _weights_of_sums(s, slope, weights):  # type: ignore[no-untyped-def]
+def _weights_of_sums(s, slope, weights):
     """Derivatives with respect to the sums, from those with respect to the descriptors."""
     count = s.shape[0]
     for n in range(count):
@@ -114,11 +117,14 @@ def _weights_of_sums(s, slope, weights):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _network(a, q, network, slopes, slope):  # type: ignore[no-untyped-def]
-    """Energy of an atom of kind ``a`` from its descriptors, and ``slope``, its derivative with respect to them."""
+def _network(a, q, network, slopes, slope):
+    """Energy of an atom of kind ``a`` from its descriptors, and ``slope``, its derivative with respect to them.
+
+    Derivatives with respect to the parameters are added to ``slopes`` where these are not empty.
+    """
     scale, w0, b0, w1 = network
     g_w0, g_b0, g_w1 = slopes
-    energy = 0.0
+    energy, learns = 0.0, len(g_w1) > 0
     slope[:] = 0.0
     for h in range(NEURONS):
         inner = -b0[a, h]
@@ -127,16 +133,18 @@ def _network(a, q, network, slopes, slope):  # type: ignore[no-untyped-def]
         out = math.tanh(inner)
         rest = w1[a, h] * (1.0 - out * out)
         energy += w1[a, h] * out
-        g_w1[a, h] += out
-        g_b0[a, h] -= rest
         for d in range(DESCRIPTORS):
-            g_w0[a, h, d] += rest * scale[d] * q[d]
             slope[d] += rest * w0[a, h, d] * scale[d]
+        if learns:
+            g_w1[a, h] += out
+            g_b0[a, h] -= rest
+            for d in range(DESCRIPTORS):
+                g_w0[a, h, d] += rest * scale[d] * q[d]
     return energy
 
 
 @compiled
-def _met(around, kinds_there, c3, sums, s, made):  # type: ignore[no-untyped-def]
+def _met(around, kinds_there, c3, sums, s, made):
     """Sums over the neighbours of an atom: of radial polynomials by kind, and of components times functions.
 
     What is needed again is kept in ``made``: unit vectors and distances, slopes of the polynomials of pairs,
@@ -167,7 +175,7 @@ def _met(around, kinds_there, c3, sums, s, made):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _learned(kinds_there, weights, g_c3, made):  # type: ignore[no-untyped-def]
+def _learned(kinds_there, weights, g_c3, made):
     """Derivatives with respect to the coefficients of angles."""
     unit, _, near, _, shape = made
     for m in range(len(kinds_there)):
@@ -181,7 +189,7 @@ def _learned(kinds_there, weights, g_c3, made):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _pulled(kinds_there, weights, c3, pull2, made, pulls):  # type: ignore[no-untyped-def]
+def _pulled(kinds_there, weights, c3, pull2, made, pulls):
     """Derivatives with respect to the vectors to the neighbours."""
     unit, radial_s, near, near_s, shape = made
     back = np.empty(COMPONENTS)
@@ -214,7 +222,68 @@ def _pulled(kinds_there, weights, c3, pull2, made, pulls):  # type: ignore[no-un
 
 
 @compiled
-def evaluate(neighbours, scale, parts, slopes, motion, q_all):  # type: ignore[no-untyped-def]
+def room(many, most):
+    """Arrays that the functions below write into, for atoms with up to ``most`` neighbours of ``many`` kinds."""
+    made = (
+        np.empty((most, 4)),
+        np.empty((most, POLYNOMIALS[0])),
+        np.empty((most, POLYNOMIALS[1])),
+        np.empty((most, POLYNOMIALS[1])),
+        np.empty((most, COMPONENTS)),
+    )
+    sums, pull2 = np.empty((many, POLYNOMIALS[0])), np.empty((many, POLYNOMIALS[0]))
+    s, weights = np.empty((FUNCTIONS[1], COMPONENTS)), np.empty((FUNCTIONS[1], COMPONENTS))
+    return made, sums, s, weights, pull2, np.empty((most, 3)), np.empty(DESCRIPTORS), np.empty(DESCRIPTORS)
+
+
+@compiled
+def evaluate_atom(a, neighbours, scale, parts, slopes, within):
+    """Energy of an atom of kind ``a`` from the vectors to its neighbours and their kinds; ``slopes`` as in `_network`.
+
+    Descriptors, their slopes and what `pull` needs stay within ``within``, which `room` makes.
+    """
+    around, kinds_there = neighbours
+    w0, b0, w1, c2, c3 = parts
+    made, sums, s, weights, _, _, q, slope = within
+    _met(around, kinds_there, c3[a], sums, s, made)
+    q[:] = 0.0
+    for b in range(len(sums)):
+        for n in range(FUNCTIONS[0]):
+            for k in range(POLYNOMIALS[0]):
+                q[n] += c2[a, b, n, k] * sums[b, k]
+    _invariants(s, q)
+    energy = _network(a, q, (scale, w0, b0, w1), slopes, slope)
+    _weights_of_sums(s, slope, weights)
+    return energy
+
+
+@compiled
+def pull(a, kinds_there, parts, within):
+    """Derivatives of the energy of `evaluate_atom` with respect to the vectors, (neighbours, 3), within ``within``."""
+    made, _, _, weights, pull2, pulls, _, slope = within
+    c2, c3 = parts[3], parts[4]
+    pull2[:] = 0.0
+    for b in range(len(pull2)):
+        for n in range(FUNCTIONS[0]):
+            for k in range(POLYNOMIALS[0]):
+                pull2[b, k] += slope[n] * c2[a, b, n, k]
+    _pulled(kinds_there, weights, c3[a], pull2, made, pulls)
+    return pulls
+
+
+@compiled
+def push(i, there, around, pulls, forces, strain):
+    """Add forces and the derivative with respect to the strain that atom ``i`` and its neighbours have of ``pulls``."""
+    for m in range(len(there)):
+        for c in range(3):
+            forces[i, c] += pulls[m, c]
+            forces[there[m], c] -= pulls[m, c]
+            for d in range(3):
+                strain[c, d] += around[m, c] * pulls[m, d]
+
+
+@compiled
+def evaluate(neighbours, scale, parts, slopes, motion, q_all):
     """Energy (eV) of a frame, without the constant.
 
     Parameters
@@ -231,48 +300,22 @@ def evaluate(neighbours, scale, parts, slopes, motion, q_all):  # type: ignore[n
         Descriptors of all atoms, made where that is not empty.
     """
     kinds, first, others, vectors = neighbours
-    w0, b0, w1, c2, c3 = parts
     g_w0, g_b0, g_w1, g_c2, g_c3 = slopes
     forces, strain = motion
-    many, most = c2.shape[0], np.max(first[1:] - first[:-1])
-    made = (
-        np.empty((most, 4)),
-        np.empty((most, POLYNOMIALS[0])),
-        np.empty((most, POLYNOMIALS[1])),
-        np.empty((most, POLYNOMIALS[1])),
-        np.empty((most, COMPONENTS)),
-    )
-    pulls = np.empty((most, 3))
-    sums, pull2 = np.empty((many, POLYNOMIALS[0])), np.empty((many, POLYNOMIALS[0]))
-    s, weights = np.empty((FUNCTIONS[1], COMPONENTS)), np.empty((FUNCTIONS[1], COMPONENTS))
-    q, slope, total = np.empty(DESCRIPTORS), np.empty(DESCRIPTORS), 0.0
+    within = room(g_c2.shape[0], np.max(first[1:] - first[:-1]))
+    made, sums, _, weights, _, _, q, slope = within
+    total = 0.0
     for i in range(len(kinds)):
         a, there = kinds[i], others[first[i] : first[i + 1]]
         around, kinds_there = vectors[first[i] : first[i + 1]], kinds[there]
-        _met(around, kinds_there, c3[a], sums, s, made)
-        q[:] = 0.0
-        for b in range(many):
-            for n in range(FUNCTIONS[0]):
-                for k in range(POLYNOMIALS[0]):
-                    q[n] += c2[a, b, n, k] * sums[b, k]
-        _invariants(s, q)
+        total += evaluate_atom(a, (around, kinds_there), scale, parts, (g_w0, g_b0, g_w1), within)
         if len(q_all):
             q_all[i] = q
-        total += _network(a, q, (scale, w0, b0, w1), (g_w0, g_b0, g_w1), slope)
-        _weights_of_sums(s, slope, weights)
-        pull2[:] = 0.0
-        for b in range(many):
+        for b in range(len(sums)):
             for n in range(FUNCTIONS[0]):
                 for k in range(POLYNOMIALS[0]):
                     g_c2[a, b, n, k] += slope[n] * sums[b, k]
-                    pull2[b, k] += slope[n] * c2[a, b, n, k]
         _learned(kinds_there, weights, g_c3[a], made)
         if len(forces):
-            _pulled(kinds_there, weights, c3[a], pull2, made, pulls)
-            for m in range(len(there)):
-                for c in range(3):
-                    forces[i, c] += pulls[m, c]
-                    forces[there[m], c] -= pulls[m, c]
-                    for d in range(3):
-                        strain[c, d] += around[m, c] * pulls[m, d]
+            push(i, there, around, pull(a, kinds_there, parts, within), forces, strain)
     return total
