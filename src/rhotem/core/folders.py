@@ -13,7 +13,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows: nobody is told of others
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # asked for before it is used
 
 #: In a temporary folder, locked by the run that works there; the lock ends with the run, however that ends.
 LOCK = ".lock"

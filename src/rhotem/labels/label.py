@@ -168,7 +168,7 @@ class Label:
             If only chosen voxels are kept and these coefficients are not among them.
         """
         if self.voxels is None:
-            return _transform(self.treated, indices)
+            return coefficients_at(self.treated, indices)
         if self.waves is None:
             raise InputError(f"label {self.name}: keeps chosen voxels and no Fourier coefficients; take a whole label")
         return self.waves.at(indices)
@@ -187,10 +187,10 @@ class Label:
             raise InputError(f"label {self.name}: has its whole grid; take its coefficients")
         standing = np.zeros(self.grid.size)
         standing[self.voxels.index] = self.voxels.weight * values
-        return _transform(standing.reshape(self.grid.shape), indices)
+        return coefficients_at(standing.reshape(self.grid.shape), indices)
 
 
-def _transform(values: npt.NDArray[np.float64], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
+def coefficients_at(values: npt.NDArray[np.float64], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
     """Fourier coefficients (M,) of values on a grid at Miller indices (M, 3)."""
     rows = indices.T % np.array(values.shape)[:, None]
     return np.fft.fftn(values)[tuple(rows)] / values.size

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.density.metrics import Scores, score, valence_electrons
-from rhotem.labels.label import Label
+from rhotem.labels.label import Label, coefficients_at
 from rhotem.labels.waves import plane_indices
 
 
@@ -25,7 +25,7 @@ def score_label(predicted: npt.NDArray, label: Label) -> Scores:
         h = plane_indices(grid)
         weight = 1.0 / ((h @ grid.reciprocal) ** 2).sum(1) ** 2
         reference = label.coefficients(h)
-        theirs = np.fft.fftn(predicted)[tuple(h.T % np.array(grid.shape)[:, None])] / grid.size
+        theirs = coefficients_at(np.asarray(predicted), h)
         distance = float((weight * np.abs(theirs - reference) ** 2).sum())
         scale = float((weight * np.abs(reference) ** 2).sum())
     return Scores(

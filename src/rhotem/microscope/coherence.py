@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase, passed_angle, soft_disc
+from rhotem.microscope.optics import aberration_phase, lens_opening
 from rhotem.microscope.scan import fourier_resample
 from rhotem.microscope.transforms import fast_length
 
@@ -122,8 +122,7 @@ class Lens:
         sampling = (extent[0] / shape[0], extent[1] / shape[1])
         gx, gy = (np.fft.fftfreq(n, d) for n, d in zip(shape, sampling, strict=True))
         kx, ky = np.meshgrid(gx, gy, indexing="ij")
-        radius = passed_angle(objective, microscope.wavelength, sampling) * 1e-3 / microscope.wavelength
-        opening = soft_disc(kx, ky, radius, (1 / extent[0], 1 / extent[1]))
+        opening = lens_opening(kx, ky, objective, microscope.wavelength, sampling)
         self._split = (self.cell[0], repeats[0], self.cell[1], repeats[1])
         passed = opening > 0
         largest = float(np.hypot(kx, ky)[passed].max())

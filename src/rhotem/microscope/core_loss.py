@@ -20,7 +20,7 @@ from rhotem.core import InputError, MemoryLimitError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.microscope.bloch import BeamGroup, BlochEngine, supercell_beams
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.cost import HELD, Sizes, spread
+from rhotem.microscope.cost import Sizes, core_loss_bytes, spread
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.ionisation import CoreEdge, Ionisation, lattice
 from rhotem.microscope.optics import cutoff_frequency
@@ -135,7 +135,7 @@ def tiling_of(sizes: Sizes, microscope: Microscope, edges: Sequence[CoreEdge], c
     tiling = spread((m, n), sizes.extent, configurations)
     most = max(len(group.vectors) for group in supercell_beams(microscope, sizes.extent, tiling))
     points = float(np.prod(fast_grid(sizes.shape)))
-    needed = HELD * most * points + 16.0 * len(edges) * most**2 + sizes.alive(configurations)
+    needed = core_loss_bytes(most, points, len(edges)) + sizes.alive(configurations)
     if needed > 0.8 * free_memory():
         raise MemoryLimitError(
             f"maps of core losses need {1e-9 * needed:.1f} GB, {0.8e-9 * free_memory():.1f} GB allowed: {most} beams "

@@ -31,7 +31,7 @@ ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 36e-9, 0.03, 1 / 70
 #: of a channel's point at one κ of an atom in its cell, with its transform; to solve an atom.
 VALUE, FORM, SCATTERED, ATOM = 8e-9, 1 / 88e9, 36e-9, 2.1
 #: Bytes of a beam and a point of the grid for these: the wave, its values, these weighed, and their conjugates.
-HELD = 34.0
+LOSS_BYTES = 34.0
 #: Seconds to read a byte of slices from disk and unpack it.
 READ = 1 / 0.3e9
 
@@ -185,6 +185,12 @@ class Cost:
         slower = 1.0 + (8.0 * points / CACHED) ** 0.7
         return float(waves * points * (self.sizes.acting * units * slower * POINT + ENDS) * pace())
 
+    @property
+    def _making(self) -> float:
+        """Seconds to make the potentials of one configuration, at the pace of one."""
+        held = self.sizes.held * self.sizes.acting / max(1, self.sizes.slices)
+        return TABLES + MAKE * 0.25 * held * self.number
+
     def bloch(self, configurations: int) -> Estimate:
         """Every configuration takes a share of the κ, so all together cost one pass of the probe's beams.
 
@@ -199,8 +205,7 @@ class Cost:
         points = float(np.prod(fast_grid(self.sizes.shape)))
         twice = 1.0 + 1.0 / configurations if shared and self.twin else 1.0
         seconds = self._passes(beams * self.number) + self._assembly(beams, kappas, self._disc(outer) * larger)
-        held = self.sizes.held * self.sizes.acting / max(1, self.sizes.slices)
-        made = (configurations if shared else 1) * (TABLES + MAKE * 0.25 * held * self.number)
+        made = (configurations if shared else 1) * self._making
         seconds = seconds * twice + (made + BEGIN / (1 if shared else configurations)) * pace()
         memory = 8.0 * (self.sizes.slices + 8) * points  # and waves of two threads
         memory += 8.0 * beams / kappas * self._disc(outer) * larger / kappas + 3e8
@@ -214,9 +219,8 @@ class Cost:
     def core_losses(self, configurations: int) -> tuple[float, float]:
         """Seconds of one core for maps of core losses after images, and bytes beside the slices.
 
-        Beams and potentials are made once more.
-
-        Planes of which it is not known what they hold count as having atoms of every edge.
+        Beams and potentials are made once more. Planes count as having atoms of every edge where it is not known what
+        they hold.
         """
         from rhotem.microscope.ionisation import NODES
 
@@ -229,9 +233,8 @@ class Cost:
         planes = [held.get(edge.number, self.sizes.acting) for edge in edges]
         forms = kappas * each * points * (max(planes) * VALUE + 8.0 * each * sum(planes) * FORM)
         atoms = NODES**2 * points * SCATTERED * sum(edge.channels for edge in edges) + ATOM * len(edges)
-        made = configurations * (TABLES + MAKE * 0.25 * self.sizes.held)
-        memory = HELD * each * points + 16.0 * len(edges) * each**2
-        return self._passes(kappas * each) + (forms + atoms + made) * pace(), memory
+        seconds = self._passes(kappas * each) + (forms + atoms + configurations * self._making) * pace()
+        return seconds, core_loss_bytes(each, points, len(edges))
 
     def multislice(self, configurations: int) -> Estimate:
         """Every probe by itself."""
@@ -252,6 +255,11 @@ class Cost:
         seconds = self._transforms(beams, points) + float(reduction) * FFT_LARGE * pace()
         memory = 16.0 * self.sizes.slices * points + 8.0 * beams * points * 0.5
         return Estimate("prism", beams, seconds, memory, self.tiling, (factors[0], factors[1]))
+
+
+def core_loss_bytes(beams: float, points: float, edges: int) -> float:
+    """Bytes beside the slices of maps of core losses, for all beams of one κ on a grid."""
+    return LOSS_BYTES * beams * points + 16.0 * edges * beams**2
 
 
 def spread(tiling: tuple[int, int], extent: tuple[float, float], configurations: int) -> tuple[int, int]:

@@ -88,9 +88,7 @@ class CoreEdge:
     @property
     def channels(self) -> int:
         """Channels (l', λ, μ) of `Ionisation.channels`."""
-        l = SHELLS[self.shell][1]
-        finals = range(max(0, l - 1), l + 2)
-        return sum(2 * order + 1 for k in finals for order in range(abs(k - l), k + l + 1, 2))
+        return sum(2 * order + 1 for _, order in multipoles(SHELLS[self.shell][1]))
 
     @property
     def number(self) -> int:
@@ -98,6 +96,13 @@ class CoreEdge:
         from ase.data import atomic_numbers
 
         return int(atomic_numbers[self.symbol])
+
+
+def multipoles(l: int) -> list[tuple[int, int]]:
+    """Angular momenta l' of final states of a shell ``l``, dipole transitions and the one beside them, with their λ."""
+    return [
+        (final, order) for final in range(max(0, l - 1), l + 2) for order in range(abs(final - l), final + l + 1, 2)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +148,7 @@ def atom(edge: CoreEdge) -> Atom:
         bound = core_loss.calculate_bound_radial_wavefunction(edge.number, n, l)
         finals = {
             k: core_loss.calculate_continuum_radial_wavefunction(edge.number, n, l, k, edge.above)
-            for k in range(max(0, l - 1), l + 2)
+            for k in sorted({final for final, _ in multipoles(l)})
         }
     except ImportError:
         raise MissingDependencyError("core losses need GPAW, which solves the atoms: see docs/install.md") from None
@@ -216,13 +221,12 @@ class Ionisation:
 
         found, rows = atom(self.edge), []
         q = np.linspace(0.0, 1.001 * float(np.hypot(self.reach, self.along)), POINTS)
-        for final, wave in found.final.items():
-            for order in range(abs(final - found.l), final + found.l + 1, 2):
-                waves = spherical_jn(order, 2 * np.pi * Bohr * q[:, None] * found.radii)
-                overlap = np.trapezoid(waves * (found.bound * wave), found.radii, axis=1)
-                number = 4 * np.pi * (2 * final + 1) * (2 * found.l + 1)
-                strength = np.sqrt(number) * _three_j(final, order, found.l)
-                rows.append((order, CubicSpline(q, strength * overlap / (Bohr * np.sqrt(Rydberg)))))
+        for final, order in multipoles(found.l):
+            waves = spherical_jn(order, 2 * np.pi * Bohr * q[:, None] * found.radii)
+            overlap = np.trapezoid(waves * (found.bound * found.final[final]), found.radii, axis=1)
+            number = 4 * np.pi * (2 * final + 1) * (2 * found.l + 1)
+            strength = np.sqrt(number) * _three_j(final, order, found.l)
+            rows.append((order, CubicSpline(q, strength * overlap / (Bohr * np.sqrt(Rydberg)))))
         return rows
 
     def channels(self, kx: Array, ky: Array) -> Iterator[Array]:

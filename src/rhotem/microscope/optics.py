@@ -44,12 +44,16 @@ def needed_sampling(wavelength: float, angle: float) -> float:
     return 1e3 * wavelength * (BAND_LIMIT / 2 - TAPER) / angle
 
 
-def passed_angle(objective: float | None, wavelength: float, sampling: tuple[float, float]) -> float:
-    """Semi-angle in mrad that the lens passes with an ``objective`` aperture (mrad), of waves with steps (Å).
+def lens_opening(
+    kx: Array, ky: Array, objective: float | None, wavelength: float, sampling: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """What an objective lens passes of beams (nx, ny) of waves with steps (Å), with an ``objective`` aperture (mrad).
 
     Without an aperture `OPEN`: were it all that a grid carries, images would differ by what flies beyond it.
     """
-    return objective or min(OPEN, 0.99 * cutoff_angle(wavelength, sampling))
+    angle = objective or min(OPEN, 0.99 * cutoff_angle(wavelength, sampling))
+    step = [1 / (n * d) for n, d in zip(kx.shape, sampling, strict=True)]
+    return np.asarray(soft_disc(kx, ky, 1e-3 * angle / wavelength, (step[0], step[1])), dtype=np.float64)
 
 
 def aberration_phase(kx: Array, ky: Array, microscope: Microscope, defocus: float = 0.0) -> Array:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, Progress, silent
 from rhotem.core.provenance import versions
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import passed_angle, soft_disc
+from rhotem.microscope.optics import lens_opening
 from rhotem.microscope.parallel import plane_waves
 from rhotem.potential.slices import PotentialSlices
 
@@ -136,8 +136,7 @@ def _opening(microscope: Microscope, grid: tuple[int, int], extent: tuple[float,
     """What the objective lens passes, as `rhotem.microscope.coherence.Lens` has it."""
     sampling = (extent[0] / grid[0], extent[1] / grid[1])
     kx, ky = np.meshgrid(*(np.fft.fftfreq(n, d) for n, d in zip(grid, sampling, strict=True)), indexing="ij")
-    radius = passed_angle(microscope.objective, microscope.wavelength, sampling) * 1e-3 / microscope.wavelength
-    return np.asarray(soft_disc(kx, ky, radius, (1 / extent[0], 1 / extent[1])), dtype=np.float64)
+    return lens_opening(kx, ky, microscope.objective, microscope.wavelength, sampling)
 
 
 def _threshold(power: npt.NDArray[np.float64]) -> float:

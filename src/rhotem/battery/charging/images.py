@@ -64,7 +64,7 @@ def state_images(series: Series, plan: Plan, out: Path, voice: Voice) -> list[St
             }
             made = run(plan.changed(settings), None, replace(voice, tell=lambda text: None)).images
             with output_file(kept) as target:
-                np.savez_compressed(target, size=np.array(made.scan.size), **made.images)  # type: ignore[arg-type]
+                np.savez_compressed(target, size=np.array(made.scan.size), **made.images)  # type: ignore[arg-type]  # names
         with np.load(kept) as read:
             images = {name: read[name] for name in read.files if name != "size"}
             result.append(StateImages(images, (float(read["size"][0]), float(read["size"][1]))))

@@ -13,7 +13,7 @@ import torch
 
 from rhotem.core import InputError, Progress, silent
 from rhotem.labels.fingerprint import described, leaks
-from rhotem.labels.label import Label
+from rhotem.labels.label import Label, coefficients_at
 from rhotem.labels.waves import plane_indices
 from rhotem.learned.arrangement import ArrangementBank, arrangement
 from rhotem.learned.calibration import LEVEL, Calibration, save_calibration
@@ -343,7 +343,7 @@ def projected_potential_errors(
     if model.witness is not None:
         other = model.witness.readout
         values = other.values(other.prepare(label.structure), label.structure, label.grid)
-        found = np.concatenate([found, _waves_on_grid(values, h)[None]])
+        found = np.concatenate([found, coefficients_at(values, h)[None]])
     errors, spreads = [], []
     for axis in range(3):
         own = h[:, axis] == 0
@@ -365,10 +365,4 @@ def _waves_of_members(
         return np.stack([fourier(tuple(c[k] for c in given), tables).numpy() for k in range(model.settings.members)])
     if each is None:
         each = list(readout.members_on_grid(readout.prepare_members(structure), structure, grid))
-    return np.stack([_waves_on_grid(values, h) for values in each])
-
-
-def _waves_on_grid(values: Array, h: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
-    """Fourier coefficients (H,) of values on a grid."""
-    found: npt.NDArray[np.complex128] = np.fft.fftn(values)[tuple(h.T % np.array(values.shape)[:, None])] / values.size
-    return found
+    return np.stack([coefficients_at(values, h) for values in each])
