@@ -138,7 +138,8 @@ def probes(stack, exits):
         rows = slice(first, first + TOGETHER_SENT)
         for n, waves in stack.sent(start_of_probes(engine, positions[rows]), exits).items():
             intensity = np.abs(waves.reshape(len(waves), -1)[:, seen]) ** 2
-            recorders[n].add(rows, beams[seen], recorders[n].weights(beams[seen]), intensity)
+            recorders[n].add(rows, recorders[n].weights(beams[seen]), intensity)
+            recorders[n].show(rows, beams[seen], intensity)
     return {n: signals(recorder) for n, recorder in recorders.items()}
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.counting import Pixels, draw
-from rhotem.microscope.detectors import channels, weight
+from rhotem.microscope.detectors import channels, integral_weight, weight
 from rhotem.microscope.optics import disc_part
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Pixelated, Segmented
@@ -34,14 +34,18 @@ def plane():
 @pytest.mark.parametrize("aperture", [False, True])
 def test_every_detector_is_a_sum_of_disjoint_cells(aperture):
     kx, ky = plane()
-    covered = disc_part(kx, ky, 20e-3 / WAVELENGTH, STEP) if aperture else 1.0
+    opening = 20e-3 / WAVELENGTH if aperture else None
+    covered = disc_part(kx, ky, opening, STEP) if aperture else 1.0
     cells = Cells(ALL)
-    parts = cells.weights(kx, ky, WAVELENGTH, STEP, covered)
+    parts, weights = (f(kx, ky, WAVELENGTH, STEP, opening) for f in (cells.weights, cells.integral_weights))
     assert parts.min() > -1e-12 and (parts.sum(axis=1) <= covered + 1e-9).all()
     for channel in channels(ALL):
         if channel.role not in ("x", "y"):
-            expected = weight(channel, kx, ky, WAVELENGTH, STEP, covered)
-            assert np.allclose(parts[:, cells.within(channel.name)].sum(axis=1), expected, atol=1e-9), channel.name
+            for found, each in ((parts, weight), (weights, integral_weight)):
+                expected = each(channel, kx, ky, WAVELENGTH, STEP, opening)
+                assert np.allclose(found[:, cells.within(channel.name)].sum(axis=1), expected, atol=1e-9), channel.name
+            totals = [each(channel, kx, ky, WAVELENGTH, STEP, opening).sum() for each in (weight, integral_weight)]
+            assert channel.region.hard or totals[0] == pytest.approx(totals[1]), channel.name
 
 
 def test_cells_are_as_few_as_the_detectors_tell_apart():

@@ -363,7 +363,7 @@ def test_saved_responses_are_the_same_and_checked(thermal, tmp_path):
     with pytest.raises(InputError, match="rim differ from what was written"):
         open_response(path)
     zarr.open_group(str(path), mode="r+").attrs.update({"version": 99})
-    with pytest.raises(InputError, match="version 99 of responses, this RhoTEM reads 1"):
+    with pytest.raises(InputError, match="version 99 of responses, this RhoTEM reads 2"):
         open_response(path)
     with pytest.raises(InputError, match="is no Zarr group"):
         open_response(tmp_path / "nothing.zarr")

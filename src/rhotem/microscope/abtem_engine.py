@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, MissingDependencyError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.optics import aberration_phase, aperture, soft_aperture
+from rhotem.microscope.optics import aberration_phase, aperture, aperture_weights, opening_of, soft_aperture
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.rim import Edge, Rim
 from rhotem.microscope.settings import Microscope
@@ -112,14 +112,18 @@ class AbtemEngine:
         if not self.averaged:
             return _Seen(recorder, keep, beams)
         k = h[0][:, None] * recorder.step[0], h[1][None] * recorder.step[1]
-        covered, soft = (edge(*k, self.microscope, recorder.step) for edge in (aperture, soft_aperture))
+        covered, area, soft = (
+            edge(*k, self.microscope, recorder.step)
+            for edge in (aperture if recorder.pixelated else aperture_weights, aperture, soft_aperture)
+        )
         norm = float(np.sqrt(covered.sum()))
-        i, j = np.nonzero(((covered > 0) & (covered < 1)) | (covered != soft))
-        rim = np.stack([h[0][i], h[1][j]], axis=1)
-        edge = Edge(rim, covered[i, j], self._scattered(rim, potential, keep), np.arange(len(rim)))
+        i, j = np.nonzero(((covered != 0) & (covered != 1)) | (covered != soft))
+        there = np.stack([h[0][i], h[1][j]], axis=1)
+        edge = Edge(there, covered[i, j], area[i, j], self._scattered(there, potential, keep), np.arange(len(there)))
         brightness = float((soft**2).sum() / covered.sum())  # abTEM normalises the mean amplitude
         missing = (covered - soft)[i, j][:, None] * edge.matrix
-        return _Seen(recorder, keep, beams, Rim(edge, norm, beams, recorder), brightness, rim, norm, missing)
+        rim = Rim(edge, norm, opening_of(self.microscope), beams, recorder)
+        return _Seen(recorder, keep, beams, rim, brightness, there, norm, missing)
 
     def _scattered(self, beams: npt.NDArray[np.int64], potential: Any, keep: npt.NDArray) -> npt.NDArray[np.complex64]:
         """What plane waves of unit amplitude scatter into the beams that are kept."""
@@ -200,7 +204,7 @@ class _Seen:
     norm : float
         Of amplitudes at the rim.
     missing : (m, beams) array
-        What beams at the rim scatter by the part of their pixels that abTEM's soft edge leaves out.
+        What beams at the rim scatter by what abTEM's soft edge leaves out of their weights.
     """
 
     recorder: Recorder
@@ -221,7 +225,9 @@ class _Seen:
         if self.missing is not None:
             waves = waves + rim_waves @ self.missing
         intensity = waves.real**2 + waves.imag**2
+        shown = intensity if self.rim is None else self.rim.shown(rim_waves, waves)
+        self.recorder.show(rows, self.beams, share * shown)
         if self.rim is not None:
             intensity += self.rim.background
             self.recorder.sums[rows] += share * self.rim.correction(rim_waves, waves)
-        self.recorder.add(rows, self.beams, self.weights, share * intensity)
+        self.recorder.add(rows, self.weights, share * intensity)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.microscope.coherence import focal_nodes
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase, aperture, soft_aperture
+from rhotem.microscope.optics import aberration_phase, aperture, aperture_weights, opening_of, soft_aperture
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.rim import Edge, Rim
 
@@ -72,11 +72,15 @@ class Assembly:
         """Beams (n, 2) of a group in units of the supercell's reciprocal cell."""
         return np.asarray(group.kappa + group.vectors * np.array(self.tiling))
 
-    def covered(self, group: BeamGroup) -> Array:
-        """Part of the pixel of each beam of a group inside the aperture; without averages abTEM's soft edge."""
+    def covered(self, group: BeamGroup, areas: bool = False) -> Array:
+        """What each beam of a group counts in a sum over the aperture; without averages abTEM's soft edge.
+
+        ``areas``: parts of pixels inside it, which patterns take, instead of weights to fourth order.
+        """
         kx, ky = self._frequencies(self.members(group))
-        opening = aperture if self.edge_average else soft_aperture
-        return opening(kx, ky, self.microscope, (1 / self.supercell[0], 1 / self.supercell[1]))
+        averaged = aperture if areas else aperture_weights
+        weights = averaged if self.edge_average else soft_aperture
+        return weights(kx, ky, self.microscope, (1 / self.supercell[0], 1 / self.supercell[1]))
 
     @cached_property
     def norm(self) -> float:
@@ -111,12 +115,15 @@ class Assembly:
         """
         weights = recorder.weights(beams)
         size = max(1, PROBE_BYTES // (8 * len(beams)))
-        covered = self.covered(group)
+        covered, area = self.covered(group, recorder.pixelated), self.covered(group, areas=True)
         rim = None
         if self.edge_average:
-            edge = np.flatnonzero(covered < 1)
-            there = Edge(self.members(group)[edge], covered[edge], matrix[edge], edge)
-            rim = Rim(there, self.norm, beams, recorder)
+            edge = np.flatnonzero(((covered != 0) & (covered != 1)) | (covered != area))
+            there = Edge(self.members(group)[edge], covered[edge], area[edge], matrix[edge], edge)
+            rim = Rim(there, self.norm, opening_of(self.microscope), beams, recorder)
+        # the mean pattern takes fewer products from pairs of beams, unless these are more than probes
+        paired = rim is not None and not recorder.pixelated and len(matrix) <= len(positions)
+        pairs = np.zeros(2 * (len(matrix),), dtype=np.complex128)
         for offset, share in zip(*focal_nodes(self.microscope), strict=True):
             for start in range(0, len(positions), size):
                 rows = slice(start, min(start + size, len(positions)))
@@ -124,12 +131,21 @@ class Assembly:
                 waves = (plane_waves * covered.astype(np.float32)) @ matrix
                 intensity = waves.real**2
                 intensity += waves.imag**2
+                if paired:
+                    plain = plane_waves * area.astype(np.float32)
+                    pairs += share * (plain.conj().T @ plain)
+                else:
+                    shown = intensity if rim is None else rim.shown(plane_waves, waves)
+                    recorder.show(rows, beams, np.float32(share) * shown)
                 if rim is not None:
                     intensity += rim.background
                     recorder.sums[rows] += share * rim.correction(plane_waves, waves)
                 if share != 1:
                     intensity *= np.float32(share)
-                recorder.add(rows, beams, weights, intensity)
+                recorder.add(rows, weights, intensity)
+        if paired and rim is not None:
+            total = (matrix.conj() * (pairs.astype(np.complex64) @ matrix)).real.sum(axis=0, dtype=np.float64)
+            recorder.show_mean(beams, total + len(positions) * rim.background_shown)
 
     def _frequencies(self, h: npt.NDArray[np.int64]) -> tuple[npt.NDArray, npt.NDArray]:
         return h[:, 0] / self.supercell[0], h[:, 1] / self.supercell[1]

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.core.threads import available_threads
 from rhotem.microscope.assembly import Assembly, BeamGroup, path
-from rhotem.microscope.optics import aperture, band_limit, cutoff_frequency
+from rhotem.microscope.optics import aperture_weights, band_limit, beyond, cutoff_frequency, opening_of
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.settings import Microscope
 from rhotem.microscope.transforms import BandLimited, fast_grid
@@ -36,14 +36,19 @@ Complex = npt.NDArray[np.complex64]
 BATCH_BYTES, TOGETHER = 512 * 1024, 4
 
 
-def supercell_beams(microscope: Microscope, extent: tuple[float, float], tiling: tuple[int, int]) -> list[BeamGroup]:
-    """Beams of the aperture on the supercell ``tiling`` × ``extent`` (Å), grouped by κ."""
+def supercell_beams(
+    microscope: Microscope,
+    extent: tuple[float, float],
+    tiling: tuple[int, int],
+    weights: Callable[..., npt.NDArray[np.floating]] = aperture_weights,
+) -> list[BeamGroup]:
+    """Beams of the aperture on the supercell ``tiling`` × ``extent`` (Å) that have ``weights``, grouped by κ."""
     step = np.array([1 / (m * l) for m, l in zip(tiling, extent, strict=True)])
-    radius = microscope.convergence * 1e-3 / microscope.wavelength
+    radius = opening_of(microscope) + beyond((step[0], step[1]))
     n1, n2 = (int(radius / s) + 1 for s in step)
     h = np.stack(np.meshgrid(np.arange(-n1, n1 + 1), np.arange(-n2, n2 + 1), indexing="ij"), axis=-1).reshape(-1, 2)
     k = h * step
-    h = h[aperture(k[:, 0], k[:, 1], microscope, (step[0], step[1])) > 0]
+    h = h[weights(k[:, 0], k[:, 1], microscope, (step[0], step[1])) != 0]
     m = np.array(tiling)
     kappa = (h + m // 2) % m - m // 2
     groups = {}

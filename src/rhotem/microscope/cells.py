@@ -5,6 +5,7 @@ is known of the parts is known of all detectors together, however these overlap.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.detectors import Detector, Region, channels, quadrant, rings_of
+from rhotem.microscope.optics import around, corrected
 
 Array = npt.NDArray[Any]
 
@@ -50,6 +52,22 @@ class Cell:
     def moments(self) -> tuple[str, ...]:
         """Names of these moments."""
         return tuple(self.factors)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Parts of pixels in soft rings (s, n), hard rings (n), and the quarters of every cut, (s, n) or (n)."""
+
+    soft: list[Array]
+    hard: list[Array]
+    quarters: list[list[Array]]
+
+    def soft_part(self, key: tuple[int, ...]) -> Array:
+        """Of a ring and its soft quarters; -1 stands for those of a hard cut."""
+        part = self.soft[key[0]]
+        for quarters, quarter in zip(self.quarters, key[1:], strict=True):
+            part = part * quarters[quarter] if quarter >= 0 else part
+        return part
 
 
 class Cells:
@@ -130,27 +148,46 @@ class Cells:
         return tuple(self._edges[hard])
 
     def weights(
-        self, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], covered: Array | float = 1.0
+        self, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], opening: float | None = None
     ) -> npt.NDArray[np.float64]:
         """Part (n, cells) of each pixel at ``kx, ky`` (1/Å) that lies in a cell.
 
         Arguments as `rhotem.microscope.detectors.weight`, whose weights of any channel are the sums over its cells.
         """
+        return self._summed(self._pieces(kx[None], ky[None], wavelength, step, opening), lambda parts: parts[0])
+
+    def integral_weights(
+        self, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], opening: float | None = None
+    ) -> npt.NDArray[np.float64]:
+        """The same as `rhotem.microscope.detectors.integral_weight`: sums with them are integrals over cells."""
+        return self._summed(self._pieces(*around(kx, ky, step), wavelength, step, opening), corrected)
+
+    def _pieces(
+        self, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], opening: float | None
+    ) -> "_Pieces":
+        """Parts of pixels (s, n) between soft edges, and of the first n between hard ones."""
         scale = 1e-3 / wavelength
-        soft, hard = (
-            rings_of([e * scale for e in edges], kx, ky, step, covered if kind == 0 else 1.0, bool(kind))
-            for kind, edges in enumerate(self._edges)
-        )
-        quarters = [
-            [quadrant(kx, ky, rotation + 90.0 * i, step, edges == "hard") for i in range(4)]
-            for rotation, edges in self._cuts
-        ]
-        result = np.zeros((len(kx), len(self.cells)))
+        soft, hard = ([e * scale for e in edges] for edges in self._edges)
+        quarters = []
+        for rotation, edges in self._cuts:
+            hard_cut = edges == "hard"
+            x, y = (kx[0], ky[0]) if hard_cut else (kx, ky)
+            quarters.append([quadrant(x, y, rotation + 90.0 * i, step, hard_cut) for i in range(4)])
+        return _Pieces(rings_of(soft, kx, ky, step, opening), rings_of(hard, kx[0], ky[0], step, hard=True), quarters)
+
+    def _summed(self, pieces: "_Pieces", over: Callable[[Array], Array]) -> npt.NDArray[np.float64]:
+        """What ``over`` makes of soft parts of pixels and neighbours, times hard ones, cell by cell."""
+        kinds = [edges == "hard" for _, edges in self._cuts]
+        soft: dict[tuple[int, ...], Array] = {}
+        result = np.zeros((pieces.soft[0].shape[1], len(self.cells)))
         for i, cell in enumerate(self.cells):
             for ring, outline, own in cell.pieces:
-                part = soft[ring] * hard[outline]
-                for kind, quarter in enumerate(own):
-                    part = part * quarters[kind][quarter]
+                key = (ring, *(-1 if kind else quarter for kind, quarter in zip(kinds, own, strict=True)))
+                if key not in soft:
+                    soft[key] = over(pieces.soft_part(key))
+                part = soft[key] * pieces.hard[outline]
+                for place, (kind, quarter) in enumerate(zip(kinds, own, strict=True)):
+                    part = part * pieces.quarters[place][quarter] if kind else part
                 result[:, i] += part
         return result
 

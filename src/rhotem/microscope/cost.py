@@ -32,6 +32,8 @@ ENDS, MAKE, TABLES, PRODUCT, INTENSITY, GROUP, BEGIN = 6e-9, 36e-9, 0.03, 1 / 70
 VALUE, FORM, SCATTERED, ATOM = 8e-9, 1 / 88e9, 36e-9, 2.1
 #: Bytes of a beam and a point of the grid for these: the wave, its values, these weighed, and their conjugates.
 LOSS_BYTES = 34.0
+#: Beams beyond the edge of the aperture that count, too: a ring so many pixels wide.
+AROUND = 1.5
 #: Seconds to read a byte of slices from disk and unpack it.
 READ = 1 / 0.3e9
 
@@ -159,6 +161,13 @@ class Cost:
         area = float(np.prod(self.sizes.extent) * np.prod(self.tiling))
         return float(np.pi * (angle * 1e-3 / self.microscope.wavelength) ** 2 * area)
 
+    @property
+    def _beams(self) -> float:
+        """Number of supercell beams of the aperture, those around it included that have weights."""
+        area = float(np.prod(self.sizes.extent) * np.prod(self.tiling))
+        radius = 1e-3 * self.microscope.convergence / self.microscope.wavelength
+        return float(np.pi * (radius + AROUND / np.sqrt(area)) ** 2 * area)
+
     def patterns(self) -> float:
         """Bytes of diffraction patterns: with a dose those expected, those drawn, and their fractions of the beam."""
         copies = 1.0 if self.microscope.dose is None else 3.0
@@ -201,7 +210,7 @@ class Cost:
         tiling = spread(self.tiling, self.sizes.extent, configurations) if shared else self.tiling
         larger = float(np.prod(tiling)) / float(np.prod(self.tiling))
         outer = farthest_angle(self.detectors, self.microscope.camera_step)
-        beams, kappas = self._disc(self.microscope.convergence) * larger, float(np.prod(tiling))
+        beams, kappas = self._beams * larger, float(np.prod(tiling))
         points = float(np.prod(fast_grid(self.sizes.shape)))
         twice = 1.0 + 1.0 / configurations if shared and self.twin else 1.0
         seconds = self._passes(beams * self.number) + self._assembly(beams, kappas, self._disc(outer) * larger)
@@ -228,7 +237,7 @@ class Cost:
         if not edges:
             return 0.0, 0.0
         kappas = float(np.prod(spread(self.tiling, self.sizes.extent, configurations)))
-        each = self._disc(self.microscope.convergence) / float(np.prod(self.tiling))
+        each = self._beams / float(np.prod(self.tiling))
         points, held = float(np.prod(fast_grid(self.sizes.shape))), self.sizes.elements or {}
         planes = [held.get(edge.number, self.sizes.acting) for edge in edges]
         forms = kappas * each * points * (max(planes) * VALUE + 8.0 * each * sum(planes) * FORM)

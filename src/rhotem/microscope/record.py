@@ -8,8 +8,8 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.cells import Cells
-from rhotem.microscope.detectors import channels, weight
-from rhotem.microscope.optics import corner
+from rhotem.microscope.detectors import channels, integral_weight, weight
+from rhotem.microscope.optics import beyond, corner
 from rhotem.microscope.settings import Detector, Microscope, farthest_angle, largest_angle
 
 Array = npt.NDArray[np.floating]
@@ -74,26 +74,28 @@ class Recorder:
     @property
     def reach(self) -> float:
         """Largest frequency (1/Å) that any detector sees, soft edges and corners included."""
-        return self.farthest * 1e-3 / self.wavelength + corner(self.step)
+        return self.farthest * 1e-3 / self.wavelength + beyond(self.step)
 
-    def weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float32]:
+    def weights(self, beams: IntArray, opening: float | None = None) -> npt.NDArray[np.float32]:
         """Weights (beams, columns) of all channels, and of the cells, at supercell beams ``h`` of shape (n, 2).
 
-        ``covered``: part of each beam's pixel inside the probe-forming aperture; the weights are then those of both.
+        ``opening``: radius (1/Å) of the probe-forming aperture; the weights are then those of what lies inside both.
         """
-        return self.exact_weights(beams, covered).astype(np.float32)
+        return self.exact_weights(beams, opening).astype(np.float32)
 
-    def exact_weights(self, beams: IntArray, covered: Array | float = 1.0) -> npt.NDArray[np.float64]:
+    def exact_weights(self, beams: IntArray, opening: float | None = None) -> npt.NDArray[np.float64]:
         """The same in double precision."""
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
-        rows = [weight(channel, kx, ky, self.wavelength, self.step, covered) for channel in self.channels]
+        each = weight if self.pixelated else integral_weight
+        rows = [each(channel, kx, ky, self.wavelength, self.step, opening) for channel in self.channels]
         columns = [np.stack(rows, axis=1)] if rows else [np.zeros((len(beams), 0))]
         if self.cells is not None:
-            parts = self.cells.weights(kx, ky, self.wavelength, self.step, covered)
-            beyond, scale = parts * self._unseen(beams)[:, None], 1e3 * self.wavelength
+            weights = self.cells.weights if self.pixelated else self.cells.integral_weights
+            parts = weights(kx, ky, self.wavelength, self.step, opening)
+            outside, scale = parts * self._unseen(beams)[:, None], 1e3 * self.wavelength
             pixel = scale * self.step[0], scale * self.step[1]
-            columns.append(self.cells.recorded(beyond, scale * kx, scale * ky, pixel))
-            columns += [parts - beyond] if self._pixelated else []
+            columns.append(self.cells.recorded(outside, scale * kx, scale * ky, pixel))
+            columns += [parts - outside] if self.pixelated else []
         return np.concatenate(columns, axis=1)
 
     def _counted_columns(self) -> int:
@@ -104,21 +106,40 @@ class Recorder:
 
     def _unseen(self, beams: IntArray) -> Array:
         """Part of every beam's pixel outside the patterns of pixelated detectors."""
-        if not self._pixelated:
+        if not self.pixelated:
             return np.ones(len(beams))
         largest = max(detector.outer for detector in self._pixelated)
         return 1.0 - self._window(beams, self._half_width(largest))[0]
 
-    def add(self, positions: slice, beams: IntArray, weights: npt.NDArray, intensity: npt.NDArray) -> None:
-        """Add ``intensity`` (positions, beams), the fraction of the incident beam at the supercell beams."""
+    @property
+    def pixelated(self) -> bool:
+        """Whether patterns are recorded.
+
+        Their pixels cannot be less than dark, so that they and what is seen beside them, of the same electrons, count
+        pixels by covered parts; signals alone are sums that are integrals to fourth order
+        (`rhotem.microscope.optics.quadrature`).
+        """
+        return bool(self._pixelated)
+
+    def add(self, positions: slice, weights: npt.NDArray, intensity: npt.NDArray) -> None:
+        """Add ``intensity`` (positions, beams), fractions of the incident beam at the supercell beams, to signals."""
         if not np.isfinite(intensity[:, 0]).all():
             raise InputError("the wave is not finite: the potential holds NaN or absurd values; check the density")
         self.sums[positions] += intensity @ weights
-        inside, index = self._window(beams, self.pacbed_half)
-        self.pacbed[index] += intensity[:, inside].sum(axis=0, dtype=np.float64)
+
+    def show(self, positions: slice, beams: IntArray, intensity: npt.NDArray) -> None:
+        """Add ``intensity`` (positions, beams) to patterns and their mean."""
+        self.show_mean(beams, intensity.sum(axis=0, dtype=np.float64))
         for detector in self._pixelated:
             inside, index = self._window(beams, self._half_width(detector.outer))
             self.patterns[detector.name][(positions, *index)] += intensity[:, inside]
+
+    def show_mean(self, beams: IntArray, total: npt.NDArray) -> None:
+        """Add the sum (beams,) over positions to the mean pattern."""
+        k = np.hypot(*(beams * np.array(self.step)).T)
+        seen = k <= self.farthest * 1e-3 / self.wavelength + corner(self.step)  # not what only weights take
+        inside, index = self._window(beams[seen], self.pacbed_half)
+        self.pacbed[index] += total[seen][inside]
 
     def folded(self, shape: tuple[int, int], repeats: tuple[int, int], passes: int) -> "Recorder":
         """Averages over equal cells of the scan and over ``passes`` of the whole probe.

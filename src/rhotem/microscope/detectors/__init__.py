@@ -11,7 +11,7 @@ from rhotem.microscope.detectors.core_loss import CoreLoss, edges_of
 from rhotem.microscope.detectors.enhanced import Enhanced
 from rhotem.microscope.detectors.mapped import Mapped
 from rhotem.microscope.detectors.pixelated import Pixelated
-from rhotem.microscope.detectors.planes import quadrant, rings_of, weight
+from rhotem.microscope.detectors.planes import integral_weight, quadrant, rings_of, weight
 from rhotem.microscope.detectors.position_averaged import PositionAveraged
 from rhotem.microscope.detectors.registry import (
     KINDS,
@@ -47,6 +47,7 @@ __all__ = [
     "edges_of",
     "farthest_angle",
     "image_names",
+    "integral_weight",
     "largest_angle",
     "parse_detector",
     "quadrant",

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.microscope.detectors.base import Channel
-from rhotem.microscope.optics import disc_part
+from rhotem.microscope.detectors.base import Channel, Region
+from rhotem.microscope.optics import disc_part, quadrature
 
 Array = npt.NDArray[np.floating]
 
@@ -15,42 +15,93 @@ def weight(
     ky: Array,
     wavelength: float,
     step: tuple[float, float],
-    covered: Array | float = 1.0,
+    opening: float | None = None,
 ) -> Array:
     """Weight of a channel at frequencies ``kx, ky`` (1/Å) on a reciprocal grid with steps ``step``.
 
     Each pixel counts by its part inside the detector. Pixels that count fully or not at all (``edges="hard"``) make
     signals jump with the supercell. Moments are in mrad.
 
-    ``covered`` is the part of each pixel inside the probe-forming aperture; given, the weight is the part inside both.
-    The two discs have the same centre, so the part of a pixel inside both is the smaller of the two parts.
+    ``opening`` is the radius (1/Å) of the probe-forming aperture; given, the weight is the part inside both. The two
+    discs have the same centre, so that what lies inside both is the smaller one.
     """
     region = channel.region
-    inner, outer = region.inner * 1e-3 / wavelength, region.outer * 1e-3 / wavelength
-    if region.hard:
-        k = np.hypot(kx, ky)
-        part = ((k >= inner) & (k < outer)) * covered
-    else:
-        hole = np.minimum(disc_part(kx, ky, inner, step), covered) if inner else 0.0
-        part = np.clip(np.minimum(disc_part(kx, ky, outer, step), covered) - hole, 0.0, 1.0)
+    if not region.hard:
+        return _weighed(channel, _soft_part(region, kx, ky, wavelength, step, opening), kx, ky, wavelength, step)
+    whole = 1.0 if opening is None else disc_part(kx, ky, opening, step)
+    return _weighed(channel, _hard_part(region, kx, ky, wavelength, step) * whole, kx, ky, wavelength, step)
+
+
+def integral_weight(
+    channel: Channel,
+    kx: Array,
+    ky: Array,
+    wavelength: float,
+    step: tuple[float, float],
+    opening: float | None = None,
+) -> Array:
+    """As `weight`, but sums of smooth functions are integrals over the detector to fourth order in ``step``.
+
+    See `rhotem.microscope.optics.quadrature`; pixels of hard edges count as before.
+    """
+    region = channel.region
+    if not region.hard:
+        part = quadrature(lambda x, y: _soft_part(region, x, y, wavelength, step, opening), kx, ky, step)
+        return _weighed(channel, part, kx, ky, wavelength, step)
+    whole = 1.0 if opening is None else quadrature(lambda x, y: disc_part(x, y, opening, step), kx, ky, step)
+    return _weighed(channel, _hard_part(region, kx, ky, wavelength, step) * whole, kx, ky, wavelength, step)
+
+
+def _soft_part(
+    region: Region, kx: Array, ky: Array, wavelength: float, step: tuple[float, float], opening: float | None
+) -> Array:
+    """Part of each pixel inside a region, and inside an aperture."""
+    most = np.inf if opening is None else opening
+    inner, outer = (min(1e-3 * angle / wavelength, most) for angle in (region.inner, region.outer))
+    part = disc_part(kx, ky, outer, step) - (disc_part(kx, ky, inner, step) if inner else 0.0)
     for azimuth in region.quadrants:
-        part = part * quadrant(kx, ky, azimuth, step, region.hard)
-    if channel.role:
-        scale = 1e3 * wavelength
-        part = part * channel.weigh(scale * kx, scale * ky, (scale * step[0], scale * step[1]))
+        part = part * quadrant(kx, ky, azimuth, step)
     return part
 
 
-def rings_of(
-    radii: list[float], kx: Array, ky: Array, step: tuple[float, float], covered: Array | float, hard: bool = False
-) -> list[Array]:
-    """Parts of pixels in the rings between increasing ``radii`` (1/Å), the outside last; they sum to ``covered``.
+def _hard_part(region: Region, kx: Array, ky: Array, wavelength: float, step: tuple[float, float]) -> Array:
+    """1 for pixels whose middle lies inside a region."""
+    inner, outer = (1e-3 * angle / wavelength for angle in (region.inner, region.outer))
+    k = np.hypot(kx, ky)
+    part: Array = np.asarray((k >= inner) & (k < outer), dtype=np.float64)
+    for azimuth in region.quadrants:
+        part = part * quadrant(kx, ky, azimuth, step, hard=True)
+    return part
 
-    ``hard``: a pixel lies fully in one ring.
+
+def _weighed(
+    channel: Channel, part: Array, kx: Array, ky: Array, wavelength: float, step: tuple[float, float]
+) -> Array:
+    """A part of pixels times what its channel weighs it with."""
+    scale = 1e3 * wavelength
+    return part * channel.weigh(scale * kx, scale * ky, (scale * step[0], scale * step[1])) if channel.role else part
+
+
+def rings_of(
+    radii: list[float],
+    kx: Array,
+    ky: Array,
+    step: tuple[float, float],
+    opening: float | None = None,
+    hard: bool = False,
+) -> list[Array]:
+    """Parts of pixels in the rings between increasing ``radii`` (1/Å), the outside last.
+
+    They sum to 1, or to what lies inside an aperture of radius ``opening`` (1/Å). ``hard``: pixels lie fully in one.
     """
-    whole = np.broadcast_to(covered, np.broadcast(kx, ky).shape)
-    discs = [(np.hypot(kx, ky) < r) * whole if hard else np.minimum(disc_part(kx, ky, r, step), whole) for r in radii]
-    inner = [np.zeros(whole.shape), *discs]
+    most = np.inf if opening is None else opening
+    shape = np.broadcast(kx, ky).shape
+    if hard:
+        discs: list[Array] = [np.asarray(np.hypot(kx, ky) < r, dtype=np.float64) for r in radii]
+    else:
+        discs = [disc_part(kx, ky, min(r, most), step) for r in radii]
+    whole = np.ones(shape) if opening is None else disc_part(kx, ky, opening, step)
+    inner = [np.zeros(shape), *discs]
     return [outer - less for outer, less in zip([*discs, whole], inner, strict=True)]
 
 

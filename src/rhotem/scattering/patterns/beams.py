@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rhotem.microscope.bloch import BeamGroup, supercell_beams
 from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.optics import aperture
 from rhotem.scattering.patterns.orbits import representatives
 
 IntArray = npt.NDArray[np.int64]
@@ -60,7 +61,7 @@ class Illuminated:
     ) -> "Illuminated":
         """Those of an aperture on a supercell of ``tiling`` × ``extent`` (Å)."""
         kept, shares, whole = [], [], 0
-        for one in supercell_beams(microscope, extent, tiling):
+        for one in supercell_beams(microscope, extent, tiling, aperture):
             chosen, share = representatives(one.kappa + one.vectors * np.array(tiling), group)
             whole += len(one.vectors)
             if chosen.any():

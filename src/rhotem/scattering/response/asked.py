@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase, aperture
+from rhotem.microscope.optics import aberration_phase, aperture_weights, opening_of
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
 from rhotem.scattering.response.matrices import Beams
@@ -93,17 +93,17 @@ class Asked:
     _lock: Lock = field(default_factory=Lock)
 
     def opening(self, microscope: Microscope) -> tuple[Array, Array]:
-        """Covered parts (beams,) of an aperture, and what its edge adds where detectors end, (beams, columns)."""
+        """Weights (beams,) of an aperture, and what its edge adds where detectors end, (beams, columns)."""
         known = self._edges.get(microscope.convergence)
         if known is not None:
             return known
         kx, ky = self.pairs.frequencies
-        covered = np.asarray(aperture(kx, ky, microscope, self.pairs.step))
+        covered = np.asarray(aperture_weights(kx, ky, microscope, self.pairs.step))
         excess = np.zeros((len(covered), self.matrix.shape[1]))
-        rim = np.flatnonzero((covered > 0) & (covered < 1))
-        members, part = self.pairs.beams.vectors[rim], covered[rim]
-        both, whole = self.recorder.exact_weights(members, part), self.recorder.exact_weights(members)
-        excess[rim] = both - part[:, None] * whole
+        rim = np.flatnonzero((covered != 0) & (covered != 1))
+        members = self.pairs.beams.vectors[rim]
+        both, whole = (self.recorder.exact_weights(members, edge) for edge in (opening_of(microscope), None))
+        excess[rim] = both - covered[rim, None] * whole
         with self._lock:
             while len(self._edges) >= KEPT:
                 self._edges.pop(next(iter(self._edges)))

@@ -14,7 +14,7 @@ from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.cells import Cells
 from rhotem.microscope.cost import Sizes
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import corner
+from rhotem.microscope.optics import beyond
 from rhotem.microscope.passes import as_announced, first_of, twin_share
 from rhotem.microscope.settings import Detector
 from rhotem.microscope.transmission import Passage
@@ -151,7 +151,7 @@ class _Maker:
         self.wavelength = engine.microscope.wavelength
         self.step = (1 / engine.supercell[0], 1 / engine.supercell[1])
         edge = max([engine.microscope.convergence, *cells.edges_of(True), *cells.edges_of(False)])
-        self.reach = edge * 1e-3 / self.wavelength + corner(self.step)
+        self.reach = edge * 1e-3 / self.wavelength + beyond(self.step)
         blocks = [(group, rows) for group in engine.groups for rows in blocks_of(group, repeats)]
         vectors = np.concatenate([engine.members(group)[rows] for group, rows in blocks])
         period = (plan.tiling[0] * repeats[0], plan.tiling[1] * repeats[1])
@@ -223,7 +223,7 @@ class _Maker:
     def _weights(self, beams: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Weights (beams, columns) of all parts and moments."""
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
-        parts = self.cells.weights(kx, ky, self.wavelength, self.step)
+        parts = self.cells.integral_weights(kx, ky, self.wavelength, self.step)
         scale = 1e3 * self.wavelength
         pixel = scale * self.step[0], scale * self.step[1]
         return self.cells.recorded(parts, scale * kx, scale * ky, pixel).astype(np.float32)

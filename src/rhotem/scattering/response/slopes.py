@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.microscope.derive import expected
 from rhotem.microscope.instrument import ABERRATIONS, Microscope
-from rhotem.microscope.optics import aberration_phase, disc_part
+from rhotem.microscope.optics import aberration_phase, aperture_weights, opening_of
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 from rhotem.scattering.response.asked import Asked
@@ -18,9 +18,8 @@ Array = npt.NDArray[Any]
 
 #: Parameters beside aberrations.
 OTHERS = ("defocus", "cs", "convergence", "focal_spread", "source_size")
-#: Step of covered parts, within which the weights of a pixel are linear, and relative step of the aperture for what
-#: depends on it after the detector.
-STEP, APERTURE_STEP = 1e-7, 1e-5
+#: Relative step of the aperture.
+APERTURE_STEP = 1e-5
 
 
 def gradients(
@@ -104,19 +103,17 @@ def phase_slope(kx: Array, ky: Array, microscope: Microscope, name: str) -> Arra
 
 
 def _aperture_slope(asked: Asked, microscope: Microscope, covered: Array) -> tuple[Array, Array]:
-    """Derivatives by the convergence in mrad of the covered parts, and of what the rim adds at detector edges."""
-    kx, ky = asked.pairs.frequencies
-    rim = np.flatnonzero((covered > 0) & (covered < 1))
-    radius = 1e-3 * microscope.convergence / microscope.wavelength
-    wider, narrower = (
-        disc_part(kx[rim], ky[rim], radius * (1 + step), asked.pairs.step) for step in (APERTURE_STEP, -APERTURE_STEP)
-    )
-    slopes = np.zeros_like(covered)
-    slopes[rim] = (wider - narrower) / (2 * APERTURE_STEP * microscope.convergence)
-    members, part = asked.pairs.beams.vectors[rim], covered[rim]
-    above, below = (asked.recorder.exact_weights(members, part + step) for step in (STEP, -STEP))
-    excess = np.zeros((len(covered), asked.matrix.shape[1]))
-    excess[rim] = ((above - below) / (2 * STEP) - asked.recorder.exact_weights(members)) * slopes[rim, None]
+    """Derivatives by the convergence in mrad of the aperture's weights, and of what the rim adds at detector edges."""
+    rim = np.flatnonzero((covered != 0) & (covered != 1))
+    members, weights = asked.pairs.beams.vectors[rim], asked.recorder.exact_weights
+    kx, ky = (k[rim] for k in asked.pairs.frequencies)
+    step = APERTURE_STEP * microscope.convergence
+    lenses = [microscope.model_copy(update={"convergence": microscope.convergence + s}) for s in (step, -step)]
+    slopes, excess = np.zeros_like(covered), np.zeros((len(covered), asked.matrix.shape[1]))
+    wider, narrower = (aperture_weights(kx, ky, lens, asked.pairs.step) for lens in lenses)
+    slopes[rim] = (wider - narrower) / (2 * step)
+    above, below = (weights(members, opening_of(lens)) for lens in lenses)
+    excess[rim] = (above - below) / (2 * step) - weights(members) * slopes[rim, None]
     return slopes, excess
 
 

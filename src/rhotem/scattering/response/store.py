@@ -10,8 +10,8 @@ import numpy.typing as npt
 from rhotem.microscope.stored import write_group
 from rhotem.scattering.response.channels import described
 
-#: What the group says it is, and the version of its layout.
-FORM = ("rhotem-response", 1)
+#: What the group says it is, and the version of its layout and of the weights that it was made for.
+FORM = ("rhotem-response", 2)
 
 
 def save_response(response: Any, path: Path, *, half: bool = False) -> None:

@@ -9,7 +9,7 @@ from rhotem.core.threads import available_threads
 from rhotem.microscope.bloch import supercell_beams
 from rhotem.microscope.cost import Cost, Sizes
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import corner
+from rhotem.microscope.optics import beyond
 from rhotem.microscope.plan import camera_window, check_grid, free_memory
 from rhotem.microscope.propagation import BASE, Propagation
 from rhotem.microscope.settings import Pixelated, farthest_angle
@@ -69,7 +69,7 @@ def plan_waves(
     m, n = (max(1, int(np.ceil(window / length - 1e-6))) for length in sizes.extent)
     supercell = (sizes.extent[0] * m, sizes.extent[1] * n)
     end = farthest_angle([detector], microscope.camera_step) * 1e-3 / microscope.wavelength
-    reach = end + corner((1 / supercell[0], 1 / supercell[1]))
+    reach = end + beyond((1 / supercell[0], 1 / supercell[1]))
     groups = supercell_beams(microscope, sizes.extent, (m, n))
     beams = sum(len(group.vectors) for group in groups)
     pixels = float(np.pi * reach**2 * sizes.extent[0] * sizes.extent[1])

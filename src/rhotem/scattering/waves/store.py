@@ -8,8 +8,8 @@ import numpy as np
 
 from rhotem.microscope.stored import Arrays, write_group
 
-#: What the group says it is, and the version of its layout.
-FORM = ("rhotem-waves", 1)
+#: What the group says it is, and the version of its layout and of the weights that it was made for.
+FORM = ("rhotem-waves", 2)
 
 
 def save_waves(waves: Any, path: Path) -> None:
