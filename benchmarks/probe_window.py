@@ -1,6 +1,6 @@
 """Sixty probes with aberrations: images on the supercell that the plan chooses against one twice as wide.
 
-    python benchmarks/probe_window.py [--number 60] [--first 60] [--seed 0]
+    python benchmarks/probe_window.py [--number 60] [--first 60] [--skip 0] [--seed 0]
 
 SrTiO3 [001], 3 nm, atoms at rest, 200 kV; 10 to 30 mrad; defocus, Cs, astigmatism, coma and threefold astigmatism of
 random shares, scaled to a probe radius of 2 to 29 Å. Bright field, ABF, LAADF, segments and centre of mass at
@@ -73,6 +73,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--number", type=int, default=60)
     parser.add_argument("--first", type=int, default=None, help="only so many of them, the cheapest")
+    parser.add_argument("--skip", type=int, default=0, help="so many of the cheapest")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng, slices = np.random.default_rng(arguments.seed), potential()
@@ -83,7 +84,7 @@ def main():
     worst = 0.0
     probes = [probe(rng, radius, thickness) for radius in np.linspace(2, 29, arguments.number)]
     order = sorted(range(len(probes)), key=lambda i: probes[i].convergence * probe_window(probes[i], thickness))
-    for number in order[: arguments.first]:
+    for number in order[arguments.skip : arguments.first]:
         microscope, start = probes[number], time.process_time()
         window = probe_window(microscope, thickness)
         names, found, used = signals(slices, microscope, window, positions)
