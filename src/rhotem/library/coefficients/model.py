@@ -141,7 +141,9 @@ class FixedLens:
         lens, held = (one.model_dump(exclude=set(FREE)) | one.coefficients for one in (asked, self.microscope))
         others = sorted(key for key in lens.keys() | held.keys() if not _same(lens.get(key), held.get(key)))
         if others:
-            raise InputError(f"{', '.join(others)}: these images are of one lens; `rhotem response` makes what others ask")
+            raise InputError(
+                f"{', '.join(others)}: these images are of one lens; `rhotem response` makes what others ask"
+            )
         return asked
 
     def ready(self, detectors: tuple[Detector, ...], level: int, *, counted: bool = False) -> FixedSignals:

@@ -1,5 +1,6 @@
 """Coefficients of images, out of a response."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +37,7 @@ def fixed_lens(held: "Response") -> FixedLens:
     values = np.stack(levels)
     indices, values = _half(values)
     kept, places = _unlike(values)
-    ends = np.cumsum((0, *rows))
-    of_detectors = tuple(tuple(places[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    of_detectors = tuple(tuple(places[a:b]) for a, b in pairwise(np.cumsum((0, *rows)).tolist()))
     return FixedLens(
         microscope=held.microscope,
         detectors=held.detectors,

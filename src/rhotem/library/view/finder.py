@@ -71,9 +71,7 @@ def found(desk: Desk, words: str = "", contrast: str = "", like: Entry | None = 
     return [row for row in rows if row.entry.id in named][:LISTED]
 
 
-def look_alikes(
-    folder: Path, entries: Mapping[str, Entry], picture: "Measurement"
-) -> tuple[list[Found], str]:
+def look_alikes(folder: Path, entries: Mapping[str, Entry], picture: "Measurement") -> tuple[list[Found], str]:
     """Entries of a library that look like a measured picture, and what to say of them; `ALIKE` at most.
 
     Parameters
@@ -94,17 +92,9 @@ def look_alikes(
 
     with Library.open(folder) as library:
         matches = by_picture(library, picture, limit=ALIKE)
-    shown = matches.nearest if matches.fringes else matches.found
+    shown, name = matches.shown, picture.source.path or "the picture"
     said = f"{len(shown)} entries look" if len(shown) > 1 else "1 entry looks"
-    said += f" like {picture.source.path}"
-    if matches.fringes:
-        said = f"{picture.source.path}: one set of fringes tells no crystal: all with planes so far apart look like it"
-    elif not shown:
-        best = matches.nearest[0]
-        said = (
-            f"no entry looks like {picture.source.path}; the most alike, {best.entry.title} {best.entry.zone}, scores "
-            f"{best.likeness.score:.2f}, less than {matches.least:.2f}"
-        )
+    said = matches.verdict(name) or f"{said} like {name}"
     rows = [Found(entries[m.entry.id], _match(m)) for m in shown if m.entry.id in entries]
     return rows, said
 

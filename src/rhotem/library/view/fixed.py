@@ -91,7 +91,9 @@ class FixedLimits:
         """
         within(settings, self.spans, self.thicknesses)
         held = self.start().aberrations
-        other = [n for n in held.keys() | settings.aberrations.keys() if held.get(n, 0) != settings.aberrations.get(n, 0)]
+        other = [
+            n for n in held.keys() | settings.aberrations.keys() if held.get(n, 0) != settings.aberrations.get(n, 0)
+        ]
         if other:
             raise InputError(f"aberration {', '.join(sorted(other))}: these images are of one lens")
         self.ring(settings)

@@ -33,7 +33,7 @@ def free_spans() -> dict[str, tuple[float, float]]:
 
 
 def start_of(lens: Microscope, image: str, thickness: float, held: Iterable[str] | None = None) -> ViewSettings:
-    """Settings of a microscope with its aberrations, of those ``held`` (None: all), for an image at a thickness in nm."""
+    """Settings of a microscope with its aberrations, those ``held`` (None: all), for an image at a thickness in nm."""
     known = {name: value / NM for name, value in lens.coefficients.items() if name[0] == "C" and name != "C10"}
     within = known if held is None else {name: value for name, value in known.items() if name in held}
     turned = {f"phi{name[1:]}" for name in within} & set(lens.aberrations)
@@ -49,9 +49,7 @@ def start_of(lens: Microscope, image: str, thickness: float, held: Iterable[str]
     )
 
 
-def within(
-    settings: ViewSettings, spans: Mapping[str, tuple[float, float]], thicknesses: Sequence[float]
-) -> None:
+def within(settings: ViewSettings, spans: Mapping[str, tuple[float, float]], thicknesses: Sequence[float]) -> None:
     """Refuse numbers beyond their ends, and a thickness (nm) that is not there, in one line that says what there is.
 
     Raises
@@ -182,9 +180,7 @@ class Limits:
 
     def start(self) -> ViewSettings:
         """What the response was made with, at its largest thickness: where the view begins."""
-        return start_of(
-            self.response.microscope, next(iter(self.detectors)), self.thicknesses[-1], self.aberrations
-        )
+        return start_of(self.response.microscope, next(iter(self.detectors)), self.thicknesses[-1], self.aberrations)
 
     def check(self, settings: ViewSettings) -> None:
         """Refuse what the response does not hold, in one line that says what it holds.
