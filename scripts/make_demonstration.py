@@ -3,8 +3,8 @@
     python scripts/make_demonstration.py [--out FOLDER] [NAME ...]
 
 Responses of LiCoO2, SrTiO3 and Si, and images of one lens (200 kV, 22 mrad, in focus: the layered-oxide preset with its
-dark fields and enhanced ABF; 2 and 4 nm, two configurations of thermal motion) of the other ready phases, from the
-learned density. NAME: these alone. What is there stays. Some ten CPU minutes, half of them for the largest cells.
+dark fields and enhanced ABF; 2 and 4 nm, atoms at rest) of the other ready phases, from the learned density. NAME:
+these alone. What is there stays.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def one_lens(name: str) -> list[tuple[str, Plan, Span]]:
     """Folder of the images of one lens of a phase, with plan and span."""
     folder = name.replace("(", "").replace(")", "") + "-one-lens"
     held = Span((2.0, 4.0), Range(), edges=(), error_bar=False, one_lens=True)
-    return [(folder, plan(name, ONE_LENS[name], "model", 2, {"detectors": DETECTORS}), held)]
+    return [(folder, plan(name, ONE_LENS[name], "model", 0, {"detectors": DETECTORS}), held)]
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
-    for name in given.names or ("LiCoO2", "SrTiO3", "Si", *ONE_LENS):
+    for name in given.names or ("LiCoO2", "SrTiO3", *ONE_LENS, "Si"):
         for folder, what, span in one_lens(name) if name in ONE_LENS else whole(name):
             if (given.out / folder).exists():
                 continue

@@ -88,6 +88,11 @@ class Entry:
             return []
 
     @property
+    def at_rest(self) -> bool:
+        """Whether its plan says that no atom moves."""
+        return _within(self._plan, "motion").get("phonons") == 0
+
+    @property
     def has_plan(self) -> bool:
         """Whether something says what it was made from."""
         return bool(self._plan)
