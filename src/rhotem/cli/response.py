@@ -83,7 +83,8 @@ def response(
     """Send the beam through once, and keep what every setting of the lens needs.
 
     The folder is an entry of `rhotem view`; from Python
-    `rhotem.scattering.response.open_response(DIR / "response.zarr")`.
+    `rhotem.scattering.response.open_response(DIR / "response.zarr")`, or with
+    --one-lens `rhotem.library.coefficients.store.open_fixed(DIR / "images.zarr")`.
     """
     from rhotem.core import InputError
     from rhotem.core.words import parse_numbers

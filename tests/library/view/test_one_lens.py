@@ -9,7 +9,7 @@ import pytest
 from rhotem.core import InputError
 from rhotem.core.physics import PHYSICS
 from rhotem.library.coefficients.model import FixedSignals
-from rhotem.library.coefficients.store import open_fixed
+from rhotem.library.coefficients.store import open_fixed, save_fixed
 from rhotem.library.coefficients.take import fixed_lens
 from rhotem.library.layout import COEFFICIENTS
 from rhotem.library.view import words
@@ -90,7 +90,7 @@ def test_electrons_are_drawn_as_by_the_response(whole, image):
 
 def test_what_is_stored_is_what_was_made(opened, whole, tmp_path):
     taken = fixed_lens(whole.limits.response)
-    taken.save(tmp_path / "images.zarr")
+    save_fixed(taken, tmp_path / "images.zarr")
     read = open_fixed(tmp_path / "images.zarr")
     assert read.detectors == taken.detectors and read.rows == taken.rows and read.record["physics"] == PHYSICS
     assert read.cell == taken.cell and read.thicknesses == taken.thicknesses

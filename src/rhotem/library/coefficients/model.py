@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,12 +159,6 @@ class FixedLens:
         recorder = Recorder(detectors, 0, self.microscope.wavelength, self.supercell, counted=counted)
         rows = list(self.rows[self.detectors.index(detectors[0])][: recorder.sums.shape[1]])
         return FixedSignals(recorder, self.cell, self.indices, self.values[level, rows])
-
-    def save(self, path: str | Path) -> None:
-        """Write it as a Zarr group in half precision (`rhotem.library.coefficients.store.open_fixed` reads it)."""
-        from rhotem.library.coefficients.store import save_fixed
-
-        save_fixed(self, Path(path))
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -51,7 +51,7 @@ def save_fixed(held: FixedLens, path: Path) -> None:
 
 
 def open_fixed(path: str | Path) -> FixedLens:
-    """Images of one lens that `FixedLens.save` wrote.
+    """Images of one lens that `save_fixed` wrote.
 
     Those of another version of the physics are read, too: ``record["physics"]`` says which.
 

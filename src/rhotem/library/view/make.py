@@ -15,6 +15,7 @@ from rhotem.analysis.where import place_of_images
 from rhotem.core import InputError
 from rhotem.core.output import output_folder, write_record
 from rhotem.core.physics import PHYSICS
+from rhotem.library.coefficients.store import save_fixed
 from rhotem.library.coefficients.take import fixed_lens
 from rhotem.library.density.summary import summarised
 from rhotem.library.layout import COEFFICIENTS, DENSITY, RESPONSE
@@ -89,7 +90,7 @@ def make_entry(plan: Plan, folder: str | Path, span: Span, voice: Voice | None =
             **shared,
         )
         if span.one_lens:
-            fixed_lens(held).save(inside / COEFFICIENTS)
+            save_fixed(fixed_lens(held), inside / COEFFICIENTS)
         else:
             held.save(inside / RESPONSE, half=span.half)
         # of one lens kilobytes are kept, a summary has ten times as many
