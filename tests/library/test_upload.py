@@ -191,7 +191,7 @@ def test_the_page_lists_what_a_picture_looks_like(library, tmp_path, rng):  # no
     noise = png(tmp_path, rng.integers(0, 255, (160, 160), dtype=np.uint8))
     for part in parts("noise.png", noise):
         page.shelf.sent.data = part
-    assert "no entry looks like noise.png" in page.status.text and page.shelf.data.data["id"] == []
+    assert "noise.png: no lattice stands out of its noise" in page.status.text and page.shelf.data.data["id"] == []
 
 
 class Served(Document):
