@@ -24,7 +24,8 @@ def fixed_lens(held: "Response") -> FixedLens:
     held : Response
         The source size of its microscope is not folded into the coefficients.
     """
-    levels, rows = [], ()
+    levels: list[npt.NDArray[Any]] = []
+    rows: tuple[int, ...] = ()
     for level in range(len(held.thicknesses)):
         spectra = []
         for detector in held.detectors:

@@ -250,7 +250,7 @@ def open_entry(entry: Entry | str | Path) -> Opened:
         if len(found) > 1:
             raise InputError(f"{entry}: holds {len(found)} entries, {found[0].id} to {found[-1].id}; name one")
         entry = found[0]
-    held = FixedLimits(open_fixed(entry.path)) if entry.fixed else Limits(open_response(entry.path))
+    held: AnyLimits = FixedLimits(open_fixed(entry.path)) if entry.fixed else Limits(open_response(entry.path))
     patterns, wrong = _patterns(entry)
     remarks = [remark for remark in (wrong, _older(entry)) if remark]
     return Opened(entry, held, patterns, *_density(entry), "; ".join(remarks))
