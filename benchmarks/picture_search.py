@@ -10,6 +10,7 @@ stated scale wrong by up to 3 %, sheared by up to 1 % (drift), rows jittered by 
 counted at 1e3 to 1e5 e/Å². Foreign ones are noise, amorphous films, blobs, edges, fringes, and lattices of one to
 three Gaussian columns in cells of 2.5 to 8 Å. "Its like": an entry among the first five whose mean appearance is that
 of the true one within 0.985, as of LiCoO2, LiNiO2 and NMC, or of directions that symmetry makes equal.
+"Refused as noise": nothing stands out of the noise, no entry is named.
 """
 
 import argparse
@@ -120,7 +121,7 @@ def main() -> None:
                 kin = any(twin.score >= ALIKE for twin in twins)
                 true = of_image(images.images[name], held.extent)
                 own = likenesses(of_picture(picture, (PIXEL, PIXEL)), true[None])[0].score
-                seen.append((dose, place, bool(matches.found), kin, own))
+                seen.append((dose, place, bool(matches.found), kin, own, matches.noisy))
                 if place != 1:
                     said = f"place {place}, best {matches.nearest[0].likeness.score:.2f}"
                     print(f"  {dose:g} e/Å² {entry.title} {entry.zone} {name}: {said}", *top[:2])
@@ -129,6 +130,8 @@ def main() -> None:
             first, five = (np.mean([0 < row[1] <= n for row in rows]) for n in (1, 5))
             sure, kin = (np.mean([row[i] for row in rows]) for i in (2, 3))
             said = f"first {100 * first:.0f} %, top five {100 * five:.0f} %, or its like {100 * kin:.0f} %"
+            clear = [row[3] for row in rows if not row[5]]
+            said += f", {len(rows) - len(clear)} refused as noise, its like {100 * np.mean(clear):.0f} % of the others"
             said += f", like enough {100 * sure:.0f} %, own image {np.mean([row[4] for row in rows]):.3f}"
             print(f"{dose:g} e/Å²: {said} of {len(rows)}", flush=True)
         refused: dict[str, list[bool]] = {}

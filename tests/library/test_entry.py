@@ -24,6 +24,20 @@ from rhotem.library.search.contrast import anew, by_contrast, parse_contrast
 from rhotem.library.shard import is_sealed
 from rhotem.library.store import Library
 
+from .crate_rules import broken
+
+#: What may go wrong with a crate, and the rule that says so.
+SPOILT = {
+    lambda graph: graph[0].update(conformsTo={"@id": "https://w3id.org/ro/crate/1.0"}): "the descriptor",
+    lambda graph: graph[1].pop("license"): "the root has license",
+    lambda graph: graph[1].update(datePublished="today"): "datePublished",
+    lambda graph: graph[1].update(colour="red"): "colour is no term",
+    lambda graph: graph[1]["hasPart"].pop(): "linked from the root",
+    lambda graph: graph[1]["hasPart"].append({"@id": "gone/"}): "gone/ is described",
+    lambda graph: graph.append(dict(graph[1])): "stands once",
+    lambda graph: next(n for n in graph if n["@type"] == "File").update({"@id": "../key"}): "is a file of the crate",
+}
+
 PLAN = """\
 rhotem-campaign: 1
 name: real
@@ -216,11 +230,14 @@ def test_exports_are_read_by_their_programs(real, tmp_path, kind):
         assert set(symbols[symbols.entry == entries[0].id].symbol) == {"Li", "F"}
     else:
         graph = json.loads((tmp_path / "ro-crate-metadata.json").read_text())["@graph"]
-        known = {node["@id"] for node in graph}
-        assert {"ro-crate-metadata.json", "./", *(f"{e.id}/" for e in entries)} <= known
-        for node in graph:
-            for part in node.get("hasPart", ()):
-                assert part["@id"] in known and (tmp_path / part["@id"]).exists()
+        assert {f"{entry.id}/" for entry in entries} <= {node["@id"] for node in graph}
+        assert broken(tmp_path) == []
+        for spoil, said in SPOILT.items():
+            worse = json.loads((tmp_path / "ro-crate-metadata.json").read_text())
+            spoil(worse["@graph"])
+            (tmp_path / "ro-crate-metadata.json").write_text(json.dumps(worse))
+            assert any(said in rule for rule in broken(tmp_path)), said
+            (tmp_path / "ro-crate-metadata.json").write_text(json.dumps({**worse, "@graph": graph}))
 
 
 def test_commands_say_what_there_is(folder, tmp_path, monkeypatch):

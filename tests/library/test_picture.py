@@ -130,7 +130,8 @@ def test_noise_alone_has_no_peaks(rng):
         power = np.abs(np.fft.rfft2(picture - picture.mean(), (320, 320))) ** 2
         k2 = np.fft.fftfreq(320, 0.25)[:, None] ** 2 + np.fft.rfftfreq(320, 0.25) ** 2
         filtered = power * _passed(k2) ** 2
-        assert _peaks(filtered, (320, 320), np.array([0.25, 0.25])) is filtered
+        kept, certain = _peaks(filtered, np.sqrt(k2))
+        assert kept is filtered and not certain
 
 
 def pictures(library, rng):
@@ -149,6 +150,19 @@ def test_entries_are_found_by_their_pictures(library, rng):
         # [100] and [110] of LiCoO2 are one direction by its threefold axis
         assert found[0].entry.zone == entry.zone or entry.formula == "LiCoO2"
         assert found[0].likeness.score > 0.9 and 0 <= (found[0].others or 0.0) <= 1
+
+
+def test_a_crystal_below_the_noise_is_not_named(library, rng):
+    """Nothing stands out of a few electrons, whatever is nearest to their noise."""
+    for entry in library.entries()[:2]:
+        held = library.response(entry.id)
+        image = held.images(thickness=held.thicknesses[-1], defocus=10.0).images["ADF"]
+        picture = np.maximum(recorded(image, held.extent, 20.0), 0) / image.mean()
+        few = by_picture(library, measured(rng.poisson(0.02 * picture + 2.0)), ["ADF"])
+        assert few.noisy and few.found == few.shown == ()
+        assert few.verdict("a.png").startswith("a.png: no lattice stands out") and entry.title not in few.verdict("a")
+        many = by_picture(library, measured(rng.poisson(20 * picture + 2.0)), ["ADF"])
+        assert not many.noisy and many.found and many.verdict("a.png") == ""
 
 
 def test_what_is_no_crystal_of_the_library_is_refused(library, rng):
@@ -203,4 +217,6 @@ def test_the_command_and_what_older_libraries_lack(library, tmp_path, rng):
     # of two equal directions either comes first
     assert code == 0 and entry.id in [row["id"] for row in json.loads(said)["nearest"][:2]]
     Image.fromarray(rng.integers(0, 255, (160, 160), dtype=np.uint8)).save(tmp_path / "seen.png")
-    assert "no entry looks like" in invoke(*asked)[1]
+    assert "seen.png: no lattice stands out of its noise" in invoke(*asked)[1]
+    said = json.loads(invoke(*asked, "--json")[1])
+    assert said["noisy"] and said["nearest"] == []

@@ -1,6 +1,7 @@
 """Pictures that a person sends to the page: in parts, limited, read apart, searched for; what is none is refused."""
 
 import base64
+import threading
 import zlib
 
 import h5py
@@ -10,8 +11,9 @@ from bokeh.document import Document
 from PIL import Image
 
 from rhotem.core import InputError
-from rhotem.library.view import parse, upload
+from rhotem.library.view import parse, shelf, upload
 from rhotem.library.view.entries import entries_in
+from rhotem.library.view.finder import Found
 from rhotem.library.view.page import Page
 from rhotem.library.view.upload import MOST, PART, Upload, read, short
 
@@ -189,4 +191,67 @@ def test_the_page_lists_what_a_picture_looks_like(library, tmp_path, rng):  # no
     noise = png(tmp_path, rng.integers(0, 255, (160, 160), dtype=np.uint8))
     for part in parts("noise.png", noise):
         page.shelf.sent.data = part
-    assert "no entry looks like noise.png" in page.status.text and page.shelf.data.data["id"] == []
+    assert "noise.png: no lattice stands out of its noise" in page.status.text and page.shelf.data.data["id"] == []
+
+
+class Served(Document):
+    """A document as a server has it: what is to be done next in its loop is kept."""
+
+    session_context = object()
+
+    def __init__(self):
+        super().__init__()
+        self.next, self.woken = [], threading.Event()
+
+    def add_next_tick_callback(self, callback):
+        self.next.append(callback)
+        self.woken.set()
+
+
+def test_sliders_answer_while_a_picture_is_searched_for(library, tmp_path, rng, monkeypatch):  # noqa: F811
+    """The search waits for us; meanwhile the loop draws with another source and takes no second picture."""
+    doc, held, began = Served(), threading.Event(), threading.Event()
+    page = Page(doc, entries_in(library.folder))
+    there = page.desk.opened.entry.id
+
+    def slow(folder, entries, picture):
+        began.set()
+        assert held.wait(60)
+        return [Found(entries[there], "as like as can be")], f"1 entry looks like {picture.source.path}"
+
+    monkeypatch.setattr(shelf, "look_alikes", slow)
+    content = png(tmp_path, rng.integers(0, 255, (160, 160), dtype=np.uint8))
+    page.shelf.pixel.value = "0.25"
+    for part in parts("seen.png", content):
+        page.shelf.sent.data = part
+    assert began.wait(60) and page.shelf.picture.disabled and "being searched for" in page.status.text
+    before = page.image.data.data["image"][0]
+    page.knobs.plain["source_size_A"].value = 1.0
+    page.draw()
+    assert np.abs(page.image.data.data["image"][0] - before).max() > 0
+    for part in parts("other.png", content):
+        page.shelf.sent.data = part
+    assert "a picture is being searched for" in page.status.text
+    held.set()
+    assert doc.woken.wait(60)
+    for done in doc.next:
+        done()
+    assert page.shelf.data.data["why"] == ["as like as can be"] and "1 entry looks like seen.png" in page.status.text
+    assert not page.shelf.picture.disabled
+
+
+@pytest.mark.parametrize(("error", "words"), [(InputError("too\nsmall"), "too small"), (KeyError("x"), "KeyError")])
+def test_a_search_that_fails_is_one_line_and_the_next_one_goes(library, tmp_path, rng, monkeypatch, error, words):  # noqa: F811
+    doc = Served()
+    page = Page(doc, entries_in(library.folder))
+
+    def fail(folder, entries, picture):
+        raise error
+
+    monkeypatch.setattr(shelf, "look_alikes", fail)
+    page.shelf.pixel.value = "0.25"
+    for part in parts("seen.png", png(tmp_path, rng.integers(0, 255, (160, 160), dtype=np.uint8))):
+        page.shelf.sent.data = part
+    assert doc.woken.wait(60)
+    doc.next.pop()()
+    assert words in page.status.text and not page.shelf.picture.disabled and not page.shelf._beside.busy

@@ -357,6 +357,12 @@ def test_saved_responses_are_the_same_and_checked(thermal, tmp_path):
     rounded = half.images(defocus=25.0)
     for name, image in reference.images.items():
         assert 0 < np.abs(rounded[name] - image).max() < 2e-3 * np.ptp(image), name
+    about = path / "zarr.json"
+    whole = about.read_text()
+    about.write_text(whole.replace('"slope_rad_angstrom"', '"slope_rad"'))
+    with pytest.raises(InputError, match="what it says of itself differs from what was written"):
+        open_response(path)
+    about.write_text(whole)
     import zarr
 
     zarr.open_array(str(path / "rim"), mode="r+")[0, 0, :3] = 7.0

@@ -141,17 +141,16 @@ def match(
         matches = by_picture(opened, picture, _words(image), conditions, limit)
     if as_json:
         rows = [_match_row(one) for one in matches.nearest]
-        typer.echo(to_json({"least": matches.least, "fringes": matches.fringes, "nearest": rows}))
+        said = {"least": matches.least, "fringes": matches.fringes, "noisy": matches.noisy}
+        typer.echo(to_json(said | {"nearest": [] if matches.noisy else rows}))
         return
-    shown = matches.nearest if matches.fringes else matches.found
-    if matches.fringes:
-        typer.echo("one set of fringes tells no crystal: all with planes so far apart look like it, as do:", err=True)
-    if shown:
-        typer.echo(_table([_match_row(one) | {"id": one.entry.id[:8]} for one in shown]))
+    verdict = matches.verdict(str(file))
+    if matches.shown:
+        if verdict:
+            typer.echo(f"{verdict}:", err=True)
+        typer.echo(_table([_match_row(one) | {"id": one.entry.id[:8]} for one in matches.shown]))
     else:
-        one = matches.nearest[0]
-        score = f"{one.likeness.score:.2f}, less than {matches.least:.2f}"
-        typer.echo(f"no entry looks like {file}; the most alike, {one.entry.title} {one.entry.zone}, scores {score}")
+        typer.echo(verdict)
 
 
 def _match_row(match: "Match") -> dict[str, Any]:

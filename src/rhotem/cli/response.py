@@ -35,8 +35,9 @@ def response(
         str, typer.Option("--thicknesses", metavar="2,5,10", help="nm, to whole cells.", rich_help_panel=SPECIMEN)
     ] = "5,10",
     foci: Annotated[
-        str, typer.Option("--foci", metavar="FROM,TO", help="Defocus in nm.", rich_help_panel=RANGE)
-    ] = "-3,8",
+        str | None,
+        typer.Option("--foci", metavar="FROM,TO", help="Defocus in nm.", rich_help_panel=RANGE, show_default="-3,8"),
+    ] = None,
     largest: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,6 +53,14 @@ def response(
             "--smallest-convergence", metavar="mrad", help="Smallest aperture; else one.", rich_help_panel=RANGE
         ),
     ] = None,
+    one_lens: Annotated[
+        bool,
+        typer.Option(
+            "--one-lens",
+            help="Keep the images of this lens and these detectors alone, as Fourier coefficients: kB, not MB.",
+            rich_help_panel=RANGE,
+        ),
+    ] = False,
     patterns: Annotated[
         float,
         typer.Option("--patterns", metavar="mrad", min=0, help="PACBED to here; 0: none.", rich_help_panel=RECORDING),
@@ -74,26 +83,27 @@ def response(
     """Send the beam through once, and keep what every setting of the lens needs.
 
     The folder is an entry of `rhotem view`; from Python
-    `rhotem.scattering.response.open_response(DIR / "response.zarr")`.
+    `rhotem.scattering.response.open_response(DIR / "response.zarr")`, or with
+    --one-lens `rhotem.library.coefficients.store.open_fixed(DIR / "images.zarr")`.
     """
+    from rhotem.core import InputError
     from rhotem.core.words import parse_numbers
     from rhotem.library.view.make import Span, make_entry
     from rhotem.microscope.settings import parse_aberration
     from rhotem.scattering.response import Range
 
-    first, last = parse_numbers(foci, 2)
-    span = Span(
-        parse_numbers(thicknesses),
-        Range(
-            defocus=(10 * first, 10 * last),
-            aberrations={name: abs(size) for name, size in map(parse_aberration, largest or [])},
-            convergence=smallest,
-        ),
-        None if edges is None else parse_numbers(edges),
-        patterns,
-        half,
-        error_bar,
+    asked = {"--foci": foci, "--largest": largest or None, "--smallest-convergence": smallest, "--edges": edges}
+    ranges = [name for name, value in asked.items() if value is not None]
+    if one_lens and ranges:
+        raise InputError(f"--one-lens keeps one lens and the detectors alone: leave out {', '.join(ranges)}")
+    first, last = (0.0, 0.0) if one_lens else parse_numbers(foci or "-3,8", 2)
+    held = Range(
+        defocus=(10 * first, 10 * last),
+        aberrations={name: abs(size) for name, size in map(parse_aberration, largest or [])},
+        convergence=smallest,
     )
+    rings = () if one_lens else None if edges is None else parse_numbers(edges)
+    span = Span(parse_numbers(thicknesses), held, rings, patterns, half, error_bar and not one_lens, one_lens)
     with ProgressBar(quiet) as progress:
         make_entry(planned(structure, given).plan, out, span, voice(quiet, progress))
     if not quiet:

@@ -64,26 +64,40 @@ def of_image(image: npt.NDArray[Any], extent: tuple[float, float]) -> Harmonics:
 
 def of_picture(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> Harmonics:
     """Appearance of a recorded picture, rows from the top; ``pixel``: Å down and along a row. Of length one."""
-    from scipy.ndimage import gaussian_filter, map_coordinates
+    from scipy.ndimage import map_coordinates
 
     step = np.asarray(pixel)
-    picture = np.asarray(picture, dtype=float)
-    sharp = gaussian_filter(picture, SMOOTH / step) - gaussian_filter(picture, BACKGROUND / step)
-    rows, columns = sharp.shape
-    padded = (2 * rows, 2 * columns)
-    products = np.fft.irfft2(_peaks(np.abs(np.fft.rfft2(sharp, padded)) ** 2, padded, step), padded)
-    pairs = np.fft.irfft2(np.abs(np.fft.rfft2(np.ones_like(sharp), padded)) ** 2, padded)
+    power, shape, k = _power(picture, step)
+    rows, columns = (n // 2 for n in shape)
+    products = np.fft.irfft2(_peaks(power, k)[0], shape)
+    pairs = np.fft.irfft2(np.abs(np.fft.rfft2(np.ones((rows, columns)), shape)) ** 2, shape)
     mean = np.fft.fftshift(products / np.maximum(pairs, 1.0))
     return _harmonics(map_coordinates(mean, [rows + _Y / step[0], columns + _X / step[1]], order=3))
 
 
-def _peaks(power: Floats, shape: tuple[int, int], step: Floats) -> Floats:
-    """Power (half a plane, of `numpy.fft.rfft2`) without what noise has at its frequency.
+def stands_out(picture: npt.NDArray[Any], pixel: tuple[float, float]) -> bool:
+    """Whether any frequency has so much more power than the noise around it that noise does not make it."""
+    power, _, k = _power(picture, np.asarray(pixel))
+    return _peaks(power, k)[1]
+
+
+def _power(picture: npt.NDArray[Any], step: Floats) -> tuple[Floats, tuple[int, int], Floats]:
+    """Power of the filtered picture with as many zeros around it (half a plane), that shape, and |k| in 1/Å."""
+    from scipy.ndimage import gaussian_filter
+
+    picture = np.asarray(picture, dtype=float)
+    sharp = gaussian_filter(picture, SMOOTH / step) - gaussian_filter(picture, BACKGROUND / step)
+    shape = (2 * sharp.shape[0], 2 * sharp.shape[1])
+    k = np.hypot(np.fft.fftfreq(shape[0], step[0])[:, None], np.fft.rfftfreq(shape[1], step[1]))
+    return np.abs(np.fft.rfft2(sharp, shape)) ** 2, shape, k
+
+
+def _peaks(power: Floats, k: Floats) -> tuple[Floats, bool]:
+    """Power (half a plane, of `numpy.fft.rfft2`) without what noise has at its frequency; whether a peak is certain.
 
     A crystal's power lies in few peaks, that of noise everywhere: exponentially distributed about a mean that follows
     from the median of a ring. Where no peak is certain, or much stands out, all is left as it is.
     """
-    k = np.hypot(np.fft.fftfreq(shape[0], step[0])[:, None], np.fft.rfftfreq(shape[1], step[1]))
     passed = _passed(k**2) ** 2
     white = power / np.maximum(passed, LEAST * passed.max())  # noise as it was before the filters
     ring = (k / RING).astype(int)
@@ -93,8 +107,9 @@ def _peaks(power: Floats, shape: tuple[int, int], step: Floats) -> Floats:
     medians = np.array([np.median(ordered[a:b]) if b > a else 0.0 for a, b in pairwise(ends)])
     over = white / np.maximum(medians[ring] / np.log(2), np.finfo(float).tiny)
     band = passed > LEAST * passed.max()
-    certain = over[band & (power > LEAST * power.max())].max(initial=0.0) > CERTAIN
-    return np.where(over > ABOVE, power, 0.0) if certain and (over[band] > ABOVE).mean() < FEW else power
+    certain = bool(over[band & (power > LEAST * power.max())].max(initial=0.0) > CERTAIN)
+    few = certain and (over[band] > ABOVE).mean() < FEW
+    return (np.where(over > ABOVE, power, 0.0) if few else power), certain
 
 
 def _passed(k2: Floats) -> Floats:

@@ -20,6 +20,8 @@ RESPONSE, STRUCTURE, DESCRIPTION, THUMBNAIL = "response.zarr", "structure.cif", 
 CHECKSUMS = "checksums.json"
 #: What entries of other densities than free atoms keep of these (`rhotem.library.density`); older ones have none.
 DENSITY = "density.zarr"
+#: What entries of one lens have instead of a response (`rhotem.library.coefficients`).
+COEFFICIENTS = "images.zarr"
 
 
 def entry_folder(identifier: str) -> Path:

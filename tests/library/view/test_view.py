@@ -390,7 +390,15 @@ def test_the_demonstration_is_small_and_shows_something(monkeypatch):
         demonstration, "registered", lambda group: {"mine": Point()} if group == "rhotem.entries" else {}
     )
     desk = Desk(entries_in(demonstration.demonstration()))
-    assert len(desk.entries) == 3 and desk.opened.entry.title.startswith("LiCoO2 [100]")
+    assert desk.opened.entry.title.startswith("LiCoO2 [100]") and not desk.opened.entry.fixed
+    ones = [entry for entry in desk.entries.values() if entry.fixed]
+    assert len(desk.entries) - len(ones) >= 3 and len(ones) >= 2
+    for entry in ones:
+        desk.choose(entry.id)
+        for image in ("HAADF", "ABF", "iDPC", "LAADF", "MAADF", "eABF"):
+            desk.set(image=image)
+            assert np.ptp(desk.see().image.values) > 0
+        assert len(desk.columns()[0]) > 0 and desk.limits.response.record["physics"] >= 4
     desk.choose("SrTiO3-free-atoms")
     desk.compare("SrTiO3-model")
     seen = desk.see()

@@ -33,6 +33,7 @@ def write(library: Library, entries: list[Entry], folder: Path) -> list[str]:
             "datePublished": datetime.now(UTC).date().isoformat(),
             "license": {"@id": "#license"},
             "hasPart": [{"@id": f"{entry.id}/"} for entry in entries],
+            "mentions": [{"@id": f"#made-{entry.id}"} for entry in entries],
         },
         {"@id": "#license", "@type": "CreativeWork", "name": "to be chosen by whoever publishes this"},
         {
@@ -59,12 +60,12 @@ def _described(entry: Entry) -> list[dict[str, Any]]:
     }
     place = f"{entry.id}/"
     listed = [
-        {"@id": place + name, "@type": "File", "encodingFormat": kind, "description": about}
+        {"@id": place + name, "@type": "File", "name": name, "encodingFormat": kind, "description": about}
         for name, (kind, about) in files.items()
     ]
     groups = {RESPONSE: "rhotem-response", DENSITY: "rhotem-density-summary"}
     held = [
-        {"@id": f"{place}{name}/", "@type": "Dataset", "description": f"Zarr group, format {form}"}
+        {"@id": f"{place}{name}/", "@type": "Dataset", "name": name, "description": f"Zarr group, format {form}"}
         for name, form in groups.items()
         if (entry.path.parent / name).is_dir()
     ]
@@ -85,6 +86,7 @@ def _described(entry: Entry) -> list[dict[str, Any]]:
         {
             "@id": f"#made-{entry.id}",
             "@type": "CreateAction",
+            "name": f"simulation of {entry.title}",
             "instrument": {"@id": "#rhotem"},
             "result": {"@id": place},
         },

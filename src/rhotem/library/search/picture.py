@@ -21,6 +21,7 @@ from rhotem.library.appearance import (
     magnitudes,
     of_image,
     of_picture,
+    stands_out,
 )
 from rhotem.library.catalogue.tables import appearances, entries
 from rhotem.library.search.index import vectors_of
@@ -79,16 +80,43 @@ class Matches:
         Score from which one is said to look like the picture: less where the picture is noisy.
     fringes : bool
         Whether the picture shows one set of fringes, as every crystal with planes of their distance does.
+    noisy : bool
+        Whether nothing in it stands out of the noise around it: what is nearest to noise says nothing.
     """
 
     nearest: tuple[Match, ...]
     least: float
     fringes: bool
+    noisy: bool = False
 
     @property
     def found(self) -> tuple[Match, ...]:
-        """Those that look like the picture; none where it shows fringes, which tell no crystal."""
-        return () if self.fringes else tuple(one for one in self.nearest if one.likeness.score >= self.least)
+        """Those that look like the picture; none where it shows fringes, which tell no crystal, or noise alone."""
+        if self.fringes or self.noisy:
+            return ()
+        return tuple(one for one in self.nearest if one.likeness.score >= self.least)
+
+    @property
+    def shown(self) -> tuple[Match, ...]:
+        """Those that a person is shown: with fringes the nearest, which `verdict` says."""
+        return self.nearest if self.fringes and not self.noisy else self.found
+
+    def verdict(self, name: str) -> str:
+        """One line on a picture of that name that no entry is said to look like; "": there are such entries."""
+        if self.noisy:
+            return (
+                f"{name}: no lattice stands out of its noise, so nothing can be said of it: too few electrons for "
+                "what this scatters, or no crystal; average frames, or take another image"
+            )
+        if self.fringes:
+            return f"{name}: one set of fringes tells no crystal: all with planes so far apart look like it, as do"
+        if self.found:
+            return ""
+        one = self.nearest[0]
+        return (
+            f"no entry looks like {name}; the most alike, {one.entry.title} {one.entry.zone}, scores "
+            f"{one.likeness.score:.2f}, less than {self.least:.2f}"
+        )
 
 
 def by_picture(
@@ -131,7 +159,7 @@ def by_picture(
     # those of one prototype are asked of the same others
     others = cache(partial(_scores_of_others, library, looks))
     shown = tuple(_compared(match, others(match.image, match.entry.prototype)) for match in seen[:limit])
-    return Matches(shown, least, has_one_direction(looks))
+    return Matches(shown, least, has_one_direction(looks), not stands_out(picture.data, pixel))
 
 
 def _pixel(picture: "Measurement") -> tuple[float, float]:

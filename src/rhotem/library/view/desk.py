@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rhotem.core import InputError, RhoTEMError
 from rhotem.library.view import words
 from rhotem.library.view.entries import FREE, Entry, Opened, open_entry, twins
-from rhotem.library.view.limits import Limits
+from rhotem.library.view.fixed import AnyLimits
 from rhotem.library.view.picture import Picture, picture
 from rhotem.library.view.settings import NM
 
@@ -86,7 +86,7 @@ class Desk:
         self.others: tuple[Opened, ...] = ()
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> AnyLimits:
         """Of the open entry."""
         return self.opened.limits
 

@@ -11,8 +11,11 @@ from rhotem.analysis.plan import Plan, load_plan
 from rhotem.analysis.plan.file import read_document
 from rhotem.core import InputError
 from rhotem.core.output import RECORD
+from rhotem.core.physics import PHYSICS
+from rhotem.library.coefficients.store import open_fixed
 from rhotem.library.density.summary import Summary, open_summary
-from rhotem.library.layout import ABOUT, DENSITY, DESCRIPTION, RESPONSE
+from rhotem.library.layout import ABOUT, COEFFICIENTS, DENSITY, DESCRIPTION, RESPONSE
+from rhotem.library.view.fixed import AnyLimits, FixedLimits
 from rhotem.library.view.limits import Limits
 from rhotem.library.view.make import PATTERNS
 from rhotem.scattering.patterns import Patterns, open_patterns
@@ -26,14 +29,14 @@ FREE = ("free-atoms", "free atoms")
 
 @dataclass(frozen=True)
 class Entry:
-    """A response on disk.
+    """A response on disk, or images of one lens.
 
     Parameters
     ----------
     id : str
         Its folder, seen from the one that was asked for; of a library its identifier.
     path : Path
-        Of the response.
+        Of the response or the images.
     formula, zone, source : str
         Crystal, direction towards the source, and source of the density; "": not known.
     name : str
@@ -48,11 +51,16 @@ class Entry:
     name: str = ""
 
     @property
+    def fixed(self) -> bool:
+        """Whether it holds images of one lens, no response."""
+        return self.path.name == COEFFICIENTS
+
+    @property
     def title(self) -> str:
         """What a person picks it by."""
         known = " ".join(part for part in (self.formula, self.zone) if part)
         called = f"{self.name}: " if self.name not in ("", self.formula) else ""
-        return f"{called}{known}, {self.source}" if known else self.id
+        return f"{called}{known}, {self.source}{', one lens' if self.fixed else ''}" if known else self.id
 
     @cached_property
     def said(self) -> Mapping[str, Any]:
@@ -78,6 +86,11 @@ class Entry:
             return [(str(label), float(place[0]), float(place[1])) for label, place in places]
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # written by something else
             return []
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether its plan says that no atom moves."""
+        return _within(self._plan, "motion").get("phonons") == 0
 
     @property
     def has_plan(self) -> bool:
@@ -119,8 +132,8 @@ class Opened:
     Parameters
     ----------
     entry : Entry
-    limits : Limits
-        With its response.
+    limits : Limits or FixedLimits
+        With its response or images.
     patterns : Patterns or None
     density : Summary or None
     without : str
@@ -130,7 +143,7 @@ class Opened:
     """
 
     entry: Entry
-    limits: Limits
+    limits: AnyLimits
     patterns: Patterns | None = None
     density: Summary | None = None
     without: str = ""
@@ -150,7 +163,7 @@ class Opened:
 
 
 def entries_in(folder: str | Path) -> list[Entry]:
-    """Entries of a library, or in a folder, which may be one itself; by title.
+    """Entries of a library, or in a folder, which may be one itself; by title, those of one lens last.
 
     Raises
     ------
@@ -165,7 +178,7 @@ def entries_in(folder: str | Path) -> list[Entry]:
     found = _catalogued(top) if (top / ABOUT).is_file() else [entry_of(p, top) for p in _responses(top, DEEPEST)]
     if not found:
         raise InputError(f"{top}: holds no entry; `rhotem response` makes entries (docs/view.md)")
-    return sorted(found, key=lambda entry: (entry.title, entry.id))
+    return sorted(found, key=lambda entry: (entry.fixed, entry.title, entry.id))
 
 
 def named(entries: Sequence[Entry], name: str) -> list[Entry]:
@@ -187,10 +200,11 @@ def _catalogued(folder: Path) -> list[Entry]:
 
 
 def _responses(folder: Path, deepest: int) -> Iterator[Path]:
-    """Responses in a folder and below it; no link out of it is followed."""
-    if (folder / RESPONSE).is_dir():
-        yield folder / RESPONSE
-        return
+    """Responses and images of one lens in a folder and below it; no link out of it is followed."""
+    for name in (RESPONSE, COEFFICIENTS):
+        if (folder / name).is_dir():
+            yield folder / name
+            return
     for path in sorted(folder.iterdir()):
         inside = path.is_dir() and not path.is_symlink() and path.suffix != ".zarr"
         if inside and deepest and not path.name.startswith("."):
@@ -236,9 +250,18 @@ def open_entry(entry: Entry | str | Path) -> Opened:
         if len(found) > 1:
             raise InputError(f"{entry}: holds {len(found)} entries, {found[0].id} to {found[-1].id}; name one")
         entry = found[0]
-    response = open_response(entry.path)
-    patterns, remark = _patterns(entry)
-    return Opened(entry, Limits(response), patterns, *_density(entry), remark)
+    held: AnyLimits = FixedLimits(open_fixed(entry.path)) if entry.fixed else Limits(open_response(entry.path))
+    patterns, wrong = _patterns(entry)
+    remarks = [remark for remark in (wrong, _older(entry)) if remark]
+    return Opened(entry, held, patterns, *_density(entry), "; ".join(remarks))
+
+
+def _older(entry: Entry) -> str:
+    """What to say of an entry that another version of the physics made; "": this one, or not known."""
+    made = _within(entry.said, "run").get("physics")
+    if not isinstance(made, int) or made == PHYSICS:
+        return ""
+    return f"made with version {made} of the physics, this is {PHYSICS}: a run today gives slightly other numbers"
 
 
 def _patterns(entry: Entry) -> tuple[Patterns | None, str]:
@@ -255,6 +278,8 @@ def _density(entry: Entry) -> tuple[Summary | None, str]:
     if not (entry.path.parent / DENSITY).is_dir():
         if entry.source in FREE:
             return None, "Free atoms: there is no difference to free atoms to show."
+        if entry.fixed:
+            return None, "Entries of one lens keep no summary of the density: no slices, no error bars."
         return None, "This entry was made without a summary of its density: no slices, no error bars. Make it again."
     try:
         return open_summary(entry.path.parent / DENSITY), ""

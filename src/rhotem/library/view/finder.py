@@ -1,5 +1,6 @@
 """Entries that a person looks for: by words, by what their columns show, by a similar structure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,8 +71,16 @@ def found(desk: Desk, words: str = "", contrast: str = "", like: Entry | None = 
     return [row for row in rows if row.entry.id in named][:LISTED]
 
 
-def look_alikes(desk: Desk, picture: "Measurement") -> tuple[list[Found], str]:
-    """Entries of a desk that look like a measured picture, and what to say of them; `ALIKE` at most.
+def look_alikes(folder: Path, entries: Mapping[str, Entry], picture: "Measurement") -> tuple[list[Found], str]:
+    """Entries of a library that look like a measured picture, and what to say of them; `ALIKE` at most.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the library.
+    entries : mapping of str to Entry
+        Those that may be shown, by identifier.
+    picture : Measurement
 
     Raises
     ------
@@ -81,20 +90,12 @@ def look_alikes(desk: Desk, picture: "Measurement") -> tuple[list[Found], str]:
     from rhotem.library.search.picture import by_picture
     from rhotem.library.store import Library
 
-    with Library.open(_catalogued(desk)) as library:
+    with Library.open(folder) as library:
         matches = by_picture(library, picture, limit=ALIKE)
-    shown = matches.nearest if matches.fringes else matches.found
+    shown, name = matches.shown, picture.source.path or "the picture"
     said = f"{len(shown)} entries look" if len(shown) > 1 else "1 entry looks"
-    said += f" like {picture.source.path}"
-    if matches.fringes:
-        said = f"{picture.source.path}: one set of fringes tells no crystal: all with planes so far apart look like it"
-    elif not shown:
-        best = matches.nearest[0]
-        said = (
-            f"no entry looks like {picture.source.path}; the most alike, {best.entry.title} {best.entry.zone}, scores "
-            f"{best.likeness.score:.2f}, less than {matches.least:.2f}"
-        )
-    rows = [Found(desk.entries[m.entry.id], _match(m)) for m in shown if m.entry.id in desk.entries]
+    said = matches.verdict(name) or f"{said} like {name}"
+    rows = [Found(entries[m.entry.id], _match(m)) for m in shown if m.entry.id in entries]
     return rows, said
 
 
@@ -112,7 +113,7 @@ def _by_contrast(desk: Desk, text: str) -> list[Found]:
     from rhotem.library.store import Library
 
     asked = parse_contrast(text)
-    with Library.open(_catalogued(desk)) as library:
+    with Library.open(catalogued(desk)) as library:
         hits = by_contrast(library, asked, limit=len(desk.entries))
     said = {hit.entry.id: f"{hit.contrast:.3g} at {hit.thickness:.3g} nm, {hit.defocus:g} nm" for hit in hits}
     return [Found(desk.entries[name], why) for name, why in said.items() if name in desk.entries]
@@ -123,14 +124,21 @@ def _like(desk: Desk, entry: Entry) -> list[Found]:
     from rhotem.library.store import Library
     from rhotem.structure.read import read_structure
 
-    folder = _catalogued(desk)
+    folder = catalogued(desk)
     crystal = read_structure(entry.path.parent / STRUCTURE)
     with Library.open(folder) as library:
         nearest = similar(library, crystal, len(desk.entries))
     return [Found(desk.entries[e.id], f"distance {d:.3f}") for e, d in nearest if e.id in desk.entries]
 
 
-def _catalogued(desk: Desk) -> Path:
+def catalogued(desk: Desk) -> Path:
+    """The library of a desk's entries.
+
+    Raises
+    ------
+    InputError
+        If they are of none.
+    """
     folder = library_of(desk)
     if folder is None:
         raise InputError("these entries have no catalogue: contrasts and structures are searched in libraries")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rhotem.library.view.limits import Limits
+from rhotem.library.view.fixed import AnyLimits
 from rhotem.library.view.settings import ViewSettings
 from rhotem.library.view.toolkit import models
 
@@ -52,13 +52,13 @@ class Knobs:
 
     Parameters
     ----------
-    limits : Limits
+    limits : Limits or FixedLimits
     settings : ViewSettings
     changed : callable
         Called with keys and values when a person moves a slider.
     """
 
-    def __init__(self, limits: Limits, settings: ViewSettings, changed: Changed) -> None:
+    def __init__(self, limits: AnyLimits, settings: ViewSettings, changed: Changed) -> None:
         self.limits, self.changed, self._told = limits, changed, False
         self._placed: list[Any] = []
         self.plain = {key: self._plain(key, getattr(settings, key)) for key in PLAIN}
@@ -189,7 +189,8 @@ class Knobs:
 
 def _listed(title: str, values: Sequence[str], value: str) -> Any:
     """A slider over words."""
-    return models().CategoricalSlider(title=title, categories=_two(values), value=value, name=title)
+    alone = len(values) < 2
+    return models().CategoricalSlider(title=title, categories=_two(values), value=value, name=title, disabled=alone)
 
 
 def _relist(slider: Any, values: Sequence[str], value: str) -> None:

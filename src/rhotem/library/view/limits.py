@@ -1,6 +1,7 @@
 """What a response can be asked: the ends of all sliders, and which rings a detector may have."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +9,7 @@ from rhotem.core import InputError
 from rhotem.library.view.settings import NM, ViewSettings
 from rhotem.microscope.detectors import DetectorBase, angles
 from rhotem.microscope.detectors.base import Ring
-from rhotem.microscope.instrument import ABERRATIONS
+from rhotem.microscope.instrument import ABERRATIONS, Microscope
 from rhotem.microscope.presets import PRESETS
 from rhotem.scattering.response import Response
 
@@ -21,11 +22,58 @@ LARGEST = {"source_size_A": 2.0, "focal_spread_A": 100.0, "field_of_view_A": 60.
 LEAST_FIELD, LEAST_DOSE, STEPS = 5.0, 10.0, (0.05, 0.5)
 
 
+def free_spans() -> dict[str, tuple[float, float]]:
+    """Least and most of what any entry can be asked, by key of `ViewSettings`."""
+    return {
+        "field_of_view_A": (LEAST_FIELD, LARGEST["field_of_view_A"]),
+        "dose_e_per_A2": (LEAST_DOSE, LARGEST["dose_e_per_A2"]),
+        "scan_step_A": STEPS,
+        "scan_rotation_deg": (-180.0, 180.0),
+    }
+
+
+def start_of(lens: Microscope, image: str, thickness: float, held: Iterable[str] | None = None) -> ViewSettings:
+    """Settings of a microscope with its aberrations, those ``held`` (None: all), for an image at a thickness in nm."""
+    known = {name: value / NM for name, value in lens.coefficients.items() if name[0] == "C" and name != "C10"}
+    within = known if held is None else {name: value for name, value in known.items() if name in held}
+    turned = {f"phi{name[1:]}" for name in within} & set(lens.aberrations)
+    azimuths = {name: math.degrees(lens.aberrations[name]) for name in turned}
+    return ViewSettings(
+        image=image,
+        thickness_nm=thickness,
+        convergence_mrad=lens.convergence,
+        defocus_nm=0.0 - lens.coefficients.get("C10", 0.0) / NM,
+        aberrations={**within, **azimuths},
+        source_size_A=lens.source_size,
+        focal_spread_A=lens.focal_spread,
+    )
+
+
+def within(settings: ViewSettings, spans: Mapping[str, tuple[float, float]], thicknesses: Sequence[float]) -> None:
+    """Refuse numbers beyond their ends, and a thickness (nm) that is not there, in one line that says what there is.
+
+    Raises
+    ------
+    InputError
+    """
+    for key, (least, most) in spans.items():
+        value, slack = getattr(settings, key), ROUNDING * max(1.0, most - least)
+        if value is not None and not least - slack <= value <= most + slack:
+            held = f"between {least:g} and {most:g}" if most > least else f"{least:g} and no other"
+            raise InputError(f"{key} {value:g}: {held}")
+    if all(abs(settings.thickness_nm - held) > 1e-3 for held in thicknesses):
+        listed = ", ".join(f"{held:g}" for held in thicknesses)
+        raise InputError(f"thickness_nm {settings.thickness_nm:g}: one of {listed}")
+
+
 @dataclass(frozen=True, eq=False)
 class Limits:
     """Ends of everything that may be set for one response."""
 
     response: Response
+
+    #: Why knobs stay: none does.
+    why = ""
 
     @cached_property
     def thicknesses(self) -> tuple[float, ...]:
@@ -42,10 +90,7 @@ class Limits:
             "defocus_nm": (held.defocus[0] / NM, held.defocus[1] / NM),
             "source_size_A": (0.0, max(LARGEST["source_size_A"], lens.source_size)),
             "focal_spread_A": (0.0, max(LARGEST["focal_spread_A"], lens.focal_spread)),
-            "field_of_view_A": (LEAST_FIELD, LARGEST["field_of_view_A"]),
-            "dose_e_per_A2": (LEAST_DOSE, LARGEST["dose_e_per_A2"]),
-            "scan_step_A": STEPS,
-            "scan_rotation_deg": (-180.0, 180.0),
+            **free_spans(),
         }
 
     @cached_property
@@ -135,19 +180,7 @@ class Limits:
 
     def start(self) -> ViewSettings:
         """What the response was made with, at its largest thickness: where the view begins."""
-        lens = self.response.microscope
-        within = {name: value / NM for name, value in lens.coefficients.items() if name in self.aberrations}
-        turned = {f"phi{name[1:]}" for name in within} & set(lens.aberrations)
-        azimuths = {name: lens.aberrations[name] * 57.29577951308232 for name in turned}
-        return ViewSettings(
-            image=next(iter(self.detectors)),
-            thickness_nm=self.thicknesses[-1],
-            convergence_mrad=lens.convergence,
-            defocus_nm=0.0 - lens.coefficients.get("C10", 0.0) / NM,
-            aberrations={**within, **azimuths},
-            source_size_A=lens.source_size,
-            focal_spread_A=lens.focal_spread,
-        )
+        return start_of(self.response.microscope, next(iter(self.detectors)), self.thicknesses[-1], self.aberrations)
 
     def check(self, settings: ViewSettings) -> None:
         """Refuse what the response does not hold, in one line that says what it holds.
@@ -156,13 +189,7 @@ class Limits:
         ------
         InputError
         """
-        for key, (least, most) in self.spans.items():
-            value, slack = getattr(settings, key), ROUNDING * max(1.0, most - least)
-            if value is not None and not least - slack <= value <= most + slack:
-                raise InputError(f"{key} {value:g}: between {least:g} and {most:g}")
-        if all(abs(settings.thickness_nm - held) > 1e-3 for held in self.thicknesses):
-            listed = ", ".join(f"{held:g}" for held in self.thicknesses)
-            raise InputError(f"thickness_nm {settings.thickness_nm:g}: one of {listed}")
+        within(settings, self.spans, self.thicknesses)
         for name, value in settings.aberrations.items():
             if name not in ABERRATIONS:
                 raise InputError(f"aberration {name}: not known; there are {', '.join(ABERRATIONS)}")

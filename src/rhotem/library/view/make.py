@@ -14,8 +14,11 @@ from rhotem.analysis.voice import Voice
 from rhotem.analysis.where import place_of_images
 from rhotem.core import InputError
 from rhotem.core.output import output_folder, write_record
+from rhotem.core.physics import PHYSICS
+from rhotem.library.coefficients.store import save_fixed
+from rhotem.library.coefficients.take import fixed_lens
 from rhotem.library.density.summary import summarised
-from rhotem.library.layout import DENSITY, RESPONSE
+from rhotem.library.layout import COEFFICIENTS, DENSITY, RESPONSE
 from rhotem.scattering.response import Range
 
 #: Patterns of an entry, beside its response.
@@ -40,6 +43,8 @@ class Span:
         Half precision, half as large.
     error_bar : bool
         Keep what tells the error bar of thermal motion.
+    one_lens : bool
+        Keep the images of the plan's own lens and detectors alone, as Fourier coefficients: kilobytes.
     """
 
     thicknesses: tuple[float, ...]
@@ -48,6 +53,7 @@ class Span:
     patterns: float = 0.0
     half: bool = False
     error_bar: bool = True
+    one_lens: bool = False
 
 
 def make_entry(plan: Plan, folder: str | Path, span: Span, voice: Voice | None = None) -> Path:
@@ -83,8 +89,12 @@ def make_entry(plan: Plan, folder: str | Path, span: Span, voice: Voice | None =
             announce=lambda made: voice.tell(str(made)),
             **shared,
         )
-        held.save(inside / RESPONSE, half=span.half)
-        summary = summarised(cut, potential.field, source)
+        if span.one_lens:
+            save_fixed(fixed_lens(held), inside / COEFFICIENTS)
+        else:
+            held.save(inside / RESPONSE, half=span.half)
+        # of one lens kilobytes are kept, a summary has ten times as many
+        summary = None if span.one_lens else summarised(cut, potential.field, source)
         if summary is not None:
             summary.save(inside / DENSITY)
         if span.patterns:
@@ -107,6 +117,7 @@ def _record(job: workflow.Job, cut: Specimen, potential: steps.Potentials, targe
     found = columns(cut.cell)
     return {
         "plan": results.recorded_plan(job.plan, target),
+        "run": {"physics": PHYSICS},
         "specimen": cut.record(),
         "density": {"source": density.source, "reference": density.reference, **density.record},
         "phonons": potential.record(),

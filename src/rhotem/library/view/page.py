@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhotem.core import RhoTEMError
 from rhotem.library.view import words
+from rhotem.library.view.beside import Beside
 from rhotem.library.view.desk import ALL, Desk, Seen
 from rhotem.library.view.entries import Entry
 from rhotem.library.view.figures import MAPS, ImagePlot, PatternPlot, palette
@@ -55,7 +56,8 @@ class Page:
         self._settling: Any = None
         self.image, self.pattern, self.density = ImagePlot("image"), PatternPlot(), DensityPanel(self._try)
         self.others = (ImagePlot("other"), ImagePlot("third"))
-        self.shelf = Shelf(self.desk, self._try, self._choose, self._say)
+        beside = Beside(doc, lambda why: self.shelf.nothing_came(why))
+        self.shelf = Shelf(self.desk, self._try, self._choose, self._say, beside)
         for other in self.others:
             other.plot.update(x_range=self.image.plot.x_range, y_range=self.image.plot.y_range, toolbar_location=None)
         self._words()
@@ -124,6 +126,8 @@ class Page:
         """Show the open entry with sliders of its own."""
         self.knobs = Knobs(self.desk.limits, self.desk.settings, self._turned)
         inside: list[Any] = []
+        if self.desk.limits.why:
+            inside.append(models().Div(text=f"<p>{_escaped(self.desk.limits.why)}</p>", name="why"))
         for group, sliders in self.knobs.groups:
             inside.append(
                 models().Div(text=f"<h2>{group}</h2>", stylesheets=[":host h2 {font-size: 13px; margin: 6px 0 0}"])

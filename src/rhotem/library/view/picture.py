@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.library.view.limits import Limits
+from rhotem.library.view.fixed import AnyLimits
 from rhotem.library.view.settings import NM, ViewSettings
 from rhotem.microscope.acquisition.positions import at_positions
 from rhotem.microscope.derive import derive_images, expected
@@ -45,7 +45,7 @@ class Picture:
     scan: Scan
 
 
-def picture(limits: Limits, settings: ViewSettings) -> Picture:
+def picture(limits: AnyLimits, settings: ViewSettings) -> Picture:
     """The image that is set, over the field of view.
 
     Without noise and rotation it is ``Response.images(...).recorded(scan_step, field_of_view)``, with a dose
@@ -63,7 +63,7 @@ def picture(limits: Limits, settings: ViewSettings) -> Picture:
     return Picture(settings.image, shown, unit(settings.image), scan)
 
 
-def _expected(limits: Limits, settings: ViewSettings, detector: DetectorBase) -> tuple[Array, Scan]:
+def _expected(limits: AnyLimits, settings: ViewSettings, detector: DetectorBase) -> tuple[Array, Scan]:
     """Without counting: one cell, continued."""
     held = limits.response
     level = held.level(NM * settings.thickness_nm)
@@ -83,7 +83,7 @@ def _expected(limits: Limits, settings: ViewSettings, detector: DetectorBase) ->
     return (turned(found, settings.rotation, scan, lens) if deflected else found)[settings.image], scan
 
 
-def _counted(limits: Limits, settings: ViewSettings, detector: DetectorBase) -> tuple[Array, Scan]:
+def _counted(limits: AnyLimits, settings: ViewSettings, detector: DetectorBase) -> tuple[Array, Scan]:
     """With counted electrons, drawn as every simulation draws them; without the record, which nobody sees here."""
     held, rng = limits.response, np.random.default_rng((settings.seed, 1))
     level = held.level(NM * settings.thickness_nm)

@@ -4,11 +4,12 @@ import base64
 from collections.abc import Callable
 
 from rhotem.core import InputError
+from rhotem.library.view.beside import Beside
 from rhotem.library.view.desk import Desk
 from rhotem.library.view.entries import Entry
-from rhotem.library.view.finder import LISTED, Found, found, library_of, look_alikes
+from rhotem.library.view.finder import LISTED, Found, catalogued, found, library_of, look_alikes
 from rhotem.library.view.toolkit import models
-from rhotem.library.view.upload import ENDINGS, MOST, PART, Upload, read
+from rhotem.library.view.upload import ENDINGS, MOST, PART, Upload, read, short
 
 #: A picture of one pixel, where an entry has none.
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
@@ -37,6 +38,8 @@ class Shelf:
         Opens an entry by its identifier.
     say : callable
         Shows a line.
+    beside : Beside
+        Where pictures are read and searched for.
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class Shelf:
         attempt: Callable[[Callable[[], None]], bool],
         choose: Callable[[str], None],
         say: Callable[[str], None],
+        beside: Beside,
     ) -> None:
+        self._beside = beside
         self._desk, self._attempt, self._choose, self._say, self._words = desk, attempt, choose, say, ""
         self._like: Entry | None = None
         self.rows: list[Found] = []
@@ -121,10 +126,25 @@ class Shelf:
         whole = self._upload.take(part)
         if whole is None:
             return
+        if self._beside.busy:
+            raise InputError("a picture is being searched for; send the next one when its entries are listed")
         name, content = whole
-        rows, words = look_alikes(self._desk, read(name, content, self._pixel()))
+        pixel, library = self._pixel(), catalogued(self._desk)
+        self.picture.disabled = True
+        self._say(f"entries that look like {short(name)} are being searched for")
+        self._beside.do(lambda: look_alikes(library, self._desk.entries, read(name, content, pixel)), self._searched)
+
+    def _searched(self, found: tuple[list[Found], str]) -> None:
+        """Entries that a picture looks like were found, or none."""
+        rows, words = found
+        self.picture.disabled = False
         self._show(rows)
         self._say(words)
+
+    def nothing_came(self, why: str) -> None:
+        """A search came to nothing: say why, and take the next picture."""
+        self.picture.disabled = False
+        self._say(why)
 
     def _pixel(self) -> float | None:
         text = self.pixel.value.strip()

@@ -145,6 +145,8 @@ def caption(opened: Opened, settings: ViewSettings) -> str:
         f"density: {entry.source}" if entry.source else "",
     ]
     said = ", ".join(part for part in parts if part)
+    if entry.at_rest:
+        said += "; atoms at rest: dark fields lack thermal diffuse scattering"
     return f"{said}; {opened.remark}" if opened.remark else said
 
 
