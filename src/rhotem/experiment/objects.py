@@ -1,4 +1,4 @@
-"""Measurements of objects that other packages hold in memory: py4DSTEM, quantem (HyperSpy: `rhotem.experiment.hyperspy`).
+"""Measurements of objects of py4DSTEM and quantem (HyperSpy: `rhotem.experiment.hyperspy`).
 
 Neither package is imported: what is asked for is the interface of their objects.
 """
