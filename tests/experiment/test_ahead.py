@@ -12,6 +12,7 @@ from rhotem.core import InputError
 from rhotem.core.output import write_record
 from rhotem.experiment.ahead.information import after, bits, bits_of_rivals, of_setting, seen
 from rhotem.experiment.ahead.known import Known, read_known
+from rhotem.experiment.ahead.planned import plan_after
 from rhotem.experiment.ahead.report import advice, figure, record, table
 from rhotem.experiment.ahead.settings import Asked, what_tells
 from rhotem.experiment.fit.images import Recorded, fit_images
@@ -136,6 +137,47 @@ def test_a_fit_is_read_from_its_record(held, rng, tmp_path):
     write_record(tmp_path, {"asked": {"rhotem": 1}, "fits": {"one": pattern}})
     known, _ = read_known(tmp_path / "record.json")
     assert known.values[0] == pytest.approx(501.0) and known.covariance[0, 0] == pytest.approx(4.0)
+
+
+def test_the_next_plan_is_as_thick_as_the_specimen_may_be():
+    asked_for = {
+        "specimen": {"structure": "SrTiO3", "thickness_nm": 120.0, "zone": [0, 0, 1]},
+        "microscope": {"preset": "pacbed", "energy_keV": 200, "convergence_mrad": 14, "detectors": ["PACBED=20"]},
+    }
+    thick = replace(known_of(), values=np.array([501.0, 0, 0, 0, 0.8]), covariance=np.diag([25.0, 1, 1, 1, 1]))
+    plan = plan_after(thick, asked_for, {"microscope.detectors": ("HAADF=60-180",)})
+    assert plan.specimen.thickness_nm == pytest.approx(50.1 + 4 * 0.5 + 2.0)
+    assert plan.preset().mode == "stem" and plan.microscope.energy_keV == 200
+    assert [one.name for one in plan.preset().detectors] == ["HAADF"]
+
+
+@pytest.mark.slow
+def test_from_a_fit_to_the_next_setting(tmp_path):
+    """The record of a fit of 3.9 nm of SrTiO3, written by hand: ABF and HAADF together tell most, and the more dose."""
+    numbers = dict(zip(NAMES, [39.0, 20.0, 0, 0, 0.8, 0, 0, 0.3, 0, 0, 0.3, 0, 0], strict=True))
+    fit = {
+        "parameters": {name: {"value": value, "error": 1.0, "unit": "Å"} for name, value in numbers.items()},
+        "nodes": {},
+        "minima": [{"thickness_nm": 3.9, "defocus_nm": 2.0, "odds": 1.0}],
+        "covariance": np.diag([9.0, 9.0, 4.0, 4.0, 0.01, *[1.0] * 12]).tolist(),
+    }
+    asked_for = {
+        "specimen": {"structure": "SrTiO3", "thickness_nm": 7.0, "zone": [0, 0, 1]},
+        "density": {"source": "free-atoms"},
+        "motion": {"phonons": 0},
+        "microscope": {"energy_keV": 200, "convergence_mrad": 18, "detectors": ["HAADF=60-180", "ABF=9-18"]},
+    }
+    (tmp_path / "fit").mkdir()
+    write_record(tmp_path / "fit", {"asked": asked_for, "fit": fit})
+    options = ["--after", tmp_path / "fit", "--foci", "0,4,2", "--doses", "1e4,1e5", "--rings", "60"]
+    arguments = ["plan", "SrTiO3", *map(str, options), "--out", str(tmp_path / "next")]
+    result = CliRunner().invoke(main.app, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "next: HAADF, ABF at" in result.stdout and "1e+05 e/Å²" in result.stdout
+    found = json.loads((tmp_path / "next" / "record.json").read_text())["next"]["settings"]
+    assert {tuple(one["images"]) for one in found} >= {("HAADF", "ABF"), ("HAADF",), ("ABF",), ("ring60-120",)}
+    assert all(one["errors"]["thickness"] <= 3.0 + 1e-9 for one in found)
+    assert (tmp_path / "next" / "next.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -138,14 +138,13 @@ def _made(plan: "Plan", feature: Any, over: dict[str, Any], quiet: bool) -> Any:
 
 def _ahead(structure: str, given: dict[str, Any], places: tuple[Path, Path, bool], choice: dict[str, Any]) -> None:
     """What tells most next; ``places``: the fit, where results go, and whether to be quiet."""
-    from rhotem.analysis.plan import Plan
     from rhotem.experiment.ahead.known import read_known
-    from rhotem.experiment.ahead.planned import Choice, next_settings
+    from rhotem.experiment.ahead.planned import Choice, next_settings, plan_after
     from rhotem.experiment.ahead.report import advice, figure, record, table
 
     fit, out, quiet = places
     known, asked = read_known(fit)
-    plan = Plan.model_validate(asked).changed({**given, "specimen.structure": structure})
+    plan = plan_after(known, asked, {**given, "specimen.structure": structure})
     doses = choice["doses"] or [plan.recording.dose_e_per_A2 or DOSE]
     with output_folder(out) as folder, ProgressBar(quiet) as progress:
         known, found = next_settings(known, plan, Choice(choice["foci"], doses, choice["ring"]), voice(quiet, progress))

@@ -13,7 +13,7 @@ from rhotem.core import InputError
 from rhotem.experiment.ahead.known import Known
 from rhotem.experiment.ahead.settings import Asked, Told, what_tells
 from rhotem.experiment.fit.images.nodes import Nodes
-from rhotem.experiment.fit.images.planned import DOUBT, DRAWS, SIDE, depths_of, doubted, sets_of_potentials
+from rhotem.experiment.fit.images.planned import DOUBT, DRAWS, LADDER, SIDE, depths_of, doubted, sets_of_potentials
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.specimens import Making, exchange_nodes
 from rhotem.microscope.settings import Annular
@@ -21,6 +21,8 @@ from rhotem.scattering.response import Range
 
 #: Å by which foci of the response go beyond those asked for, at least, and errors of the defocus that they hold.
 ROOM, ERRORS = 10.0, 3.0
+#: Errors of the thickness that a response holds, and thicknesses in nm that it holds at least.
+FARTHEST, LEAST = 4.0, 7.0
 #: Standard deviation of a uniform prior over its width; astigmatism in Å where nothing is known of it, source in Å.
 UNIFORM, UNKNOWN = 12**-0.5, (10.0, 0.3)
 
@@ -40,6 +42,26 @@ class Choice:
     foci: Sequence[float]
     doses: Sequence[float]
     ring: float | None = None
+
+
+def plan_after(known: Known, asked: dict[str, Any], changes: dict[str, Any]) -> Plan:
+    """The plan of a fit for the next scan, only as thick as the specimen may be; after a pattern one that scans.
+
+    Parameters
+    ----------
+    known : Known
+    asked : dict
+        The plan's data in the record of the fit.
+    changes : dict
+        By place, as `Plan.changed`.
+    """
+    plan = Plan.model_validate(asked)
+    if plan.preset().mode != "stem" or plan.microscope.preset == "pacbed":
+        plan = plan.changed({"microscope.preset": None, "microscope.detectors": None})
+    depths = [known.values[0], *[depth for (depth, _), _ in known.rivals]]
+    deepest = 0.1 * (max(depths) + FARTHEST * float(np.sqrt(known.covariance[0, 0]))) + 2 * LADDER
+    thickest = min(max(deepest, LEAST), plan.specimen.thickness_nm or LEAST)
+    return plan.changed({"specimen.thickness_nm": round(thickest, 2), **changes})
 
 
 def next_settings(known: Known, plan: Plan, choice: Choice, voice: Voice) -> tuple[Known, list[Told]]:
