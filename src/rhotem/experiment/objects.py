@@ -34,7 +34,7 @@ def from_py4dstem(found: Any, stated: Stated | None = None) -> Measurement:
     InputError
         If it is none of these, or is refused as a file of the same content would be.
     """
-    scale = getattr(found, "calibration", None)
+    scale: Any = getattr(found, "calibration", None)
     data = getattr(found, "data", None)
     if data is None or not hasattr(scale, "get_Q_pixel_size") or np.ndim(data) not in (2, 4):
         raise InputError(f"from_py4dstem: expected a DataCube or a slice of py4DSTEM, got {type(found).__name__}")
