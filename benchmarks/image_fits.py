@@ -50,13 +50,18 @@ def drawn_part(rng, deviation):
 
 
 class Settling(Model):
-    """A scan bent by drift that dies down exponentially; ``rate`` is the scan's duration over the time constant."""
+    """A scan bent by drift that dies down exponentially; ``rate`` is the scan's duration over the time constant.
+
+    Line and parabola that lie nearest to it are those of the state: pixel and bend of such a scan.
+    """
 
     def __init__(self, response, images, rate):
         super().__init__(response, images)
         along = np.arange(self.shape[0]) / (self.shape[0] - 1)
         gone = np.expm1(-rate * along) / np.expm1(-rate) - along
-        self.bow = (gone / gone.max())[self.rows]
+        nearest = np.stack([np.ones_like(along), along, 4 * along * (1 - along)], axis=1)
+        level, slope, height = np.linalg.lstsq(nearest, gone, rcond=None)[0]
+        self.bow = ((gone - level - slope * along) / height)[self.rows]
 
 
 def wrong(detector, part):
