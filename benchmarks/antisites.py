@@ -64,9 +64,8 @@ def main():
                 images = [
                     replace(b, values=rng.poisson(e).reshape(SHAPE) * 1.0) for b, e in zip(blank, expected, strict=True)
                 ]
-                guess = replace(
-                    truth, nodes=np.array([0.1]), values=truth.values + np.r_[3.0, 3.0, 0, 0, 0.05, np.zeros(6)]
-                )
+                guess = replace(truth, nodes=np.array([0.1]), values=truth.values.copy())
+                guess.values[[0, 1, 4]] += 3.0, 3.0, 0.05
                 known = nodes if source is independent else replace(nodes, draws=())  # (a): nothing but noise
                 fit = fit_images(images, known, [[0.0, PIXEL], [PIXEL, 0.0]], start=guess)
                 off.append(fit.state.nodes[0] - share)

@@ -1,6 +1,7 @@
 """Which of five LixCoO2 is it: how often images name the state of charge that was recorded.
 
     OMP_NUM_THREADS=1 python benchmarks/charge_states.py [--doses 1e4 1e5 1e6] [--trials 10] [--draws 2]
+        [--images "HAADF, ABF, iDPC"] [--independent]
 
 LixCoO2 [100], x = 1, 0.75, 0.5, 0.25, 0 in one cell (that of LiCoO2, so that no lattice constant tells), Li taken out
 at random, 200 kV, 18 mrad, free atoms, 300 K, 24 x 72 pixels of 0.2 Å (4.8 x 14.4 Å). Thickness (2.4 to 4.2 nm), focus
@@ -57,8 +58,8 @@ def weighed(hypotheses, truth, blank, dose, rng):
         Recorded(b.detector, electrons(e, rng).reshape(SHAPE), True, image=b.image)
         for b, e in zip(blank, expected, strict=True)
     ]
-    off = np.r_[rng.normal(0, 3, 2), 0, 0, 0.05, np.zeros(6)]
-    start = State(state.values + off, state.gains, state.offsets)
+    off = State(np.r_[rng.normal(0, 3, 2), 0, 0, 0.05], state.gains, state.offsets)
+    start = State(state.values + off.values, state.gains, state.offsets)
     return [one.explain(data, start).evidence() for one in hypotheses]
 
 
@@ -76,6 +77,8 @@ def main():
     parser.add_argument("--doses", type=float, nargs="+", default=[1e4, 1e5, 1e6])
     parser.add_argument("--trials", type=int, default=10, help="recordings of each state")
     parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--images", choices=SETS, nargs="+", default=list(SETS), help="detectors, all without it")
+    parser.add_argument("--independent", action="store_true", help="leave recordings of the hypotheses themselves out")
     arguments = parser.parse_args()
     settings = {"energy": 200.0, "convergence": 18.0, "detectors": ["HAADF=50-120", "ABF=9-18", "DPC=9-18"]}
     preset = run.adjusted_preset("layered-oxide", **settings)
@@ -90,10 +93,11 @@ def main():
     hypotheses = [
         ImageHypothesis(f"{x:g}", mean_response(d), [[0.0, PIXEL], [PIXEL, 0.0]], d) for x, d in draws.items()
     ]
-    for word, detectors in SETS.items():
-        blank = [Recorded(d, np.zeros(SHAPE), True, image=image) for d, image in detectors]
+    truths_of = {"independent": own} if arguments.independent else {"independent": own, "noise alone": draws}
+    for word in arguments.images:
+        blank = [Recorded(d, np.zeros(SHAPE), True, image=image) for d, image in SETS[word]]
         for dose in arguments.doses:
-            for kind, truths in (("independent", own), ("noise alone", draws)):
+            for kind, truths in truths_of.items():
                 rng, start = np.random.default_rng(7), time.process_time()
                 chosen = np.zeros((len(STATES), len(STATES)))
                 for k, x in enumerate(STATES):

@@ -21,9 +21,9 @@ from rhotem.scattering.response import Range, response
 COLUMNS = ((0.0, 0.0, 60.0), (1.95, 1.95, 35.0), (1.95, 0.0, 8.0), (0.3, 1.95, 14.0))
 SHAPE = (40, 44)
 DETECTORS = (Annular(name="ADF", inner=20, outer=60), Annular(name="ABF", inner=9, outer=18))
-#: 6.3 nm, 1.2 nm underfocus, 0.7 nm astigmatism, a sheared and turned scan.
+#: 6.3 nm, 1.2 nm underfocus, 0.7 nm astigmatism, a sheared, turned and bent scan.
 TRUTH = State(
-    np.array([63.0, 12.0, 6.0, -4.0, 0.9, 0.7, 1.1, 0.201, 0.004, -0.003, 0.198]),
+    np.array([63.0, 12.0, 6.0, -4.0, 0.9, 0.7, 1.1, 0.201, 0.004, -0.003, 0.198, 0.12, -0.08]),
     np.array([4e4, 3e3]),
     np.array([20.0, 5.0]),
 )
@@ -65,7 +65,7 @@ def test_derivatives_are_those_of_finite_differences(held):
     expected, slopes = model.with_slopes(TRUTH)
     assert expected == pytest.approx(model.shown(TRUTH), rel=1e-6)
     # the response gives images in single precision: steps that rise above it
-    steps = np.array([0.5, 0.5, 0.5, 0.5, 0.02, 0.02, 0.02, 5e-4, 5e-4, 5e-4, 5e-4, 100.0, 10.0, 1.0, 1.0])
+    steps = np.array([0.5, 0.5, 0.5, 0.5, 0.02, 0.02, 0.02, 5e-4, 5e-4, 5e-4, 5e-4, 0.02, 0.02, 100.0, 10.0, 1.0, 1.0])
     for place, step in enumerate(steps):
         up, down = TRUTH.whole, TRUTH.whole
         up[place] += step
@@ -84,9 +84,19 @@ def test_pixels_lie_where_the_response_scans(held):
     assert shown[1][::10, 0] == pytest.approx(image[0, ::11], abs=2e-3 * np.ptp(image))
 
 
+def test_drift_bends_the_middle_of_a_scan(held):
+    model = Model(held, blank())
+    straight = Model(held, blank()).positions(State(TRUTH.values[:11], TRUTH.gains, TRUTH.offsets))
+    off = np.subtract(model.positions(TRUTH), straight).reshape(2, *SHAPE)
+    assert off[:, [0, -1]] == pytest.approx(0.0, abs=1e-12)
+    rows = np.arange(40) - 19.5
+    for axis, bend in enumerate((0.12, -0.08)):  # a parabola through the ends, its height at the middle
+        assert off[axis] == pytest.approx(np.repeat(bend * (1 - (rows / 19.5) ** 2)[:, None], SHAPE[1], axis=1))
+
+
 def test_a_fit_finds_what_images_were_made_with(held, rng):
     fit = fit_images(counted(held, rng), held, [[0.2, 0.0], [0.0, 0.2]])
-    for name in ("thickness", "defocus", "C12a", "C12b", "source_size", "x_column", "y_row"):
+    for name in ("thickness", "defocus", "C12a", "C12b", "source_size", "x_column", "y_row", "x_bend", "y_bend"):
         assert abs(getattr(fit.state, name) - getattr(TRUTH, name)) < 4 * fit.error(name), name
     assert fit.error("thickness") < 10.0
     assert fit.excess == pytest.approx(1.0, abs=0.1)
@@ -238,7 +248,7 @@ def test_a_doubt_of_a_detector_widens_errors_by_what_it_shifts(held, rng):
 def test_a_whole_number_of_pixels_in_a_cell_hides_nothing_from_the_search(held, rng):
     """13 pixels in a cell sample the same places in all cells: what they do not resolve is not compared."""
     values = TRUTH.values.copy()
-    values[7:] = 0.3, 0.0, 0.0, 0.3
+    values[7:11] = 0.3, 0.0, 0.0, 0.3
     images = counted(held, rng, State(values, TRUTH.gains, TRUTH.offsets))
     score, _ = starts(Model(held, images), [[0.3, 0.0], [0.0, 0.3]], [-30.0, 10.0, 50.0])[0]
     assert score > 0.9

@@ -1,6 +1,8 @@
 """Measured files of every format: the numbers that were written come back, with scale and settings, or one line."""
 
 import importlib
+import logging
+import sys
 import warnings
 from pathlib import Path
 
@@ -357,3 +359,17 @@ def test_ome_units_of_each_axis(image: np.ndarray, tmp_path: Path):
     said = {"PhysicalSizeX": 0.03, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 20.0, "PhysicalSizeYUnit": "pm"}
     tifffile.imwrite(tmp_path / "a.ome.tif", image, metadata=said)
     assert read_measurement(tmp_path / "a.ome.tif").pixel == pytest.approx((0.2, 0.3))
+
+
+def test_what_a_reader_prints_is_a_remark(tmp_path, capfd, rng):
+    """RosettaSciIO's own handler wrote to the console beside the one line of a refusal."""
+    write_mib(tmp_path / "alone.mib", rng.poisson(2.0, (6, 8, 8)).astype("u2"))
+    logger = logging.getLogger("rsciio")
+    logger.addHandler(printing := logging.StreamHandler(sys.stderr))
+    try:
+        with pytest.raises(InputError, match="say --scan"):
+            read_measurement(tmp_path / "alone.mib")
+        assert printing in logger.handlers
+    finally:
+        logger.removeHandler(printing)
+    assert capfd.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""`rhotem plan`: how well a change of the specimen would be seen, before a session."""
+"""`rhotem plan`: how well a change would be seen, before a session; what to record next, in it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 FeatureOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--feature",
         metavar="CHANGE",
@@ -22,6 +22,19 @@ FeatureOption = Annotated[
         "density: what bonding changes.",
         rich_help_panel=SPECIMEN,
     ),
+]
+AfterOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--after",
+        metavar="DIR",
+        help="Result of rhotem fit: which focus, detectors and dose of the next scan tell most of this specimen.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
+DosesOption = Annotated[
+    str | None,
+    typer.Option("--doses", metavar="1e4,1e5", help="Of --after: e/Å², instead of one.", rich_help_panel=RECORDING),
 ]
 ThicknessesOption = Annotated[
     str | None,
@@ -62,18 +75,38 @@ PHONONS = 2
 @with_plan_options(without=WITHOUT)
 def plan(
     structure: StructureArgument,
-    feature: FeatureOption,
     given: dict[str, Any],
+    feature: FeatureOption = None,
+    after: AfterOption = None,
     thicknesses: ThicknessesOption = None,
+    doses: DosesOption = None,
     foci: FociOption = "-4,4,5",
     rings: RingsOption = None,
     out: OutOption = Path("rhotem-plan"),
     quiet: SimulationQuietOption = False,
 ) -> None:
-    """What a session could see: signal, noise and detectability of a change, and the dose that shows it."""
+    """What a session could see: signal, noise and detectability of a change, and the dose that shows it.
+
+    rhotem plan LiNiO2 --feature vacancy:Li:3 --dose 1e5
+
+    What to record next, once a fit has told something (--after): expected
+    information of every focus, detector and dose on the specimen.
+
+    rhotem plan LiNiO2 --after rhotem-fit --foci -6,6,7 --detector ABF=9-18
+    """
     from rhotem.analysis.detect.features import parse_feature
     from rhotem.analysis.detect.report import advice, figure, table
+    from rhotem.core import InputError
 
+    if after is not None and feature is None:
+        if thicknesses:
+            raise InputError("--thicknesses means nothing after a fit: the thickness is the specimen's")
+        choice = {"foci": _steps(foci), "doses": _doses(doses), "ring": rings}
+        return _ahead(structure, given, (after, out, quiet), choice)
+    if feature is None or after is not None:
+        raise InputError("say what the session is for: --feature vacancy:Li, or --after the folder of a fit")
+    if doses:
+        raise InputError("--doses is of --after; a feature is seen at one --dose, and the table says what it needs")
     wanted = parse_feature(feature)
     asked = planned(structure, given).plan
     depths, focus = _numbers("--thicknesses", thicknesses), _steps(foci)
@@ -101,6 +134,37 @@ def _made(plan: "Plan", feature: Any, over: dict[str, Any], quiet: bool) -> Any:
             progress=progress,
             **over,
         )
+
+
+def _ahead(structure: str, given: dict[str, Any], places: tuple[Path, Path, bool], choice: dict[str, Any]) -> None:
+    """What tells most next; ``places``: the fit, where results go, and whether to be quiet."""
+    from rhotem.experiment.ahead.known import read_known
+    from rhotem.experiment.ahead.planned import Choice, next_settings, plan_after
+    from rhotem.experiment.ahead.report import advice, figure, record, table
+
+    fit, out, quiet = places
+    known, asked = read_known(fit)
+    plan = plan_after(known, asked, {**given, "specimen.structure": structure})
+    doses = choice["doses"] or [plan.recording.dose_e_per_A2 or DOSE]
+    with output_folder(out) as folder, ProgressBar(quiet) as progress:
+        known, found = next_settings(known, plan, Choice(choice["foci"], doses, choice["ring"]), voice(quiet, progress))
+        figure(known, found, folder / "next.png")
+        write_record(folder, {"asked": plan.data(full=True), "after": str(fit), "next": record(known, found)})
+    if not quiet:
+        typer.echo(table(known, found))
+    typer.echo(advice(known, found))
+
+
+def _doses(text: str | None) -> list[float]:
+    from rhotem.core import InputError
+
+    try:
+        values = [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        values = [0.0]
+    if any(not 0 < value < 1e12 for value in values):
+        raise InputError(f"--doses {text}: expected positive numbers in e/Å² with commas between")
+    return values
 
 
 def _numbers(option: str, text: str | None) -> list[float]:

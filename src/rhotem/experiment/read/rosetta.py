@@ -59,19 +59,17 @@ def heard() -> Iterator[list[str]]:
             remarks.append(" ".join(record.getMessage().split()))
 
     listener, loggers = Listener(logging.WARNING), [logging.getLogger(name) for name in ("rsciio", "tifffile")]
-    before = [logger.propagate for logger in loggers]
+    before = [(logger.propagate, logger.handlers) for logger in loggers]
     try:
-        for logger in loggers:
-            logger.addHandler(listener)
-            logger.propagate = False
+        for logger in loggers:  # RosettaSciIO's own handler would print
+            logger.handlers, logger.propagate = [listener], False
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield remarks
         remarks += [" ".join(str(w.message).split()) for w in caught if not issubclass(w.category, SILENT)]
     finally:
-        for logger, propagate in zip(loggers, before, strict=True):
-            logger.removeHandler(listener)
-            logger.propagate = propagate
+        for logger, (propagate, handlers) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
 
 
 def _short(error: Exception) -> str:

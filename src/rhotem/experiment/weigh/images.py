@@ -11,7 +11,7 @@ from rhotem.experiment.fit.images import Nodes, Recorded, State, fit_images
 from rhotem.experiment.fit.images.fit import ImageFit, at_bounds
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import WIDEST, Noise
-from rhotem.experiment.fit.images.state import NAMES, affine
+from rhotem.experiment.fit.images.state import BEND, NAMES, affine
 from rhotem.experiment.weigh.hypothesis import UNIFORM, Explained, electrons, information
 from rhotem.scattering.response import Response
 
@@ -117,6 +117,8 @@ def priors(model: Model, state: State) -> Array:
         "source_size": WIDEST,
         "x": ORIGIN,
         "y": ORIGIN,
+        "x_bend": 2 * BEND,
+        "y_bend": 2 * BEND,
     }
     lens = [UNIFORM * width.get(name, STEP * pixel) for name in NAMES]
     ranges = [max(float(np.ptp(image.values)), 1e-12) for image in model.images]

@@ -87,7 +87,12 @@ class ImageFit:
                 for n, one in enumerate(self.model.images)
             },
             "nodes": {
-                axis.name: {"value": float(value), "error": self.error(axis.name), "unit": axis.unit}
+                axis.name: {
+                    "value": float(value),
+                    "error": self.error(axis.name),
+                    "unit": axis.unit,
+                    "at": list(axis.values),
+                }
                 for axis, value in zip(self.model.nodes.axes, self.state.nodes, strict=True)
             },
             "excess": self.excess,

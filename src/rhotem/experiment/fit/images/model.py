@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.experiment.fit.images.nodes import Nodes
 from rhotem.experiment.fit.images.recorded import Recorded, same_scan
-from rhotem.experiment.fit.images.state import LENS, NAMES, State
+from rhotem.experiment.fit.images.state import LENS, NAMES, State, bow
 from rhotem.microscope.scan import Scan
 from rhotem.scattering.patterns.ladder import POINTS, cubic
 from rhotem.scattering.response import Response
@@ -49,6 +49,7 @@ class Model:
         self.cell = Scan((FINE * coarse.shape[0], FINE * coarse.shape[1]), response.extent)
         rows, columns = np.indices(self.shape)
         self.columns, self.rows = columns.ravel(), rows.ravel()
+        self.bow = bow(self.rows, self.shape[0])
         self.astigmatism = float(response.range.aberrations.get("C12", 0.0))
         kept = dict(response.microscope.aberrations)
         self._aberrations = {name: value for name, value in kept.items() if name not in ("C10", "C12", "phi12")}
@@ -129,8 +130,8 @@ class Model:
 
     def positions(self, state: State) -> tuple[Array, Array]:
         """Where pixels lie in the cell, Å along x and y."""
-        x = state.x + state.x_column * self.columns + state.x_row * self.rows
-        y = state.y + state.y_column * self.columns + state.y_row * self.rows
+        x = state.x + state.x_column * self.columns + state.x_row * self.rows + state.x_bend * self.bow
+        y = state.y + state.y_column * self.columns + state.y_row * self.rows + state.y_bend * self.bow
         return x, y
 
     def shown(self, state: State) -> Array:
@@ -147,9 +148,9 @@ class Model:
         for place in range(LENS):
             slopes[place] = self._at(lens[place], state)
         along = [self._at(g, state) for g in self._gradients(cells)]
-        factors = (np.ones(pixels), self.columns, self.rows)
+        factors = (np.ones(pixels), self.columns, self.rows, self.bow)
         for axis, gradient in enumerate(along):
-            places = (5 + axis, 7 + 2 * axis, 8 + 2 * axis)
+            places = (5 + axis, 7 + 2 * axis, 8 + 2 * axis, 11 + axis)
             for place, factor in zip(places, factors, strict=True):
                 slopes[place] = gradient * factor
         for place, one in enumerate(nodes):

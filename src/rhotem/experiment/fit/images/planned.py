@@ -101,7 +101,7 @@ def fit_recordings(
     place = placed(measured[0], plan, voice)
     cut = place.specimen
     edges, moving = doubted(plan.preset().detectors), dict(place.job.moving)
-    making = Making(cut, _depths(cut), limits.range, DRAWS, moving, voice.progress, edges)
+    making = Making(cut, depths_of(cut), limits.range, DRAWS, moving, voice.progress, edges)
     nodes = exchange_nodes(making, exchange.elements, exchange.shares)
     return fit_images(images, nodes, place.pixels, progress=voice.progress)
 
@@ -167,7 +167,7 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
         raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
-    _depths(made)
+    depths_of(made)
     return Placed(job, made, lattice.matrix)
 
 
@@ -222,7 +222,7 @@ def response_for(
         held = responses.response(
             made,
             potentials,
-            thicknesses=_depths(made),
+            thicknesses=depths_of(made),
             range=limits.range,
             edges=doubted(plan.preset().detectors),
             memory=job.means.memory,
@@ -250,7 +250,7 @@ def sets_of_potentials(
             yield AlikePotentials(made, field, job.means.memory, alike, **moving)
 
 
-def _depths(made: Specimen) -> list[float]:
+def depths_of(made: Specimen) -> list[float]:
     """Thicknesses in nm that a response holds: refused before anything is computed if a cubic needs more."""
     cell = 0.1 * float(made.cell.lengths[2])
     found = ladder(made.thickness, cell)

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.experiment.fit.images.model import Model
-from rhotem.experiment.fit.images.state import NAMES, SCALES, State
+from rhotem.experiment.fit.images.state import BEND, NAMES, SCALES, State
 
 Array = npt.NDArray[np.float64]
 
 #: Most steps of one fit, and relative changes of parameters and cost at which it ends.
-ROUNDS, CHANGE, GAIN = 25, 1e-6, 1e-8
+ROUNDS, CHANGE, GAIN = 40, 1e-6, 1e-8
 #: Starts are at least this part of the range away from bounds: at one, trust regions shrink to nothing.
 INSIDE = 0.1
 #: Deviance residuals below this have the slope of their limit.
@@ -191,6 +191,7 @@ def bounds(model: Model) -> tuple[Array, Array]:
         -largest,
         0.01,
         *[-free] * 6,
+        *[-BEND] * 2,
         *[0.0] * number,
         *[-free] * number,
         *(axis.values[0] for axis in axes),
@@ -202,6 +203,7 @@ def bounds(model: Model) -> tuple[Array, Array]:
         largest,
         WIDEST,
         *[free] * 6,
+        *[BEND] * 2,
         *[free] * (2 * number),
         *(axis.values[-1] for axis in axes),
     ]

@@ -11,13 +11,15 @@ Array = npt.NDArray[np.float64]
 #: Parameters beside gains and offsets, and their units.
 NAMES = (
     "thickness", "defocus", "C12a", "C12b", "source_size",
-    "x", "y", "x_column", "x_row", "y_column", "y_row",
+    "x", "y", "x_column", "x_row", "y_column", "y_row", "x_bend", "y_bend",
 )  # fmt: skip
-UNITS = ("Å", "Å", "Å", "Å", "Å", "Å", "Å", "Å/px", "Å/px", "Å/px", "Å/px")
+UNITS = ("Å", "Å", "Å", "Å", "Å", "Å", "Å", "Å/px", "Å/px", "Å/px", "Å/px", "Å", "Å")
 #: Their scales in a fit.
-SCALES = np.array([5.0, 5.0, 5.0, 5.0, 0.1, 0.05, 0.05, 1e-3, 1e-3, 1e-3, 1e-3])
+SCALES = np.array([5.0, 5.0, 5.0, 5.0, 0.1, 0.05, 0.05, 1e-3, 1e-3, 1e-3, 1e-3, 0.05, 0.05])
 #: Those of the lens and the specimen; the others place the scan.
 LENS = 5
+#: How far in Å drift may bend a scan.
+BEND = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +28,11 @@ class State:
 
     Parameters
     ----------
-    values : (11,) array
+    values : (13,) array
         ``thickness``, ``defocus`` (positive is underfocus), ``source_size`` (FWHM) in Å; ``C12a``, ``C12b``: twofold
         astigmatism C12 cos 2φ12 and C12 sin 2φ12; ``x``, ``y``: where pixel (0, 0) lies in the crystal's cell, and
-        ``x_column`` … ``y_row`` how far one column or row is along x and y, all in Å.
+        ``x_column`` … ``y_row`` how far one column or row is along x and y; ``x_bend``, ``y_bend``: how far drift bent
+        the middle row off the line from first to last (`bow`); all in Å. Those left away at the end are 0.
     gains, offsets : (images,) arrays
         Value of a pixel = gain · simulated + offset.
     nodes : (axes,) array
@@ -40,6 +43,10 @@ class State:
     gains: Array
     offsets: Array
     nodes: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        rest = len(NAMES) - len(self.values)
+        object.__setattr__(self, "values", np.concatenate([self.values, np.zeros(rest)]))
 
     @property
     def whole(self) -> Array:
@@ -67,3 +74,12 @@ class State:
 def affine(state: State) -> Array:
     """Matrix (2, 2) that takes (column, row) to Å along (x, y)."""
     return np.array([[state.x_column, state.x_row], [state.y_column, state.y_row]])
+
+
+def bow(rows: npt.NDArray[np.integer], number: int) -> Array:
+    """Parabola that is 0 at the first and the last of ``number`` rows, and 1 in their middle.
+
+    Drift that grows or dies down during a scan bends it: this is its first shape beyond the affine map.
+    """
+    along = rows / max(1, number - 1)
+    return np.asarray(4 * along * (1 - along))

@@ -1,0 +1,1 @@
+"""What to record next: how much a posterior would shrink, setting by setting."""
