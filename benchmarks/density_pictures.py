@@ -14,9 +14,9 @@ from collections import defaultdict
 import numpy as np
 
 from rhotem.learned.pictures import load_weights
-from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.score import Score, compare
 from rhotem.learned.pictures.segment import from_logits, logits
+from rhotem.learned.pictures.view import view
 from rhotem.library.dataset import open_dataset
 
 THRESHOLD = 0.3
@@ -40,9 +40,10 @@ def main() -> None:
         if place % asked.step:
             continue
         pixel = said["pixel_A"]
-        image = normalised(arrays["image"], pixel)
+        image = arrays["image"]
         for (name, n), weights in networks.items():
-            found = from_logits(logits(image, weights), pixel, {**weights.header, "threshold": THRESHOLD})
+            seen = view(image, pixel, said["image"], weights.inputs)
+            found = from_logits(logits(seen, weights), pixel, {**weights.header, "threshold": THRESHOLD})
             compare(scores[said["image"], name, n], found, arrays["table"], pixel, image.shape)
     print("image: F1 of free | learned | difference; species of free | learned | difference")
     for image in sorted({key[0] for key in scores}):

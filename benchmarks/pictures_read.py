@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rhotem.learned.pictures import load_weights
-from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.segment import Segmentation, from_logits, logits
+from rhotem.learned.pictures.view import view
 from rhotem.learned.pictures.weights import Weights
 from rhotem.library.dataset import open_dataset
 from rhotem.library.dataset.store import TABLE
@@ -53,6 +53,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--network", help="without it the one that comes with RhoTEM")
     parser.add_argument("--split", default="test")
     parser.add_argument("--step", type=int, default=1)
+    parser.add_argument("--untold", dest="told", action="store_false", help="the network is not told the image")
     return parser
 
 
@@ -61,12 +62,12 @@ def pictures(asked: argparse.Namespace, wanted: Callable[[Any], bool] = lambda s
     weights = load_weights(asked.network)
     for place, (arrays, said) in enumerate(open_dataset(asked.dataset).pictures(asked.split)):
         if place % asked.step == 0 and wanted(said):
-            image = normalised(arrays["image"], said["pixel_A"])
             began = time.process_time()
-            found = read(image, said["pixel_A"], weights)
-            yield Read(image, arrays, said, found, time.process_time() - began)
+            seen = view(arrays["image"], said["pixel_A"], said["image"] if asked.told else None, weights.inputs)
+            found = read(seen, said["pixel_A"], weights)
+            yield Read(seen[0], arrays, said, found, time.process_time() - began)
 
 
 def read(image: np.ndarray, pixel: float, weights: Weights) -> Segmentation:
-    """Columns of a normalised picture at its own pixel."""
+    """Columns of what is seen of a picture, at its own pixel."""
     return from_logits(logits(image, weights), pixel, weights.header)

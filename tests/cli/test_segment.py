@@ -47,7 +47,10 @@ def test_columns_of_a_lattice(lattice, tmp_path):
     assert (apart < 3).mean() > 0.97 and (back < 3).mean() > 0.95  # 0.3 Å
     assert np.median(apart) < 1.0
     assert {"columns.csv", "columns.png", "record.json"} == {p.name for p in (tmp_path / "out").iterdir()}
+    unsure = sum(float(row["species_probability"]) < 0.6 for row in rows)
+    assert (f"species of {unsure} are unsure" in out) == (unsure > 0)
     record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["columns"]["species_unsure"] == unsure
     assert record["columns"]["columns"] == len(rows) and "columns: " in out
 
 
@@ -73,6 +76,8 @@ def test_refusals(lattice, tmp_path, rng):
         ((path, "--kind", "pattern", "--px-per-mrad", 3), "segment takes one image"),
         ((tmp_path / "stack.npy", "--kind", "stack", "--pixel-A", 0.1), "segment takes one image"),
         ((path, "--kind", "image", "--pixel-A", 0.001), "expected 32 to 4096 a side"),
+        ((path, "--kind", "image", "--pixel-A", 0.8), "expected 0.5 Å at most"),
+        ((path, "--kind", "image", "--pixel-A", 0.1, "--image", "EELS"), "expected HAADF, ABF, iDPC"),
         ((path, "--kind", "image", "--pixel-A", 0.1, "--network", tmp_path / "net.safetensors"), "no network"),
     ):
         code, _, error = invoke(*arguments, "--out", tmp_path / "no")

@@ -127,8 +127,9 @@ def train_command(
     dataset = open_dataset(folder)
     quarter = max(steps // 4, 1)
     cycles = (steps - 2 * quarter, quarter, quarter)
-    inputs = job_of(dataset.about["recipe"]).inputs(dataset.about["plan"])
-    settings = Settings(cycles=cycles, batch=batch, seed=seed, recipe=dataset.about["recipe"], inputs=inputs)
+    job = job_of(dataset.about["recipe"])
+    network = {"widths": job.widths, "patch": job.patch, "inputs": job.inputs(dataset.about["plan"])}
+    settings = Settings(cycles=cycles, batch=batch, seed=seed, recipe=job.recipe, **network)
 
     def report(row: dict) -> None:
         if not quiet:

@@ -39,6 +39,12 @@ ThresholdOption = Annotated[
 ]
 
 
+ImageOption = Annotated[
+    str | None,
+    typer.Option("--image", metavar="NAME", help="What it is: HAADF, ABF or iDPC; without it the network guesses."),
+]
+
+
 @app.command()
 @with_measurement_options
 def segment(
@@ -46,6 +52,7 @@ def segment(
     stated: Stated,
     network: NetworkOption = None,
     threshold: ThresholdOption = None,
+    image: ImageOption = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,8 +66,14 @@ def segment(
     from rhotem.experiment.read import read_measurement
     from rhotem.learned.pictures import load_weights
     from rhotem.learned.pictures import segment as find
+    from rhotem.learned.pictures.view import MODES
 
+    known = {name.lower(): name for name in MODES}
+    if image is not None and image.lower() not in known:
+        raise InputError(f"--image {image}: expected {', '.join(MODES)}; leave it out for another image")
     weights = load_weights(network)
+    if image is not None and weights.inputs == 1:
+        raise InputError("--image: this network sees the picture alone; leave it out")
     if threshold is not None:
         weights = replace(weights, header={**weights.header, "threshold": threshold})
     measurement = read_measurement(file, stated)
@@ -68,10 +81,11 @@ def segment(
         raise InputError(f"{file}: is a recording of the kind {measurement.kind}; segment takes one image")
     if measurement.pixel is None or measurement.axes[-1].unit != "Å":
         raise InputError(f"{file}: the size of a pixel is not known; give --pixel-A")
-    found = find(measurement.data, measurement.pixel, weights)
+    found = find(measurement.data, measurement.pixel, weights, known[image.lower()] if image else None)
     record = {
         "measurement": measurement.record(),
         "network": {**weights.header, "file": str(network or "of RhoTEM")},
+        "image": known[image.lower()] if image else None,
         "columns": summary(found),
     }
     if network is not None:
@@ -93,14 +107,19 @@ def summary(found: "Segmentation") -> dict:
     return {
         "columns": len(species),
         "species": {name: species.count(name) for name in CLASSES},
+        "species_unsure": int(found.unsure.sum()),
     }
 
 
 def lines(found: "Segmentation") -> list[str]:
     """The same in words."""
+    from rhotem.learned.pictures.segment import SURE
+
     said = summary(found)
+    unsure = said["species_unsure"]
     kinds = ", ".join(f"{number} {name}" for name, number in said["species"].items() if number)
     return [
         f"{said['columns']} columns: {kinds}" if said["columns"] else "no columns",
+        *([f"species of {unsure} are unsure: no class has a probability of {SURE:g}"] if unsure else []),
         "vacancies and antisites: estimates in the table, not to be relied on (docs/dataset.md)",
     ]

@@ -7,8 +7,9 @@ from scipy.ndimage import correlate
 from rhotem.core import InputError
 from rhotem.learned.pictures.normalise import BACKGROUND, normalised, resampled
 from rhotem.learned.pictures.score import Score, compare
-from rhotem.learned.pictures.segment import Segmentation, from_logits
-from rhotem.learned.pictures.unet import OUTPUTS, _convolved, expanded, forward, shapes
+from rhotem.learned.pictures.segment import COARSEST, SURE, Segmentation, from_logits, segment
+from rhotem.learned.pictures.unet import OUTPUTS, _convolved, expanded, forward, gathered, scattered, shapes
+from rhotem.learned.pictures.view import MODES, NUMBERS, PICTURES, pictures_seen, view, wiener
 from rhotem.learned.pictures.weights import load_weights, save_weights
 
 HEADER = {"threshold": 0.3, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
@@ -34,6 +35,53 @@ def test_normalised_pictures_know_neither_unit_nor_slow_background(rng):
     columns = np.sin(2 * np.pi * x * 0.2 / 1.5)
     kept = normalised(wave + columns, 0.2)[inside]
     assert np.corrcoef(kept.ravel(), columns[inside].ravel())[0, 1] > 0.99 and BACKGROUND < 30
+
+
+def test_filters_find_what_repeats_and_no_single_column_shows(rng):
+    """A lattice beneath noise four times as strong; of noise alone as much is left as its exponential powers say."""
+    y, x = np.mgrid[:128, :128] * 0.2
+    lattice = np.cos(2 * np.pi * x / 3.2) * np.cos(2 * np.pi * y / 3.2)
+    noise = 2.0 * rng.normal(size=x.shape)
+    power = np.random.default_rng(1).exponential(size=10**6)
+    trusts = (4.0, 1.5)
+    both, alone = (wiener(one.astype(np.float32), trusts) for one in (lattice + noise, noise))
+    for found, rest, trust in zip(both, alone, trusts, strict=True):
+        left = np.mean(power * np.clip(1 - trust / power, 0, None) ** 2)
+        assert rest.var() / noise.var() == pytest.approx(left, rel=0.15)
+        expected = np.sqrt(lattice.var() / (lattice.var() + left * noise.var()))
+        assert np.corrcoef(found.ravel(), lattice.ravel())[0, 1] == pytest.approx(expected, abs=0.05)
+    assert np.corrcoef((lattice + noise).ravel(), lattice.ravel())[0, 1] < 0.3
+
+
+def test_what_is_seen_knows_the_share_of_signal_and_the_image(rng):
+    y, x = np.mgrid[:96, :80] * 0.2
+    lattice = np.cos(2 * np.pi * x / 2.4) * np.cos(2 * np.pi * y / 2.4)
+    shares = [pictures_seen(lattice + noise * rng.normal(size=x.shape), 0.2)[1] for noise in (0.05, 0.5, 5.0)]
+    assert 1 >= shares[0] > 0.95 > shares[1] > 0.5 > shares[2]
+    seen = view(1e-9 * lattice, 0.2, "ABF")
+    assert seen.shape == (PICTURES + NUMBERS, 96, 80) and seen.dtype == np.float32
+    assert [float(plane.mean()) for plane in seen[PICTURES + 1 :]] == [float(name == "ABF") for name in MODES]
+    assert not view(lattice, 0.2)[PICTURES + 1 :].any() and view(lattice, 0.2, "ABF", 1).shape == (1, 96, 80)
+    assert np.isfinite(view(np.ones((40, 40)), 0.2)).all()  # a picture without contrast
+    with pytest.raises(InputError, match="networks of columns see"):
+        view(lattice, 0.2, None, 3)
+
+
+def test_squares_become_channels_and_back(rng):
+    torch_order = rng.normal(size=(2, 6, 8)).astype(np.float32)
+    parts = gathered(torch_order, 2)
+    assert parts.shape == (8, 3, 4)
+    np.testing.assert_array_equal(parts[4 * 1 + 2 * 0 + 1], torch_order[1, 0::2, 1::2])  # channel, row, column
+    np.testing.assert_array_equal(scattered(parts, 2), torch_order)
+
+
+def test_coarse_pixels_are_refused_and_unsure_species_known(rng):
+    weights = load_weights()
+    with pytest.raises(InputError, match=r"pixels of 0\.6 Å: columns are hardly apart"):
+        segment(rng.normal(size=(200, 200)), (COARSEST, 0.6), weights)
+    one = _found([[1.0, 2.0], [3.0, 4.0]], (1, 2))
+    one.classes[1] = (SURE - 0.01, 0.3, 0.11 - SURE + 0.6, 0.0)
+    assert one.unsure.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("unit", [1e-300, 1e-30, 1e25, -1e30, 1e300])

@@ -34,7 +34,14 @@ def damaged(made, tmp_path):
 
 
 def test_unknown_keys_of_plans(planned, tmp_path):
-    for old, new, word in (("recipe: columns", "recipe: colums", "columns"), ("each: 6", "ech: 6", "each")):
+    """Keys that are none, pictures that memory has no room for, an element in two splits."""
+    for old, new, word in (
+        ("recipe: columns", "recipe: colums", "columns"),
+        ("each: 6", "ech: 6", "each"),
+        ("pixels: 48", "pixels: 100000", "below 2049"),
+        ("each: 6, pixels: 48", "each: 6000, pixels: 2048", "expected at most 59"),
+        ("test: [Mn]", "test: [Mn, Fe], validation: [Ti, Mn]", "Mn: kept for the test already"),
+    ):
         plan = tmp_path / "plan.yaml"
         plan.write_text((planned / "plan.yaml").read_text().replace(old, new))
         assert word in refused("dataset", "make", plan, "--out", tmp_path / "no", "-l", tmp_path / "library")

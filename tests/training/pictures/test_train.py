@@ -6,9 +6,10 @@ import torch
 
 from rhotem.core import InputError
 from rhotem.learned.pictures.restore import denoised, filtered
-from rhotem.learned.pictures.unet import forward
+from rhotem.learned.pictures.unet import forward, shapes
+from rhotem.learned.pictures.view import MODES, NUMBERS, PICTURES
 from rhotem.learned.pictures.weights import load_weights
-from rhotem.training.pictures.batch import Batch
+from rhotem.training.pictures.batch import Batch, Read
 from rhotem.training.pictures.calibrate import MOST, _some
 from rhotem.training.pictures.jobs import column_losses
 from rhotem.training.pictures.loader import Pictures, PictureStream, turned
@@ -44,17 +45,19 @@ class Spots:
         return {"image": np.array(images), **arrays}, [{"pixel_A": 0.2}] * self.number
 
 
-def test_the_network_is_that_of_numpy(rng):
+@pytest.mark.parametrize(("inputs", "patch"), [(1, 1), (7, 2)])
+def test_the_network_is_that_of_numpy(rng, inputs, patch):
     torch.manual_seed(0)
-    network = UNet((4, 6, 8))
+    network = UNet((4, 6, 8), inputs, patch=patch)
     with torch.no_grad():
         for _ in range(3):  # statistics of the normalisations
-            network(torch.randn(4, 1, 16, 16))
+            network(torch.randn(4, inputs, 16, 16))
     network.eval()
-    picture = rng.normal(size=(24, 32)).astype(np.float32)
+    picture = rng.normal(size=(inputs, 24, 32)).astype(np.float32)
     with torch.no_grad():
-        expected = network(torch.from_numpy(picture)[None, None])[0].numpy()
-    np.testing.assert_allclose(forward(plain(network), picture, 3), expected, atol=1e-5)
+        expected = network(torch.from_numpy(picture)[None])[0].numpy()
+    np.testing.assert_allclose(forward(plain(network), picture, 3, patch), expected, atol=1e-5)
+    assert {k: v.shape for k, v in plain(network).items()} == shapes((4, 6, 8), inputs, patch=patch)
 
 
 def test_a_resumed_training_is_that_which_never_stopped(tmp_path):
@@ -88,9 +91,10 @@ def test_training_learns_spots(tmp_path):
 def test_pictures_turn_with_their_maps(rng):
     images, maps = rng.normal(size=(8, 6, 6)), rng.integers(0, 255, (8, 4, 6, 6)).astype(np.uint8)
     maps[:, 0] = images > 0
-    batch = turned(images, maps, np.arange(8))
+    batch = turned(Read.without_numbers(images, maps), np.arange(8))
     assert torch.equal(batch.maps[:, 0] == 1, batch.image[:, 0] > 0)
-    same = turned(np.repeat(images[:1], 8, axis=0), np.repeat(maps[:1], 8, axis=0), np.arange(8))
+    same = Read.without_numbers(np.repeat(images[:1], 8, axis=0), np.repeat(maps[:1], 8, axis=0))
+    same = turned(same, np.arange(8))
     assert len({tuple(one.ravel().tolist()) for one in same.image}) == 8  # the eight orientations
 
 
@@ -98,9 +102,28 @@ def test_a_stream_gives_every_picture_once():
     shards = [Spots(3, first) for first in range(7)]
     for workers in (0, 2):
         loader = torch.utils.data.DataLoader(PictureStream(shards, 4, mixed=2), batch_size=None, num_workers=workers)
-        sums = sorted(round(float(image.double().square().sum()), 3) for batch in loader for image in batch.image)
-        every = sorted(round(float(np.square(i.astype(float)).sum()), 3) for s in shards for i, _ in Pictures([s]))
+        shown = [image[:PICTURES].double() for batch in loader for image in batch.image]
+        sums = sorted(round(float(image.square().sum()), 3) for image in shown)
+        every = sorted(round(float(np.square(i.astype(float)).sum()), 3) for s in shards for i, _, _ in Pictures([s]))
         assert sums == pytest.approx(every, abs=0.01)
+
+
+def test_batches_tell_which_image_it_is_and_sometimes_do_not():
+    """Planes behind the pictures: share of signal, then one for each image; a quarter of the pictures is untold."""
+
+    class Named(Spots):
+        def read(self):
+            arrays, said = super().read()
+            return arrays, [{**one, "image": MODES[i % 3]} for i, one in enumerate(said)]
+
+    pictures = Pictures([Named(9)])
+    batch = pictures.batch(400, 0, 0, 16)
+    planes = batch.image[:, PICTURES:]
+    assert planes.shape[1] == NUMBERS and torch.equal(planes.amax((2, 3)), planes.amin((2, 3)))
+    told = planes[:, 1:, 0, 0].sum(dim=1)
+    assert set(told.tolist()) == {0.0, 1.0} and 0.6 < float(told.mean()) < 0.9
+    assert (planes[:, 0] > 0).all() and (planes[:, 0] <= 1).all()
+    assert all(part.numbers[:, 1:].sum() == 9 for part in pictures.parts)  # what is kept forgets nothing
 
 
 def test_pictures_without_such_maps_are_refused():
@@ -124,7 +147,7 @@ class Pairs:
 
 
 def test_networks_that_restore_begin_with_what_is_known_without_them(tmp_path):
-    run = Run(Settings(widths=(4, 6), cycles=(1, 1), batch=2, side=16, recipe="denoising", inputs=3), tmp_path)
+    run = Run(Settings(widths=(4, 6), cycles=(1, 1), batch=2, side=16, recipe="denoising", inputs=3, patch=1), tmp_path)
     run.train(Pictures([Pairs()], recipe="denoising"))  # one step of a warm-up: weights of the last layer hardly move
     run.export(tmp_path / "n.safetensors", {})
     image = Pairs().read()[0]["image"][0]
@@ -136,7 +159,7 @@ def test_networks_that_restore_begin_with_what_is_known_without_them(tmp_path):
 def test_a_network_learns_to_restore(tmp_path):
     rows = []
     settings = Settings(
-        widths=(4, 6, 8), cycles=(120, 1), batch=4, side=16, keep_every=30, recipe="denoising", inputs=3
+        widths=(4, 6, 8), cycles=(120, 1), batch=4, side=16, keep_every=30, recipe="denoising", inputs=3, patch=1
     )
     Run(settings, tmp_path).train(Pictures([Pairs()], recipe="denoising"), report=rows.append)
     assert rows[3]["relative"] < 0.8 * rows[0]["relative"]
@@ -181,5 +204,5 @@ def test_networks_are_calibrated_on_all_images(number):
         def read(self):
             return arrays, said
 
-    chosen = [pixel for *_, pixel in _some(Turns())]
+    chosen = [said["pixel_A"] for *_, said in _some(Turns())]
     assert set(chosen) == {1.0, 2.0, 3.0} and len(chosen) == min(number, MOST)

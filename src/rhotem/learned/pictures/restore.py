@@ -157,6 +157,6 @@ def transfer(g2: npt.NDArray[Any], length: float, lens: Sequence[Any]) -> npt.ND
 
 def _outputs(values: Floats, weights: Weights) -> Floats:
     """Mean of the members' outputs (outputs, rows, columns)."""
-    padded, inside = expanded(values, 2 ** (weights.levels - 1))
-    made = [forward(one, padded, weights.levels) for one in weights.members]
+    padded, inside = expanded(values, weights.multiple)
+    made = [forward(one, padded, weights.levels, weights.patch) for one in weights.members]
     return np.asarray(np.mean(made, axis=0)[(slice(None), *inside)], dtype=np.float32)

@@ -7,18 +7,23 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.learned.pictures.normalise import normalised, resampled
+from rhotem.learned.pictures.normalise import resampled
 from rhotem.learned.pictures.unet import expanded, forward
+from rhotem.learned.pictures.view import view
 from rhotem.learned.pictures.weights import Weights
 
 Floats = npt.NDArray[np.float64]
 
 #: Å within which there is one column, and within which its place and species are averaged.
 APART, AROUND = 0.7, 0.45
+#: Å: on larger pixels columns of a crystal are hardly apart, whatever they are interpolated to.
+COARSEST = 0.5
 #: Most pixels of a picture at the network's scale.
 MOST = 4096 * 4096
 #: Names of the classes.
 CLASSES = ("light", "anion", "transition metal", "other")
+#: Probability of its most probable class from which on the species of a column is not unsure.
+SURE = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +60,15 @@ class Segmentation:
         """Most probable class of every column."""
         return [CLASSES[i] for i in self.classes.argmax(axis=1)] if len(self.classes) else []
 
+    @property
+    def unsure(self) -> npt.NDArray[np.bool_]:
+        """Of which columns no class has a probability of `SURE`."""
+        return np.asarray(self.classes.max(axis=1, initial=0.0) < SURE)
 
-def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weights) -> Segmentation:
+
+def segment(
+    image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weights, mode: str | None = None
+) -> Segmentation:
     """Find the columns of a picture.
 
     Parameters
@@ -66,12 +78,18 @@ def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weight
     pixel : (float, float)
         Size of a pixel down and right in Å.
     weights : Weights
+    mode : str, optional
+        Which image it is, of `rhotem.learned.pictures.view.MODES`; None: not known.
 
     Raises
     ------
     InputError
-        If the picture is too small or too large at the network's pixel.
+        If the picture is too small or too large at the network's pixel, or its own pixels are too coarse.
     """
+    if max(pixel) > COARSEST:
+        raise InputError(
+            f"pixels of {max(pixel):.4g} Å: columns are hardly apart on them; expected {COARSEST} Å at most"
+        )
     wanted = float(weights.header["pixel_A"])
     sides = np.array(image.shape) * np.array(pixel) / wanted
     if sides.min() < 32 or sides.prod() > MOST:
@@ -79,7 +97,7 @@ def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weight
             f"picture of {image.shape[1]} × {image.shape[0]} pixels of {pixel[1]:.4g} Å: the network sees columns at "
             f"{wanted:g} Å a pixel, on which it is {sides[1]:.0f} × {sides[0]:.0f}; expected 32 to 4096 a side"
         )
-    seen = logits(normalised(resampled(image, pixel, wanted), wanted), weights)
+    seen = logits(view(resampled(image, pixel, wanted), wanted, mode, weights.inputs), weights)
     found = from_logits(seen, wanted, weights.header)
     scale = wanted / np.array([pixel[1], pixel[0]])
     places = (found.places + 0.5) * scale - 0.5
@@ -87,17 +105,17 @@ def segment(image: npt.NDArray[Any], pixel: tuple[float, float], weights: Weight
 
 
 def logits(values: npt.NDArray[np.float32], weights: Weights) -> npt.NDArray[np.float32]:
-    """Logits (members, outputs, rows, columns) of a normalised picture.
+    """Logits (members, outputs, rows, columns) of what is seen of a picture ([inputs,] rows, columns).
 
     Every member sees the picture and the picture turned by 180°; the mean knows no direction, so that places are not
     shifted.
     """
-    padded, inside = expanded(values, 2 ** (weights.levels - 1))
-    turned = np.ascontiguousarray(padded[::-1, ::-1])
+    padded, inside = expanded(values, weights.multiple)
+    turned = np.ascontiguousarray(padded[..., ::-1, ::-1])
     result = []
     for one in weights.members:
-        upright = forward(one, padded, weights.levels)
-        back = forward(one, turned, weights.levels)[:, ::-1, ::-1]
+        upright = forward(one, padded, weights.levels, weights.patch)
+        back = forward(one, turned, weights.levels, weights.patch)[:, ::-1, ::-1]
         result.append((0.5 * (upright + back))[(slice(None), *inside)])
     return np.stack(result)
 

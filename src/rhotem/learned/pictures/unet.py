@@ -1,8 +1,9 @@
 """A U-Net in numpy: convolutions of 3 × 3 as nine matrix products.
 
 O. Ronneberger, P. Fischer, T. Brox, MICCAI 2015, LNCS 9351, 234. Levels have two convolutions each; the way down halves
-by maxima, the way up doubles by repetition and joins what the way down had. The network that
-`rhotem.training.pictures.network` trains is the same.
+by maxima, the way up doubles by repetition and joins what the way down had. With a patch of p the p × p pixels of a
+square are channels of one place, on the way in and out, so that the finest level is p times coarser than the picture
+and costs less (W. Shi et al., CVPR 2016, 1874). The network that `rhotem.training.pictures.network` trains is the same.
 """
 
 from collections.abc import Mapping
@@ -17,18 +18,18 @@ Array = npt.NDArray[np.float32]
 OUTPUTS = ("column", "light", "anion", "transition metal", "other", "vacancy", "antisite")
 
 
-def forward(weights: Mapping[str, Array], image: Array, levels: int) -> Array:
-    """Outputs (n, rows, columns), logits of `OUTPUTS` of columns, for sides that are multiples of 2^(levels − 1).
+def forward(weights: Mapping[str, Array], image: Array, levels: int, patch: int = 1) -> Array:
+    """Outputs (n, rows, columns), logits of `OUTPUTS` of columns; sides are multiples of patch · 2^(levels − 1).
 
     Parameters
     ----------
     weights : mapping
         ``down0.0.weight`` (out, in, 3, 3), ``down0.0.bias`` …, ``up0.0.weight`` …, ``last.weight`` (out, in, 1, 1).
     image : (rows, columns) or (inputs, rows, columns) array
-    levels : int
+    levels, patch : int
     """
     values: Array = np.asarray(image, dtype=np.float32)
-    values = values[None] if values.ndim == 2 else values
+    values = gathered(values[None] if values.ndim == 2 else values, patch)
     kept: list[Array] = []
     for level in range(levels):
         if level:
@@ -41,7 +42,21 @@ def forward(weights: Mapping[str, Array], image: Array, levels: int) -> Array:
         values = _twice(weights, f"up{level}", values)
     last = weights["last.weight"][:, :, 0, 0]
     result: Array = np.tensordot(last, values, axes=1) + weights["last.bias"][:, None, None]
-    return result
+    return scattered(result, patch)
+
+
+def gathered(values: Array, patch: int) -> Array:
+    """Pictures (n, rows, columns) with squares of ``patch`` pixels as channels (n patch², rows / patch, …)."""
+    n, rows, columns = values.shape
+    parts = values.reshape(n, rows // patch, patch, columns // patch, patch).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(parts.reshape(n * patch**2, rows // patch, columns // patch))
+
+
+def scattered(values: Array, patch: int) -> Array:
+    """The way back from `gathered`."""
+    n, rows, columns = values.shape
+    parts = values.reshape(n // patch**2, patch, patch, rows, columns).transpose(0, 3, 1, 4, 2)
+    return np.ascontiguousarray(parts.reshape(n // patch**2, rows * patch, columns * patch))
 
 
 def _twice(weights: Mapping[str, Array], name: str, values: Array) -> Array:
@@ -65,7 +80,9 @@ def _convolved(values: Array, kernel: Array, bias: Array) -> Array:
     return result.reshape(len(kernel), h, w)
 
 
-def shapes(widths: tuple[int, ...], inputs: int = 1, outputs: int = len(OUTPUTS)) -> dict[str, tuple[int, ...]]:
+def shapes(
+    widths: tuple[int, ...], inputs: int = 1, outputs: int = len(OUTPUTS), patch: int = 1
+) -> dict[str, tuple[int, ...]]:
     """Shape of every weight for so many channels a level, pictures that go in and maps that come out."""
     result: dict[str, tuple[int, ...]] = {}
 
@@ -74,12 +91,12 @@ def shapes(widths: tuple[int, ...], inputs: int = 1, outputs: int = len(OUTPUTS)
         result[f"{name}.bias"] = (out,)
 
     for level, width in enumerate(widths):
-        add(f"down{level}.0", width, widths[level - 1] if level else inputs)
+        add(f"down{level}.0", width, widths[level - 1] if level else inputs * patch**2)
         add(f"down{level}.1", width, width)
     for level in range(len(widths) - 1):
         add(f"up{level}.0", widths[level], widths[level] + widths[level + 1])
         add(f"up{level}.1", widths[level], widths[level])
-    add("last", outputs, widths[0], 1)
+    add("last", outputs * patch**2, widths[0], 1)
     return result
 
 

@@ -28,9 +28,9 @@ class Weights:
     members : sequence of mappings
         Name -> array, of each member of the ensemble.
     header : mapping
-        ``widths``: channels a level; ``job``: what it was trained for, of ``inputs`` pictures and ``outputs``
-        maps; ``pixel_A``: that it was trained at; ``threshold``: of a column; ``sigma_scale``:
-        by how much the members' scatter is smaller than the error; what it was trained on.
+        ``widths``: channels a level; ``job``: what it was trained for, of ``inputs`` pictures and ``outputs`` maps;
+        ``patch``: pixels of a square that are channels; ``pixel_A``: that it was trained at; ``threshold``: of a
+        column; ``sigma_scale``: by how much the members' scatter is smaller than the error; what it was trained on.
     """
 
     members: Sequence[Mapping[str, npt.NDArray[np.float32]]]
@@ -40,6 +40,21 @@ class Weights:
     def levels(self) -> int:
         """Levels of the U-Net."""
         return len(self.header["widths"])
+
+    @property
+    def inputs(self) -> int:
+        """Planes that it sees at a time."""
+        return int(self.header.get("inputs", 1))
+
+    @property
+    def patch(self) -> int:
+        """Pixels of a square that are channels."""
+        return int(self.header.get("patch", 1))
+
+    @property
+    def multiple(self) -> int:
+        """Sides of pictures that it takes are multiples of this."""
+        return int(self.patch * 2 ** (self.levels - 1))
 
 
 def load_weights(path: str | Path | None = None, job: str = "columns") -> Weights:
@@ -65,7 +80,8 @@ def load_weights(path: str | Path | None = None, job: str = "columns") -> Weight
         raise InputError(f"{place}: no network for pictures of version {VERSION}")
     if header.get("job", "columns") != job:
         raise InputError(f"{place}: a network for {header['job']}; give one that was trained for {job}")
-    wanted = shapes(tuple(header["widths"]), header.get("inputs", 1), header.get("outputs", len(OUTPUTS)))
+    sizes = header.get("inputs", 1), header.get("outputs", len(OUTPUTS)), header.get("patch", 1)
+    wanted = shapes(tuple(header["widths"]), *sizes)
     members = []
     for number in range(int(header["members"])):
         one = {name: arrays.get(f"{number}.{name}", np.zeros(0)) for name in wanted}

@@ -1,9 +1,10 @@
 """`DatasetPlan`: labelled pictures as data, what they show, how they were recorded, who is trained on them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from rhotem.analysis.plan.problems import At
 from rhotem.analysis.plan.section import Section, number
 from rhotem.library.campaign.model import _name
 from rhotem.library.dataset.pictures import Pictures, several
@@ -43,6 +44,12 @@ class Split(Section):
 
     test: Elements = Field((), description="Elements of the pictures that nothing is fitted to.")
     validation: Elements = Field((), description="Elements of the pictures that training is watched by; after test.")
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if both := sorted(set(self.test) & set(self.validation)):
+            raise At(("split", "validation"), f"{', '.join(both)}: kept for the test already; name it once")
+        return self
 
     def of(self, elements: tuple[str, ...]) -> str:
         """Where a structure belongs."""

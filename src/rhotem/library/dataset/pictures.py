@@ -8,6 +8,9 @@ from rhotem.analysis.plan.problems import At
 from rhotem.analysis.plan.section import Section, number
 from rhotem.library.dataset.spread import Drawn, Spread
 
+#: Most pixels of a side, and of all pictures of a response together: these are in memory at once, some 10 bytes each.
+LARGEST, MOST = 2048, 2.5e8
+
 
 def several(value: Any) -> Any:
     """A text as a list of one."""
@@ -18,7 +21,9 @@ class Pictures(Section):
     """How pictures are recorded: every key is a number, a list, or a distribution, drawn for each picture."""
 
     each: Annotated[int, *number("each", least=1)] = Field(100, description="Pictures of one response.")
-    pixels: Annotated[int, *number("pixels", least=16)] = Field(128, description="Side of a picture.")
+    pixels: Annotated[int, *number("pixels", least=16, below=LARGEST + 1)] = Field(
+        128, description="Side of a picture."
+    )
     images: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
         ("HAADF", "ABF", "iDPC"), description="Images of the campaign's detectors, each as often."
     )
@@ -66,6 +71,9 @@ class Pictures(Section):
                 raise At(
                     ("pictures", name), f"{low:g}: expected {'positive numbers' if name in positive else '0 or more'}"
                 )
+        if self.each * self.pixels**2 > MOST:
+            most = int(MOST / self.pixels**2)
+            raise At(("pictures", "each"), f"{self.each} pictures of {self.pixels} pixels: expected at most {most}")
         if not self.images:
             raise At(("pictures", "images"), "name at least one image")
         return self

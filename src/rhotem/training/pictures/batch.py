@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -18,6 +19,27 @@ class Shard(Protocol):
 
     def read(self) -> tuple[dict[str, npt.NDArray[Any]], list[dict[str, Any]]]:
         """Arrays (pictures, rows, columns) by name, and the settings of every picture."""
+
+
+class Read(NamedTuple):
+    """What a network sees of the pictures of a shard, and what it should say.
+
+    Parameters
+    ----------
+    images : (n, [pictures,] rows, columns) array
+    maps : (n, maps, rows, columns) array
+    numbers : (n, numbers) array
+        Of whole pictures; each becomes a plane behind the pictures.
+    """
+
+    images: npt.NDArray[Any]
+    maps: npt.NDArray[Any]
+    numbers: npt.NDArray[Any]
+
+    @classmethod
+    def without_numbers(cls, images: npt.NDArray[Any], maps: npt.NDArray[Any]) -> "Read":
+        """Pictures of which nothing else is known."""
+        return cls(images, maps, np.zeros((len(images), 0), dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)

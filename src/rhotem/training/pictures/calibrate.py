@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.score import Score, compare
 from rhotem.learned.pictures.segment import from_logits, logits
+from rhotem.learned.pictures.view import view
 from rhotem.learned.pictures.weights import Weights
 from rhotem.training.pictures.batch import Shard
 
@@ -29,7 +29,9 @@ def calibrated(weights: Weights, shards: Sequence[Shard]) -> dict[str, Any]:
     """
     pictures = [picture for shard in shards for picture in _some(shard)]
     header = dict(weights.header)
-    seen = [logits(normalised(image, pixel), weights) for image, _, pixel in pictures]
+    seen = [
+        logits(view(image, said["pixel_A"], said.get("image"), weights.inputs), weights) for image, _, said in pictures
+    ]
     best = next(
         (t for t in THRESHOLDS if _score(pictures, seen, header | {"threshold": t}).precision >= PRECISION), 0.7
     )
@@ -55,16 +57,17 @@ def _sigmas(errors: npt.NDArray[Any], sigmas: npt.NDArray[Any]) -> tuple[float, 
     return wider * floor, wider * scale
 
 
-def _some(shard: Shard) -> list[tuple[Any, Any, float]]:
+def _some(shard: Shard) -> list[tuple[Any, Any, dict[str, Any]]]:
     arrays, said = shard.read()
     starts = arrays["starts"]
     # evenly spaced, but not by whole steps: images come in turns, and every third may be of one detector
     chosen = np.unique(np.linspace(0, len(said) - 1, MOST).astype(int))
-    return [(arrays["image"][i], arrays["table"][starts[i] : starts[i + 1]], float(said[i]["pixel_A"])) for i in chosen]
+    return [(arrays["image"][i], arrays["table"][starts[i] : starts[i + 1]], said[i]) for i in chosen]
 
 
-def _score(pictures: Sequence[tuple[Any, Any, float]], seen: Sequence[Any], header: dict[str, Any]) -> Score:
+def _score(pictures: Sequence[tuple[Any, Any, dict[str, Any]]], seen: Sequence[Any], header: dict[str, Any]) -> Score:
     score = Score()
-    for (image, table, pixel), one in zip(pictures, seen, strict=True):
+    for (image, table, said), one in zip(pictures, seen, strict=True):
+        pixel = float(said["pixel_A"])
         compare(score, from_logits(one, pixel, header), table, pixel, image.shape)
     return score

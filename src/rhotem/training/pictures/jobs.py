@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from rhotem.core import InputError
-from rhotem.learned.pictures.normalise import normalised
 from rhotem.learned.pictures.restore import picture_inputs, series_inputs
 from rhotem.learned.pictures.unet import OUTPUTS
-from rhotem.training.pictures.batch import MAPS, Batch, Shard, needed
+from rhotem.learned.pictures.view import NUMBERS, PICTURES, numbers_seen, pictures_seen
+from rhotem.training.pictures.batch import MAPS, Batch, Read, Shard, needed
 from rhotem.training.pictures.readable import readable
-
-Read = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 #: Weight of pixels at columns against the others, and of columns with defects against those without.
 AT_COLUMNS, AT_DEFECTS = 3.0, 8.0
@@ -37,13 +34,17 @@ class Job:
     inputs : callable
         ``inputs(plan)`` -> pictures that go in, from the plan of the data set.
     read : callable
-        ``read(shard)`` -> pictures (n, [inputs,] rows, columns) and what should come out (n, maps, rows, columns).
+        ``read(shard)`` -> what goes in, and what should come out.
     losses : callable
         ``losses(output, batch)`` -> tensors by name.
     weights : mapping
         Of these in the sum.
     adds : bool
         Whether the output is added to the first pictures that go in.
+    widths, patch : tuple of int, int
+        Of the network (`rhotem.training.pictures.train.Settings`).
+    forgotten : tuple of int
+        Numbers of a picture that are left out now and then, all together: the network does without them, too.
     """
 
     recipe: str
@@ -53,6 +54,9 @@ class Job:
     losses: Callable[[torch.Tensor, Batch], dict[str, torch.Tensor]]
     weights: Mapping[str, float]
     adds: bool = True
+    widths: tuple[int, ...] = (8, 16, 32, 48)
+    patch: int = 1
+    forgotten: tuple[int, ...] = ()
 
 
 def job_of(recipe: str) -> Job:
@@ -71,9 +75,13 @@ def job_of(recipe: str) -> Job:
 def _columns(shard: Shard) -> Read:
     arrays, said = shard.read()
     needed(arrays, MAPS, "columns")
-    images = [normalised(image, one["pixel_A"]) for image, one in zip(arrays["image"], said, strict=True)]
+    images, numbers = [], []
+    for image, one in zip(arrays["image"], said, strict=True):
+        seen, share = pictures_seen(image, one["pixel_A"])
+        images.append(seen.astype(np.float16))
+        numbers.append(numbers_seen(share, one.get("image")))
     maps = [*(arrays[name] for name in MAPS), readable(arrays, said)]
-    return np.stack(images).astype(np.float16), np.stack(maps, axis=1)
+    return Read(np.stack(images), np.stack(maps, axis=1), np.stack(numbers))
 
 
 def _pairs(shard: Shard) -> Read:
@@ -84,7 +92,7 @@ def _pairs(shard: Shard) -> Read:
         inputs, mean, spread = picture_inputs(image)
         seen.append(inputs.astype(np.float16))
         wanted.append(((clean.astype(np.float32) - mean) / spread).astype(np.float16))
-    return np.stack(seen), np.stack(wanted)[:, None]
+    return Read.without_numbers(np.stack(seen), np.stack(wanted)[:, None])
 
 
 def _series(shard: Shard) -> Read:
@@ -93,7 +101,7 @@ def _series(shard: Shard) -> Read:
     inputs = [series_inputs(images, one) for images, one in zip(arrays["images"], said, strict=True)]
     wave = arrays["wave"].astype(np.float32)
     wave -= wave.mean(axis=(2, 3), keepdims=True)
-    return np.stack([one.astype(np.float16) for one in inputs]), wave.astype(np.float16)
+    return Read.without_numbers(np.stack([one.astype(np.float16) for one in inputs]), wave.astype(np.float16))
 
 
 def column_losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
@@ -136,11 +144,14 @@ JOBS = {
         Job(
             "columns",
             len(OUTPUTS),
-            lambda plan: 1,
+            lambda plan: PICTURES + NUMBERS,
             _columns,
             column_losses,
             {"column": 1.0, "species": 0.5, "vacancy": 4.0, "antisite": 4.0},
             adds=False,
+            widths=(24, 48, 72, 96),
+            patch=2,
+            forgotten=tuple(range(1, NUMBERS)),
         ),
         Job("denoising", 1, lambda plan: 3, _pairs, relative_losses, {"relative": 1.0}),
         Job(

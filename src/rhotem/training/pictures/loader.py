@@ -8,13 +8,15 @@ import numpy.typing as npt
 import torch
 
 from rhotem.core import Progress, silent
-from rhotem.training.pictures.batch import Batch, Shard
+from rhotem.training.pictures.batch import Batch, Read, Shard
 from rhotem.training.pictures.jobs import job_of
 
+#: How often a network is not told what it should do without.
+UNTOLD = 0.25
 
-def read_shard(shard: Shard, recipe: str = "columns") -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Pictures (n, [inputs,] rows, columns) and maps (n, maps, rows, columns) of a shard, as a network of this recipe
-    sees them.
+
+def read_shard(shard: Shard, recipe: str = "columns") -> Read:
+    """A shard as a network of this recipe sees it.
 
     Raises
     ------
@@ -36,21 +38,22 @@ class Pictures:
     """
 
     def __init__(self, shards: Sequence[Shard], progress: Progress = silent, recipe: str = "columns") -> None:
-        self.parts = []
+        self.parts: list[Read] = []
+        self.forgotten = job_of(recipe).forgotten
         for number, shard in enumerate(shards):
             self.parts.append(read_shard(shard, recipe))
             progress("pictures", number + 1, len(shards))
-        self._ends = np.cumsum([len(images) for images, _ in self.parts])
+        self._ends = np.cumsum([len(part.images) for part in self.parts])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def __getitem__(self, number: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Picture ([inputs,] rows, columns) and maps (n, rows, columns)."""
+    def __getitem__(self, number: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """Pictures ([inputs,] rows, columns), maps (n, rows, columns) and numbers of one."""
         part = int(np.searchsorted(self._ends, number, side="right"))
-        images, maps = self.parts[part]
+        images, maps, numbers = self.parts[part]
         place = number - int(self._ends[part])  # counted from the end
-        return images[place], maps[place]
+        return images[place], maps[place], numbers[place]
 
     def batch(self, size: int, seed: int, step: int, side: int | None = None) -> Batch:
         """Pictures of one step, each in one of the eight orientations of the square, by chance.
@@ -63,17 +66,21 @@ class Pictures:
         if side is not None:
             starts = rng.integers(0, np.array(chosen[0][0].shape[-2:]) - side + 1, size=(size, 2))
             squares = [(..., slice(i, i + side), slice(j, j + side)) for i, j in starts]
-            chosen = [(i[square], m[square]) for (i, m), square in zip(chosen, squares, strict=True)]
-        return turned(np.stack([i for i, _ in chosen]), np.stack([m for _, m in chosen]), ways)
+            chosen = [(i[square], m[square], k) for (i, m, k), square in zip(chosen, squares, strict=True)]
+        images, maps, numbers = (np.stack(some) for some in zip(*chosen, strict=True))
+        numbers[np.ix_(rng.random(size) < UNTOLD, self.forgotten)] = 0.0
+        return turned(Read(images, maps, numbers), ways)
 
 
-def turned(images: npt.NDArray[Any], maps: npt.NDArray[Any], ways: npt.NDArray[Any]) -> Batch:
-    """Pictures (n, [inputs,] rows, columns) with their maps in orientations 0 to 7: quarter turns, then mirrored."""
-    images = images[:, None] if images.ndim == 3 else images
-    shown = np.empty(images.shape, dtype=np.float32)
-    labels = np.empty_like(maps)
+def turned(read: Read, ways: npt.NDArray[Any]) -> Batch:
+    """Pictures with their maps in orientations 0 to 7: quarter turns, then mirrored; behind them planes of numbers."""
+    images = read.images[:, None] if read.images.ndim == 3 else read.images
+    n, pictures, rows, columns = images.shape
+    shown = np.empty((n, pictures + read.numbers.shape[1], rows, columns), dtype=np.float32)
+    shown[:, pictures:] = read.numbers[:, :, None, None]
+    labels = np.empty_like(read.maps)
     for i, way in enumerate(ways):
-        for source, target in ((images[i], shown[i]), (maps[i], labels[i])):
+        for source, target in ((images[i], shown[i, :pictures]), (read.maps[i], labels[i])):
             one = np.rot90(source, way % 4, axes=(1, 2))
             target[:] = one[:, :, ::-1] if way >= 4 else one
     return Batch(torch.from_numpy(shown), torch.from_numpy(labels))
@@ -105,9 +112,10 @@ class PictureStream(torch.utils.data.IterableDataset):
         rng = np.random.default_rng([self.seed, self.epoch, number])
         for first in range(0, len(order), self.mixed):
             read = [read_shard(self.shards[i]) for i in order[first : first + self.mixed]]
-            images = np.concatenate([images for images, _ in read])
-            maps = np.concatenate([maps for _, maps in read])
+            images, maps, numbers = (np.concatenate(some) for some in zip(*read, strict=True))
             mixed = rng.permutation(len(images))
             for start in range(0, len(mixed), self.batch):
                 index = mixed[start : start + self.batch]
-                yield turned(images[index], maps[index], rng.integers(8, size=len(index)))
+                told = numbers[index]
+                told[np.ix_(rng.random(len(index)) < UNTOLD, job_of("columns").forgotten)] = 0.0
+                yield turned(Read(images[index], maps[index], told), rng.integers(8, size=len(index)))

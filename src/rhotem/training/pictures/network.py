@@ -38,18 +38,22 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Channels ``widths`` from the finest level to the coarsest; ``inputs`` pictures, ``outputs`` maps."""
+    """Channels ``widths`` from the finest level to the coarsest; ``inputs`` pictures, ``outputs`` maps, squares of
+    ``patch`` pixels as channels.
+    """
 
-    def __init__(self, widths: tuple[int, ...], inputs: int = 1, outputs: int = len(OUTPUTS)) -> None:
+    def __init__(self, widths: tuple[int, ...], inputs: int = 1, outputs: int = len(OUTPUTS), patch: int = 1) -> None:
         super().__init__()
-        self.widths = widths
-        self.down = nn.ModuleList(Block(n, m) for n, m in zip((inputs, *widths), widths, strict=False))
+        self.widths, self.patch = widths, patch
+        first = (inputs * patch**2, *widths)
+        self.down = nn.ModuleList(Block(n, m) for n, m in zip(first, widths, strict=False))
         self.up = nn.ModuleList(Block(n + m, n) for n, m in itertools.pairwise(widths))
-        self.last = nn.Conv2d(widths[0], outputs, 1)
+        self.last = nn.Conv2d(widths[0], outputs * patch**2, 1)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Logits (n, outputs, rows, columns)."""
         kept = []
+        values = functional.pixel_unshuffle(values, self.patch) if self.patch > 1 else values
         for level, block in enumerate(self.down):
             values = block(functional.max_pool2d(values, 2) if level else values)
             kept.append(values)
@@ -57,7 +61,7 @@ class UNet(nn.Module):
             grown = functional.interpolate(values, scale_factor=2, mode="nearest")
             values = self.up[level](torch.cat([kept[level], grown], dim=1))
         result: torch.Tensor = self.last(values)
-        return result
+        return functional.pixel_shuffle(result, self.patch) if self.patch > 1 else result
 
 
 def plain(network: UNet) -> dict[str, npt.NDArray[Any]]:

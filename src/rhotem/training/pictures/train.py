@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from rhotem.core import InputError, Progress, silent
+from rhotem.learned.pictures.view import NUMBERS, PICTURES
 from rhotem.learned.pictures.weights import save_weights
 from rhotem.learned.weights import write_json
 from rhotem.training.checkpoint import load_tensors, save_tensors
@@ -42,10 +43,12 @@ class Settings:
     recipe : str
         Of the pictures (`rhotem.training.pictures.jobs`).
     inputs : int
-        Pictures that it sees at a time.
+        Pictures that it sees at a time, planes of numbers included.
+    patch : int
+        Pixels of a square that are channels (`rhotem.learned.pictures.unet`).
     """
 
-    widths: tuple[int, ...] = (8, 16, 32, 48)
+    widths: tuple[int, ...] = (24, 48, 72, 96)
     cycles: tuple[int, ...] = (700, 350, 350)
     batch: int = 8
     side: int = 64
@@ -54,7 +57,8 @@ class Settings:
     keep_every: int = 50
     pixel_A: float = 0.2
     recipe: str = "columns"
-    inputs: int = 1
+    inputs: int = PICTURES + NUMBERS
+    patch: int = 2
 
 
 class Run:
@@ -73,7 +77,7 @@ class Run:
             self._load()
 
     def _new(self) -> UNet:
-        network = UNet(self.settings.widths, self.settings.inputs, self.job.outputs)
+        network = UNet(self.settings.widths, self.settings.inputs, self.job.outputs, self.settings.patch)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a step takes 0.85 of the time
         if self.job.adds:  # begins with what is known without it; otherwise one seed in three never came back to that
             torch.nn.init.zeros_(network.last.weight)
@@ -162,6 +166,7 @@ class Run:
             raise InputError(f"{self.folder}: no cycle has ended yet; train on")
         base = {"widths": list(self.settings.widths), "pixel_A": self.settings.pixel_A, "threshold": 0.35}
         base |= {"job": self.job.recipe, "inputs": self.settings.inputs, "outputs": self.job.outputs}
+        base |= {"patch": self.settings.patch}
         save_weights(path, members, {**base, "training": asdict(self.settings), "seconds": self.spent, **said})
 
     def _save(self) -> None:
