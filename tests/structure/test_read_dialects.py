@@ -258,7 +258,7 @@ def test_shelx_free_variables_and_errors(tmp_path):
 
 def test_asymmetric_units_are_not_taken_for_crystals(tmp_path):
     head = "!BIOSYM archive 3\nPBC=ON\nt\n!DATE x\nPBC    4.0    4.0    4.0   90.0   90.0   90.0 ({})\n"
-    rows = "LI       0.0    0.0    0.0 XXXX 1      xx      Li  0.0\nF        2.0    2.0    2.0 XXXX 1      xx      F   0.0\n"
+    rows = "LI  0.0 0.0 0.0 XXXX 1 xx Li 0.0\nF   2.0 2.0 2.0 XXXX 1 xx F  0.0\n"
     assert counts(read(tmp_path, head.format("P1") + rows + "end\nend\n", "a.car")) == {"Li": 1, "F": 1}
     with pytest.raises(InputError, match="only its asymmetric unit"):
         read(tmp_path, head.format("FM-3M") + rows + "end\nend\n", "b.car")
@@ -306,3 +306,14 @@ def test_xsf_with_the_conventional_cell_behind_the_primitive_one(tmp_path):
     )
     structure = read(tmp_path, text, "a.xsf")
     assert counts(structure) == {"Li": 1, "F": 1} and structure.volume == pytest.approx(16)
+
+
+def test_open_directions_with_a_cell_are_remarked(tmp_path):
+    text = '2\nLattice="4 0 0 0 4 0 0 0 20" Properties=species:S:1:pos:R:3 pbc="T T F"\nLi 0 0 10\nF 2 2 10\n'
+    structure = read(tmp_path, text, "a.xyz")
+    assert structure.cell[2, 2] == pytest.approx(20) and "not periodic along c (20.00 Å)" in structure.info["notes"][0]
+
+
+def test_attached_hydrogens_may_be_unreadable(tmp_path):
+    rows = ROWS + "_atom_site_attached_hydrogens\nMg1 Mg 0 0 0 1 0\nO1 O 0.5 0.5 0.5 1 0.5\n"
+    assert counts(read(tmp_path, cube("F m -3 m", rows=rows), "a.cif")) == {"Mg": 4, "O": 4}

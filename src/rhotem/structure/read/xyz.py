@@ -134,7 +134,12 @@ def _extended(text: Text, comment: str, rows: list[str]) -> Contents:
         raise InputError(f"{text.path}: it cannot be read as extended xyz ({reason})") from error
     assert isinstance(atoms, ase.Atoms)
     contents = from_atoms(atoms)
-    return replace(contents, notes=(*_isotopes(text, readings), *contents.notes))
+    lengths = np.linalg.norm(contents.cell, axis=1)
+    open_axes = [f"{'abc'[i]} ({lengths[i]:.2f} Å)" for i in range(3) if lengths[i] > 1e-6 and not atoms.pbc[i]]
+    notes = (*_isotopes(text, readings), *contents.notes)
+    if open_axes:
+        notes = (*notes, f"{text.path.name}: not periodic along {', '.join(open_axes)}, it says; taken as a period")
+    return replace(contents, notes=notes)
 
 
 def _cell_like(comment: str) -> bool:

@@ -102,7 +102,8 @@ def read_rows(block: Block, name: str) -> Table:
             row.index = n
             table.rows.append(row)
             table.has_occupancies |= len(kinds) > 1
-        table.attached_hydrogens += int(_cell(block, "_atom_site_attached_hydrogens", n) or 0)
+        attached = _number(_cell(block, "_atom_site_attached_hydrogens", n))
+        table.attached_hydrogens += int(attached) if np.isfinite(attached) else 0
     isotopes = sorted({row.isotope for row in table.rows if row.isotope})
     if isotopes:
         table.notes.append(f"{name}: {' and '.join(isotopes)} is read as H; electrons see no difference")
