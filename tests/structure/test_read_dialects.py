@@ -317,3 +317,41 @@ def test_open_directions_with_a_cell_are_remarked(tmp_path):
 def test_attached_hydrogens_may_be_unreadable(tmp_path):
     rows = ROWS + "_atom_site_attached_hydrogens\nMg1 Mg 0 0 0 1 0\nO1 O 0.5 0.5 0.5 1 0.5\n"
     assert counts(read(tmp_path, cube("F m -3 m", rows=rows), "a.cif")) == {"Mg": 4, "O": 4}
+
+
+CASTEP = (
+    "# comment\n%block lattice_abc\nnm\n0.4 0.4 0.4\n90 90 90\n%endblock lattice_abc\n%BLOCK POSITIONS_{kind}\n{rows}\n"
+    "%ENDBLOCK POSITIONS_{kind}\nKPOINTS_MP_SPACING 0.05\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        ("FRAC", "mn:1 0 0 0 SPIN= 4.0 ! metal\no .5 .5 .5"),
+        ("FRAC", "25 0 0 0 SPIN=4.0\n8 .5 .5 .5"),
+        ("ABS", "nm\nMn 0 0 0 spin = 4\nO 0.2 0.2 0.2"),
+    ],
+)
+def test_castep_cell(tmp_path, kind, rows):
+    structure = read(tmp_path, CASTEP.format(kind=kind, rows=rows), "a.cell")
+    assert counts(structure) == {"Mn": 1, "O": 1} and structure.volume == pytest.approx(64)
+    assert structure.moments.tolist() == [4.0, 0.0] and structure.info["notes"] == []
+    assert structure.atoms.get_scaled_positions()[1] == pytest.approx([0.5] * 3)
+
+
+def test_castep_mixtures_are_shared_sites(tmp_path):
+    rows = "Ni 0 0 0 MIXTURE:( 1 0.5)\nCo 0 0 0 MIXTURE:( 1 0.5)\nO .5 .5 .5"
+    with pytest.raises(InputError, match=r"Co 0.5 \+ Ni 0.5"):
+        read(tmp_path, CASTEP.format(kind="FRAC", rows=rows), "a.cell")
+
+
+@pytest.mark.parametrize("symbol", ["Oh.5", "Oh^5", "O_h^5"])
+def test_schoenflies_symbols(tmp_path, symbol):
+    text = cube(more=f"_space_group_name_Schoenflies '{symbol}'\n")
+    assert counts(read(tmp_path, text, "a.cif")) == {"Mg": 4, "O": 4}
+
+
+def test_unknown_symbols_are_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match="is no space group known"):
+        read(tmp_path, cube("I4.1/amd (origin choice 2)"), "a.cif")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rhotem.core import InputError
 from rhotem.structure.read.car import is_car, read_car, read_xsd
+from rhotem.structure.read.castep import is_castep, read_castep
 from rhotem.structure.read.cif import read_cif
 from rhotem.structure.read.contents import Contents, Text
 from rhotem.structure.read.cube import read_cube
@@ -138,7 +139,7 @@ FORMATS: tuple[Format, ...] = (
     _by_ase("gpw", ".gpw"),
     _by_ase("gpaw-out", ".gpaw"),
     Format("SHELX", (".res", ".ins", ".shelx"), is_shelx, read_shelx),
-    _by_ase("castep-cell", ".cell"),
+    Format("CASTEP cell", (".cell",), is_castep, read_castep),
     _by_ase("gen", ".gen"),
     _by_ase("espresso-in", ".pwi", ".in", looks=_is_espresso, certain=True),
     _by_ase("aims", ".in", names=r"(?i)geometry\.in.*", looks=_is_aims),

@@ -40,6 +40,7 @@ HERMANN = (
     "_space_group_name_h-m_ref",
 )
 NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
+SCHOENFLIES = ("_space_group_name_schoenflies", "_symmetry_space_group_name_schoenflies")
 SYSTEM_CODE = ("_space_group_it_coordinate_system_code",)
 
 
@@ -76,6 +77,7 @@ def candidates(block: Block, cell: Floats, name: str) -> tuple[list[Operations],
                 "(_space_group_symop_operation_xyz) or write the full Hermann–Mauguin symbol"
             )
         notes.append(f"{name}: {symbol!r} is no space group known; number {number:g} is used in its standard setting")
+    number = number or _schoenflies(block.text(*SCHOENFLIES))
     if number:
         groups = _by_number(int(number), cell, name)
         if not symbol:
@@ -135,6 +137,15 @@ def _with_reversal(block: Block, listed: list[str]) -> list[str]:
     return [f"{text},{sign.strip()}" for text, sign in zip(listed, reversal, strict=True)]
 
 
+def _schoenflies(symbol: str) -> int:
+    """Number of ``Oh^5`` or ``Oh.5``; 0 for anything else."""
+    import spglib
+
+    plain = re.sub(r"[\s_'^.{}]", "", symbol).lower()
+    kinds = (spglib.get_spacegroup_type(hall) for hall in range(1, 531) if plain)
+    return next((int(kind.number) for kind in kinds if kind and kind.schoenflies.replace("^", "").lower() == plain), 0)
+
+
 def _hall(symbol: str) -> Operations | None:
     import gemmi
 
@@ -170,7 +181,7 @@ def _entries(symbol: str, cell: Floats, code: str = "") -> list[Any]:
         if entry is not None:
             break
     if entry is None:  # short symbols of monoclinic groups with another unique axis
-        compact = spellings(bare)[1].replace(" ", "").lower()
+        compact = re.sub(r"[()_\s]", "", bare).lower()
         full = [compact[:1] + "11" + compact[1:], compact + "11"]
         return [other for other in gemmi.spacegroup_table() if other.short_name().lower() in full][:1]
     family = [other for other in gemmi.spacegroup_table() if other.number == entry.number and other.hm == entry.hm]
