@@ -228,7 +228,7 @@ def test_xyz_with_charges_is_no_temsim_file(tmp_path):
 
 
 SHELX = (
-    "TITL rutile\nCELL 0.71073 4.594 4.594 2.959 90 90 90\nZERR 2 .001 .001 .001 0 0 0\nLATT {latt}\n"
+    "TITL rutile\nTEMP -173.15\nCELL 0.71073 4.594 4.594 2.959 90 90 90\nZERR 2 .001 .001 .001 0 0 0\nLATT {latt}\n"
     "SYMM -X, -Y, Z\nSYMM 0.5-Y, 0.5+X, 0.5+Z\nSYMM 0.5+Y, 0.5-X, 0.5+Z\nSYMM 0.5-X, 0.5+Y, 0.5-Z\n"
     "SYMM 0.5+X, 0.5-Y, 0.5-Z\nSYMM Y, X, -Z\nSYMM -Y, -X, -Z\nSFAC TI O\nUNIT 2 4\nFVAR 1.0 {free}\n"
     "TI1 1 10.0 10.0 10.0 {sof} 0.00532 0.00532 =\n 0.00411 0.0 0.0 0.0001\nO1 2 0.3053 0.3053 10.0 10.25 0.005\n"
@@ -243,6 +243,7 @@ def test_shelx_by_its_symmetry(tmp_path, name):
     assert counts(structure) == {"Ti": 2, "O": 4}
     density = structure.atoms.get_masses().sum() / structure.volume * 1.66053907
     assert density == pytest.approx(4.25, abs=0.01)
+    assert structure.info["displacements_kelvin"] == pytest.approx(100.0)
     first = structure.displacements[structure.atoms.symbols == "Ti"]
     assert np.allclose(np.diagonal(first, axis1=1, axis2=2), [0.00532, 0.00532, 0.00411], atol=1e-6)
     assert np.allclose(np.abs(first[:, 0, 1]), 1e-4)

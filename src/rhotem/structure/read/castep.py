@@ -1,6 +1,6 @@
 """CASTEP's .cell: lattice and positions of all atoms of the cell.
 
-castep.org, "Cell input": blocks LATTICE_CART or LATTICE_ABC, POSITIONS_FRAC or POSITIONS_ABS, a unit in their first line
+castep.org, "Cell input": blocks LATTICE_CART or LATTICE_ABC, POSITIONS_FRAC or POSITIONS_ABS, a unit in the first line
 (Å without one); species as symbols, ``Fe:label`` or Z; behind it ``MIXTURE:( site share )`` and ``SPIN= s``.
 """
 

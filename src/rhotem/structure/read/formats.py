@@ -203,7 +203,7 @@ def _chosen(path: Path, ending: str, wanted: list[Format], head: str) -> Format:
         return wanted[0]  # it says best what is missing
     if wanted:
         like = f"; it looks like {others[0].name}, name it {others[0].endings[0]}" if len(others) == 1 else ""
-        names = " or ".join(form.name for form in wanted)
+        names = " or ".join(sorted(form.name for form in wanted))
         raise InputError(f"{path}: it cannot be read as a structure, its content is no {names}{like}")
     known = ", ".join(dict.fromkeys(end for form in FORMATS for end in form.endings))
     raise InputError(

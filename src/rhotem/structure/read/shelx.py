@@ -59,7 +59,7 @@ def read_shelx(text: Text) -> Contents:
     cell, lattice, triplets = np.zeros((3, 3)), 1, ["x,y,z"]
     kinds: list[str] = []
     rows: list[Row] = []
-    free = [1.0]
+    free, kelvin = [1.0], None
     for words in _instructions(text):
         key = words[0].upper()[:4]
         try:
@@ -76,6 +76,8 @@ def read_shelx(text: Text) -> Contents:
             elif key == "SFAC":
                 named = [word for word in words[1:] if word[:1].isalpha()]
                 kinds += named[:1] if len(named) < len(words) - 1 else named
+            elif key == "TEMP":
+                kelvin = 273.15 + number(words[1])
             elif key == "FVAR":
                 free += [number(word) for word in words[1:]]
             elif key not in _WORDS and _ATOM.match(" ".join(words)) and len(words) >= 5:
@@ -97,7 +99,7 @@ def read_shelx(text: Text) -> Contents:
     said = (f"{name}: D or T is read as H; electrons see no difference",) if isotopes else ()
     return Contents(
         cell, contents.positions, contents.symbols, contents.occupancies, contents.labels, contents.displacements,
-        notes=(*said, *contents.notes),
+        kelvin, notes=(*said, *contents.notes),
     )  # fmt: skip
 
 
