@@ -253,6 +253,10 @@ def test_shelx_free_variables_and_errors(tmp_path):
     """21.0 times its site share is free variable 2; a half-occupied site is shared."""
     with pytest.raises(InputError, match=r"Ti 0.5"):
         read(tmp_path, SHELX.format(latt=1, free="0.5", sof="20.125"), "a.res")
+    with pytest.raises(InputError, match="line 3 is 'CELL"):
+        read(tmp_path, SHELX.format(latt=1, free="", sof="10.125").replace("4.594 4.594 2", "4.594 4.59x 2"), "c.res")
+    twin = SHELX.format(latt=1, free="", sof="10.125").replace("UNIT", "TWIN 0 1 0 1 0 0 0 0 -1 2\nMOVE 1 1 1 -1\nUNIT")
+    assert counts(read(tmp_path, twin, "d.res")) == {"Ti": 2, "O": 4}
     with pytest.raises(InputError, match="LATT 9"):
         read(tmp_path, SHELX.format(latt=9, free="", sof="10.125"), "b.res")
 

@@ -7,6 +7,7 @@ position.
 """
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,26 +26,16 @@ CENTRINGS = {
 _ATOM = re.compile(r"[A-Za-z][A-Za-z0-9'*_]{0,9}\s+\d+\s+[-+.\d]")
 #: Instructions that look like atoms.
 _WORDS = (
-    "ZERR",
-    "UNIT",
-    "SIZE",
-    "DISP",
-    "PLAN",
-    "PART",
-    "AFIX",
-    "CGLS",
-    "TEMP",
-    "SPEC",
-    "RESI",
-    "OMIT",
-    "MOLE",
-    "NEUT",
-)
+    "ZERR", "UNIT", "SIZE", "DISP", "PLAN", "PART", "AFIX", "CGLS", "SPEC", "RESI", "OMIT", "MOLE",
+    "NEUT", "MOVE", "TWIN", "FRAG", "SHEL", "GRID", "BLOC", "BIND", "FMAP", "LIST", "MERG", "CONN",
+    "SWAT", "STIR", "LAUE", "MPLA", "BUMP", "DAMP", "TWST", "ACTA", "BOND", "HFIX", "WGHT", "ISOR",
+    "SIMU",
+)  # fmt: skip
 
 
 def is_shelx(head: str) -> bool:
     """Whether a text has a cell with a wavelength and scattering factors."""
-    return bool(re.search(r"(?mi)^CELL(\s+[-+.\d]+){7}", head) and re.search(r"(?mi)^SFAC\s", head))
+    return bool(re.search(r"(?mi)^CELL(\s+\S+){7}\s*$", head) and re.search(r"(?mi)^SFAC\s", head))
 
 
 def read_shelx(text: Text) -> Contents:
@@ -103,20 +94,20 @@ def read_shelx(text: Text) -> Contents:
     )  # fmt: skip
 
 
-def _instructions(text: Text) -> "list[list[str]]":
+def _instructions(text: Text) -> Iterator[list[str]]:
     """Instructions as words; ``=`` at the end continues a line, ``!`` begins a comment."""
-    found: list[list[str]] = []
     joined = ""
     for line in text:
         bare = line.split("!")[0].rstrip()
-        if bare.endswith("=") and not bare.upper().startswith(("TITL", "REM")):
+        if bare.upper().startswith(("TITL", "REM")):
+            continue
+        if bare.endswith("="):
             joined += bare[:-1] + " "
             continue
         words = (joined + bare).split()
         joined = ""
-        if words and not words[0].upper().startswith(("TITL", "REM")):
-            found.append(words)
-    return found
+        if words:
+            yield words
 
 
 def _row(text: Text, words: list[str], kinds: list[str], free: list[float]) -> Row:
