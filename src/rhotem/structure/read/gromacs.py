@@ -30,7 +30,8 @@ def read_gro(text: Text) -> Contents:
         count = text.ints("the number of atoms", 1)[0]
         rows = [text.need(f"atom {n + 1} of {count}") for n in range(count)]
         box = text.need("the box").split()
-    symbols, positions, remarks = [], [], {}
+    symbols, positions = [], []
+    remarks: dict[str, None] = {}
     for n, row in enumerate(rows):
         residue, name = re.sub(r"\d", "", row[5:10]).strip(), row[10:15].strip()
         # an ion is called as its residue: LI, NA, CL, CA
