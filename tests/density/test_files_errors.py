@@ -34,6 +34,10 @@ TEXTS = {
     "non-collinear": ("CHGCAR", HEAD + (" 1 1 1 1 1\n 1 1 1\n 2 2 2\n" * 4), "non-collinear|truncated"),
     "orbital cube": ("a.cube", CUBE.format(n=-1) + "1 1\n", "holds orbitals"),
     "truncated cube": ("a.cube", CUBE.format(n=1) + "1 1 1 1\n", "4 readable numbers .*expected 8"),
+    "several cubes in one": ("a.cube", CUBE.format(n=1) + "1 1 1 1\n1 1 1 1\n2 2 2 2\n", "several data sets"),
+    "grid numbers too small": ("CHGCAR", HEAD + " 1 1 1 1 1\n 1 1 1\n 1 1 1 1 1\n", "5 numbers behind the 2x2x2 grid"),
+    "grid of nothing": ("CHGCAR", HEAD.replace(" 2 2 2", " 0 2 2"), "expected three grid numbers"),
+    "compressed in name only": ("a.cube.gz", CUBE.format(n=1), "not compressed as its name says"),
     "xsf that is not periodic": ("a.xsf", XSF, "does not repeat the first"),
     "xsf without grid": ("a.xsf", XSF[:60], "no DATAGRID_3D|truncated"),
     "format": ("a.dat", "1 2 3", "unknown density format"),
@@ -149,3 +153,48 @@ def test_writing_errors(tmp_path: Path) -> None:
 def test_known_valences_of_battery_elements(z: int, valences: set[int]) -> None:
     """ZVAL of VASP's PBE sets (Materials Project: Li_sv 3, Na_pv 7, Mn_pv 13, Fe_pv 14, Co 9, Ni_pv 16, O 6)."""
     assert valences <= set(known_valences(z))
+
+
+def test_moments_between_grids_are_no_error(tmp_path: Path) -> None:
+    """VASP writes the atoms' moments before the second grid, with or without augmentation occupancies."""
+    block = " 1 1 1 1 1\n 1 1 1\n"
+    for between in ("", "augmentation occupancies   1  2\n 0.1 0.2\n"):
+        (tmp_path / "CHGCAR").write_text(HEAD + block + between + " 0.5\n 2 2 2\n" + block + between)
+        assert read_density(tmp_path / "CHGCAR").spin is not None
+
+
+def test_second_grid_of_an_xsf_is_remarked(tmp_path: Path) -> None:
+    ones = "1 1 1 1 1 1 1 1\nEND_DATAGRID_3D\n"
+    first = XSF.replace("1 2 3 4 5 6 7 8\nEND_DATAGRID_3D\n", ones)
+    (tmp_path / "a.xsf").write_text(first + "BEGIN_DATAGRID_3D_down\n2 2 2\n0 0 0\n4 0 0\n0 4 0\n0 0 4\n" + ones)
+    assert "first of 2 data grids" in read_density(tmp_path / "a.xsf").known["notes"][0]
+
+
+def test_content_decides_what_is_compressed(tmp_path: Path) -> None:
+    text = HEAD + " 1 1 1 1 1\n 1 1 1\n"
+    (tmp_path / "CHGCAR").write_bytes(gzip.compress(text.encode()))
+    assert read_density(tmp_path / "CHGCAR").electrons == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"positions": np.zeros((2, 3))}, r"positions of shape \(2, 3\) for 1 atoms"),
+        ({"numbers": np.array([3.5])}, "no whole numbers"),
+        ({"cell": np.array([4.0, 4, 4, 90, 90, 90])}, "cell of shape"),
+        ({"cell": np.diag([4.0, 4.0, 0.0])}, "cell of shape"),
+    ],
+)
+def test_npz_that_contradicts_itself(tmp_path: Path, change: dict, words: str) -> None:
+    arrays = {
+        "density": np.ones((2, 2, 2)),
+        "numbers": np.array([3]),
+        "positions": np.zeros((1, 3)),
+        "cell": 4 * np.eye(3),
+    }
+    np.savez(tmp_path / "a.npz", **(arrays | change))
+    with pytest.raises(InputError, match=words) as caught:
+        read_density(tmp_path / "a.npz")
+    assert "a.npz" in str(caught.value)
+    np.savez(tmp_path / "b.npz", **(arrays | {"numbers": np.array(["Li"])}))
+    assert read_density(tmp_path / "b.npz").structure.numbers.tolist() == [3]

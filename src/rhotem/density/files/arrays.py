@@ -35,6 +35,8 @@ def read_npz(path: Path) -> RawDensity:
     InputError
         Not an npz, arrays missing or of the wrong shape, a newer format version.
     """
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: cannot be read as npz, its content is none; it is truncated or something else")
     try:
         with np.load(path, allow_pickle=False) as archive:
             data = {name: archive[name] for name in archive.files}
@@ -57,7 +59,13 @@ def from_mapping(path: Path, data: dict[str, Any], kind_of_file: str) -> RawDens
             raise InputError(f"{path}: format version {meta['version']}, this RhoTEM reads up to {VERSION}; update it")
         content = meta["kind"]
     values = check_values(path, data[name])
-    grid = PeriodicGrid(data["cell"], values.shape)
+    cell = np.asarray(data["cell"])
+    if cell.shape != (3, 3) or cell.dtype.kind not in "fiu" or abs(np.linalg.det(cell)) < 1e-6 or not values.size:
+        raise InputError(
+            f"{path}: cell of shape {cell.shape} and values of shape {values.shape}, expected three vectors "
+            "in Å as rows that span a volume, and points in it"
+        )
+    grid = PeriodicGrid(cell, values.shape)
     spin = data.get("spin", data.get("magnetization"))
     if spin is not None:
         spin = check_values(path, spin)

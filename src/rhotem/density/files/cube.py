@@ -54,6 +54,7 @@ def read_cube(path: Path, endpoint: bool | None = None, cell: npt.NDArray | None
         unit = np.where(counts < 0, 1.0, BOHR)
         shape = np.abs(counts)
         values = text.block(int(shape.prod()), "the grid").reshape(shape)
+        text.done("the grid")
     steps = axes[:, 1:] * unit[:, None]
     length_unit = float(unit[0])
     if endpoint is None:

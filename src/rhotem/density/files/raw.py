@@ -34,7 +34,9 @@ Content = Literal[
     "unknown",
 ]
 
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+#: How compressed files begin, and what opens them.
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_SUFFIXES = (".gz", ".bz2", ".xz")
 _CHUNK = 65536
 #: Fortran drops the E of three-digit exponents: 0.12-103.
 _FORTRAN = re.compile(rb"([0-9.])([+-][0-9]{3})\b")
@@ -96,7 +98,11 @@ class TextReader:
             raise InputError(f"{path}: no such file")
         if path.is_dir():
             raise InputError(f"{path}: is a folder, expected a density file")
-        opener = _OPENERS.get(path.suffix.lower(), open)
+        with path.open("rb") as stream:
+            head = stream.read(8)
+        opener = next((opener for begin, opener in _OPENERS.items() if head.startswith(begin)), open)
+        if opener is open and head and path.suffix.lower() in _SUFFIXES:
+            raise InputError(f"{path}: cannot be decompressed, it is not compressed as its name says; rename it")
         self._stream = cast(BinaryIO, opener(path, "rb"))
         self.number = 0
         self._lines: Iterator[bytes] = iter(self._stream)
@@ -156,6 +162,22 @@ class TextReader:
             raise InputError(f"{self.path}: line {self.number} has no integers, expected {what}")
         return [int(v) for v in values]
 
+    def numbers(self, line: str) -> int:
+        """How many numbers a line holds; 0 if it holds anything else."""
+        found = _parse(line.encode())
+        return 0 if found is None else len(found)
+
+    def done(self, what: str) -> None:
+        """InputError if numbers follow ``what`` directly: the grid is another than its head says, or one of several."""
+        while (line := self.line()) is not None:
+            if self.numbers(line):
+                raise InputError(
+                    f"{self.path}: line {self.number} has more numbers behind {what}; the grid numbers in its head are "
+                    "wrong, or it holds several data sets: give the density alone"
+                )
+            if line.strip():
+                return
+
     def block(self, count: int, what: str) -> npt.NDArray[np.float64]:
         """The next ``count`` numbers, which fill whole lines; the last line may be shorter."""
         values = np.empty(count)
@@ -202,13 +224,20 @@ def _parse(text: bytes) -> npt.NDArray[np.float64] | None:
 
 def check_atoms(path: Path, numbers: npt.NDArray, positions: npt.NDArray, cell: npt.NDArray) -> ase.Atoms:
     """Periodic atoms of a file; InputError for elements or coordinates that make no sense."""
+    numbers, positions = np.atleast_1d(np.asarray(numbers)), np.asarray(positions, dtype=float)
     if len(numbers) == 0:
         raise InputError(f"{path}: lists no atoms")
+    if numbers.dtype.kind in "US":
+        numbers = np.array([symbol_number(path, str(symbol)) for symbol in numbers])
+    if numbers.dtype.kind not in "iuf" or (numbers != np.rint(numbers)).any():
+        raise InputError(f"{path}: its atomic numbers are no whole numbers")
+    if positions.shape != (len(numbers), 3):
+        raise InputError(f"{path}: positions of shape {positions.shape} for {len(numbers)} atoms, expected (N, 3)")
     if np.min(numbers) < 1 or np.max(numbers) > 118:
         raise InputError(f"{path}: atomic numbers {sorted(set(map(int, numbers)))} are outside 1 to 118")
     if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
         raise InputError(f"{path}: positions or cell are not finite")
-    return ase.Atoms(numbers=numbers, positions=positions, cell=cell, pbc=True)
+    return ase.Atoms(numbers=numbers.astype(int), positions=positions, cell=cell, pbc=True)
 
 
 def symbol_number(path: Path, symbol: str) -> int:

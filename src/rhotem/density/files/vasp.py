@@ -56,11 +56,11 @@ def read_vasp(path: Path) -> RawDensity:
         contents = read_header(text)
         structure = Structure(_atoms(path, contents))
         grid, values = _read_grid(text, structure)
-        occupancies, more = _skip_to_grid(text, grid)
+        occupancies, more = _skip_to_grid(text, grid, len(structure))
         blocks = [values]
         while more:
             blocks.append(_read_values(text, grid))
-            _, more = _skip_to_grid(text, grid)
+            _, more = _skip_to_grid(text, grid, len(structure))
     if len(blocks) not in (1, 2, 4):
         raise InputError(f"{path}: {len(blocks)} grids, expected 1, 2 (spin) or 4 (non-collinear); the file is damaged")
     scale = 1.0 if content == "potential" else 1.0 / grid.volume
@@ -83,7 +83,7 @@ def _read_grid(text: TextReader, structure: Structure) -> tuple[PeriodicGrid, np
     while not line.strip():
         line = text.need("the grid numbers")
     words = line.split()
-    if len(words) != 3 or not all(w.isdigit() for w in words):
+    if len(words) != 3 or not all(w.isdigit() and int(w) > 0 for w in words):
         raise InputError(f"{text.path}: line {text.number} is {line.strip()!r}, expected three grid numbers")
     shape = (int(words[0]), int(words[1]), int(words[2]))
     grid = PeriodicGrid(structure.cell, shape)
@@ -95,17 +95,28 @@ def _read_values(text: TextReader, grid: PeriodicGrid) -> npt.NDArray:
     return np.ascontiguousarray(values.reshape(grid.shape[::-1]).transpose(2, 1, 0))
 
 
-def _skip_to_grid(text: TextReader, grid: PeriodicGrid) -> tuple[list[int], bool]:
-    """Pass over augmentation occupancies; their number per atom, and whether another grid follows."""
+def _skip_to_grid(text: TextReader, grid: PeriodicGrid, atoms: int) -> tuple[list[int], bool]:
+    """Pass over augmentation occupancies; their number per atom, and whether another grid follows.
+
+    Numbers directly behind a grid can only be the atoms' moments, and another grid follows them.
+    """
     counts: list[int] = []
     shape = list(map(str, grid.shape))
-    while (line := text.line()) is not None:
+    loose, at_once, follows = 0, True, False
+    while not follows and (line := text.line()) is not None:
         words = line.split()
-        if words == shape:
-            return counts, True
+        follows = words == shape
         if words[:1] == ["augmentation"] and words[-1].isdigit():
             counts.append(int(words[-1]))
-    return counts, False
+        if at_once and not follows and words:
+            found = text.numbers(line)
+            loose, at_once = loose + found, found > 0
+    if loose and not (follows and loose in (atoms, 3 * atoms)):
+        raise InputError(
+            f"{text.path}: {loose} numbers behind the {'x'.join(shape)} grid belong to nothing; "
+            "its grid numbers are wrong"
+        )
+    return counts, follows
 
 
 def write_chgcar(field: DensityField, stream: TextIO) -> None:

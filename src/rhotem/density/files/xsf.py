@@ -57,6 +57,8 @@ def read_xsf(path: Path, endpoint: bool | None = None) -> RawDensity:
                 origin = text.floats("the grid's origin", 3)
                 span = np.array([text.floats(f"spanning vector {i}", 3) for i in (1, 2, 3)])
                 values = text.block(int(shape.prod()), "the data grid").reshape(shape[::-1]).transpose(2, 1, 0)
+                text.done("the data grid")
+                more = _grids_behind(text)
                 break
         else:
             raise InputError(f"{path}: no DATAGRID_3D block in this xsf file")
@@ -75,8 +77,17 @@ def read_xsf(path: Path, endpoint: bool | None = None) -> RawDensity:
         check_atoms(path, np.array([z for z, _ in atoms]), np.array([p for _, p in atoms]), grid.cell.copy())
     )
     values = shifted(grid, np.ascontiguousarray(values), origin)
-    known = {"endpoint_dropped": endpoint is not False, "unit": unit}
+    notes = [f"{path.name}: the first of {1 + more} data grids is read"] if more else []
+    known = {"endpoint_dropped": endpoint is not False, "unit": unit, "notes": notes}
     return RawDensity(structure, grid, values, None, "unknown", "xsf", path, known=known)
+
+
+def _grids_behind(text: TextReader) -> int:
+    """How many more grids the rest of a file holds."""
+    count = 0
+    while (line := text.line()) is not None:
+        count += line.strip().upper().startswith(("BEGIN_DATAGRID_3D", "DATAGRID_3D"))
+    return count
 
 
 def _atom(text: TextReader) -> tuple[int, npt.NDArray]:

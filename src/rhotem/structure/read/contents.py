@@ -3,6 +3,8 @@
 import bz2
 import gzip
 import lzma
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,15 @@ from rhotem.core import InputError
 
 Floats = npt.NDArray[np.float64]
 
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+#: How compressed files begin, and what unpacks them.
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\x00": lzma.decompress}
+#: How files begin that hold no structure as text, and what to say.
+_FOREIGN = {
+    b"PK\x03\x04": "it is a zip archive; unpack it first",
+    b"%PDF": "it is a PDF document",
+    b"\x89PNG": "it is a picture (PNG)",
+    b"\x89HDF": "it is an HDF5 file; write the structure as CIF or POSCAR",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +75,7 @@ class Text:
     Parameters
     ----------
     path : Path
-        Compressed (.gz, .bz2, .xz) or not; UTF-8 with or without byte-order mark, UTF-16, else Latin-1.
+        Compressed (gzip, bzip2, xz, by content) or not; UTF-8 with or without byte-order mark, UTF-16, else Latin-1.
 
     Raises
     ------
@@ -136,15 +146,27 @@ def _decoded(path: Path) -> str:
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the structure file inside it")
     try:
-        with _OPENERS.get(path.suffix.lower(), open)(path, "rb") as stream:
-            raw: bytes = stream.read()
-    except (OSError, EOFError, lzma.LZMAError) as error:
+        raw = path.read_bytes()
+        unpack = next((unpack for begin, unpack in _PACKED.items() if raw.startswith(begin)), None)
+        if unpack is None and path.suffix.lower() in (".gz", ".bz2", ".xz"):
+            raise InputError(f"{path}: cannot be read, it is not compressed as its name says; rename it")
+        raw = raw if unpack is None else unpack(raw)
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    raw = raw.rstrip(b"\x1a")  # end of text in DOS
     if not raw.strip():
         raise InputError(f"{path}: the file is empty")
+    for begin, what in _FOREIGN.items():
+        if raw.startswith(begin):
+            raise InputError(f"{path}: it cannot be read as a structure, {what}")
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", errors="replace")
+    if raw[:400].count(0) > len(raw[:400]) // 3:  # UTF-16 without a byte-order mark
+        return raw.decode("utf-16-be" if raw[0] == 0 else "utf-16-le", errors="replace")
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        text = raw.decode("latin-1")
+    if re.match(r"\s*<(!doctype\s+html|html)", text, re.IGNORECASE):
+        raise InputError(f"{path}: it cannot be read as a structure, it is a web page (HTML); download the file itself")
+    return text

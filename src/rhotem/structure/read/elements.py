@@ -11,11 +11,13 @@ WATER = ("WAT", "OW", "WTR")
 #: Type symbols of groups, and the atom that has the place; their hydrogens have none.
 GROUPS = {"OH": "O", "H2O": "O", "OH2": "O", "H3O": "O", "HOH": "O", "NH4": "N", "NH3": "N", "NH2": "N", "CH3": "C"}
 #: Labels that stand for no atom.
-DUMMIES = ("DUM", "DU", "XX", "CEN", "CENT", "CNT", "VA", "VAC", "VACANCY", "BQ", "GH")
+DUMMIES = ("DUM", "DU", "XX", "CEN", "CENT", "CNT", "VA", "VAC", "VACANCY", "BQ", "GH", "Q", "LP")
+#: Beginnings of labels that name a kind of site (cation, octahedron, tetrahedron, ion, position), not an element.
+SITES = ("CAT", "OCT", "TET", "ION", "POS")
 #: Heaviest element that a label would mean.
 _HEAVIEST = 96
 _CHARGE = re.compile(r"[+-]?\d*\.?\d*[+-]?\d*\.?\d*$")
-_PART = re.compile(r"\s*(\d*\.?\d+)?\s*\*?\s*([A-Z][a-z]?)(?:\d*\.?\d*[+-])?\s*(\d*\.?\d+)?\s*")
+_PART = re.compile(r"\s*(\d*\.?\d+)?\s*\*?\s*([A-Z][a-z]?)(?:\d*\.?\d*[+-])?\s*:?\s*(\d*\.?\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ def of_label(label: str, known: Container[str] = ()) -> Reading | None:
     """
     letters = re.match(r"[A-Za-z]*", label.strip().strip("'\""))
     word = letters[0] if letters else ""
-    if not word or word.upper() in DUMMIES:
+    if not word or word.upper() in DUMMIES or word.upper() in SITES:
+        return None
+    if word == "T" and "H" not in known:  # tetrahedral sites of silicates; tritium is said by its type symbol
         return None
     if word.upper() in WATER or word.upper().startswith("WAT"):
         return Reading("O", note=f"{label} is read as the oxygen of water")
@@ -99,11 +103,10 @@ def of_label(label: str, known: Container[str] = ()) -> Reading | None:
 def mixture(text: str) -> dict[str, float] | None:
     """Shares of ``0.8Ni + 0.1Co + 0.1Mn``, ``(Ni0.8Co0.2)`` or ``Fe0.5, Mg0.5``; None if the text is no mixture."""
     bare = text.strip().strip("'\"").strip("()[]{} ")
-    parts = [part for part in re.split(r"\s*[+,/;&]\s*(?=[\dA-Z.(])", bare) if part]
-    if len(parts) == 1:
-        parts = [piece[0] for piece in re.finditer(r"[A-Z][a-z]?\s*\d*\.\d+", bare)]
-        if "".join(parts).replace(" ", "") != bare.replace(" ", ""):
-            return None
+    # behind each element: its share, a charge or colon between them (Fe0.5Mg0.5, Fe2+0.5 Mg2+0.5, Fe:0.5, Mg:0.5)
+    parts = [piece[0] for piece in re.finditer(r"[A-Z][a-z]?(?:\d?[+-])?\s*:?\s*\d*\.\d+", bare)]
+    if re.sub(r"[\s,;]", "", "".join(parts)) != re.sub(r"[\s,;]", "", bare):
+        parts = [part for part in re.split(r"\s*[+,/;&]\s*(?=[\dA-Z.(])", bare) if part]
     shares: dict[str, float] = {}
     for part in parts:
         match = _PART.fullmatch(part)
@@ -115,7 +118,7 @@ def mixture(text: str) -> dict[str, float] | None:
 
 def names_several(text: str) -> bool:
     """Whether a text names several elements without their shares: ``Fe,Mg``, ``Al/Si1``."""
-    parts = re.split(r"[,/]|(?<=[A-Za-z])\+(?=[A-Z])", text.strip().strip("'\"()"))
+    parts = re.split(r"[,/;:&]\s*|(?<=[A-Za-z])\+(?=[A-Z])", text.strip().strip("'\"()"))
     return len(parts) > 1 and all(is_element(re.sub(r"\d.*$", "", part.strip())) for part in parts)
 
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rhotem.core import InputError
+from rhotem.structure.read.car import is_car, read_car, read_xsd
+from rhotem.structure.read.castep import is_castep, read_castep
 from rhotem.structure.read.cif import read_cif
 from rhotem.structure.read.contents import Contents, Text
 from rhotem.structure.read.cube import read_cube
 from rhotem.structure.read.drprobe import is_cel, read_cel
+from rhotem.structure.read.gromacs import read_gro
 from rhotem.structure.read.lammps import is_data, is_dump, read_data, read_dump
 from rhotem.structure.read.mustem import is_xtl, read_xtl
 from rhotem.structure.read.objects import read_with_ase
@@ -17,6 +20,7 @@ from rhotem.structure.read.pdb import read_pdb
 from rhotem.structure.read.poscar import read_poscar
 from rhotem.structure.read.pymatgen_json import is_pymatgen, read_pymatgen
 from rhotem.structure.read.qstem import read_cfg
+from rhotem.structure.read.shelx import is_shelx, read_shelx
 from rhotem.structure.read.temsim import is_temsim, read_temsim
 from rhotem.structure.read.xsf import is_xsf, read_xsf
 from rhotem.structure.read.xyz import is_xyz, read_xyz
@@ -59,18 +63,32 @@ def _is_cif(head: str) -> bool:
 
 def _is_poscar(head: str) -> bool:
     lines = head.splitlines()[:9]
-    return len(lines) >= 7 and len(lines[1].split()) in range(1, 5) and all(_numbers(line) for line in lines[1:5])
+    return len(lines) >= 7 and all(_numbers(line) for line in lines[1:5]) and len(_WORD.findall(lines[2])) >= 3
+
+
+#: Numbers at the beginning of a line, and what may stand behind them.
+_WORD = re.compile(r"(?<![^\s])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?(?![^\s])")
 
 
 def _numbers(line: str) -> bool:
-    try:
-        return bool([float(word) for word in line.split()[:1]])
-    except ValueError:
-        return False
+    """Whether a line begins with a number, Fortran's ``1.0D+01`` included."""
+    return bool(_WORD.match(line.lstrip()))
+
+
+def _is_xdatcar(head: str) -> bool:
+    return bool(re.search(r"(?mi)^\s*direct configuration\s*=", head))
 
 
 def _is_cfg(head: str) -> bool:
     return "Number of particles" in head and "H0(1,1)" in head.replace(" ", "")
+
+
+def _is_aims(head: str) -> bool:
+    return bool(re.search(r"(?m)^\s*(atom|atom_frac)\s+[-+.\d]", head))
+
+
+def _is_espresso(head: str) -> bool:
+    return bool(re.search(r"(?mi)^\s*&system\b", head) and re.search(r"(?mi)^\s*ATOMIC_POSITIONS", head))
 
 
 def _is_cube(head: str) -> bool:
@@ -86,13 +104,16 @@ def _any(head: str) -> bool:
     return True
 
 
-def _by_ase(format: str, *endings: str, names: str = "(?!)") -> Format:
-    return Format(format, endings, _any, lambda text: read_with_ase(text, format), names, certain=False)
+def _by_ase(
+    format: str, *endings: str, names: str = "(?!)", looks: Callable[[str], bool] = _any, certain: bool = False
+) -> Format:
+    return Format(format, endings, looks, lambda text: read_with_ase(text, format), names, certain)
 
 
 #: Every format; of several with one ending the first that a text looks like.
 FORMATS: tuple[Format, ...] = (
     Format("CIF", (".cif", ".mcif"), _is_cif, read_cif),
+    _by_ase("vasp-xdatcar", ".vasp", names=r"(?i).*XDATCAR.*", looks=_is_xdatcar, certain=True),
     Format(
         "POSCAR",
         (".vasp", ".poscar", ".contcar"),
@@ -117,22 +138,21 @@ FORMATS: tuple[Format, ...] = (
     _by_ase("traj", ".traj"),
     _by_ase("gpw", ".gpw"),
     _by_ase("gpaw-out", ".gpaw"),
-    _by_ase("res", ".res", ".shelx"),
-    _by_ase("castep-cell", ".cell"),
+    Format("SHELX", (".res", ".ins", ".shelx"), is_shelx, read_shelx),
+    Format("CASTEP cell", (".cell",), is_castep, read_castep),
     _by_ase("gen", ".gen"),
-    _by_ase("aims", ".in", names=r"(?i)geometry\.in.*"),
-    _by_ase("espresso-in", ".pwi"),
+    _by_ase("espresso-in", ".pwi", ".in", looks=_is_espresso, certain=True),
+    _by_ase("aims", ".in", names=r"(?i)geometry\.in.*", looks=_is_aims),
     _by_ase("espresso-out", ".pwo"),
     _by_ase("struct", ".struct"),
     _by_ase("vasp-out", names=r"(?i).*OUTCAR.*"),
-    _by_ase("vasp-xdatcar", names=r"(?i).*XDATCAR.*"),
     _by_ase("vasp-xml", ".xml"),
-    _by_ase("gromacs", ".gro"),
+    Format("GROMACS", (".gro",), _any, read_gro, certain=False),
     _by_ase("mol", ".mol"),
     _by_ase("sdf", ".sdf"),
-    _by_ase("xsd", ".xsd"),
+    Format("xsd", (".xsd",), _any, read_xsd, certain=False),
     _by_ase("cjson", ".cml", ".cjson"),
-    _by_ase("dmol-car", ".car"),
+    Format("car", (".car",), is_car, read_car),
 )
 #: Read by ASE from bytes.
 BINARY = ("db", "traj", "gpw")
@@ -175,14 +195,16 @@ def _chosen(path: Path, ending: str, wanted: list[Format], head: str) -> Format:
         others = [form for form in others if form.name == "CIF"]
     if len(others) == 1 and not wanted:
         return others[0]
+    if not others and _is_poscar(head) and not any(form.name == "POSCAR" for form in wanted):
+        raise InputError(
+            f"{path}: it cannot be read as a structure, it looks like a POSCAR; name it so (POSCAR, .vasp)"
+        )
     if not others and [form.name for form in wanted] == ["CIF"]:
         return wanted[0]  # it says best what is missing
     if wanted:
         like = f"; it looks like {others[0].name}, name it {others[0].endings[0]}" if len(others) == 1 else ""
-        names = " or ".join(form.name for form in wanted)
+        names = " or ".join(sorted(form.name for form in wanted))
         raise InputError(f"{path}: it cannot be read as a structure, its content is no {names}{like}")
-    if ending in PLAIN and _is_poscar(head):
-        raise InputError(f"{path}: it looks like a POSCAR; name it so (POSCAR, .vasp)")
     known = ", ".join(dict.fromkeys(end for form in FORMATS for end in form.endings))
     raise InputError(
         f"{path}: it cannot be read as a structure, no format for {ending or 'its name'}; known: {known}, POSCAR"

@@ -1,7 +1,10 @@
 """`ase.Atoms`, and what ASE reads, as `Contents`."""
 
+import io
+import tempfile
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ase
@@ -19,6 +22,9 @@ _HARMLESS = ("deprecat", "implicit use", "please use")
 def from_atoms(atoms: ase.Atoms) -> Contents:
     """Rows of atoms with their occupancies: a table of CIF sites, or a number per atom."""
     moments = atoms.get_initial_magnetic_moments()
+    calculated = getattr(atoms.calc, "results", {}).get("magmoms")  # where a reader puts moments of a calculation
+    if calculated is not None and not moments.any() and len(calculated) == len(atoms):
+        moments = np.asarray(calculated, dtype=float)
     symbols, positions = list(atoms.get_chemical_symbols()), atoms.positions
     collinear = moments if moments.shape == (len(atoms),) and moments.any() else None
     notes = ("magnetic moments that are not collinear are not used",) if moments.ndim > 1 and moments.any() else ()
@@ -46,13 +52,11 @@ def read_with_ase(text: Text, format: str) -> Contents:
     InputError
         Where ASE fails.
     """
-    import ase.io
-
     path = text.path
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            atoms: Any = ase.io.read(path, index=-1, format=format)
+            atoms: Any = _by_reader(text, format)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # every reader of ASE fails in its own way on a corrupt file
@@ -64,3 +68,18 @@ def read_with_ase(text: Text, format: str) -> Contents:
     said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
     notes = [f"{path.name}: {line[:200]}" for line in said if not any(word in line.lower() for word in _HARMLESS)]
     return replace(contents, notes=(*notes, *contents.notes))
+
+
+def _by_reader(text: Text, format: str) -> Any:
+    """What ASE reads: the text as decoded, so that its encoding does not matter; binary formats from the file."""
+    import ase.io
+    from ase.io.formats import ioformats
+
+    if not hasattr(text, "all"):
+        return ase.io.read(text.path, index=-1, format=format)
+    if ioformats[format].acceptsfd:
+        return ase.io.read(io.StringIO(text.all), index=-1, format=format)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "structure"
+        plain.write_text(text.all, "utf-8")
+        return ase.io.read(plain, index=-1, format=format)

@@ -25,7 +25,8 @@ def is_temsim(head: str) -> bool:
     except ValueError:
         return False
     closed = any(line.strip() == "-1" for line in lines[2:])
-    return min(lengths) > 0 and (closed or len(lines[2].split()) >= 5 or not lines[0].strip().isdigit())
+    counted = lines[0].strip().isdigit() and len(" ".join(lines[2:]).split()) % max(1, int(lines[0])) == 0
+    return min(lengths) > 0 and (closed or not counted)
 
 
 def read_temsim(text: Text) -> Contents:

@@ -3,6 +3,8 @@
 www.xcrysden.org/doc/XSF.html: lengths in Å; of animations the last step.
 """
 
+import re
+
 import numpy as np
 
 from rhotem.core import InputError
@@ -15,7 +17,8 @@ PERIODS = {"CRYSTAL": 3, "SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 def is_xsf(head: str) -> bool:
     """Whether a text has one of the keywords that begin a structure alone in a line."""
     words = {line.split()[0].upper() for line in head.splitlines() if line.split() and len(line.split()) <= 2}
-    return bool(words & {"PRIMVEC", "PRIMCOORD", "CONVVEC", "ATOMS"}) and "data_" not in head[:20]
+    atoms = re.search(r"(?mi)^\s*ATOMS(\s+\d+)?\s*\n\s*(\d+|[A-Z][a-z]?)(\s+[-+.\deE]+){3}", head)
+    return bool(words & {"PRIMVEC", "PRIMCOORD", "CONVVEC"} or atoms) and "data_" not in head[:20]
 
 
 def read_xsf(text: Text) -> Contents:
@@ -50,7 +53,7 @@ def read_xsf(text: Text) -> Contents:
                 _atom(text, text.need("an atom"), symbols, positions)
         elif word.startswith(("BEGIN_BLOCK", "BEGIN_INFO")):
             break
-        elif word == "CONVCOORD":
+        elif word == "CONVCOORD" and not positions:
             raise InputError(f"{text.path}: it lists the atoms of the conventional cell (CONVCOORD); write PRIMCOORD")
     if not positions:
         raise InputError(f"{text.path}: it lists no atoms (PRIMCOORD or ATOMS)")

@@ -11,6 +11,10 @@ from rhotem.structure.read.contents import Contents, Text, number
 from rhotem.structure.read.elements import Reading, of_symbol
 from rhotem.structure.read.objects import from_atoms
 
+#: Keys that some programs write small, and a cell written as JSON.
+_KEYS = re.compile(r"(^|\s)(lattice|properties)\s*=", re.IGNORECASE)
+_MATRIX = re.compile(r"Lattice\s*=\s*\"?(\[\s*\[.*?\]\s*\])\"?")
+
 
 def read_xyz(text: Text) -> Contents:
     """Structure of a plain or extended xyz file.
@@ -23,6 +27,8 @@ def read_xyz(text: Text) -> Contents:
     frames = _frames(text)
     _, comment, rows = frames[-1]
     notes = [f"{text.path.name}: the last of {len(frames)} frames is read"] if len(frames) > 1 else []
+    comment = _KEYS.sub(lambda match: match[1] + match[2].capitalize() + "=", comment)
+    comment = _MATRIX.sub(lambda match: 'Lattice="' + " ".join(re.findall(r"[^\s,\[\]]+", match[1])) + '"', comment)
     if "Lattice" in comment or "Properties" in comment:
         contents = _extended(text, comment, rows)
     else:
@@ -109,7 +115,7 @@ def _extended(text: Text, comment: str, rows: list[str]) -> Contents:
     readings: list[Reading] = []
     lines = []
     for n, row in enumerate(rows):
-        words = row.split()
+        words = row.split()[: sum(widths)] if "Properties" not in comment else row.split()
         if len(words) != sum(widths):
             raise InputError(
                 f"{text.path}: atom {n + 1} ({row.strip()[:50]!r}) has {len(words)} values, Properties {sum(widths)}"
@@ -127,7 +133,13 @@ def _extended(text: Text, comment: str, rows: list[str]) -> Contents:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{text.path}: it cannot be read as extended xyz ({reason})") from error
     assert isinstance(atoms, ase.Atoms)
-    return replace(from_atoms(atoms), notes=_isotopes(text, readings))
+    contents = from_atoms(atoms)
+    lengths = np.linalg.norm(contents.cell, axis=1)
+    open_axes = [f"{'abc'[i]} ({lengths[i]:.2f} Å)" for i in range(3) if lengths[i] > 1e-6 and not atoms.pbc[i]]
+    notes = (*_isotopes(text, readings), *contents.notes)
+    if open_axes:
+        notes = (*notes, f"{text.path.name}: not periodic along {', '.join(open_axes)}, it says; taken as a period")
+    return replace(contents, notes=notes)
 
 
 def _cell_like(comment: str) -> bool:

@@ -46,6 +46,7 @@ def read_cif(text: Text) -> Contents:
     found, notes = blocks(text.path, text.all)
     with_atoms = [block for block in found if block.column("_atom_site_fract_x") or block.column("_atom_site_label")]
     usable = [block for block in with_atoms if block.column(LENGTHS[0]) and block.column("_atom_site_fract_x")]
+    usable = [block for block in usable if block.text(LENGTHS[0]) and block.filled("_atom_site_fract_x")] or usable
     if not usable:
         raise InputError(f"{text.path}: {_what_is_missing(found, with_atoms)}")
     block = usable[0]
@@ -157,13 +158,22 @@ def _chosen(trials: list[_Trial], name: str, notes: list[str]) -> _Trial:
     if not good:
         return max(trials, key=lambda trial: (not trial.error, trial.nearness))
     if len(good) > 1 and not all(_same(good[0], other) for other in good[1:]):
+        if any("centring" in trial.group.source for trial in good):
+            raise InputError(
+                f"{name}: its operations lack the centring of its space group, and both make a crystal "
+                f"({' or '.join(_formula(trial.contents) for trial in good)}); add the missing operations, or correct "
+                "the symbol"
+            )
         readings = " or ".join(f"{trial.group.source}: {_formula(trial.contents)}" for trial in good)
         raise InputError(
             f"{name}: the origin or setting of its space group is not stated, and both make a crystal ({readings}); "
             "add it to the symbol, such as 'F d -3 m :2', or list the operations"
         )
     if len(good) < len(trials) or not _same(trials[0], trials[-1]):
-        notes.append(f"{name}: the origin is not stated; only {good[0].group.source} makes sense of the atoms")
+        open_part = "the origin is not stated"
+        if any("centring" in trial.group.source for trial in trials):
+            open_part = "the operations listed lack the centring of the space group"
+        notes.append(f"{name}: {open_part}; only {good[0].group.source} makes sense of the atoms")
     return good[0]
 
 

@@ -38,6 +38,8 @@ class Row:
         U_iso in Å², NaN where not stated.
     moment : (3,) array or None
         Along the cell's axes, in Bohr magnetons.
+    index : int
+        Row of the table, from 0: labels may come twice.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Row:
     tensor: Floats | None = None
     isotropic: float = float("nan")
     moment: Floats | None = None
+    index: int = -1
 
 
 @dataclass(eq=False)
@@ -95,16 +98,17 @@ def read_rows(block: Block, name: str) -> Table:
             continue
         place, rounding = _place(words, label, name)
         for kind, share in kinds:
-            table.rows.append(
-                Row(label, kind.symbol, kind.isotope, place, rounding, occupancy * share, _multiplicity(block, n))
-            )
+            row = Row(label, kind.symbol, kind.isotope, place, rounding, occupancy * share, _multiplicity(block, n))
+            row.index = n
+            table.rows.append(row)
             table.has_occupancies |= len(kinds) > 1
-        table.attached_hydrogens += int(_cell(block, "_atom_site_attached_hydrogens", n) or 0)
+        attached = _number(_cell(block, "_atom_site_attached_hydrogens", n))
+        table.attached_hydrogens += int(attached) if np.isfinite(attached) else 0
     isotopes = sorted({row.isotope for row in table.rows if row.isotope})
     if isotopes:
         table.notes.append(f"{name}: {' and '.join(isotopes)} is read as H; electrons see no difference")
     _displacements(block, table, labels, name)
-    _moments(block, table.rows)
+    _moments(block, table, name)
     return table
 
 
@@ -236,7 +240,6 @@ def _number(text: str) -> float:
 def _displacements(block: Block, table: Table, labels: list[str], name: str) -> None:
     """U_iso and U_ij of the rows, B divided by 8π²."""
     per_u = 8 * np.pi**2
-    places = {label: n for n, label in enumerate(labels)}
     for tag, scale in (
         ("_atom_site_b_equiv_geom_mean", per_u),
         ("_atom_site_u_equiv_geom_mean", 1.0),
@@ -245,8 +248,8 @@ def _displacements(block: Block, table: Table, labels: list[str], name: str) -> 
     ):
         column = block.column(tag)
         for row in table.rows if column is not None else ():
-            if column is not None and places.get(row.label, len(column)) < len(column):
-                value = _number(column[places[row.label]]) / scale
+            if column is not None and row.index < len(column):
+                value = _number(column[row.index]) / scale
                 row.isotropic = row.isotropic if np.isnan(value) else value
     for prefix, scale in (("b", per_u), ("u", 1.0)):
         for base in (f"_atom_site_aniso_{prefix}_", f"_atom_site_anisotrop_{prefix}_"):
@@ -255,8 +258,12 @@ def _displacements(block: Block, table: Table, labels: list[str], name: str) -> 
                 continue
             names = block.column("_atom_site_aniso_label", "_atom_site_anisotrop_id") or labels
             found = {label: n for n, label in enumerate(names)}
+            by_row = len(found) < len(names) and names == labels  # labels that come twice
+            if len(found) < len(names) and not by_row:
+                table.notes.append(f"{name}: several rows of U_ij have one label; they are not read")
+                continue
             for row in table.rows:
-                n = found.get(row.label, -1)
+                n = row.index if by_row else found.get(row.label, -1)
                 values = [_number(column[n]) for column in columns if column is not None and 0 <= n < len(column)]
                 if len(values) == 6 and np.isfinite(values).all():
                     row.tensor = np.zeros((3, 3))
@@ -267,13 +274,18 @@ def _displacements(block: Block, table: Table, labels: list[str], name: str) -> 
         table.notes.append(f"{name}: displacements given as β_ij are not read")
 
 
-def _moments(block: Block, rows: list[Row]) -> None:
+def _moments(block: Block, table: Table, name: str) -> None:
     labels = block.column("_atom_site_moment_label", "_atom_site_moment_atom_site_label")
-    columns = [block.column(f"_atom_site_moment_crystalaxis_{axis}") for axis in "xyz"]
+    columns = [
+        block.column(f"_atom_site_moment_crystalaxis_{axis}", f"_atom_site_moment_crystalaxis_m{axis}")
+        for axis in "xyz"
+    ]
     if labels is None or any(column is None for column in columns):
+        if labels is not None:
+            table.notes.append(f"{name}: magnetic moments are read along the crystal's axes only; those given are not")
         return
     found = {label: n for n, label in enumerate(labels)}
-    for row in rows:
+    for row in table.rows:
         n = found.get(row.label)
         if n is not None:
             row.moment = np.array([_number(column[n]) for column in columns if column is not None])

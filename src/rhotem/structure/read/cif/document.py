@@ -12,7 +12,18 @@ from rhotem.core import InputError
 #: Loops without which there is no structure: a broken one is refused, another one left out.
 NEEDED = ("_atom_site", "_symmetry", "_space_group", "_cell")
 #: Characters that word processors put into CIFs.
-_TYPED = str.maketrans({"−": "-", "–": "-", "\u00a0": " ", "‘": "'", "’": "'", "“": '"', "”": '"', "\x00": " "})
+_TYPED = str.maketrans("₀₁₂₃₄₅₆₇₈₉−–\u00a0‘’“”\x00", "0123456789-- ''\"\" ")
+#: A digit with a bar above it, combining macron or overline: 3̄ is -3.
+_BARRED = re.compile("([0-9])\\s?[\u0304\u0305]")
+#: Values of CIF 2.0 that no structure needs: texts in three quotes, lists and tables.
+_TRIPLE = re.compile(r"(?<=\s)(\"{3}|'{3}).*?\1(?=\s|$)", re.DOTALL)
+_LIST = re.compile(r"(?<=[\s(,:])(?:\[[^\[\]{}]*\]|\{[^\[\]{}]*\})")
+_TERM = r"(?:\d*\*?[xyzXYZ]|\d+/\d+|\d*\.\d+)"
+_PART = rf"[-+]?[ \t]*{_TERM}(?:[ \t]*[-+][ \t]*{_TERM})*"
+#: An operation without quotes although it has blanks, its number before it or not.
+_BARE_OPERATION = re.compile(
+    rf"^([ \t]*(?:\d+[ \t]+)?)({_PART}[ \t]*,[ \t]*{_PART}[ \t]*,[ \t]*{_PART})(?=[ \t\r]*$)", re.MULTILINE
+)
 _TOKEN = re.compile(r"'.*?'(?=\s|$)|\".*?\"(?=\s|$)|#.*|\S+")
 
 
@@ -33,6 +44,10 @@ class Block:
     def column(self, *tags: str) -> list[str] | None:
         """Values of the first of these tags that the block has."""
         return next((self.values[tag] for tag in tags if tag in self.values), None)
+
+    def filled(self, tag: str) -> list[str]:
+        """Values of a tag but those that say nothing."""
+        return [text for text in self.values.get(tag, []) if text.strip() not in ("?", ".", "")]
 
     def text(self, *tags: str) -> str:
         """First value of the first of these tags that says something; else empty."""
@@ -71,7 +86,10 @@ def blocks(path: Path, text: str) -> tuple[list[Block], list[str]]:
     """
     from gemmi import cif
 
-    clean = text.translate(_TYPED)
+    clean = _BARRED.sub(r"-\1", text.translate(_TYPED))
+    if clean.lstrip().startswith("#\\#CIF_2"):
+        clean = _without_cif2(clean)
+    clean = _BARE_OPERATION.sub(lambda m: m[0] if not re.search(r"\s", m[2].strip()) else f"{m[1]}'{m[2]}'", clean)
     clean = "".join(c if c.isascii() else "~" for c in clean) if not clean.isascii() else clean
     notes: list[str] = []
     try:
@@ -83,7 +101,17 @@ def blocks(path: Path, text: str) -> tuple[list[Block], list[str]]:
         except ValueError as second:
             reason = re.sub(r"^string:", "line ", f"{error}; mended: {second}".replace("\n", " "))
             raise InputError(f"{path}: no valid CIF ({reason})") from error
-    return [Block(block.name, _values(path, block)) for block in document], notes
+    return [Block(block.name.strip() or "unnamed", _values(path, block)) for block in document], notes
+
+
+def _without_cif2(text: str) -> str:
+    """Texts in three quotes on one line, lists and tables as words without blanks: what CIF 1.1 can say."""
+    text = _TRIPLE.sub(lambda m: "'" + re.sub(r"[\s'\"]+", " ", m[0]).strip() + "'", text)
+    while True:
+        plain = _LIST.sub(lambda m: "(" + re.sub(r"[\s'\"]+", ",", m[0][1:-1].strip()) + ")", text)
+        if plain == text:
+            return text
+        text = plain
 
 
 def _values(path: Path, block: Any) -> dict[str, list[str]]:

@@ -125,6 +125,12 @@ def is_group(group: Operations) -> bool:
     return {tuple(row) for row in np.unique(made, axis=0).tolist()} <= group.keys
 
 
+def lacks_centring(group: Operations, whole: Operations) -> bool:
+    """Whether ``whole`` is ``group`` and its products with pure translations."""
+    pure = whole.translations[(whole.rotations == np.eye(3, dtype=np.int64)).all(axis=(1, 2))]
+    return group.keys <= whole.keys and len(pure) > 1 and len(group) * len(pure) == len(whole)
+
+
 def misfit(group: Operations, cell: Floats) -> float:
     """By how much the cell breaks the symmetry: largest change of the metric, 0 for a cell of the right lattice type.
 

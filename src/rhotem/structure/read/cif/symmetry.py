@@ -13,6 +13,7 @@ from rhotem.structure.read.cif.operations import (
     Operations,
     identity,
     is_group,
+    lacks_centring,
     misfit,
     of_group,
     of_triplets,
@@ -27,6 +28,7 @@ TRIPLETS = (
     "_space_group_symop_magn_operation_xyz",
     "_space_group_symop_magn_operation_mxmymz_xyz",
 )
+REVERSALS = ("_space_group_symop_magn_operation_timereversal", "_space_group_symop_magn_time_reversal")
 CENTRINGS = ("_space_group_symop_magn_centering_xyz",)
 HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 HERMANN = (
@@ -38,6 +40,7 @@ HERMANN = (
     "_space_group_name_h-m_ref",
 )
 NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
+SCHOENFLIES = ("_space_group_name_schoenflies", "_symmetry_space_group_name_schoenflies")
 SYSTEM_CODE = ("_space_group_it_coordinate_system_code",)
 
 
@@ -52,10 +55,10 @@ def candidates(block: Block, cell: Floats, name: str) -> tuple[list[Operations],
     notes: list[str] = []
     symbol, number = block.text(*HERMANN), block.number(*NUMBER)
     named = _by_name(block, cell)
-    listed = block.column(*TRIPLETS)
-    if listed is not None and any(text.strip() not in ("?", ".", "") for text in listed):
-        return [_listed(block, [t for t in listed if t not in ("?", ".", "")], named, name, notes)], notes
+    listed = next((rows for rows in map(block.filled, TRIPLETS) if rows), None)
     hall = block.text(*HALL)
+    if listed is not None:
+        return _listed(block, listed, named or [g for g in [_hall(hall)] if hall and g], name, notes), notes
     if hall:
         group = _hall(hall)
         if group is not None:
@@ -74,6 +77,7 @@ def candidates(block: Block, cell: Floats, name: str) -> tuple[list[Operations],
                 "(_space_group_symop_operation_xyz) or write the full Hermann–Mauguin symbol"
             )
         notes.append(f"{name}: {symbol!r} is no space group known; number {number:g} is used in its standard setting")
+    number = number or _schoenflies(block.text(*SCHOENFLIES))
     if number:
         groups = _by_number(int(number), cell, name)
         if not symbol:
@@ -89,37 +93,57 @@ def candidates(block: Block, cell: Floats, name: str) -> tuple[list[Operations],
     return [identity()], notes
 
 
-def _listed(block: Block, listed: list[str], named: list[Operations], name: str, notes: list[str]) -> Operations:
-    """Operations of the list, completed where that needs no guess."""
+def _listed(block: Block, listed: list[str], named: list[Operations], name: str, notes: list[str]) -> list[Operations]:
+    """Operations of the list, completed where that needs no guess; the symbol's beside them if centring lacks."""
     try:
-        group = of_triplets(listed, "the operations listed")
+        group = of_triplets(_with_reversal(block, listed), "the operations listed")
         centring = block.column(*CENTRINGS)
         if centring is not None:
             group = products(group, of_triplets(centring, ""))
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     if is_group(group):
-        symbol = block.text(*HERMANN)
         if named and not any(group.keys == other.keys for other in named) and len(named[0]) != len(group):
+            centred = [other for other in named if len(group) > 1 and lacks_centring(group, other)]
+            if centred:
+                return [group, replace(centred[0], source=f"{centred[0].source}, centring added")]
+            count = "one operation is" if len(group) == 1 else f"{len(group)} operations are"
             notes.append(
-                f"{name}: {len(group)} operations are listed, {symbol!r} has {len(named[0])}; the list is used"
+                f"{name}: {count} listed, {block.text(*HERMANN, *HALL)!r} has {len(named[0])}; the list is used"
             )
-            return group
-        return replace(group, stated=True)
+            return [group]
+        return [replace(group, stated=True)]
     whole = with_identity(group)
     fitting = [other for other in named if group.keys <= other.keys]
     if len(fitting) == 1:
         notes.append(
             f"{name}: the operations listed are no group; those of {fitting[0].source}, which hold them, are used"
         )
-        return fitting[0]
+        return fitting
     if whole is not None and is_group(whole):
         notes.append(f"{name}: x,y,z is missing among the operations and is added")
-        return whole
+        return [whole]
     raise InputError(
         f"{name}: the {len(group)} symmetry operations are no group, some are missing or wrong; correct the list, or "
         "leave it out and name the space group"
     )
+
+
+def _with_reversal(block: Block, listed: list[str]) -> list[str]:
+    """Magnetic operations whose time reversal stands in a column of its own."""
+    reversal = block.column(*REVERSALS)
+    if reversal is None or len(reversal) != len(listed) or any(text.count(",") > 2 for text in listed):
+        return listed
+    return [f"{text},{sign.strip()}" for text, sign in zip(listed, reversal, strict=True)]
+
+
+def _schoenflies(symbol: str) -> int:
+    """Number of ``Oh^5`` or ``Oh.5``; 0 for anything else."""
+    import spglib
+
+    plain = re.sub(r"[\s_'^.{}]", "", symbol).lower()
+    kinds = (spglib.get_spacegroup_type(hall) for hall in range(1, 531) if plain)
+    return next((int(kind.number) for kind in kinds if kind and kind.schoenflies.replace("^", "").lower() == plain), 0)
 
 
 def _hall(symbol: str) -> Operations | None:
@@ -157,7 +181,7 @@ def _entries(symbol: str, cell: Floats, code: str = "") -> list[Any]:
         if entry is not None:
             break
     if entry is None:  # short symbols of monoclinic groups with another unique axis
-        compact = bare.replace(" ", "").lower()
+        compact = re.sub(r"[()_\s]", "", bare).lower()
         full = [compact[:1] + "11" + compact[1:], compact + "11"]
         return [other for other in gemmi.spacegroup_table() if other.short_name().lower() in full][:1]
     family = [other for other in gemmi.spacegroup_table() if other.number == entry.number and other.hm == entry.hm]
@@ -192,10 +216,15 @@ def split_setting(symbol: str) -> tuple[str, str]:
 def spellings(symbol: str) -> list[str]:
     """Ways to write a Hermann–Mauguin symbol that gemmi may know: ``P6(3)/mmc``, ``P2_1/n``, ``F 4/m -3 2/m``."""
     bare = re.sub(r"\((\d)\)", r"\1", symbol).replace("_", "").replace("~", "")
-    bare = re.sub(r"<su[bp]>|</su[bp]>|[{}$\\]|bar(?=\d)", "", bare)
+    bare = re.sub(r"\\(?:bar|overline)\s*\{?\s*(?=\d)|\bbar\s*(?=\d)", "-", bare)
+    bare = re.sub(r"<su[bp]>|</su[bp]>|[{}$\\]", "", bare)
     bare = " ".join(re.sub(r"\s*/\s*", "/", bare).split())
     ways = [symbol if "/" not in symbol else bare, bare, bare.replace(" ", "")]
     words = bare.split()
+    if len(words) == 4 and words[1] in ("3", "-3") and words[3] == "1":  # P -3 2/m 1
+        ways.append(" ".join([*words[:2], re.sub(r"^\d/", "", words[2]), "1"]))
+    if len(words) == 4 and words[1] in ("3", "-3") and words[2] == "1":  # P -3 1 2/m
+        ways.append(" ".join([*words[:3], re.sub(r"^\d/", "", words[3])]))
     if len(words) >= 3 and "1" not in words[1:2] + words[3:]:
         slim = [re.sub(r"^\d+/", "", word) for word in words]
         ways += [" ".join([*words[:2], *slim[2:]]), " ".join(slim)]
