@@ -242,11 +242,28 @@ def test_a_film_of_one_frame_has_its_first_and_last_picture(tmp_path):
     assert Image.open(tmp_path / "overview.png").size == (30, 20)
 
 
+def test_slices_are_those_of_moving_atoms(tmp_path):
+    """A run starts from the crystal at rest; its planes would be cut finer than the atoms of all other frames need."""
+    still = _frames(1)[0].repeat((1, 1, 2))
+    moved = still.copy()
+    moved.positions += np.random.default_rng(0).normal(0, 0.12, moved.positions.shape)
+    moving = [moved.copy() for _ in range(4)]
+    counted = []
+    for name, frames in (("run", [still, *moving]), ("later", moving), ("rest", [still])):
+        for number, atoms in enumerate(frames):
+            atoms.info["time"] = 5.0 * number
+        ase.io.write(tmp_path / f"{name}.extxyz", frames)
+        trajectory = read_trajectory(tmp_path / f"{name}.extxyz")
+        plan = _plan(tmp_path / f"{name}.extxyz", phonons=0, keep_cell=True, zone=(0, 0, 1), zone_basis="input")
+        counted.append(FilmFrames(trajectory, np.arange(len(frames)), plan, "free-atoms").middle.grid.shape[2])
+    assert counted[0] == counted[1] != counted[2]
+
+
 def test_projected_deformation_is_the_integral_along_the_beam(hop):
     """A plane wave across the beam keeps its height times the cell's depth, one along the beam vanishes."""
     trajectory = read_trajectory(hop)
     plan = _plan(hop, phonons=0, keep_cell=True, zone=(0, 0, 1), zone_basis="input")
-    cut = FilmFrames(trajectory, np.arange(1), plan, "free-atoms").first
+    cut = FilmFrames(trajectory, np.arange(1), plan, "free-atoms").middle
     crystal = cut.cell.unrotated
     grid = PeriodicGrid(crystal.cell, (20, 20, 20))
     place = np.linalg.solve(crystal.cell.T, grid.points().reshape(-1, 3).T).T.reshape(20, 20, 20, 3)

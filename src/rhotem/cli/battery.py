@@ -62,13 +62,15 @@ def build(
 
     check_ending(output)
     builder.check_arguments(crystals)
-    made = builder.build(
-        crystals,
-        lambda name: structure(name, allow_overlaps=allow_overlaps),
-        np.random.default_rng(seed),
-        **options,
-    )
     with ProgressBar(quiet or as_json) as progress:
+        goes_on = {"progress": progress, "folder": output.with_suffix(".runs")} if builder.long else {}
+        made = builder.build(
+            crystals,
+            lambda name: structure(name, allow_overlaps=allow_overlaps),
+            np.random.default_rng(seed),
+            **options,
+            **goes_on,
+        )
         made, record = finished(made, relaxation, progress)
     record = {"builder": builder.name, "arguments": crystals, "options": options, "seed": seed, **record}
     write_specimen(made, output, record)

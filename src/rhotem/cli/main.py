@@ -39,6 +39,7 @@ GROUPS = {
         "battery": "Defects, interfaces, surfaces and cracks of battery materials, relaxed if asked.",
         "charge-series": "States of charge: orderings, lattice, convex hull, voltage, charges of elements.",
         "degradation": "Ageing of a layered electrode as a record: specimens, charges, capacity.",
+        "screen": "Candidates for an electrode by lattice, voltage, charges, contrast: one ranked table.",
         "pilot": "A dopant: charge density, charges and images with and without it, one report.",
         "distil": "A fast potential of one material, taught by SevenNet-0, for long runs.",
         "md": "Molecular dynamics with a potential; frames that other programs read.",

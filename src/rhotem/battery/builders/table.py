@@ -62,6 +62,8 @@ class Builder:
         How the arguments are written.
     arguments : (int, int or None)
         Least and most of them.
+    long : bool
+        It takes minutes: ``build`` also gets ``progress``, and a ``folder`` whose files let it go on after a stop.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Builder:
     options: Sequence[Option]
     crystals: str = "STRUCTURE"
     arguments: tuple[int, int | None] = (1, 1)
+    long: bool = False
 
     def check_arguments(self, texts: Sequence[str]) -> None:
         """Refuse too few or too many crystals.

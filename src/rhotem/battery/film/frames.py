@@ -19,8 +19,9 @@ Floats = npt.NDArray[np.float64]
 class FilmFrames:
     """Chosen frames of a trajectory as specimens.
 
-    All have the mean cell of the trajectory and the grid of the first frame; atoms have their fractional coordinates
-    without the motion of the centre of mass, which would be drift of the specimen.
+    All have the mean cell of the trajectory and the grid and slices of the frame in the middle, since the first of a
+    run is often a crystal at rest, whose planes would be cut finer than moving atoms need. Atoms have their fractional
+    coordinates without the motion of the centre of mass, which would be drift of the specimen.
 
     Parameters
     ----------
@@ -52,14 +53,15 @@ class FilmFrames:
         inverse = np.linalg.inv(trajectory.mean_cell)
         #: fractional coordinates (K, N, 3), paths without jumps
         self.places: Floats = (trajectory.paths() @ inverse)[chosen]
-        first = replace(trajectory.mean_structure(), charge=plan.density.charge_e or 0.0)
-        first.atoms.set_scaled_positions(self.places[0])
-        own = {"parent_cell": first.cell.tolist(), "parent_space_group": [1, "P1"]}
+        self._cut_at = len(chosen) // 2
+        middle = replace(trajectory.mean_structure(), charge=plan.density.charge_e or 0.0)
+        middle.atoms.set_scaled_positions(self.places[self._cut_at])
+        own = {"parent_cell": middle.cell.tolist(), "parent_space_group": [1, "P1"]}
         info = {"name": trajectory.source, "notes": list(trajectory.notes)}
         named = {**info, **own} if reference is None else with_parent(info, reference)
-        first = replace(first, info=named)
-        self.first: Specimen = cut(plan, first, [source])
-        if len(self.first.cell.crystal) != len(first):
+        middle = replace(middle, info=named)
+        self.middle: Specimen = cut(plan, middle, [source])
+        if len(self.middle.cell.crystal) != len(middle):
             raise InputError(f"{trajectory.source}: its cell was reduced; a film needs the whole of it")
 
     def __len__(self) -> int:
@@ -72,8 +74,8 @@ class FilmFrames:
 
     def specimen(self, number: int) -> Specimen:
         """The specimen of a chosen frame."""
-        cell, places = self.first.cell, self.places[number]
-        moved = (places - self.places[0]) @ cell.crystal.cell
+        cell, places = self.middle.cell, self.places[number]
+        moved = (places - self.places[self._cut_at]) @ cell.crystal.cell
         crystal, structure = cell.crystal.atoms.copy(), cell.structure.atoms.copy()
         crystal.positions += moved
         structure.positions += moved[np.asarray(cell.atom_index)]
@@ -82,7 +84,7 @@ class FilmFrames:
             crystal=replace(cell.crystal, atoms=crystal),
             structure=replace(cell.structure, atoms=structure),
         )
-        return replace(self.first, cell=made, block=made.repeated(*self.first.repeats))
+        return replace(self.middle, cell=made, block=made.repeated(*self.middle.repeats))
 
     def projected(self, number: int) -> Floats:
         """Places (M, 3) in Å of the atoms of the imaging cell, each once, as pictures show them (x, y, depth)."""

@@ -97,11 +97,11 @@ def make_film(
     plan = _for_frames(plan, wanted)
     chosen = every(trajectory, wanted.every, wanted.start, wanted.stop)
     frames = FilmFrames(trajectory, chosen, plan, str(plan.density.source), wanted.reference)
-    preset = frames.first.preset
+    preset = frames.middle.preset
     if preset.mode == "diffraction" or not (preset.detectors or preset.mode != "stem"):
         raise InputError(f"preset {preset.name}: makes no images that a film could show; choose another")
     _check(frames, preset, out, wanted)
-    results.introduce(frames.first, voice)
+    results.introduce(frames.middle, voice)
     work = _work(plan, frames, voice, out)
     identified = _identity(plan, trajectory, frames, wanted)
     try:
@@ -166,12 +166,12 @@ def _work(plan: Plan, frames: FilmFrames, voice: Voice, out: Path) -> _Work:
     number = plan.motion.phonons if isinstance(plan.motion.phonons, int) else 0
     moving = motion.vibration(number, plan.motion.temperature_K, plan.motion.msd_A2, None, voice.warn)
     moving = {"seed": plan.computing.seed, **moving}
-    for line in motion.motion_lines(frames.first, moving):
+    for line in motion.motion_lines(frames.middle, moving):
         voice.tell(line)
     means = Means(plan.memory, plan.computing.scheduler)
-    crystal = frames.first.cell.unrotated
+    crystal = frames.middle.cell.unrotated
     job = Job(plan, crystal, moving, source_options(name, **described(plan)), means)
-    return _Work(job, place_of_images(frames.first, name, means), out, voice)
+    return _Work(job, place_of_images(frames.middle, name, means), out, voice)
 
 
 def _identity(plan: Plan, trajectory: Trajectory, frames: FilmFrames, wanted: Wanted) -> str:
@@ -180,7 +180,7 @@ def _identity(plan: Plan, trajectory: Trajectory, frames: FilmFrames, wanted: Wa
     parts: dict[str, Any] = {
         "plan": identity(plan, {"specimen.structure": atoms}),
         "seed": plan.computing.seed,
-        "labels": frames.first.cell.labels,
+        "labels": frames.middle.cell.labels,
         "difference": wanted.difference,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -234,9 +234,9 @@ def _described(images: ImageSet, frames: FilmFrames) -> dict[str, Any]:
         "origin_angstrom": list(images.scan.origin),
         "size_angstrom": list(images.scan.size),
         "periodic": bool(images.scan.periodic),
-        "numbers": np.asarray(frames.first.cell.structure.numbers).tolist(),
+        "numbers": np.asarray(frames.middle.cell.structure.numbers).tolist(),
         "times_fs": None if times is None else times.tolist(),
         "frames_of_trajectory": (frames.chosen + 1).tolist(),
-        "labels": frames.first.cell.labels,
+        "labels": frames.middle.cell.labels,
         "simulation": json.loads(to_json(images.record)),
     }

@@ -99,6 +99,8 @@ class Structures(Section):
         known = builders()
         if self.builder not in known:
             raise At(("builder",), f"{self.builder!r}: no builder; choose one of {', '.join(known)}")
+        if known[self.builder].long:
+            raise At(("builder",), f"{self.builder}: takes minutes; build by rhotem battery, and name the files")
         if not self.crystals:
             raise At(("crystals",), f"builder {self.builder}: name its crystals, {known[self.builder].crystals}")
         names = {option.name for option in known[self.builder].options}

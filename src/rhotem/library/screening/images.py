@@ -1,0 +1,110 @@
+"""Contrast of candidates: their responses in a library, and what its table says of every kind of column."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from rhotem.library.campaign.driver import Crew, drive
+from rhotem.library.campaign.expand import tasks_of
+from rhotem.library.campaign.ledger import Ledger
+from rhotem.library.campaign.model import Campaign
+from rhotem.library.campaign.tally import Tally
+from rhotem.library.catalogue.tables import contrasts
+from rhotem.library.screening.candidates import ION, METAL, kind_of
+from rhotem.library.screening.judge import RELAXED, Judged
+from rhotem.library.store import Library
+
+#: Kinds of columns that the table has: of what moves, and of metals.
+SHOWN = {ION: "ion", METAL: "metal"}
+
+
+@dataclass(frozen=True)
+class Imaging:
+    """How candidates are imaged.
+
+    Parameters
+    ----------
+    preset : str
+    thickness_nm : float
+    phonons : int
+        Configurations of thermal motion; 0: at rest.
+    zone : three int or None
+        Of every candidate's own conventional cell; None: each along the one that tells its columns apart.
+    foci_nm : (float, float)
+        Contrast is that of the best focus between.
+    density : str or None
+        Source; None: the one that every image takes.
+    workers : int
+    """
+
+    preset: str = "layered-oxide"
+    thickness_nm: float = 3.0
+    phonons: int = 4
+    zone: tuple[int, ...] | None = None
+    foci_nm: tuple[float, float] = (-2.0, 4.0)
+    density: str | None = None
+    workers: int = 1
+
+    def campaign(self, files: Sequence[str]) -> Campaign:
+        """The campaign that images these files."""
+        told: dict[str, Any] = {
+            "name": "screening",
+            "structures": [{"names": list(files)}],
+            "motion": {"phonons": self.phonons},
+            "microscope": {"preset": self.preset},
+            "thicknesses_nm": [self.thickness_nm],
+            "lens": {"defocus_nm": list(self.foci_nm)},
+        }
+        if self.zone is not None:
+            told["vary"] = {"zone": [list(self.zone)]}
+        if self.density is not None:
+            told["density"] = {"source": self.density}
+        return Campaign.model_validate(told)
+
+
+def contrasts_of(
+    judged: Sequence[Judged], how: Imaging, folder: Path, report: Callable[[Tally], None] = lambda tally: None
+) -> dict[str, dict[str, float | str]]:
+    """Columns of the table by the name of a candidate, from the library ``folder/library``, which is filled first.
+
+    ``ABF_ion``: contrast of the columns of mobile ions alone, at the focus where it is largest; ``ABF_metal`` the same
+    of metals; ``entry``: where the response lies.
+    """
+    files = {str(folder / one.candidate.folder / RELAXED): one for one in judged if one.structure is not None}
+    if not files:
+        return {}
+    campaign = how.campaign(list(files))
+    tasks = tasks_of(campaign)
+    with Library.create(folder / "library") as library:
+        ledger = Ledger(library.catalogue, campaign.name)
+        ledger.begin(campaign.model_dump_json(by_alias=True), tasks)
+        drive(ledger, campaign.limits, Crew(how.workers, None), report)
+        reasons = {title: reason for _, title, reason in ledger.failures()}
+        made: dict[str, dict[str, float | str]] = {}
+        for (file, one), task in zip(files.items(), tasks, strict=True):
+            found = _of_entry(library, task.id)
+            made[one.candidate.name] = found or {"image_failed": _reason(reasons, file)}
+    return made
+
+
+def _of_entry(library: Library, identifier: str) -> dict[str, float | str]:
+    c = contrasts.c
+    with library.catalogue.begin() as connection:
+        rows = list(connection.execute(select(c.image, c.label, c.contrast).where(c.entry == identifier)))
+    found: dict[str, float | str] = {}
+    for image, label, contrast in rows:
+        elements = [element.rstrip("0123456789") for element in label.split("/")]
+        kinds = {kind_of(element) for element in elements}
+        if len(kinds) == 1 and (name := SHOWN.get(kinds.pop())):
+            key = f"{image}_{name}"
+            if abs(float(contrast)) > abs(float(found.get(key, 0.0))):
+                found[key] = float(contrast)
+    return {**found, "entry": identifier} if rows else {}
+
+
+def _reason(reasons: dict[str, str], file: str) -> str:
+    near = [reason for title, reason in reasons.items() if file in title or Path(file).parent.name in title]
+    return near[0] if near else next(iter(reasons.values()), "no columns are told apart along this axis")
