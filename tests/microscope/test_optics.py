@@ -134,3 +134,12 @@ def test_mean_patterns_keep_covered_parts():
     images = simulate([vacuum], lens, Scan((2, 2), extent), (Annular(name="ADF", inner=30, outer=50),))
     assert images.diffraction.min() > -1e-9 and images.diffraction.sum() == pytest.approx(1, rel=1e-5)
     assert np.abs(images["ADF"]).max() < 1e-9
+
+
+def test_every_radius_has_finite_parts():
+    """The square of a radius rounds, so that radius² − x² may be below 0 at x = radius."""
+    random = np.random.default_rng(0)
+    for radius in random.uniform(0.2, 2.0, 2000):
+        edge = np.array([radius, -radius, 0.0])
+        assert np.isfinite(disc_part(edge, edge[::-1], radius, (0.07, 0.05))).all()
+        assert np.isfinite(disc_part(edge + 0.035, np.zeros(3), radius, (0.07, 0.05))).all()

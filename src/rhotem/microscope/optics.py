@@ -185,7 +185,10 @@ def _corner_area(x: Array, y: Array, radius: float) -> Array:
     """Area of a disc around the origin that lies to the left of x and below y."""
     x, y = np.clip(x, -radius, radius), np.clip(y, -radius, radius)
     quarter = np.pi * radius**2 / 4
-    half_x, half_y = (0.5 * (t * np.sqrt(radius**2 - t**2) + radius**2 * np.arcsin(t / radius)) for t in (x, y))
+    # the product is never below 0, which the difference of rounded squares may be
+    half_x, half_y = (
+        0.5 * (t * np.sqrt((radius - t) * (radius + t)) + radius**2 * np.arcsin(t / radius)) for t in (x, y)
+    )
     left, below = 2 * (half_x + quarter), 2 * (half_y + quarter)
     outside = np.where(x >= 0, np.where(y >= 0, left + below - 4 * quarter, below), np.where(y >= 0, left, 0.0))
     return np.asarray(np.where(x**2 + y**2 < radius**2, x * y + half_x + half_y + quarter, outside))

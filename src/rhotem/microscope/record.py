@@ -35,6 +35,8 @@ class Recorder:
         outside the patterns of pixelated detectors; of what lies inside these only the intensity.
     camera : Camera or None
         Pixels that patterns will get; the computed ones cover them.
+    areas : bool
+        Pixels count by covered parts although no pattern is recorded: responses of the first version were made so.
     """
 
     def __init__(
@@ -46,8 +48,9 @@ class Recorder:
         *,
         counted: bool = False,
         camera: Camera | None = None,
+        areas: bool = False,
     ) -> None:
-        self.wavelength = wavelength
+        self.wavelength, self._areas = wavelength, areas
         self.step = (1 / supercell[0], 1 / supercell[1])
         self.outer = largest_angle(detectors)
         self.camera = camera
@@ -86,11 +89,11 @@ class Recorder:
     def exact_weights(self, beams: IntArray, opening: float | None = None) -> npt.NDArray[np.float64]:
         """The same in double precision."""
         kx, ky = beams[:, 0] * self.step[0], beams[:, 1] * self.step[1]
-        each = weight if self.pixelated else integral_weight
+        each = weight if self.areas else integral_weight
         rows = [each(channel, kx, ky, self.wavelength, self.step, opening) for channel in self.channels]
         columns = [np.stack(rows, axis=1)] if rows else [np.zeros((len(beams), 0))]
         if self.cells is not None:
-            weights = self.cells.weights if self.pixelated else self.cells.integral_weights
+            weights = self.cells.weights if self.areas else self.cells.integral_weights
             parts = weights(kx, ky, self.wavelength, self.step, opening)
             outside, scale = parts * self._unseen(beams)[:, None], 1e3 * self.wavelength
             pixel = scale * self.step[0], scale * self.step[1]
@@ -113,13 +116,17 @@ class Recorder:
 
     @property
     def pixelated(self) -> bool:
-        """Whether patterns are recorded.
-
-        Their pixels cannot be less than dark, so that they and what is seen beside them, of the same electrons, count
-        pixels by covered parts; signals alone are sums that are integrals to fourth order
-        (`rhotem.microscope.optics.quadrature`).
-        """
+        """Whether patterns are recorded."""
         return bool(self._pixelated)
+
+    @property
+    def areas(self) -> bool:
+        """Whether pixels count by their covered parts, as beside patterns.
+
+        Pixels of patterns cannot be less than dark, so that they and what is seen beside them, of the same electrons,
+        count so; signals alone are sums that are integrals to fourth order (`rhotem.microscope.optics.quadrature`).
+        """
+        return self._areas or self.pixelated
 
     def add(self, positions: slice, weights: npt.NDArray, intensity: npt.NDArray) -> None:
         """Add ``intensity`` (positions, beams), fractions of the incident beam at the supercell beams, to signals."""

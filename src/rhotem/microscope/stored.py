@@ -55,8 +55,10 @@ def write_group(
     part.rename(path)
 
 
-def read_group(path: Path, form: tuple[str, int], what: str) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays and attributes of a group written by `write_group`; ``what`` it is, in words.
+def read_group(
+    path: Path, form: tuple[str, int], what: str, *older: tuple[str, int]
+) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and attributes of a group written by `write_group`; ``what`` it is, in words; ``older`` forms are read, too.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def read_group(path: Path, form: tuple[str, int], what: str) -> tuple[Arrays, di
         raise InputError(f"{path} is no Zarr group that can be read ({type(error).__name__})") from None
     if said.get("format") != form[0]:
         raise InputError(f"{path}: no {what} of RhoTEM")
-    if said.get("version") != form[1]:
+    if said.get("version") not in (form[1], *(version for _, version in older)):
         raise InputError(f"{path}: version {said.get('version')} of {what}, this RhoTEM reads {form[1]}; make it again")
     try:
         arrays = {name: np.asarray(zarr.open_array(str(path / name), mode="r")[:]) for name in said["checksums"]}

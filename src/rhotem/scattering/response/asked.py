@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase, aperture_weights, opening_of
+from rhotem.microscope.optics import aberration_phase, aperture, aperture_weights, opening_of
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
 from rhotem.scattering.response.matrices import Beams
@@ -98,7 +98,7 @@ class Asked:
         if known is not None:
             return known
         kx, ky = self.pairs.frequencies
-        covered = np.asarray(aperture_weights(kx, ky, microscope, self.pairs.step))
+        covered = np.asarray(self.parts(kx, ky, microscope))
         excess = np.zeros((len(covered), self.matrix.shape[1]))
         rim = np.flatnonzero((covered != 0) & (covered != 1))
         members = self.pairs.beams.vectors[rim]
@@ -109,6 +109,11 @@ class Asked:
                 self._edges.pop(next(iter(self._edges)))
             self._edges[microscope.convergence] = covered, excess
         return covered, excess
+
+    def parts(self, kx: Array, ky: Array, microscope: Microscope) -> Array:
+        """What beams at ``kx, ky`` count in sums over an aperture."""
+        counted = aperture if self.recorder.areas else aperture_weights
+        return counted(kx, ky, microscope, self.pairs.step)
 
     def spectrum(self, microscope: Microscope) -> Array:
         """Fourier coefficients (frequencies along x, along y, columns); signals are the real part of their sum."""

@@ -62,6 +62,8 @@ class Response:
         What tells the error bars of thermal motion.
     rounding : float
         Relative error of the least exact channel of a response that was kept in half precision; 0 of others.
+    areas : bool
+        It was made when pixels counted by covered parts, version 1 of the store; its images are those of then.
     """
 
     microscope: Microscope
@@ -76,6 +78,7 @@ class Response:
     record: dict[str, Any]
     twin: Twin | None = None
     rounding: float = 0.0
+    areas: bool = False
     _ready: dict[Any, Asked] = field(default_factory=dict)
 
     @cached_property
@@ -270,7 +273,9 @@ class Response:
         for detector in detectors:
             if not detector.channels():
                 raise InputError(f"detector {detector.name}: a response holds signals, not patterns; simulate those")
-        recorder = Recorder(detectors, 0, self.microscope.wavelength, self.supercell, counted=counted)
+        recorder = Recorder(
+            detectors, 0, self.microscope.wavelength, self.supercell, counted=counted, areas=self.areas
+        )
         chosen = selection(self.cells, recorder, detectors)
         asked = Asked(self.pairs, recorder, self.pairs.table, *_summed(self.matrix[level], self.rim[level], chosen))
         if twin is not None:

@@ -11,7 +11,7 @@ from rhotem.microscope.stored import read_group
 from rhotem.scattering.response.images import Response
 from rhotem.scattering.response.matrices import Beams, Twin
 from rhotem.scattering.response.range import Range
-from rhotem.scattering.response.store import FORM, unbroken, whole
+from rhotem.scattering.response.store import AREAS, FORM, unbroken, whole
 
 
 def open_response(path: str | Path) -> Response:
@@ -22,7 +22,7 @@ def open_response(path: str | Path) -> Response:
     InputError
         If it is none, is damaged, or was written by another version of the format.
     """
-    arrays, said = read_group(Path(path), FORM, "responses")
+    arrays, said = read_group(Path(path), FORM, "responses", AREAS)
     unbroken(path, said)
     for name in [name for name in arrays if f"{name}_scale" in arrays]:
         arrays[name] = whole(arrays[name], arrays[f"{name}_scale"])
@@ -39,6 +39,7 @@ def open_response(path: str | Path) -> Response:
         rim=arrays["rim"],
         record=said["record"],
         rounding=said["rounding"],
+        areas=said["version"] == AREAS[1],
         twin=Twin(*(arrays[f"twin_{name}"] for name in ("rows", "matrix", "rim"))) if "twin_rows" in arrays else None,
     )
     shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)

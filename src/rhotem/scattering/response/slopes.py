@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.microscope.derive import expected
 from rhotem.microscope.instrument import ABERRATIONS, Microscope
-from rhotem.microscope.optics import aberration_phase, aperture_weights, opening_of
+from rhotem.microscope.optics import aberration_phase, opening_of
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 from rhotem.scattering.response.asked import Asked
@@ -110,7 +110,7 @@ def _aperture_slope(asked: Asked, microscope: Microscope, covered: Array) -> tup
     step = APERTURE_STEP * microscope.convergence
     lenses = [microscope.model_copy(update={"convergence": microscope.convergence + s}) for s in (step, -step)]
     slopes, excess = np.zeros_like(covered), np.zeros((len(covered), asked.matrix.shape[1]))
-    wider, narrower = (aperture_weights(kx, ky, lens, asked.pairs.step) for lens in lenses)
+    wider, narrower = (asked.parts(kx, ky, lens) for lens in lenses)
     slopes[rim] = (wider - narrower) / (2 * step)
     above, below = (weights(members, opening_of(lens)) for lens in lenses)
     excess[rim] = (above - below) / (2 * step) - weights(members) * slopes[rim, None]

@@ -13,8 +13,9 @@ from rhotem.core import InputError
 from rhotem.microscope.stored import write_group
 from rhotem.scattering.response.channels import described
 
-#: What the group says it is, and the version of its layout and of the weights that it was made for.
-FORM = ("rhotem-response", 2)
+#: What the group says it is, and the version of its layout and of the weights that it was made for; of version 1, whose
+#: pixels count by covered parts, the images are those of then.
+FORM, AREAS = ("rhotem-response", 2), ("rhotem-response", 1)
 #: Attribute that holds the checksum of the others, and those that are no part of it: `write_group` adds or checks them.
 SEAL, OUTSIDE = "attributes_checksum", ("format", "version", "checksums")
 
@@ -51,7 +52,7 @@ def save_response(response: Any, path: Path, *, half: bool = False) -> None:
         "columns": [[i, moment] for i, moment in response.cells.columns],
         "record": json.loads(json.dumps(response.record, default=float)),
     }
-    write_group(path, FORM, arrays, sealed(attributes))
+    write_group(path, AREAS if response.areas else FORM, arrays, sealed(attributes))
 
 
 def sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
