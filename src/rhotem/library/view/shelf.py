@@ -130,20 +130,17 @@ class Shelf:
             raise InputError("a picture is being searched for; send the next one when its entries are listed")
         name, content = whole
         pixel, library = self._pixel(), catalogued(self._desk)
-        self.picture.disabled = True
         self._say(f"entries that look like {short(name)} are being searched for")
         self._beside.do(lambda: look_alikes(library, self._desk.entries, read(name, content, pixel)), self._searched)
 
     def _searched(self, found: tuple[list[Found], str]) -> None:
         """Entries that a picture looks like were found, or none."""
         rows, words = found
-        self.picture.disabled = False
         self._show(rows)
         self._say(words)
 
     def nothing_came(self, why: str) -> None:
-        """A search came to nothing: say why, and take the next picture."""
-        self.picture.disabled = False
+        """A search came to nothing: say why."""
         self._say(why)
 
     def _pixel(self) -> float | None:
