@@ -13,7 +13,7 @@ DETECTORS = (Annular(name="ADF", inner=20, outer=60), Annular(name="ABF", inner=
 VALUES = np.array([63.0, 12.0, 6.0, -4.0, 0.9, 0.7, 1.1, 0.201, 0.004, -0.003, 0.198])
 
 
-def made(light, heavy=35.0, depths=range(3, 10), edges=()):
+def made(light, heavy=35.0, depths=range(3, 10)):
     """A response of a 3.9 Å cell with a light and a heavy column of these strengths, V·Å², at ``depths`` in nm."""
     columns = ((0.0, 0.0, 60.0), (1.95, 1.95, heavy), (1.95, 0.0, light), (0.3, 1.95, 14.0))
     g = np.fft.fftfreq(40) * 40 / 3.9
@@ -23,4 +23,4 @@ def made(light, heavy=35.0, depths=range(3, 10), edges=()):
     array = np.repeat(one[None].astype(np.float32), 50, axis=0)
     slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)
     span, lens = Range(defocus=(0, 20), aberrations={"C12": 20}), Microscope(energy=200e3, convergence=18.0)
-    return response([slices], lens, DETECTORS, [10.0 * n for n in depths], range=span, edges=list(edges), threads=1)
+    return response([slices], lens, DETECTORS, [10.0 * n for n in depths], range=span, edges=[], threads=1)
