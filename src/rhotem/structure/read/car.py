@@ -28,7 +28,9 @@ def read_car(text: Text) -> Contents:
     """
     import ase.cell
 
-    cell, symbols, positions = np.zeros((3, 3)), [], []
+    cell = np.zeros((3, 3))
+    symbols: list[str] = []
+    positions: list[list[float]] = []
     for line in text:
         words = line.split()
         if line.startswith("PBC ") and len(words) >= 7:

@@ -16,7 +16,7 @@ from rhotem.structure.read.contents import Contents, Text
 #: Names under which formats carry occupancies per atom.
 OCCUPANCIES = ("occupancy", "occupancies", "occ")
 #: Warnings of ASE that say nothing about the structure.
-_HARMLESS = ("deprecat", "implicit use", "please use")
+_HARMLESS = ("deprecat", "implicit use", "please use", "plugin")
 
 
 def from_atoms(atoms: ase.Atoms) -> Contents:
