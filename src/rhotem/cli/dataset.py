@@ -128,8 +128,10 @@ def train_command(
     quarter = max(steps // 4, 1)
     cycles = (steps - 2 * quarter, quarter, quarter)
     job = job_of(dataset.about["recipe"])
-    network = {"widths": job.widths, "patch": job.patch, "inputs": job.inputs(dataset.about["plan"])}
-    settings = Settings(cycles=cycles, batch=batch, seed=seed, recipe=job.recipe, **network)
+    inputs = job.inputs(dataset.about["plan"])
+    settings = Settings(
+        cycles=cycles, batch=batch, seed=seed, recipe=job.recipe, widths=job.widths, patch=job.patch, inputs=inputs
+    )
 
     def report(row: dict) -> None:
         if not quiet:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -82,7 +82,7 @@ def segment(
     if measurement.pixel is None or measurement.axes[-1].unit != "Å":
         raise InputError(f"{file}: the size of a pixel is not known; give --pixel-A")
     found = find(measurement.data, measurement.pixel, weights, known[image.lower()] if image else None)
-    record = {
+    record: dict[str, Any] = {
         "measurement": measurement.record(),
         "network": {**weights.header, "file": str(network or "of RhoTEM")},
         "image": known[image.lower()] if image else None,

@@ -55,10 +55,8 @@ def write_group(
     part.rename(path)
 
 
-def read_group(
-    path: Path, form: tuple[str, int], what: str, *older: tuple[str, int]
-) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays and attributes of a group written by `write_group`; ``what`` it is, in words; ``older`` forms are read, too.
+def read_group(path: Path, form: tuple[str, int], what: str, *older: tuple[str, int]) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and attributes of a group written by `write_group`; ``what`` it is, in words; ``older``: read, too.
 
     Raises
     ------

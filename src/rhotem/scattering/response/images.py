@@ -273,9 +273,7 @@ class Response:
         for detector in detectors:
             if not detector.channels():
                 raise InputError(f"detector {detector.name}: a response holds signals, not patterns; simulate those")
-        recorder = Recorder(
-            detectors, 0, self.microscope.wavelength, self.supercell, counted=counted, areas=self.areas
-        )
+        recorder = Recorder(detectors, 0, self.microscope.wavelength, self.supercell, counted=counted, areas=self.areas)
         chosen = selection(self.cells, recorder, detectors)
         asked = Asked(self.pairs, recorder, self.pairs.table, *_summed(self.matrix[level], self.rim[level], chosen))
         if twin is not None:

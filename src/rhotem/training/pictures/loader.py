@@ -68,7 +68,7 @@ class Pictures:
             squares = [(..., slice(i, i + side), slice(j, j + side)) for i, j in starts]
             chosen = [(i[square], m[square], k) for (i, m, k), square in zip(chosen, squares, strict=True)]
         images, maps, numbers = (np.stack(some) for some in zip(*chosen, strict=True))
-        numbers[np.ix_(rng.random(size) < UNTOLD, self.forgotten)] = 0.0
+        numbers[np.ix_(rng.random(size) < UNTOLD, np.array(self.forgotten, dtype=int))] = 0.0
         return turned(Read(images, maps, numbers), ways)
 
 
@@ -117,5 +117,5 @@ class PictureStream(torch.utils.data.IterableDataset):
             for start in range(0, len(mixed), self.batch):
                 index = mixed[start : start + self.batch]
                 told = numbers[index]
-                told[np.ix_(rng.random(len(index)) < UNTOLD, job_of("columns").forgotten)] = 0.0
+                told[np.ix_(rng.random(len(index)) < UNTOLD, np.array(job_of("columns").forgotten, dtype=int))] = 0.0
                 yield turned(Read(images[index], maps[index], told), rng.integers(8, size=len(index)))
