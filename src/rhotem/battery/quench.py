@@ -24,6 +24,8 @@ SPRING = 20.0
 STAIRS, COLD = 6, 300.0
 #: fs between frames; Å that atoms of a melt have gone in the root mean square.
 EVERY, MOLTEN = 50.0, 2.0
+#: Share of the crystal's Bragg amplitude above which what froze is no glass.
+ORDERED = 0.6
 #: 1/Å: reflections whose amplitude says how much order is left; how many of them, the strongest.
 FINEST, REFLECTIONS = 0.6, 12
 
@@ -115,7 +117,7 @@ def quenched(
     Raises
     ------
     ConvergenceError
-        If the melt did not move: it is still a crystal.
+        If the melt did not move, or became a crystal again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     crystal = structure
@@ -142,6 +144,11 @@ def quenched(
                     " still there; give a hotter or longer melt (--temperature, --melt)"
                 )
     order = order_left(crystal.atoms[glass], structure.atoms[glass])
+    if order > ORDERED:
+        raise ConvergenceError(
+            f"amorphous: froze as a crystal again, {order:.2f} of the crystal's Bragg amplitude is back; cool quicker"
+            " (--cool), melt more (--glass, --width), or take a crystal that forms glass"
+        )
     return structure, {"rms_A": rms, "order_left": order, "trajectories": str(folder)}
 
 

@@ -56,6 +56,9 @@ def screen(
         ),
     ] = None,
     thickness: Annotated[float, typer.Option(metavar="nm", help="Thickness in the images.")] = 3.0,
+    defocus: Annotated[
+        float, typer.Option(metavar="nm", help="Defocus of the contrasts; responses hold -2 to 4 nm.")
+    ] = 0.0,
     phonons: Annotated[int, typer.Option(min=0, metavar="N", help="Configurations of thermal motion.")] = 4,
     potential: Annotated[
         str, typer.Option(metavar="NAME", help=f"Potential: {', '.join(general_potentials())}.")
@@ -88,7 +91,7 @@ def screen(
     charging = Asked(parse_x(x) if x else None, ion, orderings, None, None, potential, steps=steps)
     chosen = candidates_of(candidates, lambda name: structure(name, allow_overlaps=allow_overlaps))
     axis = None if zone is None else tuple(zone)
-    imaging = Imaging(preset, thickness, phonons, axis, density=source) if images else None
+    imaging = Imaging(preset, thickness, phonons, axis, defocus, source) if images else None
     with output_folder(out) as folder:
         with ProgressBar(quiet or as_json) as progress:
             rows, notes = screened(chosen, Criteria(charging, source if charges else None), imaging, out, progress)

@@ -121,5 +121,8 @@ def test_charging_and_images_stand_in_one_table(tmp_path):
     assert float(row["voltage_V"]) == pytest.approx(3.45, abs=0.11)
     assert -9 < float(row["volume_change_percent"]) < -3
     assert float(row["ABF_metal"]) < -0.01
+    screen("LiF", *asked, "--zone", "0,1,0", "--out", out)
+    rows = list(csv.DictReader((out / "screen.csv").open(encoding="utf-8")))
+    assert [one["name"] for one in rows] == ["LiFePO4", "LiF"] and rows[0]["entry"] == row["entry"]
     with Library.open(out / "library") as library:
-        assert library.entry(row["entry"]).formula
+        assert len(library.entries()) == 2

@@ -1,5 +1,6 @@
 """Contrast of candidates: their responses in a library, and what its table says of every kind of column."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from rhotem.library.screening.candidates import ION, METAL, kind_of
 from rhotem.library.screening.judge import RELAXED, Judged
 from rhotem.library.store import Library
 
+#: Least and most defocus in nm that every response holds.
+FOCI = (-2.0, 4.0)
 #: Kinds of columns that the table has: of what moves, and of metals.
 SHOWN = {ION: "ion", METAL: "metal"}
 
@@ -33,8 +36,8 @@ class Imaging:
         Configurations of thermal motion; 0: at rest.
     zone : three int or None
         Of every candidate's own conventional cell; None: each along the one that tells its columns apart.
-    foci_nm : (float, float)
-        Contrast is that of the best focus between.
+    defocus_nm : float
+        At which contrast is taken; responses hold `FOCI` beside.
     density : str or None
         Source; None: the one that every image takes.
     workers : int
@@ -44,7 +47,7 @@ class Imaging:
     thickness_nm: float = 3.0
     phonons: int = 4
     zone: tuple[int, ...] | None = None
-    foci_nm: tuple[float, float] = (-2.0, 4.0)
+    defocus_nm: float = 0.0
     density: str | None = None
     workers: int = 1
 
@@ -56,7 +59,8 @@ class Imaging:
             "motion": {"phonons": self.phonons},
             "microscope": {"preset": self.preset},
             "thicknesses_nm": [self.thickness_nm],
-            "lens": {"defocus_nm": list(self.foci_nm)},
+            "lens": {"defocus_nm": [min(FOCI[0], self.defocus_nm), max(FOCI[1], self.defocus_nm)]},
+            "kept": {"foci_nm": [self.defocus_nm]},
         }
         if self.zone is not None:
             told["vary"] = {"zone": [list(self.zone)]}
@@ -70,14 +74,17 @@ def contrasts_of(
 ) -> dict[str, dict[str, float | str]]:
     """Columns of the table by the name of a candidate, from the library ``folder/library``, which is filled first.
 
-    ``ABF_ion``: contrast of the columns of mobile ions alone, at the focus where it is largest; ``ABF_metal`` the same
-    of metals; ``entry``: where the response lies.
+    ``ABF_ion``: contrast of the columns of mobile ions alone, of several kinds of such columns the largest;
+    ``ABF_metal``: the same of metals; ``entry``: where the response lies.
     """
     files = {str(folder / one.candidate.folder / RELAXED): one for one in judged if one.structure is not None}
     if not files:
         return {}
     campaign = how.campaign(list(files))
     tasks = tasks_of(campaign)
+    # a campaign keeps its tasks: other candidates are another one, which does what is not there yet
+    digest = hashlib.sha256(" ".join(task.id for task in tasks).encode()).hexdigest()
+    campaign = campaign.model_copy(update={"name": f"{campaign.name} {digest[:10]}"})
     with Library.create(folder / "library") as library:
         ledger = Ledger(library.catalogue, campaign.name)
         ledger.begin(campaign.model_dump_json(by_alias=True), tasks)
