@@ -71,6 +71,7 @@ def judge(candidate: Candidate, how: Criteria, folder: Path, progress: Progress 
 def _keep(structure: Structure, path: Path) -> None:
     """Write what was relaxed, unless it is there: another potential or file of the same name gives another one."""
     if path.exists():
+        old: Structure | None
         try:
             old = read_structure(path)
         except RhoTEMError:
