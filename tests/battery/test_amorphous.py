@@ -124,7 +124,12 @@ def test_disorder_has_the_amplitude_of_chance():
 
 def test_odd_sizes_are_refused(tmp_path):
     how = Quench()
-    for sizes, expansion in (((0.0, 8.0, 8.0), 0.05), ((8.0, 8.0, 8.0), 0.9), ((60.0, 60.0, 60.0), 0.05)):
+    for sizes, expansion in (
+        ((0.0, 8.0, 8.0), 0.05),
+        ((8.0, 8.0, 8.0), 0.9),
+        ((60.0, 60.0, 60.0), 0.05),
+        ((1e6, 0.0, 1e6), 0.05),
+    ):
         with pytest.raises(InputError, match="amorphous"):
             amorphous(ARGON, (0, 0, 1), how, tmp_path / "runs", sizes=sizes, expansion=expansion)
     with pytest.raises(InputError, match="melt of 200 K"):

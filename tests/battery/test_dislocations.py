@@ -157,3 +157,12 @@ def test_small_blocks_and_odd_ratios_are_refused():
         dislocation(phase("LiF"), (1, 1, 0), (0.5, -0.5, 0), size=(8.0, 8.0))
     with pytest.raises(InputError, match="Poisson"):
         dislocation(phase("LiF"), (1, 1, 0), (0.5, -0.5, 0), poisson=0.5)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"thickness": np.nan}, {"thickness": np.inf}, {"thickness": -3.0}, {"size": (0.0, 60.0)}, {"line": (0, 0, 0)}],
+)
+def test_lengths_that_are_none_are_refused(odd):
+    with pytest.raises(InputError, match="dislocation: "):
+        dislocation(phase("SrTiO3"), (0, 1, 0), (1, 0, 0), **odd)

@@ -358,3 +358,12 @@ def test_threads_and_transforms_are_those_of_the_record():
     with machine.as_on({"threads": 3}):
         assert machine.machine()["threads"] == 3 == available_threads()
     assert machine.differences(machine.machine()) == []
+
+
+@pytest.mark.parametrize("text", ["nan,4,3", "-4,inf,3", "-4,4,0", "-4,4,1000000000", "-4,4", "-4,4,-3", "a,b,c"])
+def test_foci_that_cannot_be_tried_are_refused(text):
+    from rhotem.cli.plan import _steps
+
+    assert _steps("-4,4,3") == [-4.0, 0.0, 4.0]
+    with pytest.raises(InputError, match="--foci"):
+        _steps(text)

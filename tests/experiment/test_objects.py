@@ -50,6 +50,13 @@ class RealSlice(SimpleNamespace):
     pass
 
 
+def test_each_direction_keeps_its_own_step():
+    picture = RealSlice(
+        data=np.random.default_rng(0).random((8, 9)), calibration=Calibration((np.array([0.2, 0.1]), "A"))
+    )
+    assert [axis.scale for axis in from_py4dstem(picture).axes] == pytest.approx([0.2, 0.1])
+
+
 def test_a_datacube_and_its_slices(cube):
     scale = Calibration((0.5, "nm"), (0.02, "A^-1"))
     found = from_py4dstem(SimpleNamespace(data=cube, calibration=scale, name="scan"), Stated(energy_keV=200))

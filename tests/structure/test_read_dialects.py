@@ -265,6 +265,9 @@ def test_asymmetric_units_are_not_taken_for_crystals(tmp_path):
     head = "!BIOSYM archive 3\nPBC=ON\nt\n!DATE x\nPBC    4.0    4.0    4.0   90.0   90.0   90.0 ({})\n"
     rows = "LI  0.0 0.0 0.0 XXXX 1 xx Li 0.0\nF   2.0 2.0 2.0 XXXX 1 xx F  0.0\n"
     assert counts(read(tmp_path, head.format("P1") + rows + "end\nend\n", "a.car")) == {"Li": 1, "F": 1}
+    for odd in ("nan", "x", "="):
+        with pytest.raises(InputError, match="line 7 is 'F"):
+            read(tmp_path, head.format("P1") + rows.replace("2.0 2.0 2.0", f"2.0 {odd} 2.0"), "d.car")
     with pytest.raises(InputError, match="only its asymmetric unit"):
         read(tmp_path, head.format("FM-3M") + rows + "end\nend\n", "b.car")
     with pytest.raises(InputError, match="only its asymmetric unit"):

@@ -65,6 +65,8 @@ WITHOUT = (
     "computing.algorithm",
     "specimen.thickness_nm",
 )
+#: Foci that are tried at most.
+MOST_FOCI = 1000
 #: e/Å², where none is asked for.
 DOSE = 1e5
 #: Configurations of thermal motion: both specimens move alike, so that few tell a difference.
@@ -186,9 +188,12 @@ def _steps(text: str) -> list[float]:
 
     try:
         first, last, number = text.split(",")
-        values = np.linspace(float(first), float(last), int(number)).tolist()
+        ends, steps = [float(first), float(last)], int(number)
     except ValueError:
-        raise InputError(f"--foci {text}: expected FROM,TO,STEPS in nm, as -4,4,5") from None
-    if not values:
-        raise InputError(f"--foci {text}: at least one step")
+        ends, steps = [np.nan], 0
+    if steps < 0 or not np.isfinite(ends).all():
+        raise InputError(f"--foci {text}: expected FROM,TO,STEPS in nm, as -4,4,5")
+    if not 1 <= steps <= MOST_FOCI:
+        raise InputError(f"--foci {text}: at least one step, at most {MOST_FOCI}")
+    values = np.linspace(*ends, steps).tolist()
     return [float(f"{value:.12g}") for value in values]

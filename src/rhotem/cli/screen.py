@@ -82,6 +82,7 @@ def screen(
     from rhotem.analysis.specimen import structure
     from rhotem.battery.charging.asked import Asked, parse_x
     from rhotem.core.table import write_rows
+    from rhotem.density.source import source_class
     from rhotem.library.screening.candidates import candidates_of
     from rhotem.library.screening.images import Imaging
     from rhotem.library.screening.judge import Criteria
@@ -92,6 +93,10 @@ def screen(
     chosen = candidates_of(candidates, lambda name: structure(name, allow_overlaps=allow_overlaps))
     axis = None if zone is None else tuple(zone)
     imaging = Imaging(preset, thickness, phonons, axis, defocus, source) if images else None
+    if charges or images:
+        source_class(source)
+    if imaging is not None:
+        imaging.check()
     with output_folder(out) as folder:
         with ProgressBar(quiet or as_json) as progress:
             rows, notes = screened(chosen, Criteria(charging, source if charges else None), imaging, out, progress)

@@ -38,10 +38,10 @@ def from_py4dstem(found: Any, stated: Stated | None = None) -> Measurement:
     data = getattr(found, "data", None)
     if data is None or not hasattr(scale, "get_Q_pixel_size") or np.ndim(data) not in (2, 4):
         raise InputError(f"from_py4dstem: expected a DataCube or a slice of py4DSTEM, got {type(found).__name__}")
-    scan = (_number(scale.get_R_pixel_size()), str(scale.get_R_pixel_units()))
-    angle = (_number(scale.get_Q_pixel_size()), str(scale.get_Q_pixel_units()))
+    scan = _pair(scale.get_R_pixel_size(), scale.get_R_pixel_units())
+    angle = _pair(scale.get_Q_pixel_size(), scale.get_Q_pixel_units())
     pattern = bool(PATTERNS & {one.__name__ for one in type(found).__mro__})
-    sizes = [scan, scan, angle, angle] if np.ndim(data) == 4 else [angle if pattern else scan] * 2
+    sizes = [*scan, *angle] if np.ndim(data) == 4 else angle if pattern else scan
     axes = [FileAxis(unit=unit, scale=size, scanned=place < np.ndim(data) - 2) for place, (size, unit) in _row(sizes)]
     return _measured(np.asarray(data), axes, (str(getattr(found, "name", "")), "py4DSTEM object"), stated, pattern)
 
@@ -76,10 +76,15 @@ def _row(values: Sequence[Any]) -> list[tuple[int, Any]]:
     return list(enumerate(values))
 
 
+def _pair(size: Any, unit: Any) -> list[tuple[float | None, str]]:
+    """Sizes of pixels along both directions with their unit; some calibrations keep one for each."""
+    return [(_number(one), str(unit)) for one in np.broadcast_to(np.asarray(size, dtype=float), 2)]
+
+
 def _number(value: Any) -> float | None:
-    """The size of a pixel; some calibrations keep one for each direction, which are the same."""
-    sizes = np.atleast_1d(np.asarray(value, dtype=float))
-    return float(sizes[0]) if np.isfinite(sizes).all() and sizes[0] > 0 else None
+    """The size of a pixel; None where there is none."""
+    size = float(value)
+    return size if np.isfinite(size) and size > 0 else None
 
 
 def _measured(

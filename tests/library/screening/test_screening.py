@@ -92,6 +92,89 @@ def test_ranking_puts_what_has_no_number_last():
     assert len(lines(ranked(rows, "v"))) == 4
 
 
+def test_formulas_in_files_and_odd_names_have_folders(tmp_path, monkeypatch):
+    """Two formulas in one file are two candidates; a file may have an @; what is not a candidate's is refused."""
+    monkeypatch.chdir(tmp_path)
+    made = candidates_of(["LiCrO2@cifs/LiCoO2.cif", "LiNiO2@cifs/LiCoO2.cif"], lambda name: phase("LiCoO2"))
+    assert [one.folder for one in made] == ["LiCrO2-LiCoO2.cif", "LiNiO2-LiCoO2.cif"]
+    (tmp_path / "me@home").mkdir()
+    (tmp_path / "me@home" / "a.cif").touch()
+    (one,) = candidates_of(["me@home/a.cif"], lambda name: phase("LiF"))
+    assert (one.folder, one.prototype, one.structure.formula) == ("a.cif", "", "LiF")
+    for text in ("files/Library", "record.json", "…", "LiF@"):
+        with pytest.raises(InputError, match="screen: "):
+            candidates_of([text], lambda name: phase("LiF"))
+    with pytest.raises(InputError, match="share the folder"):
+        candidates_of(["a.cif", "A.cif"], lambda name: phase("LiF"))
+
+
+def test_what_is_not_a_number_has_no_rank():
+    rows = [{"name": "a", "v": float("nan")}, {"name": "b", "v": 1.0}, {"name": "c", "v": 3.0}]
+    assert [(row["name"], row["rank"]) for row in ranked(rows, "v")] == [("c", 1), ("b", 2), ("a", None)]
+    assert "nan" not in "".join(lines(ranked([{**row, "voltage_V": row["v"]} for row in rows], "v")))
+    with pytest.raises(InputError, match="all failed, the first one: no such ion"):
+        ranked([{"name": "a", "failed": "no such ion"}], "v")
+
+
+@pytest.mark.parametrize(
+    "asked, told",
+    [
+        (["--preset", "none"], "preset 'none' is not known"),
+        (["--thickness", "nan"], "expected lengths"),
+        (["--thickness", "0"], "expected lengths"),
+        (["--zone", "0,0,0"], "is no direction"),
+        (["--source", "none"], "no such source"),
+        (["--defocus", "nan"], "finite number"),
+    ],
+)
+def test_wrong_settings_of_images_are_said_before_anything_is_relaxed(tmp_path, asked, told):
+    with pytest.raises(InputError, match=told):
+        screen("LiF", "--out", tmp_path / "out", *asked)
+    assert not (tmp_path / "out").exists()
+
+
+def test_capacity_is_of_the_full_crystal_also_where_x_starts_below_1(tmp_path, monkeypatch):
+    """LiCoO2 from x = 0.75 to 0.5 gives a quarter of its 273.8 mAh/g."""
+    from types import SimpleNamespace
+
+    from rhotem.battery.charging.asked import Asked
+    from rhotem.library.screening import judge as module
+
+    crystal = phase("LiCoO2")
+
+    def state(x):
+        atoms = crystal.atoms.repeat((4, 1, 1))
+        lithium = np.flatnonzero(atoms.symbols == "Li")
+        del atoms[lithium[round(x * len(lithium)) :]]
+        lattice = {"a_A": 2.8, "b_A": 2.8, "c_A": 14.0, "volume_A3": 32.0}
+        return SimpleNamespace(x=x, structure=Structure(atoms), lattice=lattice, charges={})
+
+    mean = SimpleNamespace(calibrated=None, raw=4.0)
+    host = SimpleNamespace(formula_units=12)
+    series = SimpleNamespace(states=[state(0.75), state(0.5)], mean=mean, host=host, notes=[])
+    monkeypatch.setattr(module, "charge_series", lambda *_, **__: series)
+    how = module.Criteria(Asked(x=(0.75, 0.5)), None)
+    (one,) = candidates_of(["LiCoO2"], phase)
+    row = module.judge(one, how, tmp_path).row
+    assert row["capacity_mAh_per_g"] == pytest.approx(273.8 / 4, rel=2e-3)
+    assert (row["x_high"], row["x_low"]) == (0.75, 0.5)
+
+
+def test_another_relaxation_is_not_hidden_by_an_older_one(tmp_path):
+    from rhotem.library.screening.judge import RELAXED, _keep
+    from rhotem.structure.read import read_structure
+
+    first, path = phase("LiF"), tmp_path / RELAXED
+    _keep(first, path)
+    written = path.stat().st_mtime_ns
+    _keep(first, path)
+    assert path.stat().st_mtime_ns == written
+    larger = first.atoms.copy()
+    larger.set_cell(1.02 * larger.cell.array, scale_atoms=True)
+    _keep(Structure(larger), path)
+    np.testing.assert_allclose(read_structure(path).cell, larger.cell.array, atol=1e-6)
+
+
 def test_a_screening_from_the_command_line_goes_on(tmp_path):
     """Rock salts have no voltage but a lattice constant within 2.5 % of the measured one, 5.14 Å for LiCl."""
     out = tmp_path / "out"

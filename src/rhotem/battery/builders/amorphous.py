@@ -24,12 +24,20 @@ def block(
     """A slab of the crystal whose upper part, to be melted, stands off by ``expansion``; which atoms these are.
 
     ``sizes``: least width, thickness of the crystal (0: none) and of the glass, Å.
+
+    Raises
+    ------
+    InputError
+        If there are too many atoms.
     """
     width, below, above = sizes
     unit, _ = layer(crystal, plane)
     spacing = float(unit.cell[2, 2])
     lower, upper = (int(np.ceil(max(size, 0.0) / spacing - 1e-6)) for size in (below, above))
     across = [max(1, int(np.ceil(width / side - 1e-6))) for side in unit.cell.lengths()[:2]]
+    count = len(unit) * across[0] * across[1] * (lower + upper)
+    if count > MOST:  # before there are so many
+        raise InputError(f"amorphous: {count} atoms, {MOST} is the most; ask for less")
     atoms = upright(unit, lower + upper).repeat((*across, 1))
     z = atoms.positions[:, 2].copy()
     start = lower * spacing
@@ -84,8 +92,6 @@ def amorphous(
     if not -0.2 < expansion < 0.5:
         raise InputError(f"amorphous: expansion {expansion:g}; expected a fraction between -0.2 and 0.5")
     start, glass = block(crystal, plane, sizes, expansion, vacuum)
-    if len(start) > MOST:
-        raise InputError(f"amorphous: {len(start)} atoms, {MOST} is the most; ask for less")
     made, record = quenched(start, glass, how, folder, progress, calculator)
     name = f"{crystal.info.get('name') or crystal.formula}"
     note = (

@@ -55,6 +55,10 @@ def dislocation(
         raise InputError(f"dislocation: Poisson's ratio {poisson}; expected a number between -1 and 0.5")
     if len(plane) != 3 or (line is not None and len(line) != 3):
         raise InputError("dislocation: plane and line have three indices here, of the conventional cell")
+    if not (any(plane) and any(burgers) and (line is None or any(line))):
+        raise InputError("dislocation: plane, Burgers vector and line need an index that is not zero")
+    if not all(np.isfinite(length) and length > 0 for length in (*size, thickness)):
+        raise InputError(f"dislocation: size {size}, thickness {thickness:g}; expected lengths in Å")
     frame = frame_of(crystal, plane, burgers, line)
     periods = np.diag(frame.cell)
     across = [2 * max(1, int(np.ceil(side / period / 2 - 1e-6))) for side, period in zip(size, periods, strict=False)]
@@ -117,11 +121,18 @@ def _build(texts: list[str], load: Callable[[str], Structure], rng: Generator, *
         load(texts[0]),
         plane_of(options["plane"]),
         _vector(options["burgers"]),
-        None if line is None else plane_of(line),
+        None if line is None else _line(line),
         lengths_of(options["size"], "size", 2),
         options["thickness"],
         options["poisson"],
     )
+
+
+def _line(text: str) -> tuple[int, ...]:
+    try:
+        return plane_of(text)
+    except InputError:
+        raise InputError(f"--line {text}: expected three indices, as 1,-1,0") from None
 
 
 def _vector(text: str) -> tuple[float, ...]:

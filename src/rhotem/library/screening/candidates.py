@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
+from pathlib import Path
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -15,6 +16,8 @@ from rhotem.structure.ordering import formal_charge
 
 #: Kinds of elements that take each other's places: mobile ions, anions, and what is neither.
 ION, ANION, METAL = "mobile ion", "anion", "metal"
+#: Names in the folder of a screening that are its own.
+RESERVED = ("library", "screen.csv", "record.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +47,18 @@ def candidates_of(texts: Sequence[str], load: Callable[[str], Structure]) -> lis
     """
     made: list[Candidate] = []
     for text in texts:
-        formula, at, prototype = text.rpartition("@")
-        structure = in_prototype(formula, load(prototype), prototype) if at and formula else load(text)
-        folder = re.sub(r"[^\w.+-]+", "-", text.rpartition("/")[2]).strip("-.")
-        twice = next((other for other in made if other.folder == folder), None)
+        # a file may have an @ in its name or in that of a folder
+        formula, at, prototype = ("", "", "") if "@" not in text or Path(text).is_file() else text.partition("@")
+        if at and not (formula and prototype):
+            raise InputError(f"screen: {text}: write FORMULA@PROTOTYPE, as LiCrO2@LiCoO2")
+        structure = in_prototype(formula, load(prototype), prototype) if at else load(text)
+        folder = re.sub(r"[^\w.+-]+", "-", f"{formula}{at}{Path(prototype or text).name}").strip("-.")
+        if folder.lower() in ("", *RESERVED):
+            raise InputError(
+                f"screen: {text}: a folder {folder or 'of no name'} is not for candidates; name it otherwise"
+            )
+        # some file systems do not tell capitals apart
+        twice = next((other for other in made if other.folder.lower() == folder.lower()), None)
         if twice is not None:
             raise InputError(f"screen: {text} and {twice.name} would share the folder {folder}; name one differently")
         made.append(Candidate(text, folder, structure, prototype if at else ""))

@@ -1,13 +1,17 @@
 """Contrast of candidates: their responses in a library, and what its table says of every kind of column."""
 
+import glob
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
 
+from rhotem.analysis.plan.problems import problems
+from rhotem.core import InputError
 from rhotem.library.campaign.driver import Crew, drive
 from rhotem.library.campaign.expand import tasks_of
 from rhotem.library.campaign.ledger import Ledger
@@ -17,6 +21,7 @@ from rhotem.library.catalogue.tables import contrasts
 from rhotem.library.screening.candidates import ION, METAL, kind_of
 from rhotem.library.screening.judge import RELAXED, Judged
 from rhotem.library.store import Library
+from rhotem.structure.indices import three_indices
 
 #: Least and most defocus in nm that every response holds.
 FOCI = (-2.0, 4.0)
@@ -55,7 +60,7 @@ class Imaging:
         """The campaign that images these files."""
         told: dict[str, Any] = {
             "name": "screening",
-            "structures": [{"names": list(files)}],
+            "structures": [{"names": [glob.escape(file) for file in files]}],
             "motion": {"phonons": self.phonons},
             "microscope": {"preset": self.preset},
             "thicknesses_nm": [self.thickness_nm],
@@ -66,7 +71,22 @@ class Imaging:
             told["vary"] = {"zone": [list(self.zone)]}
         if self.density is not None:
             told["density"] = {"source": self.density}
-        return Campaign.model_validate(told)
+        try:
+            return Campaign.model_validate(told)
+        except ValidationError as error:
+            raise InputError(f"screen: {problems(error, Campaign)[0]}") from None
+
+    def check(self) -> None:
+        """Refuse what no candidate can be imaged with, before the first one is relaxed.
+
+        Raises
+        ------
+        InputError
+            If a setting is wrong, or the axis is no direction.
+        """
+        self.campaign(["phase"])
+        if self.zone is not None:
+            three_indices(self.zone, plane=False, hexagonal=True)
 
 
 def contrasts_of(
@@ -82,6 +102,8 @@ def contrasts_of(
         return {}
     campaign = how.campaign(list(files))
     tasks = tasks_of(campaign)
+    # candidates that became the same crystal share a task
+    own = [tasks_of(how.campaign([file]))[0].id for file in files] if len(tasks) < len(files) else [t.id for t in tasks]
     # a campaign keeps its tasks: other candidates are another one, which does what is not there yet
     digest = hashlib.sha256(" ".join(task.id for task in tasks).encode()).hexdigest()
     campaign = campaign.model_copy(update={"name": f"{campaign.name} {digest[:10]}"})
@@ -91,8 +113,8 @@ def contrasts_of(
         drive(ledger, campaign.limits, Crew(how.workers, None), report)
         reasons = {title: reason for _, title, reason in ledger.failures()}
         made: dict[str, dict[str, float | str]] = {}
-        for (file, one), task in zip(files.items(), tasks, strict=True):
-            found = _of_entry(library, task.id)
+        for (file, one), of_it in zip(files.items(), own, strict=True):
+            found = _of_entry(library, of_it)
             made[one.candidate.name] = found or {"image_failed": _reason(reasons, file)}
     return made
 

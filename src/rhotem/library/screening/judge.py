@@ -16,10 +16,13 @@ from rhotem.core import InputError, Progress, RhoTEMError, silent
 from rhotem.core.output import output_file
 from rhotem.library.screening.candidates import ANION, ION, METAL, Candidate, capacity_of, density_of, kind_of
 from rhotem.structure.model import Structure
+from rhotem.structure.read import read_structure
 from rhotem.structure.write import write_structure
 
 #: Name of the relaxed structure in the folder of a candidate.
 RELAXED = "relaxed.extxyz"
+#: Å that a kept structure may be off: what text does to numbers, not what a relaxation does.
+SAME = 1e-4
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,25 @@ def judge(candidate: Candidate, how: Criteria, folder: Path, progress: Progress 
         row, structure, notes = _judged(candidate, how, folder, progress)
     except RhoTEMError as error:
         return Judged(candidate, own, failed=str(error))
-    kept = folder / RELAXED
-    if not kept.exists():
-        with output_file(kept) as target:
-            write_structure(structure, target)
+    _keep(structure, folder / RELAXED)
     return Judged(candidate, {**own, **row}, structure, notes)
+
+
+def _keep(structure: Structure, path: Path) -> None:
+    """Write what was relaxed, unless it is there: another potential or file of the same name gives another one."""
+    if path.exists():
+        old: Structure | None
+        try:
+            old = read_structure(path)
+        except RhoTEMError:
+            old = None
+        if old is not None and len(old) == len(structure) and np.array_equal(old.numbers, structure.numbers):
+            apart = old.positions - structure.positions
+            apart -= np.rint(apart @ np.linalg.inv(structure.cell)) @ structure.cell
+            if max(np.abs(apart).max(), np.abs(old.cell - structure.cell).max()) < SAME:
+                return
+    with output_file(path) as target:
+        write_structure(structure, target)
 
 
 def _judged(
@@ -88,11 +105,12 @@ def _judged(
     mean, volume = series.mean, full.lattice["volume_A3"]
     row = {
         **_lattice(full.structure, series.host.formula_units, full),
+        **({"x_high": round(full.x, 5)} if full.x < 1 else {}),
         "x_low": round(empty.x, 5),
         "voltage_V": mean.calibrated.value if mean.calibrated else mean.raw,
         "voltage_error_V": mean.calibrated.error if mean.calibrated else None,
         "raw_voltage_V": mean.raw,
-        "capacity_mAh_per_g": capacity_of(full.structure, ion, full.x - empty.x),
+        "capacity_mAh_per_g": capacity_of(crystal, ion, full.x - empty.x),  # of all its ions, also from x < 1
         "volume_change_percent": 100 * (empty.lattice["volume_A3"] / volume - 1),
         **_charges(full.charges, ""),
         **_changes(full, empty),

@@ -1,6 +1,7 @@
 """The ranked table of a screening."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from rhotem.core import InputError
@@ -30,15 +31,20 @@ def ranked(rows: Sequence[dict[str, Any]], key: str, *, smallest: bool = False) 
     InputError
         If no row has a number there; the columns that there are stand in the message.
     """
-    there = [row for row in rows if isinstance(row.get(key), int | float)]
+    there = [row for row in rows if _is_number(row.get(key))]
     if not there:
-        names = dict.fromkeys(n for row in rows for n, v in row.items() if isinstance(v, int | float))
-        raise InputError(
-            f"--rank {key}: no candidate has it; choose one of {', '.join(names) or 'nothing (all failed)'}"
-        )
+        names = dict.fromkeys(n for row in rows for n, v in row.items() if _is_number(v))
+        failed = next((row["failed"] for row in rows if row.get("failed")), "")
+        choice = f"choose one of {', '.join(names)}" if names else f"all failed, the first one: {failed}"
+        raise InputError(f"--rank {key}: no candidate has it; {choice}")
     there.sort(key=lambda row: (row[key] if smallest else -row[key], row["name"]))
-    others = [row for row in rows if row not in there]
+    others = [row for row in rows if not _is_number(row.get(key))]
     return [{"rank": n, **row} for n, row in enumerate(there, start=1)] + [{"rank": None, **row} for row in others]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether there is one: what was not determined is NaN, which has no place in an order."""
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -57,4 +63,4 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _cell(value: Any, form: str) -> str:
-    return "-" if not isinstance(value, int | float) else f"{value:{form}}".strip()
+    return "-" if not _is_number(value) else f"{value:{form}}".strip()

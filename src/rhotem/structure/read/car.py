@@ -36,17 +36,24 @@ def read_car(text: Text) -> Contents:
         if line.startswith("PBC ") and len(words) >= 7:
             group = re.search(r"\(([^)]*)\)", line)
             _refuse_group(text, group[1] if group is not None else "")
-            cell = ase.cell.Cell.fromcellpar([number(word) for word in words[1:7]]).array
+            cell = ase.cell.Cell.fromcellpar(_numbers(text, words[1:7])).array
             symbols, positions = [], []
         elif len(words) >= 8 and re.fullmatch(r"[-+]?\d*\.\d+", words[1]):
             reading = of_symbol(words[7]) or of_symbol(re.sub(r"\d.*$", "", words[0]))
             if reading is None:
                 raise InputError(f"{text.path}: atom {len(symbols) + 1} ({words[0]}) has no element")
             symbols.append(reading.symbol)
-            positions.append([number(word) for word in words[1:4]])
+            positions.append(_numbers(text, words[1:4]))
     if not symbols:
         raise InputError(f"{text.path}: lists no atoms")
     return Contents(cell, np.array(positions), tuple(symbols))
+
+
+def _numbers(text: Text, words: list[str]) -> list[float]:
+    try:
+        return [number(word) for word in words]
+    except ValueError:
+        raise text.fail("numbers of the cell or of an atom") from None
 
 
 def read_xsd(text: Text) -> Contents:
