@@ -195,5 +195,5 @@ def _steps(text: str) -> list[float]:
         raise InputError(f"--foci {text}: expected FROM,TO,STEPS in nm, as -4,4,5")
     if not 1 <= steps <= MOST_FOCI:
         raise InputError(f"--foci {text}: at least one step, at most {MOST_FOCI}")
-    values = np.linspace(*ends, steps).tolist()
+    values = np.linspace(ends[0], ends[1], steps).tolist()
     return [float(f"{value:.12g}") for value in values]

@@ -30,8 +30,12 @@ def screen(
         ),
     ],
     rank: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column of the table by which candidates are ranked.")
-    ] = "voltage_V",
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column by which candidates are ranked; voltage_V, or density_g_per_cm3 where nothing has one.",
+        ),
+    ] = None,
     smallest: Annotated[bool, typer.Option("--smallest", help="The smallest first instead of the largest.")] = False,
     x: Annotated[
         str | None,
@@ -87,7 +91,7 @@ def screen(
     from rhotem.library.screening.images import Imaging
     from rhotem.library.screening.judge import Criteria
     from rhotem.library.screening.make import screened
-    from rhotem.library.screening.table import lines, ranked
+    from rhotem.library.screening.table import lines, ranked, usual_rank
 
     charging = Asked(parse_x(x) if x else None, ion, orderings, None, None, potential, steps=steps)
     chosen = candidates_of(candidates, lambda name: structure(name, allow_overlaps=allow_overlaps))
@@ -100,9 +104,10 @@ def screen(
     with output_folder(out) as folder:
         with ProgressBar(quiet or as_json) as progress:
             rows, notes = screened(chosen, Criteria(charging, source if charges else None), imaging, out, progress)
-        table = ranked(rows, rank, smallest=smallest)
+        key = rank or usual_rank(rows)
+        table = ranked(rows, key, smallest=smallest)
         write_rows(folder / "screen.csv", table, 6)
-        record: dict[str, Any] = {"ranked_by": rank, "smallest_first": smallest, "candidates": table, "notes": notes}
+        record: dict[str, Any] = {"ranked_by": key, "smallest_first": smallest, "candidates": table, "notes": notes}
         told = write_record(folder, record)
     if as_json:
         typer.echo(to_json(told))

@@ -188,6 +188,9 @@ def test_a_screening_from_the_command_line_goes_on(tmp_path):
     before = (out / "LiCl-LiF" / "relaxed.extxyz").stat().st_mtime_ns
     screen(*asked, "--rank", "a_A", "--smallest")
     assert (out / "LiCl-LiF" / "relaxed.extxyz").stat().st_mtime_ns == before
+    screen(*asked)
+    told = json.loads((out / "record.json").read_text("utf-8"))
+    assert told["ranked_by"] == "density_g_per_cm3"
     with pytest.raises(InputError, match="choose one of a_A"):
         screen(*asked, "--rank", "nonsense")
 

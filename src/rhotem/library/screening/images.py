@@ -25,6 +25,8 @@ from rhotem.structure.indices import three_indices
 
 #: Least and most defocus in nm that every response holds.
 FOCI = (-2.0, 4.0)
+#: nm of defocus that contrast may be taken at.
+FARTHEST = 100.0
 #: Kinds of columns that the table has: of what moves, and of metals.
 SHOWN = {ION: "ion", METAL: "metal"}
 
@@ -85,6 +87,8 @@ class Imaging:
             If a setting is wrong, or the axis is no direction.
         """
         self.campaign(["phase"])
+        if not abs(self.defocus_nm) <= FARTHEST:
+            raise InputError(f"--defocus {self.defocus_nm:g} nm: at most {FARTHEST:g} nm")
         if self.zone is not None:
             three_indices(self.zone, plane=False, hexagonal=True)
 

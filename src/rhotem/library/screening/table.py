@@ -42,6 +42,11 @@ def ranked(rows: Sequence[dict[str, Any]], key: str, *, smallest: bool = False) 
     return [{"rank": n, **row} for n, row in enumerate(there, start=1)] + [{"rank": None, **row} for row in others]
 
 
+def usual_rank(rows: Sequence[dict[str, Any]]) -> str:
+    """The column by which candidates are ranked where none is named."""
+    return "voltage_V" if any(_is_number(row.get("voltage_V")) for row in rows) else "density_g_per_cm3"
+
+
 def _is_number(value: Any) -> bool:
     """Whether there is one: what was not determined is NaN, which has no place in an order."""
     return isinstance(value, int | float) and isfinite(value)
