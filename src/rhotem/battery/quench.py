@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 SPRING = 20.0
 #: Temperatures between melt and cold, in equal ratios; K of the last.
 STAIRS, COLD = 6, 300.0
-#: fs between frames; Å that atoms of a melt have gone in the root mean square.
+#: fs between frames; Å that atoms of every element of a melt have gone in the root mean square.
 EVERY, MOLTEN = 50.0, 2.0
 #: Share of the crystal's Bragg amplitude above which what froze is no glass.
 ORDERED = 0.6
@@ -112,7 +112,8 @@ def quenched(
     Returns
     -------
     (Structure, dict)
-        ``rms_A``: how far atoms of the melt went; ``order_left``: `order_left`; ``trajectories``: where they are.
+        ``rms_A``: how far atoms of the melt went, those of the element that went least;
+        ``order_left``: `order_left`; ``trajectories``: where they are.
 
     Raises
     ------
@@ -136,12 +137,11 @@ def quenched(
         assert isinstance(last, ase.Atoms)
         structure = replace(structure, atoms=_placed(structure.atoms, last.positions))
         if number == 0:
-            gone = structure.positions[glass] - crystal.positions[glass]
-            rms = float(np.sqrt((gone**2).sum(axis=1).mean()))
+            rms, slowest = _slowest(crystal.atoms[glass], structure.atoms[glass])
             if rms < MOLTEN:
                 raise ConvergenceError(
-                    f"amorphous: atoms went {rms:.1f} Å in {how.melt:g} ps at {how.temperature:g} K, so the crystal is"
-                    " still there; give a hotter or longer melt (--temperature, --melt)"
+                    f"amorphous: {slowest} went {rms:.1f} Å in {how.melt:g} ps at {how.temperature:g} K, so the crystal"
+                    " is still there; give a hotter or longer melt (--temperature, --melt)"
                 )
     order = order_left(crystal.atoms[glass], structure.atoms[glass])
     if order > ORDERED:
@@ -150,6 +150,13 @@ def quenched(
             " (--cool), melt more (--glass, --width), or take a crystal that forms glass"
         )
     return structure, {"rms_A": rms, "order_left": order, "trajectories": str(folder)}
+
+
+def _slowest(before: ase.Atoms, after: ase.Atoms) -> tuple[float, str]:
+    """How far atoms went in the root mean square, Å, of the element that went least, and which."""
+    square = ((after.positions - before.positions) ** 2).sum(axis=1)
+    symbols = np.array(before.get_chemical_symbols())
+    return min((float(np.sqrt(square[symbols == one].mean())), one) for one in set(before.get_chemical_symbols()))
 
 
 def order_left(crystal: ase.Atoms, glass: ase.Atoms) -> float:

@@ -95,9 +95,9 @@ def amorphous(
     made, record = quenched(start, glass, how, folder, progress, calculator)
     name = f"{crystal.info.get('name') or crystal.formula}"
     note = (
-        f"{int(glass.sum())} of {len(start)} atoms melted at {how.temperature:g} K for {how.melt:g} ps (they went "
-        f"{record['rms_A']:.1f} Å) and cooled in {how.cool:g} ps with {how.potential}; {record['order_left']:.2f} of"
-        f" the crystal's Bragg amplitude is left; {100 * expansion:g} % less dense than the crystal, not relaxed"
+        f"{int(glass.sum())} of {len(start)} atoms melted at {how.temperature:g} K for {how.melt:g} ps (the slowest"
+        f" went {record['rms_A']:.1f} Å) and cooled in {how.cool:g} ps with {how.potential}; {record['order_left']:.2f}"
+        f" of the crystal's Bragg amplitude is left; {100 * expansion:g} % less dense than the crystal, not relaxed"
     )
     info = {"name": f"{name}-amorphous", "notes": [*crystal.info.get("notes", []), note]}
     atoms = made.atoms.copy()

@@ -117,14 +117,9 @@ class FixedLens:
         InputError
             If it is not held.
         """
-        if thickness is None:
-            return len(self.thicknesses) - 1
-        nearest = int(np.argmin(np.abs(np.array(self.thicknesses) - thickness)))
-        slack = 0.5 * self.record["plan"]["slice_thickness"] * (1 + ROUNDING)
-        if not abs(self.thicknesses[nearest] - thickness) <= slack:
-            held = ", ".join(f"{0.1 * t:.4g}" for t in self.thicknesses)
-            raise InputError(f"thickness {0.1 * thickness:.4g} nm: there are images of {held} nm")
-        return nearest
+        from rhotem.scattering.response.limits import level_of
+
+        return level_of(self.thicknesses, thickness, self.record["plan"]["slice_thickness"], "there are images of")
 
     def asked(self, settings: Mapping[str, Any], thickness: float) -> Microscope:
         """The microscope with source, dose and scan replaced.

@@ -21,7 +21,7 @@ from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Detector
 from rhotem.scattering.response.asked import Asked, Pairs
 from rhotem.scattering.response.channels import selection
-from rhotem.scattering.response.limits import ROUNDING, check_probe, replaced
+from rhotem.scattering.response.limits import check_probe, level_of, replaced
 from rhotem.scattering.response.matrices import Beams, Twin
 from rhotem.scattering.response.range import Range
 from rhotem.scattering.response.slopes import gradients
@@ -143,14 +143,7 @@ class Response:
         InputError
             If it is not held.
         """
-        if thickness is None:
-            return len(self.thicknesses) - 1
-        nearest = int(np.argmin(np.abs(np.array(self.thicknesses) - thickness)))
-        slack = 0.5 * self.record["plan"]["slice_thickness"] * (1 + ROUNDING)
-        if not abs(self.thicknesses[nearest] - thickness) <= slack:  # NaN, too
-            held = ", ".join(f"{0.1 * t:.4g}" for t in self.thicknesses)
-            raise InputError(f"thickness {0.1 * thickness:.4g} nm: the response holds {held} nm")
-        return nearest
+        return level_of(self.thicknesses, thickness, self.record["plan"]["slice_thickness"], "the response holds")
 
     def images(
         self,

@@ -1,7 +1,9 @@
 """Settings of the lens that are asked for afterwards: which may change, and which probes a supercell holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
@@ -33,6 +35,23 @@ def replaced(held: Microscope, settings: Mapping[str, Any], what: str = "a respo
         elif name in changes.get("aberrations", {}) and plain not in changes:
             whole[plain] = 0.0
     return Microscope(**(whole | {"aberrations": named}))
+
+
+def level_of(thicknesses: Sequence[float], thickness: float | None, slice_thickness: float, held_by: str) -> int:
+    """Place of a thickness among those that are held, within half a slice (Å); None: the last.
+
+    Raises
+    ------
+    InputError
+        If it is not held; ``held_by`` says who holds the others, "the response holds".
+    """
+    if thickness is None:
+        return len(thicknesses) - 1
+    nearest = int(np.argmin(np.abs(np.array(thicknesses) - thickness)))
+    if not abs(thicknesses[nearest] - thickness) <= 0.5 * slice_thickness * (1 + ROUNDING):  # NaN, too
+        held = ", ".join(f"{0.1 * t:.4g}" for t in thicknesses)
+        raise InputError(f"thickness {0.1 * thickness:.4g} nm: {held_by} {held} nm")
+    return nearest
 
 
 def check_probe(asked: Microscope, held: Microscope, side: float, thickness: float, what: str) -> None:
