@@ -79,7 +79,7 @@ class Held(Calculator):
         Å, not wrapped.
     """
 
-    implemented_properties = ("energy", "forces")  # type: ignore[assignment]
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  # a list in ASE
 
     def __init__(self, potential: Calculator, held: npt.NDArray[np.bool_], places: Floats) -> None:
         super().__init__()

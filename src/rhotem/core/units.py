@@ -7,6 +7,7 @@ HARTREE = 27.211386245988  #: Hartree energy in eV
 EPS0 = 0.0055263493618  #: vacuum permittivity in e/(V·Å)
 ELECTRON_REST_ENERGY = 510998.95  #: m_e c² in eV
 HC = 12398.419843320026  #: h c in eV·Å
+DALTON_PER_A3 = 1.66053907  #: u/Å³ in g/cm³
 
 #: Mott–Bethe: f_e [Å] = MOTT_BETHE (Z − f_x) / g², g in 1/Å; equals m e² / (8 π² ε0 ħ²) · ... = 1 / (2π² a0).
 MOTT_BETHE = 1.0 / (2.0 * np.pi**2 * BOHR)

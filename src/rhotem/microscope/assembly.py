@@ -123,7 +123,7 @@ class Assembly:
             rim = Rim(there, self.norm, opening_of(self.microscope), beams, recorder)
         # the mean pattern takes fewer products from pairs of beams, unless these are more than probes
         paired = rim is not None and not recorder.pixelated and len(matrix) <= len(positions)
-        pairs = np.zeros(2 * (len(matrix),), dtype=np.complex128)
+        pairs = np.zeros(2 * (len(matrix) if paired else 0,), dtype=np.complex128)
         for offset, share in zip(*focal_nodes(self.microscope), strict=True):
             for start in range(0, len(positions), size):
                 rows = slice(start, min(start + size, len(positions)))

@@ -83,7 +83,7 @@ def probe_radius(microscope: Microscope, thickness: float = 0.0) -> float:
     The ray at k arrives at ``∇χ(k)/2π`` on the entrance surface and travels by ``λk`` per length: every aberration
     counts, as far as the aperture lets it.
     """
-    edge = microscope.convergence * 1e-3 / microscope.wavelength
+    edge = opening_of(microscope)
     k, phi = np.meshgrid(edge * np.linspace(0.05, 1.0, 20), np.linspace(0, 2 * np.pi, 72, endpoint=False))
     kx, ky = k * np.cos(phi), k * np.sin(phi)
     h = 1e-4 * edge
@@ -144,7 +144,7 @@ def corrected(parts: Array) -> Array:
 
 def soft_aperture(kx: Array, ky: Array, microscope: Microscope, step: tuple[float, float]) -> Array:
     """AbTEM's aperture: amplitudes that fall linearly over one pixel."""
-    return soft_disc(kx, ky, microscope.convergence * 1e-3 / microscope.wavelength, step)
+    return soft_disc(kx, ky, opening_of(microscope), step)
 
 
 def soft_disc(kx: Array, ky: Array, radius: float, step: tuple[float, float]) -> Array:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.core.figures import blank_figure
 from rhotem.microscope.coherence import focal_nodes
-from rhotem.microscope.optics import aberration_phase, probe_radius, soft_disc
+from rhotem.microscope.optics import aberration_phase, opening_of, probe_radius, soft_disc
 from rhotem.microscope.settings import Microscope
 
 #: Side in Å of the square it is computed on, beside its rays, in Airy radii; points across the narrowest feature.
@@ -55,7 +55,7 @@ def incident_probe(microscope: Microscope) -> Probe:
     """Probe of a microscope on the entrance surface, averaged over focal spread and blurred by the source."""
     import scipy.fft
 
-    radius = microscope.convergence * 1e-3 / microscope.wavelength
+    radius = opening_of(microscope)
     width = AIRY * 0.61 / radius + 4 * probe_radius(microscope) + 4 * microscope.source_size
     n = 2 * int(np.ceil(width * radius * POINTS / 2))
     step = width / n

@@ -65,7 +65,7 @@ def dislocation(
     counts = (across[0], across[1], max(1, int(np.ceil(thickness / periods[2] - 1e-6))))
     length = float(np.linalg.norm(frame.burgers))
     sides = (counts[0] * float(periods[0]), counts[1] * float(periods[1]))
-    _check(crystal, frame.primitive.volume, sides, counts[2] * float(periods[2]), length)
+    _check(crystal, sides, counts[2] * float(periods[2]), length)
     atoms = frame.block(counts)
     first = core_of(frame.block((1, 1, 1))) + periods[:2] * (np.array(across) // 4)
     atoms.positions += quadrupole(atoms.positions[:, :2], first, sides, frame.burgers, poisson)
@@ -94,7 +94,7 @@ def dislocation(
     return Specimen(made.structure, made.regions, made.region, role, defects, [crystal])
 
 
-def _check(crystal: Structure, volume: float, sides: tuple[float, float], along: float, length: float) -> None:
+def _check(crystal: Structure, sides: tuple[float, float], along: float, length: float) -> None:
     if min(sides) < 6 * length:
         raise InputError(
             f"dislocation: a block of {sides[0]:.1f} x {sides[1]:.1f} Å has its dislocations {min(sides) / 2:.1f} Å"

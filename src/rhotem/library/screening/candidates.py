@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 
 from rhotem.battery.builders.delithiate import MOBILE
 from rhotem.core import InputError
+from rhotem.core.units import DALTON_PER_A3
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import formal_charge
 
@@ -132,7 +133,7 @@ def _reduced(count: dict[str, int]) -> dict[str, int]:
 
 def density_of(structure: Structure) -> float:
     """Mass density in g/cm³."""
-    return float(structure.atoms.get_masses().sum() / structure.volume / 0.602214076)
+    return float(structure.atoms.get_masses().sum() / structure.volume * DALTON_PER_A3)
 
 
 def capacity_of(structure: Structure, ion: str, share: float) -> float:

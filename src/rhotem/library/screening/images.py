@@ -115,11 +115,12 @@ def contrasts_of(
         ledger = Ledger(library.catalogue, campaign.name)
         ledger.begin(campaign.model_dump_json(by_alias=True), tasks)
         drive(ledger, campaign.limits, Crew(how.workers, None), report)
-        reasons = {title: reason for _, title, reason in ledger.failures()}
+        reasons = {identifier: reason for identifier, _, reason in ledger.failures()}
         made: dict[str, dict[str, float | str]] = {}
-        for (file, one), of_it in zip(files.items(), own, strict=True):
+        for one, of_it in zip(files.values(), own, strict=True):
             found = _of_entry(library, of_it)
-            made[one.candidate.name] = found or {"image_failed": _reason(reasons, file)}
+            why = reasons.get(of_it, "no columns are told apart along this axis")
+            made[one.candidate.name] = found or {"image_failed": why}
     return made
 
 
@@ -136,8 +137,3 @@ def _of_entry(library: Library, identifier: str) -> dict[str, float | str]:
             if abs(float(contrast)) > abs(float(found.get(key, 0.0))):
                 found[key] = float(contrast)
     return {**found, "entry": identifier} if rows else {}
-
-
-def _reason(reasons: dict[str, str], file: str) -> str:
-    near = [reason for title, reason in reasons.items() if file in title or Path(file).parent.name in title]
-    return near[0] if near else next(iter(reasons.values()), "no columns are told apart along this axis")

@@ -91,7 +91,10 @@ def _judged(
     crystal = candidate.structure
     try:
         ion = mobile_ion(crystal, how.charging.ion)
-        x = how.charging.x or tuple({states_of_charge(crystal, ion, None)[n]: None for n in (0, -1)})
+        x = how.charging.x
+        if x is None:
+            states = states_of_charge(crystal, ion, None)
+            x = (states[0], states[-1])
     except InputError as error:
         if how.charging.ion:
             raise

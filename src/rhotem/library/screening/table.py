@@ -19,8 +19,6 @@ SHORT = {
 }
 #: Heads of these columns.
 HEADS = ("a/Å", "c/Å", "V", "± V", "mAh/g", "ΔV/%", "Δq metal", "Δq anion")
-#: Columns of text.
-TEXT = ("name", "formula", "prototype", "entry", "failed", "image_failed")
 
 
 def ranked(rows: Sequence[dict[str, Any]], key: str, *, smallest: bool = False) -> list[dict[str, Any]]:

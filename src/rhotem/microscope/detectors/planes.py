@@ -1,5 +1,7 @@
 """Regions of the diffraction plane as weights: every image is a sum of intensity times weight."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,11 +27,7 @@ def weight(
     ``opening`` is the radius (1/Å) of the probe-forming aperture; given, the weight is the part inside both. The two
     discs have the same centre, so that what lies inside both is the smaller one.
     """
-    region = channel.region
-    if not region.hard:
-        return _weighed(channel, _soft_part(region, kx, ky, wavelength, step, opening), kx, ky, wavelength, step)
-    whole = 1.0 if opening is None else disc_part(kx, ky, opening, step)
-    return _weighed(channel, _hard_part(region, kx, ky, wavelength, step) * whole, kx, ky, wavelength, step)
+    return _weighed(channel, (kx, ky), wavelength, step, opening, lambda part: part(kx, ky))
 
 
 def integral_weight(
@@ -44,12 +42,7 @@ def integral_weight(
 
     See `rhotem.microscope.optics.quadrature`; pixels of hard edges count as before.
     """
-    region = channel.region
-    if not region.hard:
-        part = quadrature(lambda x, y: _soft_part(region, x, y, wavelength, step, opening), kx, ky, step)
-        return _weighed(channel, part, kx, ky, wavelength, step)
-    whole = 1.0 if opening is None else quadrature(lambda x, y: disc_part(x, y, opening, step), kx, ky, step)
-    return _weighed(channel, _hard_part(region, kx, ky, wavelength, step) * whole, kx, ky, wavelength, step)
+    return _weighed(channel, (kx, ky), wavelength, step, opening, lambda part: quadrature(part, kx, ky, step))
 
 
 def _soft_part(
@@ -75,9 +68,20 @@ def _hard_part(region: Region, kx: Array, ky: Array, wavelength: float, step: tu
 
 
 def _weighed(
-    channel: Channel, part: Array, kx: Array, ky: Array, wavelength: float, step: tuple[float, float]
+    channel: Channel,
+    k: tuple[Array, Array],
+    wavelength: float,
+    step: tuple[float, float],
+    opening: float | None,
+    over: Callable[[Callable[[Array, Array], Array]], Array],
 ) -> Array:
-    """A part of pixels times what its channel weighs it with."""
+    """Weight of a channel at ``k``; ``over`` makes weights of pixels from what gives their parts in smooth edges."""
+    region, (kx, ky) = channel.region, k
+    if region.hard:
+        whole = 1.0 if opening is None else over(lambda x, y: disc_part(x, y, opening, step))
+        part = _hard_part(region, kx, ky, wavelength, step) * whole
+    else:
+        part = over(lambda x, y: _soft_part(region, x, y, wavelength, step, opening))
     scale = 1e3 * wavelength
     return part * channel.weigh(scale * kx, scale * ky, (scale * step[0], scale * step[1])) if channel.role else part
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rhotem.microscope.detectors.planes import quadrant
 from rhotem.microscope.detectors.segments import Segments, segment_directions, segment_radius, shift_response
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.optics import aberration_phase
+from rhotem.microscope.optics import aberration_phase, opening_of
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +25,7 @@ class _Transfer:
 
     def __init__(self, detector: Segments, microscope: Microscope) -> None:
         self.microscope = microscope
-        self.radius = microscope.convergence * 1e-3 / microscope.wavelength
+        self.radius = opening_of(microscope)
         reach = detector.outer * 1e-3 / microscope.wavelength
         self.step = step = self.radius / POINTS
         n = int(np.ceil(reach / step)) + 1

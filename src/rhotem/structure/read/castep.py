@@ -11,7 +11,7 @@ import numpy as np
 from rhotem.core import InputError
 from rhotem.core.units import BOHR
 from rhotem.structure.read.contents import Contents, Floats, Text, number
-from rhotem.structure.read.elements import Reading, of_symbol
+from rhotem.structure.read.elements import Reading, isotopes_remark, of_symbol
 
 UNITS = {"ang": 1.0, "bohr": BOHR, "a0": BOHR, "nm": 10.0, "pm": 0.01, "cm": 1e8, "m": 1e10}
 Rows = list[tuple[int, str]]
@@ -54,14 +54,13 @@ def read_castep(text: Text) -> Contents:
     if not places:
         raise InputError(f"{text.path}: lists no atoms")
     positions = np.array(places) @ cell if name == "positions_frac" else np.array(places) * unit
-    isotopes = any(reading.isotope for reading in readings)
     return Contents(
         cell,
         positions,
         tuple(reading.symbol for reading in readings),
         np.array(shares) if min(shares) < 1.0 else None,
         moments=np.array(moments),
-        notes=(f"{text.path.name}: D or T is read as H; electrons see no difference",) if isotopes else (),
+        notes=isotopes_remark(text.path.name, (reading.isotope for reading in readings)),
     )
 
 

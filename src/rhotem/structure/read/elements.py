@@ -1,7 +1,7 @@
 """Elements from symbols, oxidation states and labels as files write them."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 #: Isotopes of hydrogen: electrons see no difference.
@@ -27,6 +27,11 @@ class Reading:
     symbol: str
     isotope: str = ""
     note: str = ""
+
+
+def isotopes_remark(name: str, isotopes: Iterable[str]) -> tuple[str, ...]:
+    """What a file's reader says of atoms that are isotopes of hydrogen; ``isotopes``: of every atom, "" if of none."""
+    return (f"{name}: D or T is read as H; electrons see no difference",) if any(isotopes) else ()
 
 
 def is_element(symbol: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.structure.read.contents import Contents, Floats, Text, number
-from rhotem.structure.read.elements import Reading, of_symbol
+from rhotem.structure.read.elements import Reading, isotopes_remark, of_symbol
 
 
 class Lines(Protocol):
@@ -74,8 +74,7 @@ def read_header(text: Lines) -> Contents:
         _compare(text, readings, rest)
     if not readings:
         raise InputError(f"{text.path}: lists no atoms")
-    if any(reading.isotope for reading in readings):
-        notes.append(f"{_name(text)}: D or T is read as H; electrons see no difference")
+    notes.extend(isotopes_remark(_name(text), (reading.isotope for reading in readings)))
     return Contents(cell, positions, tuple(reading.symbol for reading in readings), notes=tuple(notes))
 
 

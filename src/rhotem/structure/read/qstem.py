@@ -11,7 +11,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.structure.read.contents import Contents, Text, number
-from rhotem.structure.read.elements import of_symbol
+from rhotem.structure.read.elements import isotopes_remark, of_symbol
 
 PER_U = 8 * np.pi**2
 #: Unnamed columns in QSTEM's order.
@@ -101,9 +101,7 @@ def _contents(
     displacements = None
     if b is not None and b.any():
         displacements = (b / PER_U)[:, None, None] * np.eye(3)
-    notes = []
-    if any(reading is not None and reading.isotope for reading in readings):
-        notes.append(f"{text.path.name}: D or T is read as H; electrons see no difference")
+    notes = list(isotopes_remark(text.path.name, (r.isotope for r in readings if r is not None)))
     return Contents(
         cell,
         values[:, :3] @ cell,

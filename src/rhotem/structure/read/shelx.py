@@ -16,7 +16,7 @@ from rhotem.structure.read.cif.atoms import Row
 from rhotem.structure.read.cif.expand import expanded, special_place
 from rhotem.structure.read.cif.operations import Operations, check_cell, of_triplets, products
 from rhotem.structure.read.contents import Contents, Text, number
-from rhotem.structure.read.elements import of_symbol
+from rhotem.structure.read.elements import isotopes_remark, of_symbol
 
 CENTRINGS = {
     1: (), 2: ("x+1/2,y+1/2,z+1/2",), 3: ("x+2/3,y+1/3,z+1/3", "x+1/3,y+2/3,z+2/3"),
@@ -86,8 +86,7 @@ def read_shelx(text: Text) -> Contents:
         row.occupancy = 1.0 if abs(share - 1) < 0.01 else share
     whole = all(row.occupancy == 1.0 for row in rows)
     contents = expanded(rows, group, cell, name, not whole)
-    isotopes = any(row.isotope for row in rows)
-    said = (f"{name}: D or T is read as H; electrons see no difference",) if isotopes else ()
+    said = isotopes_remark(name, (row.isotope for row in rows))
     return Contents(
         cell, contents.positions, contents.symbols, contents.occupancies, contents.labels, contents.displacements,
         kelvin, notes=(*said, *contents.notes),

@@ -8,7 +8,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.structure.read.contents import Contents, Text, number
-from rhotem.structure.read.elements import Reading, of_symbol
+from rhotem.structure.read.elements import Reading, isotopes_remark, of_symbol
 from rhotem.structure.read.objects import from_atoms
 
 #: Keys that some programs write small, and a cell written as JSON.
@@ -89,14 +89,8 @@ def _plain(text: Text, rows: list[str]) -> Contents:
         cell,
         np.array([values for _, values in read]).reshape(-1, 3),
         tuple(reading.symbol for reading, _ in read),
-        notes=_isotopes(text, [reading for reading, _ in read]),
+        notes=isotopes_remark(text.path.name, (reading.isotope for reading, _ in read)),
     )
-
-
-def _isotopes(text: Text, readings: list[Reading]) -> tuple[str, ...]:
-    if any(reading.isotope for reading in readings):
-        return (f"{text.path.name}: D or T is read as H; electrons see no difference",)
-    return ()
 
 
 def _extended(text: Text, comment: str, rows: list[str]) -> Contents:
@@ -136,7 +130,7 @@ def _extended(text: Text, comment: str, rows: list[str]) -> Contents:
     contents = from_atoms(atoms)
     lengths = np.linalg.norm(contents.cell, axis=1)
     open_axes = [f"{'abc'[i]} ({lengths[i]:.2f} Å)" for i in range(3) if lengths[i] > 1e-6 and not atoms.pbc[i]]
-    notes = (*_isotopes(text, readings), *contents.notes)
+    notes = (*isotopes_remark(text.path.name, (reading.isotope for reading in readings)), *contents.notes)
     if open_axes:
         notes = (*notes, f"{text.path.name}: not periodic along {', '.join(open_axes)}, it says; taken as a period")
     return replace(contents, notes=notes)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rhotem.core.units import DALTON_PER_A3
 from rhotem.structure.read.cif.document import Block
 
 #: Share of electrons by which composition may miss: below the first it is rounding, above the second an error.
@@ -14,7 +15,6 @@ DENSITY_ROUNDING, DENSITY_WRONG = 0.03, 0.15
 CELL_WRONG = 0.5
 #: Isotopes that formulas and densities tell apart, in u.
 MASSES = {"D": 2.014, "T": 3.016}
-AVOGADRO = 1.66053907  # u/Å³ in g/cm³
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _by_units(
     if not density and (sure or z % 1):
         return Verdict(0.02, (f"{text}; its symmetry is listed, and so Z is taken for wrong",))
     if density:
-        by_atoms = factor * mass(stated) / volume * AVOGADRO
+        by_atoms = factor * mass(stated) / volume * DALTON_PER_A3
         if abs(by_atoms / density - 1) < DENSITY_ROUNDING:
             return Verdict(0.02, (f"{text}; its density agrees with the atoms",))
     return Verdict(
@@ -134,7 +134,7 @@ def _density(
 ) -> Verdict:
     if not density or density <= 0:
         return Verdict(0.0)
-    read = mass(amounts, isotopes) / volume * AVOGADRO
+    read = mass(amounts, isotopes) / volume * DALTON_PER_A3
     off = abs(read / density - 1)
     if off < DENSITY_ROUNDING:
         return Verdict(0.0)
