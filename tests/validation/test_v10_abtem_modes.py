@@ -7,13 +7,15 @@ its probe starts half a slice on, and its exit wave is half a slice further on.
 import numpy as np
 import pytest
 
+from rhotem.microscope.acquisition.camera import exposed
+from rhotem.microscope.acquisition.settings import CameraChip
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.derive import derive_images
 from rhotem.microscope.optics import soft_disc
 from rhotem.microscope.parallel import parallel_images, plane_waves
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
-from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Pixelated, Segmented
+from rhotem.microscope.settings import Annular, CenterOfMass, Enhanced, Microscope, Pixelated, Segmented
 from rhotem.microscope.virtual import virtual_images
 
 from ..microscope.conftest import COLUMNS, gaussian_slices
@@ -43,6 +45,7 @@ def ours(slices):
     """Images of one cell by Bloch beams, with abTEM's aperture and hard edges."""
     detectors = (
         *(Annular(name=n, inner=a, outer=b, edges="hard") for n, (a, b) in RINGS.items()),
+        Enhanced(inner=12.0, outer=24.5, edges="hard", weight=0.7),
         SEGMENTED,
         CenterOfMass(name="", outer=90.0),
         Pixelated(name="4D", outer=50.0),
@@ -71,7 +74,11 @@ def theirs(slices, ours):
     turned = np.radians(SEGMENTED.rotation - 45)
     segments = abtem.SegmentedDetector(1, 4, SEGMENTED.inner, SEGMENTED.outer, rotation=turned)
     detectors = {n: abtem.AnnularDetector(a, b) for n, (a, b) in RINGS.items()}
-    detectors |= {"segments": segments, "4D": abtem.PixelatedDetector(max_angle=None)}
+    detectors |= {
+        "disc": abtem.AnnularDetector(0, 12.0),
+        "segments": segments,
+        "4D": abtem.PixelatedDetector(max_angle=None),
+    }
     found = probe.scan(potential, scan=scan, detectors=list(detectors.values()), lazy=False)
     return dict(zip(detectors, found, strict=True))
 
@@ -86,10 +93,24 @@ def test_rings(ours, theirs, name):
     assert alike(ours[name], theirs[name].array) < 1e-4
 
 
+def test_enhanced_annular_bright_field(ours, theirs):
+    assert alike(ours["eABF"], theirs["ABF"].array - 0.7 * theirs["disc"].array) < 1e-4
+
+
 def test_segments_and_differential_phase_contrast(ours, theirs):
     measured = theirs["segments"].array[:, :, 0]
     for i in range(4):
         assert alike(ours[f"segment{i}"], measured[..., i]) < 1e-4
+    # opposite quadrants, each as if at its centroid, along the directions that they are turned to
+    pairs = theirs["segments"].differentials((2, 0), (3, 1))
+    inner, outer = SEGMENTED.inner, SEGMENTED.outer
+    centroid = 2 / 3 * (outer**3 - inner**3) / (outer**2 - inner**2) * np.sin(np.pi / 4) / (np.pi / 4)
+    deflection = centroid * pairs.array * np.exp(1j * np.radians(SEGMENTED.rotation))
+    assert alike(ours["DPCx"], deflection.real) < 1e-4
+    assert alike(ours["DPCy"], deflection.imag) < 1e-4
+    gradient = abtem.Images(2 * np.pi * 1e-3 / LENS.wavelength * deflection, sampling=pairs.sampling)
+    integral = gradient.integrate_gradient().array
+    assert alike(ours["iDPC"], integral - integral.mean()) < 1e-3
 
 
 def test_centre_of_mass_and_its_integral(ours, theirs):
@@ -129,15 +150,55 @@ def test_exit_wave_and_focus_series(slices, behind):
     back = behind.apply_ctf(abtem.CTF(energy=200e3, defocus=step)).array
     own = parallel_images([slices], Microscope(energy=200e3, convergence=1e-6)).exit_wave
     assert np.abs(own - back).max() < 1e-4 * np.abs(back).max()
-    # an aperture whose edge covers pixels of the cell in part, as ours does
+    for focus in (-150.0, 0.0, 90.0):
+        assert alike(imaged(slices, focus), imaged_by_abtem(slices, behind, focus)) < 1e-4
+
+
+def imaged(slices, focus):
+    """HRTEM image behind an aperture of 40 mrad."""
+    lens = Microscope(energy=200e3, convergence=1e-6, defocus=focus, cs=2e4, objective=40.0)
+    return parallel_images([slices], lens)["HRTEM"]
+
+
+def imaged_by_abtem(slices, behind, focus):
+    """The same, with an aperture whose edge covers pixels of the cell in part, as ours does."""
     extent, shape = slices.extent, slices.array.shape[1:]
     axes = (np.fft.fftfreq(n, length / n) for n, length in zip(shape, extent, strict=True))
     edge = soft_disc(*np.meshgrid(*axes, indexing="ij"), 40e-3 / LENS.wavelength, (1 / extent[0], 1 / extent[1]))
-    for focus in (-150.0, 0.0, 90.0):
-        lens = Microscope(energy=200e3, convergence=1e-6, defocus=focus, cs=2e4, objective=40.0)
-        image = parallel_images([slices], lens)["HRTEM"]
-        wave = behind.apply_ctf(abtem.CTF(energy=200e3, defocus=focus + step, Cs=2e4)).array
-        assert alike(image, np.abs(np.fft.ifft2(np.fft.fft2(wave) * edge)) ** 2) < 1e-4
+    wave = behind.apply_ctf(abtem.CTF(energy=200e3, defocus=focus + slices.thickness / 2, Cs=2e4)).array
+    return np.abs(np.fft.ifft2(np.fft.fft2(wave) * edge)) ** 2
+
+
+def test_camera_transfers_what_abtem_would_show(slices, behind):
+    """Without noise a camera is its MTF: a product in Fourier space."""
+    chip = CameraChip(mtf=((0.0, 1.0), (0.5, 0.6), (1.0, 0.2)), dqe=((0.0, 1.0),), gain=3.0)
+    image = imaged_by_abtem(slices, behind, 90.0)
+    q = 2 * np.hypot(*np.meshgrid(*(np.fft.fftfreq(n) for n in image.shape), indexing="ij"))
+    # three points on a line: the curve between them is that line, and constant beyond Nyquist
+    seen = np.fft.ifft2(np.fft.fft2(100 * image) * np.interp(q, [0, 1], [1.0, 0.2])).real
+    assert alike(exposed(100 * imaged(slices, 90.0), chip, None, {}), 3 * seen) < 1e-4
+
+
+def test_nanobeam_patterns(slices):
+    """Discs that hardly overlap, at three places."""
+    lens = Microscope(energy=200e3, convergence=1.5, defocus=40.0)
+    tiling = (12, 8)
+    form = {"edge_average": False, "refine": False}
+    engine = BlochEngine(lens, slices.extent, slices.array.shape[1:], slices.thickness, tiling, 1, **form)
+    places = np.array([[0.0, 0.0], [1.1, 2.3], [3.6, 0.4]])
+    recorder = Recorder((Pixelated(name="4D", outer=30.0),), len(places), lens.wavelength, engine.supercell)
+    engine.run(slices.array, places, {len(slices.array): recorder})
+    extent = tuple(length * m for length, m in zip(slices.extent, tiling, strict=True))
+    tiled = np.tile(slices.array, (1, *tiling))
+    potential = abtem.PotentialArray(tiled, slice_thickness=slices.thickness, extent=extent)
+    defocus = lens.defocus + slices.thickness / 2
+    probe = abtem.Probe(energy=lens.energy, semiangle_cutoff=lens.convergence, defocus=defocus)
+    probe.grid.match(potential)
+    detector = abtem.PixelatedDetector(max_angle=None)
+    expected = probe.scan(potential, scan=abtem.CustomScan(places), detectors=detector, lazy=False).array
+    own = recorder.patterns["4D"]
+    cut = [slice(n // 2 - m // 2, n // 2 + m // 2 + 1) for n, m in zip(expected.shape[1:], own.shape[1:], strict=True)]
+    assert np.abs(own - expected[:, cut[0], cut[1]]).max() < 1e-4 * expected.max()
 
 
 def test_hologram(slices, behind):
