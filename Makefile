@@ -53,7 +53,14 @@ demo: $(VENV)/.installed
 	@echo "The pictures are in $(CURDIR)/demo-images:"
 	@ls -1 demo-images/*.png
 
-test: $(EXTRA) lint types layers docs wheel tests
+# GPAW is compiled on one core for minutes; what does not need it runs on the other.
+CHECKS := lint types layers docs wheel
+KEEP_GOING = $(findstring k,$(firstword -$(MAKEFLAGS)))
+test: $(TOOLS)
+	@mkdir -p build; test -z "$(EXTRA)" || $(MAKE) --no-print-directory $(EXTRA) > build/gpaw.log 2>&1 & \
+	$(MAKE) --no-print-directory $(CHECKS); checks=$$?; wait; \
+	test $$checks = 0 -o -n "$(KEEP_GOING)" || exit $$checks; \
+	$(MAKE) --no-print-directory tests && exit $$checks
 	@echo "all checks passed"
 
 slow: export OMP_NUM_THREADS ?= 1
