@@ -138,3 +138,25 @@ def test_how_far_columns_stand_above_the_noise(rng):
     height = width**2 / (width**2 + INNER**2) - width**2 / (width**2 + OUTER**2)
     variance = (1 / INNER**2 + 1 / OUTER**2 - 4 / (INNER**2 + OUTER**2)) * pixel**2 / (4 * np.pi)
     np.testing.assert_allclose(found, np.array([1.0, -0.5]) * height / (noise * np.sqrt(variance)), rtol=0.08)
+
+
+def test_beyond_the_edge_of_the_specimen_is_the_probe_alone(entries):
+    """Ring inside the aperture: share of its area; dark field nothing; deflections none; no columns labelled there."""
+    held, scene = entries["MnO"]
+    said = Pictures(pixels=64, pixel_A=0.2, dose_e_per_A2=1e6, vacuum=0.4, edge_A=2.0, **STILL)
+    whole = Pictures(pixels=64, pixel_A=0.2, dose_e_per_A2=1e6, vacuum=0.0, edge_A=2.0, **STILL)
+    for image, level in (("ABF", 1 - (11 / 20) ** 2), ("HAADF", 0.0)):
+        picture = take(held, said, image, np.random.default_rng(3))
+        there = picture.frame.there
+        assert np.mean(there < 0.5) == pytest.approx(0.4, abs=0.01)
+        np.testing.assert_allclose(picture.clean.T[there == 0], level, atol=1e-4)
+        full = take(held, whole, image, np.random.default_rng(3)).clean.T
+        np.testing.assert_allclose(picture.clean.T, level + there * (full - level), atol=1e-4)
+        seen, _ = picture.frame.pixels_of(scene.places, scene.cell, margin=0.0)
+        assert (map_coordinates(there, seen.T, order=1) > 0.19).all()
+        every, _ = framed(64, picture.settings | {"vacuum": 0.0}, scene.cell, np.random.default_rng(0)).pixels_of(
+            scene.places, scene.cell, margin=0.0
+        )
+        assert len(seen) == pytest.approx(0.6 * len(every), rel=0.2)
+    settings = take(held, said, "DPCx", np.random.default_rng(3))
+    np.testing.assert_allclose(settings.clean.T[settings.frame.there == 0], 0.0, atol=1e-3)

@@ -40,6 +40,8 @@ def test_unknown_keys_of_plans(planned, tmp_path):
         ("each: 6", "ech: 6", "each"),
         ("pixels: 48", "pixels: 100000", "below 2049"),
         ("each: 6, pixels: 48", "each: 6000, pixels: 2048", "expected at most 59"),
+        ("each: 6", "each: 6, vacuum: 0.95", "expected a share of 0.9 at most"),
+        ("each: 6", "each: 6, edge_A: 3", "without vacuum has no edge"),
         ("test: [Mn]", "test: [Mn, Fe], validation: [Ti, Mn]", "Mn: kept for the test already"),
     ):
         plan = tmp_path / "plan.yaml"

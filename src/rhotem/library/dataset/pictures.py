@@ -10,6 +10,8 @@ from rhotem.library.dataset.spread import Drawn, Spread
 
 #: Most pixels of a side, and of all pictures of a response together: these are in memory at once, some 10 bytes each.
 LARGEST, MOST = 2048, 2.5e8
+#: Largest share of a picture beyond the specimen, and Å over which it becomes thin if nothing else is said.
+MOST_VACUUM, EDGE = 0.9, 4.0
 
 
 def several(value: Any) -> Any:
@@ -46,6 +48,12 @@ class Pictures(Section):
     convergence_mrad: Drawn | None = Field(None, description="Semi-angle; without it the campaign's.")
     source_size_A: Drawn = Field(default_factory=lambda: Spread(uniform=(0.5, 1.0)), description="FWHM of the source.")
     focal_spread_A: Drawn = Field(default_factory=lambda: Spread(choices=(30.0,)), description="Standard deviation.")
+    vacuum: Drawn | None = Field(
+        None, description="Share of a picture beyond the straight edge of the specimen, 0 to 0.9; without it none."
+    )
+    edge_A: Drawn | None = Field(
+        None, description="Distance over which the specimen becomes thin at its edge; 4 if left out."
+    )
     dwell_us: Drawn = Field(default_factory=lambda: Spread(choices=(10.0,)), description="Time of one position.")
     jitter_pm: Drawn = Field(
         default_factory=lambda: Spread(uniform=(0.0, 8.0)), description="Standard deviation of the probe's place."
@@ -63,7 +71,7 @@ class Pictures(Section):
     @model_validator(mode="after")
     def _limits(self) -> Self:
         positive = ("pixel_A", "dose_e_per_A2", "convergence_mrad", "dwell_us", "jitter_us")
-        least_zero = ("C12_nm", "source_size_A", "focal_spread_A", "jitter_pm", "drift_pm_per_s")
+        least_zero = ("C12_nm", "source_size_A", "focal_spread_A", "jitter_pm", "drift_pm_per_s", "vacuum", "edge_A")
         for name in (*positive, *least_zero):
             spread = getattr(self, name)
             low = 1.0 if spread is None else spread.bounds[0]
@@ -71,6 +79,10 @@ class Pictures(Section):
                 raise At(
                     ("pictures", name), f"{low:g}: expected {'positive numbers' if name in positive else '0 or more'}"
                 )
+        if self.vacuum is not None and self.vacuum.bounds[1] > MOST_VACUUM:
+            raise At(("pictures", "vacuum"), f"{self.vacuum.bounds[1]:g}: expected a share of {MOST_VACUUM} at most")
+        if self.edge_A is not None and self.vacuum is None:
+            raise At(("pictures", "edge_A"), "a specimen without vacuum has no edge; give vacuum, or leave it out")
         if self.each * self.pixels**2 > MOST:
             most = int(MOST / self.pixels**2)
             raise At(("pictures", "each"), f"{self.each} pictures of {self.pixels} pixels: expected at most {most}")

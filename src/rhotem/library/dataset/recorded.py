@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.library.campaign.task import Task
-from rhotem.library.dataset.pictures import Pictures
+from rhotem.library.dataset.edge import specimen, thinned
+from rhotem.library.dataset.pictures import EDGE, Pictures
 from rhotem.library.layout import RESPONSE, entry_folder
 from rhotem.microscope.acquisition.positions import at_positions, displacements
 from rhotem.microscope.acquisition.settings import Acquisition, Distortion, Drift, Jitter
@@ -24,6 +25,8 @@ from rhotem.scattering.response import Response, open_response
 Floats = npt.NDArray[np.float64]
 #: Steps of the search for the pixel at which a displaced scan meets a column.
 STEPS = 4
+#: Least part of the thickness at which a column is labelled.
+LEAST_THERE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,8 @@ class Frame:
         Displacements of the scan in Å that repeat: drift and distortion, in the scan's axes, x first.
     moved : (2, n, n) array
         All displacements, jitter included.
+    there : (n, n) array or None
+        Part of the specimen's thickness that is there, x first; None: all of it.
     """
 
     pixels: int
@@ -52,6 +57,7 @@ class Frame:
     turn: Floats
     steady: Floats
     moved: Floats
+    there: Floats | None = None
 
     @property
     def positions(self) -> Floats:
@@ -81,6 +87,8 @@ class Frame:
             shift = np.stack([map_coordinates(d, seen.T, order=1, mode="nearest") for d in self.steady], axis=1)
             seen = (target - shift) / self.step
         inside = ((seen > -margin) & (seen < self.pixels - 1 + margin)).all(axis=1)
+        if self.there is not None:
+            inside &= map_coordinates(self.there, seen.T, order=1, mode="nearest") >= LEAST_THERE
         return seen[inside], index[inside]
 
 
@@ -132,10 +140,12 @@ def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -
     asked = held.ready((detector,), settings["level"])
     period = Scan.cell(held.extent, microscope)
     signals = asked.signals(asked.spectrum(microscope), period, microscope.source_size)
+    channels = asked.recorder.channels
     expected = np.clip(at_positions(signals, held.extent, frame.positions), 0.0, None)
+    expected = thinned(expected, frame.there, channels, microscope)
     electrons = settings["dose_e_per_A2"] * frame.step**2
     counted = rng.poisson(expected * electrons) / electrons
-    names = [channel.name for channel in asked.recorder.channels]
+    names = [channel.name for channel in channels]
     noisy, clean = (
         _image(dict(zip(names, values, strict=True)), (detector, image), frame, microscope)
         for values in (counted, expected)
@@ -154,6 +164,9 @@ def drawn(held: Response | ExitWaves, said: Pictures, rng: np.random.Generator) 
     settings.setdefault("convergence_mrad", held.microscope.convergence)
     for name in ("phi12_rad", "drift_direction_rad"):
         settings[name] = float(f"{rng.uniform(0, 2 * np.pi):.6g}")
+    if said.vacuum is not None:
+        settings["edge_rad"] = float(f"{rng.uniform(0, 2 * np.pi):.6g}")
+        settings.setdefault("edge_A", EDGE)
     return settings
 
 
@@ -172,7 +185,7 @@ def framed(pixels: int, settings: dict[str, Any], cell: tuple[float, float], rng
     shifted = displacements(shape, step, steady, {})
     jitter = Jitter(sigma_pm=settings["jitter_pm"], time_us=settings["jitter_us"])
     shaken = displacements(shape, step, Acquisition(dwell_us=settings["dwell_us"], jitter=jitter), {"jitter": rng})
-    return Frame(pixels, settings["pixel_A"], origin, turn, shifted, shifted + shaken)
+    return Frame(pixels, settings["pixel_A"], origin, turn, shifted, shifted + shaken, specimen(pixels, settings))
 
 
 def detector_of(detectors: Sequence[DetectorBase], image: str) -> DetectorBase:
