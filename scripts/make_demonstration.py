@@ -3,7 +3,8 @@
     python scripts/make_demonstration.py [--out FOLDER] [NAME ...]
 
 Responses of LiCoO2, SrTiO3 and Si, and images of one lens (200 kV, 22 mrad, in focus: the layered-oxide preset with its
-dark fields and enhanced ABF; 2 and 4 nm, atoms at rest) of the other ready phases, from the learned density. NAME:
+dark fields and enhanced ABF; 2 and 4 nm, of large cells 4 nm; atoms at rest) of the other phases, from the learned
+density. NAME:
 these alone. What is there stays.
 """
 
@@ -23,10 +24,12 @@ ONE_LENS = {
     "MoS2": (0, 0, 1), "hBN": (0, 0, 1), "WS2": (0, 0, 1), "LiF": (1, 0, 0), "Li": (1, 0, 0), "TiO2": (0, 0, 1),
     "NMC111": (1, 0, 0), "FePO4": (0, 1, 0), "Li2O": (1, 1, 0), "CoO": (1, 1, 0), "MnO": (1, 1, 0), "Na": (1, 0, 0),
     "NaF": (1, 0, 0), "LiC6": (0, 0, 1), "LiOH": (1, 0, 0), "LiMn2O4": (1, 1, 0), "Li2MnO3": (1, 0, 0),
-    "Li2CO3": (0, 0, 1), "Li3PO4": (0, 0, 1), "NMC622": (1, 0, 0), "LiNi0.5Mn1.5O4": (1, 1, 0),
+    "Li2CO3": (1, 0, -1), "Li3PO4": (0, 0, 1), "NMC622": (1, 0, 0), "LiNi0.5Mn1.5O4": (1, 1, 0),
     "Li6PS5Cl": (1, 0, 0), "NMC811": (1, 0, 0), "Li4Ti5O12": (0, 0, 1), "Na3V2(PO4)3": (1, 0, 0),
     "NaV2(PO4)3": (0, 0, 1), "Li7La3Zr2O12": (1, 0, 0), "silicalite": (0, 1, 0),
 }  # fmt: skip
+#: Cells above 150 Å²: 4 nm alone, dark fields to 110 mrad, as waves that carry 200 take five times as long.
+LARGE = ("Li4Ti5O12", "Na3V2(PO4)3", "Li7La3Zr2O12", "silicalite")
 DETECTORS = ("HAADF=68-200", "ABF=11-22", "DPC=6-22", "eABF=11-22", "LAADF=25-50", "MAADF=50-80")
 
 
@@ -46,7 +49,7 @@ def whole(name: str) -> list[tuple[str, Plan, Span]]:
     about = {
         "SrTiO3": ((0, 0, 1), 17, (2.0, 5.0), wide),
         "LiCoO2": ((1, 0, 0), 18, (3.0,), Range(defocus=(-10, 40), aberrations={"C12": 10}, convergence=16)),
-        "Si": ((1, 1, 0), 18, (3.0,), Range(defocus=(-10, 30), convergence=16)),
+        "Si": ((1, 1, 0), 15, (3.0,), Range(defocus=(-10, 30), convergence=14)),
     }
     zone, angle, deep, span = about[name]
     detectors = ("HAADF=68-150", f"ABF=9-{angle}", f"DPC=5-{angle}")
@@ -61,8 +64,10 @@ def whole(name: str) -> list[tuple[str, Plan, Span]]:
 def one_lens(name: str) -> list[tuple[str, Plan, Span]]:
     """Folder of the images of one lens of a phase, with plan and span."""
     folder = name.replace("(", "").replace(")", "") + "-one-lens"
-    held = Span((2.0, 4.0), Range(), edges=(), error_bar=False, one_lens=True)
-    return [(folder, plan(name, ONE_LENS[name], "model", 0, {"detectors": DETECTORS}), held)]
+    deep = (4.0,) if name in LARGE else (2.0, 4.0)
+    held = Span(deep, Range(), edges=(), error_bar=False, one_lens=True)
+    detectors = ("HAADF=68-110", *DETECTORS[1:]) if name in LARGE else DETECTORS
+    return [(folder, plan(name, ONE_LENS[name], "model", 0, {"detectors": detectors}), held)]
 
 
 def main() -> None:
