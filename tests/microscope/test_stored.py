@@ -1,14 +1,14 @@
-"""Attributes of stored responses have a checksum: what was changed on the disk is seen, older stores are read."""
+"""Attributes of stored groups have a checksum: what was changed on the disk is seen, older groups are read."""
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 
 from rhotem.core import InputError
-from rhotem.microscope.stored import read_group, write_group
-from rhotem.scattering.response.store import sealed, unbroken
+from rhotem.microscope.stored import SEAL, WRITTEN, read_group, write_group
 
 FORM = ("rhotem-response", 1)
 SAID = {
@@ -31,8 +31,10 @@ def stored(tmp_path):
 
 def test_what_was_written_is_what_is_read(stored):
     """Numbers, texts and what is no number come back as they were, by way of the disk."""
-    path = stored(sealed(SAID))
-    unbroken(path, read_group(path, FORM, "responses")[1])
+    arrays, said = read_group(stored(SAID), FORM, "responses")
+    assert arrays["matrix"].shape == (2, 3) and {SEAL, WRITTEN} < set(said)
+    for name, value in SAID.items():
+        assert json.dumps(said[name]) == json.dumps(value), name
 
 
 @pytest.mark.parametrize(
@@ -46,23 +48,50 @@ def test_what_was_written_is_what_is_read(stored):
     ],
 )
 def test_any_change_is_one_line(stored, key, value):
-    path = stored(sealed(SAID))
+    path = stored(SAID)
     about = path / "zarr.json"
     whole = json.loads(about.read_text())
     whole["attributes"][key] = value
     about.write_text(json.dumps(whole))
     with pytest.raises(InputError, match=r"a\.zarr: what it says of itself differs from what was written"):
-        unbroken(path, read_group(path, FORM, "responses")[1])
+        read_group(path, FORM, "responses")
 
 
 def test_one_digit_is_enough(stored):
-    path = stored(sealed(SAID))
+    path = stored(SAID)
     about = path / "zarr.json"
     about.write_text(about.read_text().replace("200000.0", "200001.0"))
     with pytest.raises(InputError, match="differs from what was written"):
-        unbroken(path, read_group(path, FORM, "responses")[1])
+        read_group(path, FORM, "responses")
 
 
-def test_stores_without_it_are_believed(stored):
+def changed(path, change):
+    """A group whose file of attributes, or of those of an array, was changed by hand."""
+    whole = json.loads(path.read_text())
+    change(whole)
+    path.write_text(json.dumps(whole))
+
+
+def test_bytes_in_another_shape_or_form_are_not_what_was_written(stored):
+    """Checksums of bytes alone take 3 × 2 for 2 × 3 numbers, and one version of a form for another."""
     path = stored(SAID)
-    unbroken(path, read_group(path, FORM, "responses")[1])
+    changed(path / "zarr.json", lambda whole: whole["attributes"].update(version=2))
+    with pytest.raises(InputError, match="form, types or shapes differ"):
+        read_group(path, FORM, "responses", (FORM[0], 2))
+    shutil.rmtree(path)
+
+    def turn(whole):
+        shape = whole["shape"][::-1]
+        whole["shape"] = whole["chunk_grid"]["configuration"]["chunk_shape"] = shape
+        whole["codecs"][0]["configuration"]["chunk_shape"] = shape
+
+    path = stored(SAID)
+    changed(path / "matrix" / "zarr.json", turn)
+    with pytest.raises(InputError, match="form, types or shapes differ"):
+        read_group(path, FORM, "responses")
+
+
+def test_groups_without_it_are_believed(stored):
+    path = stored(SAID)
+    changed(path / "zarr.json", lambda whole: [whole["attributes"].pop(name) for name in (SEAL, WRITTEN)])
+    assert read_group(path, FORM, "responses")[1]["rounding"] == SAID["rounding"]
