@@ -9,8 +9,8 @@ from rhotem.microscope.presets import get_preset
 
 #: Of every crystal, and of those that have a voltage.
 LATTICE = ("a_A", "b_A", "c_A", "volume_A3", "density_g_per_cm3")
-CHARGING = ("x_high", "x_low", "voltage_V", "voltage_error_V", "raw_voltage_V", "capacity_mAh_per_g")
-CHARGING = (*CHARGING, "volume_change_percent", "energy_Wh_per_kg")
+VOLTAGES = ("voltage_V", "voltage_error_V", "raw_voltage_V", "energy_Wh_per_kg")
+CHARGING = ("x_high", "x_low", *VOLTAGES, "capacity_mAh_per_g", "volume_change_percent")
 #: Of the charges of ions, metals and anions.
 CHARGES = tuple(f"{kind}_charge{what}_e" for what in ("", "_change") for kind in ("ion", "metal", "anion"))
 
