@@ -64,7 +64,7 @@ def _read_block(block: Block, name: str) -> Contents:
     cell, notes = _cell(block, name)
     groups, more = candidates(block, cell, name)
     notes += more
-    table = read_rows(block, name)
+    table = read_rows(block, cell, name)
     notes += dict.fromkeys(table.notes)
     if not table.rows:
         raise InputError(f"{name}: block {block.name} has no atoms")
