@@ -80,6 +80,8 @@ def read_structure(
             )
         structure, info, note = _ordered(sites, info, charge)
         notes.append(note)
+        if _moments(sites.contents) is not None:
+            notes.append(f"{name}: magnetic moments of partly occupied sites are not passed on to the ordered crystal")
     else:
         one = sites.contents
         atoms = ase.Atoms(list(one.symbols), positions=one.positions, cell=one.cell, pbc=True)
