@@ -16,6 +16,8 @@ from rhotem.core.units import EPS0
 from rhotem.density.field import DensityField
 from rhotem.library.density.slices import PLANES, SIDE, richest, slice_of, spacing
 from rhotem.library.density.summary import POINTS, STEP, grid_of, open_summary, summarised
+from rhotem.library.layout import DESCRIPTION
+from rhotem.library.shard import read_shard, seal
 from rhotem.structure.model import Structure
 
 #: Lattice constant of LiF in Å.
@@ -102,6 +104,24 @@ def test_what_is_written_is_read(summary, tmp_path):
     np.testing.assert_array_equal(again.numbers, summary.numbers)
     assert (again.extent, again.source, again.missing) == (summary.extent, "waves", "")
     assert sum(path.stat().st_size for path in Path(tmp_path).rglob("*") if path.is_file()) < 300_000
+
+
+def test_a_side_that_was_changed_is_seen_on_opening_and_by_verify(summary, tmp_path):
+    """A cell of another extent would be drawn as if it had been calculated."""
+    folder = tmp_path / "0123"
+    folder.mkdir()
+    summary.save(folder / "density.zarr")
+    (folder / DESCRIPTION).write_text(json.dumps({"entry": {"id": "0123"}}))
+    seal(folder)
+    assert read_shard(folder)["entry"]["id"] == "0123"
+    about = folder / "density.zarr" / "zarr.json"
+    said = json.loads(about.read_text())
+    said["attributes"]["extent"][0] *= 1.01
+    about.write_text(json.dumps(said))
+    with pytest.raises(InputError, match=r"density\.zarr: what it says of itself differs from what was written"):
+        open_summary(folder / "density.zarr")
+    with pytest.raises(InputError, match=r"density\.zarr/zarr\.json differs from what was written"):
+        read_shard(folder)
 
 
 @pytest.mark.parametrize(

@@ -280,6 +280,11 @@ def test_saved_and_opened_they_are_the_same(held, tmp_path):
     assert str(opened) == str(held)
     with pytest.raises(InputError, match="exists"):
         held.save(path)
+    about = (path / "zarr.json").read_text()
+    (path / "zarr.json").write_text(about.replace('"outer_mrad": 45.0', '"outer_mrad": 46.0'))
+    with pytest.raises(InputError, match="what it says of itself differs from what was written"):
+        open_patterns(path)
+    (path / "zarr.json").write_text(about)
     zarr.open_array(str(path / "values"), mode="r+")[0, 0] = 1.0
     with pytest.raises(InputError, match="values differ from what was written"):
         open_patterns(path)

@@ -364,6 +364,51 @@ def test_displacements_keep_their_quadratic_form(tmp_path):
     assert np.allclose(sorted(found), sorted([stated, stated, other, other]))
 
 
+def exponents(reflections, beta):
+    """−ln of the Debye–Waller factor, Σ β_ij h_i h_j, written out as Trueblood et al. (1996) do."""
+    h, k, l = np.array(reflections, dtype=float).T
+    b11, b22, b33, b12, b13, b23 = beta
+    return b11 * h * h + b22 * k * k + b33 * l * l + 2 * (b12 * h * k + b13 * h * l + b23 * k * l)
+
+
+def test_one_displacement_stated_in_three_ways_is_one(tmp_path):
+    """β_ij, B_ij and U_ij of one atom in a triclinic cell; the exponents of reflections are those of β_ij as stated.
+
+    U_ij = B_ij/8π² = β_ij/2π² a*_i a*_j; the Cartesian exponent is 2π² gᵀ⟨uu⟩g.
+    """
+    cell, rows = (5.2, 6.3, 7.1, 81, 104, 97), ["Cu1 Cu 0.12 0.23 0.34", "O1 O 0.4 0.4 0.4"]
+    beta = (0.0093, 0.0081, 0.0069, 0.0012, -0.0017, 0.0008)
+    matrix = Cell.fromcellpar(cell).array
+    reciprocal = np.linalg.inv(matrix).T
+    a, b, c = np.linalg.norm(reciprocal, axis=1)
+    scales = (a * a, b * b, c * c, a * b, a * c, b * c)
+    u = [value / (2 * np.pi**2 * scale) for value, scale in zip(beta, scales, strict=True)]
+    ways = {"beta": beta, "U": u, "B": [8 * np.pi**2 * value for value in u]}
+    tensors = []
+    for tag, six in ways.items():
+        names = "\n".join(f"_atom_site_aniso_{tag}_{ij}" for ij in ("11", "22", "33", "12", "13", "23"))
+        more = f"loop_\n_atom_site_aniso_label\n{names}\nCu1 {' '.join(f'{value:.12g}' for value in six)}"
+        structure = read(tmp_path, cif(cell, "_symmetry_space_group_name_H-M 'P 1'", rows=rows, more=more))
+        assert not any("not read" in note for note in structure.info["notes"])
+        tensors.append(structure.displacements[structure.numbers == 29][0])
+    reflections = [(1, 0, 0), (0, 2, 0), (0, 0, 3), (1, -2, 3), (2, 1, -1), (-3, 0, 2)]
+    g = np.array(reflections) @ reciprocal
+    for tensor in tensors:
+        assert np.allclose(2 * np.pi**2 * np.einsum("ni,ij,nj->n", g, tensor, g), exponents(reflections, beta))
+
+
+def test_beta_of_a_special_position_is_turned_by_the_symmetry(tmp_path):
+    """β11 = β22 = 2 β12 on a threefold axis is round about it: β33/2π² c*² along c, β11/2π² a*² across."""
+    names = "\n".join(f"_atom_site_aniso_beta_{ij}" for ij in ("11", "22", "33", "12", "13", "23"))
+    more = f"loop_\n_atom_site_aniso_label\n{names}\nLi1 0.030 0.030 0.003 0.015 0 0"
+    a, c = 2.8156, 14.0542
+    cell, symmetry = (a, a, c, 90, 90, 120), "_symmetry_space_group_name_H-M 'R -3 m :H'"
+    rows = ["Li1 Li 0 0 0.5", "Co1 Co 0 0 0", "O1 O 0 0 0.2605"]
+    structure = read(tmp_path, cif(cell, symmetry, rows=rows, more=more))
+    across, along = 0.030 * (a * np.sqrt(0.75)) ** 2 / (2 * np.pi**2), 0.003 * c**2 / (2 * np.pi**2)
+    assert np.allclose(structure.displacements[structure.numbers == 3], np.diag([across, across, along]), atol=1e-9)
+
+
 @pytest.mark.parametrize(("tag", "factor"), [("U_iso_or_equiv", 1.0), ("B_iso_or_equiv", 8 * np.pi**2)])
 def test_isotropic_displacements(tmp_path, tag, factor):
     columns = f"label type_symbol fract_x fract_y fract_z {tag}"

@@ -17,6 +17,7 @@ from rhotem.core import InputError
 from rhotem.structure.indices import primitive_cell, standard_cell
 from rhotem.structure.lattice import coset_representatives
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import carried, picked_moments
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -105,7 +106,8 @@ class Frame:
         placed = (fractional + shifts[:, None]).reshape(-1, 3) @ np.linalg.inv(rows.astype(float))
         cell = np.diag(counts) @ self.cell
         numbers = np.tile(self.primitive.numbers, len(shifts))
-        return ase.Atoms(numbers, cell=cell, scaled_positions=(placed + 1e-9) % 1.0, pbc=True)
+        atoms = ase.Atoms(numbers, cell=cell, scaled_positions=(placed + 1e-9) % 1.0, pbc=True)
+        return carried(atoms, picked_moments(self.primitive, np.tile(np.arange(len(self.primitive)), len(shifts))))
 
 
 def frame_of(

@@ -64,7 +64,7 @@ def build(
     builder.check_arguments(crystals)
     with ProgressBar(quiet or as_json) as progress:
         goes_on = {"progress": progress, "folder": output.with_suffix(".runs")} if builder.long else {}
-        made = builder.build(
+        made = builder.specimen(
             crystals,
             lambda name: structure(name, allow_overlaps=allow_overlaps),
             np.random.default_rng(seed),
@@ -81,6 +81,7 @@ def _tell(made: "Specimen", record: dict[str, Any], output: Path, as_json: bool)
     import numpy as np
 
     from rhotem.battery.specimen import labels_of
+    from rhotem.structure.write import unwritten
 
     if as_json:
         labels = made.record()
@@ -96,7 +97,7 @@ def _tell(made: "Specimen", record: dict[str, Any], output: Path, as_json: bool)
     if made.defects:
         kinds = [str(defect["kind"]) for defect in made.defects]
         typer.echo("  " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)))
-    for note in made.structure.info.get("notes", []):
+    for note in (*made.structure.info.get("notes", []), *unwritten(made.structure, output)):
         typer.echo(f"note: {note}")
     typer.echo(f"written: {output}, {labels_of(output).name}")
 

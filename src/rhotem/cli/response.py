@@ -96,6 +96,8 @@ def response(
     ranges = [name for name, value in asked.items() if value is not None]
     if one_lens and ranges:
         raise InputError(f"--one-lens keeps one lens and the detectors alone: leave out {', '.join(ranges)}")
+    if one_lens and half:
+        raise InputError("--one-lens keeps half precision already: leave out --half")
     first, last = (0.0, 0.0) if one_lens else parse_numbers(foci or "-3,8", 2)
     held = Range(
         defocus=(10 * first, 10 * last),

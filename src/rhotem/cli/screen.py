@@ -88,6 +88,7 @@ def screen(
     from rhotem.core.table import write_rows
     from rhotem.density.source import source_class
     from rhotem.library.screening.candidates import candidates_of
+    from rhotem.library.screening.columns import check_rank
     from rhotem.library.screening.images import Imaging
     from rhotem.library.screening.judge import Criteria
     from rhotem.library.screening.make import screened
@@ -101,9 +102,11 @@ def screen(
         source_class(source)
     if imaging is not None:
         imaging.check()
+    how = Criteria(charging, source if charges else None)
+    check_rank(rank, how, imaging)
     with output_folder(out) as folder:
         with ProgressBar(quiet or as_json) as progress:
-            rows, notes = screened(chosen, Criteria(charging, source if charges else None), imaging, out, progress)
+            rows, notes = screened(chosen, how, imaging, out, progress)
         key = rank or usual_rank(rows)
         table = ranked(rows, key, smallest=smallest)
         write_rows(folder / "screen.csv", table, 6)

@@ -37,10 +37,12 @@ def _load(
 
 
 def _save(structure: "Structure", output: Path) -> None:
-    from rhotem.structure.write import write_structure
+    from rhotem.structure.write import unwritten, write_structure
 
     with output_file(Path(output)) as target:
         write_structure(structure, target)
+    for remark in unwritten(structure, output):
+        typer.echo(f"note: {remark}", err=True)
 
 
 @app.command()
@@ -310,7 +312,7 @@ def polycrystal(
 
     from rhotem.battery import polycrystal as tools
     from rhotem.core import InputError
-    from rhotem.structure.write import write_structure
+    from rhotem.structure.write import unwritten, write_structure
 
     if (grains is None) == (misorientation is None):
         raise InputError("polycrystal: give --grains, or --misorientation for two of them")
@@ -335,7 +337,7 @@ def polycrystal(
     typer.echo(f"{formula}, {len(made.structure)} atoms in {cell[0]:.3f} x {cell[1]:.3f} x {cell[2]:.3f} Å")
     for grain, (volume, atoms) in enumerate(zip(made.volumes, np.bincount(made.grain), strict=True)):
         typer.echo(f"  grain {grain + 1}: {volume / 1e3:.1f} nm³, {atoms} atoms")
-    for note in made.structure.info["notes"]:
+    for note in (*made.structure.info["notes"], *unwritten(made.structure, output)):
         typer.echo(f"note: {note}")
     typer.echo(f"written: {output}")
 

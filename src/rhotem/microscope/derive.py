@@ -9,7 +9,7 @@ from rhotem.microscope.acquisition.apply import Recording, Signals
 from rhotem.microscope.counting import Electrons, Pixels, draw, middle
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.record import Recorder
-from rhotem.microscope.scan import Scan
+from rhotem.microscope.scan import Scan, determines
 from rhotem.microscope.scatter import Samples, image_errors
 from rhotem.microscope.settings import Detector, Microscope
 from rhotem.microscope.signals import field_of_view, source_blur
@@ -40,12 +40,13 @@ def derive_images(
     record : dict or None
         Kept with the images; None: nothing is, which spares what is only said of them.
     """
-    sums: Array = source_blur(recorder.sums.T.reshape(-1, *scan.shape), scan, microscope.source_size)
+    between = determines(scan, microscope)
+    sums: Array = source_blur(recorder.sums.T.reshape(-1, *scan.shape), scan, microscope.source_size, between)
     patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
     if microscope.source_size:
-        patterns = {k: _blur_patterns(v, scan, microscope.source_size) for k, v in patterns.items()}
+        patterns = {k: _blur_patterns(v, scan, microscope.source_size, between) for k, v in patterns.items()}
     cell, number, clean = Signals(sums, scan), len(recorder.channels), {}
-    if microscope.dose is not None and not patterns:
+    if microscope.dose is not None and not patterns and between:
         sums, scan = field_of_view(sums, scan, microscope.pixel, microscope.field)
     told, record = record is not None, record or {}
     recording = Recording.of(microscope, rng)
@@ -161,7 +162,8 @@ def field_errors(
         return {"from": how, "images": {}}
 
     def images_of(signals: Array) -> dict[str, Array]:
-        raw = expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, microscope.source_size))
+        size, between = microscope.source_size, determines(scan, microscope)
+        raw = expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, size, between))
         return _images(detectors, raw, scan, microscope)
 
     return {"from": how, "images": image_errors(mean.sums[:, :number], fields, images_of)}
@@ -213,7 +215,6 @@ def _remarks(detectors: tuple[Detector, ...], microscope: Microscope) -> dict[st
     return said
 
 
-def _blur_patterns(patterns: npt.NDArray, scan: Scan, fwhm: float) -> npt.NDArray:
-    return np.moveaxis(source_blur(np.moveaxis(patterns, (0, 1), (2, 3)), scan, fwhm), (2, 3), (0, 1)).astype(
-        np.float32
-    )
+def _blur_patterns(patterns: npt.NDArray, scan: Scan, fwhm: float, between: bool) -> npt.NDArray:
+    blurred = source_blur(np.moveaxis(patterns, (0, 1), (2, 3)), scan, fwhm, between)
+    return np.moveaxis(blurred, (2, 3), (0, 1)).astype(np.float32)

@@ -10,7 +10,7 @@ from rhotem.core.threads import available_threads
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.cost import READ, Cost, Estimate, Sizes
 from rhotem.microscope.optics import cutoff_angle, needed_sampling, probe_radius
-from rhotem.microscope.scan import Scan, nyquist_step
+from rhotem.microscope.scan import Scan, determines, nyquist_step
 from rhotem.microscope.settings import Detector, Microscope, farthest_angle, largest_angle
 from rhotem.microscope.windows import Windows, choices
 
@@ -213,13 +213,13 @@ def make_plan(
 
 def _coarse(scan: Scan, microscope: Microscope) -> tuple[str, ...]:
     """A warning if images are not determined between the probe positions."""
-    step, needed = max(scan.step), nyquist_step(microscope)
-    if step <= needed * (1 + 1e-6):
+    if determines(scan, microscope):
         return ()
-    return (
-        f"scan step {step:.3f} Å, images need {needed:.3f} Å: they are not determined between positions, "
-        "and interpolated pictures may show what is not there, negative values too",
-    )
+    step, needed = max(scan.step), nyquist_step(microscope)
+    said = "and interpolated pictures may show what is not there, negative values too"
+    if microscope.dose is not None:
+        said = "electrons are counted at these positions, no finer and over no larger field"
+    return (f"scan step {step:.3f} Å, images need {needed:.3f} Å: they are not determined between positions, {said}",)
 
 
 def _plan(sizes: Sizes, windows: Windows, cost: Cost, estimate: Estimate, given: tuple[int | None, int, float]) -> Plan:

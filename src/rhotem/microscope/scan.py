@@ -77,6 +77,11 @@ def nyquist_step(microscope: Microscope) -> float:
     return microscope.wavelength / (4e-3 * microscope.convergence)
 
 
+def determines(scan: Scan, microscope: Microscope) -> bool:
+    """Whether the image is known between the positions of a scan: its steps are not above `nyquist_step`."""
+    return max(scan.step) <= nyquist_step(microscope) * (1 + 1e-6)
+
+
 def fourier_resample(image: npt.NDArray, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
     """Values of a periodic band-limited image (..., nx, ny) on another number of points, exactly."""
     return _on_line(_on_line(image, shape[0], -2), shape[1], -1)

@@ -1,5 +1,7 @@
 """What happens to a detector signal after the detector: source size, counting noise, integrated DPC."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,18 +17,21 @@ def frequencies(scan: Scan) -> tuple[Array, Array]:
     return qx[:, None], qy[None]
 
 
-def source_blur(image: Array, scan: Scan, fwhm: float) -> Array:
+def source_blur(image: Array, scan: Scan, fwhm: float, between: bool = True) -> Array:
     """Convolve images (..., nx, ny) with a Gaussian source of full width at half maximum ``fwhm`` (Å).
 
-    Periodic scans continue periodically, others by reflection.
+    Periodic scans continue periodically, others by reflection. ``between``: the image is known between the positions
+    (`rhotem.microscope.scan.determines`). Where it is not, the values that are there are weighed by the Gaussian,
+    because its Fourier series, cut where the scan ends it, would make intensities negative.
     """
     if fwhm == 0:
         return image
-    if not scan.periodic:
+    if not (scan.periodic and between):
         from scipy.ndimage import gaussian_filter1d
 
+        beyond: Literal["wrap", "reflect"] = "wrap" if scan.periodic else "reflect"
         for axis, step in zip((-2, -1), scan.step, strict=True):
-            image = gaussian_filter1d(image, fwhm / np.sqrt(8 * np.log(2)) / step, axis=axis, mode="reflect")
+            image = gaussian_filter1d(image, fwhm / np.sqrt(8 * np.log(2)) / step, axis=axis, mode=beyond)
         return image
     qx, qy = frequencies(scan)
     variance = fwhm**2 / (8 * np.log(2))
@@ -47,7 +52,8 @@ def field_of_view(images: Array, scan: Scan, pixel: float | None, field: float) 
 
     A periodic image is known everywhere (`fourier_resample`) and continues periodically; others, and all if ``pixel``
     is None, stay as they are. Steps too coarse to determine the image pick values out of it, as a scan does; nothing
-    is smoothed.
+    is smoothed. ``images`` themselves must be determined (`rhotem.microscope.scan.determines`): between positions
+    farther apart the Fourier series rings, below zero, too.
     """
     if pixel is None or not scan.periodic:
         return images, scan

@@ -1,5 +1,6 @@
 """Results of one propagation at rest: one Zarr group, versioned, with checksums that are checked when it is opened."""
 
+import json
 import shutil
 import zlib
 from collections.abc import Mapping
@@ -12,6 +13,12 @@ import numpy.typing as npt
 from rhotem.core import InputError
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+#: Attribute that holds the checksum of the others, and those that are no part of it: the latter are compared with what
+#: `WRITTEN` says, and with the arrays.
+SEAL, OUTSIDE = "attributes_checksum", ("format", "version", "checksums")
+#: Attribute that says form, types and shapes: bytes alone do not tell 2 × 3 from 3 × 2 numbers.
+WRITTEN = "written"
 
 
 def write_group(
@@ -51,12 +58,15 @@ def write_group(
         )
         array[:] = values
     checksums = {name: _checksum(values) for name, values in arrays.items()}
-    group.attrs.update({"format": form[0], "version": form[1], **attributes, "checksums": checksums})
+    about = sealed({**attributes, WRITTEN: _written(form, arrays)})
+    group.attrs.update({"format": form[0], "version": form[1], **about, "checksums": checksums})
     part.rename(path)
 
 
 def read_group(path: Path, form: tuple[str, int], what: str, *older: tuple[str, int]) -> tuple[Arrays, dict[str, Any]]:
     """Arrays and attributes of a group written by `write_group`; ``what`` it is, in words; ``older``: read, too.
+
+    Attributes of groups that were written before these had a checksum are believed.
 
     Raises
     ------
@@ -81,7 +91,38 @@ def read_group(path: Path, form: tuple[str, int], what: str, *older: tuple[str, 
     damaged = [name for name, values in arrays.items() if _checksum(values) != said["checksums"][name]]
     if damaged:
         raise InputError(f"{path}: {', '.join(damaged)} differ from what was written; make it again")
+    unbroken(path, said)
+    if WRITTEN in said and said[WRITTEN] != _written((said["format"], said["version"]), arrays):
+        raise InputError(f"{path}: form, types or shapes differ from what was written; make it again")
     return arrays, said
+
+
+def sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes with the checksum of what they say."""
+    return {**attributes, SEAL: _said(attributes)}
+
+
+def unbroken(path: str | Path, said: Mapping[str, Any]) -> None:
+    """Refuse attributes that differ from what was written; those of older groups have no checksum and are believed.
+
+    Raises
+    ------
+    InputError
+    """
+    if SEAL in said and said[SEAL] != _said(said):
+        raise InputError(f"{path}: what it says of itself differs from what was written; make it again")
+
+
+def _said(attributes: Mapping[str, Any]) -> int:
+    """Checksum of attributes as JSON gives them back: numbers of Python come back bit for bit."""
+    kept = {name: value for name, value in attributes.items() if name != SEAL and name not in OUTSIDE}
+    return zlib.crc32(json.dumps(json.loads(json.dumps(kept)), sort_keys=True).encode())
+
+
+def _written(form: tuple[str, int], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Form of a group, and types and shapes of its arrays, as JSON gives them back."""
+    shapes = {name: [np.asarray(values).dtype.str, *np.shape(values)] for name, values in arrays.items()}
+    return {"format": form[0], "version": form[1], "arrays": shapes}
 
 
 def _checksum(values: npt.NDArray[Any]) -> int:

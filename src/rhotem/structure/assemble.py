@@ -9,6 +9,7 @@ from rhotem.structure.displacement_tensors import alike, attached, deformed, det
 from rhotem.structure.indices import IDENTITY, NamedCell, primitive_cell, standard_cell, three_indices
 from rhotem.structure.lattice import complete, coset_representatives, integer_inverse
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import carried, of_parts, picked_moments, taken
 from rhotem.structure.ordering import formal_charge
 from rhotem.structure.orient import ImagingCell
 
@@ -104,15 +105,15 @@ def slab(
     kept = {key: value for key, value in structure.info.items() if not key.startswith("parent_")}
     info = {**kept, "notes": [*structure.info.get("notes", []), note], "polar": polar}
     charge = structure.charge * len(atoms) / len(structure)
-    return Structure(atoms, charge, None, info, detached(atoms))
+    return Structure(atoms, charge, taken(atoms), info, detached(atoms))
 
 
 def layer(structure: Structure, plane: tuple[int, ...], basis: str = "conventional") -> tuple[ase.Atoms, float]:
     """The thinnest layer of a crystal between two cuts along a lattice plane, and its dipole of formal charges (e·Å).
 
     The plane is xy, the cut of `slab` is at z = 0, and the third vector spans one spacing with the slant of the
-    lattice: repeats along it are the crystal. Displacements of the crystal come as an array of the atoms
-    (`rhotem.structure.displacement_tensors.attached`).
+    lattice: repeats along it are the crystal. Displacements and moments of the crystal come as arrays of the atoms
+    (`rhotem.structure.displacement_tensors.attached`, `rhotem.structure.moments.carried`).
     """
     names = standard_cell(structure) if basis == "conventional" else NamedCell(structure.cell, IDENTITY, 1, "")
     indices, _ = three_indices(plane, True, names.hexagonal)
@@ -170,7 +171,10 @@ def interface(
     nz, mz, ez = _matched(lower.lengths[2], upper.lengths[2], max_strain, "z")
     rows = [max(1, int(np.ceil(w / c.lengths[1] - 1e-9))) for w, c in zip(widths, (lower, upper), strict=True)]
     parts = lower.repeated(nx, rows[0], nz).structure, upper.repeated(mx, rows[1], mz).structure
-    below, above = (attached(part.atoms, part.displacements) for part in parts)
+    below, above = (
+        carried(attached(part.atoms, part.displacements), moments)
+        for part, moments in zip(parts, of_parts(parts), strict=True)
+    )
     lx, ly, lz = np.diag(below.cell.array)
     deformed(above, np.diag([lx / above.cell.array[0, 0], 1.0, lz / above.cell.array[2, 2]]))
     above.set_cell(np.diag([lx, above.cell.array[1, 1], lz]), scale_atoms=True)
@@ -188,7 +192,7 @@ def interface(
     info = {"name": f"{names[0]}|{names[1]}", "notes": [note], **known_at(*parts)}
     charge = lower.structure.charge * nx * rows[0] * nz + upper.structure.charge * mx * rows[1] * mz
     atoms = atoms[keep]
-    return ImagingCell.from_orthogonal(Structure(atoms, charge, None, info, detached(atoms)))
+    return ImagingCell.from_orthogonal(Structure(atoms, charge, taken(atoms), info, detached(atoms)))
 
 
 def _layer(structure: Structure, plane: npt.NDArray[np.int64]) -> ase.Atoms:
@@ -203,6 +207,7 @@ def _layer(structure: Structure, plane: npt.NDArray[np.int64]) -> ase.Atoms:
     placed = (fractional[None] + shifts[:, None]).reshape(-1, 3) @ np.linalg.inv(transform.astype(float))
     index = np.tile(np.arange(len(structure)), len(shifts))
     unit = ase.Atoms(structure.numbers[index], cell=rows @ frame.T, scaled_positions=placed % 1.0, pbc=True)
+    carried(unit, picked_moments(structure, index))
     return attached(unit, picked(transformed(structure.displacements, frame), index))
 
 

@@ -13,6 +13,7 @@ from rhotem.structure.check import close_atoms
 from rhotem.structure.coincidence import match_planes, principal, strain_between
 from rhotem.structure.displacement_tensors import alike, deformed, detached, known_at
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import ARRAY, carried, own_moments, taken
 from rhotem.structure.ordering import formal_charge
 
 Floats = npt.NDArray[np.float64]
@@ -79,6 +80,8 @@ def coherent_interface(
     if min(lower.layers, upper.layers) < 1 or not 0 <= share <= 1 or not 0 <= max_strain < 0.2:
         raise InputError("interface: expected layers of 1 and more, a share from 0 to 1, a strain from 0 to 0.2")
     units = [layer(side.crystal, side.plane)[0] for side in (lower, upper)]
+    if any(ARRAY in unit.arrays for unit in units):
+        units = [carried(unit, own_moments(unit)) for unit in units]
     rows = [unit.cell.array[:2, :2] for unit in units]
     match = match_planes(rows[0], rows[1], max_strain, max_area)
     common = match.upper @ rows[1] @ match.rotation @ (np.eye(2) + share * match.strain)
@@ -102,7 +105,7 @@ def coherent_interface(
     record = {"gap": between, "area": area}
     record |= {f"strain_{name}": e.tolist() for name, e in zip(("lower", "upper"), amounts, strict=True)}
     info = {"name": "|".join(names), "notes": [note], "interface": record, **known_at(lower.crystal, upper.crystal)}
-    made = Structure(atoms, info=info, displacements=detached(atoms))
+    made = Structure(atoms, moments=taken(atoms), info=info, displacements=detached(atoms))
     close, _ = close_atoms(made)
     if close:
         raise InputError(f"interface {made.info['name']}: {close}; widen the gap")

@@ -23,13 +23,15 @@ FORMATS = {
     ".json": "json",
     ".traj": "traj",
 }
+#: Formats that hold moments.
+MAGNETIC = ("cif", "extxyz", "json", "traj")
 
 
 def write_structure(structure: Structure, path: str | Path) -> None:
     """Write a structure; the ending decides the format, POSCAR and CONTCAR are known by name.
 
     A CIF says in comments where the structure is from and what was done to it, and holds the displacement tensors that
-    its source states.
+    its source states, and moments, along c. Of other formats `unwritten` says what they do not hold.
 
     Raises
     ------
@@ -57,7 +59,15 @@ def write_structure(structure: Structure, path: str | Path) -> None:
         name = re.sub(r"\W", "_", Path(structure.info.get("name") or atoms.get_chemical_formula()).stem)
         text = path.read_text("utf-8").replace("data_image0", f"data_{name}", 1)
         tensors = "" if motion is None else displacement_loop(structure, motion)
-        path.write_text(_heading(structure) + text + tensors, "utf-8")
+        moments = "" if structure.moments is None else _moment_loop(structure)
+        path.write_text(_heading(structure) + text + moments + tensors, "utf-8")
+
+
+def unwritten(structure: Structure, path: str | Path) -> tuple[str, ...]:
+    """Remarks on what a structure has and the format of a file does not hold: magnetic moments."""
+    if structure.moments is None or check_ending(path) in MAGNETIC:
+        return ()
+    return (f"{Path(path).name} holds no magnetic moments, those of the structure are lost; write .cif or .extxyz",)
 
 
 def displacement_columns(structure: Structure, tensors: npt.NDArray[np.float64]) -> dict:
@@ -87,6 +97,13 @@ def displacement_loop(structure: Structure, tensors: npt.NDArray[np.float64]) ->
             *rows,
         ]
     return "\n".join(["", *lines, ""])
+
+
+def _moment_loop(structure: Structure) -> str:
+    """Lines of a magnetic CIF with the moments along c: collinear, in no other direction that were better."""
+    tags = ["label", *(f"crystalaxis_{axis}" for axis in "xyz")]  # labels are counted as ASE does
+    rows = [f"  {n} 0 0 {m:.6g}" for n, m in zip(_labels(structure), np.asarray(structure.moments), strict=True)]
+    return "\n".join(["", "loop_", *(f"  _atom_site_moment_{tag}" for tag in tags), *rows, ""])
 
 
 def _labels(structure: Structure) -> list[str]:

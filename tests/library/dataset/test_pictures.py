@@ -105,13 +105,14 @@ def test_counts_are_poisson_about_what_is_expected(entries):
     assert abs(deviation.var() - 1) < 5 * np.sqrt(2 / number)
 
 
-def test_integrated_deflections_do_not_depend_on_the_turn_of_the_scan(entries):
-    """iDPC of a turned scan has the same heights: deflections are turned before they are integrated."""
+@pytest.mark.parametrize("image", ["iDPC", "dDPC"])
+def test_integrated_deflections_do_not_depend_on_the_turn_of_the_scan(entries, image):
+    """A turned scan has the same heights: deflections are turned before they are integrated or derived."""
     held, scene = entries["MnO"]
     heights = []
     for angle in (0.0, 50.0):
         said = Pictures(pixels=96, pixel_A=0.15, dose_e_per_A2=1e9, **{**STILL, "rotation_deg": angle})
-        picture = take(held, said, "iDPC", np.random.default_rng(2))
+        picture = take(held, said, image, np.random.default_rng(2))
         seen, index = picture.frame.pixels_of(scene.places, scene.cell, margin=-16)
         values = map_coordinates(picture.clean - gaussian_filter(picture.clean, 12), seen[:, ::-1].T, order=3)
         heights.append(values[scene.species[index] == 3].mean())

@@ -50,6 +50,17 @@ def test_unknown_keys_of_plans(planned, tmp_path):
         assert not (tmp_path / "no").exists() and not (tmp_path / "library").exists()
 
 
+def test_images_whose_noise_is_not_that_of_counts(planned, tmp_path):
+    """Moments of a centre of mass have signs; they were clipped and counted."""
+    campaign = (planned / "campaign.yaml").read_text().replace('"DPC=6-22"', '"CoM=40"')
+    (tmp_path / "campaign.yaml").write_text(campaign)
+    plan = (planned / "plan.yaml").read_text().replace("pixels: 48", "pixels: 48, images: [iCoM]")
+    (tmp_path / "plan.yaml").write_text(plan)
+    asked = ("dataset", "make", tmp_path / "plan.yaml", "--out", tmp_path / "no", "-l", tmp_path / "library")
+    assert "iCoM is made of weights" in refused(*asked)
+    assert not (tmp_path / "no").exists() and not (tmp_path / "library").exists()
+
+
 def test_nothing_is_left_of_plans_that_cannot_be_read(planned, made, tmp_path):
     """Campaigns that are no campaigns, name no crystal, or are not there; and folders that hold something else."""
     asked = ("dataset", "make", tmp_path / "plan.yaml", "--out", tmp_path / "no", "-l", tmp_path / "library")

@@ -125,12 +125,31 @@ def test_what_is_not_a_number_has_no_rank():
         (["--zone", "0,0,0"], "is no direction"),
         (["--source", "none"], "no such source"),
         (["--defocus", "nan"], "finite number"),
+        (["--rank", "voltag_V"], r"--rank voltag_V: no column of the table; did you mean voltage_V\?"),
+        (["--rank", "nonsense"], "nonsense: no column of the table; choose one of a_A, b_A"),
+        (["--rank", "metal_charge_e", "--no-charges"], "leave out --no-charges"),
+        (["--rank", "ABF_ion", "--no-images"], "leave out --no-images"),
     ],
 )
 def test_wrong_settings_of_images_are_said_before_anything_is_relaxed(tmp_path, asked, told):
     with pytest.raises(InputError, match=told):
         screen("LiF", "--out", tmp_path / "out", *asked)
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_are_known_before_there_are_any():
+    """Every number of a judged and imaged candidate is a column that --rank takes, else a right one is refused."""
+    from rhotem.library.screening import judge as module
+    from rhotem.library.screening.columns import check_rank, columns_of
+    from rhotem.library.screening.images import Imaging
+
+    known = columns_of(module.Criteria(), Imaging())
+    sides = module._lattice(phase("LiF"), 4.0)
+    charges = {e: {"atoms": 1, "hirshfeld": 0.3} for e in ("Li", "Co", "O")}
+    assert {*sides, *module._charges(charges, ""), *module._charges(charges, "_change")} < set(known)
+    assert {"ABF_ion", "HAADF_metal", "energy_Wh_per_kg"} < set(known)
+    for name in known:
+        check_rank(name, module.Criteria(), Imaging())
 
 
 def test_capacity_is_of_the_full_crystal_also_where_x_starts_below_1(tmp_path, monkeypatch):
@@ -191,8 +210,8 @@ def test_a_screening_from_the_command_line_goes_on(tmp_path):
     screen(*asked)
     told = json.loads((out / "record.json").read_text("utf-8"))
     assert told["ranked_by"] == "density_g_per_cm3"
-    with pytest.raises(InputError, match="choose one of a_A"):
-        screen(*asked, "--rank", "nonsense")
+    with pytest.raises(InputError, match="no candidate has it; choose one of a_A"):
+        screen(*asked, "--rank", "voltage_V")
 
 
 @pytest.mark.slow

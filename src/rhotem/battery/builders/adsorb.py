@@ -12,6 +12,7 @@ from rhotem.battery.builders.table import REQUIRED, Builder, Generator, Option
 from rhotem.battery.specimen import HOST, Specimen
 from rhotem.core import InputError
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import beside
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,7 +80,7 @@ def adsorbed(surface: Structure, molecule: ase.Atoms, count: int, rng: Generator
     role = np.where(index > 0, "molecule", HOST).astype(object)
     alone = molecule.copy()
     alone.set_cell(np.ptp(molecule.positions, axis=0) + BOX)
-    made = Structure(atoms, surface.charge, None, {**surface.info, "notes": notes})
+    made = Structure(atoms, surface.charge, beside(surface, len(atoms)), {**surface.info, "notes": notes})
     return Specimen(made, regions, index, role, defects, [surface, Structure(alone)])
 
 

@@ -11,6 +11,7 @@ from rhotem.battery.specimen import HOST, Specimen
 from rhotem.core import InputError
 from rhotem.structure.edits.table import number
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import taken
 
 #: Atoms nearer to a line than so many Burgers vectors are its core; most atoms that are built.
 CORE, MOST = 1.5, 200_000
@@ -89,7 +90,7 @@ def dislocation(
         "notes": [*crystal.info.get("notes", []), note],
     }
     charge = crystal.charge * len(atoms) / len(crystal)
-    made = Specimen.of(Structure(atoms, charge, None, info), crystal)
+    made = Specimen.of(Structure(atoms, charge, taken(atoms), info), crystal)
     role = np.where(near < CORE * length, "core", HOST).astype(object)
     return Specimen(made.structure, made.regions, made.region, role, defects, [crystal])
 

@@ -9,6 +9,7 @@ from rhotem.battery.builders.table import Generator
 from rhotem.battery.specimen import HOST, Specimen
 from rhotem.core import InputError
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import beside
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +61,14 @@ def guested(host: Structure, molecule: ase.Atoms, count: int, rng: Generator) ->
     note = f"{count} {formula} in the widest places, turned for most room, not relaxed"
     info = {**host.info, "notes": [*host.info.get("notes", []), note]}
     role = np.where(index > 0, "molecule", HOST).astype(object)
-    return Specimen(Structure(atoms, host.charge, None, info), regions, index, role, defects, [host, Structure(alone)])
+    return Specimen(
+        Structure(atoms, host.charge, beside(host, len(atoms)), info),
+        regions,
+        index,
+        role,
+        defects,
+        [host, Structure(alone)],
+    )
 
 
 def _placed(atoms: ase.Atoms, molecule: ase.Atoms, rng: Generator) -> tuple[ase.Atoms, float]:

@@ -9,6 +9,8 @@ import numpy as np
 from rhotem.battery.specimen import Specimen
 from rhotem.core import InputError
 from rhotem.structure.edits.table import number
+from rhotem.structure.model import Structure
+from rhotem.structure.moments import lost, taken
 
 Generator = np.random.Generator
 
@@ -73,6 +75,27 @@ class Builder:
     crystals: str = "STRUCTURE"
     arguments: tuple[int, int | None] = (1, 1)
     long: bool = False
+
+    def specimen(
+        self, texts: Sequence[str], load: Callable[[str], Structure], rng: Generator, **options: Any
+    ) -> Specimen:
+        """What ``build`` makes; moments of crystals that it does not pass on are remarked.
+
+        Raises
+        ------
+        InputError
+            As ``build``.
+        """
+        loaded: dict[str, Structure] = {}
+
+        def load_once(name: str) -> Structure:
+            return loaded.setdefault(name, load(name))
+
+        made = self.build(texts, load_once, rng, **options)
+        taken(made.structure.atoms)
+        if made.structure.moments is not None:
+            return made
+        return made.noted(*(note for name, crystal in loaded.items() for note in lost(crystal, name)))
 
     def check_arguments(self, texts: Sequence[str]) -> None:
         """Refuse too few or too many crystals.

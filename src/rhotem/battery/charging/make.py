@@ -18,6 +18,7 @@ from rhotem.battery.potentials import potential_calculator, unknown_elements
 from rhotem.battery.relax import Settings, relax
 from rhotem.core import InputError, Progress, silent
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import lost as lost_moments
 from rhotem.structure.phases import phase
 
 USUAL = Asked()
@@ -152,6 +153,7 @@ def _charges(
 def _doubts(asked: Asked, states: Sequence[State], whole: Step, known: tuple[Host, Calibration | None]) -> list[str]:
     """What a reader must know before using the numbers."""
     notes, (host, calibration) = [], known
+    notes.extend(lost_moments(host.crystal, str(host.crystal.info.get("name", host.crystal.formula))))
     if calibration is None:
         notes.append(f"potential {asked.potential} is not calibrated: raw voltages only, whose error is not known")
     elif whole.calibrated is None:

@@ -14,6 +14,7 @@ from rhotem.battery.trajectories.asked import Asked, truncated
 from rhotem.battery.trajectories.model import Trajectory
 from rhotem.core import InputError
 from rhotem.structure.read import read_structure
+from rhotem.structure.read.cell import cell_of
 
 #: Numbers of the head: fixed atoms, cells in frames, a fourth dimension; counted behind CORD.
 FIXED, CELL, FOURTH = 8, 10, 11
@@ -51,7 +52,7 @@ def read_dcd(path: Path, asked: Asked) -> Trajectory:
     if not frames or any(len(part) != 4 * count for frame in frames for part in frame[-3:]):
         raise InputError(f"{path}: no whole frame, or frames of another size; the file is damaged")
     positions = [np.array([np.frombuffer(p, dtype=f"{order}f4") for p in frame[-3:]]).T for frame in frames]
-    cells = [_cell(frame[0], order) if flags[CELL] else structure.cell for frame in frames]
+    cells = [_cell(frame[0], order, path.name) if flags[CELL] else structure.cell for frame in frames]
     if not flags[CELL]:
         notes.append(f"{path.name}: it has no cells; that of {Path(asked.topology).name} is taken")
     return Trajectory(
@@ -92,12 +93,10 @@ def _cut(data: bytes, parts: list[bytes]) -> bool:
     return not data.endswith(len(parts[-1]).to_bytes(4, "little" if _order(data) == "<" else "big")) if parts else True
 
 
-def _cell(record: bytes, order: str) -> np.ndarray:
+def _cell(record: bytes, order: str, name: str) -> np.ndarray:
     """Cell of a frame: a, γ, b, β, α, c, angles in degrees or as cosines."""
-    from ase.geometry import cellpar_to_cell
-
     a, gamma, b, beta, alpha, c = np.frombuffer(record, dtype=f"{order}f8")
     angles = np.array([alpha, beta, gamma])
     if (np.abs(angles) <= 1.0).all():
         angles = np.degrees(np.arccos(angles))
-    return np.asarray(cellpar_to_cell([a, b, c, *angles]))
+    return cell_of([a, b, c, *angles], name)

@@ -104,7 +104,7 @@ def build(recipe: Recipe) -> tuple[Structure, dict[str, Any]]:
 
     builder = builders()[recipe.builder]
     options = {option.name: option.default for option in builder.options} | recipe.options
-    specimen = builder.build(list(recipe.crystals), steps.structure, np.random.default_rng(recipe.seed), **options)
+    specimen = builder.specimen(list(recipe.crystals), steps.structure, np.random.default_rng(recipe.seed), **options)
     specimen, record = finished(specimen, {"relax": recipe.relax})
     labels = specimen.record()
     return specimen.structure, {**labels, **record, "builder": recipe.builder}

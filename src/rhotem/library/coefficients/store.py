@@ -13,7 +13,6 @@ from rhotem.library.coefficients.model import FixedLens
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.settings import Detector
 from rhotem.microscope.stored import Arrays, read_group, write_group
-from rhotem.scattering.response.store import sealed, unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +46,7 @@ def save_fixed(held: FixedLens, path: Path) -> None:
         "thicknesses_angstrom": list(held.thicknesses),
         "record": json.loads(json.dumps(held.record, default=float)),
     }
-    write_group(path, FORM, arrays, sealed(attributes), whole=True)
+    write_group(path, FORM, arrays, attributes, whole=True)
 
 
 def open_fixed(path: str | Path) -> FixedLens:
@@ -61,7 +60,6 @@ def open_fixed(path: str | Path) -> FixedLens:
         If it holds none, is damaged, or was written by another version of the format.
     """
     arrays, said = read_group(Path(path), FORM, "images of one lens")
-    unbroken(path, said)
     try:
         return _read(arrays, said)
     except (KeyError, TypeError, ValueError) as error:

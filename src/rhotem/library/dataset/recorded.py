@@ -18,7 +18,7 @@ from rhotem.microscope.acquisition.settings import Acquisition, Distortion, Drif
 from rhotem.microscope.detectors import DetectorBase
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.scan import Scan
-from rhotem.microscope.signals import phase_image
+from rhotem.microscope.signals import divergence, phase_image
 from rhotem.scattering.exits import ExitWaves
 from rhotem.scattering.response import Response, open_response
 
@@ -194,11 +194,17 @@ def detector_of(detectors: Sequence[DetectorBase], image: str) -> DetectorBase:
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or it adds up angles or sensitivities: its noise is not that of counts.
     """
     for detector in detectors:
-        if image in detector.image_names():
-            return detector
+        if image not in detector.image_names():
+            continue
+        if any(channel.role for channel in detector.channels()):
+            raise InputError(
+                f"pictures.images: {image} is made of weights of electrons, a data set counts these; "
+                "ask for a detector of rings or segments (iDPC=6-22 instead of a centre of mass)"
+            )
+        return detector
     known = ", ".join(name for detector in detectors for name in detector.image_names())
     raise InputError(f"pictures.images: no image {image}; the campaign's detectors make {known}")
 
@@ -212,8 +218,9 @@ def _image(
     scan = Scan((frame.pixels, frame.pixels), (size, size), periodic=False)
     images = detector.images(signals, scan, microscope)
     result = images[name]
-    if name.endswith(("iDPC", "iCoM")):
+    if name.endswith(("iDPC", "dDPC", "DPCx", "DPCy")):
         deflection = [values for key, values in images.items() if key.endswith(("x", "y"))]
         x, y = np.tensordot(frame.turn.T, np.stack(deflection[:2]), axes=1)
-        result = phase_image(x, y, scan, microscope.wavelength)
+        phase = phase_image(x, y, scan, microscope.wavelength)
+        result = {"iDPC": phase, "dDPC": divergence(x, y, scan), "DPCx": x, "DPCy": y}[name[-4:]]
     return np.ascontiguousarray(result.T, dtype=np.float32)

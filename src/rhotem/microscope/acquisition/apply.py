@@ -17,7 +17,7 @@ from rhotem.microscope.detectors.base import DetectorBase
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.probe import incident_probe
 from rhotem.microscope.record import Recorder
-from rhotem.microscope.scan import Scan
+from rhotem.microscope.scan import Scan, determines
 
 Array = npt.NDArray[Any]
 
@@ -69,17 +69,20 @@ class Recording:
         ideal : Signals
             Over the field of view.
         """
-        sums = self._moved(cell, ideal)
+        sums = self._moved(cell, ideal, determines(cell.scan, microscope))
         if self.acquisition.carbon is not None:
             sums = self._covered(sums, recorder, ideal.scan, microscope)
         return self._flickering(sums, ideal.scan)
 
-    def _moved(self, cell: Signals, ideal: Signals) -> Array:
+    def _moved(self, cell: Signals, ideal: Signals, between: bool) -> Array:
         scan = ideal.scan
         if not self.acquisition.moves or not len(ideal.values):
             return ideal.values
         if not cell.scan.periodic:
             self.said["scan"] = {"not distorted": "beside a scan that is no whole cell the image is not known"}
+            return ideal.values
+        if not between:
+            self.said["scan"] = {"not distorted": "between positions this far apart the image is not known"}
             return ideal.values
         moved = displacements(scan.shape, scan.step, self.acquisition, self.streams)
         x, y = (step * np.arange(n) for step, n in zip(scan.step, scan.shape, strict=True))

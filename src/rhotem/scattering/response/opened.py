@@ -11,7 +11,7 @@ from rhotem.microscope.stored import read_group
 from rhotem.scattering.response.images import Response
 from rhotem.scattering.response.matrices import Beams, Twin
 from rhotem.scattering.response.range import Range
-from rhotem.scattering.response.store import AREAS, FORM, unbroken, whole
+from rhotem.scattering.response.store import AREAS, FORM, whole
 
 
 def open_response(path: str | Path) -> Response:
@@ -23,7 +23,6 @@ def open_response(path: str | Path) -> Response:
         If it is none, is damaged, or was written by another version of the format.
     """
     arrays, said = read_group(Path(path), FORM, "responses", AREAS)
-    unbroken(path, said)
     for name in [name for name in arrays if f"{name}_scale" in arrays]:
         arrays[name] = whole(arrays[name], arrays[f"{name}_scale"])
     adapter = TypeAdapter(tuple[Detector, ...])

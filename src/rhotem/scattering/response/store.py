@@ -1,23 +1,18 @@
 """Responses at rest: one Zarr group, versioned, checked when it is opened."""
 
 import json
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.core import InputError
 from rhotem.microscope.stored import write_group
 from rhotem.scattering.response.channels import described
 
 #: What the group says it is, and the version of its layout and of the weights that it was made for; of version 1, whose
 #: pixels count by covered parts, the images are those of then.
 FORM, AREAS = ("rhotem-response", 2), ("rhotem-response", 1)
-#: Attribute that holds the checksum of the others, and those that are no part of it: `write_group` adds or checks them.
-SEAL, OUTSIDE = "attributes_checksum", ("format", "version", "checksums")
 
 
 def save_response(response: Any, path: Path, *, half: bool = False) -> None:
@@ -52,29 +47,7 @@ def save_response(response: Any, path: Path, *, half: bool = False) -> None:
         "columns": [[i, moment] for i, moment in response.cells.columns],
         "record": json.loads(json.dumps(response.record, default=float)),
     }
-    write_group(path, AREAS if response.areas else FORM, arrays, sealed(attributes))
-
-
-def sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes with the checksum of what they say."""
-    return {**attributes, SEAL: _said(attributes)}
-
-
-def unbroken(path: str | Path, said: Mapping[str, Any]) -> None:
-    """Refuse attributes that differ from what was written; those of older stores have no checksum and are believed.
-
-    Raises
-    ------
-    InputError
-    """
-    if SEAL in said and said[SEAL] != _said(said):
-        raise InputError(f"{path}: what it says of itself differs from what was written; make it again")
-
-
-def _said(attributes: Mapping[str, Any]) -> int:
-    """Checksum of attributes as JSON gives them back: numbers of Python come back bit for bit."""
-    kept = {name: value for name, value in attributes.items() if name != SEAL and name not in OUTSIDE}
-    return zlib.crc32(json.dumps(json.loads(json.dumps(kept)), sort_keys=True).encode())
+    write_group(path, AREAS if response.areas else FORM, arrays, attributes)
 
 
 def _halved(values: npt.NDArray[np.complex64]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:

@@ -12,6 +12,7 @@ from rhotem.structure.displacement_tensors import picked
 from rhotem.structure.edits.table import Generator
 from rhotem.structure.indices import with_parent
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import of_new_elements
 
 #: How sites that are chosen by chance lie to each other.
 Spread = Literal["random", "together", "apart"]
@@ -72,7 +73,7 @@ def _correlated(
 def edited(structure: Structure, keep: Sequence[int], symbols: Sequence[str], note: str) -> Structure:
     """The atoms ``keep`` with other symbols."""
     atoms = ase.Atoms(list(symbols), positions=structure.positions[list(keep)], cell=structure.cell, pbc=True)
-    moments = None if structure.moments is None else np.asarray(structure.moments)[list(keep)]
+    moments = of_new_elements(structure, atoms.numbers, keep)
     motion = same_elements(structure, atoms.numbers, keep)
     return derived(structure, atoms, note, moments=moments, displacements=motion)
 

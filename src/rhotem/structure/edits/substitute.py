@@ -7,6 +7,7 @@ from rhotem.structure.edits.common import derived, edited, known_elements, same_
 from rhotem.structure.edits.table import Chance, Edit, Generator, number, parts
 from rhotem.structure.indices import standard_cell
 from rhotem.structure.model import Structure
+from rhotem.structure.moments import of_new_elements
 from rhotem.structure.ordering import Sites, order, sites_of
 
 
@@ -43,9 +44,10 @@ def replace_element(
     partial = Sites(structure.cell, fractional, occupants, standard_cell(structure).right_angles())
     atoms, note = order(partial)
     note = note.replace("the cell of the file", "the given cell")
-    motion = same_elements(structure, atoms.numbers, sites_of(atoms, partial))
+    sites = sites_of(atoms, partial)
+    motion, moments = same_elements(structure, atoms.numbers, sites), of_new_elements(structure, atoms.numbers, sites)
     charge = structure.charge * atoms.get_volume() / structure.volume
-    return derived(structure, atoms, note, charge=charge, displacements=motion)
+    return derived(structure, atoms, note, charge=charge, moments=moments, displacements=motion)
 
 
 def _apply(structure: Structure, text: str, chance: Chance) -> Structure:

@@ -13,6 +13,7 @@ from rhotem.structure.check import ALLOWED, check
 from rhotem.structure.indices import standard_cell, with_parent
 from rhotem.structure.model import Structure
 from rhotem.structure.ordering import order
+from rhotem.structure.read.cell import check_volume
 from rhotem.structure.read.contents import Contents
 from rhotem.structure.read.formats import read_contents
 from rhotem.structure.read.objects import from_atoms
@@ -65,6 +66,7 @@ def read_structure(
         path = Path(source)
         contents, name = read_contents(path), path.name
         info |= {"file": str(path), "sha256": file_sha256(path)}
+    check_volume(contents.cell, name)
     notes = list(contents.notes)
     sites = _sites(contents, name)
     notes += sites.notes
@@ -78,6 +80,8 @@ def read_structure(
             )
         structure, info, note = _ordered(sites, info, charge)
         notes.append(note)
+        if _moments(sites.contents) is not None:
+            notes.append(f"{name}: magnetic moments of partly occupied sites are not passed on to the ordered crystal")
     else:
         one = sites.contents
         atoms = ase.Atoms(list(one.symbols), positions=one.positions, cell=one.cell, pbc=True)

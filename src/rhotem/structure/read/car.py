@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.contents import Contents, Text, number
 from rhotem.structure.read.elements import of_symbol
 from rhotem.structure.read.objects import read_with_ase
@@ -26,8 +27,6 @@ def read_car(text: Text) -> Contents:
     InputError
         A space group that is not P 1 (the file lists one atom of each kind then), rows that are none.
     """
-    import ase.cell
-
     cell = np.zeros((3, 3))
     symbols: list[str] = []
     positions: list[list[float]] = []
@@ -36,7 +35,7 @@ def read_car(text: Text) -> Contents:
         if line.startswith("PBC ") and len(words) >= 7:
             group = re.search(r"\(([^)]*)\)", line)
             _refuse_group(text, group[1] if group is not None else "")
-            cell = ase.cell.Cell.fromcellpar(_numbers(text, words[1:7])).array
+            cell = cell_of(_numbers(text, words[1:7]), text.path.name)
             symbols, positions = [], []
         elif len(words) >= 8 and re.fullmatch(r"[-+]?\d*\.\d+", words[1]):
             reading = of_symbol(words[7]) or of_symbol(re.sub(r"\d.*$", "", words[0]))

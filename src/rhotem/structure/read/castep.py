@@ -10,6 +10,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.core.units import BOHR
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.contents import Contents, Floats, Text, number
 from rhotem.structure.read.elements import Reading, isotopes_remark, of_symbol
 
@@ -88,8 +89,6 @@ def _unit(rows: Rows) -> tuple[Rows, float]:
 
 
 def _cell(text: Text, blocks: dict[str, Rows]) -> Floats:
-    import ase.cell
-
     name = next((key for key in ("lattice_cart", "lattice_abc") if key in blocks), "")
     if not name:
         raise InputError(f"{text.path}: has no cell (LATTICE_CART or LATTICE_ABC)")
@@ -102,4 +101,4 @@ def _cell(text: Text, blocks: dict[str, Rows]) -> Floats:
         raise InputError(f"{text.path}: its block {name.upper()} holds no cell")
     if name == "lattice_cart":
         return values * unit
-    return np.asarray(ase.cell.Cell.fromcellpar([*(values[0] * unit), *values[1]]).array)
+    return cell_of([*(values[0] * unit), *values[1]], text.path.name)

@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.contents import Contents, Text, number
 from rhotem.structure.read.elements import of_symbol
 
@@ -36,13 +37,11 @@ def read_cel(text: Text) -> Contents:
     InputError
         Rows that are none, a cell that is none.
     """
-    import ase.cell
-
     text.need("a comment")
     numbers = text.floats("0 and the cell: a b c in nm, α β γ in degrees", 7)
     if min(numbers[1:4]) <= 0:
         raise text.fail("a cell with three lengths in nm")
-    cell = ase.cell.Cell.fromcellpar([*(NM * x for x in numbers[1:4]), *numbers[4:]]).array
+    cell = cell_of([*(NM * x for x in numbers[1:4]), *numbers[4:]], text.path.name)
     symbols, rows = [], []
     for line in text:
         if line.strip().startswith("*"):

@@ -12,6 +12,7 @@ from rhotem.structure.read.cif import read_cif
 from rhotem.structure.read.contents import Contents, Text
 from rhotem.structure.read.cube import read_cube
 from rhotem.structure.read.drprobe import is_cel, read_cel
+from rhotem.structure.read.espresso import is_espresso, read_espresso
 from rhotem.structure.read.gromacs import read_gro
 from rhotem.structure.read.lammps import is_data, is_dump, read_data, read_dump
 from rhotem.structure.read.mustem import is_xtl, read_xtl
@@ -87,10 +88,6 @@ def _is_aims(head: str) -> bool:
     return bool(re.search(r"(?m)^\s*(atom|atom_frac)\s+[-+.\d]", head))
 
 
-def _is_espresso(head: str) -> bool:
-    return bool(re.search(r"(?mi)^\s*&system\b", head) and re.search(r"(?mi)^\s*ATOMIC_POSITIONS", head))
-
-
 def _is_cube(head: str) -> bool:
     lines = head.splitlines()[2:7]
     return len(lines) == 5 and all(_numbers(line) and len(line.split()) >= 4 for line in lines)
@@ -141,7 +138,7 @@ FORMATS: tuple[Format, ...] = (
     Format("SHELX", (".res", ".ins", ".shelx"), is_shelx, read_shelx),
     Format("CASTEP cell", (".cell",), is_castep, read_castep),
     _by_ase("gen", ".gen"),
-    _by_ase("espresso-in", ".pwi", ".in", looks=_is_espresso, certain=True),
+    Format("Quantum ESPRESSO", (".pwi", ".in"), is_espresso, read_espresso),
     _by_ase("aims", ".in", names=r"(?i)geometry\.in.*", looks=_is_aims),
     _by_ase("espresso-out", ".pwo"),
     _by_ase("struct", ".struct"),

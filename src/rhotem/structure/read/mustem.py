@@ -7,6 +7,7 @@ in keV, the number of kinds of atoms; per kind its name, a line ``number Z occup
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.contents import Contents, Text, number
 from rhotem.structure.read.elements import of_symbol
 
@@ -31,8 +32,6 @@ def read_xtl(text: Text) -> Contents:
     InputError
         A cell without right angles, rows that are none.
     """
-    import ase.cell
-
     text.need("a title")
     words = text.need("the cell: a b c in Å").split()
     try:
@@ -42,7 +41,7 @@ def read_xtl(text: Text) -> Contents:
     parameters += [90.0] * (6 - len(parameters)) if len(parameters) in (3, 6) else []
     if len(parameters) != 6 or min(parameters[:3]) <= 0:
         raise text.fail("a cell: a b c in Å, α β γ in degrees")
-    cell = ase.cell.Cell.fromcellpar(parameters).array
+    cell = cell_of(parameters, text.path.name)
     text.floats("the beam energy in keV", 1)
     kinds = text.ints("the number of kinds of atoms", 1)[0]
     places, symbols, shares, u2 = [], [], [], []

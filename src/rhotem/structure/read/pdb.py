@@ -3,6 +3,7 @@
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.cif.atoms import Row
 from rhotem.structure.read.cif.expand import expanded
 from rhotem.structure.read.cif.operations import check_cell, identity, of_group
@@ -44,9 +45,7 @@ def read_pdb(text: Text) -> Contents:
         tensors = isotropic[:, None, None] * np.eye(3)
         known = tensors if np.isfinite(isotropic).any() else None
         return Contents(np.zeros((3, 3)), places, symbols, shares, labels, known, notes=tuple(notes))
-    import ase.cell
-
-    cell = ase.cell.Cell.fromcellpar(unit.parameters).array
+    cell = cell_of(unit.parameters, name)
     found = gemmi.find_spacegroup_by_name(model.spacegroup_hm, unit.alpha, unit.gamma) if model.spacegroup_hm else None
     if model.spacegroup_hm and found is None:
         raise InputError(f"{text.path}: {model.spacegroup_hm!r} is no space group known; convert the file to P 1")

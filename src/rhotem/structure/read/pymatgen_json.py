@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.contents import Contents, Text
 from rhotem.structure.read.elements import of_symbol
 
@@ -26,7 +27,7 @@ def read_pymatgen(text: Text) -> Contents:
     try:
         data: Any = json.loads(text.all)
         data, notes = _inner(data, text)
-        cell = _cell(data["lattice"]) if "lattice" in data else np.zeros((3, 3))
+        cell = _cell(data["lattice"], text.path.name) if "lattice" in data else np.zeros((3, 3))
         symbols, shares, places, labels, moments = [], [], [], [], []
         for site in data["sites"]:
             place = np.array(site["abc"], dtype=float) @ cell if cell.any() else np.array(site["xyz"], dtype=float)
@@ -60,9 +61,7 @@ def _inner(data: Any, text: Text) -> tuple[Any, tuple[str, ...]]:
     return data, notes
 
 
-def _cell(lattice: Any) -> np.ndarray:
-    import ase.cell
-
+def _cell(lattice: Any, name: str) -> np.ndarray:
     if "matrix" in lattice:
         return np.array(lattice["matrix"], dtype=float)
-    return ase.cell.Cell.fromcellpar([lattice[key] for key in ("a", "b", "c", "alpha", "beta", "gamma")]).array
+    return cell_of([lattice[key] for key in ("a", "b", "c", "alpha", "beta", "gamma")], name)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.cif.atoms import Row
 from rhotem.structure.read.cif.expand import expanded, special_place
 from rhotem.structure.read.cif.operations import Operations, check_cell, of_triplets, products
@@ -57,9 +58,7 @@ def read_shelx(text: Text) -> Contents:
             if key == "END" or key == "HKLF":
                 break
             if key == "CELL":
-                import ase.cell
-
-                cell = ase.cell.Cell.fromcellpar([number(word) for word in words[2:8]]).array
+                cell = cell_of([number(word) for word in words[2:8]], name)
             elif key == "LATT":
                 lattice = int(words[1])
             elif key == "SYMM":

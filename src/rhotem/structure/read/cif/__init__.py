@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rhotem.core import InputError
+from rhotem.structure.read.cell import cell_of
 from rhotem.structure.read.cif import claims
 from rhotem.structure.read.cif.atoms import Row, Table, formula_elements, read_rows, settle_multiplicities
 from rhotem.structure.read.cif.document import Block, blocks
@@ -63,7 +64,7 @@ def _read_block(block: Block, name: str) -> Contents:
     cell, notes = _cell(block, name)
     groups, more = candidates(block, cell, name)
     notes += more
-    table = read_rows(block, name)
+    table = read_rows(block, cell, name)
     notes += dict.fromkeys(table.notes)
     if not table.rows:
         raise InputError(f"{name}: block {block.name} has no atoms")
@@ -191,8 +192,6 @@ def _formula(contents: Contents) -> str:
 
 
 def _cell(block: Block, name: str) -> tuple[Floats, list[str]]:
-    import ase.cell
-
     lengths = [block.number(tag) for tag in LENGTHS]
     for tag, length in zip(LENGTHS, lengths, strict=True):
         if length is None or not length > 0:
@@ -205,9 +204,7 @@ def _cell(block: Block, name: str) -> tuple[Floats, list[str]]:
             raise InputError(f"{name}: {tag} is {text!r}, expected an angle in degrees")
         angles.append(angle)
         open_angles += [] if text else [tag]
-    if angles[0] + angles[1] + angles[2] >= 360 or any(2 * angle >= sum(angles) for angle in angles):
-        raise InputError(f"{name}: angles {angles} make no cell")
-    cell = ase.cell.Cell.fromcellpar([*lengths, *angles]).array
+    cell = cell_of([length or 0.0 for length in lengths] + angles, name)
     return cell, [f"{name}: {', '.join(open_angles)} not stated, 90° is taken"] if open_angles else []
 
 

@@ -14,6 +14,8 @@ EMPTY = ("?", ".", "")
 AXES = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
 #: Largest rounding of a coordinate that counts: 0.33 for 1/3.
 COARSEST = 0.01
+#: Displacement tensors as tags call them, and in words.
+NAMES = {"beta": "β_ij", "b": "B_ij", "u": "U_ij"}
 PAIRS = ((0, 0, "11"), (1, 1, "22"), (2, 2, "33"), (0, 1, "12"), (0, 2, "13"), (1, 2, "23"))
 
 
@@ -65,8 +67,8 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def read_rows(block: Block, name: str) -> Table:
-    """The atom table of a block.
+def read_rows(block: Block, cell: Floats, name: str) -> Table:
+    """The atom table of a block; the ``cell`` (rows, Å) gives β_ij their dimension.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def read_rows(block: Block, name: str) -> Table:
     isotopes = sorted({row.isotope for row in table.rows if row.isotope})
     if isotopes:
         table.notes.append(f"{name}: {' and '.join(isotopes)} is read as H; electrons see no difference")
-    _displacements(block, table, labels, name)
+    _displacements(block, table, labels, cell, name)
     _moments(block, table, name)
     return table
 
@@ -237,9 +239,15 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _displacements(block: Block, table: Table, labels: list[str], name: str) -> None:
-    """U_iso and U_ij of the rows, B divided by 8π²."""
+def _displacements(block: Block, table: Table, labels: list[str], cell: Floats, name: str) -> None:
+    """U_iso and U_ij of the rows: B_ij / 8π², β_ij / 2π² a*_i a*_j.
+
+    All are of the exponent −Σ β_ij h_i h_j, in which pairs i ≠ j stand twice (K. N. Trueblood et al., Acta Cryst. A 52,
+    770 (1996), eqs. 2.1.25 to 2.1.31).
+    """
     per_u = 8 * np.pi**2
+    reciprocal = np.linalg.norm(np.linalg.inv(cell), axis=0)
+    per_beta = 2 * np.pi**2 * np.outer(reciprocal, reciprocal)
     for tag, scale in (
         ("_atom_site_b_equiv_geom_mean", per_u),
         ("_atom_site_u_equiv_geom_mean", 1.0),
@@ -251,7 +259,7 @@ def _displacements(block: Block, table: Table, labels: list[str], name: str) -> 
             if column is not None and row.index < len(column):
                 value = _number(column[row.index]) / scale
                 row.isotropic = row.isotropic if np.isnan(value) else value
-    for prefix, scale in (("b", per_u), ("u", 1.0)):
+    for prefix, per in (("beta", per_beta), ("b", np.full((3, 3), per_u)), ("u", np.ones((3, 3)))):
         for base in (f"_atom_site_aniso_{prefix}_", f"_atom_site_anisotrop_{prefix}_"):
             columns = [block.column(base + key) for _, _, key in PAIRS]
             if any(column is None for column in columns):
@@ -260,7 +268,7 @@ def _displacements(block: Block, table: Table, labels: list[str], name: str) -> 
             found = {label: n for n, label in enumerate(names)}
             by_row = len(found) < len(names) and names == labels  # labels that come twice
             if len(found) < len(names) and not by_row:
-                table.notes.append(f"{name}: several rows of U_ij have one label; they are not read")
+                table.notes.append(f"{name}: several rows of {NAMES[prefix]} have one label; they are not read")
                 continue
             for row in table.rows:
                 n = row.index if by_row else found.get(row.label, -1)
@@ -268,10 +276,7 @@ def _displacements(block: Block, table: Table, labels: list[str], name: str) -> 
                 if len(values) == 6 and np.isfinite(values).all():
                     row.tensor = np.zeros((3, 3))
                     for (i, j, _), value in zip(PAIRS, values, strict=True):
-                        row.tensor[i, j] = row.tensor[j, i] = value / scale
-    betas = block.column("_atom_site_aniso_beta_11")
-    if betas is not None:
-        table.notes.append(f"{name}: displacements given as β_ij are not read")
+                        row.tensor[i, j] = row.tensor[j, i] = value / per[i, j]
 
 
 def _moments(block: Block, table: Table, name: str) -> None:
