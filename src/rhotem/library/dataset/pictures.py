@@ -21,9 +21,7 @@ class Pictures(Section):
     """How pictures are recorded: every key is a number, a list, or a distribution, drawn for each picture."""
 
     each: Annotated[int, *number("each", least=1)] = Field(100, description="Pictures of one response.")
-    pixels: Annotated[int, *number("pixels", least=16, below=LARGEST + 1)] = Field(
-        128, description="Side of a picture."
-    )
+    pixels: Annotated[int, *number("pixels", least=4, below=LARGEST + 1)] = Field(128, description="Side of a picture.")
     images: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
         ("HAADF", "ABF", "iDPC"), description="Images of the campaign's detectors, each as often."
     )
@@ -58,6 +56,10 @@ class Pictures(Section):
     )
     skew_mrad: Drawn = Field(
         default_factory=lambda: Spread(uniform=(-15.0, 15.0)), description="Angle of the scan's axes off 90°."
+    )
+
+    camera_mrad: Annotated[float | None, *number("camera", "mrad", above=0)] = Field(
+        None, description="Of recipes of patterns: their pixel."
     )
 
     @model_validator(mode="after")

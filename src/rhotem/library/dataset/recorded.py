@@ -16,6 +16,7 @@ from rhotem.microscope.acquisition.positions import at_positions, displacements
 from rhotem.microscope.acquisition.settings import Acquisition, Distortion, Drift, Jitter
 from rhotem.microscope.detectors import DetectorBase
 from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.presets import Preset
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.signals import phase_image
 from rhotem.scattering.exits import ExitWaves
@@ -103,7 +104,7 @@ class Picture:
     settings: dict[str, Any]
 
 
-def held_response(task: Task, library: Path) -> Response:
+def held_response(task: Task, library: Path, said: Pictures) -> Response:
     """The response of a task in a library."""
     return open_response(library / entry_folder(task.id) / RESPONSE)
 
@@ -173,6 +174,17 @@ def framed(pixels: int, settings: dict[str, Any], cell: tuple[float, float], rng
     jitter = Jitter(sigma_pm=settings["jitter_pm"], time_us=settings["jitter_us"])
     shaken = displacements(shape, step, Acquisition(dwell_us=settings["dwell_us"], jitter=jitter), {"jitter": rng})
     return Frame(pixels, settings["pixel_A"], origin, turn, shifted, shifted + shaken)
+
+
+def detected(preset: Preset, said: Pictures) -> None:
+    """Refuse images that no detector makes.
+
+    Raises
+    ------
+    InputError
+    """
+    for image in said.images:
+        detector_of(preset.detectors, image)
 
 
 def detector_of(detectors: Sequence[DetectorBase], image: str) -> DetectorBase:
