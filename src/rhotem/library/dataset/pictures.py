@@ -61,11 +61,14 @@ class Pictures(Section):
     camera_mrad: Annotated[float | None, *number("camera", "mrad", above=0)] = Field(
         None, description="Of recipes of patterns: their pixel."
     )
+    tilt_mrad: Drawn | None = Field(
+        None, description="Of the recipe pattern-potential: mistilt of a position-averaged pattern, in any direction."
+    )
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
         positive = ("pixel_A", "dose_e_per_A2", "convergence_mrad", "dwell_us", "jitter_us")
-        least_zero = ("C12_nm", "source_size_A", "focal_spread_A", "jitter_pm", "drift_pm_per_s")
+        least_zero = ("C12_nm", "source_size_A", "focal_spread_A", "jitter_pm", "drift_pm_per_s", "tilt_mrad")
         for name in (*positive, *least_zero):
             spread = getattr(self, name)
             low = 1.0 if spread is None else spread.bounds[0]

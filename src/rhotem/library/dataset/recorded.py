@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,23 @@ from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.presets import Preset
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.signals import phase_image
-from rhotem.scattering.exits import ExitWaves
 from rhotem.scattering.response import Response, open_response
 
 Floats = npt.NDArray[np.float64]
+
+
+class Held(Protocol):
+    """What pictures are drawn from."""
+
+    @property
+    def microscope(self) -> Microscope:
+        """Its ``convergence`` is that of plans that name none."""
+
+    @property
+    def thicknesses(self) -> tuple[float, ...]:
+        """Å."""
+
+
 #: Steps of the search for the pixel at which a displaced scan meets a column.
 STEPS = 4
 
@@ -145,7 +158,7 @@ def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -
     return Picture(noisy, clean, frame, settings)
 
 
-def drawn(held: Response | ExitWaves, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:
+def drawn(held: Held, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:
     """Every setting of one picture."""
     settings: dict[str, Any] = {"level": int(rng.integers(len(held.thicknesses)))}
     for name in type(said).model_fields:

@@ -8,6 +8,7 @@ from rhotem.library.dataset.recipes.base import Recipe
 @cache
 def recipes() -> dict[str, Recipe]:
     """All recipes by name."""
-    from rhotem.library.dataset.recipes import columns, denoising, focal_series, patterns
+    from rhotem.library.dataset.recipes import columns, denoising, focal_series, pattern_potential, patterns
 
-    return {module.RECIPE.name: module.RECIPE for module in (columns, denoising, focal_series, patterns)}
+    every = (columns, denoising, focal_series, patterns, pattern_potential)
+    return {module.RECIPE.name: module.RECIPE for module in every}

@@ -19,7 +19,7 @@ from rhotem.microscope.presets import Preset
 Arrays = dict[str, npt.NDArray[Any]]
 
 #: Keys of ``pictures`` that belong to one recipe each.
-OTHERS = ("foci_nm", "camera_mrad")
+OTHERS = ("foci_nm", "camera_mrad", "tilt_mrad")
 
 
 @dataclass(frozen=True)

@@ -26,5 +26,5 @@ RECIPE = Recipe(
     take_series,
     simulated=False,
     suits=parallel,
-    without=(*(name for name in OF_SCANS if name in Pictures.model_fields), "camera_mrad"),
+    without=(*(name for name in OF_SCANS if name in Pictures.model_fields), "camera_mrad", "tilt_mrad"),
 )

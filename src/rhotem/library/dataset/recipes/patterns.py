@@ -27,6 +27,6 @@ RECIPE = Recipe(
     suits=recording,
     least=4,
     needs=("camera_mrad",),
-    without=("foci_nm", "images", "source_size_A"),
+    without=("foci_nm", "images", "source_size_A", "tilt_mrad"),
     single=("clean",),
 )
