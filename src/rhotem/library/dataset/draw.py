@@ -51,7 +51,7 @@ def draw_shard(job: ShardJob) -> str:
             image = said.images[number % len(said.images)]
             picture = recipe.take(held, said, image, generator(job.plan.seed, job.drawn_as or task.id, number))
             arrays, table = recipe.label(picture, seen)
-            pictures.append((arrays, table, picture.settings))
+            pictures.append((arrays, table, picture.settings | recipe.facts(picture, seen)))
         about = {"id": task.id, "labels": list(seen.labels), "phases": list(seen.phases)}
         write_shard(job.path, pictures, about, recipe.single)
     except InputError as error:

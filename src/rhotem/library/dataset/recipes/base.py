@@ -50,6 +50,8 @@ class Recipe:
         Keys of ``pictures`` that must be given, and that mean nothing.
     single : tuple of str
         Arrays that are kept in single precision, not in half.
+    facts : callable
+        ``facts(picture, scene)`` -> what the settings of a picture, and the manifest, say besides.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Recipe:
     needs: tuple[str, ...] = ()
     without: tuple[str, ...] = OTHERS
     single: tuple[str, ...] = ()
+    facts: Callable[[Any, Scene], dict[str, Any]] = lambda picture, scene: {}
 
     def check(self, said: Pictures) -> None:
         """Refuse keys that mean nothing here, and miss those that are needed.
