@@ -93,7 +93,8 @@ def export(
     from rhotem.library.dataset import open_dataset
     from rhotem.library.dataset.layouts import layout_of
 
-    dataset, chosen = open_dataset(folder), layout_of(layout)
+    dataset = open_dataset(folder)
+    chosen = layout_of(layout, dataset.about["recipe"])
     with output_folder(out) as target:
         number = chosen.write(dataset, split, target)
     typer.echo(f"{number} pictures in {out}")

@@ -45,14 +45,15 @@ def draw_shard(job: ShardJob) -> str:
     task = Task.from_json(job.task)
     try:
         seen, recipe, said = scene_of(task), recipes()[job.plan.recipe], job.plan.pictures
-        held = recipe.opens(task, job.library)
+        held = recipe.opens(task, job.library, said)
         pictures = []
         for number in range(said.each):
             image = said.images[number % len(said.images)]
             picture = recipe.take(held, said, image, generator(job.plan.seed, job.drawn_as or task.id, number))
             arrays, table = recipe.label(picture, seen)
-            pictures.append((arrays, table, picture.settings))
-        write_shard(job.path, pictures, {"id": task.id, "labels": list(seen.labels), "phases": list(seen.phases)})
+            pictures.append((arrays, table, picture.settings | recipe.facts(picture, seen)))
+        about = {"id": task.id, "labels": list(seen.labels), "phases": list(seen.phases)}
+        write_shard(job.path, pictures, about, recipe.single)
     except InputError as error:
         return " ".join(f"{task.title}: {error}".split())
     return ""

@@ -21,7 +21,6 @@ from rhotem.library.dataset.draw import ShardJob, draw_shard
 from rhotem.library.dataset.manifest import check_manifest, write_manifest
 from rhotem.library.dataset.model import DatasetPlan
 from rhotem.library.dataset.recipes import recipes
-from rhotem.library.dataset.recorded import detector_of
 from rhotem.library.dataset.store import ABOUT, CARD, FORM, MANIFEST, SHARDS, VERSION, Dataset, open_dataset
 from rhotem.library.hold import hold
 from rhotem.library.layout import write_json
@@ -160,7 +159,7 @@ def refuse_other(about: Mapping[str, Any], folder: Path) -> None:
 
 
 def check_images(plan: DatasetPlan, asked: Sequence[tuple[Campaign, list[Task]]]) -> None:
-    """Refuse images that no detector of a campaign makes, before responses are made for nothing.
+    """Refuse a microscope of a campaign that records no such pictures, before responses are made for nothing.
 
     Raises
     ------
@@ -169,14 +168,10 @@ def check_images(plan: DatasetPlan, asked: Sequence[tuple[Campaign, list[Task]]]
     from rhotem.analysis.voice import Voice
     from rhotem.library.campaign.compute import prepared
 
-    if not recipes()[plan.recipe].simulated:
-        return
     # tasks of one microscope record alike
     alike = {json.dumps(t.plan.get("microscope"), sort_keys=True, default=str): t for _, tasks in asked for t in tasks}
     for task in alike.values():
-        detectors = prepared(task, Voice())[0].plan.preset().detectors
-        for image in plan.pictures.images:
-            detector_of(detectors, image)
+        recipes()[plan.recipe].suits(prepared(task, Voice())[0].plan.preset(), plan.pictures)
 
 
 def begun(about: Mapping[str, Any], folder: Path) -> Dataset:

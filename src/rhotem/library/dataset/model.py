@@ -76,3 +76,10 @@ class DatasetPlan(Section):
     pictures: Pictures = Field(default_factory=Pictures, description="How pictures are recorded.")
     split: Split = Field(default_factory=Split, description="Chemistries kept from training.")
     seed: Annotated[int, *number("seed", least=0)] = Field(0, description="Of everything that is drawn.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        from rhotem.library.dataset.recipes import recipes
+
+        recipes()[self.recipe].check(self.pictures)
+        return self

@@ -12,6 +12,8 @@ from rhotem.library.dataset.spread import Drawn, Spread
 LARGEST, MOST = 2048, 2.5e8
 #: Largest share of a picture beyond the specimen, and Å over which it becomes thin if nothing else is said.
 MOST_VACUUM, EDGE = 0.9, 4.0
+#: Keys of the edge of a specimen, of scans of one image alone.
+OF_EDGES = ("vacuum", "edge_A")
 
 
 def several(value: Any) -> Any:
@@ -23,9 +25,7 @@ class Pictures(Section):
     """How pictures are recorded: every key is a number, a list, or a distribution, drawn for each picture."""
 
     each: Annotated[int, *number("each", least=1)] = Field(100, description="Pictures of one response.")
-    pixels: Annotated[int, *number("pixels", least=16, below=LARGEST + 1)] = Field(
-        128, description="Side of a picture."
-    )
+    pixels: Annotated[int, *number("pixels", least=4, below=LARGEST + 1)] = Field(128, description="Side of a picture.")
     images: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
         ("HAADF", "ABF", "iDPC"), description="Images of the campaign's detectors, each as often."
     )
@@ -68,11 +68,18 @@ class Pictures(Section):
         default_factory=lambda: Spread(uniform=(-15.0, 15.0)), description="Angle of the scan's axes off 90°."
     )
 
+    camera_mrad: Annotated[float | None, *number("camera", "mrad", above=0)] = Field(
+        None, description="Of recipes of patterns: their pixel."
+    )
+    tilt_mrad: Drawn | None = Field(
+        None, description="Of the recipe pattern-potential: mistilt of a position-averaged pattern, in any direction."
+    )
+
     @model_validator(mode="after")
     def _limits(self) -> Self:
         positive = ("pixel_A", "dose_e_per_A2", "convergence_mrad", "dwell_us", "jitter_us")
-        least_zero = ("C12_nm", "source_size_A", "focal_spread_A", "jitter_pm", "drift_pm_per_s", "vacuum", "edge_A")
-        for name in (*positive, *least_zero):
+        least_zero = ("C12_nm", "source_size_A", "focal_spread_A", "jitter_pm", "drift_pm_per_s", "tilt_mrad")
+        for name in (*positive, *least_zero, *OF_EDGES):
             spread = getattr(self, name)
             low = 1.0 if spread is None else spread.bounds[0]
             if low < 0 or (low == 0 and name in positive):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,26 @@ from rhotem.microscope.acquisition.positions import at_positions, displacements
 from rhotem.microscope.acquisition.settings import Acquisition, Distortion, Drift, Jitter
 from rhotem.microscope.detectors import DetectorBase
 from rhotem.microscope.instrument import Microscope
+from rhotem.microscope.presets import Preset
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.signals import divergence, phase_image
-from rhotem.scattering.exits import ExitWaves
 from rhotem.scattering.response import Response, open_response
 
 Floats = npt.NDArray[np.float64]
+
+
+class Held(Protocol):
+    """What pictures are drawn from."""
+
+    @property
+    def microscope(self) -> Microscope:
+        """Its ``convergence`` is that of plans that name none."""
+
+    @property
+    def thicknesses(self) -> tuple[float, ...]:
+        """Å."""
+
+
 #: Steps of the search for the pixel at which a displaced scan meets a column.
 STEPS = 4
 #: Least part of the thickness at which a column is labelled.
@@ -111,7 +125,7 @@ class Picture:
     settings: dict[str, Any]
 
 
-def held_response(task: Task, library: Path) -> Response:
+def held_response(task: Task, library: Path, said: Pictures) -> Response:
     """The response of a task in a library."""
     return open_response(library / entry_folder(task.id) / RESPONSE)
 
@@ -154,7 +168,7 @@ def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -
     return Picture(noisy, clean, frame, settings)
 
 
-def drawn(held: Response | ExitWaves, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:
+def drawn(held: Held, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:
     """Every setting of one picture."""
     settings: dict[str, Any] = {"level": int(rng.integers(len(held.thicknesses)))}
     for name in type(said).model_fields:
@@ -186,6 +200,17 @@ def framed(pixels: int, settings: dict[str, Any], cell: tuple[float, float], rng
     jitter = Jitter(sigma_pm=settings["jitter_pm"], time_us=settings["jitter_us"])
     shaken = displacements(shape, step, Acquisition(dwell_us=settings["dwell_us"], jitter=jitter), {"jitter": rng})
     return Frame(pixels, settings["pixel_A"], origin, turn, shifted, shifted + shaken, specimen(pixels, settings))
+
+
+def detected(preset: Preset, said: Pictures) -> None:
+    """Refuse images that no detector makes.
+
+    Raises
+    ------
+    InputError
+    """
+    for image in said.images:
+        detector_of(preset.detectors, image)
 
 
 def detector_of(detectors: Sequence[DetectorBase], image: str) -> DetectorBase:

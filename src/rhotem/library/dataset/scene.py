@@ -54,6 +54,8 @@ class Scene:
         Σ Z^1.7 of the atoms that are there, relative to the largest.
     phases : tuple of str
         Formula of every region.
+    molecules : tuple of (atoms, 2) arrays
+        x, y in Å of the atoms of every guest, together wherever the cell ends.
     """
 
     cell: tuple[float, float]
@@ -66,6 +68,7 @@ class Scene:
     region: Ints
     weights: Floats
     phases: tuple[str, ...]
+    molecules: tuple[Floats, ...] = ()
 
 
 def scene(cell: ImagingCell, built: Mapping[str, Any]) -> Scene:
@@ -97,6 +100,7 @@ def scene(cell: ImagingCell, built: Mapping[str, Any]) -> Scene:
         region=np.array([Counter(region[list(c.rows)].tolist()).most_common(1)[0][0] for c in found]),
         weights=weights / weights.max(),
         phases=tuple(str(r.get("phase", "")) for r in built.get("regions", ())) or (cell.origin.formula,),
+        molecules=_molecules(cell, built) if built and known else (),
     )
 
 
@@ -142,6 +146,20 @@ def _missing(cell: ImagingCell, defects: Sequence[Mapping[str, Any]]) -> tuple[l
     placed = (places[None] + shifts[:, None]).reshape(-1, 3) @ np.linalg.inv(cell.transform.astype(float))
     placed -= np.floor(placed + 1e-9)
     return [str(d["element"]) for d in defects] * len(shifts), placed * cell.lengths
+
+
+def _molecules(cell: ImagingCell, built: Mapping[str, Any]) -> tuple[Floats, ...]:
+    """x, y of the atoms of every guest, once for each of the crystal's cells in the imaging cell.
+
+    Builders place molecules whole, and so does the crystal; the imaging cell may cut them in two.
+    """
+    role, region = np.asarray(built["atoms"]["role"], dtype=object), np.asarray(built["atoms"]["region"])
+    whole = []
+    for number in np.unique(region[role == "molecule"]):
+        places = cell.crystal.positions[(role == "molecule") & (region == number)]
+        shifts = coset_representatives(cell.transform) @ cell.crystal.cell
+        whole += [(places + shift)[:, :2] for shift in shifts]
+    return tuple(whole)
 
 
 def _nearest(cell: ImagingCell, region: Ints, places: Floats) -> Ints:

@@ -16,6 +16,7 @@ from rhotem.library.dataset.pictures import Pictures
 from rhotem.library.dataset.recorded import Frame, drawn, framed
 from rhotem.microscope.acquisition.positions import at_positions
 from rhotem.microscope.coherence import Lens
+from rhotem.microscope.presets import Preset
 from rhotem.scattering.exits import ExitWaves, exit_waves
 
 Floats = npt.NDArray[np.float64]
@@ -44,19 +45,25 @@ class Series:
     settings: dict[str, Any]
 
 
-def held_waves(task: Task, library: Path) -> ExitWaves:
-    """Exit waves of a task, computed: a plane wave through a crystal takes less time than reading much.
+def parallel(preset: Preset, said: Pictures) -> None:
+    """Refuse what records no focal series.
 
     Raises
     ------
     InputError
-        If the campaign's microscope is no HRTEM.
+        If the campaign's microscope is no HRTEM, or the plan names no foci.
     """
+    if preset.mode != "hrtem" or not preset.microscope.objective:
+        raise InputError("a focal series needs a campaign with microscope: {preset: hrtem, objective_mrad: …}")
+    if not said.foci_nm or len(said.foci_nm) < 2:
+        raise InputError("pictures.foci_nm: the recipe focal-series needs two foci or more")
+
+
+def held_waves(task: Task, library: Path, said: Pictures) -> ExitWaves:
+    """Exit waves of a task, computed: a plane wave through a crystal takes less time than reading much."""
     job, _ = prepared(task, Voice())
     made = cut(job.plan, job.crystal, [job.name])
     microscope = made.preset.microscope
-    if made.preset.mode != "hrtem" or not microscope.objective:
-        raise InputError("a focal series needs a campaign with microscope: {preset: hrtem, objective_mrad: …}")
     held = potentials(job, made, SOURCES.of(job.plan), ("memory", Path()), Voice())
     depths = [10.0 * t for t in exits(made, job.plan, task.asked.thicknesses)]
     repeats = (int(made.repeats[0]), int(made.repeats[1]))
@@ -64,22 +71,14 @@ def held_waves(task: Task, library: Path) -> ExitWaves:
 
 
 def take_series(held: ExitWaves, said: Pictures, image: str, rng: np.random.Generator) -> Series:
-    """Record a focal series with settings drawn from ``said``; ``image`` is its name in the manifest.
-
-    Raises
-    ------
-    InputError
-        If the plan names no foci.
-    """
-    if not said.foci_nm:
-        raise InputError("pictures.foci_nm: the recipe focal-series needs two foci or more")
+    """Record a focal series with settings drawn from ``said``; ``image`` is its name in the manifest."""
     settings = drawn(held, said, rng)
     block = (held.cell[0] * held.repeats[0], held.cell[1] * held.repeats[1])
     still = {"jitter_pm": 0.0, "drift_pm_per_s": 0.0, "skew_mrad": 0.0}
     frame = framed(said.pixels, settings | still, block, rng)
     level = settings.pop("level")
     microscope = held.microscope
-    foci = [round(settings["defocus_nm"] + focus, 4) for focus in said.foci_nm]
+    foci = [round(settings["defocus_nm"] + focus, 4) for focus in said.foci_nm or ()]
     spectra = _spectrum(held, level)
     images = []
     for focus in foci:

@@ -1,6 +1,6 @@
 """A data set at rest: shards of pictures, each written once, and the file that says what they are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,14 +124,17 @@ def write_shard(
     path: Path,
     pictures: list[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any], dict[str, Any]]],
     attributes: Mapping[str, Any],
+    single: Sequence[str] = (),
 ) -> None:
     """Write pictures, (arrays, table, settings) each; the shard appears when it is complete.
 
-    Floating-point arrays are kept in half precision.
+    Floating-point arrays are kept in half precision, those named in ``single`` in single precision.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, first in pictures[0][0].items():
-        kind = np.float16 if first.dtype.kind == "f" else first.dtype
+        kind = first.dtype
+        if kind.kind == "f":
+            kind = np.dtype(np.float32 if name in single else np.float16)
         arrays[name] = np.stack([one[name] for one, _, _ in pictures]).astype(kind)
     arrays["table"] = np.concatenate([table for _, table, _ in pictures]).astype(np.float32)
     arrays["starts"] = np.cumsum([0, *(len(table) for _, table, _ in pictures)]).astype(np.int64)

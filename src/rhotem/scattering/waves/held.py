@@ -131,7 +131,7 @@ class Waves:
         far = max(shown, key=lambda d: farthest_angle([d], asked.camera_step))
         if farthest_angle([far], asked.camera_step) > most * (1 + ROUNDING):
             raise InputError(f"detector {far.name}: the waves hold patterns to {self.outer:g} mrad and their corners")
-        scan = scan or Scan.cell(self._extent, asked)
+        scan = scan or Scan.cell(self.extent, asked)
         recorder = recorder_of(asked, shown, len(scan.positions), self.supercell)
         sample = Samples(recorder, scan.shape, (1, 1))
         for configuration in range(self._configurations):
@@ -164,7 +164,8 @@ class Waves:
         return int(self.record["configurations"])
 
     @property
-    def _extent(self) -> tuple[float, float]:
+    def extent(self) -> tuple[float, float]:
+        """Sides in Å of the cell of the potential."""
         m, n = self.record["plan"]["tiling"]
         return self.supercell[0] / m, self.supercell[1] / n
 

@@ -22,11 +22,14 @@ class Layout:
         One line.
     write : callable
         ``write(dataset, split, folder)`` -> number of pictures.
+    needs : tuple of str
+        Arrays that pictures must have.
     """
 
     name: str
     about: str
     write: Callable[[Dataset, str | None, Path], int]
+    needs: tuple[str, ...] = ("image",)
 
 
 def grey(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -37,4 +37,4 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(info, io.BytesIO(content))
 
 
-LAYOUT = Layout("webdataset", "one tar a shard, for streaming", write)
+LAYOUT = Layout("webdataset", "one tar a shard, for streaming", write, needs=())

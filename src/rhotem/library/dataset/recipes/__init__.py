@@ -8,6 +8,7 @@ from rhotem.library.dataset.recipes.base import Recipe
 @cache
 def recipes() -> dict[str, Recipe]:
     """All recipes by name."""
-    from rhotem.library.dataset.recipes import columns, denoising, focal_series
+    from rhotem.library.dataset.recipes import columns, denoising, focal_series, molecules, pattern_potential, patterns
 
-    return {module.RECIPE.name: module.RECIPE for module in (columns, denoising, focal_series)}
+    every = (columns, denoising, focal_series, patterns, pattern_potential, molecules)
+    return {module.RECIPE.name: module.RECIPE for module in every}

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.library.dataset.pictures import OF_EDGES, Pictures
 from rhotem.library.dataset.recipes.base import Arrays, Recipe, table_of
 from rhotem.library.dataset.scene import Scene
-from rhotem.library.dataset.series import Series, held_waves, take_series
+from rhotem.library.dataset.series import OF_SCANS, Series, held_waves, parallel, take_series
 
 
 def label(picture: Series, scene: Scene) -> tuple[Arrays, npt.NDArray[np.float32]]:
@@ -24,4 +25,6 @@ RECIPE = Recipe(
     held_waves,
     take_series,
     simulated=False,
+    suits=parallel,
+    without=(*(name for name in OF_SCANS if name in Pictures.model_fields), "camera_mrad", "tilt_mrad", *OF_EDGES),
 )
