@@ -34,7 +34,7 @@ def said_in(path: Path, form: str) -> dict[str, Any] | None:
     try:
         said = json.loads(path.read_text("utf-8"))
         return dict(said) if said["format"] == form else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -47,6 +47,10 @@ def read_about(folder: Path) -> dict[str, Any]:
         If it is no library, or one of a newer version.
     """
     said = said_in(folder / ABOUT, FORM)
+    if said is None and is_left_over(folder):
+        raise InputError(
+            f"{folder}: its {ABOUT} is missing or damaged; `rhotem campaign run PLAN.yaml --library {folder}` writes it"
+        )
     if said is None:
         raise InputError(
             f"{folder}: no library of RhoTEM; `rhotem campaign run PLAN.yaml --library {folder}` makes one"
@@ -58,6 +62,13 @@ def read_about(folder: Path) -> dict[str, Any]:
             + ("update RhoTEM" if isinstance(version, int) and version > VERSION else "make it again")
         )
     return said
+
+
+def is_left_over(folder: Path) -> bool:
+    """Whether a folder is a library but for what it says of itself: whoever made or copied it was killed."""
+    known = {ENTRIES, INCOMING, INDEX, DRIVER, ABOUT, *(CATALOGUE + end for end in ("", "-wal", "-shm", "-journal"))}
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
+    return {ENTRIES, INCOMING} <= names <= known | {"damaged"} and not (folder / ABOUT).is_dir()
 
 
 def write_about(folder: Path, catalogue: str | None) -> None:

@@ -1,12 +1,17 @@
 """Entries of one library copied into another."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 from rhotem.core import InputError, Progress, silent
+from rhotem.library.catalogue.catalogue import NoEntryError
 from rhotem.library.hold import hold
 from rhotem.library.layout import entry_folder
-from rhotem.library.repair import recover
-from rhotem.library.shard import new_shard, read_shard, settle
+from rhotem.library.repair import folders, recover
+from rhotem.library.shard import ShardError, new_shard, read_shard, settle
 from rhotem.library.store import Library
 
 
@@ -28,18 +33,40 @@ def merge(into: Library, other: Library, progress: Progress = silent) -> tuple[i
     copied, refused = 0, {}
     with hold(into.folder):
         recover(into.catalogue)
-        missing = sorted(set(other.catalogue.checksums()) - set(into.catalogue.checksums()))
+        there = set(into.catalogue.checksums()) & set(folders(into.folder))  # a lost folder is copied again
+        missing = sorted(set(other.catalogue.checksums()) - there)
         for number, name in enumerate(missing):
             shard = new_shard(into.folder, name)
             try:
                 shutil.copytree(other.folder / entry_folder(name), shard, dirs_exist_ok=True)
                 described = read_shard(shard)
-                settle(into.folder, shard, name)
-                into.catalogue.add(described)
+                _take(into, shard, described)
                 copied += 1
-            except (InputError, FileNotFoundError, shutil.Error) as error:
+            except (NoEntryError, ShardError, FileNotFoundError) as error:
                 refused[name] = str(error)
+            except shutil.Error as error:
+                reason = _reason(error)
+                if reason == os.strerror(errno.ENOSPC):
+                    raise InputError(f"{into.folder}: {reason}; make room, the same command goes on") from None
+                refused[name] = f"{name}: {reason}"
             finally:
                 shutil.rmtree(shard, ignore_errors=True)
             progress("entries", number + 1, len(missing))
     return copied, refused
+
+
+def _take(into: Library, shard: Path, described: dict[str, Any]) -> None:
+    """Move a whole copy to its place and catalogue it: both or neither."""
+    name = described["entry"]["id"]
+    target = settle(into.folder, shard, name)
+    try:
+        into.catalogue.add(described)
+    except NoEntryError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def _reason(error: shutil.Error) -> str:
+    """Why the first file was not copied: "No space left on device"."""
+    said = str(error.args[0][0][2]) if isinstance(error.args[0], list) else str(error)
+    return said.partition("] ")[2].partition(":")[0] or said

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rhotem.core import InputError, Progress, silent
-from rhotem.library.catalogue.catalogue import Catalogue
+from rhotem.library.catalogue.catalogue import Catalogue, NoEntryError
 from rhotem.library.layout import ENTRIES, INCOMING, entry_folder
 from rhotem.library.shard import is_sealed, read_shard, settle
 
@@ -34,6 +34,8 @@ class Findings:
         Folders that workers were writing and will not end.
     looked_at : int
         Entries of older versions whose looks were tabulated for searches by picture.
+    catalogue : list
+        What is wrong with the catalogue's file.
     """
 
     whole: int = 0
@@ -42,15 +44,17 @@ class Findings:
     unknown: list[str] = field(default_factory=list)
     unfinished: int = 0
     looked_at: int = 0
+    catalogue: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
         """Whether nothing is wrong; what a killed worker left is not."""
-        return not (self.damaged or self.lost or self.unknown)
+        return not (self.damaged or self.lost or self.unknown or self.catalogue)
 
     def lines(self) -> list[str]:
         """In words."""
-        said = [f"damaged: {reason}" for reason in self.damaged.values()]
+        said = [f"damaged catalogue: {reason}" for reason in self.catalogue]
+        said += [f"damaged: {reason}" for reason in self.damaged.values()]
         said += [f"in the catalogue, but not on disk: {name}" for name in self.lost]
         said += [f"on disk, but not in the catalogue: {name}" for name in self.unknown]
         if self.unfinished:
@@ -63,7 +67,7 @@ class Findings:
 def look(catalogue: Catalogue, only: Iterable[str] | None = None, progress: Progress = silent) -> Findings:
     """Compare every file of the entries, or of some, with its checksum, and the folders with the catalogue."""
     known, there = catalogue.checksums(), folders(catalogue.folder)
-    found = Findings()
+    found = Findings(catalogue=catalogue.complaints() if only is None else [])
     chosen = sorted(known if only is None else only)
     for number, name in enumerate(chosen):
         if name not in there:
@@ -118,9 +122,14 @@ def recover(catalogue: Catalogue) -> list[str]:
         if name in known:
             continue
         try:
-            catalogue.add(read_shard(folder))
-            added.append(name)
+            described = read_shard(folder)
         except InputError:
+            _lay_apart(library, name)
+            continue
+        try:
+            catalogue.add(described)
+            added.append(name)
+        except NoEntryError:  # a catalogue that refuses (disk full, locked) says nothing against the entry
             _lay_apart(library, name)
     return added
 
@@ -141,15 +150,18 @@ def add_appearances(catalogue: Catalogue, progress: Progress = silent) -> int:
 
 
 def folders(library: Path) -> dict[str, Path]:
-    """Folders of entries by identifier."""
-    return {path.name: path for path in (library / ENTRIES).glob("??/*") if path.is_dir()}
+    """Folders of entries by identifier; what lies elsewhere is found by nothing."""
+    found = {path.name: path for path in (library / ENTRIES).glob("??/*") if path.is_dir()}
+    return {name: path for name, path in found.items() if path == library / entry_folder(name)}
 
 
 def abandoned(library: Path) -> list[Path]:
     """Folders of workers of this machine that are gone, and sealed ones of any."""
     incoming = library / INCOMING
     return (
-        [path for path in incoming.iterdir() if is_sealed(path) or not _is_written(path)] if incoming.exists() else []
+        [path for path in incoming.iterdir() if path.is_dir() and (is_sealed(path) or not _is_written(path))]
+        if incoming.exists()
+        else []
     )
 
 
@@ -173,6 +185,9 @@ def _lay_apart(library: Path, name: str) -> None:
     folder = library / entry_folder(name)
     target = library / DAMAGED / name
     target.parent.mkdir(exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
+    number = 1
+    while target.exists():  # damaged before, and made again since
+        number += 1
+        target = library / DAMAGED / f"{name}-{number}"
     if folder.exists():
         os.replace(folder, target)

@@ -13,6 +13,13 @@ from rhotem.core import InputError
 from rhotem.core.provenance import file_sha256
 from rhotem.library.layout import CHECKSUMS, DESCRIPTION, INCOMING, entry_folder, write_json
 
+#: What a damaged JSON file may raise, wherever its content is used: no key, another type, brackets without end.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+class ShardError(InputError):
+    """A folder that is no whole entry."""
+
 
 def new_shard(library: Path, identifier: str) -> Path:
     """An empty folder for an entry that this process writes."""
@@ -41,7 +48,7 @@ def read_shard(folder: Path) -> dict[str, Any]:
 
     Raises
     ------
-    InputError
+    ShardError
         If a file is missing or differs from what was written; the message names it.
     """
     try:
@@ -49,16 +56,16 @@ def read_shard(folder: Path) -> dict[str, Any]:
         sums = json.loads(text)
         for name, expected in sums["sha256"].items():
             if file_sha256(folder / name) != expected:
-                raise InputError(f"{folder.name}: {name} differs from what was written")
+                raise ShardError(f"{folder.name}: {name} differs from what was written")
         said = json.loads((folder / DESCRIPTION).read_text("utf-8"))
         identifier = str(said["entry"]["id"])
+        entry = {**said["entry"], "bytes": int(sums["bytes"]), "checksum": hashlib.sha256(text).hexdigest()}
     except FileNotFoundError as error:
-        raise InputError(f"{folder.name}: {Path(str(error.filename)).name} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder.name}: not readable ({type(error).__name__})") from None
-    entry = {**said["entry"], "bytes": int(sums["bytes"]), "checksum": hashlib.sha256(text).hexdigest()}
+        raise ShardError(f"{folder.name}: {Path(str(error.filename)).name} is missing") from None
+    except UNREADABLE as error:
+        raise ShardError(f"{folder.name}: not readable ({type(error).__name__})") from None
     if folder.name.partition("-")[0] != identifier:
-        raise InputError(f"{folder.name}: holds the entry {identifier}")
+        raise ShardError(f"{folder.name}: holds the entry {identifier}")
     return {**said, "entry": {**entry, "state": "good"}}
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rhotem.core import InputError, MissingDependencyError
-from rhotem.library.layout import ABOUT, DESCRIPTION, read_about, write_about
+from rhotem.library.layout import ABOUT, DESCRIPTION, FORM, is_left_over, read_about, said_in, write_about
 
 if TYPE_CHECKING:
     from rhotem.library.catalogue.catalogue import Catalogue
@@ -56,13 +56,16 @@ class Library:
             If the folder holds something else, or nothing can be written there.
         """
         folder = Path(os.path.abspath(path))
-        if (folder / ABOUT).exists():
+        left = is_left_over(folder) and said_in(folder / ABOUT, FORM) is None
+        if (folder / ABOUT).exists() and not left:
             made = cls.open(folder, write=True)
             if catalogue is not None and read_about(folder).get("catalogue") != catalogue:
                 raise InputError(f"{path}: this library has another catalogue; leave --catalogue out")
             return made
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not left and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{path}: holds something else than a library; give an empty or a new folder")
+        if catalogue is not None:
+            _reach(folder, catalogue)
         try:
             write_about(folder, catalogue)
         except OSError as error:
@@ -132,6 +135,11 @@ class Library:
                 f"entry {entry.id}: its description cannot be read ({error}); `rhotem library repair {self.folder}` "
                 "takes it out"
             ) from None
+
+
+def _reach(folder: Path, address: str) -> None:
+    """Refuse a server that cannot be reached before the folder says that its catalogue is there."""
+    _catalogue(folder, address, write=True).close()
 
 
 def _catalogue(folder: Path, address: str | None, *, write: bool) -> "Catalogue":

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import CompileError, DataError, DBAPIError, IntegrityError, StatementError
 
 from rhotem.core import InputError
 from rhotem.library.catalogue import tables
 from rhotem.library.catalogue.connect import engine_of
-from rhotem.library.catalogue.schema import prepare
+from rhotem.library.catalogue.schema import LOST, prepare
 from rhotem.library.entry import Entry
+from rhotem.library.fingerprint import LENGTH
 from rhotem.library.layout import CATALOGUE, RESPONSE, entry_folder
 
 #: Columns of `tables.entries` that are fields of an entry as they are.
@@ -36,6 +37,17 @@ PLAIN = (
     "bytes",
     "state",
 )
+#: Words of SQLite for a file that is no catalogue any more.
+DAMAGE = ("malformed", "not a database", "no such table", "no such column")
+
+
+class NoEntryError(InputError):
+    """A description that is no entry's: the fault of the entry, not of the catalogue."""
+
+
+def _of_values(error: DBAPIError) -> bool:
+    """Whether a database refuses what it was given, rather than to work; SQLite says "binding" of types."""
+    return isinstance(error, IntegrityError | DataError) or "binding" in str(error.orig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +100,9 @@ class Catalogue:
             yield
         except DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[0]
-            raise InputError(f"{self.folder}: the catalogue refuses ({reason})") from None
+            damaged = any(word in reason for word in DAMAGE) and self.engine.dialect.name == "sqlite"
+            advice = "; " + LOST.format(where=self.folder) if damaged else ""
+            raise InputError(f"{self.folder}: the catalogue refuses ({reason}){advice}") from None
 
     def entries(self, where: Sequence[Any] = (), *, order: Any = None, limit: int | None = None) -> list[Entry]:
         """Entries that meet all conditions, by title and zone unless ordered otherwise."""
@@ -104,9 +118,28 @@ class Catalogue:
         return Entry(
             **values,
             elements=tuple(row.elements.split()),
-            thicknesses=tuple(json.loads(row.thicknesses)),
+            thicknesses=self._thicknesses(row),
             path=place,
         )
+
+    def _thicknesses(self, row: Any) -> tuple[float, ...]:
+        try:
+            return tuple(json.loads(row.thicknesses))
+        except (ValueError, TypeError):
+            raise InputError(
+                f"{self.folder}: the catalogue's row of {row.id} is damaged; {LOST.format(where=self.folder)}"
+            ) from None
+
+    def complaints(self) -> list[str]:
+        """What SQLite says of a damaged file; a server looks after its own."""
+        if self.engine.dialect.name != "sqlite":
+            return []
+        try:
+            with self.begin() as connection:
+                said = [str(line) for line in connection.execute(text("PRAGMA integrity_check(3)")).scalars()]
+        except InputError as error:
+            return [str(error)]
+        return [] if said == ["ok"] else [*said, LOST.format(where=self.folder)]
 
     def checksums(self) -> dict[str, str]:
         """Checksum of the list of files of every entry."""
@@ -115,12 +148,30 @@ class Catalogue:
             return {row.id: row.checksum for row in connection.execute(select(t.c.id, t.c.checksum))}
 
     def add(self, described: dict[str, Any]) -> None:
-        """Rows of an entry from its description (`rhotem.library.describe`), instead of those that were there."""
+        """Rows of an entry from its description (`rhotem.library.describe`), instead of those that were there.
+
+        Raises
+        ------
+        NoEntryError
+            If the description is no entry's.
+        InputError
+            If the database refuses.
+        """
         with self.begin() as connection:
             self.add_within(connection, described)
 
     def add_within(self, connection: Any, described: dict[str, Any]) -> None:
         """As `add`, as a part of other changes."""
+        try:
+            self._add(connection, described)
+        except (KeyError, TypeError, ValueError, AttributeError, CompileError, StatementError) as error:
+            if isinstance(error, DBAPIError) and not _of_values(error):
+                raise  # disk full, database locked: no fault of the description
+            orig = getattr(error, "orig", None)
+            why = f"the catalogue refuses: {orig}" if isinstance(error, DBAPIError) else type(error).__name__
+            raise NoEntryError(f"{described['entry']['id']}: its description is no entry's ({why})") from None
+
+    def _add(self, connection: Any, described: dict[str, Any]) -> None:
         row = dict(described["entry"])
         identifier = row["id"]
         self._remove(connection, identifier)
@@ -135,6 +186,8 @@ class Catalogue:
             connection.execute(insert(tables.contrasts), rows)
         if described["fingerprint"] is not None:
             vector = bytes.fromhex(described["fingerprint"])
+            if len(vector) != 4 * LENGTH:
+                raise ValueError(f"fingerprint of {len(vector)} bytes")
             connection.execute(insert(tables.fingerprints).values(entry=identifier, vector=vector))
         # entries of the first version have none
         looks = {image: bytes.fromhex(said) for image, said in described.get("appearances", {}).items()}

@@ -14,6 +14,8 @@ def _appearances(connection: Any) -> None:
     appearances.create(connection, checkfirst=True)
 
 
+#: What to do with a catalogue that is damaged.
+LOST = "move catalogue.sqlite away, and `rhotem library repair {where}` makes it again from the entries"
 #: Steps from version n + 1 to n + 2; each takes a connection. The version is their number and one.
 MIGRATIONS: list[Callable[[Any], None]] = [_appearances]
 
@@ -38,7 +40,10 @@ def prepare(engine: Any, where: str, *, write: bool) -> None:
             METADATA.create_all(connection)
             connection.execute(insert(about).values(key="schema", value=str(version())))
             return
-        there = int(connection.execute(select(about.c.value).where(about.c.key == "schema")).scalar_one())
+        said = str(connection.execute(select(about.c.value).where(about.c.key == "schema")).scalar_one_or_none())
+        if not said.isdecimal():
+            raise InputError(f"{where}: its catalogue says no version; {LOST.format(where=where)}")
+        there = int(said)
         if there > version():
             raise InputError(
                 f"{where}: catalogue of version {there}, this RhoTEM knows version {version()}; update RhoTEM"
