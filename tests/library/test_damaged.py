@@ -173,6 +173,36 @@ def test_a_catalogue_whose_making_was_killed_is_made(tmp_path, gone):
         assert made.entries() == [] and look(made.catalogue).clean
 
 
+def test_what_others_may_not_read_is_neither_lost_nor_damaged(three, monkeypatch):
+    hidden = three.entries()[0].path.parent
+
+    def denied(path, *rest):
+        if path in (hidden.parent, hidden / CHECKSUMS):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return kept(path, *rest)
+
+    for name in ("iterdir", "read_bytes"):
+        kept = getattr(type(hidden), name)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(hidden), name, denied)
+            with pytest.raises(InputError, match="cannot be read; have its permissions changed"):
+                repair(three.catalogue)
+    assert len(three.entries()) == 3 and look(three.catalogue).clean
+
+
+def test_entries_are_as_open_as_their_library_whatever_the_umask(tmp_path, three):
+    with Library.create(tmp_path / "shared") as other:
+        other.folder.chmod(0o2775)
+        before = os.umask(0o077)
+        try:
+            merge(other, three)
+        finally:
+            os.umask(before)
+        entry = other.entries()[0].path.parent
+        assert entry.parent.stat().st_mode & 0o077 == entry.stat().st_mode & 0o077 == 0o075
+        assert (entry / CHECKSUMS).stat().st_mode & 0o066 == 0o064
+
+
 def test_a_server_that_cannot_be_reached_leaves_no_folder_and_shows_no_password(tmp_path):
     with pytest.raises(Exception, match=r"psycopg|refuses|expected") as refused:
         Library.create(tmp_path / "new", "postgresql://me:secret@127.0.0.1:1/none")
