@@ -151,7 +151,7 @@ def add_appearances(catalogue: Catalogue, progress: Progress = silent) -> int:
 
 def folders(library: Path) -> dict[str, Path]:
     """Folders of entries by identifier; what lies elsewhere is found by nothing."""
-    found = {}
+    found: dict[str, Path] = {}
     try:
         for shelf in (library / ENTRIES).glob("??"):  # of "??/*" it would leave out what cannot be read
             found |= {path.name: path for path in shelf.iterdir() if path.is_dir()} if shelf.is_dir() else {}
