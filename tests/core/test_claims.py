@@ -67,3 +67,42 @@ def test_many_takers_of_one_dead_claim(tmp_path):
     time.sleep(1.0)
     go.touch()
     assert sorted(t.communicate()[0].strip() for t in takers) == ["False"] * 5 + ["True"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"host": "h", "pid": "x", "started": 1}', "[" * 10**5])
+def test_a_damaged_claim_is_nobodys(tmp_path, content):
+    path = tmp_path / "c.json"
+    path.write_text(content)
+    assert not is_held(path)
+    claim = Claim(path)
+    assert claim.acquire() and is_held(path)
+    claim.release()
+
+
+def test_a_claim_with_an_impossible_process_is_dead(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"host": socket.gethostname(), "pid": 10**30, "started": 1.0}))
+    assert not is_held(path)
+
+
+def test_ages_are_those_of_the_disk_whatever_the_clock_of_this_host_says(tmp_path, monkeypatch):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": 1.0}))
+    now = time.time()
+    monkeypatch.setattr("rhotem.core.claims.time.time", lambda: now + 10 * STALE)
+    assert is_held(path) and not Claim(path).acquire()
+    os.utime(path, (now + 2 * STALE, now + 2 * STALE))  # the disk's clock was put back, and nobody beats
+    assert not is_held(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_who_was_taken_for_dead_does_not_give_back_what_another_holds(tmp_path):
+    path = tmp_path / "c.json"
+    slept, other = Claim(path), Claim(path)
+    assert slept.acquire() and slept.held()
+    path.unlink()  # taken over
+    assert other.acquire()
+    path.write_text(path.read_text() + " ")  # of another process
+    assert not slept.held()
+    slept.release()
+    assert path.exists()

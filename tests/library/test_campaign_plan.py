@@ -125,6 +125,28 @@ def test_draws_stay_within_and_know_no_other_key():
         ({"name": "../x"}, "line 2, column 1: name"),
         ({"thicknesses_nm": "&a [1, *a]"}, "line 6: nested too deeply"),
         ({"thicknesses_nm": "{from: 0, to: 3, steps: 4}"}, "line 6, column 1: thicknesses_nm"),
+        ({"thicknesses_nm": "{from: 1, to: 2, steps: 0}"}, "line 6, column 1: thicknesses_nm: steps"),
+        (
+            {"thicknesses_nm": "{from: 1, to: 2, steps: 999999999}"},
+            "line 6, column 1: thicknesses_nm: 999999999 values",
+        ),
+        ({"vary": "{energy_keV: {uniform: [80, 200], count: 9999999999}}"}, "line 7, column 8: .*9999999999 values"),
+        (
+            {"vary": "{energy_keV: {from: 80, to: 99, steps: 9000}, cs_mm: {from: 0, to: 1, steps: 9000}}"},
+            "line 7, column 53: vary.cs_mm: with it there are 81000000 tasks",
+        ),
+        ({"lens": "{defocus_nm: [2, 0]}"}, "line 7, column 8: lens.defocus_nm: .*give the least first"),
+        ({"lens": "{aberrations_nm: {Q9: 2}}"}, "line 7, column 25: lens.aberrations_nm.Q9: .*such as C12"),
+        ({"lens": "{aberrations_nm: {C12: -2}}"}, "line 7, column 25: lens.aberrations_nm.C12: -2"),
+        (
+            {"structures": "[{builder: vacancy, crystals: [LiF], options: {element: Li, amount: []}}]"},
+            "line 3, column 73: structures.0.options.amount: 0 values",
+        ),
+        (
+            {"structures": "[{builder: vacancy, crystals: [LiF], options: {element: Li, amount: 1}, seeds: 9999999}]"},
+            "line 3, column 85: structures.0.seeds: 9999999 specimens",
+        ),
+        ({"name": "[" * 9999 + "]" * 9999}, "nested too deeply"),
         ({"motion": "{phonons: auto}"}, "line 5, column 1: motion: a campaign takes a number of phonons"),
     ],
 )

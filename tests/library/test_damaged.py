@@ -7,7 +7,10 @@ import shutil
 import sqlite3
 
 import pytest
+from pyarrow.parquet import read_table
+from typer.testing import CliRunner
 
+from rhotem.cli.library import app
 from rhotem.core import InputError
 from rhotem.library.campaign.driver import Crew, drive
 from rhotem.library.campaign.ledger import Ledger
@@ -157,9 +160,62 @@ def test_a_library_whose_making_was_killed_is_made(tmp_path):
         assert made.entries() == []
 
 
+@pytest.mark.parametrize("gone", [(), ("entries", "tasks")])
+def test_a_catalogue_whose_making_was_killed_is_made(tmp_path, gone):
+    Library.create(tmp_path / "half").close()
+    with sqlite3.connect(tmp_path / "half" / CATALOGUE) as connection:
+        connection.execute("delete from about")
+        for table in gone:
+            connection.execute(f"drop table {table}")
+    with pytest.raises(InputError, match="its catalogue is empty"):
+        Library.open(tmp_path / "half")
+    with Library.create(tmp_path / "half") as made:
+        assert made.entries() == [] and look(made.catalogue).clean
+
+
+def test_what_others_may_not_read_is_neither_lost_nor_damaged(three, monkeypatch):
+    hidden = three.entries()[0].path.parent
+
+    def denied(path, *rest):
+        if path in (hidden.parent, hidden / CHECKSUMS):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return kept(path, *rest)
+
+    for name in ("iterdir", "read_bytes"):
+        kept = getattr(type(hidden), name)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(hidden), name, denied)
+            with pytest.raises(InputError, match="cannot be read; have its permissions changed"):
+                repair(three.catalogue)
+    assert len(three.entries()) == 3 and look(three.catalogue).clean
+
+
+def test_entries_are_as_open_as_their_library_whatever_the_umask(tmp_path, three):
+    with Library.create(tmp_path / "shared") as other:
+        other.folder.chmod(0o2775)
+        before = os.umask(0o077)
+        try:
+            merge(other, three)
+        finally:
+            os.umask(before)
+        entry = other.entries()[0].path.parent
+        assert entry.parent.stat().st_mode & 0o077 == entry.stat().st_mode & 0o077 == 0o075
+        assert (entry / CHECKSUMS).stat().st_mode & 0o066 == 0o064
+
+
 def test_a_server_that_cannot_be_reached_leaves_no_folder_and_shows_no_password(tmp_path):
     with pytest.raises(Exception, match=r"psycopg|refuses|expected") as refused:
         Library.create(tmp_path / "new", "postgresql://me:secret@127.0.0.1:1/none")
     assert not (tmp_path / "new").exists() and "secret" not in str(refused.value)
     Library.create(tmp_path / "new").close()
     assert "catalogue" not in json.loads((tmp_path / "new" / ABOUT).read_text())
+
+
+def test_an_entry_named_twice_is_exported_once(three, tmp_path):
+    name = three.entries()[0].id
+    shown = CliRunner().invoke(
+        app, ["export", str(three.folder), name, name[:8], "--format", "parquet", "-o", str(tmp_path / "out")]
+    )
+    assert shown.exit_code == 0
+    rows = read_table(tmp_path / "out" / "entries.parquet").column("id").to_pylist()
+    assert rows == [name]

@@ -1,10 +1,12 @@
 """Tasks are done once, whatever happens to those who do them; what cannot be done says why."""
 
+import json
 import os
 import shutil
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -15,10 +17,11 @@ from rhotem.library.campaign.model import Limits
 from rhotem.library.campaign.status import lines
 from rhotem.library.catalogue.tables import METADATA
 from rhotem.library.hold import hold
-from rhotem.library.layout import INCOMING, RESPONSE
+from rhotem.library.layout import DRIVER, INCOMING, RESPONSE
 from rhotem.library.repair import look, repair
 from rhotem.library.shard import new_shard
 from rhotem.library.store import Library
+from tests.library.conftest import tasks
 
 
 def begun(ledger: Ledger) -> Counter:
@@ -154,3 +157,33 @@ def test_a_catalogue_is_made_again_from_the_entries(campaign, worker):
     with Library.open(folder, write=True) as again:
         repair(again.catalogue)
         assert again.entries() == before
+
+
+def test_a_refused_driver_changes_nothing(campaign, worker):
+    ledger = campaign(["wrong a", "b"])
+    drive(ledger, Limits(), Crew(1, command=worker))
+    with hold(ledger.catalogue.folder), pytest.raises(InputError, match="is writing into it"):
+        drive(ledger, Limits(), Crew(1, command=worker), again=("failed",))
+    assert ledger.counts()["failed"] == 1
+    drive(ledger, Limits(), Crew(1, command=worker), again=("failed",))
+    assert ledger.failures()[0][2] == "this crystal cannot be" and ledger.recent()[0][0] > 0
+
+
+def test_a_driver_that_was_taken_for_dead_ends_in_one_line(campaign, worker):
+    ledger = campaign(["a", "b", "c"])
+    claim = ledger.catalogue.folder / DRIVER
+
+    def take_over(tally):
+        claim.write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": 1.0}))
+
+    with pytest.raises(InputError, match="process 7 of elsewhere has taken over"):
+        drive(ledger, Limits(), Crew(1, command=worker), take_over)
+    assert json.loads(claim.read_text())["host"] == "elsewhere" and ledger.counts()["done"] == 1
+
+
+def test_limits_of_a_changed_plan_count_for_tasks_that_are_not_done(campaign):
+    ledger = campaign(["a", "b"])
+    changed = [replace(task, plan={"computing": {"memory": "8GB"}}) for task in tasks(["a", "b"])]
+    ledger.begin('{"limits": "other"}', changed)
+    assert ledger.plan() == '{"limits": "other"}'
+    assert {ledger.next([]).plan["computing"]["memory"]} == {"8GB"}

@@ -147,12 +147,10 @@ def _again(library: Path, name: str | None, states: tuple[str, ...], crew: tuple
     from rhotem.library.store import Library
 
     with Library.open(library, write=True) as opened:
-        ledger = Ledger.named(opened.catalogue, name)
-        ledger.change(states, "waiting")
-        _drive(opened, ledger, Crew(*crew), quiet)
+        _drive(opened, Ledger.named(opened.catalogue, name), Crew(*crew), quiet, states)
 
 
-def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool) -> None:
+def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool, again: tuple[str, ...] = ()) -> None:
     """Work, and tell how it gets on: in one line on a terminal, elsewhere in a line for every task."""
     import sys
 
@@ -170,7 +168,7 @@ def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool) -> N
         elif not quiet:
             typer.echo(f"{tally.last}\n{tally}")
 
-    tally = drive(ledger, limits, crew, report)
+    tally = drive(ledger, limits, crew, report, again)
     if live and not quiet:
         typer.echo("\r\033[2K", nl=False, err=True)
     spent = f"{tally.seconds:.0f} s of processor time, workers busy {100 * tally.busy:.0f} %"

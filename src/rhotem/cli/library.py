@@ -21,7 +21,7 @@ app = typer.Typer(
 
 LibraryArgument = Annotated[Path, typer.Argument(metavar="LIBRARY", help="Folder of the library.")]
 EntryArgument = Annotated[str, typer.Argument(metavar="ENTRY", help="First digits of its identifier (list).")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Most entries shown.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Most entries shown.")]
 FormulaOption = Annotated[str | None, typer.Option("--formula", metavar="LiCoO2", help="Formula, in any order.")]
 ElementsOption = Annotated[str | None, typer.Option("--elements", metavar="Li,O", help="All of these elements.")]
 WithoutOption = Annotated[str | None, typer.Option("--without", metavar="Co", help="None of these elements.")]
@@ -29,7 +29,9 @@ PrototypeOption = Annotated[
     str | None,
     typer.Option("--prototype", metavar="TEXT", help="Anonymous formula and space group, or part: ABC2 166."),
 ]
-SpacegroupOption = Annotated[int | None, typer.Option("--spacegroup", metavar="N", help="Number of the space group.")]
+SpacegroupOption = Annotated[
+    int | None, typer.Option("--spacegroup", min=1, max=230, metavar="N", help="Number of the space group.")
+]
 DefectOption = Annotated[
     str | None, typer.Option("--defect", metavar="TEXT", help="Part of what a builder did, vacancy Li; none: crystals.")
 ]
@@ -360,6 +362,10 @@ def export(
         listed = "; ".join(f"{name}: {form.help}" for name, form in FORMATS.items())
         raise InputError(f"--format {kind}: no such format; {listed}")
     with Library.open(library) as opened, output_folder(out) as folder:
-        chosen = opened.entries() if entries == ["all"] else [opened.entry(name) for name in entries]
+        chosen = (
+            opened.entries()
+            if entries == ["all"]
+            else list({(entry := opened.entry(name)).id: entry for name in entries}.values())
+        )
         names = FORMATS[kind].write(opened, chosen, folder)
     typer.echo(f"{len(names)} files in {out}: {', '.join(names[:6])}" + (", ..." if len(names) > 6 else ""))

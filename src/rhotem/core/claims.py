@@ -1,5 +1,6 @@
 """Claims: which process is working on which run, on one machine or on many that share a directory."""
 
+import contextlib
 import json
 import os
 import socket
@@ -23,6 +24,7 @@ class Claim:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stop = threading.Event()
+        self._content = ""
 
     def acquire(self) -> bool:
         """Take the claim; False if a living process holds it."""
@@ -35,6 +37,7 @@ class Claim:
                 "at": time.time(),
             }
         )
+        self._content = content
         # Linked into place so that a claim is never seen empty.
         own = self.path.with_name(f".{self.path.name}.{socket.gethostname()}.{os.getpid()}")
         own.write_text(content)
@@ -53,13 +56,23 @@ class Claim:
             own.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Give the claim back."""
+        """Give the claim back, unless somebody else took it over meanwhile."""
         self._stop.set()
-        self.path.unlink(missing_ok=True)
+        if self.held():
+            self.path.unlink(missing_ok=True)
+
+    def held(self) -> bool:
+        """Whether it is still this process's: one that slept for minutes, on another host, was taken for dead."""
+        try:
+            return self.path.read_text() == self._content
+        except OSError:
+            return False
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
             try:
+                if not self.held():
+                    return
                 os.utime(self.path)
             except OSError:
                 return
@@ -69,12 +82,27 @@ def is_held(path: Path) -> bool:
     """Whether a living process holds the claim at ``path``."""
     try:
         holder = json.loads(path.read_text())
-        age = time.time() - path.stat().st_mtime
-    except (FileNotFoundError, ValueError):
+        host, process, started = str(holder["host"]), int(holder["pid"]), holder["started"]
+        if host == socket.gethostname():
+            return _process_start(process) == started
+        age = _now(path) - path.stat().st_mtime
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return False
-    if holder["host"] == socket.gethostname():
-        return _process_start(holder["pid"]) == holder["started"]
-    return age < STALE
+    # a sign of life from the future says no more: the clock was put back, and whoever lives beats again
+    return abs(age) < STALE
+
+
+def _now(path: Path) -> float:
+    """Time by the clock of the disk that holds a claim: those of two hosts may differ by more than its age."""
+    probe = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.now")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:  # it cannot be written
+        return time.time()
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _bury(path: Path) -> bool:
@@ -99,7 +127,7 @@ def _process_start(pid: int) -> float | None:
     """Start time of a process (clock ticks since boot where the system tells), None if there is none."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return None
     except PermissionError:
         pass

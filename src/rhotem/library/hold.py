@@ -11,8 +11,10 @@ from rhotem.library.layout import DRIVER
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path) -> Iterator[Claim]:
     """Be the one that writes into a library; others are refused until the block, or the process, ends.
+
+    Whoever is taken for dead (another host has seen no sign of life for minutes) holds it no more: `Claim.held`.
 
     Raises
     ------
@@ -23,7 +25,7 @@ def hold(folder: Path) -> Iterator[None]:
     if not claim.acquire():
         raise InputError(f"{folder}: {holder(folder) or 'another process'} is writing into it; wait for it to end")
     try:
-        yield
+        yield claim
     finally:
         claim.release()
 
@@ -36,5 +38,5 @@ def holder(folder: Path) -> str:
     try:
         said = json.loads(path.read_text())
         return f"process {said['pid']} of {said['host']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from rhotem.core import InputError, Progress, silent
 from rhotem.library.catalogue.catalogue import Catalogue, NoEntryError
 from rhotem.library.layout import ENTRIES, INCOMING, entry_folder
-from rhotem.library.shard import is_sealed, read_shard, settle
+from rhotem.library.shard import ShardError, is_sealed, read_shard, settle
 
 #: Where damaged entries go.
 DAMAGED = "damaged"
@@ -76,9 +76,9 @@ def look(catalogue: Catalogue, only: Iterable[str] | None = None, progress: Prog
         try:
             said = read_shard(there[name])["entry"]
             if said["checksum"] != known[name]:
-                raise InputError(f"{name}: other files than the catalogue knows")
+                raise ShardError(f"{name}: other files than the catalogue knows")
             found.whole += 1
-        except InputError as error:
+        except ShardError as error:
             found.damaged[name] = str(error)
         progress("files", number + 1, len(chosen))
     if only is None:
@@ -123,7 +123,7 @@ def recover(catalogue: Catalogue) -> list[str]:
             continue
         try:
             described = read_shard(folder)
-        except InputError:
+        except ShardError:
             _lay_apart(library, name)
             continue
         try:
@@ -151,7 +151,12 @@ def add_appearances(catalogue: Catalogue, progress: Progress = silent) -> int:
 
 def folders(library: Path) -> dict[str, Path]:
     """Folders of entries by identifier; what lies elsewhere is found by nothing."""
-    found = {path.name: path for path in (library / ENTRIES).glob("??/*") if path.is_dir()}
+    found: dict[str, Path] = {}
+    try:
+        for shelf in (library / ENTRIES).glob("??"):  # of "??/*" it would leave out what cannot be read
+            found |= {path.name: path for path in shelf.iterdir() if path.is_dir()} if shelf.is_dir() else {}
+    except PermissionError as error:
+        raise InputError(f"{error.filename}: cannot be read; have its permissions changed") from None
     return {name: path for name, path in found.items() if path == library / entry_folder(name)}
 
 

@@ -50,6 +50,8 @@ def read_shard(folder: Path) -> dict[str, Any]:
     ------
     ShardError
         If a file is missing or differs from what was written; the message names it.
+    InputError
+        If it may not be read.
     """
     try:
         text = (folder / CHECKSUMS).read_bytes()
@@ -62,6 +64,8 @@ def read_shard(folder: Path) -> dict[str, Any]:
         entry = {**said["entry"], "bytes": int(sums["bytes"]), "checksum": hashlib.sha256(text).hexdigest()}
     except FileNotFoundError as error:
         raise ShardError(f"{folder.name}: {Path(str(error.filename)).name} is missing") from None
+    except PermissionError as error:  # another user's: neither damaged nor lost
+        raise InputError(f"{error.filename}: cannot be read; have its permissions changed") from None
     except UNREADABLE as error:
         raise ShardError(f"{folder.name}: not readable ({type(error).__name__})") from None
     if folder.name.partition("-")[0] != identifier:
@@ -73,7 +77,18 @@ def settle(library: Path, shard: Path, identifier: str) -> Path:
     """Move a whole shard to its place, instead of what may lie there."""
     target = library / entry_folder(identifier)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _share(library, [target.parent, shard, *shard.rglob("*")])
     if target.exists():
         shutil.rmtree(target)
     os.replace(shard, target)
     return target
+
+
+def _share(library: Path, paths: list[Path]) -> None:
+    """Let whoever may read or write the library do so with what this process wrote, whatever its umask."""
+    shared = library.stat().st_mode & 0o077
+    for path in paths:
+        here = path.stat()
+        wanted = here.st_mode | (shared if path.is_dir() else shared & 0o066)
+        if wanted != here.st_mode and here.st_uid == os.geteuid():
+            path.chmod(wanted)

@@ -49,6 +49,8 @@ def read_document(path: Path) -> tuple[Any, Marks]:
             json.loads(text)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {error.lineno}: not readable as JSON: {error.msg}") from None
+        except RecursionError:
+            raise InputError(f"{path}: nested too deeply for a plan") from None
     return parse_document(text, path)
 
 
@@ -58,6 +60,8 @@ def parse_document(text: str, path: Path) -> tuple[Any, Marks]:
     plain = re.sub(r"^\t+", lambda tabs: " " * len(tabs[0]), text, flags=re.MULTILINE) if _is_json(text) else text
     try:
         node = yaml.compose(plain, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply for a plan") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rhotem.core import InputError, RhoTEMError
+from rhotem.core.claims import Claim
 from rhotem.core.tasks import connect
 from rhotem.library.campaign.child import WORKER, Bounds, Child
 from rhotem.library.campaign.ledger import Ledger
 from rhotem.library.campaign.model import Limits
 from rhotem.library.campaign.tally import Tally
 from rhotem.library.campaign.task import Task
-from rhotem.library.hold import hold
+from rhotem.library.hold import hold, holder
 from rhotem.library.layout import INCOMING
 from rhotem.library.repair import recover
 from rhotem.library.shard import read_shard, settle
@@ -48,7 +49,11 @@ class Crew:
 
 
 def drive(
-    ledger: Ledger, limits: Limits, crew: Crew | None = None, report: Callable[[Tally], None] = lambda tally: None
+    ledger: Ledger,
+    limits: Limits,
+    crew: Crew | None = None,
+    report: Callable[[Tally], None] = lambda tally: None,
+    again: Sequence[str] = (),
 ) -> Tally:
     """Do the waiting tasks of a campaign.
 
@@ -62,6 +67,8 @@ def drive(
         Two processes of this machine if left out.
     report : callable
         Told after every task.
+    again : sequence of str
+        States of tasks that wait again, "failed", once no other driver is at work.
 
     Raises
     ------
@@ -71,12 +78,14 @@ def drive(
         If workers die one after another.
     """
     crew = crew or Crew()
-    with hold(ledger.catalogue.folder):
+    with hold(ledger.catalogue.folder) as claim:
         recover(ledger.catalogue)
+        if again:
+            ledger.change(again, "waiting")
         ledger.settle()
         tally = Tally(ledger.counts(), crew.workers)
         with _hands(ledger, limits, crew) as submit:
-            _Drive(ledger, limits, tally, report).run(submit, crew.workers)
+            _Drive(ledger, limits, tally, report, claim).run(submit, crew.workers)
         recover(ledger.catalogue)
     return tally
 
@@ -84,8 +93,10 @@ def drive(
 class _Drive:
     """One pass over the waiting tasks."""
 
-    def __init__(self, ledger: Ledger, limits: Limits, tally: Tally, report: Callable[[Tally], None]) -> None:
-        self._ledger, self._limits, self._tally, self._report = ledger, limits, tally, report
+    def __init__(
+        self, ledger: Ledger, limits: Limits, tally: Tally, report: Callable[[Tally], None], claim: Claim
+    ) -> None:
+        self._ledger, self._limits, self._tally, self._report, self._claim = ledger, limits, tally, report, claim
         self._crashes = 0
 
     def run(self, submit: Submit, at_once: int) -> None:
@@ -108,6 +119,10 @@ class _Drive:
         """Note what became of a task."""
         state, seconds = said["state"], float(said.get("seconds", 0.0))
         library = self._ledger.catalogue.folder
+        if not self._claim.held():
+            raise InputError(
+                f"{library}: {holder(library) or 'another process'} has taken over; nothing more is done here"
+            )
         if state == "full":
             raise InputError(f"{library}: {said['reason']}; make room, `rhotem campaign resume {library}` goes on")
         if state == "done":

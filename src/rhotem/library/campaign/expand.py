@@ -20,7 +20,7 @@ from rhotem.core.provenance import array_sha256
 from rhotem.density.source import default_source
 from rhotem.library.campaign.model import Campaign, Structures
 from rhotem.library.campaign.task import Asked, Recipe, Task
-from rhotem.library.campaign.values import values_of
+from rhotem.library.campaign.values import TASKS, values_of
 from rhotem.library.sources import Sources
 from rhotem.structure.model import Structure
 
@@ -49,6 +49,8 @@ def tasks_of(campaign: Campaign) -> list[Task]:
             except RhoTEMError as error:
                 raise InputError(f"{campaign.name}: {title}: {error}") from None
             made.setdefault(task.id, task)
+            if len(made) > TASKS:
+                raise InputError(f"{campaign.name}: more than {TASKS} tasks; divide it into several campaigns")
     return list(made.values())
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from rhotem.core import InputError
 from rhotem.library.campaign.task import Task
@@ -67,7 +67,8 @@ class Ledger:
                     f"campaign {self.name}: the library has one of that name with other tasks; give this one another "
                     "name: what both share is not done again"
                 )
-            if there:
+            if there:  # limits and paths may have changed, which decide no result
+                self._anew(connection, plan, listed)
                 return
             now = datetime.now(UTC).isoformat(timespec="microseconds")
             connection.execute(insert(campaigns).values(name=self.name, plan=plan, created=now))
@@ -75,6 +76,14 @@ class Ledger:
             for first in range(0, len(rows), MANY):
                 connection.execute(insert(tasks), rows[first : first + MANY])
         self.settle()
+
+    def _anew(self, connection: Any, plan: str, listed: Sequence[Task]) -> None:
+        """The same tasks as a changed plan has them."""
+        connection.execute(update(campaigns).where(campaigns.c.name == self.name).values(plan=plan))
+        here = (tasks.c.campaign == self.name, tasks.c.id == bindparam("task"), tasks.c.state != "done")
+        rows = [{"task": task.id, "said": task.to_json()} for task in listed]
+        for first in range(0, len(rows), MANY):
+            connection.execute(update(tasks).where(*here).values(spec=bindparam("said")), rows[first : first + MANY])
 
     def _row(self, number: int, task: Task) -> dict[str, Any]:
         return {

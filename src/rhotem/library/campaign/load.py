@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rhotem.analysis.plan.paths import from_folder
-from rhotem.analysis.plan.problems import Problem
+from rhotem.analysis.plan.problems import At, Problem
 from rhotem.library.campaign.model import FORMAT, Campaign
 from rhotem.library.plans import load
 
@@ -26,6 +26,9 @@ def _inside(problem: Problem, error: ValidationError) -> Problem:
     """The problem with the whole way to its key: what a structure says of itself begins at the structure."""
     for item in error.errors():
         where = tuple(item["loc"])
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, At) and str(cause) == problem.message:
+            return Problem((*where[: 2 if where[:1] == ("structures",) else 1], *cause.where), problem.message)
         if where[:1] == ("structures",) and problem.where[:1] != ("structures",):
             return Problem((*where[:2], *problem.where), problem.message)
     return problem

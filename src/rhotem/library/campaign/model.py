@@ -16,7 +16,8 @@ from rhotem.analysis.plan.sections import (
 )
 from rhotem.core import InputError, RhoTEMError
 from rhotem.core.words import parse_memory
-from rhotem.library.campaign.values import MOST, values_of
+from rhotem.library.campaign.values import TASKS, values_of
+from rhotem.microscope.instrument import ABERRATIONS
 
 #: Version of the format.
 FORMAT = 1
@@ -42,7 +43,10 @@ def _name(value: str) -> str:
 
 
 def _thicknesses(value: Any) -> Any:
-    deep = values_of(value, "thicknesses_nm", 0)
+    try:
+        deep = values_of(value, "thicknesses_nm", 0) if value else []
+    except RhoTEMError as error:
+        raise ValueError(str(error)) from None
     if not deep or not all(isinstance(t, int | float) and not isinstance(t, bool) and 0 < t < 1e4 for t in deep):
         raise ValueError(f"{value!r}: expected lengths in nm, [2, 4, 8], or {{from: 2, to: 8, steps: 4}}")
     return tuple(sorted({float(t) for t in deep}))
@@ -107,7 +111,19 @@ class Structures(Section):
         for option in self.options:
             if option not in names:
                 raise At(("options", option), f"unknown option of {self.builder}; expected {', '.join(sorted(names))}")
+        self._countable()
         return self
+
+    def _countable(self) -> None:
+        """Refuse options without values, and more specimens than a campaign takes."""
+        number = self.seeds * len(self.crystals)
+        for option, value in self.options.items():
+            try:
+                number *= len(values_of(value, option, 0))
+            except RhoTEMError as error:
+                raise At(("options", option), str(error)) from None
+        if number > TASKS:
+            raise At(("seeds",), f"{number} specimens; a campaign takes {TASKS}, divide it")
 
 
 class Lens(Section):
@@ -118,6 +134,17 @@ class Lens(Section):
         default_factory=dict, description="Largest magnitude of coefficients, {C12: 2}."
     )
     convergence_mrad: float | None = Field(None, gt=0, description="Smallest aperture; without it the microscope's.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.defocus_nm[0] > self.defocus_nm[1]:
+            raise At(("defocus_nm",), f"from {self.defocus_nm[0]:g} to {self.defocus_nm[1]:g} nm: give the least first")
+        for name, value in self.aberrations_nm.items():
+            if name not in ABERRATIONS or name[0] != "C":
+                raise At(("aberrations_nm", name), f"{name}: expected the name of a coefficient such as C12, C30")
+            if value < 0:
+                raise At(("aberrations_nm", name), f"{value:g}: expected a largest magnitude, 0 or more")
+        return self
 
 
 class Limits(Section):
@@ -192,6 +219,7 @@ class Campaign(Section):
         if not isinstance(base.motion.phonons, int | None) or base.motion.frames is not None:
             raise At(("motion",), "a campaign takes a number of phonons, and no trajectory")
         seen: dict[str, str] = {}
+        number = 1
         for name in self.vary:
             try:
                 place = ".".join(place_of(name))
@@ -201,8 +229,9 @@ class Campaign(Section):
                     raise InputError(f"the same key as {seen[place]}; give its values once")
                 seen[place] = name
                 values = values_of(self.vary[name], name, self.seed)
-                if not 0 < len(values) <= MOST:
-                    raise InputError(f"{len(values)} values; expected 1 to {MOST}")
+                number *= len(values)
+                if number > TASKS:
+                    raise InputError(f"with it there are {number} tasks for every structure; a campaign takes {TASKS}")
                 for value in values:
                     base.changed({place: value})
             except RhoTEMError as error:

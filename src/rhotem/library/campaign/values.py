@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from rhotem.analysis.plan.section import Section, number
 from rhotem.analysis.plan.series import Steps
+from rhotem.core import InputError
 
-#: Most values of one key.
-MOST = 10_000
+#: Most values of one key, and most tasks of a campaign.
+MOST, TASKS = 10_000, 1_000_000
 
 
 def check_intervals(uniform: tuple[float, float] | None, loguniform: tuple[float, float] | None) -> None:
@@ -62,10 +63,22 @@ def values_of(written: Any, name: str, seed: int) -> list[Any]:
     Raises
     ------
     InputError
-        If a mapping is neither steps nor a distribution.
+        If a mapping is neither steps nor a distribution, or there is no value, or more than `MOST`.
     """
     if isinstance(written, dict):
         if {"from", "to", "steps"} & set(written):
-            return Steps(**written).values()
-        return Draw(**written).values(np.random.default_rng((seed, zlib.crc32(name.encode()))))
-    return list(written) if isinstance(written, list | tuple) else [written]
+            steps = Steps(**written)
+            _check(steps.steps)
+            return steps.values()
+        draw = Draw(**written)
+        _check(draw.count)
+        return draw.values(np.random.default_rng((seed, zlib.crc32(name.encode()))))
+    values = list(written) if isinstance(written, list | tuple) else [written]
+    _check(len(values))
+    return values
+
+
+def _check(count: int) -> None:
+    """Refuse numbers of values before they are made."""
+    if not 0 < count <= MOST:
+        raise InputError(f"{count} values; expected 1 to {MOST}")

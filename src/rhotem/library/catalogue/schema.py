@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import insert, inspect, select, update
 
 from rhotem.core import InputError
-from rhotem.library.catalogue.tables import METADATA, about, appearances
+from rhotem.library.catalogue.tables import METADATA, about, appearances, entries
 
 
 def _appearances(connection: Any) -> None:
@@ -25,6 +25,16 @@ def version() -> int:
     return 1 + len(MIGRATIONS)
 
 
+def _is_unmade(connection: Any) -> bool:
+    """Whether there are no tables, or those that a killed process was making: SQLite keeps each at once."""
+    known = inspect(connection)
+    if not known.has_table("about"):
+        return True
+    if connection.execute(select(about.c.value)).first() is not None:
+        return False
+    return not known.has_table("entries") or connection.execute(select(entries.c.id)).first() is None
+
+
 def prepare(engine: Any, where: str, *, write: bool) -> None:
     """Make the tables, or bring those of an older version up to date.
 
@@ -34,7 +44,7 @@ def prepare(engine: Any, where: str, *, write: bool) -> None:
         If they are of a newer version; or of an older one, or not there, and nothing may be written.
     """
     with engine.begin() as connection:
-        if not inspect(connection).has_table("about"):
+        if _is_unmade(connection):
             if not write:
                 raise InputError(f"{where}: its catalogue is empty; `rhotem library repair {where}` makes it again")
             METADATA.create_all(connection)
