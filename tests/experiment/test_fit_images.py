@@ -13,6 +13,8 @@ from rhotem.experiment.fit.images.model import Model, cubic
 from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, affine
+from rhotem.experiment.fit.told import check_scaleless
+from rhotem.experiment.measurement import Axis, Measurement, Source
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Segmented
 from rhotem.potential.slices import PotentialSlices
 from rhotem.scattering.response import Range, response
@@ -291,3 +293,26 @@ def test_segments_of_one_detector_are_images_of_their_own():
     other = Segmented(inner=6, outer=9, each=True)
     with pytest.raises(InputError, match="images of one name"):
         Model(held, [images[1], Recorded(other, np.zeros(SHAPE), image="segment1")])
+
+
+def test_a_crystal_that_is_not_in_an_image_without_scale_is_refused(held, monkeypatch):
+    """Columns all alike (as of LiF) laid over two kinds (as of SrTiO3): the lattice fits at some scale, the image not.
+
+    With a scale the lattice is evidence, and the fit only warns; the right crystal is fitted either way.
+    """
+    images = counted(held, np.random.default_rng(1))
+    pixels = np.array([[0.2, 0.0], [0.0, 0.2]])
+    axis = Axis("y", "Å", None)
+    bare = Measurement(images[0].values, "image", (axis, axis), source=Source("image.png", ""))
+    scaled = replace(bare, axes=(replace(axis, scale=0.2), replace(axis, scale=0.2)))
+    monkeypatch.setattr("tests.experiment.test_fit_images.COLUMNS", ((0.0, 0.0, 15.0), (1.95, 1.95, 15.0)))
+    near = State(TRUTH.values, 4 * TRUTH.gains, TRUTH.offsets)
+    wrong = fit_images(images, response_with_edges([]), pixels, start=near)
+    assert wrong.left > 0.2 and "do not trust" in wrong.remarks[0]
+    check_scaleless(wrong, scaled, "LiF", pixels)
+    with pytest.raises(InputError, match=r"has no scale, and at the 0\.2 Å per pixel .* LiF .*say --pixel-A") as error:
+        check_scaleless(wrong, bare, "LiF", pixels)
+    assert "\n" not in str(error.value)
+    right = fit_images(images, held, pixels, start=TRUTH)
+    check_scaleless(right, bare, "SrTiO3", pixels)
+    assert right.left < 0.01

@@ -13,6 +13,7 @@ from rhotem.microscope.simulate import simulate, simulate_series
 from rhotem.potential.slices import PotentialSlices
 from rhotem.scattering.response import Range, Response, open_response, response
 from rhotem.scattering.response.images import _rows as rows
+from rhotem.scattering.response.range import held_spread
 
 from ..microscope.conftest import gaussian_slices
 
@@ -289,6 +290,10 @@ def test_detectors_named_later_are_sums_of_parts(thermal, held):
         ),
         ({"aberrations": {"C30": 1e7}}, r"C30 1e\+06 nm at 22 mrad .* make it with a larger range"),
         ({"convergence": 5.0}, r"at 5 mrad .* hold none"),
+        (
+            {"focal_spread": 1500.0},
+            r"^focal spread 150 nm at 22 mrad and 1\.2 nm: its foci need .* which with these settings hold \d+ nm",
+        ),
         ({"energy": 3e5}, r"energy: fixed when a response is made"),
         ({"tilt": (1.0, 0.0)}, r"tilt: fixed when a response is made"),
         ({"focus": 3.0}, r"focus = 3\.0: Extra inputs"),
@@ -307,6 +312,25 @@ def test_what_it_does_not_hold_is_refused_in_one_line(held, ask, message):
     with pytest.raises(InputError, match=message) as error:
         held.images(**ask)
     assert "\n" not in str(error.value)
+
+
+def test_the_largest_focal_spread_that_is_held_is_that_of_a_wide_supercell(thermal, held):
+    """Within half a per cent of the range of images on 60 Å; a tenth more is refused, or asked for when it is made."""
+    spread = held_spread(MICROSCOPE.model_copy(update={"focal_spread": 1500.0}), 12.0, min(held.supercell))
+    assert 100 < spread < 600
+    lens, scan = MICROSCOPE.model_copy(update={"focal_spread": 0.98 * spread}), Scan((5, 6), thermal[0].extent)
+    shown = DETECTORS[:2]
+    wide = make_plan(thermal[0], lens, scan, shown, algorithm="bloch", window=60.0)
+    reference = simulate(thermal[:1], lens, scan, shown, plan=wide)
+    one = response(thermal[:1], MICROSCOPE, DETECTORS, range=RANGE, edges=[25.0, 40.0])
+    for name, image in one.images(shown, scan=scan, focal_spread=lens.focal_spread).images.items():
+        assert np.abs(image - reference[name]).max() < 5e-3 * np.ptp(reference[name]), name
+    with pytest.raises(InputError, match="focal spread"):
+        one.images(shown, focal_spread=1.1 * spread)
+    larger = MICROSCOPE.model_copy(update={"focal_spread": 1.1 * spread})
+    sides = [RANGE.below(lens).window(lens, 12.0) for lens in (MICROSCOPE, larger)]
+    assert sides[1] > sides[0]
+    assert probe_window(larger, 12.0) > min(held.supercell) > probe_window(MICROSCOPE, 12.0)
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,45 @@ def test_a_screening_from_the_command_line_goes_on(tmp_path):
         screen(*asked, "--rank", "voltage_V")
 
 
+def test_every_candidate_has_the_reason_of_its_own_image(tmp_path, monkeypatch):
+    """Tasks fail for reasons of their own; candidates that became one crystal share task and reason, others have none.
+
+    The order of failures is not that of candidates: reasons are found by the task.
+    """
+    from rhotem.library.campaign.expand import tasks_of
+    from rhotem.library.screening import images as module
+    from rhotem.library.screening.judge import RELAXED, Judged
+    from rhotem.structure.write import write_structure
+
+    names = ["NaCl@LiF", "LiF", "LiF@LiF", "KBr@LiF"]
+    judged = []
+    for one in candidates_of(names, phase):
+        folder = tmp_path / one.folder
+        folder.mkdir()
+        write_structure(one.structure, folder / RELAXED)
+        judged.append(Judged(one, {"name": one.name}, one.structure))
+    judged.append(Judged(judged[0].candidate, {"name": "lost"}, None, failed="no such ion"))
+    how = module.Imaging(phonons=0, density="free-atoms")
+    own = {
+        n: tasks_of(how.campaign([str(tmp_path / one.candidate.folder / RELAXED)]))[0].id
+        for n, one in zip(names, judged, strict=False)
+    }
+    done = []
+
+    def failing(ledger, limits, crew, report):
+        while (task := ledger.next(done)) is not None:
+            done.append(task.id)
+        for task in sorted(done):  # KBr without a reason
+            if task != own["KBr@LiF"]:
+                ledger.fail(task, f"{task}: memory", 0.0, 1)
+
+    monkeypatch.setattr(module, "drive", failing)
+    found = module.contrasts_of(judged, how, tmp_path)
+    assert sorted(done) == sorted(set(own.values())) and len(done) == 3  # one for both of LiF, none for what failed
+    nothing = {"KBr@LiF": "no columns are told apart along this axis"}
+    assert found == {name: {"image_failed": nothing.get(name, f"{own[name]}: memory")} for name in names}
+
+
 @pytest.mark.slow
 def test_charging_and_images_stand_in_one_table(tmp_path):
     """LiFePO4 discharges at 3.45 ± 0.1 V and shrinks; lithium is dark in ABF, the library holds the response."""

@@ -152,8 +152,8 @@ def _charges(
 
 def _doubts(asked: Asked, states: Sequence[State], whole: Step, known: tuple[Host, Calibration | None]) -> list[str]:
     """What a reader must know before using the numbers."""
-    notes, (host, calibration) = [], known
-    notes.extend(lost_moments(host.crystal, str(host.crystal.info.get("name", host.crystal.formula))))
+    host, calibration = known
+    notes = list(lost_moments(host.crystal, str(host.crystal.info.get("name", host.crystal.formula))))
     if calibration is None:
         notes.append(f"potential {asked.potential} is not calibrated: raw voltages only, whose error is not known")
     elif whole.calibrated is None:

@@ -1,12 +1,13 @@
 """What fits of scans and of focal series say alike: numbers of a record, and what speaks against them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.experiment.measurement import Measurement
 
 Array = npt.NDArray[np.float64]
 
@@ -15,6 +16,42 @@ POOR = 0.3
 #: Mean square of residuals over that of noise from which a model does not explain the images. Fits of simulated
 #: electrons give 0.95 to 1.15.
 LARGE = 1.5
+#: Part of what an image without a scale shows that may be left unexplained. Columns of 60 and 35 V·Å² fitted as columns
+#: alike leave 0.34, with the right crystal below 0.02.
+STRANGE = 0.1
+
+
+class Explaining(Protocol):
+    """A fit of images."""
+
+    @property
+    def excess(self) -> float:
+        """Mean square of residuals over that of noise."""
+
+    @property
+    def left(self) -> float:
+        """Part of what images show beyond noise that it leaves."""
+
+
+def check_scaleless(fitted: Explaining, image: Measurement, formula: str, pixels: Array) -> None:
+    """Refuse a fit if the image has no scale and does not look like the crystal: then nothing speaks for it.
+
+    Lattices of one symmetry fit any image of it at some scale. Where the scale is known the lattice itself is
+    evidence, and bad residuals are a warning.
+
+    Raises
+    ------
+    InputError
+        Saying the scale that was assumed.
+    """
+    if image.pixel is not None or fitted.excess <= LARGE or fitted.left <= STRANGE:
+        return
+    pixel = float(np.sqrt(abs(np.linalg.det(pixels))))
+    raise InputError(
+        f"{image.source.path}: it has no scale, and at the {pixel:.4g} Å per pixel at which {formula} has its lattice "
+        f"{formula} leaves {100 * fitted.left:.0f} % of what it shows unexplained (residuals {fitted.excess:.3g} times "
+        "the noise's square); check structure, zone and detectors, or say --pixel-A to fit all the same"
+    )
 
 
 def parameters(names: Sequence[str], units: Sequence[str], values: Array, errors: Array) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
-from rhotem.scattering.response.range import held_defocus, needed_window
+from rhotem.scattering.response.range import held_defocus, held_spread, needed_window
 
 #: Settings that change the waves inside the specimen, or the pixels of patterns.
 FIXED = ("energy", "tilt", "camera_step")
@@ -68,6 +68,13 @@ def check_probe(asked: Microscope, held: Microscope, side: float, thickness: flo
     needed = needed_window(asked, thickness)
     if needed <= side * (1 + ROUNDING):
         return
+    if needed_window(asked.model_copy(update={"focal_spread": 0.0}), thickness) <= side * (1 + ROUNDING):
+        most = held_spread(asked, thickness, side)
+        raise InputError(
+            f"focal spread {0.1 * asked.focal_spread:.4g} nm at {asked.convergence:g} mrad and {0.1 * thickness:.3g} "
+            f"nm: its foci need {needed:.1f} Å, the {what} has {side:.1f} Å, which with these settings hold "
+            f"{0.1 * most:.2g} nm; make it with that spread or a larger range"
+        )
     named = [f"{n} {v / 10:.4g} nm" for n, v in asked.coefficients.items() if n[0] == "C" and n != "C10"]
     defocus = 0.1 * -asked.coefficients.get("C10", -0.0)  # a focus of zero is 0, not -0
     span = held_defocus(asked, thickness, side)

@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import ABERRATIONS, Microscope, Settings
-from rhotem.microscope.optics import probe_radius
-from rhotem.microscope.plan import WIDEST, window_of
+from rhotem.microscope.plan import LACKING, WIDEST, probe_side, window_of
 
 #: Apertures between the smallest and the largest that are looked at.
 APERTURES = 9
@@ -104,12 +103,30 @@ class Range(Settings):
                     "take a smaller range, aperture or thickness"
                 )
             sides.append(window_of(entrance, radius, float(convergence)))
+            if microscope.focal_spread:  # that of the microscope is to be held, too
+                off = self.spread(microscope.focal_spread).radii(float(convergence), thickness)
+                sides.append(window_of(*off, float(convergence)) - LACKING)
         return max(sides)
+
+    def spread(self, focal_spread: float) -> "Range":
+        """The same with foci ``focal_spread`` Å to either side."""
+        least, most = self.defocus
+        return self.model_copy(update={"defocus": (least - focal_spread, most + focal_spread)})
 
 
 def needed_window(microscope: Microscope, thickness: float) -> float:
     """Side in Å of the supercell that one probe needs; of any width, unlike `rhotem.microscope.plan.probe_window`."""
-    return window_of(probe_radius(microscope), probe_radius(microscope, thickness), microscope.convergence)
+    return probe_side(microscope, thickness)[1]
+
+
+def held_spread(microscope: Microscope, thickness: float, side: float) -> float:
+    """Largest focal spread in Å that a supercell of ``side`` Å holds with the other settings of a lens, to 1 %."""
+    low, high = 0.0, max(microscope.focal_spread, 1.0)
+    while high - low > 0.01 * high:
+        middle = 0.5 * (low + high)
+        held = needed_window(microscope.model_copy(update={"focal_spread": middle}), thickness) <= side
+        low, high = (middle, high) if held else (low, middle)
+    return low
 
 
 def held_defocus(microscope: Microscope, thickness: float, side: float) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from rhotem.experiment.fit.focal.pairs import Pairs
 from rhotem.experiment.fit.focal.refine import Refined, bounds, refine
 from rhotem.experiment.fit.focal.search import starts
 from rhotem.experiment.fit.focal.state import EACH, NAMES, SCALES, UNITS, FocalState, Photo
+from rhotem.experiment.fit.images.refine import left
 from rhotem.experiment.fit.posterior import apart, odds, sandwich
 from rhotem.scattering.exits import ExitWaves
 
@@ -76,6 +77,11 @@ class SeriesFit:
     def excess(self) -> float:
         """Mean square of residuals over that of noise: 1 of a model that explains the images."""
         return float((self.best.residual**2).sum() / max(1, self.best.residual.size - self.best.slopes.shape[1]))
+
+    @property
+    def left(self) -> float:
+        """Part of what the images show beyond noise that the model does not: 0 of the right one, 1 of a flat image."""
+        return left(self.model.photos, self.excess)
 
     @property
     def foci(self) -> Array:

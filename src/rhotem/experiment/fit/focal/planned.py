@@ -13,6 +13,7 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.experiment.calibrate.lattice import ImageLattice, find_lattice
+from rhotem.experiment.fit import told
 from rhotem.experiment.fit.focal.fit import SeriesFit, fit_series
 from rhotem.experiment.fit.focal.model import FocalLimits
 from rhotem.experiment.fit.focal.state import Photo
@@ -125,6 +126,8 @@ def fit_focal(
     job = workflow.prepare(plan, voice)
     lattice = _lattice(measured, job.crystal, zone_of(job))
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°")
+    for remark in lattice.remarks:
+        voice.warn(f"{measured[0].source.path}: {remark}")
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
     depths = _depths(made)
@@ -136,7 +139,7 @@ def fit_focal(
     foci = (10 * (limits.foci[0] + first), 10 * (limits.foci[1] + first))
     tried = FocalLimits(foci, (lens.cs - slack, lens.cs + slack), 10 * limits.astigmatism, **spread)
     photos = [Photo(middle(one.data), bool(one.counts)) for one in measured]
-    return fit_series(
+    fitted = fit_series(
         photos,
         held,
         orientations(lattice),
@@ -145,6 +148,8 @@ def fit_focal(
         convergence=lens.convergence,
         progress=voice.progress,
     )
+    told.check_scaleless(fitted, measured[0], job.crystal.formula, lattice.matrix)
+    return fitted
 
 
 def _held(made: Specimen, potentials: steps.Potentials, depths: list[float], voice: Voice) -> ExitWaves:

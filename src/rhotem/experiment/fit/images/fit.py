@@ -13,7 +13,7 @@ from rhotem.experiment.fit.images.errors import covariance, displaced
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.nodes import Nodes
 from rhotem.experiment.fit.images.recorded import Recorded
-from rhotem.experiment.fit.images.refine import WIDEST, Fitted, refine
+from rhotem.experiment.fit.images.refine import WIDEST, Fitted, left, refine
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, UNITS, State
 from rhotem.experiment.fit.posterior import apart, odds
@@ -63,6 +63,11 @@ class ImageFit:
     def excess(self) -> float:
         """Mean square of residuals over that of noise: 1 of a model that explains the images."""
         return 2 * self.best.cost / max(1, self.best.residual.size - self.best.slopes.shape[1])
+
+    @property
+    def left(self) -> float:
+        """Part of what the images show beyond noise that the model does not: 0 of the right one, 1 of a flat image."""
+        return left(self.model.images, self.excess)
 
     @property
     def remarks(self) -> list[str]:

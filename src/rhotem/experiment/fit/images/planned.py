@@ -15,6 +15,7 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
 from rhotem.experiment.calibrate.lattice import find_lattice
+from rhotem.experiment.fit import told
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
 from rhotem.experiment.fit.images.specimens import Exchange, Making, exchange_nodes
@@ -97,13 +98,17 @@ def fit_recordings(
     images = recordings(measured, plan)
     if exchange is None:
         held = response_for(measured[0], plan, limits, voice)
-        return fit_images(images, held.response, held.pixels, progress=voice.progress)
+        fitted = fit_images(images, held.response, held.pixels, progress=voice.progress)
+        told.check_scaleless(fitted, measured[0], held.specimen.cell.origin.formula, held.pixels)
+        return fitted
     place = placed(measured[0], plan, voice)
     cut = place.specimen
     edges, moving = doubted(plan.preset().detectors), dict(place.job.moving)
     making = Making(cut, depths_of(cut), limits.range, DRAWS, moving, voice.progress, edges)
     nodes = exchange_nodes(making, exchange.elements, exchange.shares)
-    return fit_images(images, nodes, place.pixels, progress=voice.progress)
+    fitted = fit_images(images, nodes, place.pixels, progress=voice.progress)
+    told.check_scaleless(fitted, measured[0], cut.cell.origin.formula, place.pixels)
+    return fitted
 
 
 def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:
@@ -163,6 +168,8 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
     job = workflow.prepare(plan, voice)
     lattice = find_lattice(image, job.crystal, zone_of(job))
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°, match {lattice.match:.2f}")
+    for remark in lattice.remarks:
+        voice.warn(f"{image.source.path}: {remark}")
     if lattice.hand == "mirrored":
         raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
     made = workflow.cut(plan, job.crystal, [job.name])

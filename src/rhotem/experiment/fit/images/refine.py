@@ -107,6 +107,16 @@ def white_noise(image: Array) -> float:
     return max(float(np.median(np.abs(differences)) / 0.6745 / 6.0), 1e-12 * float(np.abs(image).max()), 1e-300)
 
 
+def left(images: Sequence[Counted], excess: float) -> float:
+    """Part of what images show beyond noise that a model with residuals of ``excess`` (of the noise's square) leaves.
+
+    0 of the right one, 1 of one that shows nothing.
+    """
+    means = [(one, np.full(np.size(one.values), float(np.mean(one.values)))) for one in images]
+    shown = float(np.mean([np.square(Noise(one).residual(flat)[0]) for one, flat in means])) - 1
+    return max(0.0, excess - 1) / shown if shown > 0 else 0.0
+
+
 def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: int = ROUNDS) -> Fitted:
     """Least squares from a start; ``fixed`` names parameters that stay, ``gains`` and ``offsets`` among them."""
     from scipy.optimize import least_squares
