@@ -31,6 +31,8 @@ class ShardJob:
         Of the shard.
     drawn_as : str
         Task whose draws its pictures have; its own if left out.
+    later : tuple of str
+        Further states of the specimen, for recipes that show several.
     """
 
     library: Path
@@ -38,21 +40,24 @@ class ShardJob:
     plan: DatasetPlan
     path: Path
     drawn_as: str = ""
+    later: tuple[str, ...] = ()
 
 
 def draw_shard(job: ShardJob) -> str:
     """Draw a shard; returns "", or in words why it cannot be."""
     task = Task.from_json(job.task)
     try:
-        seen, recipe, said = scene_of(task), recipes()[job.plan.recipe], job.plan.pictures
-        held = recipe.opens(task, job.library, said)
+        recipe, said = recipes()[job.plan.recipe], job.plan.pictures
+        states = [task, *(Task.from_json(line) for line in job.later)]
+        scenes, every = [scene_of(one) for one in states], [recipe.opens(one, job.library, said) for one in states]
+        seen, held = (scenes, every) if recipe.states else (scenes[0], every[0])
         pictures = []
         for number in range(said.each):
             image = said.images[number % len(said.images)]
             picture = recipe.take(held, said, image, generator(job.plan.seed, job.drawn_as or task.id, number))
             arrays, table = recipe.label(picture, seen)
             pictures.append((arrays, table, picture.settings | recipe.facts(picture, seen)))
-        about = {"id": task.id, "labels": list(seen.labels), "phases": list(seen.phases)}
+        about = {"id": task.id, "labels": list(scenes[0].labels), "phases": list(scenes[0].phases)}
         write_shard(job.path, pictures, about, recipe.single)
     except InputError as error:
         return " ".join(f"{task.title}: {error}".split())

@@ -64,6 +64,12 @@ class Pictures(Section):
     tilt_mrad: Drawn | None = Field(
         None, description="Of the recipe pattern-potential: mistilt of a position-averaged pattern, in any direction."
     )
+    along: str | None = Field(
+        None, description="Of the recipe fast-series: option of a builder whose values, in their order, are its states."
+    )
+    frames: Annotated[int | None, *number("frames", least=2, below=1001)] = Field(
+        None, description="Of the recipe fast-series: pictures of a series."
+    )
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
@@ -76,8 +82,8 @@ class Pictures(Section):
                 raise At(
                     ("pictures", name), f"{low:g}: expected {'positive numbers' if name in positive else '0 or more'}"
                 )
-        if self.each * self.pixels**2 > MOST:
-            most = int(MOST / self.pixels**2)
+        if self.each * (self.frames or 1) * self.pixels**2 > MOST:
+            most = int(MOST / self.pixels**2 / (self.frames or 1))
             raise At(("pictures", "each"), f"{self.each} pictures of {self.pixels} pixels: expected at most {most}")
         if not self.images:
             raise At(("pictures", "images"), "name at least one image")

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.library.dataset.probes import PatternScan, held_probe, recording, take_patterns
-from rhotem.library.dataset.recipes.base import Arrays, Recipe, table_of
+from rhotem.library.dataset.recipes.base import OTHERS, Arrays, Recipe, table_of
 from rhotem.library.dataset.scene import Scene
 
 
@@ -27,6 +27,6 @@ RECIPE = Recipe(
     suits=recording,
     least=4,
     needs=("camera_mrad",),
-    without=("foci_nm", "images", "source_size_A", "tilt_mrad"),
+    without=(*(name for name in OTHERS if name != "camera_mrad"), "images", "source_size_A"),
     single=("clean",),
 )
