@@ -1,6 +1,6 @@
 """The pictures of one response, drawn with generators of their own: any of them can be drawn again alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,9 @@ from rhotem.library.dataset.model import DatasetPlan
 from rhotem.library.dataset.recipes import recipes
 from rhotem.library.dataset.scene import Scene, scene
 from rhotem.library.dataset.store import write_shard
+
+#: Å: places farther than that from every column lie beside the specimen.
+EMPTY = 3.0
 
 
 @dataclass(frozen=True)
@@ -72,4 +75,16 @@ def generator(seed: int, identifier: str, number: int) -> np.random.Generator:
 def scene_of(task: Task) -> Scene:
     """The columns of a task's specimen, built again."""
     job, built = prepared(task, Voice())
-    return scene(cut(job.plan, job.crystal, [job.name]).cell, built)
+    made = cut(job.plan, job.crystal, [job.name])
+    seen = scene(made.cell, built)
+    return seen if widest(seen) > EMPTY else replace(seen, vacuum=made.vacuum)
+
+
+def widest(seen: Scene) -> float:
+    """Distance in Å of the place farthest from all columns, to half an Å."""
+    from scipy.spatial import cKDTree
+
+    sides = np.array(seen.cell)
+    mesh = np.meshgrid(*(np.arange(0.0, side, 0.5) for side in sides), indexing="ij")
+    points = np.stack([m.ravel() for m in mesh], axis=1)
+    return float(cKDTree(np.mod(seen.places, sides) % sides, boxsize=sides).query(points)[0].max())

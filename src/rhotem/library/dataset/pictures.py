@@ -1,6 +1,6 @@
 """`Pictures`: how pictures of a data set are recorded."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -63,6 +63,9 @@ class Pictures(Section):
     )
     tilt_mrad: Drawn | None = Field(
         None, description="Of the recipe pattern-potential: mistilt of a position-averaged pattern, in any direction."
+    )
+    planes: Annotated[tuple[Literal["thickness", "phase", "sigma"], ...] | None, BeforeValidator(several)] = Field(
+        None, description="Of the recipe columns: further planes of labels."
     )
     along: str | None = Field(
         None, description="Of the recipe fast-series: option of a builder whose values, in their order, are its states."

@@ -19,7 +19,7 @@ from rhotem.microscope.presets import Preset
 Arrays = dict[str, npt.NDArray[Any]]
 
 #: Keys of ``pictures`` that belong to one recipe each.
-OTHERS = ("foci_nm", "camera_mrad", "tilt_mrad", "along", "frames")
+OTHERS = ("foci_nm", "camera_mrad", "tilt_mrad", "planes", "along", "frames")
 
 
 @dataclass(frozen=True)

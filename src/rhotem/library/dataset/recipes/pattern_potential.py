@@ -28,6 +28,6 @@ RECIPE = Recipe(
     simulated=False,
     suits=recording,
     needs=("camera_mrad",),
-    without=("foci_nm", "along", "frames", "images", *OF_SCANS),
+    without=("foci_nm", "planes", "along", "frames", "images", *OF_SCANS),
     single=("clean", "potential"),
 )
