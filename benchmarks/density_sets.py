@@ -33,7 +33,7 @@ def main() -> None:
         campaigns = planned(plan)
         tasks = [task for _, some in campaigns for task in some]
         first = first or tasks
-        about = described(plan, tasks)
+        about = described(plan, [(task,) for task in tasks])
         refuse_other(about, asked.out / name)
         simulated(plan, campaigns, asked.library, 1, print)
         dataset = begun(about, asked.out / name)

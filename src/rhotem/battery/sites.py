@@ -19,6 +19,8 @@ MOST_ATOMS = 400
 #: Å: an atom this near to a site sits on it.
 SAME_SITE = 0.05
 
+#: The amount of a perfect cell, with which a series of growing amounts begins.
+NONE = "0"
 #: What is always asked of point defects.
 REPEAT_HELP = "Repeat the cell first; without it a percentage finds the smallest compact cell."
 

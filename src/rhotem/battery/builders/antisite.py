@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rhotem.battery.builders.table import REQUIRED, Builder, Generator, Option
-from rhotem.battery.sites import REPEAT_HELP, cell_for, compared
+from rhotem.battery.sites import NONE, REPEAT_HELP, cell_for, compared
 from rhotem.battery.specimen import Specimen
 from rhotem.structure import build
 from rhotem.structure.edits.table import parts
@@ -28,7 +28,7 @@ def antisites(
     elements : (str, str)
         The first of each pair is chosen by chance; the second is its nearest neighbour of the other element.
     amount : str
-        Pairs: ``3``, or ``5%`` of the sites of the first element.
+        Pairs: ``3``, or ``5%`` of the sites of the first element; ``0`` is the perfect cell, where a series begins.
     rng : Generator
     repeat : str, optional
         ``nx,ny,nz``.
@@ -39,8 +39,8 @@ def antisites(
     InputError
         If an element is missing, or there are not so many pairs.
     """
-    cell, count = cell_for(crystal, elements[0], amount, repeat)
-    made = build.antisite(cell, *elements, count, rng, spread)
+    cell, count = cell_for(crystal, elements[0], "1" if amount == NONE else amount, repeat)
+    made = build.antisite(cell, *elements, count, rng, spread) if amount != NONE else cell
     return compared(cell, made, {"vacancy": "vacancy", "exchange": "antisite"})
 
 

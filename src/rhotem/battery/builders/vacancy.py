@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rhotem.battery.builders.table import REQUIRED, Builder, Generator, Option
-from rhotem.battery.sites import REPEAT_HELP, cell_for, compared
+from rhotem.battery.sites import NONE, REPEAT_HELP, cell_for, compared
 from rhotem.battery.specimen import Specimen
 from rhotem.structure import build
 from rhotem.structure.model import Structure
@@ -20,7 +20,7 @@ def vacancies(
     crystal : Structure
     element : str
     amount : str
-        ``3`` or ``5%`` of the element's sites.
+        ``3`` or ``5%`` of the element's sites; ``0`` is the perfect cell, where a series begins.
     rng : Generator
         Chooses sites.
     repeat : str, optional
@@ -32,8 +32,8 @@ def vacancies(
     InputError
         If the crystal has no such element, or not so many.
     """
-    cell, count = cell_for(crystal, element, amount, repeat)
-    made = build.vacancy(cell, element, count, rng, spread)
+    cell, count = cell_for(crystal, element, "1" if amount == NONE else amount, repeat)
+    made = build.vacancy(cell, element, count, rng, spread) if amount != NONE else cell
     return compared(cell, made, {"vacancy": "vacancy", "exchange": "antisite"})
 
 

@@ -21,6 +21,7 @@ from rhotem.library.dataset.draw import ShardJob, draw_shard
 from rhotem.library.dataset.manifest import check_manifest, write_manifest
 from rhotem.library.dataset.model import DatasetPlan
 from rhotem.library.dataset.recipes import recipes
+from rhotem.library.dataset.states import shards_of
 from rhotem.library.dataset.store import ABOUT, CARD, FORM, MANIFEST, SHARDS, VERSION, Dataset, open_dataset
 from rhotem.library.hold import hold
 from rhotem.library.layout import write_json
@@ -78,21 +79,23 @@ def make(
     """
     check_manifest()
     asked = planned(plan)
-    about = described(plan, sorted({t.id: t for _, tasks in asked for t in tasks}.values(), key=lambda t: t.id))
+    groups = shards_of(plan, asked)
+    about = described(plan, groups)
     refuse_other(about, folder)
     check_images(plan, asked)
-    tasks = simulated(plan, asked, library, workers, report)
+    reasons = {task.id: why for task, why in simulated(plan, asked, library, workers, report)}
+    tasks = [(group, next((reasons[t.id] for t in group if reasons[t.id]), "")) for group in groups]
     dataset = begun(about, folder)
-    outcome = Outcome(dataset, lacking={task.title: why for task, why in tasks if why})
+    outcome = Outcome(dataset, lacking={group[0].title: why for group, why in tasks if why})
     with hold(folder):
         for part in (folder / SHARDS).glob("*.part"):
             shutil.rmtree(part, ignore_errors=True)
         there = {shard.about["id"] for shard in dataset.every if shard.there}
         outcome.kept = len(there)
-        waiting = [t for t, why in tasks if not why and t.id not in there]
-        jobs = [ShardJob(library, t.to_json(), plan, folder / SHARDS / f"{t.id}.zarr") for t in waiting]
-        for task, why in zip(waiting, _drawn(jobs, workers, progress), strict=True):
-            outcome.lacking |= {task.title: why} if why else {}
+        waiting = [group for group, why in tasks if not why and group[0].id not in there]
+        jobs = [_job(library, plan, group, folder) for group in waiting]
+        for group, why in zip(waiting, _drawn(jobs, workers, progress), strict=True):
+            outcome.lacking |= {group[0].title: why} if why else {}
             outcome.drawn += not why
         if outcome.lacking and not outcome.drawn + outcome.kept:
             raise InputError(next(iter(outcome.lacking.values())))
@@ -191,10 +194,20 @@ def begun(about: Mapping[str, Any], folder: Path) -> Dataset:
     return open_dataset(folder)
 
 
-def described(plan: DatasetPlan, tasks: Sequence[Task]) -> dict[str, Any]:
+def _job(library: Path, plan: DatasetPlan, group: Sequence[Task], folder: Path) -> ShardJob:
+    first, *later = (task.to_json() for task in group)
+    return ShardJob(library, first, plan, folder / SHARDS / f"{group[0].id}.zarr", later=tuple(later))
+
+
+def described(plan: DatasetPlan, groups: Sequence[Sequence[Task]]) -> dict[str, Any]:
     """What ``dataset.json`` says; ``identity`` is the hash of everything that decides the pictures."""
     shown = plan.model_dump(mode="json", by_alias=True, exclude={"campaigns"}, exclude_none=True)
-    decided = {"plan": shown, "tasks": [task.id for task in tasks], "physics": PHYSICS, "version": VERSION}
+    decided = {
+        "plan": shown,
+        "tasks": [" ".join(task.id for task in group) for group in groups],
+        "physics": PHYSICS,
+        "version": VERSION,
+    }
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
     return {
         "format": FORM,
@@ -203,7 +216,7 @@ def described(plan: DatasetPlan, tasks: Sequence[Task]) -> dict[str, Any]:
         "recipe": plan.recipe,
         "identity": digest,
         "plan": shown,
-        "shards": [_shard(plan, task) for task in tasks],
+        "shards": [_shard(plan, group[0]) for group in groups],
     }
 
 

@@ -1,6 +1,6 @@
 """`Pictures`: how pictures of a data set are recorded."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -74,6 +74,15 @@ class Pictures(Section):
     tilt_mrad: Drawn | None = Field(
         None, description="Of the recipe pattern-potential: mistilt of a position-averaged pattern, in any direction."
     )
+    planes: Annotated[tuple[Literal["thickness", "phase", "sigma"], ...] | None, BeforeValidator(several)] = Field(
+        None, description="Of the recipe columns: further planes of labels."
+    )
+    along: str | None = Field(
+        None, description="Of the recipe fast-series: option of a builder whose values, in their order, are its states."
+    )
+    frames: Annotated[int | None, *number("frames", least=2, below=1001)] = Field(
+        None, description="Of the recipe fast-series: pictures of a series."
+    )
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
@@ -90,8 +99,8 @@ class Pictures(Section):
             raise At(("pictures", "vacuum"), f"{self.vacuum.bounds[1]:g}: expected a share of {MOST_VACUUM} at most")
         if self.edge_A is not None and self.vacuum is None:
             raise At(("pictures", "edge_A"), "a specimen without vacuum has no edge; give vacuum, or leave it out")
-        if self.each * self.pixels**2 > MOST:
-            most = int(MOST / self.pixels**2)
+        if self.each * (self.frames or 1) * self.pixels**2 > MOST:
+            most = int(MOST / self.pixels**2 / (self.frames or 1))
             raise At(("pictures", "each"), f"{self.each} pictures of {self.pixels} pixels: expected at most {most}")
         if not self.images:
             raise At(("pictures", "images"), "name at least one image")

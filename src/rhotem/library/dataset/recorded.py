@@ -140,6 +140,17 @@ def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -
     """
     settings = drawn(held, said, rng)
     frame = framed(said.pixels, settings, held.extent, rng)
+    return record(held, image, settings, frame, rng)
+
+
+def record(held: Response, image: str, settings: dict[str, Any], frame: Frame, rng: np.random.Generator) -> Picture:
+    """Record a picture ``image`` with these settings at these places.
+
+    Raises
+    ------
+    InputError
+        If the response does not hold a setting.
+    """
     detector = detector_of(held.detectors, image)
     microscope = held.asked(
         {
@@ -164,8 +175,9 @@ def take(held: Response, said: Pictures, image: str, rng: np.random.Generator) -
         _image(dict(zip(names, values, strict=True)), (detector, image), frame, microscope)
         for values in (counted, expected)
     )
-    settings |= {"image": image, "thickness_nm": round(0.1 * held.thicknesses[settings.pop("level")], 4)}
-    return Picture(noisy, clean, frame, settings)
+    told = {name: value for name, value in settings.items() if name != "level"}
+    told |= {"image": image, "thickness_nm": round(0.1 * held.thicknesses[settings["level"]], 4)}
+    return Picture(noisy, clean, frame, told)
 
 
 def drawn(held: Held, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Scene:
         Formula of every region.
     molecules : tuple of (atoms, 2) arrays
         x, y in Å of the atoms of every guest, together wherever the cell ends.
+    vacuum : float or None
+        Å of the cell's length along the beam that are empty; None: not known, or places beside the specimen are seen.
     """
 
     cell: tuple[float, float]
@@ -69,6 +71,7 @@ class Scene:
     weights: Floats
     phases: tuple[str, ...]
     molecules: tuple[Floats, ...] = ()
+    vacuum: float | None = None
 
 
 def scene(cell: ImagingCell, built: Mapping[str, Any]) -> Scene:

@@ -19,7 +19,7 @@ from rhotem.microscope.presets import Preset
 Arrays = dict[str, npt.NDArray[Any]]
 
 #: Keys of ``pictures`` that belong to one recipe each.
-OTHERS = ("foci_nm", "camera_mrad", "tilt_mrad")
+OTHERS = ("foci_nm", "camera_mrad", "tilt_mrad", "planes", "along", "frames")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Recipe:
         Keys of ``pictures`` that must be given, and that mean nothing.
     single : tuple of str
         Arrays that are kept in single precision, not in half.
+    states : bool
+        Whether a shard has several tasks, states of one specimen: then ``opens`` is asked for each, and ``take`` and
+        ``label`` get what it gives, and scenes, in a list.
     facts : callable
         ``facts(picture, scene)`` -> what the settings of a picture, and the manifest, say besides.
     """
@@ -66,6 +69,7 @@ class Recipe:
     needs: tuple[str, ...] = ()
     without: tuple[str, ...] = OTHERS
     single: tuple[str, ...] = ()
+    states: bool = False
     facts: Callable[[Any, Scene], dict[str, Any]] = lambda picture, scene: {}
 
     def check(self, said: Pictures) -> None:

@@ -4,18 +4,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.library.dataset.maps import label_maps, visible
-from rhotem.library.dataset.recipes.base import Arrays, Recipe, table_of
-from rhotem.library.dataset.recorded import Picture
+from rhotem.library.dataset.planes import PictureWithPlanes, opened, planes_of, take_with_planes
+from rhotem.library.dataset.recipes.base import OTHERS, Arrays, Recipe, table_of
 from rhotem.library.dataset.scene import SPECIES, Scene
 
 
-def label(picture: Picture, scene: Scene) -> tuple[Arrays, npt.NDArray[np.float32]]:
+def label(picture: PictureWithPlanes, scene: Scene) -> tuple[Arrays, npt.NDArray[np.float32]]:
     """The picture, its label maps, and the table of the columns that it can show."""
     shown = visible(scene, picture.settings["image"])
     table = table_of(picture, scene, shown)
     seen, index = picture.frame.pixels_of(scene.places, scene.cell)
     seen, index = seen[shown[index]], index[shown[index]]
-    return {"image": picture.noisy, **label_maps(scene, seen, index, picture.noisy.shape, picture.frame.step)}, table
+    maps = label_maps(scene, seen, index, picture.noisy.shape, picture.frame.step)
+    return {"image": picture.noisy, **maps, **planes_of(picture, scene)}, table
 
 
 RECIPE = Recipe(
@@ -29,6 +30,12 @@ RECIPE = Recipe(
         "vacancy": "255 · share that is empty",
         "antisite": "255 · share that holds another element than its crystal's site",
         "region": "crystal or layer of the nearest column; its formula stands in the attributes (phases)",
+        "thickness": "nm, if asked for (pictures.planes) and the same everywhere",
+        "phase": "if asked for: the first region with the same formula as that of the nearest column",
+        "sigma": "V, if asked for and known: half-width of the 90 % interval of the projected potential over thickness",
     },
     label,
+    opened,
+    take_with_planes,
+    without=tuple(name for name in OTHERS if name != "planes"),
 )

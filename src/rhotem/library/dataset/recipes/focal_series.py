@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.library.dataset.pictures import OF_EDGES, Pictures
-from rhotem.library.dataset.recipes.base import Arrays, Recipe, table_of
+from rhotem.library.dataset.recipes.base import OTHERS, Arrays, Recipe, table_of
 from rhotem.library.dataset.scene import Scene
 from rhotem.library.dataset.series import OF_SCANS, Series, held_waves, parallel, take_series
 
@@ -26,5 +26,7 @@ RECIPE = Recipe(
     take_series,
     simulated=False,
     suits=parallel,
-    without=(*(name for name in OF_SCANS if name in Pictures.model_fields), "camera_mrad", "tilt_mrad", *OF_EDGES),
+    without=tuple(
+        name for name in (*OF_SCANS, *OF_EDGES, *OTHERS) if name in Pictures.model_fields and name != "foci_nm"
+    ),
 )

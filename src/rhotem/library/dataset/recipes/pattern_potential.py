@@ -29,6 +29,6 @@ RECIPE = Recipe(
     simulated=False,
     suits=recording,
     needs=("camera_mrad",),
-    without=("foci_nm", "images", *OF_SCANS, *OF_EDGES),
+    without=("foci_nm", "planes", "along", "frames", "images", *OF_SCANS, *OF_EDGES),
     single=("clean", "potential"),
 )

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from rhotem.library.dataset.pictures import OF_EDGES
 from rhotem.library.dataset.probes import PatternScan, held_probe, recording, take_patterns
-from rhotem.library.dataset.recipes.base import Arrays, Recipe, table_of
+from rhotem.library.dataset.recipes.base import OTHERS, Arrays, Recipe, table_of
 from rhotem.library.dataset.scene import Scene
 
 
@@ -28,6 +28,6 @@ RECIPE = Recipe(
     suits=recording,
     least=4,
     needs=("camera_mrad",),
-    without=("foci_nm", "images", "source_size_A", "tilt_mrad", *OF_EDGES),
+    without=(*(name for name in OTHERS if name != "camera_mrad"), "images", "source_size_A", *OF_EDGES),
     single=("clean",),
 )
