@@ -21,8 +21,9 @@ from rhotem.core.units import MOTT_BETHE, VOLT_PER_FE, interaction_constant
 from rhotem.microscope.instrument import Microscope
 
 #: Frequency in 1/Å that bound states need in up to 10 nm, of atoms that vibrate and at rest. It grows with the square
-#: root of a larger thickness.
-BOUND, BOUND_AT_REST = 5.5, 7.5
+#: root of a larger thickness; of atoms that vibrate with its fourth root from `THICK` Å on, because what a cut of their
+#: bound states does to phases falls with the fourth power of the frequency, and Laue rings are not sharp there.
+BOUND, BOUND_AT_REST, THICK = 5.5, 7.5, 300.0
 #: Share of the beam that may be scattered beyond the grid, of atoms that vibrate and at rest, and of a plane wave.
 LOST, LOST_AT_REST, LOST_PARALLEL = 0.02, 0.005, 0.0025
 #: Frequency in 1/Å of the potential per unit of atomic number, from `STRONG` on growing to the second at Z = 79 and
@@ -88,6 +89,8 @@ class Scatterers:
         """
         lost, bound = (LOST_AT_REST, BOUND_AT_REST) if at_rest or parallel else (LOST, BOUND)
         bound *= max(1.0, np.sqrt(thickness / 100.0))
+        if thickness > THICK and not (at_rest or parallel):
+            bound *= (THICK / thickness) ** 0.25
         if parallel:
             lost, bound = LOST_PARALLEL, max(bound, LEAST)
         far = np.sqrt(np.pi * self.charge2 * thickness / lost) * _born(microscope)
