@@ -39,7 +39,9 @@ def main() -> None:
     every = list(open_dataset(asked.dataset).pictures())
     chosen = [every[n] for n in sorted(rng.choice(len(every), min(asked.pictures, len(every)), replace=False))]
     names = asked.arrays or [name for name in chosen[0][0] if name != "table"]
-    figure, places = pyplot.subplots(len(chosen), len(names), squeeze=False, figsize=(3 * len(names), 3 * len(chosen)))
+    tall = max(np.divide(*flat(chosen[0][0][name]).shape) for name in names)
+    size = (3 * len(names), (3 * tall + 0.3) * len(chosen))
+    figure, places = pyplot.subplots(len(chosen), len(names), squeeze=False, figsize=size)
     for row, (arrays, said) in zip(places, chosen, strict=True):
         for place, name in zip(row, names, strict=True):
             place.imshow(flat(arrays[name]), cmap="gray", interpolation="nearest")

@@ -55,7 +55,7 @@ BUILDER = Builder(
     _build,
     [
         Option("pair", REQUIRED, "Li:Ni", "The two elements."),
-        Option("amount", "1", "n|n%", "Pairs, or a percentage of the first element's sites."),
+        Option("amount", "1", "n|n%", "Pairs, or a percentage of the first element's sites; 0: none."),
         Option("repeat", None, "nx,ny,nz", REPEAT_HELP),
         Option("spread", "random", "random|together|apart", "How pairs lie to each other."),
     ],

@@ -47,7 +47,7 @@ BUILDER = Builder(
     _build,
     [
         Option("element", REQUIRED, "O", "Element that is missing."),
-        Option("amount", "1", "n|n%", "How many, or a percentage of its sites."),
+        Option("amount", "1", "n|n%", "How many, or a percentage of its sites; 0: none."),
         Option("repeat", None, "nx,ny,nz", REPEAT_HELP),
         Option("spread", "random", "random|together|apart", "How vacancies lie to each other."),
     ],

@@ -60,7 +60,7 @@ class Recipe:
     name: str
     about: str
     arrays: Mapping[str, str]
-    label: Callable[[Any, Scene], tuple[Arrays, npt.NDArray[Any]]]
+    label: Callable[[Any, Any], tuple[Arrays, npt.NDArray[Any]]]
     opens: Callable[[Task, Path, Pictures], Any] = held_response
     take: Callable[[Any, Pictures, str, np.random.Generator], Any] = take
     simulated: bool = True
@@ -70,7 +70,7 @@ class Recipe:
     without: tuple[str, ...] = OTHERS
     single: tuple[str, ...] = ()
     states: bool = False
-    facts: Callable[[Any, Scene], dict[str, Any]] = lambda picture, scene: {}
+    facts: Callable[[Any, Any], dict[str, Any]] = lambda picture, scene: {}
 
     def check(self, said: Pictures) -> None:
         """Refuse keys that mean nothing here, and miss those that are needed.
