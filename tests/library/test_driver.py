@@ -47,6 +47,7 @@ def test_failures_are_kept_with_their_reason_and_tried_again_when_asked(campaign
     ledger = campaign(["wrong", "defect", "crash", "fine"])
     tally = drive(ledger, Limits(attempts=2), Crew(1, command=worker))
     assert (tally.done, tally.failed) == (1, 3)
+    assert drive(ledger, Limits(), Crew(1)).given_up == 3  # a run with nothing to do still tells of them
     reasons = {title: reason for _, title, reason in ledger.failures()}
     assert reasons["wrong"] == "this crystal cannot be"
     assert reasons["defect"].startswith("ZeroDivisionError: of the program (fake_worker.py:")

@@ -220,3 +220,11 @@ def test_the_command_and_what_older_libraries_lack(library, tmp_path, rng):
     assert "seen.png: no lattice stands out of its noise" in invoke(*asked)[1]
     said = json.loads(invoke(*asked, "--json")[1])
     assert said["noisy"] and said["nearest"] == []
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_a_picture_is_known_in_any_unit(unit):
+    """Squares of such values are zero or no numbers."""
+    seen = recorded(cell(), EXTENT, 20.0)
+    found = likenesses(of_picture(unit * seen, (0.25, 0.25)), of_picture(seen, (0.25, 0.25))[None])[0]
+    assert found.score == pytest.approx(1.0)

@@ -175,5 +175,6 @@ def _drive(library: "Library", ledger: "Ledger", crew: "Crew", quiet: bool, agai
     typer.echo(f"{ledger.name}: {tally}; {spent if tally.to_do else 'nothing to do'}")
     if tally.failed and not tally.done:
         raise InputError(f"none of {tally.failed} tasks could be done, the last: {tally.last}")
-    if tally.failed:
-        typer.echo(f"`rhotem campaign status {library.folder}` says why {tally.failed} failed", err=True)
+    if failed := tally.failed + tally.given_up:
+        told = f"`rhotem campaign status {library.folder}` says why {failed} failed"
+        typer.echo(f"{told}, `rhotem campaign retry {library.folder}` does them again", err=True)

@@ -86,6 +86,7 @@ def _power(picture: npt.NDArray[Any], step: Floats) -> tuple[Floats, tuple[int, 
     from scipy.ndimage import gaussian_filter
 
     picture = np.asarray(picture, dtype=float)
+    picture = picture / (np.abs(picture).max() or 1.0)  # of any unit: squares of large values are no numbers
     sharp = gaussian_filter(picture, SMOOTH / step) - gaussian_filter(picture, BACKGROUND / step)
     shape = (2 * sharp.shape[0], 2 * sharp.shape[1])
     k = np.hypot(np.fft.fftfreq(shape[0], step[0])[:, None], np.fft.rfftfreq(shape[1], step[1]))

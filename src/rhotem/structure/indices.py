@@ -17,11 +17,11 @@ from rhotem.structure.model import Structure
 SYMPREC = 0.01
 #: Atoms from which on symmetry is looked for only where translations repeat them; atoms they are tried on at once.
 LARGE, AT_ONCE = 5000, 500
+#: Indices beyond which the search for an orthogonal cell takes minutes and ends without one.
+LARGEST_INDEX = 1000
 
 Ints = npt.NDArray[np.int64]
 Indices = Sequence[int] | npt.NDArray[np.int64]
-
-
 Rational = tuple[tuple[Fraction, ...], ...]
 
 
@@ -279,6 +279,8 @@ def three_indices(indices: Indices, plane: bool, hexagonal: bool) -> tuple[Ints,
         raise InputError(f"{name} {text}: expected three whole numbers (u,v,w), or four for a hexagonal cell")
     if not any(given):
         raise InputError(f"{name} {text} is no direction; give at least one index that is not zero")
+    if max(map(abs, given)) > LARGEST_INDEX:
+        raise InputError(f"{name} {text}: indices are {LARGEST_INDEX} at most")
     notes: tuple[str, ...] = ()
     result = np.array(given, dtype=np.int64)
     if len(given) == 4:

@@ -18,6 +18,8 @@ class Tally:
     def __init__(self, counts: dict[str, int], workers: int) -> None:
         self.total, self.before, self.workers = sum(counts.values()), counts["done"], workers
         self.to_do = counts["waiting"]
+        #: tasks that failed in earlier runs
+        self.given_up = counts.get("failed", 0)
         self.done = self.failed = 0
         #: processor time of what was done, s
         self.seconds = 0.0
