@@ -243,12 +243,6 @@ def test_magnetic_order_counts_when_reducing():
         ((1, 0.5, 0), "three whole"),
         ((100000, 99999, 7), "at most"),
     ],
-    [
-        ((0, 0, 0), "no direction"),
-        ((1, 0), "three whole"),
-        ((1, 0.5, 0), "three whole"),
-        ((100000, 99999, 7), "at most"),
-    ],
 )
 def test_bad_zones(zone, message):
     with pytest.raises(InputError, match=message):
