@@ -104,6 +104,8 @@ def test_planes_are_in_the_shard_and_unknown_ones_refused(planned, made, tmp_pat
         assert all(np.array_equal(values, new[name]) for name, values in old.items())
         for plane, settings in zip(new["thickness"], said, strict=True):
             assert np.unique(plane) == pytest.approx([settings["thickness_nm"]], rel=1e-3)
+    cards = [(each.folder / "README.md").read_text() for each in (made, more)]
+    assert ["`phase`" in card for card in cards] == [False, True]
     (tmp_path / "wrong.yaml").write_text(text.replace("pixels: 48", "pixels: 48, planes: [strain]"))
     with pytest.raises(InputError, match=r"line 6.*planes"):
         load_dataset_plan(tmp_path / "wrong.yaml")

@@ -8,6 +8,7 @@ from typing import Any
 from rhotem.analysis.plan.file import to_yaml
 from rhotem.core.output import output_file
 from rhotem.library.dataset.model import DatasetPlan
+from rhotem.library.dataset.planes import PLANES
 from rhotem.library.dataset.recipes import recipes
 from rhotem.library.dataset.store import SPLITS, TABLE, Dataset
 
@@ -25,7 +26,7 @@ def card(dataset: Dataset, plan: DatasetPlan, rows: Sequence[Mapping[str, Any]],
     import rhotem
 
     recipe = recipes()[plan.recipe]
-    said = dict(dataset.about["plan"])
+    said, asked = dict(dataset.about["plan"]), plan.pictures.planes or ()
     lines = [
         f"# {plan.name}",
         "",
@@ -42,7 +43,7 @@ def card(dataset: Dataset, plan: DatasetPlan, rows: Sequence[Mapping[str, Any]],
         "",
         "## Arrays of a shard",
         "",
-        *(f"- `{name}`: {about}" for name, about in recipe.arrays.items()),
+        *(f"- `{name}`: {about}" for name, about in recipe.arrays.items() if name not in PLANES or name in asked),
         f"- `table`: a row for every column of atoms: {', '.join(TABLE)}; `starts`: where those of a picture begin",
         "",
         "Row 0 is the top; x runs to the right. `manifest.parquet`: a row for every picture, with all that was drawn.",
