@@ -243,7 +243,7 @@ def _displacements(block: Block, table: Table, labels: list[str], cell: Floats, 
     """U_iso and U_ij of the rows: B_ij / 8π², β_ij / 2π² a*_i a*_j.
 
     All are of the exponent −Σ β_ij h_i h_j, in which pairs i ≠ j stand twice (K. N. Trueblood et al., Acta Cryst. A 52,
-    770 (1996), eqs. 2.1.25 to 2.1.31).
+    770 (1996)).
     """
     per_u = 8 * np.pi**2
     reciprocal = np.linalg.norm(np.linalg.inv(cell), axis=0)
