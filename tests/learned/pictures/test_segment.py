@@ -9,7 +9,7 @@ from rhotem.learned.pictures.normalise import BACKGROUND, normalised, resampled
 from rhotem.learned.pictures.score import Score, compare
 from rhotem.learned.pictures.segment import COARSEST, SURE, Segmentation, from_logits, segment
 from rhotem.learned.pictures.unet import OUTPUTS, _convolved, expanded, forward, gathered, scattered, shapes
-from rhotem.learned.pictures.view import MODES, NUMBERS, PICTURES, pictures_seen, view, wiener
+from rhotem.learned.pictures.view import MODES, NUMBERS, PICTURES, local, pictures_seen, view, wiener
 from rhotem.learned.pictures.weights import load_weights, save_weights
 
 HEADER = {"threshold": 0.3, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
@@ -35,6 +35,19 @@ def test_normalised_pictures_know_neither_unit_nor_slow_background(rng):
     columns = np.sin(2 * np.pi * x * 0.2 / 1.5)
     kept = normalised(wave + columns, 0.2)[inside]
     assert np.corrcoef(kept.ravel(), columns[inside].ravel())[0, 1] > 0.99 and BACKGROUND < 30
+
+
+def test_a_lattice_that_ends_is_not_filtered_into_the_vacuum(rng):
+    """A dark field: no electrons beyond the end of the crystal, but the filter goes on with the lattice there."""
+    x, y = 0.2 * np.mgrid[:128, :128]
+    crystal = (1 + np.cos(2 * np.pi * x / 2.8) * np.cos(2 * np.pi * y / 2.1)) * (x < 12.8)
+    picture = normalised(rng.poisson(0.5 * crystal), 0.2)
+    (filtered,) = wiener(picture, (1.5,))
+    kept = local(picture, filtered, 0.2)
+    inside, beyond = (x > 2) & (x < 8), (x > 18) & (x < 24)
+    assert filtered[beyond].std() > 0.1 * filtered[inside].std()
+    assert kept[beyond].std() < 0.03 * kept[inside].std()
+    assert kept[inside].std() > 0.8 * filtered[inside].std()
 
 
 def test_filters_find_what_repeats_and_no_single_column_shows(rng):

@@ -19,6 +19,9 @@ PICTURES, NUMBERS = 1 + len(TRUST), 1 + len(MODES)
 RING = 2
 #: Standard deviations of the filtered picture beyond which it is clipped.
 CLIP = 8.0
+#: Å: side of the two boxes over which a filtered picture is compared with the picture; and the part of its variance
+#: below which there is nothing to compare.
+AROUND, LEAST = 6.0, 0.03
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,7 +31,8 @@ def pictures_seen(image: npt.NDArray[Any], pixel: float) -> tuple[Floats, float]
 
     The first picture is the normalised one, its variance one. The others are the same behind Wiener filters, over their
     standard deviation: columns of a crystal repeat, noise does not, so that a filter finds at low doses what no single
-    column shows. Share of signal: standard deviation behind the looser filter, 0 to 1.
+    column shows; but only where the picture has the lattice (`local`). Share of signal: standard deviation behind the
+    looser filter, 0 to 1.
 
     Parameters
     ----------
@@ -38,10 +42,10 @@ def pictures_seen(image: npt.NDArray[Any], pixel: float) -> tuple[Floats, float]
         Å.
     """
     first = normalised(image, pixel)
-    others = wiener(first, TRUST)
-    spreads = [max(float(one.std()), 1e-3) for one in others]
-    scaled = [np.clip(one / spread, -CLIP, CLIP) for one, spread in zip(others, spreads, strict=True)]
-    return np.stack([first, *scaled]).astype(np.float32), min(spreads[-1], 1.0)
+    whole = wiener(first, TRUST)
+    others = [local(first, one, pixel) for one in whole]
+    scaled = [np.clip(one / max(float(one.std()), 1e-3), -CLIP, CLIP) for one in others]
+    return np.stack([first, *scaled]).astype(np.float32), min(float(whole[-1].std()), 1.0)
 
 
 def numbers_seen(share: float, mode: str | None) -> Floats:
@@ -97,6 +101,25 @@ def wiener(values: Floats, trust: tuple[float, ...]) -> list[Floats]:
     noise = (sorted_rings[np.arange(len(middles)), middles] / np.float32(np.log(2)))[ring]
     ratio = noise / np.maximum(power, np.float32(1e-20))
     return [irfft2(beams * np.clip(1 - np.float32(t) * ratio, 0, 1), s=values.shape) for t in trust]
+
+
+def local(picture: Floats, filtered: Floats, pixel: float) -> Floats:
+    """A filtered picture (rows, columns) as far as the picture has it, place by place.
+
+    A filter of frequencies goes on with a lattice beyond its end, into vacuum, an amorphous layer or another grain.
+    There the picture has no part of it: the least-squares amplitude ⟨picture · filtered⟩ / ⟨filtered²⟩ of what is around
+    is 0 there and 1 within the lattice. Noise that the filter leaves is in the picture, too, and stays.
+    """
+    from scipy.ndimage import uniform_filter
+
+    width = round(AROUND / pixel) | 1
+
+    def around(values: Floats) -> Floats:
+        return uniform_filter(uniform_filter(values, width, mode="reflect"), width, mode="reflect")
+
+    power = filtered * filtered
+    least = np.float32(LEAST * float(power.mean()) + 1e-12)
+    return np.asarray(filtered * np.clip(around(picture * filtered) / (around(power) + least), 0, 1), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)

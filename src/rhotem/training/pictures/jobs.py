@@ -147,7 +147,7 @@ JOBS = {
             lambda plan: PICTURES + NUMBERS,
             _columns,
             column_losses,
-            {"column": 1.0, "species": 0.5, "vacancy": 4.0, "antisite": 4.0},
+            {"column": 1.0, "species": 1.0, "vacancy": 2.0, "antisite": 1.0},
             adds=False,
             widths=(24, 48, 72, 96),
             patch=2,
