@@ -107,8 +107,8 @@ def local(picture: Floats, filtered: Floats, pixel: float) -> Floats:
     """A filtered picture (rows, columns) as far as the picture has it, place by place.
 
     A filter of frequencies goes on with a lattice beyond its end, into vacuum, an amorphous layer or another grain.
-    There the picture has no part of it: the least-squares amplitude ⟨picture · filtered⟩ / ⟨filtered²⟩ of what is around
-    is 0 there and 1 within the lattice. Noise that the filter leaves is in the picture, too, and stays.
+    There the picture has no part of it: the least-squares amplitude ⟨picture · filtered⟩ / ⟨filtered²⟩ of what is
+    around is 0 there and 1 within the lattice. Noise that the filter leaves is in the picture, too, and stays.
     """
     from scipy.ndimage import uniform_filter
 
