@@ -126,11 +126,11 @@ def fit_focal(
     job = workflow.prepare(plan, voice)
     lattice = _lattice(measured, job.crystal, zone_of(job))
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°")
-    for remark in lattice.remarks:
-        voice.warn(f"{measured[0].source.path}: {remark}")
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
     depths = _depths(made)
+    for remark in lattice.remarks:  # after all that may refuse in one line
+        voice.warn(f"{measured[0].source.path}: {remark}")
     held = _held(made, next(sets_of_potentials(job, made, voice)), depths, voice)
     lens = made.preset.microscope
     slack = max(CS_PART * abs(lens.cs), CS_LEAST)

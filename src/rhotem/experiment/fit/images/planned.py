@@ -168,13 +168,13 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
     job = workflow.prepare(plan, voice)
     lattice = find_lattice(image, job.crystal, zone_of(job))
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°, match {lattice.match:.2f}")
-    for remark in lattice.remarks:
-        voice.warn(f"{image.source.path}: {remark}")
     if lattice.hand == "mirrored":
         raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
     depths_of(made)
+    for remark in lattice.remarks:  # after all that may refuse in one line
+        voice.warn(f"{image.source.path}: {remark}")
     return Placed(job, made, lattice.matrix)
 
 
