@@ -3,7 +3,7 @@
     python scripts/make_demonstration.py [--out FOLDER] [NAME ...]
 
 Responses of LiCoO2, SrTiO3 and Si, and images of one lens (200 kV, 22 mrad, in focus: the layered-oxide preset with its
-dark fields and enhanced ABF; 2 and 4 nm, of large cells 4 nm; atoms at rest) of the other phases, from the learned
+dark fields and enhanced ABF; 2 and 4 nm, of large cells 2 nm; atoms at rest) of the other phases, from the learned
 density. NAME:
 these alone. What is there stays.
 """
@@ -28,7 +28,7 @@ ONE_LENS = {
     "Li6PS5Cl": (1, 0, 0), "NMC811": (1, 0, 0), "Li4Ti5O12": (0, 0, 1), "Na3V2(PO4)3": (1, 0, 0),
     "NaV2(PO4)3": (0, 0, 1), "Li7La3Zr2O12": (1, 0, 0), "silicalite": (0, 1, 0),
 }  # fmt: skip
-#: Cells above 150 Å²: 4 nm alone, dark fields to 110 mrad, as waves that carry 200 take five times as long.
+#: Cells above 150 Å²: 2 nm alone, dark fields to 110 mrad, as waves that carry 200 take five times as long.
 LARGE = ("Li4Ti5O12", "Na3V2(PO4)3", "Li7La3Zr2O12", "silicalite")
 DETECTORS = ("HAADF=68-200", "ABF=11-22", "DPC=6-22", "eABF=11-22", "LAADF=25-50", "MAADF=50-80")
 
@@ -64,7 +64,7 @@ def whole(name: str) -> list[tuple[str, Plan, Span]]:
 def one_lens(name: str) -> list[tuple[str, Plan, Span]]:
     """Folder of the images of one lens of a phase, with plan and span."""
     folder = name.replace("(", "").replace(")", "") + "-one-lens"
-    deep = (4.0,) if name in LARGE else (2.0, 4.0)
+    deep = (2.0,) if name in LARGE else (2.0, 4.0)
     held = Span(deep, Range(), edges=(), error_bar=False, one_lens=True)
     detectors = ("HAADF=68-110", *DETECTORS[1:]) if name in LARGE else DETECTORS
     return [(folder, plan(name, ONE_LENS[name], "model", 0, {"detectors": detectors}), held)]

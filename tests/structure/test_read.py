@@ -132,7 +132,7 @@ BAD_FILES = {
     "heavy.xyz": ('1\nLattice="4 0 0 0 4 0 0 0 4"\nEs 0 0 0\n', "not among H to Cm"),
     "dummy.xyz": ('1\nLattice="4 0 0 0 4 0 0 0 4"\nX 0 0 0\n', "not among H to Cm"),
     "twice.xyz": ('2\nLattice="4 0 0 0 4 0 0 0 4"\nLi 0 0 0\nO 0.1 0 3.9\n', r"0.14 Å apart"),
-    "flat.xyz": ('1\nLattice="4 0 0 0 4 0 4 0 0"\nLi 0 0 0\n', "no three-dimensional cell"),
+    "flat.xyz": ('1\nLattice="4 0 0 0 4 0 4 0 0"\nLi 0 0 0\n', "its cell has no volume"),
     "free.xyz": ("1\n\nLi 0 0 0\n", "no three-dimensional cell.*vacuum"),
     "what.unknown": ("1 2 3", "cannot be read"),
 }
