@@ -73,8 +73,6 @@ def test_done_failed_and_done_before(stand_in, tmp_path):
 def test_processor_time_is_limited(stand_in, tmp_path, monkeypatch):
     # the limit on the clock, for what hangs, must not come first here; starting takes 2 s on a busy machine
     monkeypatch.setattr(runner, "WALL", 100)
-        runner, "WALL", 100
-    )  # the limit on the clock, for what hangs, must not come first here; starting takes 2 s on a busy machine
     assert run(tmp_path, [job(0, 7), job(1)], time_limit=5) == {"failed": 1, "done": 1}
     (failure,) = (tmp_path / "failed").glob("*.json")
     assert "processor time" in json.loads(failure.read_text())["reason"]
