@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import correlate
 
 from rhotem.core import InputError
+from rhotem.learned.pictures import weights
 from rhotem.learned.pictures.normalise import BACKGROUND, normalised, resampled
 from rhotem.learned.pictures.score import Score, compare
 from rhotem.learned.pictures.segment import COARSEST, SURE, Segmentation, from_logits, segment
@@ -174,3 +175,20 @@ def test_weights_are_read_back_or_refused(tmp_path, rng):
     save_weights(path, [one], {"widths": (2, 4), "pixel_A": 0.2})
     with pytest.raises(InputError, match="missing or of another shape"):
         load_weights(path)
+
+
+def test_the_network_of_another_package_comes_first(monkeypatch, tmp_path):
+    """Without one RhoTEM's own is there, which sees the picture alone."""
+    monkeypatch.setattr(weights, "registered", lambda group: {})
+    own = load_weights()
+    assert own.inputs == 1
+
+    class Point:
+        def load(self):
+            return tmp_path
+
+    monkeypatch.setattr(weights, "registered", lambda group: {"mine": Point()})
+    assert weights.installed() != tmp_path / "pictures" / "columns.safetensors"
+    (tmp_path / "pictures").mkdir()
+    save_weights(tmp_path / "pictures" / "columns.safetensors", own.members[:1], dict(own.header))
+    assert len(load_weights().members) == 1

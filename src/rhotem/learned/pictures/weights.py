@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.core.registry import registered
 from rhotem.learned.pictures.unet import OUTPUTS, shapes
 
 #: What the header says it is, and its version.
@@ -57,8 +58,17 @@ class Weights:
         return int(self.patch * 2 ** (self.levels - 1))
 
 
+def installed() -> Path:
+    """The network that is used if none is named: the first of packages with weights that has one, or that of RhoTEM."""
+    for entry in registered("rhotem.weights").values():
+        found = Path(entry.load()) / "pictures" / f"{DEFAULT}.safetensors"
+        if found.exists():
+            return found
+    return Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors")))
+
+
 def load_weights(path: str | Path | None = None, job: str = "columns") -> Weights:
-    """The network of a file that was trained for a job; None: the one that comes with RhoTEM.
+    """The network of a file that was trained for a job; None: that of rhotem-data, without it the one of RhoTEM.
 
     Raises
     ------
@@ -67,9 +77,7 @@ def load_weights(path: str | Path | None = None, job: str = "columns") -> Weight
     """
     from safetensors import SafetensorError, safe_open
 
-    place = (
-        Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors"))) if path is None else Path(path)
-    )
+    place = installed() if path is None else Path(path)
     try:
         with safe_open(str(place), framework="numpy") as stream:
             header = json.loads((stream.metadata() or {}).get("header", "{}"))
