@@ -177,18 +177,16 @@ def test_weights_are_read_back_or_refused(tmp_path, rng):
         load_weights(path)
 
 
-def test_the_network_of_another_package_comes_first(monkeypatch, tmp_path):
-    """Without one RhoTEM's own is there, which sees the picture alone."""
-    monkeypatch.setattr(weights, "registered", lambda group: {})
+def test_the_network_that_is_taken_is_that_of_an_installed_package(monkeypatch, tmp_path):
     own = load_weights()
-    assert own.inputs == 1
 
     class Point:
         def load(self):
             return tmp_path
 
     monkeypatch.setattr(weights, "registered", lambda group: {"mine": Point()})
-    assert weights.installed() != tmp_path / "pictures" / "columns.safetensors"
+    with pytest.raises(InputError, match="pip install packages/rhotem-data"):
+        load_weights()
     (tmp_path / "pictures").mkdir()
     save_weights(tmp_path / "pictures" / "columns.safetensors", own.members[:1], dict(own.header))
     assert len(load_weights().members) == 1

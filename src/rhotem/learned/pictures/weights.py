@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +58,22 @@ class Weights:
 
 
 def installed() -> Path:
-    """The network that is used if none is named: the first of packages with weights that has one, or that of RhoTEM."""
+    """The network that is used if none is named: the first of packages with weights that has one.
+
+    Raises
+    ------
+    InputError
+        If none has.
+    """
     for entry in registered("rhotem.weights").values():
         found = Path(entry.load()) / "pictures" / f"{DEFAULT}.safetensors"
         if found.exists():
             return found
-    return Path(str(files("rhotem.learned.pictures").joinpath(f"{DEFAULT}.safetensors")))
+    raise InputError("no network for pictures is installed: pip install packages/rhotem-data, or name one (--network)")
 
 
 def load_weights(path: str | Path | None = None, job: str = "columns") -> Weights:
-    """The network of a file that was trained for a job; None: that of rhotem-data, without it the one of RhoTEM.
+    """The network of a file that was trained for a job; None: that of rhotem-data.
 
     Raises
     ------
