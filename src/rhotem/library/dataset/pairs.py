@@ -18,7 +18,7 @@ from rhotem.density.field import DensityField
 from rhotem.library.campaign.compute import SOURCES, exits, prepared, range_of
 from rhotem.library.campaign.task import Asked, Task
 from rhotem.library.dataset.pictures import MOST, Pictures
-from rhotem.library.dataset.recorded import Frame, drawn, framed
+from rhotem.library.dataset.recorded import Frame, drawn, framed, lens_of
 from rhotem.library.dataset.scene import scene
 from rhotem.microscope.acquisition.positions import at_positions
 from rhotem.microscope.camera import Camera
@@ -182,14 +182,7 @@ def _single(
     stored = waves(held, made.preset.microscope, outer, thick, range=range_of(asked, made))
 
     def pattern(thickness: float, place: Floats, settings: dict[str, Any]) -> Floats:
-        return stored.cbed(
-            place[None],
-            thickness=thickness,
-            defocus=10.0 * settings["defocus_nm"],
-            aberrations={"C12": 10.0 * settings["C12_nm"], "phi12": settings["phi12_rad"]},
-            convergence=settings["convergence_mrad"],
-            focal_spread=settings["focal_spread_A"],
-        )[0]
+        return stored.cbed(place[None], thickness=thickness, **lens_of(settings))[0]
 
     return pattern
 

@@ -13,7 +13,7 @@ from rhotem.core import InputError
 from rhotem.library.campaign.compute import SOURCES, exits, prepared, range_of
 from rhotem.library.campaign.task import Task
 from rhotem.library.dataset.pictures import MOST, Pictures
-from rhotem.library.dataset.recorded import Frame, drawn, framed
+from rhotem.library.dataset.recorded import Frame, drawn, framed, lens_of
 from rhotem.microscope.camera import Camera
 from rhotem.microscope.detectors import DetectorBase
 from rhotem.microscope.presets import Preset
@@ -106,14 +106,7 @@ def take_patterns(held: Waves, said: Pictures, image: str, rng: np.random.Genera
     settings.pop("source_size_A")
     frame = framed(said.pixels, settings, held.extent, rng)
     level = settings.pop("level")
-    patterns = held.cbed(
-        frame.positions.reshape(2, -1).T,
-        thickness=held.thicknesses[level],
-        defocus=10.0 * settings["defocus_nm"],
-        aberrations={"C12": 10.0 * settings["C12_nm"], "phi12": settings["phi12_rad"]},
-        convergence=settings["convergence_mrad"],
-        focal_spread=settings["focal_spread_A"],
-    )
+    patterns = held.cbed(frame.positions.reshape(2, -1).T, thickness=held.thicknesses[level], **lens_of(settings))
     electrons = settings["dose_e_per_A2"] * frame.step**2
     expected = electrons * np.clip(patterns, 0.0, None)
     counted = rng.poisson(expected)

@@ -1,6 +1,6 @@
 """One picture of a response: a scan turned, displaced and counted, and where it shows the columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -153,14 +153,7 @@ def record(held: Response, image: str, settings: dict[str, Any], frame: Frame, r
     """
     detector = detector_of(held.detectors, image)
     microscope = held.asked(
-        {
-            "defocus": 10.0 * settings["defocus_nm"],
-            "aberrations": {"C12": 10.0 * settings["C12_nm"], "phi12": settings["phi12_rad"]},
-            "convergence": settings["convergence_mrad"],
-            "source_size": settings["source_size_A"],
-            "focal_spread": settings["focal_spread_A"],
-        },
-        held.thicknesses[settings["level"]],
+        lens_of(settings) | {"source_size": settings["source_size_A"]}, held.thicknesses[settings["level"]]
     )
     asked = held.ready((detector,), settings["level"])
     period = Scan.cell(held.extent, microscope)
@@ -178,6 +171,16 @@ def record(held: Response, image: str, settings: dict[str, Any], frame: Frame, r
     told = {name: value for name, value in settings.items() if name != "level"}
     told |= {"image": image, "thickness_nm": round(0.1 * held.thicknesses[settings["level"]], 4)}
     return Picture(noisy, clean, frame, told)
+
+
+def lens_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The lens of drawn settings, as responses and waves are asked for it: Å, mrad, rad."""
+    return {
+        "defocus": 10.0 * settings["defocus_nm"],
+        "aberrations": {"C12": 10.0 * settings["C12_nm"], "phi12": settings["phi12_rad"]},
+        "convergence": settings["convergence_mrad"],
+        "focal_spread": settings["focal_spread_A"],
+    }
 
 
 def drawn(held: Held, said: Pictures, rng: np.random.Generator) -> dict[str, Any]:
