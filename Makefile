@@ -1,7 +1,8 @@
 # make demo    environment, installation, images of LiCoO2 from examples/LiCoO2.cif
 # make test    environment, lint, types, layers, docs, wheel, tests below ten seconds. GPAW=1 and TORCH=1 install these first
 #              and forbid skipping what needs them; both are the default when CI is set
-# make slow    the tests that make test leaves out, with GPAW and PyTorch, and all tutorials
+# make slow    the tests that make test leaves out, with GPAW and PyTorch, and all tutorials; what lacks a system package
+#              (postgresql, chromium) is listed as skipped
 # Parts:       make lint | types | layers | docs | tests | notebooks | wheel | gpaw | clean; make format
 
 SHELL := /bin/sh
@@ -65,7 +66,7 @@ test: $(TOOLS)
 
 slow: export OMP_NUM_THREADS ?= 1
 slow: $(TOOLS) $(EXTRA)
-	$(BIN)/python -m pytest -n $(JOBS) --durations=20 -m slow
+	$(BIN)/python -m pytest -n $(JOBS) --durations=20 -rs -m slow
 	$(BIN)/python scripts/run_notebooks.py
 
 lint: $(TOOLS)
