@@ -101,7 +101,8 @@ def costs(campaign: Campaign, sample: int, progress: Progress = silent) -> Costs
         try:
             one = planned(task)
         except RhoTEMError as error:
-            refused[f"{task.title} along {task.plan['specimen'].get('zone')}"] = " ".join(str(error).split())
+            zone = task.plan["specimen"].get("zone")
+            refused[task.title + (f" along {zone}" if zone else "")] = " ".join(str(error).split())
             one = (0.0, 0.0, 0.0)  # it ends before it begins; so will as many of those that are not planned
         seconds.append(one[0])
         sizes.append(one[1])

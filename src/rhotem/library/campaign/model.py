@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from rhotem.analysis.optics import adjusted_preset
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.plan.model import place_of
 from rhotem.analysis.plan.problems import At
@@ -233,10 +234,22 @@ class Campaign(Section):
                 if number > TASKS:
                     raise InputError(f"with it there are {number} tasks for every structure; a campaign takes {TASKS}")
                 for value in values:
-                    base.changed({place: value})
+                    self._check_lens(base.changed({place: value}))
             except RhoTEMError as error:
                 raise At(("vary", name), str(error)) from None
+        if "microscope.convergence_mrad" not in seen and "microscope.preset" not in seen:
+            self._check_lens(base)
         return self
+
+    def _check_lens(self, plan: Plan) -> None:
+        """Refuse what its responses cannot hold: an aperture beyond the microscope's."""
+        least, largest = self.lens.convergence_mrad, adjusted_preset(plan.microscope.preset, **plan.optics()).microscope.convergence
+        if least is not None and least > largest:
+            raise At(
+                ("lens", "convergence_mrad"),
+                f"{least:g} mrad is the smallest aperture to be asked for, the microscope's is {largest:g}; "
+                "give the larger one as microscope.convergence_mrad",
+            )
 
     def base(self) -> Plan:
         """The plan of every task, of a ready phase."""
@@ -247,6 +260,14 @@ class Campaign(Section):
             microscope=self.microscope,
             computing={"seed": self.seed, "memory": self.limits.memory},
         )
+
+    @model_validator(mode="after")
+    def _foci_held(self) -> Self:
+        least, most = self.lens.defocus_nm
+        for focus in self.kept.foci_nm:
+            if not least <= focus <= most:
+                raise At(("kept", "foci_nm"), f"{focus:g} nm lies beyond lens.defocus_nm, {least:g} to {most:g} nm")
+        return self
 
     @property
     def foci(self) -> list[float]:
