@@ -1,5 +1,6 @@
 """One propagation, any lens: responses give the images of direct runs, and refuse what they do not hold."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -385,6 +386,11 @@ def test_saved_responses_are_the_same_and_checked(thermal, tmp_path):
     whole = about.read_text()
     about.write_text(whole.replace('"slope_rad_angstrom"', '"slope_rad"'))
     with pytest.raises(InputError, match="what it says of itself differs from what was written"):
+        open_response(path)
+    said = json.loads(whole)
+    del said["attributes"]["attributes_checksum"]  # as before attributes had one
+    about.write_text(json.dumps(said).replace('"slope_rad_angstrom"', '"slope_rad"').replace('"period"', '"cell"'))
+    with pytest.raises(InputError, match=r"what it says of itself is damaged \(KeyError\); make it again"):
         open_response(path)
     about.write_text(whole)
     import zarr

@@ -3,7 +3,8 @@
 import json
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,20 @@ def read_group(path: Path, form: tuple[str, int], what: str, *older: tuple[str, 
     if WRITTEN in said and said[WRITTEN] != _written((said["format"], said["version"]), arrays):
         raise InputError(f"{path}: form, types or shapes differ from what was written; make it again")
     return arrays, said
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Refuse a group in one line where attributes, believed for want of a checksum, are not what they should be.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: what it says of itself is damaged ({type(error).__name__}); make it again") from None
 
 
 def sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -243,7 +243,10 @@ class Campaign(Section):
 
     def _check_lens(self, plan: Plan) -> None:
         """Refuse what its responses cannot hold: an aperture beyond the microscope's."""
-        least, largest = self.lens.convergence_mrad, adjusted_preset(plan.microscope.preset, **plan.optics()).microscope.convergence
+        least, largest = (
+            self.lens.convergence_mrad,
+            adjusted_preset(plan.microscope.preset, **plan.optics()).microscope.convergence,
+        )
         if least is not None and least > largest:
             raise At(
                 ("lens", "convergence_mrad"),

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from rhotem.core import InputError
 from rhotem.library.coefficients.model import FixedLens
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.settings import Detector
-from rhotem.microscope.stored import Arrays, read_group, write_group
+from rhotem.microscope.stored import Arrays, read_group, readable, write_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,10 +59,8 @@ def open_fixed(path: str | Path) -> FixedLens:
         If it holds none, is damaged, or was written by another version of the format.
     """
     arrays, said = read_group(Path(path), FORM, "images of one lens")
-    try:
+    with readable(path):
         return _read(arrays, said)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: what it says of itself is damaged ({type(error).__name__}); make it again") from None
 
 
 def _read(arrays: Arrays, said: "Mapping[str, Any]") -> FixedLens:

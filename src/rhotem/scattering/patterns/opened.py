@@ -6,7 +6,7 @@ from typing import Any
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.stored import read_group
+from rhotem.microscope.stored import read_group, readable
 from rhotem.scattering.patterns.beams import SCALE, Scattered
 from rhotem.scattering.patterns.held import Patterns, Twin
 from rhotem.scattering.patterns.store import FORM, NAMES
@@ -21,10 +21,8 @@ def open_patterns(path: str | Path) -> Patterns:
         If they are none, are damaged, or were written by another version of the format.
     """
     arrays, said = read_group(Path(path), FORM, "patterns")
-    try:
+    with readable(path):
         return _patterns(arrays, said, path)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged, {type(error).__name__}: {error}; make it again") from None
 
 
 def _patterns(arrays: Mapping[str, Any], said: Mapping[str, Any], path: str | Path) -> Patterns:

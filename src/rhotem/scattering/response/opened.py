@@ -1,13 +1,14 @@
 """Responses read from disk, checked."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from rhotem.core import InputError
 from rhotem.microscope.instrument import Microscope
 from rhotem.microscope.settings import Detector
-from rhotem.microscope.stored import read_group
+from rhotem.microscope.stored import Arrays, read_group, readable
 from rhotem.scattering.response.images import Response
 from rhotem.scattering.response.matrices import Beams, Twin
 from rhotem.scattering.response.range import Range
@@ -23,10 +24,19 @@ def open_response(path: str | Path) -> Response:
         If it is none, is damaged, or was written by another version of the format.
     """
     arrays, said = read_group(Path(path), FORM, "responses", AREAS)
+    with readable(path):
+        response = _made(arrays, said)
+    shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)
+    if [list(column) for column in response.cells.columns] != said["columns"] or response.matrix.shape != shape:
+        raise InputError(f"{path}: its channels are not those of this version of RhoTEM; make it again")
+    return response
+
+
+def _made(arrays: Arrays, said: dict[str, Any]) -> Response:
     for name in [name for name in arrays if f"{name}_scale" in arrays]:
         arrays[name] = whole(arrays[name], arrays[f"{name}_scale"])
     adapter = TypeAdapter(tuple[Detector, ...])
-    response = Response(
+    return Response(
         microscope=Microscope(**said["microscope"]),
         range=Range(**said["range"]),
         detectors=adapter.validate_python(said["detectors"]),
@@ -41,7 +51,3 @@ def open_response(path: str | Path) -> Response:
         areas=said["version"] == AREAS[1],
         twin=Twin(*(arrays[f"twin_{name}"] for name in ("rows", "matrix", "rim"))) if "twin_rows" in arrays else None,
     )
-    shape = (len(response.thicknesses), len(response.cells.columns), response.beams.number)
-    if [list(column) for column in response.cells.columns] != said["columns"] or response.matrix.shape != shape:
-        raise InputError(f"{path}: its channels are not those of this version of RhoTEM; make it again")
-    return response

@@ -1,12 +1,13 @@
 """Waves read from disk, checked."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rhotem.microscope.assembly import BeamGroup
 from rhotem.microscope.instrument import Microscope
-from rhotem.microscope.stored import read_group
+from rhotem.microscope.stored import Arrays, read_group, readable
 from rhotem.scattering.response.range import Range
 from rhotem.scattering.waves.held import Waves
 from rhotem.scattering.waves.store import FORM
@@ -21,6 +22,11 @@ def open_waves(path: str | Path) -> Waves:
         If they are none, are damaged, or were written by another version of the format.
     """
     arrays, said = read_group(Path(path), FORM, "waves")
+    with readable(path):
+        return _waves(arrays, said)
+
+
+def _waves(arrays: Arrays, said: dict[str, Any]) -> Waves:
     sizes, widths = arrays["sizes"], arrays["widths"]
     vectors = np.split(arrays["vectors"], np.cumsum(sizes)[:-1])
     parts = np.split(arrays["matrices"], np.cumsum(sizes * widths)[:-1], axis=2)
