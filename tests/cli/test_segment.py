@@ -65,6 +65,37 @@ def test_the_measured_picture_has_its_columns():
     assert json.loads(out)["columns"] == pytest.approx(expected, rel=0.1)
 
 
+def test_dark_columns_are_taken_for_an_abf_image(lattice, tmp_path):
+    path, _ = lattice
+    np.save(tmp_path / "dark.npy", -np.load(path))
+    asked = ("--kind", "image", "--pixel-A", 0.1)
+    code, out, error = invoke(tmp_path / "dark.npy", *asked, "--out", tmp_path / "out")
+    assert code == 0 and out.startswith("taken for an ABF image"), error
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["image"] == "ABF" and record["image_guessed"]
+    assert "taken for" not in invoke(path, *asked)[1] + invoke(tmp_path / "dark.npy", *asked, "--image", "ABF")[1]
+
+
+def test_two_detectors_of_one_measured_scan_agree(tmp_path):
+    """ADF and ABF of a perovskite along [110], of atomap's tests: per 3.9 × 2.75 Å two columns, and oxygen in ABF."""
+    atomap = pytest.importorskip("atomap")
+    folder = Path(atomap.__file__).parent / "tests" / "datasets"
+    found = {}
+    for name in ("ADF", "ABF"):
+        file, out = folder / f"test_{name}_cropped.hdf5", tmp_path / name
+        code, _, error = invoke(file, "--kind", "image", "--pixel-A", 0.093354, "--out", out)
+        assert code == 0, error
+        rows = csv.DictReader((out / "columns.csv").read_text().splitlines())
+        places = np.array([[float(row["x_px"]), float(row["y_px"])] for row in rows])
+        inside = (places > 12) & (places < np.array([380, 400]) - 12)
+        found[name] = places[inside.all(axis=1)]
+    cells = (380 - 24) * (400 - 24) * 0.093354**2 / (3.905 * 2.761)
+    assert len(found["ADF"]) == pytest.approx(2 * cells, rel=0.06)
+    assert len(found["ABF"]) == pytest.approx(3 * cells, rel=0.06)
+    apart = np.linalg.norm(found["ADF"][:, None] - found["ABF"][None], axis=-1).min(axis=1)
+    assert (apart < 5).mean() > 0.98 and np.median(apart) < 2  # 0.5 and 0.2 Å
+
+
 def test_refusals(lattice, tmp_path, rng):
     path, _ = lattice
     Image.fromarray(rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(tmp_path / "colour.png")

@@ -41,7 +41,7 @@ ThresholdOption = Annotated[
 
 ImageOption = Annotated[
     str | None,
-    typer.Option("--image", metavar="NAME", help="What it is: HAADF, ABF or iDPC; without it the network guesses."),
+    typer.Option("--image", metavar="NAME", help="What it is: HAADF, ABF or iDPC; without it ABF if columns are dark."),
 ]
 
 
@@ -85,12 +85,13 @@ def segment(
     record: dict[str, Any] = {
         "measurement": measurement.record(),
         "network": {**weights.header, "file": str(network or "of RhoTEM")},
-        "image": known[image.lower()] if image else None,
+        "image": found.mode,
+        "image_guessed": image is None,
         "columns": summary(found),
     }
     if network is not None:
         record["network"]["sha256"] = file_sha256(network)
-    typer.echo(to_json(record["columns"]) if as_json else "\n".join(lines(found)))
+    typer.echo(to_json(record["columns"]) if as_json else "\n".join(lines(found, image is None)))
     if out is not None:
         with output_folder(out) as folder:
             write_found(found, folder / "columns.csv")
@@ -111,14 +112,16 @@ def summary(found: "Segmentation") -> dict:
     }
 
 
-def lines(found: "Segmentation") -> list[str]:
-    """The same in words."""
+def lines(found: "Segmentation", guessed: bool = False) -> list[str]:
+    """The same in words; ``guessed``: nobody said which image it is."""
     from rhotem.learned.pictures.segment import SURE
 
     said = summary(found)
     unsure = said["species_unsure"]
     kinds = ", ".join(f"{number} {name}" for name, number in said["species"].items() if number)
+    dark = ["taken for an ABF image, because columns are dark; --image says what it is"]
     return [
+        *(dark if guessed and found.mode else []),
         f"{said['columns']} columns: {kinds}" if said["columns"] else "no columns",
         *([f"species of {unsure} are unsure: no class has a probability of {SURE:g}"] if unsure else []),
         "vacancies and antisites: estimates in the table, not to be relied on (docs/dataset.md)",

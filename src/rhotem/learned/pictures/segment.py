@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.learned.pictures.normalise import resampled
 from rhotem.learned.pictures.unet import expanded, forward
-from rhotem.learned.pictures.view import view
+from rhotem.learned.pictures.view import guessed, view
 from rhotem.learned.pictures.weights import Weights
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +44,8 @@ class Segmentation:
         Standard deviation over the members of probability, vacancy and antisite.
     map : (rows, columns) array
         Probability of a column at the network's pixel.
+    mode : str or None
+        What the network took the picture for; None: it was not told, and columns are bright.
     """
 
     places: Floats
@@ -54,6 +56,7 @@ class Segmentation:
     antisite: Floats
     spread: Floats
     map: npt.NDArray[np.float32]
+    mode: str | None = None
 
     @property
     def species(self) -> list[str]:
@@ -79,7 +82,7 @@ def segment(
         Size of a pixel down and right in Å.
     weights : Weights
     mode : str, optional
-        Which image it is, of `rhotem.learned.pictures.view.MODES`; None: not known.
+        Which image it is, of `rhotem.learned.pictures.view.MODES`; None: not known, ABF if columns are dark.
 
     Raises
     ------
@@ -97,11 +100,13 @@ def segment(
             f"picture of {image.shape[1]} × {image.shape[0]} pixels of {pixel[1]:.4g} Å: the network sees columns at "
             f"{wanted:g} Å a pixel, on which it is {sides[1]:.0f} × {sides[0]:.0f}; expected 32 to 4096 a side"
         )
-    seen = logits(view(resampled(image, pixel, wanted), wanted, mode, weights.inputs), weights)
-    found = from_logits(seen, wanted, weights.header)
+    values = resampled(image, pixel, wanted)
+    if mode is None and weights.inputs > 1:
+        mode = guessed(values, wanted)
+    found = from_logits(logits(view(values, wanted, mode, weights.inputs), weights), wanted, weights.header)
     scale = wanted / np.array([pixel[1], pixel[0]])
     places = (found.places + 0.5) * scale - 0.5
-    return replace(found, places=places, errors=found.errors * scale)
+    return replace(found, places=places, errors=found.errors * scale, mode=mode)
 
 
 def logits(values: npt.NDArray[np.float32], weights: Weights) -> npt.NDArray[np.float32]:
