@@ -41,7 +41,11 @@ ThresholdOption = Annotated[
 
 ImageOption = Annotated[
     str | None,
-    typer.Option("--image", metavar="NAME", help="What it is: HAADF, ABF or iDPC; without it ABF if columns are dark."),
+    typer.Option(
+        "--image",
+        metavar="NAME",
+        help="What it is: HAADF, ABF or iDPC; without it what the file calls it, else ABF if columns are dark.",
+    ),
 ]
 
 
@@ -66,7 +70,7 @@ def segment(
     from rhotem.experiment.read import read_measurement
     from rhotem.learned.pictures import load_weights
     from rhotem.learned.pictures import segment as find
-    from rhotem.learned.pictures.view import MODES
+    from rhotem.learned.pictures.view import MODES, named
 
     known = {name.lower(): name for name in MODES}
     if image is not None and image.lower() not in known:
@@ -81,17 +85,18 @@ def segment(
         raise InputError(f"{file}: is a recording of the kind {measurement.kind}; segment takes one image")
     if measurement.pixel is None or measurement.axes[-1].unit != "Å":
         raise InputError(f"{file}: the size of a pixel is not known; give --pixel-A")
-    found = find(measurement.data, measurement.pixel, weights, known[image.lower()] if image else None)
+    mode = known[image.lower()] if image else named(str(measurement.metadata.get("title", "")))
+    found = find(measurement.data, measurement.pixel, weights, mode)
     record: dict[str, Any] = {
         "measurement": measurement.record(),
         "network": {**weights.header, "file": str(network or "of RhoTEM")},
         "image": found.mode,
-        "image_guessed": image is None,
+        "image_guessed": mode is None,
         "columns": summary(found),
     }
     if network is not None:
         record["network"]["sha256"] = file_sha256(network)
-    typer.echo(to_json(record["columns"]) if as_json else "\n".join(lines(found, image is None)))
+    typer.echo(to_json(record["columns"]) if as_json else "\n".join(lines(found, mode is None)))
     if out is not None:
         with output_folder(out) as folder:
             write_found(found, folder / "columns.csv")
@@ -113,7 +118,7 @@ def summary(found: "Segmentation") -> dict:
 
 
 def lines(found: "Segmentation", guessed: bool = False) -> list[str]:
-    """The same in words; ``guessed``: nobody said which image it is."""
+    """The same in words; ``guessed``: neither user nor file said which image it is."""
     from rhotem.learned.pictures.segment import SURE
 
     said = summary(found)

@@ -10,7 +10,7 @@ from rhotem.learned.pictures.normalise import BACKGROUND, normalised, resampled
 from rhotem.learned.pictures.score import Score, compare
 from rhotem.learned.pictures.segment import COARSEST, SURE, Segmentation, from_logits, segment
 from rhotem.learned.pictures.unet import OUTPUTS, _convolved, expanded, forward, gathered, scattered, shapes
-from rhotem.learned.pictures.view import MODES, NUMBERS, PICTURES, local, pictures_seen, view, wiener
+from rhotem.learned.pictures.view import MODES, NUMBERS, PICTURES, guessed, local, named, pictures_seen, view, wiener
 from rhotem.learned.pictures.weights import load_weights, save_weights
 
 HEADER = {"threshold": 0.3, "sigma_floor_A": 0.0, "sigma_scale": 1.0}
@@ -190,3 +190,20 @@ def test_the_network_that_is_taken_is_that_of_an_installed_package(monkeypatch, 
     (tmp_path / "pictures").mkdir()
     save_weights(tmp_path / "pictures" / "columns.safetensors", own.members[:1], dict(own.header))
     assert len(load_weights().members) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "mode"),
+    [("HAADF", "HAADF"), ("Ceta HAADF-DF4", "HAADF"), ("abf (2)", "ABF"), ("iDPC", "iDPC"), ("BF", None), ("", None)],
+)
+def test_the_image_that_a_file_names(title, mode):
+    assert named(title) == mode
+
+
+def test_dark_columns_have_a_long_dark_tail_and_fringes_have_none(rng):
+    y, x = np.mgrid[:128, :128] * 0.2
+    columns = np.exp(4 * np.cos(2 * np.pi * x / 2.8) + 4 * np.cos(2 * np.pi * y / 2.8) - 8)
+    noise = 0.3 * rng.normal(size=columns.shape)
+    assert guessed(noise - columns, 0.2) == "ABF"
+    assert guessed(noise + columns, 0.2) is None
+    assert guessed(noise + np.cos(2 * np.pi * (x + 0.3 * y) / 2.1), 0.2) is None

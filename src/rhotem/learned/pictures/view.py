@@ -1,5 +1,6 @@
 """What a network of columns sees of a picture: it, it filtered, how much of it is signal, and which image it is."""
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,8 @@ PICTURES, NUMBERS = 1 + len(TRUST), 1 + len(MODES)
 RING = 2
 #: Standard deviations of the filtered picture beyond which it is clipped.
 CLIP = 8.0
+#: Skewness of the filtered picture below which columns are dark; of fringes and edges it is about zero.
+DARK = -0.1
 #: Å: side of the two boxes over which a filtered picture is compared with the picture; and the part of its variance
 #: below which there is nothing to compare.
 AROUND, LEAST = 6.0, 0.03
@@ -86,12 +89,18 @@ def view(image: npt.NDArray[Any], pixel: float, mode: str | None = None, inputs:
 
 
 def guessed(image: npt.NDArray[Any], pixel: float) -> str | None:
-    """``ABF`` where columns are dark, else None: bright ones are of HAADF and iDPC alike.
+    """``ABF`` where columns are dark, else None: HAADF and iDPC have bright ones.
 
     Columns are a small part of a picture: what is filtered has a long tail on their side, and its skewness their sign
     (docs/dataset.md says how often).
     """
-    return "ABF" if skewness(pictures_seen(image, pixel)[0][1]) < 0 else None
+    return "ABF" if skewness(pictures_seen(image, pixel)[0][1]) < DARK else None
+
+
+def named(title: str) -> str | None:
+    """Which of `MODES` a recording is called: ``HAADF-DF4``."""
+    words = re.split(r"[^A-Za-z]+", title.lower())
+    return next((name for name in MODES if name.lower() in words), None)
 
 
 def skewness(values: npt.NDArray[Any]) -> float:
