@@ -7,6 +7,7 @@ import pytest
 
 from rhotem.core import InputError
 from rhotem.experiment.fit.images import NodeAxis, Nodes, Recorded, State, fit_images
+from rhotem.experiment.fit.images.errors import of_mean
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import refine
 
@@ -113,4 +114,13 @@ def test_draws_average_and_their_scatter_is_part_of_the_errors(axis, rng):
     assert with_draws.state.whole == pytest.approx(alone.state.whole)
     fits = [refine(Model(one, images), start).state.thickness for one in draws]
     added = with_draws.error("thickness") ** 2 - alone.error("thickness") ** 2
-    assert added == pytest.approx(0.25 * (fits[0] - fits[1]) ** 2, rel=0.05, abs=0.01)
+    cauchy = np.tan(np.pi * 0.5 * 0.6827)  # of two draws: one degree of freedom, 68 % of which lie within this
+    assert added == pytest.approx((0.5 * cauchy * (fits[0] - fits[1])) ** 2, rel=0.05, abs=0.01)
+
+
+def test_one_error_of_the_mean_of_three_draws_holds_two_thirds_of_means(rng):
+    """Of many sets of three draws around 0, whose spread each set has to find out by itself."""
+    sets = rng.normal(size=(4000, 3, 2)) * [1.0, 50.0]
+    errors = np.array([np.sqrt(np.diag(of_mean(one))) for one in sets])
+    inside = (np.abs(sets.mean(axis=1)) < errors).mean(axis=0)
+    assert inside == pytest.approx([0.683, 0.683], abs=0.025)  # of the normal distribution: 0.58

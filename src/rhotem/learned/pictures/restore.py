@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rhotem.core import InputError
 from rhotem.core.units import wavelength
 from rhotem.learned.pictures.unet import expanded, forward
 from rhotem.learned.pictures.weights import Weights
@@ -19,6 +20,8 @@ COUNTED = 2.5
 #: How far a beam must stand above the noise in the two filters that networks see, the first of which they start from;
 #: noise is cut at so many standard deviations of the filtered picture.
 TRUST, CLIP = (4.0, 1.5), 20.0
+#: Logarithms of the weights of the two filtered pictures and the noisy one in an untrained network.
+FIRST = (2.0, 0.0, -2.0)
 
 
 def filtered(image: npt.NDArray[Any], trust: Sequence[float] = TRUST) -> list[Floats]:
@@ -74,16 +77,36 @@ def picture_inputs(image: npt.NDArray[Any]) -> tuple[Floats, float, float]:
 
 
 def denoised(image: npt.NDArray[Any], weights: Weights) -> Floats:
-    """A picture (rows, columns) as it would be without noise, in its own unit: filtered, and what a network adds to it.
+    """A picture (rows, columns) as it would be without noise, in its own unit: `blended` by a network.
 
     Parameters
     ----------
     image : (rows, columns) array
     weights : Weights
         Of the job ``denoising``.
+
+    Raises
+    ------
+    InputError
+        If they were trained before networks weighed what they see.
     """
     seen, mean, spread = picture_inputs(image)
-    return np.asarray(mean + spread * (seen[0] + _outputs(seen, weights)[0]), dtype=np.float32)
+    if (outputs := int(weights.header.get("outputs", 1))) != len(seen) + 1:
+        raise InputError(f"network for denoising with {outputs} outputs instead of {len(seen) + 1}: train it again")
+    padded, inside = expanded(seen, weights.multiple)
+    made = [blended(padded, forward(one, padded, weights.levels, weights.patch)) for one in weights.members]
+    return np.asarray(mean + spread * np.mean(made, axis=0)[inside], dtype=np.float32)
+
+
+def blended(seen: Floats, outputs: Floats) -> Floats:
+    """What is seen of a picture (n, rows, columns) by weights that sum to one, place by place, and what is added to it.
+
+    ``outputs`` (n + 1, rows, columns): logarithms of the weights, to which `FIRST` is added, and the addition. Where a
+    crystal ends, or doses are high, filters lose what the picture has: a network says where to believe which.
+    """
+    logits = outputs[:-1] + np.array(FIRST, dtype=np.float32)[:, None, None]
+    weights = np.exp(logits - logits.max(axis=0))
+    return np.asarray((weights * seen).sum(axis=0) / weights.sum(axis=0) + outputs[-1], dtype=np.float32)
 
 
 def exit_wave(images: npt.NDArray[Any], said: Mapping[str, Any], weights: Weights) -> npt.NDArray[np.complex64]:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from rhotem.core import InputError
-from rhotem.learned.pictures.restore import picture_inputs, series_inputs
+from rhotem.learned.pictures.restore import FIRST, picture_inputs, series_inputs
 from rhotem.learned.pictures.unet import OUTPUTS
 from rhotem.learned.pictures.view import NUMBERS, PICTURES, numbers_seen, pictures_seen
 from rhotem.training.pictures.batch import MAPS, Batch, Read, Shard, needed
@@ -40,7 +40,7 @@ class Job:
     weights : mapping
         Of these in the sum.
     adds : bool
-        Whether the output is added to the first pictures that go in.
+        Whether the output, of an untrained network 0, changes pictures that go in.
     widths, patch : tuple of int, int
         Of the network (`rhotem.training.pictures.train.Settings`).
     forgotten : tuple of int
@@ -125,16 +125,32 @@ def column_losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]
     return result
 
 
-def relative_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+def added(output: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """The first pictures that go in, which are what is known without a network, and its output added to them."""
+    return output + seen[:, : output.shape[1]]
+
+
+def blended(output: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """As `rhotem.learned.pictures.restore.blended`, of several pictures."""
+    weights = (output[:, :-1] + output.new_tensor(FIRST)[:, None, None]).softmax(dim=1)
+    return (weights * seen).sum(dim=1, keepdim=True) + output[:, -1:]
+
+
+def relative_losses(
+    made: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> Callable[[torch.Tensor, Batch], dict[str, torch.Tensor]]:
     """Mean square error of each picture over the variance of what should come out: all doses count alike.
 
-    The first pictures that go in are what is known without a network; its output is added to them.
+    ``made(output, seen)``: the picture that the network's output means.
     """
-    output = output + batch.image[:, : output.shape[1]]
-    wanted = batch.maps.float()
-    variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
-    error = (output - wanted).square().mean(dim=(1, 2, 3))
-    return {"relative": (error / variance.clamp(min=LEAST)).clamp(max=10.0).mean()}
+
+    def losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        wanted = batch.maps.float()
+        variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
+        error = (made(output, batch.image) - wanted).square().mean(dim=(1, 2, 3))
+        return {"relative": (error / variance.clamp(min=LEAST)).clamp(max=10.0).mean()}
+
+    return losses
 
 
 #: By recipe.
@@ -153,13 +169,22 @@ JOBS = {
             patch=2,
             forgotten=tuple(range(1, NUMBERS)),
         ),
-        Job("denoising", 1, lambda plan: 3, _pairs, relative_losses, {"relative": 1.0}),
+        Job(
+            "denoising",
+            len(FIRST) + 1,
+            lambda plan: len(FIRST),
+            _pairs,
+            relative_losses(blended),
+            {"relative": 1.0},
+            widths=(24, 48, 72, 96),
+            patch=2,
+        ),
         Job(
             "focal-series",
             2,
             lambda plan: 2 + len(plan["pictures"]["foci_nm"]),
             _series,
-            relative_losses,
+            relative_losses(added),
             {"relative": 1.0},
         ),
     )

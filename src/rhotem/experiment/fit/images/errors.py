@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
 
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import Fitted, Noise, refine
@@ -40,7 +41,18 @@ def displaced(model: Model, fitted: Fitted, fixed: Collection[str] = ()) -> Arra
     if len(draws) < 2:
         return np.zeros((len(fitted.free), len(fitted.free)))
     found = [refine(Model(one, model.images), fitted.state, fixed=fixed).state.whole for one in draws]
-    return np.asarray(np.cov(np.array(found), rowvar=False) / len(draws))
+    return of_mean(np.array(found))
+
+
+def of_mean(found: Array) -> Array:
+    """Covariance of the mean of a few draws (draws, values), so wide that one standard deviation holds 68 % of means.
+
+    The scatter of three draws is itself uncertain: Student's t makes their intervals 1.32 times as long as a normal
+    distribution would.
+    """
+    number = len(found)
+    longer = stdtrit(number - 1, ndtr(1.0))
+    return np.asarray(longer**2 * np.cov(found, rowvar=False) / number)
 
 
 def changes_of_doubts(model: Model, state: State) -> dict[int, Array]:
