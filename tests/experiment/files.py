@@ -52,28 +52,36 @@ def _dm_named(name: str, entries: list[bytes]) -> bytes:
     return _dm_tag(name, 20, _dm_group(entries))
 
 
-def write_dm3(path: Path, image: npt.NDArray, nm: float, volts: float, dwell_us: float) -> None:
-    """A DM3 file of one image with its calibration, voltage and dwell time (http://www.er-c.org/cbb/info/dmformat)."""
+def write_dm3(
+    path: Path,
+    image: npt.NDArray,
+    nm: float,
+    volts: float,
+    dwell_us: float,
+    brightness: tuple[str, float, float] = ("", 1.0, 0.0),
+    exposure_s: float = 0.0,
+) -> None:
+    """A DM3 file of one image with its calibration, voltage and dwell time (http://www.er-c.org/cbb/info/dmformat).
+
+    Brightness is the unit of values, what one number is worth in it and the number of zero. With an exposure the
+    picture is a camera's and has no dwell time.
+    """
     rows, columns = image.shape
     pixels = image.astype("<u2").tobytes()
     data = _dm_tag("Data", 21, b"%%%%" + struct.pack(">IIII", 3, 20, 4, image.size) + pixels)
-    axis = [
-        _dm_value("Origin", 6, struct.pack("<f", 0.0)),
-        _dm_value("Scale", 6, struct.pack("<f", nm)),
-        _dm_text("Units", "nm"),
-    ]
-    brightness = [
-        _dm_value("Origin", 6, struct.pack("<f", 0.0)),
-        _dm_value("Scale", 6, struct.pack("<f", 1.0)),
-        _dm_text("Units", ""),
-    ]
+
+    def calibration(unit: str, scale: float, origin: float = 0.0) -> list[bytes]:
+        return [
+            _dm_value("Origin", 6, struct.pack("<f", origin)),
+            _dm_value("Scale", 6, struct.pack("<f", scale)),
+            _dm_text("Units", unit),
+        ]
+
+    axis = _dm_tag("", 20, _dm_group(calibration("nm", nm)))
     image_data = [
         _dm_named(
             "Calibrations",
-            [
-                _dm_named("Brightness", brightness),
-                _dm_named("Dimension", [_dm_tag("", 20, _dm_group(axis)), _dm_tag("", 20, _dm_group(axis))]),
-            ],
+            [_dm_named("Brightness", calibration(*brightness)), _dm_named("Dimension", [axis, axis])],
         ),
         data,
         _dm_value("DataType", 5, struct.pack("<I", 10)),
@@ -83,11 +91,17 @@ def write_dm3(path: Path, image: npt.NDArray, nm: float, volts: float, dwell_us:
         ),
         _dm_value("PixelDepth", 5, struct.pack("<I", 2)),
     ]
+    scanned = _dm_named("DigiScan", [_dm_value("Sample Time", 7, struct.pack("<d", dwell_us))])
+    exposed = _dm_named("Detector", [_dm_value("exposure (s)", 7, struct.pack("<d", exposure_s))])
     tags = [
-        _dm_named("DigiScan", [_dm_value("Sample Time", 7, struct.pack("<d", dwell_us))]),
+        _dm_named("Acquisition", [_dm_named("Parameters", [exposed])]) if exposure_s else scanned,
         _dm_named(
             "Microscope Info",
-            [_dm_text("Illumination Mode", "STEM"), _dm_value("Voltage", 6, struct.pack("<f", volts))],
+            [
+                _dm_text("Illumination Mode", "TEM" if exposure_s else "STEM"),
+                _dm_value("Voltage", 6, struct.pack("<f", volts)),
+                _dm_value("Probe Current (nA)", 7, struct.pack("<d", 0.05)),
+            ],
         ),
     ]
     one = _dm_group([_dm_named("ImageData", image_data), _dm_named("ImageTags", tags), _dm_text("Name", "HAADF")])
@@ -133,8 +147,23 @@ def write_mrc(path: Path, image: npt.NDArray, angstrom: float) -> None:
     path.write_bytes(bytes(raw) + image.astype("<f4").tobytes())
 
 
-def write_velox(path: Path, images: dict[str, npt.NDArray], metres: float) -> None:
+def write_berkeley(path: Path, data: npt.NDArray, dims: list[tuple[str, str, float]]) -> None:
+    """An EMD file of version 0.2 as ncempy writes it: the array as it is, dim1 of its first axis."""
+    with h5py.File(path, "w") as file:
+        file.attrs["version_major"], file.attrs["version_minor"] = 0, 2
+        group = file.create_group("data/image")
+        group.attrs["emd_group_type"] = 1
+        group.create_dataset("data", data=data)
+        for number, ((name, unit, scale), size) in enumerate(zip(dims, data.shape, strict=True), 1):
+            dim = group.create_dataset(f"dim{number}", data=np.arange(size) * scale)
+            dim.attrs["name"], dim.attrs["units"] = np.bytes_(name), np.bytes_(unit)
+
+
+def write_velox(path: Path, images: dict[str, npt.NDArray], metres: float, camera: bool = False) -> None:
     """A Velox EMD file: images by detector, with optics and scan as version 10 writes them."""
+    kind_of_detector = {"DetectorType": "ImagingDetector", "ExposureTime": "0.5"}
+    if not camera:
+        kind_of_detector = {"DetectorType": "ScanningDetector"}
     with h5py.File(path, "w") as file:
         kind = h5py.string_dtype()
         file.create_dataset("Version", data=[json.dumps({"format": "Velox", "version": "1.10"})], dtype=kind)
@@ -152,7 +181,7 @@ def write_velox(path: Path, images: dict[str, npt.NDArray], metres: float) -> No
                     "LastMeasuredScreenCurrent": "5e-11",
                 },
                 "Scan": {"DwellTime": "2e-06", "FrameTime": "1.0"},
-                "Detectors": {"Detector-0": {"DetectorName": name, "DetectorType": "ScanningDetector"}},
+                "Detectors": {"Detector-0": {"DetectorName": name, **kind_of_detector}},
                 "BinaryResult": {
                     "DetectorIndex": "0",
                     "PixelSize": {"width": str(metres), "height": str(metres)},

@@ -194,6 +194,11 @@ def test_bad_pictures_are_refused_in_one_line(held, book, rng):
         common_energy([replace(measured(bright), energy_keV=None)])
     with pytest.raises(InputError, match="say --convergence-mrad"):
         common_convergence([replace(measured(bright), convergence_mrad=None)], 0.1)
+    one, other = (replace(measured(bright), convergence_mrad=angle) for angle in (21.0, 25.0))
+    for allowed in (0.0, 0.1):  # the smallest was taken of images, and a range over both of patterns
+        with pytest.raises(InputError, match=r"25 mrad convergence, .* with 21 mrad"):
+            common_convergence([one, other], allowed)
+    assert common_convergence([one, replace(one, convergence_mrad=21.05)], 0.0) == pytest.approx((21.0, 21.05))
 
 
 def test_a_fit_with_little_in_common_is_doubted(held):

@@ -10,10 +10,11 @@ from rhotem.experiment.fit.images import Recorded, State, fit_images
 from rhotem.experiment.fit.images.errors import covariance
 from rhotem.experiment.fit.images.fit import at_bounds
 from rhotem.experiment.fit.images.model import Model, cubic
+from rhotem.experiment.fit.images.planned import recordings
 from rhotem.experiment.fit.images.refine import Noise, refine, white_noise
 from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, affine
-from rhotem.experiment.fit.told import check_scaleless
+from rhotem.experiment.fit.told import check_alike, check_scaleless
 from rhotem.experiment.measurement import Axis, Measurement, Source
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Segmented
 from rhotem.potential.slices import PotentialSlices
@@ -316,3 +317,25 @@ def test_a_crystal_that_is_not_in_an_image_without_scale_is_refused(held, monkey
     right = fit_images(images, held, pixels, start=TRUTH)
     check_scaleless(right, bare, "SrTiO3", pixels)
     assert right.left < 0.01
+
+
+def recorded(shape=SHAPE, pixel=(0.2, 0.2), name="haadf.npy"):
+    axes = (Axis("y", "Å", pixel[0]), Axis("x", "Å", pixel[1]))
+    return Measurement(np.ones(shape), "image", axes, source=Source(name, ""))
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (recorded((80, 88), name="abf.npy"), r"abf.npy: images of one scan of different shapes, 40 × 44 and 80 × 88"),
+        (recorded(pixel=(0.25, 0.25), name="abf.npy"), r"abf.npy: .* different pixels, 0.2 × 0.2 Å and 0.25 × 0.25 Å"),
+    ],
+)
+def test_images_that_no_scan_gives_together_are_refused(other, words):
+    """Middles of 128 pixels of both were fitted as one place, whatever was around them."""
+    with pytest.raises(InputError, match=words):
+        check_alike([recorded(), other], "images of one scan")
+    plan = type("Plan", (), {"preset": lambda self: type("Preset", (), {"detectors": DETECTORS})()})()
+    with pytest.raises(InputError, match=words):
+        recordings([recorded(), other], plan)
+    assert len(recordings([recorded(), recorded(pixel=(None, None))], plan)) == 2

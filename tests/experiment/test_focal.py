@@ -240,6 +240,7 @@ def test_a_stack_or_images_one_by_one(rng):
     assert frames_of(images).places == [0, 1, 2]
     for wrong, words in (
         ([*images, measurement(stack[0, :5], "image")], "different shapes"),
+        ([*images, replace(images[2], axes=(Axis("y", "Å", 0.21), Axis("x", "Å", 0.21)))], "different pixels"),
         ([measurement(stack[0], "pattern")], "one stack, or images one by one"),
         ([measurement(stack[0], "image", 0.2)], "saturated"),
         ([images[0], measurement(np.ones((8, 9)), "image")], "frame 2 is blank"),

@@ -170,3 +170,10 @@ def test_images_that_have_not_this_lattice(crystal: Structure, projection: Proje
     )
     with pytest.raises(InputError, match="image stack"):
         find_lattice(other, crystal, (0, 0, 1))
+
+
+def test_pixels_that_are_not_square_are_named(crystal: Structure):
+    """Of a scan with half as many rows the structure was said to be wrong."""
+    image = Measurement(np.ones((64, 128)), "image", (Axis("y", "Å", 0.2), Axis("x", "Å", 0.1)))
+    with pytest.raises(InputError, match=r"pixels of 0.1 Å along rows and 0.2 Å down.*resample"):
+        find_lattice(image, crystal, (0, 0, 1))

@@ -6,7 +6,15 @@ import pytest
 from rhotem.microscope.bloch import BlochEngine
 from rhotem.microscope.derive import derive_images
 from rhotem.microscope.detectors import channels, integral_weight, weight
-from rhotem.microscope.optics import aperture, aperture_weights, disc_part, quadrature
+from rhotem.microscope.optics import (
+    aberration_phase,
+    aperture,
+    aperture_weights,
+    disc_part,
+    opening_of,
+    probe_radius,
+    quadrature,
+)
 from rhotem.microscope.record import Recorder
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, Microscope, Segmented
@@ -48,6 +56,28 @@ def test_vacuum_shows_each_ring_its_part_of_the_disc(extent):
     images = simulate([vacuum], Microscope(convergence=22), Scan((2, 2), extent), detectors)
     np.testing.assert_allclose(images["BF"], 0.25, rtol=1e-5)
     np.testing.assert_allclose(images["ABF"], 0.75, rtol=1e-5)
+
+
+@pytest.mark.parametrize("thickness", [0.0, 300.0])
+def test_the_farthest_ray_is_where_the_phase_is_steepest(thickness):
+    """|∇χ/2π + tλk| by finite differences of χ on a fine grid of the aperture, of six aberrations."""
+    lens = Microscope(
+        energy=200e3,
+        convergence=25.0,
+        defocus=80.0,
+        cs=2e5,
+        aberrations={"C12": 40.0, "phi12": 0.4, "C21": 900.0, "phi21": 1.0, "C23": 700.0, "phi23": 0.2, "C34": 1e5},
+    )
+    edge, h = opening_of(lens), 1e-5
+    k = np.linspace(-edge, edge, 401)
+    kx, ky = (side[np.hypot(k[:, None], k) <= edge] for side in np.meshgrid(k, k, indexing="ij"))
+    gradient = [
+        (aberration_phase(kx + h * x, ky + h * y, lens) - aberration_phase(kx - h * x, ky - h * y, lens)) / (4 * np.pi * h)
+        for x, y in ((1, 0), (0, 1))
+    ]
+    ways = (0.0, lens.wavelength * thickness)
+    farthest = max(np.hypot(gradient[0] + way * kx, gradient[1] + way * ky).max() for way in ways)
+    assert probe_radius(lens, thickness) == pytest.approx(farthest, rel=5e-3)
 
 
 def errors_over_disc(pixels, weights):

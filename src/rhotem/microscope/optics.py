@@ -83,14 +83,17 @@ def probe_radius(microscope: Microscope, thickness: float = 0.0) -> float:
     The ray at k arrives at ``∇χ(k)/2π`` on the entrance surface and travels by ``λk`` per length: every aberration
     counts, as far as the aperture lets it.
     """
-    edge = opening_of(microscope)
-    k, phi = np.meshgrid(edge * np.linspace(0.05, 1.0, 20), np.linspace(0, 2 * np.pi, 72, endpoint=False))
-    kx, ky = k * np.cos(phi), k * np.sin(phi)
-    h = 1e-4 * edge
-    x = (aberration_phase(kx + h, ky, microscope) - aberration_phase(kx - h, ky, microscope)) / (4 * np.pi * h)
-    y = (aberration_phase(kx, ky + h, microscope) - aberration_phase(kx, ky - h, microscope)) / (4 * np.pi * h)
-    ways = (0.0, microscope.wavelength * thickness)
-    return float(max(np.hypot(x + way * kx, y + way * ky).max() for way in ways))
+    edge = microscope.wavelength * opening_of(microscope)
+    alpha, phi = np.meshgrid(edge * np.linspace(0.05, 1.0, 20), np.linspace(0, 2 * np.pi, 72, endpoint=False))
+    coefficients = microscope.coefficients
+    along, across = np.zeros(alpha.shape), np.zeros(alpha.shape)  # the radius
+    for name, value in coefficients.items():
+        if name.startswith("C"):
+            n, m = int(name[1]), int(name[2])
+            slope, turn = value * alpha**n, m * (phi - coefficients.get("phi" + name[1:], 0.0))
+            along += slope * np.cos(turn)
+            across -= slope * (m / (n + 1)) * np.sin(turn)
+    return float(max(np.hypot(along + way * alpha, across).max() for way in (0.0, thickness)))
 
 
 def aperture(kx: Array, ky: Array, microscope: Microscope, step: tuple[float, float]) -> Array:

@@ -13,7 +13,7 @@ from rhotem.experiment.calibrate.gradient import mean_gradient
 from rhotem.experiment.calibrate.origin import decided, matched
 from rhotem.experiment.calibrate.projection import Projection, project
 from rhotem.experiment.calibrate.rows import row_displacements
-from rhotem.experiment.calibrate.search import DIFFERENT, EQUAL, candidates
+from rhotem.experiment.calibrate.search import ANISOTROPY, DIFFERENT, EQUAL, candidates
 from rhotem.experiment.measurement import Measurement
 from rhotem.structure.model import Structure
 
@@ -167,10 +167,16 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
     Raises
     ------
     InputError
-        If it is no image, has no lattice, too few periods, or not that of the structure.
+        If it is no image, its pixels are not square, it has no lattice, too few periods, or not that of the structure.
     """
     if measurement.kind != "image":
         raise InputError(f"{measurement.source.path}: lattices are found in images, this is a {measurement.kind}")
+    if measurement.pixel and not 1 / ANISOTROPY < measurement.pixel[0] / measurement.pixel[1] < ANISOTROPY:
+        down, right = measurement.pixel
+        raise InputError(
+            f"{measurement.source.path}: pixels of {right:.4g} Å along rows and {down:.4g} Å down; lattices are found "
+            "on square ones: resample the image"
+        )
     image = np.asarray(measurement.data, dtype=float)
     projection = project(structure, zone)
     known = float(np.sqrt(np.prod(measurement.pixel))) if measurement.pixel else None

@@ -14,6 +14,7 @@ from rhotem.experiment.fit.model import BEAMS, NAMES, UNITS, Model, Setting
 from rhotem.experiment.fit.posterior import Spread, distinct, odds, profile, spread_of
 from rhotem.experiment.fit.refine import Fitted, contrast_at, refine
 from rhotem.experiment.fit.search import Library, make_library, scales_of, starts
+from rhotem.experiment.fit.told import ROUNDING
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.read.stated import option
 from rhotem.scattering.patterns import Patterns
@@ -323,7 +324,7 @@ def common_convergence(measured: Sequence[Measurement], tolerance: float) -> tup
     Raises
     ------
     InputError
-        If one lacks it.
+        If one lacks it, or two differ by more.
     """
     angles = [one.convergence_mrad for one in measured]
     known = [angle for angle in angles if angle is not None]
@@ -331,6 +332,12 @@ def common_convergence(measured: Sequence[Measurement], tolerance: float) -> tup
         raise InputError(
             f"{measured[angles.index(None)].source.path}: the convergence is missing; say {option('convergence_mrad')} "
             f"as well as you know it, it is fitted within {100 * tolerance:.0f} %"
+        )
+    if max(known) > min(known) * (1 + max(tolerance, ROUNDING)):
+        wide, narrow = (measured[angles.index(of(known))].source.path for of in (max, min))
+        raise InputError(
+            f"{wide}: recorded with {max(known):g} mrad convergence, {narrow} with {min(known):g} mrad; fit them one "
+            "after the other"
         )
     return min(known) * (1 - tolerance), max(known) * (1 + tolerance)
 

@@ -16,9 +16,32 @@ POOR = 0.3
 #: Mean square of residuals over that of noise from which a model does not explain the images. Fits of simulated
 #: electrons give 0.95 to 1.15.
 LARGE = 1.5
+#: Relative difference of pixels of images that are said to be of one scan, or of one series, that rounding explains.
+ROUNDING = 0.005
 #: Part of what an image without a scale shows that may be left unexplained. Columns of 60 and 35 V·Å² fitted as columns
 #: alike leave 0.34, with the right crystal below 0.02.
 STRANGE = 0.1
+
+
+def check_alike(measured: Sequence[Measurement], what: str) -> None:
+    """Refuse images that cannot show the same place of the specimen: of other shapes, or of other pixels.
+
+    Raises
+    ------
+    InputError
+        Naming the first that differs; ``what``: what the images are said to be, "images of one scan".
+    """
+    first, known = measured[0], [one for one in measured if one.pixel is not None]
+    for one in measured:
+        if one.data.shape != first.data.shape:
+            sizes = " and ".join("{} × {}".format(*image.data.shape) for image in (first, one))
+            raise InputError(
+                f"{one.source.path}: {what} of different shapes, {sizes} pixels; give those of one recording"
+            )
+    for one in known:
+        if not np.allclose(one.pixel, known[0].pixel, rtol=ROUNDING):
+            sizes = " and ".join("{:.4g} × {:.4g} Å".format(*image.pixel) for image in (known[0], one))
+            raise InputError(f"{one.source.path}: {what} of different pixels, {sizes}; give those of one recording")
 
 
 class Explaining(Protocol):

@@ -11,7 +11,7 @@ from rhotem.experiment.measurement import Kind, Measurement, Source
 from rhotem.experiment.read.checks import check, saturated
 from rhotem.experiment.read.frames import faults, named
 from rhotem.experiment.read.grey import grey
-from rhotem.experiment.read.scales import ROUNDING, axes_of, kind_of, ordered
+from rhotem.experiment.read.scales import ROUNDING, axes_of, kind_of, ordered, unread
 from rhotem.experiment.read.signal import FileAxis, Signal
 from rhotem.experiment.read.stated import Stated, option
 
@@ -37,12 +37,15 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
     data = grey(np.asarray(signal.data), path)
     check(data, path)
     signal = ordered(_scanned(_squeezed(replace(signal, data=data)), stated, path), path)
-    settings = _settings(signal, stated, path)
+    settings, refused = _settings(signal, stated, path)
     kind = kind_of(signal, stated, path)
     axes = axes_of(signal, kind, stated, settings.get("energy_keV"), path)
     top = saturated(signal.data)
     pixel = (axes[0].scale, axes[1].scale) if kind in ("image", "4D") else (None, None)
-    dose, said = _dose(settings, pixel, stated, path)
+    by_camera = signal.camera and kind == "image" and not stated.dwell_us
+    dose, said = _dose(settings, (None, None) if by_camera else pixel, stated, path)
+    if by_camera and settings.get("current_pA"):
+        said = (f"no dose of current and exposure: how wide the beam was is not known; say {option('dose_e_per_A2')}",)
     return Measurement(
         np.ascontiguousarray(signal.data[..., ::-1, :] if stated.flip else signal.data),
         kind,
@@ -56,7 +59,7 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
         saturated=top,
         source=source,
         metadata={"format": form, "title": signal.title, **signal.metadata},
-        remarks=signal.remarks + _remarks(signal, top, kind) + said,
+        remarks=signal.remarks + refused + _remarks(signal, top, kind) + said,
     )
 
 
@@ -101,11 +104,16 @@ def _scanned(signal: Signal, stated: Stated, path: Path) -> Signal:
     )
 
 
-def _settings(signal: Signal, stated: Stated, path: Path) -> dict[str, float]:
-    """The file's settings joined with the stated ones, which must not contradict them."""
+def _settings(signal: Signal, stated: Stated, path: Path) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The file's settings joined with the stated ones, which must not contradict them, and what was not believed."""
     joined = {}
+    written, refused = dict(signal.settings), ()
+    energy = written.get("energy_keV")
+    if energy is not None and not ENERGIES[0] <= energy <= ENERGIES[1]:
+        del written["energy_keV"]
+        refused = (f"the file says a beam energy of {energy:g} keV, V and kV mixed up? not taken",)
     for key in SETTINGS:
-        file, said = signal.settings.get(key), getattr(stated, key)
+        file, said = written.get(key), getattr(stated, key)
         if file and said and abs(file / said - 1) > ROUNDING:
             raise InputError(
                 f"{path}: the file says {key} {file:.5g}, {option(key)} says {said:g}; one of them is wrong"
@@ -115,7 +123,7 @@ def _settings(signal: Signal, stated: Stated, path: Path) -> dict[str, float]:
     energy = joined.get("energy_keV")
     if energy is not None and not ENERGIES[0] <= energy <= ENERGIES[1]:
         raise InputError(f"{path}: beam energy {energy:g} keV; expected {ENERGIES[0]:g} to {ENERGIES[1]:g} keV, as 200")
-    return joined
+    return joined, refused
 
 
 def _dose(
@@ -142,7 +150,7 @@ def _counts(signal: Signal, stated: Stated, path: Path) -> bool | None:
 
 def _remarks(signal: Signal, top: float, kind: Kind) -> tuple[str, ...]:
     """What a detector cut off, and frames of a stack that are no recording like the others, by their numbers."""
-    found = []
+    found = [f"the unit {unit!r} of the file is not known: its scale is not taken" for unit in unread(signal)]
     if top:
         highest: Any = signal.data.max()
         found.append(f"saturated: {100 * top:.2g} % of the pixels are at the top value {highest:g}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rhotem.core import InputError
 from rhotem.experiment.read.array import read_npy
-from rhotem.experiment.read.emd import read_emd
+from rhotem.experiment.read.emd import read_emd, read_hdf5
 from rhotem.experiment.read.empad import read_empad, read_empad_raw
 from rhotem.experiment.read.mib import read_mib
-from rhotem.experiment.read.mrc import read_mrc
+from rhotem.experiment.read.mrc import is_unmarked, read_mrc
 from rhotem.experiment.read.picture import read_picture
 from rhotem.experiment.read.rosetta import read_rosetta
 from rhotem.experiment.read.signal import Signal
@@ -56,13 +56,15 @@ FORMATS: tuple[Format, ...] = (
     Format("DM3", (".dm3",), _begins(b"\0\0\0\3"), _through("digitalmicrograph")),
     Format("DM4", (".dm4",), _begins(b"\0\0\0\4"), _through("digitalmicrograph")),
     Format("EMD", (".emd",), _begins(_HDF), read_emd, telling=False),
-    Format("HyperSpy", (".hspy", ".hdf5"), _begins(_HDF), _through("hspy"), telling=False),
+    Format("HyperSpy", (".hspy",), _begins(_HDF), _through("hspy"), telling=False),
+    Format("HDF5", (".h5", ".hdf5"), _begins(_HDF), read_hdf5, telling=False),
     Format("TIA series", (".ser",), _begins(b"II\x97\x01"), read_tia),
     Format("TIA", (".emi",), lambda head: not head.startswith(b"II\x97\x01"), read_tia, telling=False),
     Format("Merlin", (".mib",), _begins(b"MQ1"), read_mib),
     Format("EMPAD", (".xml",), lambda head: b"<" in head[:64], read_empad, telling=False),
     Format("EMPAD raw", (".raw",), lambda head: True, read_empad_raw, telling=False),
     Format("MRC", (".mrc", ".mrcs", ".ali"), lambda head: head[208:211] == b"MAP", read_mrc),
+    Format("MRC", (".mrc", ".mrcs", ".ali"), is_unmarked, read_mrc, telling=False),
     Format("TIFF", (".tif", ".tiff"), _begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), read_tiff),
     Format("PNG", (".png",), _begins(b"\x89PNG"), read_picture),
     Format("JPEG", (".jpg", ".jpeg"), _begins(b"\xff\xd8"), read_picture),

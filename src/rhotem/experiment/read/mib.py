@@ -21,7 +21,8 @@ def read_mib(path: Path) -> list[Signal]:
     InputError
         If the file ends within a frame, or holds raw frames of the chips.
     """
-    head = path.read_bytes()[:384].decode("latin-1").split(",")
+    with open(path, "rb") as stream:
+        head = stream.read(384).decode("latin-1").split(",")
     try:
         length, columns, rows, kind = int(head[2]), int(head[4]), int(head[5]), head[6].strip()
     except (ValueError, IndexError):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.experiment.read.rosetta import look_up, read_rosetta
@@ -11,7 +12,15 @@ from rhotem.experiment.read.signal import Signal
 
 #: Bytes of a pixel by the mode in the header.
 BYTES = {0: 1, 1: 2, 2: 4, 3: 4, 4: 8, 6: 2, 12: 2}
+#: What IMOD writes where it says whether bytes have a sign, and the version of MRC from which they have.
+IMOD, SIGNED_SINCE = 1146047817, 20140
 UPSIDE = "MRC does not say whether its first row is the top, as here, or the bottom, as IMOD shows it: --flip for that"
+
+
+def is_unmarked(head: bytes) -> bool:
+    """Whether the first bytes can be a header of the years before its word MAP."""
+    sizes = np.frombuffer(head[:16].ljust(16, b"\0"), "<u4")
+    return len(head) == 1024 and bool(((sizes[:3] > 0) & (sizes[:3] < 2**17)).all()) and int(sizes[3]) in BYTES
 
 
 def read_mrc(path: Path) -> list[Signal]:
@@ -20,18 +29,35 @@ def read_mrc(path: Path) -> list[Signal]:
     Raises
     ------
     InputError
-        If the file is shorter than its header says, or its byte order is not that of today's machines.
+        If the file is shorter than its header says, its byte order is not that of today's machines, or its axes are
+        not columns, rows and frames in that order.
     """
     with open(path, "rb") as stream:
-        head = np.frombuffer(stream.read(1024)[:96].ljust(96, b"\0"), "<u4")
+        head = np.frombuffer(stream.read(1024).ljust(1024, b"\0"), "<u4")
     columns, rows, frames, mode, extended = (int(head[i]) for i in (0, 1, 2, 3, 23))
+    if mode not in BYTES and int(head[3:4].byteswap()[0]) in BYTES:
+        raise InputError(f"{path}: MRC with the high byte first; convert it to today's byte order")
     if mode not in BYTES:
         raise InputError(f"{path}: MRC of mode {mode} is not known; convert it to mode 2 (32-bit)")
+    order = head[16:19].tolist()
+    if sorted(order) == [1, 2, 3] and order != [1, 2, 3]:
+        raise InputError(f"{path}: MRC whose columns, rows, frames are axes {order} of the specimen; expected 1, 2, 3")
     wanted = 1024 + extended + columns * rows * frames * BYTES[mode]
     if path.stat().st_size < wanted:
         raise InputError(f"{path}: truncated, {path.stat().st_size} of {wanted} bytes are there")
-    signals = read_rosetta(path, "mrc")
-    return [_strict(signal) for signal in signals]
+    signals = [_strict(signal) for signal in read_rosetta(path, "mrc")]
+    return [_bytes(signal, head) for signal in signals] if mode == 0 else signals
+
+
+def _bytes(signal: Signal, head: npt.NDArray[np.uint32]) -> Signal:
+    """Bytes with the sign that the file says, or its version: RosettaSciIO takes none to have one."""
+    if int(head[38]) == IMOD:
+        signed = bool(head[39] & 1)
+    else:
+        signed = int(head[27]) >= SIGNED_SINCE
+        sign = "-128 to 127, as MRC2014 has it" if signed else "0 to 255, as before MRC2014"
+        signal = replace(signal, remarks=(*signal.remarks, f"bytes taken for {sign}"))
+    return replace(signal, data=signal.data.view(np.int8)) if signed else signal
 
 
 def _strict(signal: Signal) -> Signal:

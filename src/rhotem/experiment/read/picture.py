@@ -10,6 +10,8 @@ from rhotem.experiment.read.signal import FileAxis, Signal
 
 #: Tag of Exif: which side of the picture the first row is.
 ORIENTATION = 0x112
+#: Modes of Pillow whose channels are not light.
+INKS = ("CMYK", "LAB", "HSV")
 
 
 def read_picture(path: Path) -> list[Signal]:
@@ -25,12 +27,15 @@ def read_picture(path: Path) -> list[Signal]:
     try:
         with Image.open(path) as picture:
             kind, mode, orientation = picture.format, picture.mode, picture.getexif().get(ORIENTATION, 1)
+            frames = getattr(picture, "n_frames", 1)
+            if mode in INKS:
+                raise InputError(f"{path}: a picture of printing inks or Lab colours ({mode}); save its grey values")
             upright = ImageOps.exif_transpose(picture)
             data = np.asarray(upright.convert("RGBA" if mode in ("P", "PA") else None))
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a picture, truncated or damaged ({error})") from None
     values = grey(data.astype(np.uint8) if data.dtype == bool else data, path)
-    remarks = []
+    remarks = [f"the first of {frames} pictures"] if frames > 1 else []
     if orientation != 1:
         remarks.append(f"turned upright by the picture's orientation {orientation}")
     if values.dtype == np.uint8:

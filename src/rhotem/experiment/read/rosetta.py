@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,10 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.experiment.read.signal import FileAxis, Signal
 
+#: Kinds of signal of HyperSpy and pyxem that are diffraction patterns.
+DIFFRACTION = ("electron_diffraction", "diffraction")
+#: Where the exposure of a camera stands.
+EXPOSURES = ("Acquisition_instrument.TEM.Camera.exposure", "Acquisition_instrument.TEM.Detector.Camera.exposure")
+#: TEM or STEM.
+MODE = "Acquisition_instrument.TEM.acquisition_mode"
+#: Where the factor and the zero are by which values become what their unit says.
+GAIN, ZERO = (f"Signal.Noise_properties.Variance_linear_model.gain_{name}" for name in ("factor", "offset"))
 #: Warnings about the reader's code, not about the file.
 SILENT = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
 #: Where HyperSpy's metadata keep what `Signal.settings` names, and its size in that unit.
@@ -82,7 +92,7 @@ def signal_of(read: Mapping[str, Any], remarks: tuple[str, ...] = ()) -> Signal:
     metadata, original = read.get("metadata", {}), read.get("original_metadata", {})
     merged, failed = _mapped(metadata, original, read.get("mapping", {}))
     axes = tuple(_axis(axis) for axis in read["axes"])
-    data = np.asarray(read["data"])
+    data, counts, counted = _electrons(np.asarray(read["data"]), merged, stored=look_up(metadata, GAIN) is None)
     if len(axes) != data.ndim:  # readers of plain pictures give none
         axes = (FileAxis(),) * data.ndim
     kind = look_up(metadata, "Signal.signal_type")
@@ -91,10 +101,11 @@ def signal_of(read: Mapping[str, Any], remarks: tuple[str, ...] = ()) -> Signal:
         axes,
         title=str(look_up(metadata, "General.title") or ""),
         settings=_settings(merged),
-        diffraction=True if kind == "electron_diffraction" else None,
-        counts=_counts(merged),
+        diffraction=True if kind in DIFFRACTION else None,
+        counts=counts,
+        camera=_by_camera(merged),
         metadata={"metadata": metadata, "original_metadata": original},
-        remarks=remarks + failed,
+        remarks=remarks + failed + counted,
     )
 
 
@@ -117,22 +128,28 @@ def _number(value: Any) -> float:
 
 
 def look_up(tree: Any, place: str) -> Any:
-    """Value at a place with dots in nested dictionaries, or None; blanks and underscores are the same."""
+    """Value at a place with dots in nested dictionaries, or None; names are compared as HyperSpy writes them."""
     for part in place.split("."):
         if not isinstance(tree, Mapping):
             return None
-        names = {str(key).replace(" ", "_"): key for key in tree}
-        name = part.replace(" ", "_")
+        names = {_plain(str(key)): key for key in tree}
+        name = _plain(part)
         if name not in names:
             return None
         tree = tree[names[name]]
     return tree
 
 
+def _plain(name: str) -> str:
+    """A name without brackets, its blanks as underscores: "exposure (s)" is "exposure_s"."""
+    return re.sub(r"[-\s]+", "_", re.sub(r"[^\w\s-]", "", name).strip())
+
+
 def _mapped(metadata: Any, original: Any, mapping: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Values by place of HyperSpy's metadata, those that a reader leaves to its caller included."""
     found = {place: look_up(metadata, place) for _, place, _ in PLACES}
-    found["Signal.quantity"] = look_up(metadata, "Signal.quantity")
+    for place in ("Signal.quantity", GAIN, ZERO, MODE):
+        found[place] = look_up(metadata, place)
     failed = []
     for place, rule in mapping.items():
         value = look_up(original, place)
@@ -157,6 +174,32 @@ def _settings(found: Mapping[str, Any]) -> dict[str, float]:
     return settings
 
 
-def _counts(found: Mapping[str, Any]) -> bool | None:
+def _by_camera(found: Mapping[str, Any]) -> bool:
+    """Whether a dwell time is that of a camera; STEM says otherwise of what a reader calls an exposure."""
+    scanned = any(found.get(place) for _, place, _ in PLACES if place.endswith("dwell_time"))
+    return not scanned and any(found.get(place) for place in EXPOSURES) and found.get(MODE) != "STEM"
+
+
+def _electrons(
+    data: npt.NDArray[Any], found: Mapping[str, Any], stored: bool
+) -> tuple[npt.NDArray[Any], bool | None, tuple[str, ...]]:
+    """Values in electrons where the file says so, whether they are, and a remark if they were not as stored.
+
+    DigitalMicrograph stores numbers of a converter with the unit e-, the electrons of one and the number of none.
+    Whether a program that wrote such a gain on (HyperSpy) had applied it nobody knows: ``stored`` is False.
+    """
     quantity = str(found.get("Signal.quantity") or "")
-    return True if "lectron" in quantity or "e^-" in quantity or quantity == "e-" else None
+    if not ("lectron" in quantity or "e^-" in quantity or quantity == "e-"):
+        return data, None, ()
+    try:
+        factor, zero = float(found.get(GAIN) or 1.0), float(found.get(ZERO) or 0.0)
+    except (TypeError, ValueError):
+        return data, None, ()
+    if not (np.isfinite(factor) and np.isfinite(zero) and factor > 0) or data.dtype.kind not in "buif":
+        return data, None, ()
+    if (factor, zero) == (1.0, 0.0):
+        return data, True, ()
+    if not stored:
+        return data, None, (f"the file states a gain of {factor:.5g} electrons; say whether values are electrons",)
+    remark = f"values made electrons as the file says: ({zero:g} taken off) × {factor:.5g}"
+    return (data.astype(np.float32) - np.float32(zero)) * np.float32(factor), True, (remark,)

@@ -9,8 +9,10 @@ from rhotem.core.units import wavelength
 from rhotem.experiment.measurement import Axis, Kind
 from rhotem.experiment.read.signal import FileAxis, Signal
 from rhotem.experiment.read.stated import Stated, option
-from rhotem.experiment.read.units import dimension
+from rhotem.experiment.read.units import dimension, nameless
 
+#: Units of spectra.
+ENERGIES = ("ev", "kev", "mev")
 #: Relative difference of a stated value and the file's that rounding explains.
 ROUNDING = 0.005
 
@@ -21,8 +23,10 @@ def ordered(signal: Signal, path: Path) -> Signal:
     Raises
     ------
     InputError
-        If both axes of the pictures, or of the scan, have units of different kinds.
+        If both axes of the pictures, or of the scan, have units of different kinds, or one is of energies.
     """
+    if any(axis.unit.strip().lower() in ENERGIES for axis in signal.axes[-2:]):
+        raise InputError(f"{path}: spectra (an axis in {signal.axes[-1].unit}); save an image of them")
     sorts = [known[0] if (known := dimension(axis.unit)) else None for axis in signal.axes]
     pairs = [sorts[-2:], sorts[:2]] if signal.data.ndim == 4 else [sorts[-2:]]
     for pair in pairs:
@@ -70,6 +74,12 @@ def kind_of(signal: Signal, stated: Stated, path: Path) -> Kind:
     return kind
 
 
+def unread(signal: Signal) -> list[str]:
+    """Units of the axes of a picture or scan that are not understood, so that their scales are not taken."""
+    axes = signal.axes if signal.data.ndim == 4 else signal.axes[-2:]
+    return sorted({axis.unit for axis in axes if not nameless(axis.unit) and dimension(axis.unit) is None})
+
+
 def _article(kind: Kind) -> str:
     return {"4D": "4D data"}.get(kind, f"an {kind}" if kind.startswith("image") else f"a {kind}")
 
@@ -86,8 +96,9 @@ def _is_pattern(signal: Signal, stated: Stated, path: Path) -> bool:
         return True
     if stated.pixel_A and not stated.px_per_mrad:
         return False
+    unknown = "".join(f" (its unit {unit!r} is not known)" for unit in unread(signal))
     raise InputError(
-        f"{path}: says neither that it is an image nor a diffraction pattern; "
+        f"{path}: says neither that it is an image nor a diffraction pattern{unknown}; "
         f"say {option('kind')} image or {option('kind')} pattern"
     )
 

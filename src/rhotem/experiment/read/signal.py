@@ -48,6 +48,8 @@ class Signal:
         Whether the picture is a diffraction pattern, where the file says so without a unit.
     counts : bool or None
         Whether values are electrons.
+    camera : bool
+        Whether the dwell time is the exposure of a camera, during which the beam covers more than a pixel.
     metadata : dict
     remarks : tuple of str
     """
@@ -58,6 +60,7 @@ class Signal:
     settings: dict[str, float] = field(default_factory=dict)
     diffraction: bool | None = None
     counts: bool | None = None
+    camera: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 

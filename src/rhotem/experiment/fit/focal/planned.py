@@ -64,7 +64,7 @@ def frames_of(measured: Sequence[Measurement], without: Sequence[int] = ()) -> S
     Raises
     ------
     InputError
-        If it is neither, shapes differ, there is no such number, or one that is not left out is saturated, blank, there
+        If it is neither, shapes or pixels differ, there is no such number, or one that is not left out is saturated, blank, there
         twice, or of another brightness.
     """
     stack = measured[0]
@@ -75,8 +75,7 @@ def frames_of(measured: Sequence[Measurement], without: Sequence[int] = ()) -> S
     wrong = [one for one in found if one.kind != "image"]
     if wrong:
         raise InputError(f"{wrong[0].source.path}: {wrong[0].kind}; a focal series is one stack, or images one by one")
-    if len({one.data.shape for one in found}) > 1:
-        raise InputError("focal series: images of different shapes; give those of one camera and binning")
+    told.check_alike(found, "images of a focal series")
     if unknown := sorted(set(without) - set(range(1, len(found) + 1))):
         raise InputError(f"--without {unknown[0]}: the series has images 1 to {len(found)}")
     places = [n for n in range(len(found)) if n + 1 not in without]

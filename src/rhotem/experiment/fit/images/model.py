@@ -53,6 +53,9 @@ class Model:
         self.astigmatism = float(response.range.aberrations.get("C12", 0.0))
         kept = dict(response.microscope.aberrations)
         self._aberrations = {name: value for name, value in kept.items() if name not in ("C10", "C12", "phi12")}
+        #: Images at the settings that were asked for last: derivatives are asked for where images just were.
+        self._asked: dict[str, Any] = {}
+        self._known: dict[tuple[int, float], Array] = {}
 
     def settings(self, state: State) -> dict[str, Any]:
         """What is asked of the response; astigmatism beyond its range is the largest that it holds."""
@@ -83,10 +86,16 @@ class Model:
 
     def series(self, depths: Sequence[float], settings: dict[str, Any], response: Response | None = None) -> Array:
         """Images (images, depths, nx, ny) of the cell at thicknesses that are held; None: of the base."""
-        many = {name: [value] * len(depths) for name, value in settings.items()}
         held = response or self.response
-        stack = held.series(self.detectors, thickness=list(depths), scan=self.cell, threads=1, **many)
-        return np.stack([stack[one.name].astype(float) for one in self.images])
+        if settings != self._asked:
+            self._asked, self._known = settings, {}
+        missing = [depth for depth in depths if (id(held), depth) not in self._known]
+        if missing:
+            many = {name: [value] * len(missing) for name, value in settings.items()}
+            stack = held.series(self.detectors, thickness=missing, scan=self.cell, threads=1, **many)
+            images = np.stack([stack[one.name].astype(float) for one in self.images], axis=1)
+            self._known |= {(id(held), depth): shown for depth, shown in zip(missing, images, strict=True)}
+        return np.stack([self._known[id(held), depth] for depth in depths], axis=1)
 
     def cell_slopes(self, state: State) -> tuple[Array, Array, Array]:
         """Those images, and their derivatives: (5, images, nx, ny) by thickness, defocus, C12a, C12b and source, and

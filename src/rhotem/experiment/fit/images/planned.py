@@ -117,7 +117,8 @@ def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:
     Raises
     ------
     InputError
-        If there are not as many detectors as images, one is no image or saturated, or a detector maps core losses.
+        If there are not as many detectors as images, one is no image or saturated, shapes or pixels differ, or a
+        detector maps core losses.
     """
     detectors = plan.preset().detectors
     responses.without_losses(detectors)
@@ -134,6 +135,7 @@ def recordings(measured: Sequence[Measurement], plan: Plan) -> list[Recorded]:
             )
         if one.saturated > BURNT:
             raise InputError(f"{one.source.path}: {100 * one.saturated:.0f} % of its pixels are saturated")
+    told.check_alike(measured, "images of one scan")
     found = []
     for detector, one in zip(detectors, measured, strict=True):
         inner = getattr(detector, "inner", 0.0)

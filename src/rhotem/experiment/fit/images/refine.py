@@ -143,9 +143,8 @@ def refine(model: Model, start: State, *, fixed: Collection[str] = (), rounds: i
         xtol=CHANGE,
         ftol=GAIN,
     )
-    residual = problem.residual(found.x).reshape(number, -1)
     state = start.from_whole(problem.every(found.x))
-    return Fitted(state, free, float(found.cost), residual, problem.slopes(found.x), problem.evaluations)
+    return Fitted(state, free, float(found.cost), found.fun.reshape(number, -1), found.jac, problem.evaluations)
 
 
 class Problem:

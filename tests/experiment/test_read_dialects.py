@@ -1,0 +1,283 @@
+"""Odd but legal files: spellings of units, signs, orders of axes, gains, packings; what they mean, or one line."""
+
+import importlib
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from rhotem.core import InputError
+from rhotem.core.units import wavelength
+from rhotem.experiment.read import Stated, missing, read_measurement
+from rhotem.experiment.read.units import dimension, nameless
+
+from .files import write_berkeley, write_dm3, write_mrc, write_ser, write_velox
+from .test_read import signal, written
+
+IMAGE = Stated(kind="image")
+PER_MRAD = 1e3 * wavelength(200e3)
+
+
+@pytest.fixture
+def image(rng: np.random.Generator) -> np.ndarray:
+    """Twelve rows, ten columns: an upside-down or transposed one is another."""
+    return rng.integers(100, 4000, (12, 10)).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("unit", "meant"),
+    [
+        ("nanometre", ("length", 10.0)),
+        ("Nanometers", ("length", 10.0)),
+        ("picometer", ("length", 0.01)),
+        ("micrometres", ("length", 1e4)),
+        ("[n_m]", ("length", 10.0)),
+        ("nm\0", ("length", 10.0)),
+        ("nm/pixel", ("length", 10.0)),
+        ("inch", ("length", 2.54e8)),
+        ("$\\mu$m", ("length", 1e4)),
+        ("A\u030a", ("length", 1.0)),
+        ("\u00b5m", ("length", 1e4)),
+        ("\u03bcm", ("length", 1e4)),
+        ("[1/n_m]", ("reciprocal", 0.1)),
+        ("1/(nm)", ("reciprocal", 0.1)),
+        ("nm\u22121", ("reciprocal", 0.1)),
+        ("nm⁻¹", ("reciprocal", 0.1)),
+        ("inverse nm", ("reciprocal", 0.1)),
+        ("radians", ("angle", 1e3)),
+        ("mradian", ("angle", 1.0)),
+        ("microrad", ("angle", 1e-3)),
+        ("degrees", ("angle", 1e3 * np.pi / 180)),
+    ],
+)
+def test_spellings_of_units(unit: str, meant: tuple[str, float]):
+    known = dimension(unit)
+    assert known is not None and known[0] == meant[0] and known[1] == pytest.approx(meant[1], rel=1e-12)
+
+
+def test_pixels_are_no_unit_and_seconds_no_length():
+    assert all(nameless(unit) for unit in ("", "px", "pixels", "<undefined>")) and not nameless("furlong")
+    assert not any(map(dimension, ("px", "s", "eV", "furlong", "1/mrad")))
+
+
+def test_a_unit_that_is_not_known_is_said(image: np.ndarray, tmp_path: Path):
+    """Its scale was dropped without a word, and what was stated beside it never compared."""
+    path = written(image, [(name, "furlong", 0.1, False) for name in "yx"], tmp_path / "a.hspy")
+    with pytest.raises(InputError, match=r"its unit 'furlong' is not known.*--kind image"):
+        read_measurement(path)
+    read = read_measurement(path, Stated(kind="image", pixel_A=0.2))
+    assert read.pixel == (0.2, 0.2) and any("'furlong'" in remark for remark in read.remarks)
+
+
+def test_spectra_are_no_image_stack(image: np.ndarray, tmp_path: Path):
+    axes = [("y", "nm", 1.0, True), ("x", "nm", 1.0, True), ("Energy loss", "eV", 0.5, False)]
+    path = written(np.stack([image] * 3), axes, tmp_path / "si.hspy")
+    with pytest.raises(InputError, match="spectra"):
+        read_measurement(path, Stated(kind="image stack"))
+
+
+@pytest.mark.parametrize(("written_keV", "stated_keV"), [(200e3, 200.0), (0.3, 300.0)])
+def test_volts_for_kilovolts(written_keV: float, stated_keV: float, image: np.ndarray, tmp_path: Path):
+    """An energy that no microscope has is none: nobody could read such a file, whatever he stated."""
+    content = signal(image, 0.01)
+    content["metadata"]["Acquisition_instrument"]["TEM"]["beam_energy"] = written_keV
+    path = tmp_path / "a.hspy"
+    importlib.import_module("rsciio.hspy").file_writer(str(path), content)
+    read = read_measurement(path)
+    assert read.energy_keV is None and "--energy-keV" in missing(read) and "V and kV" in " ".join(read.remarks)
+    assert read_measurement(path, Stated(energy_keV=stated_keV)).energy_keV == stated_keV
+
+
+def test_a_camera_that_counts_a_fraction_of_electrons(image: np.ndarray, tmp_path: Path):
+    """DigitalMicrograph's unit e- with a gain: stored numbers are not electrons, what they are worth is."""
+    write_dm3(tmp_path / "a.dm3", image, 0.01, 3e5, 16.0, brightness=("e-", 0.02, 50.0))
+    read = read_measurement(tmp_path / "a.dm3")
+    assert read.counts and np.allclose(read.data, (image - 50.0) * 0.02, rtol=1e-6)
+    assert any("made electrons" in remark for remark in read.remarks)
+    write_dm3(tmp_path / "b.dm3", image, 0.01, 3e5, 16.0, brightness=("e-", 1.0, 0.0))
+    read = read_measurement(tmp_path / "b.dm3")
+    assert read.counts and read.data.dtype == np.uint16 and np.array_equal(read.data, image)
+    # once HyperSpy has written it on, nobody knows whether the gain was applied
+    content = signal(image, 0.01)
+    content["metadata"]["Signal"] |= {
+        "quantity": "Electrons (Counts)",
+        "Noise_properties": {"Variance_linear_model": {"gain_factor": 0.02, "gain_offset": 0.0}},
+    }
+    importlib.import_module("rsciio.hspy").file_writer(str(tmp_path / "c.hspy"), content)
+    read = read_measurement(tmp_path / "c.hspy")
+    assert read.counts is None and np.array_equal(read.data, image) and "gain" in " ".join(read.remarks)
+
+
+def test_the_exposure_of_a_camera_and_the_current_make_no_dose(image: np.ndarray, tmp_path: Path):
+    """The current of a scan falls into one pixel for its dwell time; that of a picture into all of it, and beside."""
+    write_dm3(tmp_path / "scan.dm3", image, 0.01, 3e5, 16.0)
+    electrons = 50e-12 * 16e-6 / 1.602176634e-19
+    assert read_measurement(tmp_path / "scan.dm3").dose_e_per_A2 == pytest.approx(electrons / 0.01, rel=1e-6)
+    write_dm3(tmp_path / "camera.dm3", image, 0.01, 3e5, 0.0, exposure_s=0.5)
+    write_velox(tmp_path / "camera.emd", {"BM-Ceta": image}, 2e-11, camera=True)
+    for name in ("camera.dm3", "camera.emd"):
+        read = read_measurement(tmp_path / name)
+        assert read.dwell_us == pytest.approx(5e5) and read.dose_e_per_A2 is None and "--dose" in missing(read)
+        assert any("how wide the beam was" in remark for remark in read.remarks)
+
+
+@pytest.mark.parametrize("first", ["y", "x"])
+def test_berkeley_emd_has_rows_before_columns(first: str, image: np.ndarray, tmp_path: Path):
+    """ncempy writes y first, HyperSpy x; RosettaSciIO turns both around, so that ncempy's came out transposed."""
+    dims = [("y", "[n_m]", 0.02), ("x", "[n_m]", 0.03)]
+    stored, dims = (image, dims) if first == "y" else (image.T, dims[::-1])
+    write_berkeley(tmp_path / "a.emd", stored, dims)
+    read = read_measurement(tmp_path / "a.emd")
+    assert np.array_equal(read.data, image) and read.pixel == pytest.approx((0.2, 0.3))
+
+
+def test_berkeley_emd_of_stacks_and_4d_data(rng: np.random.Generator, image: np.ndarray, tmp_path: Path):
+    stack = np.stack([image, image[::-1], image + 1])
+    y, x = ("y", "[n_m]", 0.02), ("x", "[n_m]", 0.03)
+    write_berkeley(tmp_path / "a.emd", stack, [("frame", "", 1.0), y, x])
+    read = read_measurement(tmp_path / "a.emd")
+    assert read.kind == "image stack" and np.array_equal(read.data, stack) and read.pixel == pytest.approx((0.2, 0.3))
+    data = rng.integers(0, 9, (3, 4, 5, 6))
+    write_berkeley(tmp_path / "b.emd", data, [y, x, ("ky", "[1/n_m]", 0.1), ("kx", "[1/n_m]", 0.2)])
+    read = read_measurement(tmp_path / "b.emd", Stated(energy_keV=200.0))
+    assert read.kind == "4D" and np.array_equal(read.data, data)
+    assert [axis.scale for axis in read.axes] == pytest.approx([0.2, 0.3, 0.01 * PER_MRAD, 0.02 * PER_MRAD])
+
+
+def test_axes_without_names_are_doubted(image: np.ndarray, tmp_path: Path):
+    write_berkeley(tmp_path / "a.emd", image, [("a", "[n_m]", 0.02), ("b", "[n_m]", 0.03)])
+    assert any("HyperSpy's order" in remark for remark in read_measurement(tmp_path / "a.emd").remarks)
+
+
+def test_hdf5_is_known_by_what_it_holds(image: np.ndarray, tmp_path: Path):
+    importlib.import_module("rsciio.hspy").file_writer(str(tmp_path / "a.hspy"), signal(image, 0.01))
+    write_berkeley(tmp_path / "b.emd", image, [("y", "[n_m]", 0.01), ("x", "[n_m]", 0.01)])
+    for name, ending in (("a.hspy", "hdf5"), ("b.emd", "h5")):
+        other = (tmp_path / name).with_suffix(f".{ending}")
+        other.write_bytes((tmp_path / name).read_bytes())
+        assert np.array_equal(read_measurement(other).data, image)
+
+
+def test_bytes_of_mrc_have_the_sign_that_the_file_says(image: np.ndarray, tmp_path: Path):
+    """mrcfile writes the signed bytes of MRC2014; they came back as 0 to 255, a picture with its blacks white."""
+    small = ((image >> 4).astype(int) - 128).astype(np.int8)
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(small)
+    read = read_measurement(tmp_path / "a.mrc", IMAGE)
+    assert read.data.dtype == np.int8 and np.array_equal(read.data, small)
+    raw = bytearray((tmp_path / "a.mrc").read_bytes())
+    raw[152:160] = np.array([1146047817, 0], "<u4").tobytes()  # IMOD: no sign
+    (tmp_path / "imod.mrc").write_bytes(bytes(raw))
+    assert np.array_equal(read_measurement(tmp_path / "imod.mrc", IMAGE).data, small.view(np.uint8))
+    raw[152:160], raw[108:112] = bytes(8), bytes(4)  # older than MRC2014
+    (tmp_path / "old.mrc").write_bytes(bytes(raw))
+    read = read_measurement(tmp_path / "old.mrc", IMAGE)
+    assert read.data.dtype == np.uint8 and "before MRC2014" in " ".join(read.remarks)
+
+
+def test_mrc_of_other_axes_and_byte_orders(image: np.ndarray, tmp_path: Path):
+    write_mrc(tmp_path / "a.mrc", image, 0.5)
+    raw = bytearray((tmp_path / "a.mrc").read_bytes())
+    raw[64:76] = np.array([2, 1, 3], "<u4").tobytes()
+    (tmp_path / "turned.mrc").write_bytes(bytes(raw))
+    with pytest.raises(InputError, match="axes \\[2, 1, 3\\]"):
+        read_measurement(tmp_path / "turned.mrc")
+    big = np.frombuffer((tmp_path / "a.mrc").read_bytes(), "<u4").byteswap().tobytes()
+    (tmp_path / "big.mrc").write_bytes(big[:208] + b"MAP " + big[212:])
+    with pytest.raises(InputError, match="high byte first"):
+        read_measurement(tmp_path / "big.mrc")
+    raw = bytearray((tmp_path / "a.mrc").read_bytes())
+    raw[208:216] = bytes(8)  # from before the word MAP
+    (tmp_path / "old.mrc").write_bytes(bytes(raw))
+    assert np.array_equal(read_measurement(tmp_path / "old.mrc").data, image)
+
+
+@pytest.mark.parametrize("metres", [1.0, 1e-3, -3.0])
+def test_a_series_of_tia_without_a_scale(metres: float, image: np.ndarray, tmp_path: Path):
+    """1.0 of an uncalibrated camera was a diffraction pattern of 1 /m."""
+    write_ser(tmp_path / "a_1.ser", image, metres)
+    with pytest.raises(InputError, match="--kind image"):
+        read_measurement(tmp_path / "a_1.ser")
+    assert read_measurement(tmp_path / "a_1.ser", IMAGE).pixel is None
+
+
+def test_series_that_emi_does_not_find(image: np.ndarray, tmp_path: Path):
+    write_ser(tmp_path / "a_12.ser", image, 1e-11)
+    write_ser(tmp_path / "b[2]_1.ser", image, 1e-11)
+    for name, line in (("a.emi", "a_12.ser is not found"), ("b[2].emi", "brackets"), ("c.emi", "put c_1.ser beside")):
+        (tmp_path / name).write_bytes(b"JJ" + bytes(30))
+        with pytest.raises(InputError, match=line):
+            read_measurement(tmp_path / name)
+
+
+def imagej(path: Path, image: np.ndarray, said: str, encoding: str = "utf-8", down: float = 0.03) -> Path:
+    description = f"ImageJ=1.53t\n{said}\n".encode(encoding)
+    tifffile.imwrite(path, image, description=description, resolution=(1 / 0.02, 1 / down), metadata=None)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize(("unit", "size"), [("\u00b5m", 1e4), ("\u00c5", 1.0), ("\\u00B5m", 1e4), ("nm", 10.0)])
+def test_letters_of_imagej(unit: str, size: float, encoding: str, image: np.ndarray, tmp_path: Path):
+    path = imagej(tmp_path / "a.tif", image, f"unit={unit}", encoding)
+    assert read_measurement(path).pixel == pytest.approx((0.03 * size, 0.02 * size), rel=1e-5)
+
+
+def test_another_unit_down_and_a_sign_in_imagej(image: np.ndarray, tmp_path: Path):
+    path = imagej(tmp_path / "a.tif", image, "unit=nm\nyunit=pm", down=30.0)
+    assert read_measurement(path).pixel == pytest.approx((0.3, 0.2), rel=1e-5)
+    shifted = imagej(tmp_path / "b.tif", image, "unit=nm\ncf=0\nc0=-32768.0\nc1=1.0\nvunit=gray value")
+    read = read_measurement(shifted)
+    assert read.data.dtype == np.int16 and np.array_equal(read.data, image.astype(int) - 32768)
+
+
+def test_colours_in_planes_and_inks_are_no_greys(image: np.ndarray, tmp_path: Path):
+    """Planes of an RGB picture were three frames of a stack, and inks (0: white) a negative."""
+    grey = (image >> 4).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack([grey, grey + 1, grey]), photometric="rgb", planarconfig="separate")
+    for stated in (IMAGE, Stated(kind="image stack")):
+        with pytest.raises(InputError, match="colour"):
+            read_measurement(path, stated)
+    tifffile.imwrite(path, np.stack([grey] * 3), photometric="rgb", planarconfig="separate")
+    assert np.array_equal(read_measurement(path, IMAGE).data, grey)
+    inks = np.stack([255 - grey] * 3 + [0 * grey], axis=-1)
+    tifffile.imwrite(path, inks, photometric="separated")
+    Image.fromarray(inks, "CMYK").save(tmp_path / "a.jpg", quality=95)
+    for name in ("a.tif", "a.jpg"):
+        with pytest.raises(InputError, match=r"SEPARATED|inks"):
+            read_measurement(tmp_path / name, IMAGE)
+
+
+def test_packed_tiffs(image: np.ndarray, tmp_path: Path):
+    """LZW is what many programs save; tifffile needs imagecodecs for it, Pillow does not."""
+    for name, values in (("a.tif", image), ("b.tif", (image >> 4).astype(np.uint8))):
+        Image.fromarray(values).save(tmp_path / name, compression="tiff_lzw")
+        assert np.array_equal(read_measurement(tmp_path / name, IMAGE).data, values)
+    frames = [Image.fromarray(image + n) for n in range(3)]
+    frames[0].save(tmp_path / "c.tif", compression="tiff_lzw", save_all=True, append_images=frames[1:])
+    read = read_measurement(tmp_path / "c.tif", Stated(kind="image stack"))
+    assert np.array_equal(read.data, [image, image + 1, image + 2])
+
+
+def test_a_resolution_that_no_printer_has_is_told(image: np.ndarray, tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", image, resolution=(5e8, 5e8), resolutionunit=3)  # per cm
+    read = read_measurement(tmp_path / "a.tif", IMAGE)
+    assert read.pixel is None and any("a pixel of 0.2 Å" in remark for remark in read.remarks)
+
+
+def test_a_picture_of_several_frames_says_which(image: np.ndarray, tmp_path: Path):
+    frames = [Image.fromarray((image >> 4).astype(np.uint8)), Image.fromarray((image >> 5).astype(np.uint8))]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    assert "the first of 2 pictures" in read_measurement(tmp_path / "a.png", IMAGE).remarks
+
+
+def test_an_array_larger_than_its_file_is_truncated(tmp_path: Path):
+    """Before: out of memory, with advice on grids."""
+    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000), }".ljust(117) + "\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + head.encode())
+    with pytest.raises(InputError, match="truncated, 128 of"):
+        read_measurement(tmp_path / "a.npy", IMAGE)
