@@ -72,7 +72,8 @@ def test_the_farthest_ray_is_where_the_phase_is_steepest(thickness):
     k = np.linspace(-edge, edge, 401)
     kx, ky = (side[np.hypot(k[:, None], k) <= edge] for side in np.meshgrid(k, k, indexing="ij"))
     gradient = [
-        (aberration_phase(kx + h * x, ky + h * y, lens) - aberration_phase(kx - h * x, ky - h * y, lens)) / (4 * np.pi * h)
+        (aberration_phase(kx + h * x, ky + h * y, lens) - aberration_phase(kx - h * x, ky - h * y, lens))
+        / (4 * np.pi * h)
         for x, y in ((1, 0), (0, 1))
     ]
     ways = (0.0, lens.wavelength * thickness)

@@ -125,32 +125,33 @@ def column_losses(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]
     return result
 
 
-def added(output: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """The first pictures that go in, which are what is known without a network, and its output added to them."""
-    return output + seen[:, : output.shape[1]]
-
-
 def blended(output: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """As `rhotem.learned.pictures.restore.blended`, of several pictures."""
     weights = (output[:, :-1] + output.new_tensor(FIRST)[:, None, None]).softmax(dim=1)
     return (weights * seen).sum(dim=1, keepdim=True) + output[:, -1:]
 
 
-def relative_losses(
-    made: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-) -> Callable[[torch.Tensor, Batch], dict[str, torch.Tensor]]:
+def relative_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
     """Mean square error of each picture over the variance of what should come out: all doses count alike.
 
-    ``made(output, seen)``: the picture that the network's output means.
+    The first pictures that go in are what is known without a network; its output is added to them.
     """
+    output = output + batch.image[:, : output.shape[1]]
+    wanted = batch.maps.float()
+    variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
+    error = (output - wanted).square().mean(dim=(1, 2, 3))
+    return {"relative": (error / variance.clamp(min=LEAST)).clamp(max=10.0).mean()}
 
-    def losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-        wanted = batch.maps.float()
-        variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
-        error = (made(output, batch.image) - wanted).square().mean(dim=(1, 2, 3))
-        return {"relative": (error / variance.clamp(min=LEAST)).clamp(max=10.0).mean()}
 
-    return losses
+def denoising_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    """Logarithm of the relative error of each picture: half an error is worth as much at all doses.
+
+    With the errors' squares pictures of few electrons alone counted, and those of many were made worse than they came.
+    """
+    wanted = batch.maps.float()
+    variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3)).clamp(min=LEAST)
+    error = (blended(output, batch.image) - wanted).square().mean(dim=(1, 2, 3))
+    return {"ln relative": 0.5 * (error / variance + LEAST).log().mean()}
 
 
 #: By recipe.
@@ -174,8 +175,8 @@ JOBS = {
             len(FIRST) + 1,
             lambda plan: len(FIRST),
             _pairs,
-            relative_losses(blended),
-            {"relative": 1.0},
+            denoising_losses,
+            {"ln relative": 1.0},
             widths=(24, 48, 72, 96),
             patch=2,
         ),
@@ -184,7 +185,7 @@ JOBS = {
             2,
             lambda plan: 2 + len(plan["pictures"]["foci_nm"]),
             _series,
-            relative_losses(added),
+            relative_losses,
             {"relative": 1.0},
         ),
     )
