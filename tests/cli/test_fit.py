@@ -9,6 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from rhotem.cli import main
+from rhotem.cli.fit import _whole
+from rhotem.core import InputError
+from rhotem.experiment.measurement import Axis, Measurement, Source
 
 DATA = Path(__file__).parents[1] / "data" / "experiment"
 PATTERN = DATA / "pacbed-srtio3-61-63nm.png"
@@ -50,6 +53,23 @@ def test_a_picture_without_disc_is_refused_before_patterns_are_made(tmp_path, rn
     Image.fromarray(rng.integers(0, 255, (200, 200)).astype(np.uint8)).save(tmp_path / "noise.png")
     code, said = invoke(tmp_path / "noise.png", *COMMON, *KNOWN, "--out", tmp_path / "fit", "--quiet")
     assert code == 2 and "noise.png" in said and len(said.strip().splitlines()) == 1
+
+
+def test_one_pattern_without_disc_does_not_end_the_others():
+    """One of nine was refused before anything was computed, and with it the other eight."""
+    y, x = np.indices((90, 90)) - 45
+    disc = (200.0 - y + 0.1 * x) * (np.hypot(y, x) < 30)
+    axes = (Axis("ky", "mrad"), Axis("kx", "mrad"))
+    good, cut = (
+        Measurement(data, "pattern", axes, 200.0, 12.0, source=Source(name, ""))
+        for data, name in ((disc, "good.png"), (disc[:, 30:], "cut.png"))
+    )
+    warned: list[str] = []
+    assert _whole([good, cut], warned.append) == [good] and len(warned) == 1 and "cut.png" in warned[0]
+    with pytest.raises(InputError, match="the bright area runs into the edge"):
+        _whole([cut], warned.append)
+    with pytest.raises(InputError, match="none of the patterns"):
+        _whole([cut, cut], warned.append)
 
 
 def test_too_thin_a_range_is_refused_with_what_would_do(tmp_path):

@@ -97,6 +97,21 @@ def test_the_search_finds_the_neighbourhood_and_the_fit_the_place(held, book):
     assert (fit.setting.tilt_x, fit.setting.tilt_y) == pytest.approx((TRUTH.tilt_x, TRUTH.tilt_y), abs=0.03)
 
 
+@pytest.mark.parametrize("radii", [1.15, 1.08])
+def test_a_pattern_that_the_camera_cuts_gives_the_same(radii: float, held):
+    """What lies beyond the camera's edge was filled with its last column and compared: 11.6 and 11.9 nm for 15.1."""
+    left = int(85 + TRUTH.right - radii * TRUTH.scale * TRUTH.convergence)
+    frame = frame_of(measured(grey(held, TRUTH)[:, left:]), 12.0 / held.step[0])
+    assert frame.values.shape[1] < frame.values.shape[0]
+    assert frame.x[0, 0] + frame.disc.column >= 0
+    off = np.add(TRUTH.values, [3.0, 0.0, 0.1, -0.1, 0.02, 0, 0, 0.01, 0.0, 0.05, 0.0])
+    off[5:7] = 85 + TRUTH.right - left - frame.disc.column, 93 + TRUTH.down - frame.disc.row
+    found = refine(Model(held, frame, ALLOWED), TRUTH.with_values(off), rounds=12).setting
+    assert found.thickness == pytest.approx(TRUTH.thickness, abs=2.0)
+    assert found.scale == pytest.approx(TRUTH.scale, rel=2e-3)
+    assert (found.tilt_x, found.tilt_y) == pytest.approx((TRUTH.tilt_x, TRUTH.tilt_y), abs=0.03)
+
+
 @pytest.mark.slow
 def test_a_simulated_picture_gives_back_what_it_was_made_with(fitted):
     """Unknown scale, rotation, centre, aperture, mistilt and background."""

@@ -172,7 +172,6 @@ class _Run:
 
 def _patterns(run: _Run, held_by: Path | None) -> None:
     """Fit patterns, and write pictures and record; ``held_by``: the file of patterns."""
-    from rhotem.experiment.fit.frame import FEW, frame_of
     from rhotem.experiment.fit.mcmc.patterns import target_of_pattern
     from rhotem.experiment.fit.report import draw_fit
     from rhotem.experiment.fit.simulated import patterns_for
@@ -180,10 +179,9 @@ def _patterns(run: _Run, held_by: Path | None) -> None:
     plan, angles = run.searched.pattern_plan(run.structure, run.given, run.measured)
     with output_folder(run.out) as folder, ProgressBar(run.quiet) as progress:
         say = voice(run.quiet, progress)
-        for one in run.measured:
-            frame_of(one, FEW)
+        whole = _whole(run.measured, say.warn)
         held = patterns_for(plan, run.searched.mistilt, say, held_by)
-        fits = _fits(run.measured, held, angles, say)
+        fits = _fits(whole, held, angles, say)
         records = {}
         for name, fitted in fits.items():
             draw_fit(fitted, folder / f"{name}.png")
@@ -298,6 +296,32 @@ def _numbers(text: str | None) -> list[int]:
         return sorted({int(part) for part in text.split(",")}) if text is not None else []
     except ValueError:
         raise InputError(f"--without {text}: expected numbers of images, as 3,5") from None
+
+
+def _whole(measured: "list[Measurement]", warn: Callable[[str], None]) -> "list[Measurement]":
+    """Patterns with a whole disc, before anything is computed; of several patterns the others are told of.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    from rhotem.core import InputError
+    from rhotem.experiment.fit.frame import FEW, frame_of
+
+    whole = []
+    for one in measured:
+        try:
+            frame_of(one, FEW)
+        except InputError as error:
+            if len(measured) == 1:
+                raise
+            warn(f"left out: {error}")
+            continue
+        whole.append(one)
+    if not whole:
+        raise InputError("none of the patterns can be fitted; the warnings above say why")
+    return whole
 
 
 def _fits(

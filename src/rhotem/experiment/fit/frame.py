@@ -27,9 +27,9 @@ class Frame:
 
     Parameters
     ----------
-    values : (n, n) array
-        Means of bins, rows downwards; electrons for a bin where ``counts``.
-    x, y : (n, n) arrays
+    values : (m, n) array
+        Means of bins, rows downwards; electrons for a bin where ``counts``. Fewer on a side where the camera ends.
+    x, y : (m, n) arrays
         Middles of bins to the right and downwards from the disc's first guess, in pixels of the detector.
     bin : int
         Pixels along a side of a bin.
@@ -65,19 +65,28 @@ def frame_of(measurement: Measurement, pixels: float) -> Frame:
     _check_top(data, disc, name)
     size = max(1, round(disc.radius / pixels / FINE))
     half = int(np.ceil(WIDTH * disc.radius / size))
-    row, column = round(disc.row), round(disc.column)
-    reach = half * size + size // 2
-    top, left = row - reach, column - reach
-    side = size * (2 * half + 1)
-    room = [max(0, -top), max(0, top + side - data.shape[0]), max(0, -left), max(0, left + side - data.shape[1])]
-    padded = np.pad(data, ((room[0], room[1]), (room[2], room[3])), mode="edge")
-    part = padded[top + room[0] : top + room[0] + side, left + room[2] : left + room[2] + side]
-    binned = part.reshape(2 * half + 1, size, 2 * half + 1, size)
+    (top, down), (left, right) = (
+        _bins(middle, size, half, length)
+        for middle, length in zip((round(disc.row), round(disc.column)), data.shape, strict=True)
+    )
+    part = data[top : top + size * down, left : left + size * right]
+    binned = part.reshape(down, size, right, size)
     counts = bool(measurement.counts)
     values = binned.sum(axis=(1, 3)) if counts else binned.mean(axis=(1, 3))
-    middles = size * np.arange(2 * half + 1) + 0.5 * (size - 1)
-    y, x = np.meshgrid(top + middles - disc.row, left + middles - disc.column, indexing="ij")
+    middles = size * np.arange(max(down, right)) + 0.5 * (size - 1)
+    y, x = np.meshgrid(top + middles[:down] - disc.row, left + middles[:right] - disc.column, indexing="ij")
     return Frame(values, x, y, size, disc, counts, name)
+
+
+def _bins(middle: int, size: int, half: int, length: int) -> tuple[int, int]:
+    """First pixel and number of bins along one side, ``half`` on each side of the middle, that lie in the picture.
+
+    What the camera did not see is not compared.
+    """
+    first = middle - size * half - size // 2
+    before = max(0, -(first // size))
+    number = min(2 * half + 1, (length - first) // size) - before
+    return first + size * before, number
 
 
 def _check_top(data: Array, disc: Disc, name: str) -> None:

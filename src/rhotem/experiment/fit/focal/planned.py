@@ -64,8 +64,8 @@ def frames_of(measured: Sequence[Measurement], without: Sequence[int] = ()) -> S
     Raises
     ------
     InputError
-        If it is neither, shapes or pixels differ, there is no such number, or one that is not left out is saturated, blank, there
-        twice, or of another brightness.
+        If it is neither, shapes or pixels differ, there is no such number, or one that is not left out is saturated,
+        blank, there twice, or of another brightness.
     """
     stack = measured[0]
     if len(measured) == 1 and stack.kind == "image stack":
