@@ -1,9 +1,21 @@
 """Electron density to electron microscopy: structures in, calibrated (S)TEM images out.
 
-The verbs are imported when they are used: ``rhotem.run(plan, "out")`` does all that `rhotem image` does,
-``rhotem.read_structure``, ``cut_specimen``, ``make_density``, ``make_potential`` and ``make_images`` its single steps.
+Verbs, imported when they are used; ``help(rhotem.run)`` and the others tell more:
+
+    run(plan, "out"), run_series, Plan, load_plan          what `rhotem image` does
+    read_structure, cut_specimen, make_density,
+    make_potential, make_images, write_images              its single steps
+    compare_densities, read_density, write_density         densities
+    read_measurement("scan.dm4")                           a measured file, as `rhotem read`
+    open_dataset("pictures").pictures("train")             labelled pictures of `rhotem dataset make`
+
+    >>> import rhotem
+    >>> plan = rhotem.Plan(specimen={"structure": "LiCoO2", "zone": (1, 0, 0), "thickness_nm": 2})
+    >>> images = rhotem.run(plan).images  # doctest: +SKIP
+    >>> images["ABF"].shape  # doctest: +SKIP
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +38,8 @@ _HOMES = {
     "compare_densities": "rhotem.analysis.compare:compare",
     "read_density": "rhotem.density.files:read_density",
     "write_density": "rhotem.density.files:write_density",
+    "read_measurement": "rhotem.experiment.read:read_measurement",
+    "open_dataset": "rhotem.library.dataset:open_dataset",
     "RhoTEMError": "rhotem.core.errors:RhoTEMError",
 }
 
@@ -41,7 +55,9 @@ __all__ = [
     "make_density",
     "make_images",
     "make_potential",
+    "open_dataset",
     "read_density",
+    "read_measurement",
     "read_structure",
     "run",
     "run_series",
@@ -63,13 +79,16 @@ if TYPE_CHECKING:
     from rhotem.analysis.workflow import run
     from rhotem.core.errors import RhoTEMError
     from rhotem.density.files import read_density, write_density
+    from rhotem.experiment.read import read_measurement
+    from rhotem.library.dataset import open_dataset
     from rhotem.microscope.outputs import write_images
 
 
 def __getattr__(name: str) -> Any:
     """Import a verb where it is used (PEP 562)."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'rhotem' has no attribute {name!r}")
+        # with its name and module, Python says what may be meant
+        raise AttributeError(f"module 'rhotem' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     module, _, inner = _HOMES[name].partition(":")
     found = getattr(import_module(module), inner)
     globals()[name] = found

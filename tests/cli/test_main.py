@@ -59,6 +59,8 @@ def test_every_command_has_an_app_and_help():
             "options",
             "measurement",
             "searched",
+            "examples",
+            "hints",
         ):  # what commands are made of
             name = path.stem.replace("_", "-")
             assert name in main.COMMANDS, f"{path.name} is not in the table of commands"

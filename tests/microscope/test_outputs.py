@@ -162,6 +162,23 @@ def test_captions_name_what_differs_from_a_plain_probe():
     assert _angles([{"kind": "segmented", "inner": 6, "outer": 22}])["iDPC"] == "6–22 mrad"
 
 
+def test_a_headline_names_the_specimen_and_explains_only_what_is_drawn():
+    """Readers of a single picture see which material it is, and nothing about images that are not there."""
+    from rhotem.microscope.pictures import _headline
+
+    caption = {"specimen": "LiCoO2", "labels": {"zone": "[100]"}, "thickness_nm": 2.0, "scales": {}}
+    assert _headline(caption) == "LiCoO2, zone [100], 2.0 nm"
+    assert "iCoM" in _headline(caption | {"scales": {"iDPC": "atoms × 1.28"}})
+    assert "iCoM" not in _headline(caption)
+
+
+def test_a_mean_that_is_rounding_is_printed_as_zero():
+    wave = np.array([[1.0, -1.0], [1.0 + 4e-16, -1.0]])
+    shown = ImageSet({"iDPC": wave}, Scan((2, 2), (4.0, 4.0)), np.zeros((0, 0)), (1.0, 1.0))
+    assert 0 < wave.mean() < 1e-15
+    assert str(shown).splitlines()[1].split() == ["iDPC", "rad", "-1", "0", "1"]
+
+
 def test_a_headline_is_not_wider_than_its_picture():
     """That of a single image with error bars was cut off at both sides."""
     from rhotem.core.figures import blank_figure

@@ -13,7 +13,7 @@ from ase.neighborlist import neighbor_list
 from rhotem.core import InputError
 from rhotem.structure.check import check
 from rhotem.structure.indices import symmetry
-from rhotem.structure.phases import describe, names, phase, structure_types
+from rhotem.structure.phases import ALIASES, describe, is_phase, names, phase, structure_types
 
 #: Space group number, formula, X-ray density in g/cm³ (handbooks, original papers).
 KNOWN = {
@@ -171,6 +171,21 @@ def test_names():
         phase("unobtainium")
     with pytest.raises(InputError, match=r"did you mean LiCoO2"):
         phase("LiCoO3")
+
+
+@pytest.mark.parametrize(
+    "typed, name",
+    [("NCM811", "NMC811"), ("nmc 811", "NMC811"), ("NMC-622", "NMC622"), ("LiCoO₂", "LiCoO2"), ("Li_2_O", "Li2O")],
+)
+def test_other_spellings_of_names(typed: str, name: str):
+    assert describe(typed) == describe(name)
+    assert is_phase(typed) and not is_phase("LiCO2")
+
+
+def test_spellings_mean_one_phase_each():
+    """Hyphens and case are left out: no two names may become one."""
+    plain = [name.lower() for name in (*names(), *ALIASES)]
+    assert len(set(plain)) == len(plain) and not any(mark in name for name in plain for mark in " -_")
 
 
 def test_the_table_is_plain():

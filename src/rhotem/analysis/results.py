@@ -253,6 +253,7 @@ def _files(result: Result, folder: Path, motion: str) -> list[str]:
     names = write_images(
         result.images,
         folder,
+        specimen=cut.crystal.formula,
         labels=cut.cell.labels,
         source=caption(density.source, density.record),
         phonons=result.phonons["configurations"],
@@ -264,7 +265,8 @@ def _files(result: Result, folder: Path, motion: str) -> list[str]:
         moving = bars.configurations if result.phonons["configurations"] else 0
         title = f"standard deviation from the density, {bars.members} members"
         inside = folder / "uncertainty"
-        write_images(bars.sigma, inside, labels=cut.cell.labels, source=title, phonons=moving, pixel=None)
+        said: dict[str, Any] = {"specimen": cut.crystal.formula, "labels": cut.cell.labels, "source": title}
+        write_images(bars.sigma, inside, **said, phonons=moving, pixel=None)
     if result.probe is None:
         return [*names, "atoms.csv"]
     m = cut.preset.microscope

@@ -132,6 +132,7 @@ def _write_images(result: "Comparison", folder: Path) -> None:
         write_images(
             result.images[name],
             folder / place,
+            specimen=result.specimen.crystal.formula,
             labels=result.specimen.cell.labels,
             source=caption(result.fields[name].source, result.fields[name].record),
             phonons=result.motion["configurations"],

@@ -70,3 +70,5 @@ def _one(asked: "Recorded", out: Path, quiet: bool) -> None:
     if not quiet:
         number = len(result.images.images)
         typer.echo(f"{result.images}\n{number} image{'s' * (number != 1)} in {out}: {', '.join(result.files)}")
+        first = f"look at {out / 'overview.png'}; " if "overview.png" in result.files else ""
+        typer.echo(f"next: {first}rhotem cite {out}; other settings: rhotem image {out} --dose 1e4 --out OTHER")

@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import rhotem
+from rhotem.cli import hints
+from rhotem.cli.examples import example_of
 
 #: Commands by purpose, as in `rhotem --help`. Each lives in rhotem/cli/NAME.py as ``app``, imported when it is called;
 #: a hyphen of a command is an underscore of its file.
@@ -80,18 +82,44 @@ def _module(command: str) -> str:
     return f"rhotem.cli.{command.replace('-', '_')}"
 
 
+def _readable(command: Any, name: str) -> None:
+    """An example at the end of the `--help` of a command and its parts; no type beside switches and arguments."""
+    for part, inner in getattr(command, "commands", {}).items():
+        _readable(inner, f"{name} {part}")
+    example = example_of(name)
+    if example and f"rhotem {name} " not in (command.help or ""):
+        command.epilog = f"Example: {example}"
+    _without_types(command)
+
+
+def _without_types(command: Any) -> None:
+    """No type in `--help` beside switches and arguments."""
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", True):  # an argument is no flag, and has no such attribute
+            parameter.display_type_rich = lambda ctx: None
+
+
 class LazyGroup(TyperGroup):
     """Lists the commands from a table, imports a command's file only to run it, and ends errors as one line."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        _without_types(self)
         for group, commands in GROUPS.items():
             for name, line in commands.items():
                 if importlib.util.find_spec(_module(name)):
                     self.add_command(TyperCommand(name, help=line, short_help=line, rich_help_panel=group))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command itself in place of the stand-in that listings use."""
+        """The command itself in place of the stand-in that listings use; `help COMMAND` is `COMMAND --help`."""
+        if args[0] == "help":
+            if not args[1:]:
+                typer.echo(ctx.get_help())
+                ctx.exit()
+            args = [*args[1:], "--help"]
+        meant = "" if args[0] in self.commands else hints.of_command(args[0])
+        if meant:
+            ctx.fail(f"No such command {args[0]!r}; try: {meant}")
         name, stand_in, rest = super().resolve_command(ctx, args)
         if stand_in is None:
             return name, stand_in, rest
@@ -99,6 +127,7 @@ class LazyGroup(TyperGroup):
         command.name = stand_in.name
         # Shell completion is installed by `rhotem`, not by each of its commands.
         command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
+        _readable(command, str(stand_in.name))
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -128,6 +157,7 @@ app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog=hints.FIRST_STEPS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -169,9 +199,7 @@ def _explain(error: Exception) -> str | None:
     if hasattr(error, "format_message"):  # wrong usage of the command line
         if type(error).__name__ == "NoArgsIsHelpError":
             return ""
-        context = getattr(error, "ctx", None)
-        hint = f" (see {context.command_path} --help)" if context else ""
-        return f"{error.format_message().rstrip('.')}{hint}"
+        return _usage(error)
     if isinstance(error, MemoryError):
         return f"out of memory ({error}); give --memory, a coarser grid or a smaller field of view"
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
@@ -181,6 +209,20 @@ def _explain(error: Exception) -> str | None:
     if errors is not None and isinstance(error, errors.RhoTEMError):
         return " ".join(str(error).split())
     return None
+
+
+def _usage(error: Any) -> str:
+    """The line for wrong usage: what is wrong, what may be meant, where to read on."""
+    message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
+    if context is None:
+        return str(message)
+    option = getattr(error, "option_name", None)
+    known = [name for parameter in context.command.params for name in parameter.opts]
+    meant = hints.of_option(option, known) if option and message.startswith("No such option") else ""
+    if meant:
+        message = f"No such option: {option}; here it is {meant}"
+    more = hints.of_error(message, context.command_path.partition(" ")[2])
+    return f"{message}{'; ' * bool(more)}{more} (see {context.command_path} --help)"
 
 
 def _wants_traceback(arguments: list[str]) -> bool:

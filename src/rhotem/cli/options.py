@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +14,9 @@ from rhotem.analysis.plan.problems import sections_of
 from rhotem.analysis.plan.section import Option, option_of
 from rhotem.analysis.plan.sections import COMPUTING, DENSITY, OPTICS, PANEL_OF, PANELS, RECORDING, RESULTS, SPECIMEN
 from rhotem.cli.common import with_options
+from rhotem.core.errors import RhoTEMError
 from rhotem.core.output import RECORD
+from rhotem.core.words import parse_amount
 
 if TYPE_CHECKING:
     from rhotem.analysis.plan.load import Recorded
@@ -45,8 +48,18 @@ def annotated(place: str) -> Any:
         "rich_help_panel": _panel(place, option),
         "min": option.least,
     }
+    if option.reads is float and option.metavar:
+        settings["parser"] = partial(_amount, unit=option.metavar)
     names = [option.name, *([option.short] if option.short else [])]
     return Annotated[option.reads | None, typer.Option(*names, **settings)]
+
+
+def _amount(text: str | float, unit: str) -> float:
+    """`parse_amount` as typer calls it: a number that is none is wrong usage."""
+    try:
+        return parse_amount(str(text), unit)
+    except RhoTEMError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _panel(place: str, option: Option) -> str:

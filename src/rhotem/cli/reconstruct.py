@@ -147,6 +147,7 @@ def _write(made: "ImageSet", held: "ScannedPatterns", folder: Path) -> list[str]
     return write_images(
         made,
         folder,
+        specimen=said.get("specimen", ""),
         labels=labels,
         source=said.get("source", ""),
         phonons=0 if still else 1,

@@ -66,6 +66,8 @@ def phase(
             return
         for key, entry in table.items():
             typer.echo(f"{key:16s} {entry['title']}")
+        short = ", ".join(alias for alias in phases.ALIASES if alias.isupper() and len(alias) > 1)
+        typer.echo(f"short names: {short}\nnext: rhotem image NAME, or rhotem structure phase NAME -o NAME.cif")
         return
     structure = phases.phase(name, primitive, None if repeat is None else _three(repeat))
     if output is not None:

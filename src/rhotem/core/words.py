@@ -1,16 +1,39 @@
 """Values as people write them on a command line or in a plan: ``1,1,0``, ``4GB``, ``Li=1,O=6``, ``auto:0.5``."""
 
 import re
+import unicodedata
 from math import isfinite
 
 from rhotem.core.errors import InputError
 
+#: Units by their spellings in lower case: what they measure, and how large they are.
+_UNITS = {
+    "length": {
+        "pm": 1e-2,
+        "å": 1.0,
+        "a": 1.0,
+        "ang": 1.0,
+        "angstrom": 1.0,
+        "nm": 10.0,
+        "um": 1e4,
+        "µm": 1e4,
+        "mm": 1e7,
+    },
+    "energy": {"ev": 1e-3, "v": 1e-3, "kev": 1.0, "kv": 1.0},
+    "angle": {"mrad": 1.0, "rad": 1e3},
+    "temperature": {"k": 1.0},
+    "dose": {"e/å²": 1.0, "e/å2": 1.0, "e/å^2": 1.0, "e/a2": 1.0, "e/a^2": 1.0, "e/nm²": 1e-2, "e/nm2": 1e-2},
+}
+#: A digit with a bar over it.
+_BAR = re.compile("(\\d)[\u0304\u0305]")
+#: A number with a unit behind it.
+_AMOUNT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d_].*?)\s*")
 #: Error in per cent of an image's range that ``auto`` alone asks for.
 PRECISION = 1.0
 
 
 def parse_indices(text: str) -> tuple[int, ...]:
-    """Three or four Miller indices from ``1,1,0``, ``1 1 0``, ``[1-10]``, ``110`` or ``[2-1-10]``.
+    """Three or four Miller indices from ``1,1,0``, ``1 1 0``, ``[1-10]``, ``110``, ``[2-1-10]`` or ``[11̅0]``.
 
     Without separators every digit is one index. What they mean, and whether they are all zero, is for
     `rhotem.structure` to say: it knows the cell.
@@ -20,13 +43,34 @@ def parse_indices(text: str) -> tuple[int, ...]:
     InputError
         If the text is not three or four whole numbers.
     """
-    bare = text.strip().strip("[](){}<>⟨⟩").strip()
+    bare = _BAR.sub(r"-\1", text).strip().strip("[](){}<>⟨⟩").strip()
     pieces = re.split(r"[,;\s]+", bare) if re.search(r"[,;\s]", bare) else re.findall(r"[-+−]?\d", bare)
     together = "".join(pieces)
     whole = all(re.fullmatch(r"[-+−]?\d+", piece) for piece in pieces)
     if not whole or len(pieces) not in (3, 4) or len(together) != len(re.sub(r"[,;\s]", "", bare)):
         raise InputError(f"indices {text!r}: expected three or four whole numbers, such as 1,1,0 or [1-10]")
     return tuple(int(piece.replace("−", "-")) for piece in pieces)
+
+
+def parse_amount(text: str, unit: str) -> float:
+    """A number in ``unit`` from ``10``, ``10nm``, ``100 Å``, ``200 kV``, ``1e4 e/A2``.
+
+    Raises
+    ------
+    InputError
+        If it is no number, or its unit measures something else.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    match = _AMOUNT.fullmatch(text)
+    spelled = unicodedata.normalize("NFC", match[2]).lower().replace("μ", "µ").replace("e-/", "e/") if match else ""
+    kind = next((sizes for sizes in _UNITS.values() if unit.lower() in sizes), {})
+    if match is None or spelled not in kind:
+        raise InputError(f"{text!r}: expected a number in {unit}")
+    # rounded: 100 Å are 10 nm, not 10.000000000000002
+    return float(f"{float(match[1]) * kind[spelled] / kind[unit.lower()]:.15g}")
 
 
 def parse_memory(text: str) -> int:

@@ -61,9 +61,7 @@ class ImageSet:
         step, size = self.scan.step, self.scan.size
         rows: list[tuple[str, ...]] = [("image", "unit", "least", "mean", "most")]
         for name, image in self.images.items():
-            rows.append(
-                (name, self.unit(name) or "beam", *(f"{v:.4g}" for v in (image.min(), image.mean(), image.max())))
-            )
+            rows.append((name, self.unit(name) or "beam", *_range(image)))
         rows += [(name, "beam", "patterns", f"{p.shape[2]} x {p.shape[3]}", "") for name, p in self.patterns.items()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [
@@ -136,3 +134,10 @@ class ImageSet:
     def _require_periodic(self, what: str) -> None:
         if not self.scan.periodic:
             raise InputError(f"{what} needs a scan of the whole periodic cell; this one covers a part of it")
+
+
+def _range(image: npt.NDArray) -> list[str]:
+    """Least, mean and most of an image in words; what is rounding beside its size is 0."""
+    most = float(np.abs(image).max(initial=0.0))
+    seen = (float(image.min()), float(image.mean()), float(image.max()))
+    return [f"{0.0 if abs(value) < 1e-12 * most else value:.4g}" for value in seen]

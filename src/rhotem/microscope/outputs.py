@@ -42,6 +42,7 @@ def write_images(
     images: ImageSet,
     folder: str | Path,
     *,
+    specimen: str = "",
     labels: Mapping[str, str] | None = None,
     source: str = "",
     phonons: int | None = None,
@@ -59,6 +60,8 @@ def write_images(
     images : ImageSet
     folder : path
         Made if needed. Every file appears whole or not at all.
+    specimen : str
+        Its formula; stands first in the titles.
     labels : mapping or None
         Crystal directions of ``x``, ``y`` and ``zone`` for the axes.
     source : str
@@ -82,7 +85,7 @@ def write_images(
     """
     folder = _writable(Path(folder))
     fine = as_written(images, pixel)
-    caption = _caption(images, labels, source, phonons)
+    caption = _caption(images, labels, source, phonons) | {"specimen": specimen}
     caption["motion"] = "" if caption["no_tds"] else motion
     written = []
     spots = images.plane_wave.spots() if images.plane_wave else indexed_discs(images)
@@ -115,9 +118,8 @@ def write_images(
         _write_zarr(path, fine, images, caption)
     if images.clean:
         ideal = replace(images.without_flaws(), diffraction=np.zeros((0, 0)), plane_wave=None)
-        inside = write_images(
-            ideal, folder / CLEAN, labels=labels, source=source, phonons=phonons, motion=motion, pixel=pixel
-        )
+        said: dict[str, Any] = {"specimen": specimen, "labels": labels, "source": source, "motion": motion}
+        inside = write_images(ideal, folder / CLEAN, **said, phonons=phonons, pixel=pixel)
         written += [f"{CLEAN}/{name}" for name in inside]
     return [*written, "images.zarr"]
 

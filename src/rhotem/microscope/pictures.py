@@ -47,9 +47,9 @@ def draw_images(
         A periodic scan is repeated to a size the eye can read; one cell is outlined.
     path : path
     caption : dict
-        Keys ``labels``, ``source``, ``no_tds``, ``dose``, ``energy_keV``, ``convergence_mrad``, ``thickness_nm``,
-        ``lens`` (defocus and aberrations in words), ``angles`` (detector angles by image), ``errors`` (by thermal
-        motion, by image), ``scales`` (what rad means for atoms, by image).
+        Keys ``specimen``, ``labels``, ``source``, ``no_tds``, ``dose``, ``energy_keV``, ``convergence_mrad``,
+        ``thickness_nm``, ``lens`` (defocus and aberrations in words), ``angles`` (detector angles by image),
+        ``errors`` (by thermal motion, by image), ``scales`` (what rad means for atoms, by image).
     names : sequence of str or None
         None: what microscopists show, that is no deflection components.
     """
@@ -66,7 +66,8 @@ def draw_images(
     columns = min(len(chosen), 4)
     rows = -(-len(chosen) // columns)
     figure = blank_figure(panel[0] * columns, panel[1] * rows + 0.6, dpi=DPI)
-    _title(figure, caption, 8 if columns > 1 else 6.5)
+    scales = {name: scale for name, scale in caption.get("scales", {}).items() if name in chosen}
+    _title(figure, {**caption, "scales": scales}, 8 if columns > 1 else 6.5)
     for i, name in enumerate(chosen):
         axes = figure.add_subplot(rows, columns, i + 1)
         _panel(figure, axes, np.tile(shown[name], repeats), (width, height), name, caption)
@@ -86,7 +87,7 @@ def draw_pacbed(
     from matplotlib.colors import LogNorm
 
     figure = blank_figure(4.6, 4.4, dpi=150)
-    _title(figure, caption, 6.5)
+    _title(figure, {**caption, "scales": {}}, 6.5)
     axes = figure.add_subplot()
     if images.plane_wave is not None:
         _draw_spots(figure, axes, images.plane_wave)
@@ -181,6 +182,7 @@ def _panel(
     error = caption.get("errors", {}).get(name, "")
     named = caption.get("units", {}).get(name) or unit(name)
     quantity = ", ".join(x for x in (named, caption.get("scales", {}).get(name, "")) if x)
+    quantity = quantity or ("fraction of beam" if seen else "")
     axes.set_title(" ".join(x for x in (name, seen, f"({quantity})" if quantity else "", error) if x), fontsize=9)
     # as high as the image, whatever its shape
     bar = figure.colorbar(drawn, cax=axes.inset_axes((1.02, 0.0, 0.035, 1.0)))
@@ -248,6 +250,7 @@ def _title(figure: Any, caption: dict[str, Any], size: float) -> None:
 def _headline(caption: dict[str, Any]) -> str:
     labels = caption.get("labels", {})
     parts = [
+        caption.get("specimen", ""),
         f"zone {labels['zone']}" if labels.get("zone") else "",
         f"{caption['thickness_nm']:.1f} nm" if caption.get("thickness_nm") else "",
         f"{caption['energy_keV']:g} kV, {caption['convergence_mrad']:g} mrad" if caption.get("energy_keV") else "",
@@ -258,6 +261,8 @@ def _headline(caption: dict[str, Any]) -> str:
         first += "\n" + caption["lens"]
     origins = [f"density: {caption['source']}"] if caption.get("source") else []
     origins += [f"⟨u²⟩: {caption['motion']}"] if caption.get("motion") else []
-    origins += ["iDPC: rad of slow phases, thin atoms × as high as in iCoM"] if caption.get("scales") else []
+    origins += (
+        ["iDPC: thin atoms higher than in iCoM by the factor ×, slow phases equal"] if caption.get("scales") else []
+    )
     origins += ["±: thermal motion, of the range at columns, 1 σ"] if caption.get("errors") else []
     return "\n".join([first, *([", ".join(origins)] if origins else [])])

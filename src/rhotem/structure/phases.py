@@ -31,6 +31,10 @@ ALIASES = {
     "LCO": "LiCoO2",
     "LNO": "LiNiO2",
     "NMC": "NMC111",
+    "NCM": "NMC111",
+    "NCM111": "NMC111",
+    "NCM622": "NMC622",
+    "NCM811": "NMC811",
     "LiNi1/3Mn1/3Co1/3O2": "NMC111",
     "LiNi0.8Mn0.1Co0.1O2": "NMC811",
     "LMO": "LiMn2O4",
@@ -84,6 +88,11 @@ class StructureType:
 def names() -> list[str]:
     """Names of the measured phases."""
     return sorted(_table(), key=str.lower)
+
+
+def is_phase(name: str) -> bool:
+    """Whether a measured phase has this name, in any of its spellings."""
+    return _known(name) is not None
 
 
 def describe(name: str) -> dict:
@@ -203,11 +212,15 @@ def phase(name: str, primitive: bool = False, repeats: tuple[int, int, int] | No
     return Structure(atoms, info=with_parent(info, average) if shared else info)
 
 
+#: Subscripts as digits, and what stands between the parts of a name, left out.
+_PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789", " -_")
+
+
 def _known(name: str) -> str | None:
-    """The name in the table of a measured phase, whatever its case or abbreviation."""
+    """The name in the table of a measured phase, whatever its case, abbreviation, hyphens and subscripts."""
     table = {key.lower(): key for key in _table()}
     table.update({key.lower(): value for key, value in ALIASES.items()})
-    return table.get(name.lower())
+    return table.get(name.lower().translate(_PLAIN))
 
 
 def _resolve(name: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rhotem.core import InputError
+from rhotem.core.nearby import inside, nearby
 from rhotem.experiment.read.array import read_npy
 from rhotem.experiment.read.emd import read_emd, read_hdf5
 from rhotem.experiment.read.empad import read_empad, read_empad_raw
@@ -71,6 +72,10 @@ FORMATS: tuple[Format, ...] = (
     Format("BMP", (".bmp",), _begins(b"BM"), read_picture),
     Format("numpy", (".npy",), _begins(b"\x93NUMPY"), read_npy),
 )
+#: All endings.
+ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
+#: Endings of structures that are taken for measured files by mistake.
+STRUCTURES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz")
 
 
 def chosen(path: Path) -> Format:
@@ -82,7 +87,8 @@ def chosen(path: Path) -> Format:
         If it is not there, empty, of no known format, or its content is not what its ending says.
     """
     if path.is_dir() or not path.exists():
-        raise InputError(f"{path}: {'is a folder; give a file' if path.is_dir() else 'no such file'}")
+        folder = f"is a folder; give a file{inside(path, ENDINGS)}"
+        raise InputError(f"{path}: {folder if path.is_dir() else 'no such file' + nearby(path)}")
     with open(path, "rb") as stream:
         head = stream.read(HEAD)
     if not head:
@@ -98,5 +104,9 @@ def chosen(path: Path) -> Format:
         raise InputError(f"{path}: its content is no {wanted[0].name}{like}")
     if others:
         return others[0]
-    known = ", ".join(end for form in FORMATS for end in form.endings)
+    if ending in STRUCTURES:
+        raise InputError(
+            f"{path}: a structure, no measured file; the measured file comes first, its structure behind it"
+        )
+    known = ", ".join(ENDINGS)
     raise InputError(f"{path}: no format for {ending or 'its name'}; known: {known}")

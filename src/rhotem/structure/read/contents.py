@@ -14,16 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.core.nearby import inside, nearby
 
 Floats = npt.NDArray[np.float64]
 
 #: How compressed files begin, and what unpacks them.
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\x00": lzma.decompress}
+#: Endings of the structures that people keep.
+_USUAL = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz")
 #: How files begin that hold no structure as text, and what to say.
 _FOREIGN = {
     b"PK\x03\x04": "it is a zip archive; unpack it first",
     b"%PDF": "it is a PDF document",
-    b"\x89PNG": "it is a picture (PNG)",
+    b"\x89PNG": "it is a picture (PNG); rhotem read reads measured ones",
     b"\x89HDF": "it is an HDF5 file; write the structure as CIF or POSCAR",
 }
 
@@ -140,11 +143,18 @@ def number(word: str) -> float:
     return value
 
 
+def _ready(path: Path) -> str:
+    """That the phase a file is named after needs no file."""
+    from rhotem.structure.phases import is_phase
+
+    return f"; {path.stem} is a ready phase, it needs no file" if is_phase(path.stem) else ""
+
+
 def _decoded(path: Path) -> str:
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file{_ready(path) or nearby(path)}")
     if path.is_dir():
-        raise InputError(f"{path} is a folder; give the structure file inside it")
+        raise InputError(f"{path} is a folder; give the structure file inside it{inside(path, _USUAL)}")
     try:
         raw = path.read_bytes()
         unpack = next((unpack for begin, unpack in _PACKED.items() if raw.startswith(begin)), None)

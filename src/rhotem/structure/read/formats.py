@@ -29,6 +29,8 @@ from rhotem.structure.read.xyz import is_xyz, read_xyz
 COMPRESSED = (".gz", ".bz2", ".xz")
 #: Endings that say nothing of the content.
 PLAIN = ("", ".txt", ".dat", ".out")
+#: Endings of measured images and patterns, which `rhotem.experiment.read` reads.
+MEASURED = (".dm3", ".dm4", ".emd", ".hspy", ".ser", ".emi", ".mib", ".mrc", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
 #: Characters of a file that are looked at.
 HEAD = 200_000
 
@@ -203,6 +205,8 @@ def _chosen(path: Path, ending: str, wanted: list[Format], head: str) -> Format:
         names = " or ".join(sorted(form.name for form in wanted))
         raise InputError(f"{path}: it cannot be read as a structure, its content is no {names}{like}")
     known = ", ".join(dict.fromkeys(end for form in FORMATS for end in form.endings))
+    if ending in MEASURED:
+        raise InputError(f"{path}: a measured file, no structure; `rhotem read {path}` reads it")
     raise InputError(
         f"{path}: it cannot be read as a structure, no format for {ending or 'its name'}; known: {known}, POSCAR"
     )
