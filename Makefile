@@ -27,46 +27,42 @@ EXTRA := gpaw
 endif
 
 .PHONY: demo test slow lint format types layers docs tests notebooks wheel gpaw clean
+# `make test` does two things at once where they wait for nothing; other targets stand in the order in which they are asked for.
+ifeq ($(MAKECMDGOALS),test)
+MAKEFLAGS += -j$(JOBS)
+else
 .NOTPARALLEL:
+endif
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(BIN)/python:
 	@test -n "$(PYTHON)" || exit 2
 	@echo "environment: $(VENV), $(PYTHON) (the first time takes one to three minutes)"
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "environment: tools for tests and documentation"
-	@$(PIP) -e '.[dev,docs]' -e packages/rhotem-data
-	@touch $@
-
-$(VENV)/.installed-training: $(VENV)/.installed
-	@echo "environment: PyTorch for training and imported networks, SevenNet for relaxation"
-	@$(PIP) -e '.[training,battery]'
-	@touch $@
-
-$(VENV)/.installed-dev-training: $(VENV)/.installed-dev $(VENV)/.installed-training
-	@touch $@
+# Tools for tests and documentation; PyTorch for training and imported networks, SevenNet for relaxation.
+$(VENV)/.installed-dev: EXTRAS := dev,docs
+$(VENV)/.installed-dev-training: EXTRAS := dev,docs,training,battery
+$(VENV)/.installed-dev $(VENV)/.installed-dev-training: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "environment: $(EXTRAS)"
+	@$(PIP) -e '.[$(EXTRAS)]' -e packages/rhotem-data
+	@touch $(VENV)/.installed $(VENV)/.installed-dev $@
 
 demo: $(VENV)/.installed
 	$(BIN)/rhotem image examples/LiCoO2.cif --out demo-images
 	@echo "The pictures are in $(CURDIR)/demo-images:"
 	@ls -1 demo-images/*.png
 
-# GPAW is compiled on one core for minutes; what does not need it runs on the other.
-CHECKS := lint types layers docs wheel
-KEEP_GOING = $(findstring k,$(firstword -$(MAKEFLAGS)))
-test: $(TOOLS)
-	@mkdir -p build; test -z "$(EXTRA)" || $(MAKE) --no-print-directory $(EXTRA) > build/gpaw.log 2>&1 & \
-	$(MAKE) --no-print-directory $(CHECKS); checks=$$?; wait; \
-	test $$checks = 0 -o -n "$(KEEP_GOING)" || exit $$checks; \
-	$(MAKE) --no-print-directory tests && exit $$checks
+# In this order: what fails at once comes first, and the tests, which wait for GPAW, begin as early as they can.
+test: lint layers tests types docs wheel
 	@echo "all checks passed"
 
 slow: export OMP_NUM_THREADS ?= 1
 slow: $(TOOLS) $(EXTRA)
-	$(BIN)/python -m pytest -n $(JOBS) --durations=20 -rs -m slow
+	$(BIN)/python -m pytest $(WORKERS) --durations=20 -rs -m slow
 	$(BIN)/python scripts/run_notebooks.py
 
 lint: $(TOOLS)
@@ -87,10 +83,12 @@ docs: $(TOOLS)
 	$(BIN)/sphinx-build -q -W -E --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# One thread per worker: two workers with two BLAS threads each would fight for two cores.
+# One thread per worker: two workers with two BLAS threads each would fight for two cores. Each begins with its half of the tests,
+# so that what tests of one file share is made, and kernels are compiled, by one of them.
+WORKERS := -n $(JOBS) --dist worksteal
 tests: export OMP_NUM_THREADS ?= 1
 tests: $(TOOLS) $(EXTRA)
-	$(BIN)/python -m pytest -n $(JOBS) --durations=10 -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) --durations=10 -m "not slow"
 
 # The tutorials; one of them: make notebooks NOTEBOOKS=docs/tutorials/first-image.ipynb
 notebooks: export OMP_NUM_THREADS ?= 1
@@ -102,7 +100,12 @@ wheel: $(TOOLS)
 	@for part in . packages/rhotem-data; do $(BIN)/python -m build --outdir build/wheel $$part >/dev/null || exit 1; done
 	$(BIN)/python scripts/check_wheel.py build/wheel/rhotem-*.whl
 
-gpaw: $(TOOLS)
+# Compiled on one core for minutes, beside the installation of everything else.
+build/gpaw/compiled: scripts/install-gpaw.sh constraints.txt | $(BIN)/python
+	@sh scripts/install-gpaw.sh $(BIN)/python compile
+	@touch $@
+
+gpaw: build/gpaw/compiled $(TOOLS)
 	@sh scripts/install-gpaw.sh $(BIN)/python
 
 clean:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs GPAW into a Python environment: scripts/install-gpaw.sh [PYTHON], default .venv/bin/python.
+# Installs GPAW into a Python environment: scripts/install-gpaw.sh [PYTHON [compile]], default .venv/bin/python.
+# With the word "compile" the environment stays as it is, the package is made in build/gpaw.
 #
 # GPAW is compiled on the spot. It needs a C++ compiler (its setup calls CC for C++ sources, hence CC=g++) and
 # the headers of libxc, BLAS and FFTW. As root on Debian or Ubuntu they are installed when missing; elsewhere
@@ -7,6 +8,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=${1:-.venv/bin/python}
+packages=build/gpaw
+mkdir -p "$packages"
 
 if "$python" -c 'import gpaw, sys; sys.exit(not gpaw.setup_paths)' 2>/dev/null; then
     "$python" -c 'import gpaw; print("GPAW", gpaw.__version__, "is installed")'
@@ -42,6 +45,8 @@ if [ -n "$missing" ]; then
     fi
 fi
 
-echo "compiling GPAW (two to five minutes)"
-CC=g++ CXX=g++ "$python" -m pip install -qq -c constraints.txt gpaw gpaw-data
+ls "$packages"/gpaw-*.whl >/dev/null 2>&1 || echo "compiling GPAW (two to five minutes)"
+CC=g++ CXX=g++ "$python" -m pip wheel -qq --no-deps -c constraints.txt -f "$packages" -w "$packages" gpaw
+[ "${2:-}" = compile ] && exit 0
+"$python" -m pip install -qq -c constraints.txt -f "$packages" gpaw gpaw-data
 "$python" -c 'import gpaw; print("GPAW", gpaw.__version__, "installed, PAW data in", *gpaw.setup_paths)'

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import rhotem
-from rhotem.cli.main import COMMANDS
+from rhotem.cli.main import COMMANDS, app
 from rhotem.labels.read import read_label
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -185,14 +186,8 @@ def test_readme_commands_exist():
             if name in ("structure", "battery", "labels", "model", "campaign", "library", "dataset")
             else words[1:2]
         )
-        answer = subprocess.run(
-            [sys.executable, "-m", "rhotem.cli.main", *inner, "--help"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "COLUMNS": "200"},
-        )
-        assert answer.returncode == 0, answer.stderr
+        answer = CliRunner().invoke(app, [*inner, "--help"], env={"COLUMNS": "200"})
+        assert answer.exit_code == 0, answer.stderr
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
             assert option in answer.stdout, f"README: rhotem {' '.join(inner)} has no {option}"
 
