@@ -192,6 +192,16 @@ def test_a_molecule_goes_as_a_whole(host):
         make_pair(host, parse_feature("molecule:Li"))
 
 
+def test_the_headline_names_specimen_change_and_dose():
+    from rhotem.analysis.detect.report import _headline
+    from rhotem.analysis.detect.sweep import Detectability
+
+    made = Detectability(parse_feature("vacancy:Li"), [], 1e4, 1.0, {}, None, {"specimen": "LiNiO2 along [100]"})
+    first, second = _headline(made).split("\n")
+    assert first.startswith("LiNiO2 along [100]: ") and "Li missing" in first
+    assert second.startswith("1e+04 e/Å²") and "seen from 5 on" in second
+
+
 @pytest.mark.slow
 def test_the_command_answers_and_its_record_is_no_run(tmp_path):
     """Twice the dose, √2 the d′, at the same dose for d′ = 5; the record says how to ask again."""

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -138,3 +139,14 @@ def test_files_that_are_mistaken(tmp_path, monkeypatch) -> None:
     assert "inside it, cathode.cif" in said("structure", "check", ".")
     assert "`rhotem read scan.tif` reads it" in said("image", "scan.tif")
     assert "a structure, no measured file" in said("read", "cathode.cif")
+
+
+def test_reading_says_what_to_do_next(tmp_path) -> None:
+    np.save(tmp_path / "scan.npy", np.random.default_rng(0).poisson(50.0, (64, 64)).astype(float))
+    asked = ["read", str(tmp_path / "scan.npy"), "--pixel-A", "0.1", "--kind"]
+    for kind, more in (("image", "--structure FILE.cif"), ("pattern", "--disc")):
+        options = asked if kind == "image" else ["read", str(tmp_path / "scan.npy"), "--kind"]
+        result = CliRunner().invoke(main.app, [*options, kind])
+        assert result.exit_code == 0, result.output
+        last = result.stdout.strip().splitlines()[-1]
+        assert last.startswith(f"next: rhotem read {tmp_path / 'scan.npy'} {more}")

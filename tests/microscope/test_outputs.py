@@ -176,7 +176,7 @@ def test_a_mean_that_is_rounding_is_printed_as_zero():
     wave = np.array([[1.0, -1.0], [1.0 + 4e-16, -1.0]])
     shown = ImageSet({"iDPC": wave}, Scan((2, 2), (4.0, 4.0)), np.zeros((0, 0)), (1.0, 1.0))
     assert 0 < wave.mean() < 1e-15
-    assert str(shown).splitlines()[1].split() == ["iDPC", "rad", "-1", "0", "1"]
+    assert str(shown).splitlines()[-1].split() == ["iDPC", "rad", "-1", "0", "1"]
 
 
 def test_a_headline_is_not_wider_than_its_picture():

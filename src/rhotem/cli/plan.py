@@ -120,7 +120,7 @@ def plan(
         typer.echo(table(result))
     typer.echo(advice(result))
     if not quiet:
-        typer.echo(f"figure and table in {out}")
+        typer.echo(f"next: look at {out / 'detectability.png'}; {out / 'record.json'} holds the table")
 
 
 def _made(plan: "Plan", feature: Any, over: dict[str, Any], quiet: bool) -> Any:
@@ -171,11 +171,12 @@ def _doses(text: str | None) -> list[float]:
 
 def _numbers(option: str, text: str | None) -> list[float]:
     from rhotem.core import InputError
+    from rhotem.core.words import parse_amount
 
     try:
-        values = [float(part) for part in text.split(",")] if text else []
-    except ValueError:
-        raise InputError(f"{option} {text}: expected numbers with commas between") from None
+        values = [parse_amount(part, "nm") for part in text.split(",")] if text else []
+    except InputError as error:
+        raise InputError(f"{option} {text}: {error}, several with commas between") from None
     if any(not 0 < value < 1e4 for value in values):
         raise InputError(f"{option} {text}: expected positive lengths in nm")
     return values

@@ -70,6 +70,8 @@ def read(
         drawings += _lattice(measurement, structure, zone, columns, record, lines)
     if disc:
         drawings += _disc(measurement, record, lines)
+    if structure is None and not disc:
+        lines.append(_next(measurement.kind, file))
     typer.echo(to_json(record) if as_json else "\n".join(lines))
     if out is not None:
         with output_folder(out) as folder:
@@ -77,6 +79,13 @@ def read(
                 drawing(folder)
             write_record(folder, record)
         typer.echo(f"results in {out}", err=as_json)
+
+
+def _next(kind: str | None, file: Path) -> str:
+    """What to type after a first look."""
+    if kind in ("pattern", "4D"):
+        return f"next: rhotem read {file} --disc finds its direct disc; rhotem fit {file} STRUCTURE its thickness"
+    return f"next: rhotem read {file} --structure FILE.cif --zone 1,0,0 --out read lays the lattice over it"
 
 
 def _lattice(

@@ -100,6 +100,8 @@ def detectability(
         real = [0.1 * t for t in made.before.thicknesses]
         told: dict[str, Any] = {"dose": dose, "defocus": defocus, "thicknesses": real}
         seen = sweep(made, feature, **told, edges=edges, progress=progress)
+        specimen = f"{cut.crystal.formula} along {cut.cell.labels['zone']}"
+        seen = replace(seen, told={**seen.told, "specimen": specimen})
         if cut.vacuum:  # behind a sheet the beam goes on through nothing
             seen = replace(seen, rows=[replace(row, thickness=cut.thickness) for row in seen.rows])
         held.append(seen)

@@ -93,8 +93,15 @@ def figure(result: Detectability, path: str | Path) -> None:
             for row in (0, 1):
                 axes[row, column].plot(*result.place, "o", mfc="none", mec="tab:orange", ms=12)
         _against_focus(axes[2, column], result, name)
-    drawn.suptitle(f"{result.feature}\n{result.dose:.3g} e/Å²", fontsize=10)
+    drawn.suptitle(_headline(result), fontsize=10)
     drawn.savefig(path)
+
+
+def _headline(result: Detectability) -> str:
+    """Specimen, change and dose, and what d′ is."""
+    specimen = result.told.get("specimen", "")
+    first = f"{specimen}: {result.feature}" if specimen else str(result.feature)
+    return f"{first}\n{result.dose:.3g} e/Å²; d′: change over noise for the best observer, seen from {ROSE:g} on"
 
 
 def _picture(axes: Any, image: Any, size: tuple[float, float], title: str, most: float | None = None) -> Any:
