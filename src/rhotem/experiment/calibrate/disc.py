@@ -148,16 +148,17 @@ def _bright(pattern: Floats, name: str) -> tuple[Floats, float]:
 def _edges(pattern: Floats, centre: Floats, radii: Floats, relative: bool = True, widen: float = 1.0) -> Floats:
     """Fall of the brightness, over itself or plain (which has no bias), (directions, radii).
 
-    ``widen`` is the width over which the fall is taken, in the usual one.
+    ``widen`` is the width over which the fall is taken, in the usual one. Nothing falls where the camera ends.
     """
     from scipy.ndimage import gaussian_filter1d, map_coordinates, uniform_filter1d
 
     angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     places = [centre[0] + np.sin(angle)[:, None] * radii, centre[1] + np.cos(angle)[:, None] * radii]
-    profile = map_coordinates(pattern, places, order=1, mode="constant", cval=float(pattern.min()))
+    profile = map_coordinates(pattern, places, order=1, mode="nearest")
+    seen = np.logical_and(*((at >= 0) & (at <= n - 1) for at, n in zip(places, pattern.shape, strict=True)))
     step = radii[1] - radii[0]
     width = widen * max(0.015 * radii.mean(), 0.8) / step
-    fall = -gaussian_filter1d(profile, width, axis=1, order=1)
+    fall = np.where(seen, -gaussian_filter1d(profile, width, axis=1, order=1), 0.0)
     if not relative:
         return np.asarray(fall)
     around = uniform_filter1d(profile, max(3, round(10 * width)), axis=1) - pattern.min()
