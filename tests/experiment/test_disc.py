@@ -1,11 +1,18 @@
 """Direct discs of simulated patterns: centre, radius, ellipse within their errors; patterns without a disc."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rhotem.core import InputError
 from rhotem.experiment.calibrate.disc import calibrated, find_disc
 from rhotem.experiment.measurement import Axis, Measurement
+from rhotem.experiment.read import Stated, read_measurement
+
+#: Of SrTiO3; fits of the whole pattern say 5.018 px/mrad and 13.42 mrad, the middle of the beam at 115.5 and 114.9.
+MEASURED = Path(__file__).resolve().parent.parent / "data" / "experiment" / "pacbed-srtio3-61-63nm.png"
+RADIUS, CENTRE = 5.018 * 13.42, (115.5, 114.9)
 
 
 def pattern(data: np.ndarray) -> Measurement:
@@ -76,3 +83,26 @@ def test_patterns_without_a_disc(rng: np.random.Generator):
             find_disc(pattern(data.astype(float)))
     with pytest.raises(InputError, match="this is an image"):
         find_disc(Measurement(data.astype(float), "image", (Axis("y", "Å"), Axis("x", "Å"))))
+
+
+@pytest.mark.parametrize("left", [0, 41])
+def test_a_measured_pattern_that_the_camera_ends_near(left: int):
+    """The fall to nothing beyond the camera was the sharpest circle of a picture cropped to 1.7 radii."""
+    whole = read_measurement(MEASURED, Stated(kind="pattern")).data
+    found = find_disc(pattern(whole[:, left:]))
+    assert found.radius.value == pytest.approx(RADIUS, rel=0.01)
+    assert (found.centre[0].value, found.centre[1].value + left) == pytest.approx(CENTRE, abs=4 * 0.3)
+
+
+@pytest.mark.parametrize("electrons", [2, 5, 100])
+def test_few_electrons_give_the_disc_or_none(electrons: int):
+    """With two and five in the brightest pixel centres were 5 to 20 pixels off, stated to 0.2."""
+    expected = read_measurement(MEASURED, Stated(kind="pattern")).data / 255 * electrons
+    for seed in range(2):
+        try:
+            found = find_disc(pattern(np.random.default_rng(seed).poisson(expected)))
+        except InputError as error:
+            assert electrons < 20 and "electrons enough" in str(error)
+            continue
+        assert found.radius.value == pytest.approx(RADIUS, rel=0.01)
+        assert tuple(c.value for c in found.centre) == pytest.approx(CENTRE, abs=4 * 0.3)

@@ -23,6 +23,8 @@ NEAR, AGREEING = 0.04, 0.5
 RIVAL = 0.6
 #: Directions over which deviations of the edge may be alike.
 ALIKE = 20
+#: Noise of a pixel over the brightness of the disc that outlines bear, and largest smoothing in radii.
+NOISE, MOST_SMOOTH = 0.03, 0.06
 #: Smallest radius in pixels, and least mean contrast of the edge.
 SMALLEST, CONTRAST = 6.0, 0.05
 #: Least sharpness of the edge.
@@ -96,11 +98,29 @@ def find_disc(measurement: Measurement) -> Disc:
     pattern = np.asarray(measurement.data, dtype=float)
     pattern = pattern.mean(axis=(0, 1)) if measurement.kind == "4D" else pattern
     centre, radius = _bright(pattern, name)
+    recorded, pattern = pattern, _quiet(pattern, centre, radius)
     centre, radius, contrast, rivals = _circle(pattern, centre, radius)
     round_edge = _sharpness(pattern, centre, radius) > SHARP and _around(pattern, centre, radius) > ROUND
     if contrast < CONTRAST or not round_edge:
-        raise InputError(f"{name}: no disc, nothing in the pattern has a round edge; is it a CBED pattern?")
+        few = "" if pattern is recorded else ", and are its electrons enough (bin it, or sum several)"
+        raise InputError(f"{name}: no disc, nothing in the pattern has a round edge; is it a CBED pattern{few}?")
     return replace(_ellipse(pattern, centre, radius, name), rivals=rivals)
+
+
+def _quiet(pattern: Floats, centre: Floats, radius: float) -> Floats:
+    """A pattern smoothed as far as its noise asks: outlines of few electrons are those of chance.
+
+    After a Gaussian of standard deviation σ pixels noise is 1/(2 √π σ) of what it was.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    rows, columns = np.indices(pattern.shape)
+    inside = (np.hypot(rows - centre[0], columns - centre[1]) < 0.7 * radius)[:, 1:-1]
+    # a second difference has six times the variance of a pixel
+    noise = np.diff(pattern, 2, axis=1)[inside].std() / np.sqrt(6)
+    relative = float(noise / max(pattern[:, 1:-1][inside].mean() - pattern.min(), 1e-30))
+    wanted = relative / (2 * np.sqrt(np.pi) * NOISE)
+    return np.asarray(gaussian_filter(pattern, min(wanted, MOST_SMOOTH * radius))) if wanted > 1 else pattern
 
 
 def _sharpness(pattern: Floats, centre: Floats, radius: float) -> float:
@@ -148,16 +168,17 @@ def _bright(pattern: Floats, name: str) -> tuple[Floats, float]:
 def _edges(pattern: Floats, centre: Floats, radii: Floats, relative: bool = True, widen: float = 1.0) -> Floats:
     """Fall of the brightness, over itself or plain (which has no bias), (directions, radii).
 
-    ``widen`` is the width over which the fall is taken, in the usual one.
+    ``widen`` is the width over which the fall is taken, in the usual one. Nothing falls where the camera ends.
     """
     from scipy.ndimage import gaussian_filter1d, map_coordinates, uniform_filter1d
 
     angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     places = [centre[0] + np.sin(angle)[:, None] * radii, centre[1] + np.cos(angle)[:, None] * radii]
-    profile = map_coordinates(pattern, places, order=1, mode="constant", cval=float(pattern.min()))
+    profile = map_coordinates(pattern, places, order=1, mode="nearest")
+    seen = np.logical_and(*((at >= 0) & (at <= n - 1) for at, n in zip(places, pattern.shape, strict=True)))
     step = radii[1] - radii[0]
     width = widen * max(0.015 * radii.mean(), 0.8) / step
-    fall = -gaussian_filter1d(profile, width, axis=1, order=1)
+    fall = np.where(seen, -gaussian_filter1d(profile, width, axis=1, order=1), 0.0)
     if not relative:
         return np.asarray(fall)
     around = uniform_filter1d(profile, max(3, round(10 * width)), axis=1) - pattern.min()

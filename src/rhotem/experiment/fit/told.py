@@ -31,16 +31,17 @@ def check_alike(measured: Sequence[Measurement], what: str) -> None:
     InputError
         Naming the first that differs; ``what``: what the images are said to be, "images of one scan".
     """
-    first, known = measured[0], [one for one in measured if one.pixel is not None]
+    first = measured[0]
     for one in measured:
         if one.data.shape != first.data.shape:
             sizes = " and ".join("{} × {}".format(*image.data.shape) for image in (first, one))
             raise InputError(
                 f"{one.source.path}: {what} of different shapes, {sizes} pixels; give those of one recording"
             )
-    for one in known:
-        if not np.allclose(one.pixel, known[0].pixel, rtol=ROUNDING):
-            sizes = " and ".join("{:.4g} × {:.4g} Å".format(*image.pixel) for image in (known[0], one))
+    known = [(one, one.pixel) for one in measured if one.pixel is not None]
+    for one, pixel in known:
+        if not np.allclose(pixel, known[0][1], rtol=ROUNDING):
+            sizes = " and ".join("{:.4g} × {:.4g} Å".format(*size) for size in (known[0][1], pixel))
             raise InputError(f"{one.source.path}: {what} of different pixels, {sizes}; give those of one recording")
 
 

@@ -107,7 +107,8 @@ def _scanned(signal: Signal, stated: Stated, path: Path) -> Signal:
 def _settings(signal: Signal, stated: Stated, path: Path) -> tuple[dict[str, float], tuple[str, ...]]:
     """The file's settings joined with the stated ones, which must not contradict them, and what was not believed."""
     joined = {}
-    written, refused = dict(signal.settings), ()
+    written = dict(signal.settings)
+    refused: tuple[str, ...] = ()
     energy = written.get("energy_keV")
     if energy is not None and not ENERGIES[0] <= energy <= ENERGIES[1]:
         del written["energy_keV"]
