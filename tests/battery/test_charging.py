@@ -178,7 +178,7 @@ def test_licoo2_and_lifepo4_against_experiment():
 
 
 def test_a_killed_series_goes_on_and_another_one_is_refused(tmp_path, monkeypatch):
-    asked = Asked(x=(1, 0.75, 0), orderings=1, steps=3, stackings=())
+    asked = Asked(x=(1, 0.75, 0), orderings=1, steps=1, stackings=())
     first = charge_series(phase("LiFePO4"), asked, tmp_path)
     kept = {p: p.read_bytes() for p in (tmp_path / "states").iterdir()}
     (tmp_path / "states" / "x0.7500.json").write_text('{"x": 0.7')  # torn by what killed it

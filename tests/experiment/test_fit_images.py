@@ -1,6 +1,7 @@
 """Fits of scanned images: derivatives, recovery from any start, errors that cover, bad input."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,9 +40,15 @@ def held():
 
 
 def response_with_edges(edges, detectors=DETECTORS):
+    return response_of(COLUMNS, tuple(edges), tuple(detectors))
+
+
+@cache
+def response_of(columns, edges, detectors):
+    """Made once for all files that ask for it."""
     g = np.fft.fftfreq(40) * 40 / 3.9
     form = np.exp(-2 * np.pi**2 * 0.25**2 * (g[:, None] ** 2 + g[None] ** 2))
-    waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in COLUMNS)
+    waves = sum(v * np.exp(-2j * np.pi * (g[:, None] * x + g[None] * y)) for x, y, v in columns)
     one = np.fft.ifft2(waves * form).real * (40 / 3.9) ** 2
     array = np.repeat(one[None].astype(np.float32), 50, axis=0)
     slices = PotentialSlices(array, PeriodicGrid(np.diag([3.9, 3.9, 100.0]), (40, 40, 50)), mean_inner_potential=0.0)

@@ -14,6 +14,7 @@ from rhotem.experiment.weigh import Explained, ImageHypothesis, weigh
 from rhotem.experiment.weigh.dose import DECIDED, factor_that_decides, share_decided
 from rhotem.experiment.weigh.named import parse_hypotheses
 from rhotem.experiment.weigh.report import draw, table, verdict
+from rhotem.experiment.weigh.weighing import displaced
 from rhotem.scattering.response import Range, mean_response
 from rhotem.structure.model import Structure
 
@@ -153,9 +154,9 @@ def test_common_displacements_take_the_noise_of_phonons_away(cut, rng):
     def image(made, potentials):
         return responses.response(made, potentials, range=span, edges=[]).images()["ADF"]
 
-    first = image(cut, run.potential(cut, field, phonons=2))
-    alike = image(other, AlikePotentials(other, field, None, cut, phonons=2))
-    alone = image(other, run.potential(other, field, phonons=2))
+    first = image(cut, run.potential(cut, field, phonons=1))
+    alike = image(other, AlikePotentials(other, field, None, cut, phonons=1))
+    alone = image(other, run.potential(other, field, phonons=1))
     assert np.abs(alike - first).max() < 1e-4 * np.ptp(first)
     assert np.abs(alone - first).max() > 5e-3 * np.ptp(first)
 
@@ -230,5 +231,5 @@ def test_a_mean_of_responses_is_that_of_their_images_and_its_scatter_is_told(cut
     ]
     weighed = weigh(pair, data, trials=1)
     assert weighed.margin == pytest.approx(0.0, abs=1e-2) and weighed.shaken > 1.0
-    alike = weigh([pair[0], replace(pair[0], name="again")], data, trials=1)
-    assert alike.shaken < 1e-2
+    again = [pair[0], replace(pair[0], name="again")]
+    assert displaced(again, data, weighed.found, weighed.unit).max() < 1e-2

@@ -55,7 +55,7 @@ class Model:
         self._aberrations = {name: value for name, value in kept.items() if name not in ("C10", "C12", "phi12")}
         #: Images at the settings that were asked for last: derivatives are asked for where images just were.
         self._asked: dict[str, Any] = {}
-        self._known: dict[tuple[int, float], Array] = {}
+        self._known: dict[tuple[Response, float], Array] = {}
 
     def settings(self, state: State) -> dict[str, Any]:
         """What is asked of the response; astigmatism beyond its range is the largest that it holds."""
@@ -89,13 +89,13 @@ class Model:
         held = response or self.response
         if settings != self._asked:
             self._asked, self._known = settings, {}
-        missing = [depth for depth in depths if (id(held), depth) not in self._known]
+        missing = [depth for depth in depths if (held, depth) not in self._known]
         if missing:
             many = {name: [value] * len(missing) for name, value in settings.items()}
             stack = held.series(self.detectors, thickness=missing, scan=self.cell, threads=1, **many)
             images = np.stack([stack[one.name].astype(float) for one in self.images], axis=1)
-            self._known |= {(id(held), depth): shown for depth, shown in zip(missing, images, strict=True)}
-        return np.stack([self._known[id(held), depth] for depth in depths], axis=1)
+            self._known |= {(held, depth): shown for depth, shown in zip(missing, images, strict=True)}
+        return np.stack([self._known[held, depth] for depth in depths], axis=1)
 
     def cell_slopes(self, state: State) -> tuple[Array, Array, Array]:
         """Those images, and their derivatives: (5, images, nx, ny) by thickness, defocus, C12a, C12b and source, and
