@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from rhotem.core import InputError
+from rhotem.learned.pictures import restore
 from rhotem.learned.pictures.restore import FIRST, denoised, filtered
 from rhotem.learned.pictures.unet import forward, shapes
 from rhotem.learned.pictures.view import MODES, NUMBERS, PICTURES
 from rhotem.learned.pictures.weights import load_weights
 from rhotem.training.pictures.batch import Batch, Read
 from rhotem.training.pictures.calibrate import MOST, _some
-from rhotem.training.pictures.jobs import column_losses
+from rhotem.training.pictures.jobs import blended, column_losses
 from rhotem.training.pictures.loader import Pictures, PictureStream, turned
 from rhotem.training.pictures.network import UNet, plain
 from rhotem.training.pictures.readable import AROUND, readable
@@ -160,6 +161,14 @@ def test_networks_that_restore_begin_with_what_is_known_without_them(tmp_path):
     assert np.abs(denoised(image, network) - known).max() < 0.05 * known.std()
     with pytest.raises(InputError, match="1 outputs instead of 4: train it again"):
         denoised(image, replace(network, header={**network.header, "outputs": 1}))
+
+
+def test_pictures_are_blended_in_training_as_without_pytorch(rng):
+    seen, outputs = rng.normal(size=(2, 3, 8, 9)).astype(np.float32), rng.normal(size=(2, 4, 8, 9)).astype(np.float32)
+    trained = blended(torch.from_numpy(outputs), torch.from_numpy(seen)).numpy()
+    for one, picture, logits in zip(trained, seen, outputs, strict=True):
+        assert np.allclose(one[0], restore.blended(picture, logits), atol=1e-6)
+        assert np.allclose(restore.blended(np.stack([picture[0]] * 3), logits) - logits[-1], picture[0], atol=1e-5)
 
 
 def test_a_network_learns_to_restore(tmp_path):
