@@ -152,10 +152,6 @@ def test_draws_stay_within_and_know_no_other_key():
             {"vary": "{convergence_mrad: [25, 15]}", "lens": "{convergence_mrad: 20}"},
             "line 8, column 8: lens.convergence_mrad: 20 mrad .*the microscope's is 15",
         ),
-        (
-            {"lens": "{defocus_nm: [-1, 2]}", "kept": "{foci_nm: [0, 3]}"},
-            "line 8, column 8: kept.foci_nm: 3 nm lies beyond lens.defocus_nm, -1 to 2 nm",
-        ),
         ({"motion": "{phonons: auto}"}, "line 5, column 1: motion: a campaign takes a number of phonons"),
     ],
 )

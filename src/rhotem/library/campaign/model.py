@@ -264,14 +264,6 @@ class Campaign(Section):
             computing={"seed": self.seed, "memory": self.limits.memory},
         )
 
-    @model_validator(mode="after")
-    def _foci_held(self) -> Self:
-        least, most = self.lens.defocus_nm
-        for focus in self.kept.foci_nm:
-            if not least <= focus <= most:
-                raise At(("kept", "foci_nm"), f"{focus:g} nm lies beyond lens.defocus_nm, {least:g} to {most:g} nm")
-        return self
-
     @property
     def foci(self) -> list[float]:
         """Foci in nm at which contrast is tabulated."""
