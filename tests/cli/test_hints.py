@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from rhotem.cli import hints, main
 from rhotem.cli.examples import EXAMPLES, example_of
+from rhotem.core import nearby
 from rhotem.experiment.read import formats as measured
 from rhotem.structure.read import formats as structures
 
@@ -123,7 +124,7 @@ def test_an_amount_in_a_unit_of_something_else(option: str, value: str, unit: st
 
 
 def test_endings_of_measured_files_are_those_that_are_read() -> None:
-    assert set(hints.MEASURED) <= set(measured.ENDINGS)
+    assert set(nearby.MEASURED) <= set(measured.ENDINGS)
     assert set(structures.MEASURED) <= set(measured.ENDINGS)
     taken = {ending for form in structures.FORMATS for ending in form.endings}
     assert not taken & set(structures.MEASURED) and set(measured.STRUCTURES) <= taken

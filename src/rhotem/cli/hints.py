@@ -13,8 +13,6 @@ rhotem plan FILE.cif --feature vacancy:Li:3   would it be seen, at which dose
 rhotem read FILE.dm4 --structure LiCoO2       a measured image and its crystal
 rhotem structure phase                        crystals that need no file
 rhotem COMMAND --help                         every option, and an example"""
-#: Endings of measured files; any other file is taken for a structure.
-MEASURED = (".dm3", ".dm4", ".emd", ".hspy", ".ser", ".emi", ".mib", ".mrc", ".tif", ".tiff", ".png", ".jpg", ".npy")
 #: First words that are no commands, and what does that.
 WORDS = {
     "version": "rhotem --version",
@@ -61,6 +59,8 @@ _NUMBERS = re.compile(r"unexpected extra argument.*\(-?\d+(?: -?\d+)*\)|No such 
 
 def of_command(word: str) -> str:
     """What to type instead of a first word that is no command; "" where nothing is near."""
+    from rhotem.core.nearby import MEASURED
+
     if word.lower() in WORDS:
         return WORDS[word.lower()]
     ending = PureWindowsPath(word).suffix.lower()  # takes either slash

@@ -3,6 +3,10 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+#: Endings of measured images and patterns, which `rhotem.experiment.read` reads, without those that structures share.
+MEASURED = (
+    ".dm3", ".dm4", ".emd", ".hspy", ".ser", ".emi", ".mib", ".mrc", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy",
+)  # fmt: skip
 #: How many files are named, and how alike they are at least.
 NAMED, ALIKE = 3, 0.6
 

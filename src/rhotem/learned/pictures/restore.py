@@ -91,11 +91,10 @@ def denoised(image: npt.NDArray[Any], weights: Weights) -> Floats:
         If they were trained before networks weighed what they see.
     """
     seen, mean, spread = picture_inputs(image)
-    if (outputs := int(weights.header.get("outputs", 1))) != len(seen) + 1:
-        raise InputError(f"network for denoising with {outputs} outputs instead of {len(seen) + 1}: train it again")
-    padded, inside = expanded(seen, weights.multiple)
-    made = [blended(padded, forward(one, padded, weights.levels, weights.patch)) for one in weights.members]
-    return np.asarray(mean + spread * np.mean(made, axis=0)[inside], dtype=np.float32)
+    if (number := int(weights.header.get("outputs", 1))) != len(seen) + 1:
+        raise InputError(f"network for denoising with {number} outputs instead of {len(seen) + 1}: train it again")
+    made = [blended(seen, outputs) for outputs in _outputs(seen, weights)]
+    return np.asarray(mean + spread * np.mean(made, axis=0), dtype=np.float32)
 
 
 def blended(seen: Floats, outputs: Floats) -> Floats:
@@ -122,7 +121,7 @@ def exit_wave(images: npt.NDArray[Any], said: Mapping[str, Any], weights: Weight
         Of the job ``focal-series``.
     """
     inputs = series_inputs(images, said)
-    wave = inputs[:2] + _outputs(inputs, weights)
+    wave = inputs[:2] + np.mean(_outputs(inputs, weights), axis=0)
     return np.asarray(wave[0] + 1j * wave[1], dtype=np.complex64)
 
 
@@ -178,8 +177,7 @@ def transfer(g2: npt.NDArray[Any], length: float, lens: Sequence[Any]) -> npt.ND
     return np.asarray(np.exp(-1j * chi - 0.5 * (np.pi * length * spread * g2) ** 2))
 
 
-def _outputs(values: Floats, weights: Weights) -> Floats:
-    """Mean of the members' outputs (outputs, rows, columns)."""
+def _outputs(values: Floats, weights: Weights) -> list[Floats]:
+    """Every member's outputs (outputs, rows, columns)."""
     padded, inside = expanded(values, weights.multiple)
-    made = [forward(one, padded, weights.levels, weights.patch) for one in weights.members]
-    return np.asarray(np.mean(made, axis=0)[(slice(None), *inside)], dtype=np.float32)
+    return [forward(one, padded, weights.levels, weights.patch)[(slice(None), *inside)] for one in weights.members]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rhotem.core import InputError
+from rhotem.core.nearby import MEASURED
 from rhotem.structure.read.car import is_car, read_car, read_xsd
 from rhotem.structure.read.castep import is_castep, read_castep
 from rhotem.structure.read.cif import read_cif
@@ -29,8 +30,6 @@ from rhotem.structure.read.xyz import is_xyz, read_xyz
 COMPRESSED = (".gz", ".bz2", ".xz")
 #: Endings that say nothing of the content.
 PLAIN = ("", ".txt", ".dat", ".out")
-#: Endings of measured images and patterns, which `rhotem.experiment.read` reads.
-MEASURED = (".dm3", ".dm4", ".emd", ".hspy", ".ser", ".emi", ".mib", ".mrc", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
 #: Characters of a file that are looked at.
 HEAD = 200_000
 

@@ -136,11 +136,8 @@ def relative_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tenso
 
     The first pictures that go in are what is known without a network; its output is added to them.
     """
-    output = output + batch.image[:, : output.shape[1]]
-    wanted = batch.maps.float()
-    variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
-    error = (output - wanted).square().mean(dim=(1, 2, 3))
-    return {"relative": (error / variance.clamp(min=LEAST)).clamp(max=10.0).mean()}
+    made = output + batch.image[:, : output.shape[1]]
+    return {"relative": _relative(made, batch).clamp(max=10.0).mean()}
 
 
 def denoising_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
@@ -148,10 +145,15 @@ def denoising_losses(output: torch.Tensor, batch: Batch) -> dict[str, torch.Tens
 
     With the errors' squares pictures of few electrons alone counted, and those of many were made worse than they came.
     """
+    return {"ln relative": 0.5 * (_relative(blended(output, batch.image), batch) + LEAST).log().mean()}
+
+
+def _relative(made: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Mean square error of each picture over the variance of what should come out."""
     wanted = batch.maps.float()
-    variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3)).clamp(min=LEAST)
-    error = (blended(output, batch.image) - wanted).square().mean(dim=(1, 2, 3))
-    return {"ln relative": 0.5 * (error / variance + LEAST).log().mean()}
+    variance = (wanted - wanted.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
+    error = (made - wanted).square().mean(dim=(1, 2, 3))
+    return error / variance.clamp(min=LEAST)
 
 
 #: By recipe.
