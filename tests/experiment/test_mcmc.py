@@ -230,3 +230,29 @@ def test_doubts_of_detectors_are_nuisance_parameters(rng):
     assert 0 < made[-1, -1] < 1
     assert made[0, 0] == pytest.approx(before + (with_doubt - before) * made[-1, -1], rel=0.02)
     assert made[0, 0] > 1.05 * before
+
+
+def test_chains_start_where_the_posterior_has_its_minimum_not_the_fit(rng):
+    """A detector that is off by two standard errors: the images say so, and no first-order way leads further down."""
+    wrong = DETECTORS[0].model_copy(update={"inner": 20.4})
+    held = response_with_edges([20.4])
+    state = State(TRUTH.values, np.array([4e5, 3e5]), TRUTH.offsets)
+    model = Model(held, blank())
+    right = model.shown(state)
+    off = Model(held, [replace(blank()[0], detector=wrong), blank()[1]]).shown(state)
+    expected = [right[0] + 2 * (off[0] - right[0]), right[1]]
+    images = [
+        replace(one, values=rng.poisson(e).reshape(one.values.shape).astype(float), counts=True)
+        for one, e in zip(blank(), expected, strict=True)
+    ]
+    images[0] = replace(images[0], doubt=wrong)
+    target = target_of_images(fit_images(images, held, [[0.2, 0.0], [0.0, 0.2]], start=state))
+    best = target.modes[0]
+    errors = np.sqrt(np.diag(best.covariance))
+    assert best.values[-1] == pytest.approx(2.0, abs=3 * errors[-1]) and errors[-1] < 0.9
+    slopes = []
+    for step in np.diag(0.05 / np.sqrt(np.diag(np.linalg.inv(best.covariance)))):
+        slopes.append((target.cost(best.values + step) - target.cost(best.values - step)) / (2 * step.max()))
+    assert np.array(slopes) @ best.covariance @ slopes < 0.01  # twice what a further step would gain
+    doubtless = np.append(best.values[:-1], 0.0)
+    assert target.cost(doubtless) - target.cost(best.values) > 1

@@ -15,6 +15,8 @@ Array = npt.NDArray[np.float64]
 
 #: Doubts of detectors are standard normal; this far out nothing is.
 FARTHEST = 8.0
+#: Most steps to a minimum, how often one is halved, and what another may gain where they end, of ln posterior.
+ROUNDS, HALVED, LEFT = 20, 6, 1e-3
 #: No nuisance parameters.
 SHOWN = ("thickness", "defocus", "C12a", "C12b", "source_size")
 
@@ -36,8 +38,9 @@ def target_of_images(fit: ImageFit) -> Target:
     cost = ScanCost(fit, changes, unit)
     modes = []
     for state, chance in fit.minima:
-        values = np.concatenate([state.whole[free], np.zeros(len(changes))])
-        modes.append(Mode(np.clip(values, low, high), around(cost.slopes(values), low, high), chance))
+        values = np.clip(np.concatenate([state.whole[free], np.zeros(len(changes))]), low, high)
+        values = cost.least(values, low, high) if changes else values
+        modes.append(Mode(values, around(cost.slopes(values), low, high), chance))
     units = [*UNITS, *[""] * (2 * len(model.images)), *(axis.unit for axis in model.nodes.axes)]
     kept = np.flatnonzero(free)
     doubted = [f"angle of {model.images[place].name}" for place in changes]
@@ -78,12 +81,16 @@ class ScanCost:
 
     def __call__(self, values: Array) -> float:
         """At values of the free parameters and doubts."""
+        return 0.5 * float((self.residual(values) ** 2).sum())
+
+    def residual(self, values: Array) -> Array:
+        """Of all images, then the doubts: half the sum of their squares is the cost."""
         pairs = zip(self.noise, self._expected(values), strict=True)
-        squares = sum(float((noise.residual(one)[0] ** 2).sum()) for noise, one in pairs)
-        return 0.5 * squares / self.unit + 0.5 * float((values[self.number :] ** 2).sum())
+        images = [noise.residual(one)[0] for noise, one in pairs]
+        return np.concatenate([np.concatenate(images) / np.sqrt(self.unit), values[self.number :]])
 
     def slopes(self, values: Array) -> Array:
-        """Derivatives (residuals, p) of residuals, those of doubts and their priors among them."""
+        """Derivatives (residuals, p) of `residual`."""
         slopes = self.problem.slopes(values[: self.number]) / np.sqrt(self.unit)
         expected, number = self._expected(values), len(self.changes)
         columns = np.zeros((number, *expected.shape))
@@ -92,6 +99,22 @@ class ScanCost:
         whole = np.concatenate([slopes, columns.reshape(number, expected.size).T], axis=1)
         priors = np.concatenate([np.zeros((number, self.number)), np.eye(number)], axis=1)
         return np.concatenate([whole, priors])
+
+    def least(self, values: Array, low: Array, high: Array) -> Array:
+        """The minimum near values within bounds: a fit knows no doubts, which may move it by several standard errors."""
+        cost = self(values)
+        for _ in range(ROUNDS):
+            slopes = self.slopes(values)
+            downhill = slopes.T @ self.residual(values)
+            step = around(slopes, low, high) @ downhill
+            if downhill @ step < LEFT:
+                break
+            shorter = (np.clip(values - step / 2**n, low, high) for n in range(HALVED))
+            lower = next(((one, found) for one in shorter if (found := self(one)) < cost), None)
+            if lower is None:
+                break
+            values, cost = lower
+        return values
 
 
 def _names(model: Model) -> list[str]:
