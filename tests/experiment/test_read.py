@@ -12,9 +12,9 @@ import tifffile
 from PIL import Image, ImageOps
 
 from rhotem.core import InputError
+from rhotem.core.dimensions import dimension
 from rhotem.core.units import wavelength
 from rhotem.experiment.read import Stated, missing, read_measurement
-from rhotem.experiment.read.units import dimension
 from rhotem.experiment.report import described
 from rhotem.microscope.images import ImageSet
 from rhotem.microscope.outputs import write_images

@@ -10,9 +10,9 @@ import tifffile
 from PIL import Image
 
 from rhotem.core import InputError
+from rhotem.core.dimensions import dimension, nameless
 from rhotem.core.units import wavelength
 from rhotem.experiment.read import Stated, missing, read_measurement
-from rhotem.experiment.read.units import dimension, nameless
 
 from .files import write_berkeley, write_dm3, write_mrc, write_ser, write_velox
 from .test_read import signal, written

@@ -4,23 +4,12 @@ import re
 import unicodedata
 from math import isfinite
 
+from rhotem.core.dimensions import dimension
 from rhotem.core.errors import InputError
 
-#: Units by their spellings in lower case: what they measure, and how large they are.
+#: Units that axes do not have, by their spellings in lower case: what they measure, and how large they are.
 _UNITS = {
-    "length": {
-        "pm": 1e-2,
-        "å": 1.0,
-        "a": 1.0,
-        "ang": 1.0,
-        "angstrom": 1.0,
-        "nm": 10.0,
-        "um": 1e4,
-        "µm": 1e4,
-        "mm": 1e7,
-    },
     "energy": {"ev": 1e-3, "v": 1e-3, "kev": 1.0, "kv": 1.0},
-    "angle": {"mrad": 1.0, "rad": 1e3},
     "temperature": {"k": 1.0},
     "dose": {"e/å²": 1.0, "e/å2": 1.0, "e/å^2": 1.0, "e/a2": 1.0, "e/a^2": 1.0, "e/nm²": 1e-2, "e/nm2": 1e-2},
 }
@@ -65,12 +54,18 @@ def parse_amount(text: str, unit: str) -> float:
     except ValueError:
         pass
     match = _AMOUNT.fullmatch(text)
-    spelled = unicodedata.normalize("NFC", match[2]).lower().replace("μ", "µ").replace("e-/", "e/") if match else ""
-    kind = next((sizes for sizes in _UNITS.values() if unit.lower() in sizes), {})
-    if match is None or spelled not in kind:
+    asked, given = _measure(unit), _measure(match[2]) if match else None
+    if match is None or asked is None or given is None or given[0] != asked[0]:
         raise InputError(f"{text!r}: expected a number in {unit}")
     # rounded: 100 Å are 10 nm, not 10.000000000000002
-    return float(f"{float(match[1]) * kind[spelled] / kind[unit.lower()]:.15g}")
+    return float(f"{float(match[1]) * given[1] / asked[1]:.15g}")
+
+
+def _measure(unit: str) -> tuple[str, float] | None:
+    """What a unit measures, and how large it is."""
+    spelled = unicodedata.normalize("NFC", unit).lower().replace("e-/", "e/")
+    known = next(((kind, sizes[spelled]) for kind, sizes in _UNITS.items() if spelled in sizes), None)
+    return known or dimension(unit)
 
 
 def parse_memory(text: str) -> int:

@@ -5,11 +5,11 @@ from math import sqrt
 from pathlib import Path
 
 from rhotem.core import InputError
+from rhotem.core.dimensions import dimension, nameless
 from rhotem.core.units import wavelength
 from rhotem.experiment.measurement import Axis, Kind
 from rhotem.experiment.read.signal import FileAxis, Signal
 from rhotem.experiment.read.stated import Stated, option
-from rhotem.experiment.read.units import dimension, nameless
 
 #: Units of spectra.
 ENERGIES = ("ev", "kev", "mev")

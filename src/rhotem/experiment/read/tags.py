@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rhotem.experiment.read.units import dimension
+from rhotem.core.dimensions import dimension
 
 #: Size of a pixel down and right, its unit, and settings.
 Scale = tuple[float | None, float | None, str, dict[str, float]]

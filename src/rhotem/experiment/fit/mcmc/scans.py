@@ -101,7 +101,7 @@ class ScanCost:
         return np.concatenate([whole, priors])
 
     def least(self, values: Array, low: Array, high: Array) -> Array:
-        """The minimum near values within bounds: a fit knows no doubts, which may move it by several standard errors."""
+        """The minimum near values within bounds: a fit knows no doubts, which may move it by several errors."""
         cost = self(values)
         for _ in range(ROUNDS):
             slopes = self.slopes(values)
