@@ -84,9 +84,9 @@ def probe_radius(microscope: Microscope, thickness: float = 0.0) -> float:
     counts, as far as the aperture lets it.
     """
     edge = microscope.wavelength * opening_of(microscope)
-    alpha, phi = np.meshgrid(edge * np.linspace(0.05, 1.0, 20), np.linspace(0, 2 * np.pi, 72, endpoint=False))
+    alpha, phi = edge * np.linspace(0.05, 1.0, 20), np.linspace(0, 2 * np.pi, 72, endpoint=False)[:, None]
     coefficients = microscope.coefficients
-    along, across = np.zeros(alpha.shape), np.zeros(alpha.shape)  # the radius
+    along, across = np.zeros((len(phi), len(alpha))), np.zeros((len(phi), len(alpha)))  # the radius
     for name, value in coefficients.items():
         if name.startswith("C"):
             n, m = int(name[1]), int(name[2])

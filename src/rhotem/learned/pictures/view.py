@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
+from rhotem.learned.pictures.boxes import blurred
 from rhotem.learned.pictures.normalise import normalised
 
 #: Images that a network may be told; another one is not told.
@@ -48,7 +49,7 @@ def pictures_seen(image: npt.NDArray[Any], pixel: float) -> tuple[Floats, float]
     whole = wiener(first, TRUST)
     others = [local(first, one, pixel) for one in whole]
     scaled = [np.clip(one / max(float(one.std()), 1e-3), -CLIP, CLIP) for one in others]
-    return np.stack([first, *scaled]).astype(np.float32), min(float(whole[-1].std()), 1.0)
+    return np.stack([first, *scaled]).astype(np.float32, copy=False), min(float(whole[-1].std()), 1.0)
 
 
 def numbers_seen(share: float, mode: str | None) -> Floats:
@@ -119,7 +120,7 @@ def wiener(values: Floats, trust: tuple[float, ...]) -> list[Floats]:
     from scipy.fft import irfft2, rfft2
 
     beams = rfft2(np.asarray(values, dtype=np.float32))
-    power = (beams.real**2 + beams.imag**2).astype(np.float32)
+    power = beams.real**2 + beams.imag**2
     places, middles, ring = _rings(values.shape)
     sorted_rings = np.sort(np.append(power.ravel(), np.float32(np.inf))[places], axis=1)
     noise = (sorted_rings[np.arange(len(middles)), middles] / np.float32(np.log(2)))[ring]
@@ -134,16 +135,10 @@ def local(picture: Floats, filtered: Floats, pixel: float) -> Floats:
     There the picture has no part of it: the least-squares amplitude ⟨picture · filtered⟩ / ⟨filtered²⟩ of what is
     around is 0 there and 1 within the lattice. Noise that the filter leaves is in the picture, too, and stays.
     """
-    from scipy.ndimage import uniform_filter
-
-    width = round(AROUND / pixel) | 1
-
-    def around(values: Floats) -> Floats:
-        return uniform_filter(uniform_filter(values, width, mode="reflect"), width, mode="reflect")
-
     power = filtered * filtered
     least = np.float32(LEAST * float(power.mean()) + 1e-12)
-    return np.asarray(filtered * np.clip(around(picture * filtered) / (around(power) + least), 0, 1), dtype=np.float32)
+    common, own = blurred(np.stack([picture * filtered, power]), round(AROUND / pixel) | 1, times=2)
+    return np.asarray(filtered * np.clip(common / (own + least), 0, 1), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
