@@ -38,6 +38,23 @@ def test_json_and_refusals(tmp_path: Path):
         ((MEASURED, "--pixel-A", 0.2), "the file says 0.10013 Å"),
         ((MEASURED, "--columns"), "--columns needs"),
         ((MEASURED, "--disc"), "this is an image"),
+        ((MEASURED, "--energy-keV", "80 nm"), "expected a number in keV"),
     ):
         code, _, err = invoke(*arguments)
         assert code == 2 and line in err and err.count("\n") == 1
+
+
+def test_what_is_stated_may_have_its_unit(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.arange(64.0).reshape(8, 8))
+    said = ("--energy-keV", "200 kV", "--pixel-A", "0.02nm", "--convergence-mrad", "0.02rad", "--dwell-us", "10 µs")
+    said += ("--current-pA", "0.05 nA", "--camera-length-mm", "0.1m", "--kind", "image", "--json")
+    record = json.loads(invoke(tmp_path / "a.npy", *said)[1])["stated"]
+    assert record == {
+        "kind": "image",
+        "energy_keV": 200.0,
+        "pixel_A": 0.2,
+        "convergence_mrad": 20.0,
+        "dwell_us": 10.0,
+        "current_pA": 50.0,
+        "camera_length_mm": 100.0,
+    }

@@ -25,6 +25,8 @@ from rhotem.core.words import parse_amount, parse_indices
         ("1e4 e/A2", "e/Å²", 1e4),
         ("1e6 e-/nm²", "e/Å²", 1e4),
         ("300 K", "K", 300.0),
+        ("10 ms", "µs", 1e4),
+        ("0.05nA", "pA", 50.0),
         ("100 ångströms", "nm", 10.0),
         ("180 deg", "mrad", 3141.59265358979),
     ],

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rhotem.core import Progress, output, silent
+from rhotem.core.errors import RhoTEMError
 from rhotem.core.output import output_file, output_folder, to_json
-from rhotem.core.words import parse_indices, parse_memory, parse_valence
+from rhotem.core.words import parse_amount, parse_indices, parse_memory, parse_valence
 
 if TYPE_CHECKING:
     from rhotem.analysis.voice import Voice
@@ -23,6 +24,7 @@ __all__ = [
     "ProgressBar",
     "QuietOption",
     "StructureArgument",
+    "amount",
     "command_line",
     "output_file",
     "output_folder",
@@ -50,6 +52,14 @@ OutFileOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No plan and no progress.")]
+
+
+def amount(text: str | float, unit: str) -> float:
+    """`parse_amount` as typer calls it: a number that is none is wrong usage."""
+    try:
+        return parse_amount(str(text), unit)
+    except RhoTEMError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rhotem.cli.common import with_options
+from rhotem.cli.common import amount, with_options
 from rhotem.core import InputError
 from rhotem.experiment.read.stated import OPTIONS, Option, Stated
 
@@ -42,6 +43,8 @@ def _parameter(key: str, option: Option) -> inspect.Parameter:
     settings: dict[str, Any] = {"help": option.about, "rich_help_panel": PANEL, "show_default": False}
     if option.metavar:
         settings["metavar"] = option.metavar
+        if kind is float:
+            settings["parser"] = partial(amount, unit=option.metavar)
     default = False if key == "flip" else None
     wanted: Any = kind | None if default is None else kind
     annotation = Annotated[wanted, typer.Option(option.name, **settings)]

@@ -13,10 +13,8 @@ from rhotem.analysis.plan.model import Plan
 from rhotem.analysis.plan.problems import sections_of
 from rhotem.analysis.plan.section import Option, option_of
 from rhotem.analysis.plan.sections import COMPUTING, DENSITY, OPTICS, PANEL_OF, PANELS, RECORDING, RESULTS, SPECIMEN
-from rhotem.cli.common import with_options
-from rhotem.core.errors import RhoTEMError
+from rhotem.cli.common import amount, with_options
 from rhotem.core.output import RECORD
-from rhotem.core.words import parse_amount
 
 if TYPE_CHECKING:
     from rhotem.analysis.plan.load import Recorded
@@ -49,17 +47,9 @@ def annotated(place: str) -> Any:
         "min": option.least,
     }
     if option.reads is float and option.metavar:
-        settings["parser"] = partial(_amount, unit=option.metavar)
+        settings["parser"] = partial(amount, unit=option.metavar)
     names = [option.name, *([option.short] if option.short else [])]
     return Annotated[option.reads | None, typer.Option(*names, **settings)]
-
-
-def _amount(text: str | float, unit: str) -> float:
-    """`parse_amount` as typer calls it: a number that is none is wrong usage."""
-    try:
-        return parse_amount(str(text), unit)
-    except RhoTEMError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def _panel(place: str, option: Option) -> str:

@@ -11,6 +11,8 @@ from rhotem.core.errors import InputError
 _UNITS = {
     "energy": {"ev": 1e-3, "v": 1e-3, "kev": 1.0, "kv": 1.0},
     "temperature": {"k": 1.0},
+    "time": {"s": 1e6, "ms": 1e3, "µs": 1.0, "us": 1.0, "ns": 1e-3},
+    "current": {"pa": 1.0, "na": 1e3},
     "dose": {"e/å²": 1.0, "e/å2": 1.0, "e/å^2": 1.0, "e/a2": 1.0, "e/a^2": 1.0, "e/nm²": 1e-2, "e/nm2": 1e-2},
 }
 #: A digit with a bar over it.
@@ -63,7 +65,7 @@ def parse_amount(text: str, unit: str) -> float:
 
 def _measure(unit: str) -> tuple[str, float] | None:
     """What a unit measures, and how large it is."""
-    spelled = unicodedata.normalize("NFC", unit).lower().replace("e-/", "e/")
+    spelled = unicodedata.normalize("NFC", unit).lower().replace("μ", "µ").replace("e-/", "e/")
     known = next(((kind, sizes[spelled]) for kind, sizes in _UNITS.items() if spelled in sizes), None)
     return known or dimension(unit)
 
