@@ -192,6 +192,51 @@ def test_a_molecule_goes_as_a_whole(host):
         make_pair(host, parse_feature("molecule:Li"))
 
 
+def test_atoms_give_way_to_the_change_alone(host):
+    """What relaxing does to the crystal without the change, here 0.3 Å along x, is left out."""
+
+    def relaxed(structure):
+        atoms = structure.atoms.copy()
+        atoms.positions[:, 0] += 0.3
+        if len(atoms) < len(host.cell.structure):
+            atoms.positions[2] += [0.0, 0.1, 0.2]
+        return Structure(atoms)
+
+    feature = parse_feature("vacancy:Li")
+    stiff, pair = make_pair(host, feature), make_pair(host, feature, relaxed)
+    moved = pair.after.cell.structure.positions - stiff.after.cell.structure.positions
+    expected = np.zeros_like(moved)
+    expected[2] = [0.0, 0.1, 0.2]
+    np.testing.assert_allclose(moved, expected, atol=1e-9)
+    before = (s.before.cell.structure.positions for s in (stiff, pair))
+    np.testing.assert_array_equal(*before)
+    assert stiff.moved is None and pair.moved == pytest.approx(np.hypot(0.1, 0.2))
+
+
+@pytest.mark.slow
+def test_a_relaxed_vacancy_is_at_rest(host):
+    """Fluorine about a missing lithium moves away; forces are gone (those of the perfect crystal are 0 by symmetry)."""
+    from rhotem.battery.potentials import potential_calculator
+    from rhotem.battery.relax import Settings, relax
+
+    feature = parse_feature("vacancy:Li")
+    stiff = make_pair(host, feature)
+    pair = make_pair(host, feature, lambda structure: relax(structure, Settings(fmax=0.03))[0])
+    gone = np.setdiff1d(np.arange(len(host.cell.structure)), pair.kept)[0]
+    forces = []
+    for one in (stiff, pair):
+        atoms = one.after.cell.structure.atoms.copy()
+        atoms.pbc, atoms.calc = True, potential_calculator()
+        forces.append(np.linalg.norm(atoms.get_forces(), axis=1).max())
+    assert forces[1] < 0.04 < 0.5 < forces[0]
+    away = []
+    for one in (stiff, pair):
+        vectors = one.after.cell.structure.positions - host.cell.structure.positions[gone]
+        vectors -= np.rint(vectors / host.cell.lengths) * host.cell.lengths
+        away.append(np.sort(np.linalg.norm(vectors, axis=1))[:6].mean())
+    assert 0.05 < away[1] - away[0] < 0.4 and pair.moved < 0.5
+
+
 def test_the_headline_names_specimen_change_and_dose():
     from rhotem.analysis.detect.report import _headline
     from rhotem.analysis.detect.sweep import Detectability

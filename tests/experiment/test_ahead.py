@@ -204,6 +204,10 @@ def test_what_is_no_fit_is_refused(tmp_path, content, words):
         (["--after", "fit", "--thicknesses", "3"], "--thicknesses means nothing"),
         (["--after", "fit", "--doses", "-4"], "--doses -4: expected positive"),
         (["--feature", "vacancy:Sr", "--doses", "1e4"], "--doses is of --after"),
+        (["--after", "fit", "--relax"], "--relax means nothing after a fit"),
+        (["--feature", "vacancy:Sr", "--potential", "sevennet-0"], "add --relax"),
+        (["--feature", "vacancy:Sr", "--relax", "--potential", "nothing"], "not known; choose"),
+        (["--feature", "density", "--relax"], "leave --relax out"),
     ],
 )
 def test_bad_questions_are_answered_in_one_line(tmp_path, options, words):

@@ -73,7 +73,7 @@ def relax(
     calculator = calculator or potential_calculator(settings.potential)
     odd = unknown_elements(calculator, structure.numbers)
     if odd:
-        raise InputError(f"relax: potential {settings.potential} does not know {', '.join(odd)}; build without --relax")
+        raise InputError(f"relax: potential {settings.potential} does not know {', '.join(odd)}; do without --relax")
     atoms = structure.atoms.copy()
     atoms.pbc = True
     atoms.calc = calculator

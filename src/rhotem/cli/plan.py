@@ -9,7 +9,12 @@ from rhotem.cli.common import ProgressBar, StructureArgument, output_folder, voi
 from rhotem.cli.options import RECORDING, SPECIMEN, OutOption, SimulationQuietOption, planned, with_plan_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rhotem.analysis.detect.features import Relaxation
     from rhotem.analysis.plan import Plan
+    from rhotem.core import Progress
+    from rhotem.structure.model import Structure
 
 app = typer.Typer()
 
@@ -53,6 +58,19 @@ RingsOption = Annotated[
         rich_help_panel=RECORDING,
     ),
 ]
+RelaxOption = Annotated[
+    bool,
+    typer.Option("--relax", help="Atoms give way to the change.", rich_help_panel=SPECIMEN),
+]
+PotentialOption = Annotated[
+    str | None,
+    typer.Option(
+        "--potential",
+        metavar="NAME",
+        help="Of --relax: SevenNet-0 if not said; a potential of rhotem battery, or a folder of rhotem distil.",
+        rich_help_panel=SPECIMEN,
+    ),
+]
 #: What a plan of a session has no use for.
 WITHOUT = (
     "microscope.defocus_nm",
@@ -84,6 +102,8 @@ def plan(
     doses: DosesOption = None,
     foci: FociOption = "-4,4,5",
     rings: RingsOption = None,
+    relax: RelaxOption = False,
+    potential: PotentialOption = None,
     out: OutOption = Path("rhotem-plan"),
     quiet: SimulationQuietOption = False,
 ) -> None:
@@ -103,17 +123,21 @@ def plan(
     if after is not None and feature is None:
         if thicknesses:
             raise InputError("--thicknesses means nothing after a fit: the thickness is the specimen's")
+        if relax:
+            raise InputError("--relax means nothing after a fit: no atom changes")
         choice = {"foci": _steps(foci), "doses": _doses(doses), "ring": rings}
         return _ahead(structure, given, (after, out, quiet), choice)
     if feature is None or after is not None:
         raise InputError("say what the session is for: --feature vacancy:Li, or --after the folder of a fit")
+    if potential is not None and not relax:
+        raise InputError(f"--potential {potential}: atoms are not relaxed; add --relax, or leave it out")
     if doses:
         raise InputError("--doses is of --after; a feature is seen at one --dose, and the table says what it needs")
     wanted = parse_feature(feature)
     asked = planned(structure, given).plan
-    depths, focus = _numbers("--thicknesses", thicknesses), _steps(foci)
+    over = {"defocus": _steps(foci), "thicknesses": _numbers("--thicknesses", thicknesses), "rings": rings}
     with output_folder(out) as folder:
-        result = _made(asked, wanted, {"defocus": focus, "thicknesses": depths, "rings": rings}, quiet)
+        result = _made(asked, wanted, over, _relaxed(potential) if relax else None, quiet)
         figure(result, folder / "detectability.png")
         write_record(folder, {"asked": asked.data(full=True), "detectability": result.record()})
     if not quiet:
@@ -123,7 +147,29 @@ def plan(
         typer.echo(f"next: look at {out / 'detectability.png'}; {out / 'record.json'} holds the table")
 
 
-def _made(plan: "Plan", feature: Any, over: dict[str, Any], quiet: bool) -> Any:
+def _relaxed(potential: str | None) -> "Callable[[Progress], Relaxation]":
+    """What relaxes atoms, once there is someone to tell how far it is."""
+    from rhotem.battery.relax import Settings
+    from rhotem.battery.relax import relax as downhill
+
+    settings = Settings(potential) if potential else Settings()
+
+    def with_progress(progress: "Progress") -> "Relaxation":
+        def relaxed(structure: "Structure") -> "Structure":
+            made, record = downhill(structure, settings, progress)
+            if not record["converged"]:
+                force = record["largest_force_eV_per_A"]
+                voice(False).warn(f"relaxing ended after {record['steps']} steps with {force:.2f} eV/Å left")
+            return made
+
+        return relaxed
+
+    return with_progress
+
+
+def _made(
+    plan: "Plan", feature: Any, over: dict[str, Any], relaxing: "Callable[[Progress], Relaxation] | None", quiet: bool
+) -> Any:
     from rhotem.analysis.detect.plan import detectability
 
     with ProgressBar(quiet) as progress:
@@ -132,6 +178,7 @@ def _made(plan: "Plan", feature: Any, over: dict[str, Any], quiet: bool) -> Any:
             feature,
             dose=plan.recording.dose_e_per_A2 or DOSE,
             phonons=plan.motion.phonons if isinstance(plan.motion.phonons, int) else PHONONS,
+            relaxed=relaxing(progress) if relaxing else None,
             voice=voice(quiet),
             progress=progress,
             **over,

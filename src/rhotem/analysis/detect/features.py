@@ -43,6 +43,8 @@ class Feature:
         return WORDS[self.kind].format(amount, *self.elements)
 
 
+#: Moves the atoms of a structure to where they are at rest, cell and order as they are.
+Relaxation = Callable[[Structure], Structure]
 #: What a feature is, by kind.
 WORDS = {
     "vacancy": "{0} of a column's {1} missing",
@@ -104,6 +106,8 @@ class Pair:
         What the column is made of.
     atoms : int
         Atoms that change.
+    moved : float or None
+        How far an atom gives way to the change at most, Å; None: not relaxed.
     """
 
     before: Specimen
@@ -112,10 +116,14 @@ class Pair:
     place: tuple[float, float]
     label: str
     atoms: int
+    moved: float | None = None
 
 
-def make_pair(host: Specimen, feature: Feature) -> Pair:
+def make_pair(host: Specimen, feature: Feature, relaxed: Relaxation | None = None) -> Pair:
     """Both specimens from one without the feature, whose cell is large enough to hold it.
+
+    ``relaxed``: atoms give way to the change. Both are relaxed and only what they do differently is taken: the crystal
+    without the change stays as it is, whatever a potential would make of it.
 
     Raises
     ------
@@ -129,6 +137,10 @@ def make_pair(host: Specimen, feature: Feature) -> Pair:
     rows = _rows(cell.structure, column, feature.elements[0])
     chosen = _chosen(rows, feature, column)
     atoms, kept = FEATURES[feature.kind](cell.structure.atoms.copy(), chosen, feature.elements)
+    ways = None
+    if relaxed is not None:
+        ways = _moves(atoms, relaxed) - _moves(cell.structure.atoms, relaxed)[kept]
+        atoms.positions += ways
     changed = ImagingCell.from_orthogonal(Structure(atoms, charge=cell.structure.charge, info=cell.structure.info))
     place = (float(column.position[0]), float(column.position[1]))
     return Pair(
@@ -138,7 +150,13 @@ def make_pair(host: Specimen, feature: Feature) -> Pair:
         place,
         column.label,
         _changed(before, kept, len(chosen)),
+        None if ways is None else float(np.linalg.norm(ways, axis=1).max()),
     )
+
+
+def _moves(atoms: ase.Atoms, relaxed: Relaxation) -> npt.NDArray[np.float64]:
+    """Where atoms go (N, 3), Å."""
+    return np.asarray(relaxed(Structure(atoms.copy())).positions - atoms.positions)
 
 
 def _changed(before: Specimen, kept: npt.NDArray[np.int64], chosen: int) -> int:

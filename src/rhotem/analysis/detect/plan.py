@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from rhotem.analysis import workflow
-from rhotem.analysis.detect.features import Feature
+from rhotem.analysis.detect.features import Feature, Relaxation
 from rhotem.analysis.detect.rings import ring_edges
 from rhotem.analysis.detect.simulated import simulate_feature
 from rhotem.analysis.detect.sweep import Detectability, sweep
@@ -27,6 +27,7 @@ def detectability(
     thicknesses: Sequence[float] = (),
     phonons: int = 0,
     rings: float | None = None,
+    relaxed: Relaxation | None = None,
     voice: Voice | None = None,
     progress: Progress = silent,
 ) -> Detectability:
@@ -48,6 +49,8 @@ def detectability(
         Configurations of thermal motion, the same for both specimens; 0: at rest.
     rings : float, optional
         mrad: look for the best ring with edges so far apart, too, and weigh all parts of the plane at once.
+    relaxed : callable, optional
+        How atoms give way to the change (`rhotem.analysis.detect.features.make_pair`).
     voice, progress
         Told what is done.
 
@@ -70,6 +73,8 @@ def detectability(
         raise InputError(
             "feature density: compares free atoms with a source of bonded density; name one, --source model"
         )
+    if feature.kind == "density" and relaxed is not None:
+        raise InputError("feature density: no atom changes, so none gives way; leave --relax out")
     crystal, moving = workflow.moving_crystal(plan.changed({"motion.phonons": phonons}), say)
     edges = ring_edges(rings, preset.microscope.convergence, largest_angle(detectors)) if rings is not None else []
     members = ensemble(plan.density.source or default_source()) if plan.density.uncertainty else None
@@ -95,6 +100,7 @@ def detectability(
             memory=plan.memory,
             edges=edges,
             members=members,
+            relaxed=relaxed,
             **moving,
         )
         real = [0.1 * t for t in made.before.thicknesses]
@@ -102,6 +108,9 @@ def detectability(
         seen = sweep(made, feature, **told, edges=edges, progress=progress)
         specimen = f"{cut.crystal.formula} along {cut.cell.labels['zone']}"
         seen = replace(seen, told={**seen.told, "specimen": specimen})
+        if made.pair is not None and made.pair.moved is not None:
+            say.tell(f"relaxed: atoms give way by up to {made.pair.moved:.2f} Å")
+            seen = replace(seen, told={**seen.told, "relaxed_A": made.pair.moved})
         if cut.vacuum:  # behind a sheet the beam goes on through nothing
             seen = replace(seen, rows=[replace(row, thickness=cut.thickness) for row in seen.rows])
         held.append(seen)

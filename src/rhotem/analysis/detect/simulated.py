@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.analysis import responses, run
 from rhotem.analysis.alike import ChangedPotentials
-from rhotem.analysis.detect.features import Feature, Pair, make_pair
+from rhotem.analysis.detect.features import Feature, Pair, Relaxation, make_pair
 from rhotem.analysis.detect.noise import Channels, channels_of
 from rhotem.analysis.motion import Moving, moving_of
 from rhotem.analysis.specimen import Specimen
@@ -88,6 +88,7 @@ def simulate_feature(
     memory: float | None = None,
     edges: Sequence[float] = (),
     members: EnsembleSource | None = None,
+    relaxed: Relaxation | None = None,
     **moving: Any,
 ) -> Simulated:
     """Propagate the beams of a probe through both specimens.
@@ -111,6 +112,8 @@ def simulate_feature(
         Circles in mrad that detectors may begin and end at besides those of the preset's; then octants are kept, too.
     members : EnsembleSource, optional
         Whose members tell how far the density may be wrong.
+    relaxed : callable, optional
+        How atoms give way to the change (`make_pair`).
     **moving
         `rhotem.analysis.motion.Moving`.
     """
@@ -127,7 +130,7 @@ def simulate_feature(
         both = [(cut, run.potential(cut, run.density(cut, s), memory=memory, **motion)) for s in ("free-atoms", source)]
         options["thicknesses"] = thicknesses
     else:
-        pair = make_pair(wide_host(cut), feature)
+        pair = make_pair(wide_host(cut), feature, relaxed)
         first = run.potential(pair.before, run.density(pair.before, source), memory=memory, **motion)
         both = [
             (pair.before, first),
