@@ -161,7 +161,8 @@ def seen(detectors, engine, intensity):
     ).reshape(-1, 2)
     reference = Recorder(detectors, PROBES, engine.microscope.wavelength, engine.supercell)
     flat = intensity.reshape(PROBES, -1)
-    reference.add(slice(None), beams, reference.weights(beams), flat)
+    reference.add(slice(None), reference.weights(beams), flat)
+    reference.show(slice(None), beams, flat)
     return reference
 
 
