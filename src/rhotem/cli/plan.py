@@ -144,6 +144,8 @@ def plan(
         typer.echo(table(result))
     typer.echo(advice(result))
     if not quiet:
+        if wanted.kind != "density" and not relax:
+            typer.echo("atoms stand where the crystal has them; --relax lets them give way, which may show more")
         typer.echo(f"next: look at {out / 'detectability.png'}; {out / 'record.json'} holds the table")
 
 
