@@ -8,6 +8,10 @@ import numpy as np
 from rhotem.analysis.detect.rings import PARTS, RING
 from rhotem.analysis.detect.sweep import BEYOND, ROSE, Detectability, Row
 from rhotem.core.figures import blank_figure
+from rhotem.microscope.scan import fourier_resample
+
+#: Pixels of a picture for one of the image, which has as few as determine it.
+SMOOTH = 4
 
 
 def table(result: Detectability) -> str:
@@ -83,7 +87,8 @@ def figure(result: Detectability, path: str | Path) -> None:
     for column, name in enumerate(names):
         found, image, size = result.shown[name]
         best = result.best(name)
-        _picture(axes[0, column], image, size, f"{_name(best)}, {best.thickness:.3g} nm, defocus {best.defocus:g} nm")
+        shown = fourier_resample(image, (SMOOTH * image.shape[0], SMOOTH * image.shape[1]))
+        _picture(axes[0, column], shown, size, f"{_name(best)}, {best.thickness:.3g} nm, defocus {best.defocus:g} nm")
         electrons = result.dose * size[0] * size[1] / image.size
         change = found.signal / np.where(found.deviation > 0, found.deviation, np.inf) * np.sqrt(electrons)
         most = float(np.abs(change).max()) or 1.0
