@@ -1,6 +1,7 @@
 """How well point defects of LiNiO2 are seen: detectors x thickness, d′ predicted, some of it measured.
 
-    OMP_NUM_THREADS=1 python benchmarks/bonding_defects.py        # again after an interruption: goes on
+    OMP_NUM_THREADS=1 python benchmarks/bonding_defects.py            # again after an interruption: goes on
+    OMP_NUM_THREADS=1 python benchmarks/bonding_defects.py relaxed    # only those whose atoms give way to the defect
 
 Every defect x thickness is a file in runs/bonding. `measured`: 200 noisy images with and 200 without the defect at the
 dose at which d′ is predicted to be 3.5, separated by the filter of the prediction, as in benchmarks/detectability.py.
@@ -18,12 +19,13 @@ import numpy as np
 
 from pattern_observer import IMAGES, apart, both_patterns, doses, drawn_ssb
 from rhotem.analysis import run
-from rhotem.analysis.detect.features import parse_feature
+from rhotem.analysis.detect.features import Relaxation, parse_feature
 from rhotem.analysis.detect.noise import transfer
 from rhotem.analysis.detect.observer import seen
 from rhotem.analysis.detect.rings import ring_edges
 from rhotem.analysis.detect.simulated import Simulated, simulate_feature
 from rhotem.analysis.detect.sweep import sweep
+from rhotem.battery.relax import relax
 
 RUNS = Path("runs/bonding")
 PHASE, ZONE = "LiNiO2", (1, 0, 0)
@@ -42,17 +44,23 @@ def specimen(nm: float, detectors: tuple[str, ...] = DETECTORS) -> run.Specimen:
     return run.specimen(run.structure(PHASE), ZONE, thickness=nm, preset=preset, sampling=SAMPLING)
 
 
-def predicted(written: str, nm: float) -> dict[str, Any]:
+def predicted(written: str, nm: float, relaxed: Relaxation | None = None) -> dict[str, Any]:
     """Rows of a defect at one thickness in focus, and where asked for what noisy images measure."""
     cut, feature = specimen(nm), parse_feature(written)
     edges = ring_edges(RINGS, cut.preset.microscope.convergence, 100.0)
     began = time.process_time()
-    made = simulate_feature(cut, feature, phonons=PHONONS, edges=edges)
+    made = simulate_feature(cut, feature, phonons=PHONONS, edges=edges, relaxed=relaxed)
     result = sweep(made, feature, dose=1e4, defocus=[0.0], edges=edges)
-    found = {"rows": [asdict(row) for row in result.rows], "cpu_s": time.process_time() - began}
-    if (written, nm) in DRAWN:
+    moved = made.pair.moved if made.pair else None
+    found = {"rows": [asdict(row) for row in result.rows], "cpu_s": time.process_time() - began, "moved_A": moved}
+    if (written, nm) in DRAWN and relaxed is None:
         found["measured"] = measured(made)
     return found
+
+
+def relaxed(written: str, nm: float) -> dict[str, Any]:
+    """The same with atoms that give way to the defect."""
+    return predicted(written, nm, lambda structure: relax(structure)[0])
 
 
 def measured(made: Simulated) -> dict[str, float]:
@@ -92,6 +100,7 @@ def main() -> None:
     RUNS.mkdir(parents=True, exist_ok=True)
     work = [(f"defect-{f}-{t:g}", predicted, f, t) for t in THICKNESSES for f in FEATURES]
     work += [(f"defect-patterns-{f}-{t:g}", whole_patterns, f, t) for t in THICKNESSES for f in FEATURES]
+    work += [(f"relaxed-{f}-{t:g}", relaxed, f, t) for t in THICKNESSES for f in FEATURES]
     work.sort(key=lambda piece: piece[3])
     for stem, maker, feature, nm in work:
         path = RUNS / f"{stem.replace('/', '-')}.json"

@@ -226,9 +226,9 @@ def spot_table(every: list[Spot]) -> str:
     return "\n".join(lines)
 
 
-def defects() -> tuple[str, list[dict[str, Any]]]:
-    """Dose for d′ = 5 by defect, thickness and image."""
-    found = [json.loads(p.read_text()) for p in sorted(RUNS.glob("defect-*.json"))]
+def defects(kind: str = "defect") -> tuple[str, list[dict[str, Any]]]:
+    """Dose for d′ = 5 by defect, thickness and image; ``kind`` "relaxed": of those whose atoms gave way."""
+    found = [json.loads(p.read_text()) for p in sorted(RUNS.glob(f"{kind}-*.json"))]
     rows: dict[tuple[str, str], dict[str, float]] = {}
     notes = []
     for one in found:
@@ -241,6 +241,8 @@ def defects() -> tuple[str, list[dict[str, Any]]]:
                 rows[key]["name"] = name
         rows.setdefault(key, {}).update(one.get("patterns", {}))
         notes += [f"{key[0]}, {key[1]} nm, {image}: d′ {d:.2f}" for image, d in one.get("measured", {}).items()]
+        if one.get("moved_A"):
+            notes.append(f"{key[0]}, {key[1]} nm: {one['moved_A']:.2f} Å")
     known = ("HAADF", "ABF", "iDPC", "iCoM", "SSB", "ring", "4D", "pixels")
     images = tuple(image for image in known if any(image in row for row in rows.values()))
     lines = [f"| defect | nm | {' | '.join(images)} | ring (mrad) |", "|---" * (len(images) + 3) + "|"]
@@ -248,7 +250,8 @@ def defects() -> tuple[str, list[dict[str, Any]]]:
         cells = " | ".join(f"{row[i]:.1e}" if i in row else "" for i in images)
         lines.append(f"| {feature} | {nm} | {cells} | {str(row.get('name', '')).removeprefix('ring ')} |")
     listed = [{"feature": k[0], "nm": k[1], **v} for k, v in sorted(rows.items())]
-    return "\n".join([*lines, "", "measured at predicted 3.5: " + "; ".join(notes)]), listed
+    said = "atoms give way by up to: " if kind == "relaxed" else "measured at predicted 3.5: "
+    return "\n".join([*lines, "", said + "; ".join(notes)]), listed
 
 
 def write(every: list[Curve], reflections: list[Spot], path: Path) -> None:
@@ -300,7 +303,7 @@ def main() -> None:
     reflections = [s for phase in ZONES for s in spots(phase)]
     listed, numbers = defects()
     tables = {"contrast": table(every), "scatter": scatter(every), "misread": misread(every)}
-    tables |= {"reflections": spot_table(reflections), "defects": listed}
+    tables |= {"reflections": spot_table(reflections), "defects": listed, "relaxed": defects("relaxed")[0]}
     print(*tables.values(), sep="\n\n")
     put(docs / "bonding-in-cathodes.md", tables)
     draw_contrast(every, docs / "images/bonding-contrast.png")

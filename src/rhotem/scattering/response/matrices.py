@@ -8,6 +8,8 @@ import numpy.typing as npt
 from rhotem.microscope.bloch import BeamGroup
 
 Complex = npt.NDArray[np.complex64]
+#: Beams whose intensities are held in double precision at a time.
+ROWS = 32
 IntArray = npt.NDArray[np.int64]
 #: M and R of some pairs.
 Forms = tuple[Complex, Complex]
@@ -113,6 +115,21 @@ def forms(matrix: Complex, weights: npt.NDArray[np.float32]) -> Complex:
         seen = np.flatnonzero(weight)
         part = matrix[:, seen]
         result[column] = ((part * weight[seen]) @ part.conj().T)[upper]
+    result[:, upper[0] == upper[1]] = _intensities(matrix, weights).T
+    return result
+
+
+def _intensities(matrix: Complex, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """``Σ_G w(G) |S(H, G)|²`` (beams in, columns), summed in double precision.
+
+    All of them add up to the mean of an image: what sums in single precision lose, some 1e-7 one way, would not average
+    out there as it does between pairs.
+    """
+    exact, result = weights.astype(np.float64), np.empty((len(matrix), weights.shape[1]))
+    for first in range(0, len(matrix), ROWS):
+        rows = slice(first, first + ROWS)
+        part = matrix[rows]
+        result[rows] = (part.real.astype(np.float64) ** 2 + part.imag.astype(np.float64) ** 2) @ exact
     return result
 
 
