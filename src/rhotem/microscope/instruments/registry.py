@@ -89,9 +89,29 @@ def _read(path: Path, stamp: int) -> Instrument:
             f"instrument {path}: expected the key rhotem-instrument; `rhotem instruments template` shows one"
         )
     try:
+        _check_lengths(data)
         return Instrument(**_numbers(_beside(data, path.parent)))
     except InputError as error:
         raise InputError(f"instrument {path}: {error}") from None
+
+
+def _check_lengths(data: Mapping[str, Any]) -> None:
+    """Refuse lengths without a unit: nobody means 1.4 Å with ``cc: 1.4``.
+
+    Raises
+    ------
+    InputError
+        With the key.
+    """
+    named = {"cc": data.get("cc")}
+    aberrations = data.get("aberrations")
+    for name, one in aberrations.items() if isinstance(aberrations, dict) else ():
+        if isinstance(one, dict):
+            named |= {f"aberrations.{name}.{key}": one.get(key) for key in ("value", "sigma", "limit")}
+    for key, value in named.items():
+        number = _numbers(value)
+        if isinstance(number, int | float) and number:
+            raise InputError(f"{key} {value}: a length needs its unit: Å, nm, um or mm, as {value}nm")
 
 
 def _numbers(value: Any) -> Any:
