@@ -12,7 +12,7 @@ from rhotem.microscope.instruments.contributions import without
 from rhotem.microscope.instruments.registry import read_instrument, template
 from rhotem.microscope.instruments.residuals import PAIR, Measured, drawn
 from rhotem.microscope.presets import get_preset
-from rhotem.microscope.settings import Annular, Mapped, Microscope, Segmented
+from rhotem.microscope.settings import Annular, Mapped, Microscope, Pixelated, Segmented
 
 
 def test_lengths_carry_their_unit():
@@ -174,6 +174,9 @@ def test_the_template_is_an_instrument_and_a_folder_of_the_user_comes_first(tmp_
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors: [{kind: ring, outer: 3}]\n", "kind 'ring'"),
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nsources: {colour: x}\n", "no such key"),
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nacquisition: {jitter: {sigma_pm: 3}}\n", "time_us"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nacquisition: {camera: {mtf: []}}\n", "mtf"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nenergy_keV: 300\n", "line 4: key energy_keV stands twice"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors: &d [*d]\n", "line 4: nested within itself"),
         ("rhotem-instrument: [1\n", "not readable as YAML"),
     ],
 )
@@ -183,6 +186,14 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, words: s
     with pytest.raises(InputError) as caught:
         read_instrument(path)
     assert words in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_detectors_of_other_kinds_keep_what_they_are(tmp_path: Path):
+    """A detector that records patterns has no channel: a file with one ended in an IndexError."""
+    path = tmp_path / "ours.yaml"
+    path.write_text("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors:\n  - {kind: pixelated, name: 4D, outer: 40}\n")
+    for detector in (Pixelated(name="4D", outer=30), Annular(name="4D", inner=30, outer=60)):
+        assert read_instrument(path).equipped([detector]) == [detector]
 
 
 def test_an_unknown_name_says_which_there_are():

@@ -245,6 +245,19 @@ def test_carbon_is_seen_through_the_source(thermal, held):
     assert_equal(held.images(rng=np.random.default_rng(3), **asked), reference)
 
 
+def test_what_is_fixed_may_be_said_again_and_none_is_a_value(held):
+    """Tilts in a list or an array; without a pixel the positions that were computed, which was passed over."""
+    for tilt in ([0.0, 0.0], np.zeros(2)):
+        assert held.asked({"tilt": tilt}, held.thicknesses[0]).tilt == (0.0, 0.0)
+    with pytest.raises(InputError, match="tilt: fixed"):
+        held.asked({"tilt": [0.0, 1.0]}, held.thicknesses[0])
+    cell = Scan.cell(held.extent, MICROSCOPE)
+    assert held.images(DETECTORS[:1], dose=1e4, pixel=None, rng=np.random.default_rng(0)).scan == cell
+    flawed = replace(held, microscope=MICROSCOPE.model_copy(update={"acquisition": Acquisition()}), _ready={})
+    assert flawed.asked({"acquisition": None}, held.thicknesses[0]).acquisition is None
+    assert flawed.asked({}, held.thicknesses[0]).acquisition is not None
+
+
 def test_a_mean_is_one_of_the_same_waves(thermal):
     """Of beams at 80 and 200 kV it was the mean of other experiments; integers of beams do not tell them apart."""
     made = response(thermal[:1], MICROSCOPE, DETECTORS[:2], edges=[])
