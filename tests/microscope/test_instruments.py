@@ -191,9 +191,26 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, words: s
 def test_detectors_of_other_kinds_keep_what_they_are(tmp_path: Path):
     """A detector that records patterns has no channel: a file with one ended in an IndexError."""
     path = tmp_path / "ours.yaml"
-    path.write_text("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors:\n  - {kind: pixelated, name: 4D, outer: 40}\n")
+    path.write_text(
+        "rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors:\n  - {kind: pixelated, name: 4D, outer: 40}\n"
+    )
     for detector in (Pixelated(name="4D", outer=30), Annular(name="4D", inner=30, outer=60)):
         assert read_instrument(path).equipped([detector]) == [detector]
+
+
+def test_the_dose_of_patterns_is_that_of_the_positions_they_are_computed_at():
+    """Pixels of images gave each of these (0.246/0.2)² = 1.5 times the electrons of current and dwell time."""
+    from rhotem.analysis.optics import adjusted_preset
+
+    one = get_instrument("corrected-300-xfeg")
+    electrons = one.current_pA * 1e-12 * one.acquisition.dwell_us * 1e-6 / 1.602176634e-19
+    for name, more in (("ptychography", {}), ("layered-oxide", {"detectors": ["4D=40"], "convergence": 15})):
+        lens = adjusted_preset(name, instrument="corrected-300-xfeg", **more).microscope
+        step = lens.wavelength / (4e-3 * lens.convergence)
+        assert lens.dose * step**2 == pytest.approx(electrons, rel=1e-6), name
+    images = adjusted_preset("layered-oxide", instrument="corrected-300-xfeg", convergence=15).microscope
+    stepped = adjusted_preset("ptychography", instrument="corrected-300-xfeg", scan_step=0.2).microscope
+    assert images.dose == stepped.dose == pytest.approx(electrons / 0.04, rel=1e-6)
 
 
 def test_an_unknown_name_says_which_there_are():

@@ -63,9 +63,7 @@ def selection(cells: Cells, recorder: Recorder, detectors: Sequence[DetectorBase
     rows = [_row(cells, channel, detectors, names) for channel in recorder.channels]
     if recorder.cells is not None:
         within = {c.name: set(_covering(cells, c, detectors)) for c in recorder.channels if not c.role}
-        places = {
-            (i, tuple(sorted(cells.cells[i].factors[moment]))): n for n, (i, moment) in enumerate(cells.columns)
-        }
+        places = {(i, tuple(sorted(cells.cells[i].factors[moment]))): n for n, (i, moment) in enumerate(cells.columns)}
         for index, moment in recorder.cells.columns:
             cell = recorder.cells.cells[index]
             factors = tuple(sorted(names.get(factor, factor) for factor in cell.factors[moment]))
@@ -91,7 +89,8 @@ def _row(
     for i in _covering(cells, channel, detectors):
         if channel.role == "η" and (not function or (i, function) not in places):
             raise InputError(
-                f"detector {channel.plain}: the response holds other maps or none; make it with the same sensitivity map"
+                f"detector {channel.plain}: the response holds other maps or none; "
+                "make it with the same sensitivity map"
             )
         if (i, function) not in places:
             raise InputError(
