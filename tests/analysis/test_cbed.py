@@ -77,6 +77,8 @@ def test_command(tmp_path: Path) -> None:
         ["--thickness", "-3"],
         ["--pixel", "0"],
         ["--pixel", "inf"],
+        ["--pixel", "3", "--convergence", "2"],
+        ["--tilt", "5000,0"],
         ["--s-max", "0"],
         ["--g-max", "inf"],
     ],

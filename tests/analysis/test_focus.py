@@ -137,6 +137,12 @@ def test_a_focus_that_is_none_is_refused(value, words):
         Plan(**PLAN | {"microscope": {**PLAN["microscope"], "defocus_nm": value}})
 
 
+def test_a_second_focus_beside_the_best_is_refused():
+    """C10 is a focus: it was passed over without a word."""
+    with pytest.raises(InputError, match="C10 is a focus, too"):
+        Plan(**PLAN | {"microscope": {**PLAN["microscope"], "aberrations": ["C10=-2nm"]}})
+
+
 def test_noise_and_parallel_beams_are_not_judged():
     cut = steps.specimen(steps.structure("LiF"), (1, 1, 0), thickness=1.0, preset="saed")
     images = type("Images", (), {"clean": {}, "images": {"HRTEM": np.ones((4, 4))}})()

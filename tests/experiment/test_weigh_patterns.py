@@ -79,6 +79,12 @@ def test_the_mean_of_sets_of_displacements():
     assert [drawn.patterns for drawn in hypothesis.drawn()] == [one, other]
     with pytest.raises(InputError, match="give one or more"):
         mean_patterns([])
+    for change in ({"tilt": (1.0, 0.0)}, {"energy": 199e3}):  # intensities of other experiments, without a word
+        lens = other.microscope.model_copy(update=change)
+        with pytest.raises(InputError, match="different beams, lenses or thicknesses"):
+            mean_patterns([one, replace(other, microscope=lens)])
+    with pytest.raises(InputError, match="different beams, lenses or thicknesses"):
+        mean_patterns([one, replace(other, thicknesses=tuple(1.01 * t for t in other.thicknesses))])
 
 
 def test_what_lies_at_an_end_is_said():

@@ -12,7 +12,7 @@ from rhotem.microscope.instruments.contributions import without
 from rhotem.microscope.instruments.registry import read_instrument, template
 from rhotem.microscope.instruments.residuals import PAIR, Measured, drawn
 from rhotem.microscope.presets import get_preset
-from rhotem.microscope.settings import Annular, Mapped, Microscope, Segmented
+from rhotem.microscope.settings import Annular, Mapped, Microscope, Pixelated, Segmented
 
 
 def test_lengths_carry_their_unit():
@@ -168,9 +168,15 @@ def test_the_template_is_an_instrument_and_a_folder_of_the_user_comes_first(tmp_
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\naberrations: {C99: {}}\n", "C99: expected C10"),
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\naberrations: {C12: {limit: 1nm, sigma: 1nm}}\n", "not both"),
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ncc: 3 furlong\n", "with the unit"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ncc: 1.4\n", "cc 1.4: a length needs its unit"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ncc: '1.4'\n", "cc 1.4: a length needs its unit"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\naberrations: {C12: {limit: 1}}\n", "C12.limit 1: a length"),
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors: [{kind: ring, outer: 3}]\n", "kind 'ring'"),
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nsources: {colour: x}\n", "no such key"),
         ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nacquisition: {jitter: {sigma_pm: 3}}\n", "time_us"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nacquisition: {camera: {mtf: []}}\n", "mtf"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\nenergy_keV: 300\n", "line 4: key energy_keV stands twice"),
+        ("rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors: &d [*d]\n", "line 4: nested within itself"),
         ("rhotem-instrument: [1\n", "not readable as YAML"),
     ],
 )
@@ -180,6 +186,31 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, words: s
     with pytest.raises(InputError) as caught:
         read_instrument(path)
     assert words in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_detectors_of_other_kinds_keep_what_they_are(tmp_path: Path):
+    """A detector that records patterns has no channel: a file with one ended in an IndexError."""
+    path = tmp_path / "ours.yaml"
+    path.write_text(
+        "rhotem-instrument: 1\nname: a\nenergy_keV: 200\ndetectors:\n  - {kind: pixelated, name: 4D, outer: 40}\n"
+    )
+    for detector in (Pixelated(name="4D", outer=30), Annular(name="4D", inner=30, outer=60)):
+        assert read_instrument(path).equipped([detector]) == [detector]
+
+
+def test_the_dose_of_patterns_is_that_of_the_positions_they_are_computed_at():
+    """Pixels of images gave each of these (0.246/0.2)² = 1.5 times the electrons of current and dwell time."""
+    from rhotem.analysis.optics import adjusted_preset
+
+    one = get_instrument("corrected-300-xfeg")
+    electrons = one.current_pA * 1e-12 * one.acquisition.dwell_us * 1e-6 / 1.602176634e-19
+    for name, more in (("ptychography", {}), ("layered-oxide", {"detectors": ["4D=40"], "convergence": 15})):
+        lens = adjusted_preset(name, instrument="corrected-300-xfeg", **more).microscope
+        step = lens.wavelength / (4e-3 * lens.convergence)
+        assert lens.dose * step**2 == pytest.approx(electrons, rel=1e-6), name
+    images = adjusted_preset("layered-oxide", instrument="corrected-300-xfeg", convergence=15).microscope
+    stepped = adjusted_preset("ptychography", instrument="corrected-300-xfeg", scan_step=0.2).microscope
+    assert images.dose == stepped.dose == pytest.approx(electrons / 0.04, rel=1e-6)
 
 
 def test_an_unknown_name_says_which_there_are():

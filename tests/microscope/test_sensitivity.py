@@ -130,8 +130,17 @@ def test_a_response_holds_a_map_that_it_was_made_with(uneven):
     held = response([SLICES], MICROSCOPE, [detector], edges=[])
     direct = simulate([SLICES], MICROSCOPE, scan, [detector], algorithm="bloch")
     assert np.abs(held.images(scan=scan)["ADF"] - direct["ADF"]).max() < 1e-5 * np.ptp(direct["ADF"])
+    # series call detectors otherwise where they make it; another map of the same name had the images of this one
+    lens = {"dose": 1e5, "pixel": None}
+    for asked in ({}, {"rng": np.random.default_rng(1), **lens}):
+        again = held.images([detector.model_copy(update={"name": "1 ADF"})], scan=scan, **asked)
+        rng = {"rng": np.random.default_rng(1)} if "rng" in asked else {}
+        assert np.array_equal(again["1 ADF"], held.images(scan=scan, **asked | rng)["ADF"])
+    for change in ({"rotation": 20.0}, {"outer": 60.0, "name": "other"}):
+        with pytest.raises(InputError, match=r"make it with the same sensitivity map|the response holds edges"):
+            held.images([detector.model_copy(update=change)])
     with pytest.raises(InputError, match="make it with the same sensitivity map"):
-        held.images([detector.model_copy(update={"name": "other"})])
+        response([SLICES], MICROSCOPE, [Annular(name="ADF", inner=30, outer=70)], edges=[]).images([detector])
 
 
 @pytest.mark.parametrize(

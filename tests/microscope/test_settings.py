@@ -30,6 +30,7 @@ from rhotem.microscope.settings import (
         (lambda: Microscope(convergence=float("nan")), r"convergence"),
         (lambda: Microscope(aberrations={"C99": 1.0}), r"C99 are not known; use C10"),
         (lambda: Microscope(defocus=1.0, aberrations={"C10": 1.0}), r"C10 is given twice"),
+        (lambda: Microscope(tilt=(800.0, 700.0)), r"tilt 800,700 mrad: expected less than 1000 mrad"),
         (lambda: Microscope(focus=1.0), r"focus = 1\.0: Extra inputs"),
         (lambda: Annular(name="ADF", inner=50, outer=20), r"inner angle 50\.0 mrad must be below outer 20\.0 mrad"),
         (lambda: Segmented(inner=-1, outer=20), r"inner = -1"),

@@ -106,6 +106,9 @@ def test_camera_pixels_are_those_of_the_direct_run(thermal):
     assert coarse.shape == (25, 25)
     with pytest.raises(InputError, match=r"camera step 1 mrad: the patterns have pixels of 1\.\d+ × 1\.\d+ mrad"):
         made.pacbed(camera_step=1.0)
+    for none in (float("nan"), float("inf")):  # a ValueError before
+        with pytest.raises(InputError, match="camera step"):
+            made.pacbed(camera_step=none)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from rhotem.core import InputError, MemoryLimitError
+from rhotem.microscope.acquisition.settings import Acquisition, Carbon
 from rhotem.microscope.plan import make_plan, probe_window
 from rhotem.microscope.scan import Scan
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Pixelated, Segmented
 from rhotem.microscope.simulate import simulate, simulate_series
 from rhotem.potential.slices import PotentialSlices
-from rhotem.scattering.response import Range, Response, open_response, response
+from rhotem.scattering.response import Range, Response, mean_response, open_response, response
 from rhotem.scattering.response.images import _rows as rows
 from rhotem.scattering.response.range import held_spread
 
@@ -233,6 +234,41 @@ def test_electrons_are_counted_as_in_a_direct_run(thermal, held):
     assert np.array_equal(counting.images(dose=None)["ADF"], held.images()["ADF"])
     with pytest.raises(InputError, match="a dose needs a random generator"):
         counting.images()
+
+
+def test_carbon_is_seen_through_the_source(thermal, held):
+    """Its atoms were as sharp as with a point source: a third of the range of ABF off, more in dark fields."""
+    layer = Acquisition(counting=False, carbon=Carbon(thickness_nm=2))
+    asked = {"dose": 1e5, "source_size": 1.0, "acquisition": layer, "defocus": 10.0}
+    lens = held.asked(asked, held.thicknesses[0])
+    reference = direct(thermal, held, lens, DETECTORS, rng=np.random.default_rng(3))
+    assert_equal(held.images(rng=np.random.default_rng(3), **asked), reference)
+
+
+def test_what_is_fixed_may_be_said_again_and_none_is_a_value(held):
+    """Tilts in a list or an array; without a pixel the positions that were computed, which was passed over."""
+    for tilt in ([0.0, 0.0], np.zeros(2)):
+        assert held.asked({"tilt": tilt}, held.thicknesses[0]).tilt == (0.0, 0.0)
+    with pytest.raises(InputError, match="tilt: fixed"):
+        held.asked({"tilt": [0.0, 1.0]}, held.thicknesses[0])
+    cell = Scan.cell(held.extent, MICROSCOPE)
+    assert held.images(DETECTORS[:1], dose=1e4, pixel=None, rng=np.random.default_rng(0)).scan == cell
+    flawed = replace(held, microscope=MICROSCOPE.model_copy(update={"acquisition": Acquisition()}), _ready={})
+    assert flawed.asked({"acquisition": None}, held.thicknesses[0]).acquisition is None
+    assert flawed.asked({}, held.thicknesses[0]).acquisition is not None
+
+
+def test_a_mean_is_one_of_the_same_waves(thermal):
+    """Of beams at 80 and 200 kV it was the mean of other experiments; integers of beams do not tell them apart."""
+    made = response(thermal[:1], MICROSCOPE, DETECTORS[:2], edges=[])
+    assert_equal(mean_response([made, made]).images(), made.images())
+    for change in ({"energy": 199.9e3}, {"tilt": (1.0, 0.0)}):
+        other = replace(made, microscope=made.microscope.model_copy(update=change), _ready={})
+        with pytest.raises(InputError, match="they hold different beams, lenses"):
+            mean_response([made, other])
+    other = replace(made, kept=(*made.kept[:-1], made.kept[-1].model_copy(update={"outer": 59.0})), _ready={})
+    with pytest.raises(InputError, match="they hold different beams, lenses, channels"):
+        mean_response([made, other])
 
 
 def test_series_are_images_one_by_one(held):

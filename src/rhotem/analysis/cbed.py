@@ -140,6 +140,8 @@ def cbed(plan: Plan, settings: CbedSettings | None = None, voice: Voice | None =
         In one line, if something cannot be used.
     """
     settings, voice = settings or CbedSettings(), voice or Voice()
+    if plan.microscope.convergence_mrad is not None:
+        _pixel(settings, plan.microscope.convergence_mrad)  # refuses before a density is made
     cell, density = _crystal(plan, voice)
     temperature = TEMPERATURE if plan.motion.temperature_K is None else plan.motion.temperature_K
     motion = thermal_motion(cell.crystal, temperature, msd=plan.motion.msd_A2)
@@ -158,7 +160,7 @@ def cbed(plan: Plan, settings: CbedSettings | None = None, voice: Voice | None =
     if convergence is None:
         convergence = 0.5 * APART * smallest_spacing(bloch_waves(cell, Beam(energy, 0.0, tilt), **told))
     waves = bloch_waves(cell, Beam(energy, convergence, tilt), **told)
-    pixel = settings.pixel or convergence / PIXELS
+    pixel = _pixel(settings, convergence)
     voice.tell(
         f"{cell.crystal.formula} seen along {cell.labels['zone']}, {energy / 1e3:g} kV, {convergence:.2f} mrad: "
         f"{len(waves.beams.exact)} beams and {len(waves.beams.weak)} weak ones, "
@@ -166,6 +168,16 @@ def cbed(plan: Plan, settings: CbedSettings | None = None, voice: Voice | None =
     )
     held = convergent_beam(waves, 10.0 * np.array(settings.thicknesses), convergence, pixel, tilt, voice.progress)
     return Cbed(cell, density, motion, waves, held, _conventional(cell, waves.g), settings)
+
+
+def _pixel(settings: CbedSettings, convergence: float) -> float:
+    """Pixel of the discs in mrad."""
+    pixel = settings.pixel or convergence / PIXELS
+    if pixel > convergence:
+        raise InputError(
+            f"pixel {pixel:g} mrad: larger than the convergence of {convergence:g} mrad; discs are one pixel then"
+        )
+    return pixel
 
 
 def _crystal(plan: Plan, voice: Voice) -> tuple[ImagingCell, DensityField]:

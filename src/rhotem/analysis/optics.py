@@ -6,6 +6,7 @@ from typing import Any, TypedDict, Unpack
 from rhotem.core import InputError
 from rhotem.core.keywords import check_keywords
 from rhotem.microscope.presets import Preset, get_preset
+from rhotem.microscope.scan import nyquist_step
 from rhotem.microscope.settings import parse_aberration, parse_detector
 
 
@@ -66,7 +67,8 @@ def adjusted_preset(name: str, **settings: Unpack[Optics]) -> Preset:
     base = get_preset(name)
     asked = {key: given.pop(key, None) for key in ("instrument", "alignment", "without", "scan_step")}
     if asked["instrument"]:
-        base, detectors = _real(base, detectors, asked, settings.get("energy"))
+        lens = {name: settings.get(name) for name in ("energy", "convergence")}
+        base, detectors = _real(base, detectors, asked, lens)
     elif asked["without"] or asked["alignment"] is not None:
         raise InputError("alignment and contributions are those of an instrument; name one, or leave them out")
     for setting, scale in SCALES.items():
@@ -76,19 +78,24 @@ def adjusted_preset(name: str, **settings: Unpack[Optics]) -> Preset:
     return base.adjusted(detectors, **{key: value for key, value in given.items() if key != "detectors"})
 
 
-def _real(base: Preset, detectors: list[Any], asked: dict[str, Any], energy: float | None) -> tuple[Preset, list[Any]]:
+def _real(base: Preset, detectors: list[Any], asked: dict[str, Any], lens: dict[str, Any]) -> tuple[Preset, list[Any]]:
     """A preset with the microscope of an instrument, and detectors with its electronics."""
     from rhotem.microscope.instruments import get_instrument
     from rhotem.microscope.instruments.contributions import without
 
     off = tuple(asked["without"] or ())
-    instrument = without(get_instrument(asked["instrument"]), off)
+    instrument, energy = without(get_instrument(asked["instrument"]), off), lens["energy"]
     if energy is not None and energy != instrument.energy_keV:
         raise InputError(
             f"energy {energy:g} keV: instrument {instrument.name} was measured at {instrument.energy_keV:g} keV; leave "
             "the energy out, or write an instrument for it"
         )
     alignment = None if "residuals" in off else asked["alignment"] or 0
-    real = instrument.preset(base, alignment, asked["scan_step"])
+    pixel = asked["scan_step"]
+    real = instrument.preset(base, alignment, pixel)
+    if pixel is None and base.mode == "stem" and any(d.patterns for d in detectors or real.detectors):
+        # patterns are recorded where probes are computed
+        opened = {"convergence": lens["convergence"] or real.microscope.convergence}
+        real = instrument.preset(base, alignment, nyquist_step(real.microscope.model_copy(update=opened)))
     named = {"instrument": asked["instrument"], "without": off}
     return real.model_copy(update=named), instrument.equipped(detectors)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.microscope.detectors import Detector, Region, channels, quadrant, rings_of
+from rhotem.microscope.detectors.sensitivity import Sensitivity
 from rhotem.microscope.optics import around, corrected
 
 Array = npt.NDArray[Any]
@@ -206,6 +207,11 @@ class Cells:
             if channel.function not in found:
                 found[channel.function] = np.broadcast_to(channel.weigh(x, y, pixel), np.shape(x))
         return found
+
+    @property
+    def sensitivities(self) -> dict[str, Sensitivity]:
+        """Maps by the names of their weights."""
+        return {c.function: c.sensitivity for c in self._weighed if c.sensitivity is not None}
 
     def within(self, name: str) -> list[int]:
         """Indices of the cells that a channel consists of."""

@@ -41,7 +41,7 @@ def derive_images(
         Kept with the images; None: nothing is, which spares what is only said of them.
     """
     between = determines(scan, microscope)
-    sums: Array = source_blur(recorder.sums.T.reshape(-1, *scan.shape), scan, microscope.source_size, between)
+    sums: Array = source_blur(recorder.sums.T.reshape(-1, *scan.shape), scan, _blur(recorder, microscope), between)
     patterns = {k: v.reshape(*scan.shape, *v.shape[1:]) for k, v in recorder.patterns.items()}
     if microscope.source_size:
         patterns = {k: _blur_patterns(v, scan, microscope.source_size, between) for k, v in patterns.items()}
@@ -77,6 +77,11 @@ def derive_images(
     moved = None if recording is None else recording.displacements
     pacbed, step = _pacbed(recorder)
     return ImageSet(images | in_counts, scan, pacbed, step, patterns, record, clean=clean, displacements=moved)
+
+
+def _blur(recorder: Recorder, microscope: Microscope) -> float:
+    """FWHM in Å of the source, as far as it has not acted."""
+    return 0.0 if recorder.blurred else microscope.source_size
 
 
 def _said(recording: Recording | None, in_counts: dict[str, Array]) -> dict[str, Any]:
@@ -162,7 +167,7 @@ def field_errors(
         return {"from": how, "images": {}}
 
     def images_of(signals: Array) -> dict[str, Array]:
-        size, between = microscope.source_size, determines(scan, microscope)
+        size, between = _blur(mean, microscope), determines(scan, microscope)
         raw = expected(mean, source_blur(signals.T.reshape(-1, *scan.shape), scan, size, between))
         return _images(detectors, raw, scan, microscope)
 

@@ -18,6 +18,10 @@ ABERRATIONS = (
 )
 
 
+#: Mistilt in mrad beyond which a beam is no longer one along the zone.
+STEEPEST = 1000.0
+
+
 class Microscope(Settings):
     """Illumination of a scanning transmission electron microscope.
 
@@ -78,6 +82,15 @@ class Microscope(Settings):
     objective: float | None = Field(None, gt=0, lt=1000)
     precession: float = Field(0.0, ge=0, lt=100)
     acquisition: Acquisition | None = None
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if math.hypot(*self.tilt) >= STEEPEST:
+            raise ValueError(
+                f"tilt {self.tilt[0]:g},{self.tilt[1]:g} mrad: expected less than {STEEPEST:g} mrad (1 rad is 57°); "
+                "another zone is a direction of its own"
+            )
+        return self
 
     @model_validator(mode="after")
     def _known_aberrations(self) -> Self:

@@ -37,7 +37,14 @@ class Recorder:
         Pixels that patterns will get; the computed ones cover them.
     areas : bool
         Pixels count by covered parts although no pattern is recorded: responses of the first version were made so.
+
+    Attributes
+    ----------
+    blurred : bool
+        The source has blurred its sums already: those of responses, which know images between positions.
     """
+
+    blurred = False
 
     def __init__(
         self,

@@ -48,6 +48,8 @@ def _best(plan: Contents) -> None:
     preset = plan.preset()
     if preset.mode != "stem":
         raise InputError(f"defocus best: preset {preset.name} scans no probe; give a number")
+    if "C10" in preset.microscope.aberrations:
+        raise InputError("defocus best: the aberration C10 is a focus, too; leave either out")
     focused_image(preset.detectors, plan.best)
 
 

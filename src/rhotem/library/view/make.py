@@ -20,6 +20,7 @@ from rhotem.library.coefficients.take import fixed_lens
 from rhotem.library.density.summary import summarised
 from rhotem.library.layout import COEFFICIENTS, DENSITY, RESPONSE
 from rhotem.scattering.response import Range
+from rhotem.scattering.response.channels import basis
 
 #: Patterns of an entry, beside its response.
 PATTERNS = "patterns.zarr"
@@ -67,8 +68,12 @@ def make_entry(plan: Plan, folder: str | Path, span: Span, voice: Voice | None =
     """
     voice, target = voice or Voice(), Path(folder)
     responses.without_losses(plan.preset().detectors)
-    if plan.series or plan.best or not responses.answers(plan):
+    if plan.series or plan.best is not None or not responses.answers(plan):
         raise InputError("a response answers a plan of images of a scanned probe, without a series or defocus best")
+    if not span.thicknesses:
+        raise InputError("thicknesses: give one or more in nm, such as 5,10")
+    basis(plan.preset().detectors, span.edges)  # refuses edges before a density is made
+    span.range.below(plan.preset().microscope)
     job = workflow.prepare(plan.changed(thickness_nm=max(span.thicknesses)), voice)
     cut = workflow.cut(job.plan, job.crystal, [job.name])
     if place_of_images(cut, job.name, job.means) != "memory":

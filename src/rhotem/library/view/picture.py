@@ -97,9 +97,8 @@ def _counted(limits: AnyLimits, settings: ViewSettings, detector: DetectorBase) 
         signals = at_positions(signals, cell.size, turned_positions(scan, settings.rotation))
     recorder = asked.recorder.part(scan.shape[0] * scan.shape[1])
     recorder.sums = signals.reshape(len(signals), -1).T
-    recorder.pacbed = np.zeros((0, 0))
-    blurred = lens.model_copy(update={"source_size": 0.0})  # the signals are blurred already
-    images = derive_images(recorder, scan, blurred, (detector,), rng, None)
+    recorder.pacbed, recorder.blurred = np.zeros((0, 0)), True
+    images = derive_images(recorder, scan, lens, (detector,), rng, None)
     if not settings.scan_rotation_deg:
         return images[settings.image], images.scan
     return turned(images.images, settings.rotation, scan, lens)[settings.image], scan

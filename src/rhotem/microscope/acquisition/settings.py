@@ -156,7 +156,7 @@ class CameraChip(Settings):
     def _curves(self) -> Self:
         for name, curve in (("mtf", self.mtf), ("dqe", self.dqe)):
             places = [q for q, _ in curve]
-            if places != sorted(set(places)) or places[0] != 0:
+            if places != sorted(set(places)) or places[:1] != [0]:
                 raise ValueError(f"{name}: fractions of the Nyquist frequency must rise from 0")
             if not all(0 < value <= 1 for _, value in curve):
                 raise ValueError(f"{name}: values must lie between 0 and 1")

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from rhotem.core.units import ELECTRON_REST_ENERGY
 from rhotem.microscope.acquisition.settings import Acquisition
 from rhotem.microscope.base import Settings
-from rhotem.microscope.detectors import Annular, Detector, Mapped, largest_angle
+from rhotem.microscope.detectors import Annular, Detector, DetectorBase, Mapped, largest_angle
 from rhotem.microscope.instrument import ABERRATIONS, Microscope
 from rhotem.microscope.instruments.residuals import Length, Measured, drawn
 from rhotem.microscope.presets import Preset
@@ -153,7 +153,7 @@ class Instrument(Settings):
         found = []
         for detector in detectors:
             match = own.get(detector.name)
-            if match is None or match.channels()[0].region.quadrants != detector.channels()[0].region.quadrants:
+            if match is None or _quadrants(match) != _quadrants(detector):
                 found.append(detector)
             elif isinstance(match, Mapped) and isinstance(detector, Annular):
                 angles = {"inner": detector.inner, "outer": detector.outer, "edges": detector.edges}
@@ -168,3 +168,8 @@ class Instrument(Settings):
     def files(self) -> list[Path]:
         """Maps that its detectors need."""
         return [Path(d.map) for d in self.detectors if isinstance(d, Mapped)]
+
+
+def _quadrants(detector: DetectorBase) -> tuple[float, ...]:
+    """Those of its first channel; of patterns none."""
+    return next((channel.region.quadrants for channel in detector.channels()), ())

@@ -77,6 +77,7 @@ def read_instrument(path: Path) -> Instrument:
 def _read(path: Path, stamp: int) -> Instrument:
     try:
         text = path.read_text(encoding="utf-8-sig")
+        _check_keys(yaml.compose(text, yaml.SafeLoader), path)
         data = yaml.safe_load(text)
     except UnicodeDecodeError:
         raise InputError(f"instrument {path}: not UTF-8 text") from None
@@ -89,9 +90,47 @@ def _read(path: Path, stamp: int) -> Instrument:
             f"instrument {path}: expected the key rhotem-instrument; `rhotem instruments template` shows one"
         )
     try:
+        _check_lengths(data)
         return Instrument(**_numbers(_beside(data, path.parent)))
     except InputError as error:
         raise InputError(f"instrument {path}: {error}") from None
+
+
+def _check_keys(node: Any, path: Path, above: tuple[Any, ...] = ()) -> None:
+    """Refuse keys that stand twice, of which YAML takes the last, and what holds itself."""
+    line = node.start_mark.line + 1 if node is not None else 0
+    if any(node is other for other in above):
+        raise InputError(f"instrument {path}, line {line}: nested within itself")
+    if isinstance(node, yaml.SequenceNode):
+        for inner in node.value:
+            _check_keys(inner, path, (*above, node))
+    elif isinstance(node, yaml.MappingNode):
+        known: set[str] = set()
+        for key, inner in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in known:
+                raise InputError(f"instrument {path}, line {line}: key {name} stands twice; give it once")
+            known.add(name)
+            _check_keys(inner, path, (*above, node))
+
+
+def _check_lengths(data: Mapping[str, Any]) -> None:
+    """Refuse lengths without a unit: nobody means 1.4 Å with ``cc: 1.4``.
+
+    Raises
+    ------
+    InputError
+        With the key.
+    """
+    named = {"cc": data.get("cc")}
+    aberrations = data.get("aberrations")
+    for name, one in aberrations.items() if isinstance(aberrations, dict) else ():
+        if isinstance(one, dict):
+            named |= {f"aberrations.{name}.{key}": one.get(key) for key in ("value", "sigma", "limit")}
+    for key, value in named.items():
+        number = _numbers(value)
+        if isinstance(number, int | float) and number:
+            raise InputError(f"{key} {value}: a length needs its unit: Å, nm, um or mm, as {value}nm")
 
 
 def _numbers(value: Any) -> Any:

@@ -121,7 +121,7 @@ class Limits:
         seen = self.within(patterns, lens)
         if camera_step is None:
             half, own, pixel = self.half(lens.outer), (1.0, 1.0), 1.0
-        elif camera_step < max(self.step) * (1 - SLACK):
+        elif not max(self.step) * (1 - SLACK) <= camera_step < np.inf:  # NaN, too
             raise InputError(
                 f"camera step {camera_step:g} mrad: the patterns have pixels of {self.step[0]:.3g} × "
                 f"{self.step[1]:.3g} mrad; make them with that camera_step"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ def mean_patterns(sets: Sequence[Patterns]) -> Patterns:
     Raises
     ------
     InputError
-        If there are none, or they hold different beams or thicknesses.
+        If there are none, or they hold different beams, lenses or thicknesses.
     """
     if not sets:
         raise InputError("mean of patterns: give one or more")
@@ -23,9 +24,16 @@ def mean_patterns(sets: Sequence[Patterns]) -> Patterns:
     if number == 1:
         return first
     kept = first.scattered
-    for other in (one.scattered for one in sets[1:]):
-        if other.values.shape != kept.values.shape or not np.array_equal(other.beams, kept.beams):
-            raise InputError("mean of patterns: they hold different beams or thicknesses")
+    for other in sets[1:]:
+        same = _held(other) == _held(first) and np.array_equal(other.scattered.beams, kept.beams)
+        if not same or not np.array_equal(other.group, first.group):
+            raise InputError("mean of patterns: they hold different beams, lenses or thicknesses")
     mean = np.mean([one.scattered.values.astype(np.float32) for one in sets], axis=0)
     record = {**first.record, "sets_of_displacements": number}
     return replace(first, scattered=replace(kept, values=mean.astype(kept.values.dtype)), twin=None, record=record)
+
+
+def _held(one: Patterns) -> tuple[Any, ...]:
+    """What patterns of one specimen share, beside their beams."""
+    lens = one.microscope.energy, one.microscope.tilt, one.microscope.convergence
+    return lens, one.outer, one.supercell, one.thicknesses, one.scattered.values.shape

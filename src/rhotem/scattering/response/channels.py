@@ -1,6 +1,6 @@
 """Into which disjoint parts of the diffraction plane a response divides its signals, and detectors as sums of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,30 +59,45 @@ def selection(cells: Cells, recorder: Recorder, detectors: Sequence[DetectorBase
     InputError
         If a detector has an edge that the cells do not have, or needs moments where there are none.
     """
-    rows = [_row(cells, channel, detectors) for channel in recorder.channels]
+    names = _weights(cells, recorder.channels)
+    rows = [_row(cells, channel, detectors, names) for channel in recorder.channels]
     if recorder.cells is not None:
         within = {c.name: set(_covering(cells, c, detectors)) for c in recorder.channels if not c.role}
-        places = {column: n for n, column in enumerate(cells.columns)}
+        places = {(i, tuple(sorted(cells.cells[i].factors[moment]))): n for n, (i, moment) in enumerate(cells.columns)}
         for index, moment in recorder.cells.columns:
-            members = recorder.cells.cells[index].members
+            cell = recorder.cells.cells[index]
+            factors = tuple(sorted(names.get(factor, factor) for factor in cell.factors[moment]))
             row = np.zeros(len(cells.columns), dtype=np.float32)
             for i in range(len(cells.cells)):
-                if {name for name, held in within.items() if i in held} == members:
-                    row[places[i, moment]] = 1.0
+                if {name for name, held in within.items() if i in held} == cell.members:
+                    row[places[i, factors]] = 1.0
             rows.append(row)
     return np.stack(rows) if rows else np.zeros((0, len(cells.columns)), dtype=np.float32)
 
 
-def _row(cells: Cells, channel: Channel, detectors: Sequence[DetectorBase]) -> npt.NDArray[np.float32]:
-    row = np.zeros(len(cells.columns), dtype=np.float32)
+def _weights(cells: Cells, asked: Sequence[Channel]) -> dict[str, str]:
+    """Names that the cells have for the maps of channels, which are the same whatever their detectors are called."""
+    held = {weight: name for name, weight in cells.sensitivities.items()}
+    return {c.function: held.get(c.sensitivity, "") for c in asked if c.sensitivity is not None}
+
+
+def _row(
+    cells: Cells, channel: Channel, detectors: Sequence[DetectorBase], names: Mapping[str, str]
+) -> npt.NDArray[np.float32]:
+    row, function = np.zeros(len(cells.columns), dtype=np.float32), names.get(channel.function, channel.function)
     places = {column: n for n, column in enumerate(cells.columns)}
     for i in _covering(cells, channel, detectors):
-        if (i, channel.function) not in places:
-            needed = "the same sensitivity map" if channel.role == "η" else "a centre of mass that reaches so far"
+        if channel.role == "η" and (not function or (i, function) not in places):
             raise InputError(
-                f"{channel.name}: the response holds no moments to {channel.region.outer:g} mrad; make it with {needed}"
+                f"detector {channel.plain}: the response holds other maps or none; "
+                "make it with the same sensitivity map"
             )
-        row[places[i, channel.function]] = 1.0
+        if (i, function) not in places:
+            raise InputError(
+                f"{channel.name}: the response holds no moments to {channel.region.outer:g} mrad; make it with a "
+                "centre of mass that reaches so far"
+            )
+        row[places[i, function]] = 1.0
     return row
 
 

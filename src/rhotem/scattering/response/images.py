@@ -190,12 +190,11 @@ class Response:
         signals = asked.signals(asked.spectrum(microscope), scan, microscope.source_size)
         recorder = asked.recorder.part(scan.shape[0] * scan.shape[1])
         recorder.sums = signals.reshape(len(signals), -1).T
-        recorder.pacbed = np.zeros((0, 0))
+        recorder.pacbed, recorder.blurred = np.zeros((0, 0)), True
         record = {**self.record, "microscope": microscope.model_dump(), "detectors": [d.model_dump() for d in shown]}
-        plain = microscope.model_copy(update={"source_size": 0.0})  # the signals are blurred already
         record |= {"thickness": self.thicknesses[level], "response": True}
         record["phonon_error"] = self._errors(shown, level, microscope, scan, recorder)
-        return derive_images(recorder, scan, plain, shown, rng, record)
+        return derive_images(recorder, scan, microscope, shown, rng, record)
 
     def series(
         self,
@@ -300,8 +299,7 @@ class Response:
         asked = self.ready(detectors, level, twin=self.twin)
         change = asked.signals(asked.spectrum(microscope), scan, microscope.source_size)
         fields = change.reshape(1, len(change), -1).swapaxes(1, 2)
-        plain = microscope.model_copy(update={"source_size": 0.0})
-        return field_errors(fields, "one share of the kappa in two configurations", mean, scan, plain, detectors)
+        return field_errors(fields, "one share of the kappa in two configurations", mean, scan, microscope, detectors)
 
 
 def mean_response(responses: Sequence[Response]) -> Response:
@@ -310,7 +308,7 @@ def mean_response(responses: Sequence[Response]) -> Response:
     Raises
     ------
     InputError
-        If there are none, or they hold different beams, channels or thicknesses.
+        If there are none, or they hold different beams, lenses, channels or thicknesses.
     """
     if not responses:
         raise InputError("mean of responses: give one or more")
@@ -318,13 +316,18 @@ def mean_response(responses: Sequence[Response]) -> Response:
     if number == 1:
         return first
     for other in responses[1:]:
-        same = other.thicknesses == first.thicknesses and other.matrix.shape == first.matrix.shape
-        if not same or not np.array_equal(other.beams.vectors, first.beams.vectors):
-            raise InputError("mean of responses: they hold different beams, channels or thicknesses")
+        if _held(other) != _held(first) or not np.array_equal(other.beams.vectors, first.beams.vectors):
+            raise InputError("mean of responses: they hold different beams, lenses, channels or thicknesses")
     matrix = sum((one.matrix for one in responses[1:]), first.matrix) / np.float32(number)
     rim = sum((one.rim for one in responses[1:]), first.rim) / np.float32(number)
     record = {**first.record, "sets_of_displacements": number}
     return replace(first, matrix=matrix, rim=rim, twin=None, record=record, _ready={})
+
+
+def _held(one: Response) -> tuple[Any, ...]:
+    """What responses of one specimen share, beside the vectors of their beams."""
+    waves = one.microscope.energy, one.microscope.tilt, one.microscope.convergence
+    return waves, one.supercell, one.beams.period, one.beams.sizes, one.kept, one.thicknesses, one.areas
 
 
 def _summed(matrix: Array, rim: Array, chosen: Array) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64]]:

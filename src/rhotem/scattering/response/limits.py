@@ -11,22 +11,24 @@ from rhotem.scattering.response.range import held_defocus, held_spread, needed_w
 
 #: Settings that change the waves inside the specimen, or the pixels of patterns.
 FIXED = ("energy", "tilt", "camera_step")
+#: Settings of which None is a value: no counting, the positions that were computed, no flaws.
+OPEN = ("dose", "pixel", "acquisition")
 #: Relative slack of limits, for rounding.
 ROUNDING = 1e-6
 
 
 def replaced(held: Microscope, settings: Mapping[str, Any], what: str = "a response") -> Microscope:
-    """The microscope of a propagation with some settings replaced; None leaves one as it is, but for the dose.
+    """The microscope of a propagation with some settings replaced; None leaves one as it is, but for those `OPEN`.
 
     Raises
     ------
     InputError
         If a setting is fixed or has no meaning.
     """
-    fixed = sorted(name for name in FIXED if settings.get(name) not in (None, getattr(held, name)))
+    fixed = sorted(name for name in FIXED if settings.get(name) is not None and _differs(settings, held, name))
     if fixed:
         raise InputError(f"{', '.join(fixed)}: fixed when {what} is made; make another for other values")
-    changes = {name: value for name, value in settings.items() if value is not None or name == "dose"}
+    changes = {name: value for name, value in settings.items() if value is not None or name in OPEN}
     whole = held.model_dump() | changes
     named = dict(whole["aberrations"])
     for name, plain in (("C10", "defocus"), ("C30", "cs")):
@@ -35,6 +37,11 @@ def replaced(held: Microscope, settings: Mapping[str, Any], what: str = "a respo
         elif name in changes.get("aberrations", {}) and plain not in changes:
             whole[plain] = 0.0
     return Microscope(**(whole | {"aberrations": named}))
+
+
+def _differs(settings: Mapping[str, Any], held: Microscope, name: str) -> bool:
+    asked, own = settings[name], getattr(held, name)
+    return own is None or np.shape(asked) != np.shape(own) or bool(np.any(np.asarray(asked) != np.asarray(own)))
 
 
 def level_of(thicknesses: Sequence[float], thickness: float | None, slice_thickness: float, held_by: str) -> int:
