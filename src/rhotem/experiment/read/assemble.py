@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.experiment.measurement import Kind, Measurement, Source
@@ -34,7 +35,7 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
     path = Path(source.path)
     stated.check()
     signal = _picked(signals, stated, path)
-    data = grey(np.asarray(signal.data), path)
+    data = _native(_without_colours(signal, path))
     check(data, path)
     signal = ordered(_scanned(_squeezed(replace(signal, data=data)), stated, path), path)
     settings, refused = _settings(signal, stated, path)
@@ -81,6 +82,20 @@ def _picked(signals: list[Signal], stated: Stated, path: Path) -> Signal:
     if len(named) != 1:
         raise InputError(f"{path}: {'several recordings' if named else 'no recording'} named {asked}; it has {listed}")
     return named[0]
+
+
+def _without_colours(signal: Signal, path: Path) -> npt.NDArray[Any]:
+    """Grey values; an axis that has a unit, or is one of 4D data, is none of colours."""
+    data = np.asarray(signal.data)
+    if data.dtype.names is None and (data.ndim != 3 or signal.axes[-1].unit):
+        return data
+    return grey(data, path)
+
+
+def _native(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers as this machine has them: another order of bytes, or half precision, not every library takes."""
+    kind = np.dtype(np.float32) if data.dtype == np.float16 else data.dtype.newbyteorder("=")
+    return data.astype(kind, copy=False)
 
 
 def _squeezed(signal: Signal) -> Signal:
@@ -144,6 +159,8 @@ def _dose(
 
 
 def _counts(signal: Signal, stated: Stated, path: Path) -> bool | None:
+    if stated.counts and signal.counts is False:
+        raise InputError(f"{path}: {option('counts')}, but its values are no electrons: {'; '.join(signal.remarks)}")
     if stated.counts and (signal.data.dtype.kind == "i" or signal.data.dtype.kind == "f") and signal.data.min() < 0:
         raise InputError(f"{path}: {option('counts')}, but the least value is {signal.data.min():g}")
     return signal.counts if stated.counts is None else stated.counts

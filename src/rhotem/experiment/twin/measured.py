@@ -20,9 +20,12 @@ SIDE = 256
 
 def when(measurement: Measurement) -> datetime:
     """When a file was recorded: as it says, else when it was written."""
-    date, hour = (look_up(measurement.metadata, f"metadata.General.{key}") for key in ("date", "time"))
+    said = look_up(measurement.metadata, "metadata.General")
+    date, hour, zone = (look_up(said, key) for key in ("date", "time", "time_zone"))
     try:
         found = datetime.fromisoformat(f"{date}T{hour}")
+        if found.tzinfo is None and zone in ("UTC", "GMT"):  # else that of this machine: names like CEST are no zones
+            found = found.replace(tzinfo=UTC)
         return found if found.tzinfo else found.astimezone()
     except (ValueError, OverflowError):  # none, or one like year 1
         return datetime.fromtimestamp(Path(measurement.source.path).stat().st_mtime, UTC)
