@@ -505,3 +505,28 @@ def test_images_of_a_session_share_one_response(tmp_path, rng, monkeypatch):
     for entry in Twin.open(tmp_path / "twin").entries[1:]:
         found = entry.parameters["thickness"]
         assert found["value"] == pytest.approx(39.0, abs=3 + 3 * found["error"])
+
+
+def test_an_image_of_another_voltage_is_not_fitted_with_the_first_response(monkeypatch):
+    """Energy and aperture of a session were those of its first file, whatever a later one said."""
+    from rhotem.experiment.measurement import Axis, Measurement, Source
+    from rhotem.experiment.twin import fitters
+
+    class Reached(Exception):
+        pass
+
+    def reached(*given):
+        raise Reached
+
+    axes = (Axis("y", "Å", 0.2), Axis("x", "Å", 0.2))
+    first, other, wide = (
+        Measurement(np.eye(8), "image", axes, energy, angle, source=Source(name, ""))
+        for name, energy, angle in (("a.npy", 200.0, 18.0), ("b.npy", 300.0, 18.0), ("c.npy", 200.0, 25.0))
+    )
+    monkeypatch.setattr(fitters, "recordings", reached)
+    fitter = fitters.ImageFitter(lambda energy, angle: None, None, None, (first, None, None))
+    for measurement in (other, wide):
+        with pytest.raises(InputError, match=f"{measurement.source.path}: recorded"):
+            fitter.fit(measurement)
+    with pytest.raises(Reached):
+        fitter.fit(first)

@@ -190,7 +190,7 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
     if one.match < LEAST:
         raise InputError(
             f"{measurement.source.path}: the image has the lattice, but not the columns of the structure "
-            f"(correlation {one.match:.2f}); check structure and zone"
+            f"(correlation {one.match:.2f}); check structure and zone; columns must be bright: invert a bright field"
         )
     rivals = [c for c in found if abs(c.pixel / best.pixel - 1) > DIFFERENT and c.score > EQUAL * best.score]
     remarks = tuple(f"{c.pixel:.4g} Å per pixel explains the peaks as well; say --pixel-A" for c in rivals[:1])

@@ -1,6 +1,7 @@
 """What fits of scans and of focal series say alike: numbers of a record, and what speaks against them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,6 +44,14 @@ def check_alike(measured: Sequence[Measurement], what: str) -> None:
         if not np.allclose(pixel, known[0][1], rtol=ROUNDING):
             sizes = " and ".join("{:.4g} × {:.4g} Å".format(*size) for size in (known[0][1], pixel))
             raise InputError(f"{one.source.path}: {what} of different pixels, {sizes}; give those of one recording")
+
+
+def of_one_pixel(measured: Sequence[Measurement]) -> list[Measurement]:
+    """Images of one scan or series, those without a scale with that of the others."""
+    known = next((one for one in measured if one.pixel is not None), None)
+    if known is None:
+        return list(measured)
+    return [one if one.pixel is not None else replace(one, axes=known.axes) for one in measured]
 
 
 class Explaining(Protocol):
