@@ -180,7 +180,10 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
     image = np.asarray(measurement.data, dtype=float)
     projection = project(structure, zone)
     known = float(np.sqrt(np.prod(measurement.pixel))) if measurement.pixel else None
-    found = candidates(image, projection, known)
+    try:
+        found = candidates(image, projection, known)
+    except InputError as error:
+        raise InputError(f"{measurement.source.path}: {error}" if measurement.source.path else str(error)) from None
     best = found[0]
     near = [c.matrix for c in found if c.score > EQUAL * best.score and abs(c.pixel / best.pixel - 1) < DIFFERENT]
     # amplitudes are the same after half a turn, columns need not be
