@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from rhotem.cli import main
@@ -22,6 +23,7 @@ from rhotem.experiment.read import Stated, read_measurement
 from rhotem.experiment.twin import Number, Twin, Watched, measured, parse_number, watch
 from rhotem.experiment.twin.export import bpx, rows
 from rhotem.experiment.twin.page import lines, write_page
+from rhotem.experiment.twin.store import SEAL
 from rhotem.experiment.twin.watch import WATCHES, Fitting
 from tests.experiment.files import write_dm3, write_ser
 
@@ -530,3 +532,51 @@ def test_an_image_of_another_voltage_is_not_fitted_with_the_first_response(monke
             fitter.fit(measurement)
     with pytest.raises(Reached):
         fitter.fit(first)
+
+
+def changed(entry: Path, said: dict[str, object]) -> None:
+    """An entry of an earlier RhoTEM, without checksum, with other blocks."""
+    blocks = yaml.safe_load(entry.read_text())
+    blocks.pop(SEAL, None)
+    entry.write_text(yaml.safe_dump(blocks | said, sort_keys=False))
+
+
+def test_a_number_changed_by_hand_is_told_of(tmp_path):
+    """3.9 V made 39 V went into tables and BPX without a word."""
+    assert invoke("init", tmp_path / "twin", "SrTiO3")[0] == 0
+    assert invoke("add", tmp_path / "twin", "--number", "x=0.5", "--number", "voltage=3.9V")[0] == 0
+    entry = tmp_path / "twin" / "entries" / "0002.yaml"
+    whole = entry.read_text()
+    entry.write_text(whole.replace("3.9", "39"))
+    code, _, said = invoke("show", tmp_path / "twin")
+    assert code == 2 and "0002.yaml: changed since it was written" in said and len(said.splitlines()) == 1
+    entry.write_text(whole + "note: mine\n")
+    assert invoke("show", tmp_path / "twin")[0] == 2
+    entry.write_text(whole)
+    assert invoke("show", tmp_path / "twin")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"numbers": {"x": {"value": float("nan"), "unit": ""}}},
+        {"numbers": {"x": {"value": 55.0, "unit": ""}}},
+        {"numbers": {"voltage": {"value": 3900.0, "unit": "mV"}}},
+        {"fit": {"parameters": {"thickness": {"value": "abc", "error": 1.0, "unit": "nm"}}}},
+        {"fit": {"parameters": {"thickness": {"value": 3.0, "unit": "nm"}}}},
+        {"fit": [1, 2]},
+        {"measurements": [{}]},
+        {"refused": "no"},
+        {"structure": "SrTiO3"},
+    ],
+)
+def test_entries_of_another_shape_are_one_line(tmp_path, said):
+    """Each was a traceback of show, export or add, or a number that cannot be."""
+    assert invoke("init", tmp_path / "twin", "SrTiO3")[0] == 0
+    assert invoke("add", tmp_path / "twin", "--number", "x=0.5")[0] == 0
+    entry = tmp_path / "twin" / "entries" / "0002.yaml"
+    changed(entry, {})
+    assert invoke("show", tmp_path / "twin")[0] == 0  # of an earlier RhoTEM
+    changed(entry, said)
+    code, _, told = invoke("show", tmp_path / "twin")
+    assert code == 2 and "is no entry of a twin" in told and len(told.splitlines()) == 1
