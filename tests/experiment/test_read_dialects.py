@@ -426,3 +426,14 @@ def test_what_to_do_with_archives_scans_and_greys(image: np.ndarray, tmp_path: P
     tifffile.imwrite(tmp_path / "three.tif", np.stack([image, image + 1, image]), photometric="rgb", planarconfig=2)
     with pytest.raises(InputError, match="minisblack"):
         read_measurement(tmp_path / "three.tif", STACK)
+
+
+def test_electrons_with_fractions_are_told_of(image: np.ndarray, tmp_path: Path):
+    """The mean pattern of counted ones is no counted pattern; whole numbers in a float file are."""
+    said = Stated(kind="pattern", counts=True)
+    for data, told in ((image.astype(float), False), (image / 7.0, True)):
+        np.save(tmp_path / "a.npy", data)
+        read = read_measurement(tmp_path / "a.npy", said)
+        assert read.counts and told == ("fractions" in " ".join(read.remarks))
+    read = read_measurement(tmp_path / "a.npy", Stated(kind="pattern"))
+    assert "fractions" not in " ".join(read.remarks)

@@ -42,6 +42,7 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
     kind = kind_of(signal, stated, path)
     axes = axes_of(signal, kind, stated, settings.get("energy_keV"), path)
     top = saturated(signal.data)
+    counts = _counts(signal, stated, path)
     pixel = (axes[0].scale, axes[1].scale) if kind in ("image", "4D") else (None, None)
     by_camera = signal.camera and kind == "image" and not stated.dwell_us
     dose, said = _dose(settings, (None, None) if by_camera else pixel, stated, path)
@@ -56,11 +57,11 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
         dwell_us=settings.get("dwell_us"),
         dose_e_per_A2=dose,
         camera_length_mm=settings.get("camera_length_mm"),
-        counts=_counts(signal, stated, path),
+        counts=counts,
         saturated=top,
         source=source,
         metadata={"format": form, "title": signal.title, **signal.metadata},
-        remarks=signal.remarks + refused + _remarks(signal, top, kind) + said,
+        remarks=signal.remarks + refused + _fractions(signal, counts) + _remarks(signal, top, kind) + said,
     )
 
 
@@ -164,6 +165,15 @@ def _counts(signal: Signal, stated: Stated, path: Path) -> bool | None:
     if stated.counts and (signal.data.dtype.kind == "i" or signal.data.dtype.kind == "f") and signal.data.min() < 0:
         raise InputError(f"{path}: {option('counts')}, but the least value is {signal.data.min():g}")
     return signal.counts if stated.counts is None else stated.counts
+
+
+def _fractions(signal: Signal, counts: bool | None) -> tuple[str, ...]:
+    """A remark on electrons that are no whole numbers."""
+    # every eighth of frames and positions is enough, and 4D data are large
+    data = signal.data[(slice(None, None, 8),) * (signal.data.ndim - 2)]
+    if not counts or data.dtype.kind != "f" or (data == np.rint(data)).all():
+        return ()
+    return ("electrons with fractions: a mean of frames, or a gain? noise is that of counting only for whole ones",)
 
 
 def _remarks(signal: Signal, top: float, kind: Kind) -> tuple[str, ...]:
