@@ -27,10 +27,12 @@ def _square(signal: Signal) -> Signal:
 
     RosettaSciIO divides two numbers by rows and columns. Divided the other way round they may be square, too.
     """
-    if len(signal.axes) != 4 or not (signal.axes[0].scale and signal.axes[1].scale):
+    if len(signal.axes) != 4:
         return signal
     (down, across), (rows, columns) = signal.axes[:2], signal.data.shape[:2]
-    if down.unit != across.unit or isclose(down.scale, across.scale, rel_tol=ROUNDING):
+    if not (down.scale and across.scale) or down.unit != across.unit:
+        return signal
+    if isclose(down.scale, across.scale, rel_tol=ROUNDING):
         return signal
     turned = down.scale * rows / columns
     if isclose(turned, across.scale * columns / rows, rel_tol=ROUNDING):
