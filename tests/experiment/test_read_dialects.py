@@ -11,16 +11,21 @@ import pytest
 import tifffile
 from PIL import Image
 
+from rhotem.analysis.run import structure
 from rhotem.core import InputError
 from rhotem.core.units import wavelength
+from rhotem.experiment.calibrate.lattice import find_lattice
+from rhotem.experiment.calibrate.projection import project
 from rhotem.experiment.measurement import Source
 from rhotem.experiment.read import Stated, missing, read_measurement
 from rhotem.experiment.read.assemble import assembled
 from rhotem.experiment.read.signal import FileAxis, Signal
 from rhotem.experiment.read.units import dimension, nameless
+from rhotem.experiment.report import lattice_lines
 from rhotem.experiment.twin.measured import when
 
 from .files import write_berkeley, write_dm3, write_empad, write_mib, write_mrc, write_ser, write_velox
+from .scans import Scan, scanned
 from .test_read import signal, written
 
 IMAGE = Stated(kind="image")
@@ -437,3 +442,15 @@ def test_electrons_with_fractions_are_told_of(image: np.ndarray, tmp_path: Path)
         assert read.counts and told == ("fractions" in " ".join(read.remarks))
     read = read_measurement(tmp_path / "a.npy", Stated(kind="pattern"))
     assert "fractions" not in " ".join(read.remarks)
+
+
+@pytest.mark.parametrize("exposure_s", [0.0, 0.5])
+def test_a_camera_has_no_drift_from_row_to_row(exposure_s: float, rng: np.random.Generator, tmp_path: Path):
+    """The exposure was taken for the time of a pixel: rows of a minute."""
+    crystal = structure("SrTiO3")
+    shown = scanned(project(crystal, (0, 0, 1)), Scan(0.3, 7.0), (128, 128), rng)
+    write_dm3(tmp_path / "a.dm3", 1000 * shown + 10, 0.03, 200e3, 10.0, exposure_s=exposure_s)
+    read = read_measurement(tmp_path / "a.dm3")
+    assert read.dwell_us == pytest.approx(1e6 * exposure_s or 10.0)
+    said = lattice_lines(read, find_lattice(read, crystal, (0, 0, 1)))
+    assert ("Å/s" in said) == (not exposure_s)

@@ -580,3 +580,12 @@ def test_entries_of_another_shape_are_one_line(tmp_path, said):
     changed(entry, said)
     code, _, told = invoke("show", tmp_path / "twin")
     assert code == 2 and "is no entry of a twin" in told and len(told.splitlines()) == 1
+
+
+def test_the_picture_of_a_stack_is_that_of_its_good_frames(tmp_path, rng):
+    """A burnt frame of three was a third of the picture; `rhotem read` left it out."""
+    frames = rng.poisson(100.0, (3, 20, 30)).astype(float)
+    frames[1] = np.minimum(20 * frames[1], 1900)
+    np.save(tmp_path / "a.npy", frames)
+    shown = measured.picture(read_measurement(tmp_path / "a.npy", Stated(kind="image stack")))
+    assert np.allclose(shown, frames[[0, 2]].mean(axis=0))

@@ -60,7 +60,7 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
         counts=counts,
         saturated=top,
         source=source,
-        metadata={"format": form, "title": signal.title, **signal.metadata},
+        metadata={"format": form, "title": signal.title, "camera": by_camera, **signal.metadata},
         remarks=signal.remarks + refused + _fractions(signal, counts) + _remarks(signal, top, kind) + said,
     )
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.core.output import RECORD
 from rhotem.experiment.measurement import Measurement
+from rhotem.experiment.read.frames import good
 from rhotem.experiment.read.rosetta import look_up
 
 #: Largest side in pixels of pictures that are kept; larger ones are binned.
@@ -32,8 +33,10 @@ def when(measurement: Measurement) -> datetime:
 
 
 def picture(measurement: Measurement) -> npt.NDArray[np.float32]:
-    """What was recorded as one small picture: of stacks and 4D data the mean."""
+    """What was recorded as one small picture: of 4D data the mean, of stacks that of good frames."""
     data = np.asarray(measurement.data)
+    if measurement.kind == "image stack":
+        data = data[good(data)]
     return small(data.mean(axis=tuple(range(data.ndim - 2)), dtype=float) if data.ndim > 2 else data)
 
 
