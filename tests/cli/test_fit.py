@@ -5,13 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
+from rhotem.analysis import run
 from rhotem.cli import main
 from rhotem.cli.fit import _whole
 from rhotem.core import InputError
+from rhotem.experiment.calibrate.projection import project
 from rhotem.experiment.measurement import Axis, Measurement, Source
+
+from ..experiment.scans import Scan, scanned
 
 DATA = Path(__file__).parents[1] / "data" / "experiment"
 PATTERN = DATA / "pacbed-srtio3-61-63nm.png"
@@ -81,12 +86,48 @@ def test_too_thin_a_range_is_refused_with_what_would_do(tmp_path):
     assert len(said.strip().splitlines()) == 1
 
 
+def columns_of_srtio3(rng: np.random.Generator) -> np.ndarray:
+    """Bright columns at 0.3 Å per pixel, 128 × 128."""
+    crystal = project(run.structure("SrTiO3"), (0, 0, 1))
+    return scanned(crystal, Scan(0.3, 12.0), (128, 128), rng) + rng.normal(0, 0.05, (128, 128))
+
+
+#: Refused after the lattice was found, and before anything is computed.
+FOUND = [*COMMON, "--kind", "image", "--energy-keV", 80, "--convergence-mrad", 25, "--thickest", 3]
+
+
+@pytest.mark.parametrize("detector, sign, found", [("ABF=12-24", -1, True), ("HAADF=70-200", -1, False)])
+def test_the_lattice_of_a_bright_field_is_found_in_dark_columns(tmp_path, rng, detector, sign, found):
+    """A bright field alone was refused: "check structure and zone"."""
+    np.save(tmp_path / "a.npy", sign * columns_of_srtio3(rng))
+    asked = [*FOUND, "--detector", detector, "--pixel-A", 0.3]
+    code, said = invoke(tmp_path / "a.npy", *asked, "--out", tmp_path / "fit", "--quiet")
+    assert code == 2 and ("--thickest 4.7 or more" in said) == found, said
+    assert found or "invert a bright field" in said
+
+
+def test_the_scale_of_one_image_is_that_of_all(tmp_path, rng):
+    """The lattice of the first was laid at whatever scale it has, though the second file states another."""
+    image = columns_of_srtio3(rng)
+    np.save(tmp_path / "a.npy", image)
+    asked = [*FOUND, "--detector", "HAADF=70-200", "--detector", "ADF=40-70"]
+    for pixel, words in ((0.03, "--thickest 4.7 or more"), (0.05, "")):
+        tifffile.imwrite(
+            tmp_path / "b.tif",
+            image.astype("f4"),
+            imagej=True,
+            resolution=(1 / pixel, 1 / pixel),
+            metadata={"unit": "nm"},
+        )
+        code, said = invoke(tmp_path / "a.npy", tmp_path / "b.tif", *asked, "--out", tmp_path / "fit", "--quiet")
+        assert code == 2 and ("--thickest" in said) == bool(words), said
+        assert words or ("a.npy: the structure cannot give the lattice" in said and "0.5 Å per pixel" in said), said
+
+
 @pytest.mark.slow
 def test_images_of_a_simulation_give_back_thickness_and_focus(tmp_path, rng):
     """HAADF and ABF of 4 nm SrTiO3, 2 nm underfocus, electrons counted, an unknown rotation of the scan."""
     from scipy.ndimage import map_coordinates
-
-    from rhotem.analysis import run
 
     settings = {"energy": 200.0, "convergence": 18.0, "defocus": 2.0, "source_size": 0.8}
     preset = run.adjusted_preset("layered-oxide", **settings, detectors=["HAADF=60-180", "ABF=9-18"])
@@ -121,8 +162,6 @@ def test_images_of_a_simulation_give_back_thickness_and_focus(tmp_path, rng):
 def test_a_focal_series_of_a_simulation_gives_back_thickness_and_lens(tmp_path, rng):
     """Four images of 4.3 nm SrTiO3, 3.6 nm apart where 3.5 is said, drifting, turned by 14°, Cs −16 µm, −15 said."""
     from dataclasses import replace
-
-    from rhotem.analysis import run
 
     stack, turn, step = [], np.deg2rad(14.0), 0.22
     row, column = np.indices((150, 160)) * step

@@ -1,5 +1,6 @@
 """Fractions of the beam from detector images of known levels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +51,22 @@ def test_saturated_and_shifted_recordings_are_refused(scan: Measurement):
         fraction_of_beam(Measurement(np.linspace(900, 1500, 81).reshape(9, 9), "image", axes), levels)
     with pytest.raises(InputError, match="wider field"):
         detector_levels(scan, Sensitivity(scan.source.path, 40.0, 210.0, (80.0, 80.0), 2.0))
+
+
+def test_another_gain_or_dwell_time_is_refused(scan: Measurement):
+    """Fractions above the whole beam, and sums over twice the time, went through."""
+    levels = replace(
+        detector_levels(scan, Sensitivity(scan.source.path, 40.0, 120.0, (80.0, 80.0), 2.0)), dwell_us=10.0
+    )
+    axes = (Axis("y", "Å"), Axis("x", "Å"))
+    image = Measurement(DARK + GAIN * np.linspace(0.1, 0.6, 81).reshape(9, 9), "image", axes, dwell_us=10.0)
+    made, _ = fraction_of_beam(image, levels)
+    assert made.data.max() == pytest.approx(0.6, rel=0.01)
+    with pytest.raises(InputError, match="more than the whole beam"):
+        fraction_of_beam(replace(image, data=DARK + 4 * (image.data - DARK)), levels)
+    longer = replace(image, data=DARK + 0.5 * (image.data - DARK), dwell_us=20.0)
+    with pytest.raises(InputError, match="20 µs, the image of the detector has 10 µs"):
+        fraction_of_beam(longer, levels)
+    assert fraction_of_beam(longer, levels, Value(2.0, 0.0))[0].data.max() == pytest.approx(0.15, rel=0.01)
+    with pytest.raises(InputError, match="expected positive"):
+        fraction_by_gain(image, Value(-9.0, 0.1), Value(DARK, 1.0), Value(500.0, 0.0))

@@ -1,5 +1,7 @@
 """Columns of simulated images: places, intensities and strain within their errors, against atomap, counted."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,43 @@ def test_layers_have_the_error_of_their_mean(fitted: tuple[Measurement, ImageLat
         assert abs(row.mean - truth) < 5 * row.error + 0.04 * truth
     with pytest.raises(InputError, match="values for"):
         layers(columns, columns.heights[1:])
+
+
+def test_arrows_point_where_columns_moved_in_the_image(fitted, tmp_path, monkeypatch):
+    """The scan is turned: arrows along the crystal's axes pointed elsewhere in the picture."""
+    from rhotem.experiment.columns import output
+
+    measurement, lattice, columns = fitted
+    assert abs(lattice.rotation.value) > 5
+    made: list[Any] = []
+    real = output.new_figure
+    monkeypatch.setattr(output, "new_figure", lambda *given, **more: made.append(real(*given, **more)) or made[-1])
+    output.draw_columns(measurement, columns, strain(columns), tmp_path / "columns.png")
+    (drawn,) = [one for one in made[0][1][1].collections if hasattr(one, "U")]
+    offsets = np.asarray(drawn.get_offsets())
+    for place, u, v in zip(offsets, drawn.U, drawn.V, strict=True):
+        n = int(np.nanargmin(np.hypot(*(columns.places - place).T)))
+        assert (u, v) == pytest.approx(tuple(columns.places[n] - columns.expected[n]))
+
+
+def test_layers_of_strain_do_without_the_rim(fitted: tuple[Measurement, ImageLattice, FittedColumns]):
+    """One column at the rim, where strain has no value, made the mean of its layer none."""
+    columns = fitted[2]
+    values = np.where(columns.kinds == 0, 1.0, 2.0)
+    values[::7] = np.nan
+    rows = layers(columns, values, along="y")
+    assert len(rows) > 6 and all(row.mean == (1.0 if row.kind == 0 else 2.0) for row in rows)
+    whole = layers(columns, np.nan_to_num(values), along="y")
+    assert sum(row.columns for row in rows) < sum(row.columns for row in whole)
+
+
+@pytest.mark.parametrize(("intensity", "error"), [(np.nan, 0.01), (0.2, np.nan), (0.2, 0.0)])
+def test_a_column_without_intensity_has_no_number_of_atoms(intensity: float, error: float):
+    """It had one atom: the maximum of probabilities that are no numbers is the first."""
+    with pytest.raises(InputError, match="1 columns have no intensity or no error"):
+        count_atoms(np.array([0.2, intensity]), np.array([0.01, error]), [0.1, 0.2, 0.3], [1, 2, 3], 0.0)
+    with pytest.raises(InputError, match="rising"):
+        count_atoms(np.array([0.2]), np.array([0.01]), [0.1, 0.2, 0.3], [3, 2, 1])
 
 
 def test_atoms_are_counted_by_a_ladder(rng: np.random.Generator):

@@ -17,6 +17,7 @@ from rhotem.experiment.fit.images.search import starts
 from rhotem.experiment.fit.images.state import NAMES, affine
 from rhotem.experiment.fit.told import check_alike, check_scaleless
 from rhotem.experiment.measurement import Axis, Measurement, Source
+from rhotem.experiment.weigh import ImageHypothesis
 from rhotem.microscope.settings import Annular, CenterOfMass, Microscope, Segmented
 from rhotem.potential.slices import PotentialSlices
 from rhotem.scattering.response import Range, response
@@ -115,6 +116,20 @@ def test_a_fit_finds_what_images_were_made_with(held, rng):
     said = fit.record()
     assert said["images"]["ADF"]["gain"] == pytest.approx(4e4, rel=0.1)
     assert str(fit).startswith("thickness")
+
+
+@pytest.mark.parametrize(
+    ("gains", "words"), [((1.0, 1.0), ""), ((0.05, 0.05), "a mean of frames"), ((1.0, 1.8), "an offset")]
+)
+def test_values_that_are_no_electrons_are_told_of(held, rng, gains, words):
+    """Counts over 20 frames, and one image of a converter: errors, odds and doses are not those of electrons."""
+    pairs = zip(counted(held, rng), gains, strict=True)
+    images = [replace(one, values=gain * one.values) for one, gain in pairs]
+    start = State(TRUTH.values, TRUTH.gains * gains, TRUTH.offsets * gains)
+    fit = fit_images(images, held, [[0.2, 0.0], [0.0, 0.2]], start=start)
+    assert bool(words) == bool(fit.remarks) and words in " ".join(fit.remarks), (fit.remarks, fit.excess)
+    told = ImageHypothesis("a", held, [[0.2, 0.0], [0.0, 0.2]]).at_bounds(images, fit.state)
+    assert bool(words) == any("say --no-counts" in line for line in told)
 
 
 @pytest.mark.parametrize("focus", [0, 1])

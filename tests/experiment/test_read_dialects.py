@@ -1,6 +1,8 @@
 """Odd but legal files: spellings of units, signs, orders of axes, gains, packings; what they mean, or one line."""
 
 import importlib
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mrcfile
@@ -9,15 +11,25 @@ import pytest
 import tifffile
 from PIL import Image
 
+from rhotem.analysis.run import structure
 from rhotem.core import InputError
 from rhotem.core.dimensions import dimension, nameless
 from rhotem.core.units import wavelength
+from rhotem.experiment.calibrate.lattice import find_lattice
+from rhotem.experiment.calibrate.projection import project
+from rhotem.experiment.measurement import Source
 from rhotem.experiment.read import Stated, missing, read_measurement
+from rhotem.experiment.read.assemble import assembled
+from rhotem.experiment.read.signal import FileAxis, Signal
+from rhotem.experiment.report import lattice_lines
+from rhotem.experiment.twin.measured import when
 
-from .files import write_berkeley, write_dm3, write_mrc, write_ser, write_velox
+from .files import write_berkeley, write_dm3, write_empad, write_mib, write_mrc, write_ser, write_velox
+from .scans import Scan, scanned
 from .test_read import signal, written
 
 IMAGE = Stated(kind="image")
+STACK = Stated(kind="image stack")
 PER_MRAD = 1e3 * wavelength(200e3)
 
 
@@ -281,3 +293,164 @@ def test_an_array_larger_than_its_file_is_truncated(tmp_path: Path):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + head.encode())
     with pytest.raises(InputError, match="truncated, 128 of"):
         read_measurement(tmp_path / "a.npy", IMAGE)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_the_extended_header_of_fei(frames: int, image: np.ndarray, tmp_path: Path):
+    """1024 blocks of 32 numbers, one a frame: pixel in metres, exposure in seconds; 1024 exposures were a traceback."""
+    write_mrc(tmp_path / "a.mrc", image, 0.0)
+    raw = bytearray((tmp_path / "a.mrc").read_bytes())
+    raw[8:12], raw[92:96] = np.uint32(frames).tobytes(), np.uint32(131072).tobytes()
+    extended = np.zeros((1024, 32), "<f4")
+    extended[:frames, 8], extended[:frames, 11] = 0.5, 2.1e-11
+    pictures = [image.astype("<f4") + n for n in range(frames)]
+    (tmp_path / "fei.mrc").write_bytes(bytes(raw[:1024]) + extended.tobytes() + b"".join(p.tobytes() for p in pictures))
+    read = read_measurement(tmp_path / "fei.mrc")
+    assert read.kind == ("image" if frames == 1 else "image stack")
+    assert read.pixel == pytest.approx((0.21, 0.21)) and read.dwell_us == pytest.approx(5e5)
+    assert np.array_equal(read.data.reshape(-1, *image.shape), pictures)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_a_movie_of_direct_electron(scan: bool, rng: np.random.Generator, tmp_path: Path):
+    """RosettaSciIO makes the pixel of its info file 1 nm in scans, and calls numbers of the converter electrons."""
+    said = {
+        "ADUs Per Electron Bin1x": "27.5",
+        "Specimen Pixel Size X (nanometers)": "0.021",
+        "Specimen Pixel Size Y (nanometers)": "0.022",
+        "Instrument Project TEMorSTEM Mode": str(int(scan)),
+        "Frames Per Second": "100",
+    }
+    if scan:
+        said |= {"Scan - Enable": "Enable", "Scan - Size X": "3", "Scan - Size Y": "2"}
+        said |= {"Image Size X (pixels)": "10", "Image Size Y (pixels)": "12", "Diffraction Pixel Size X": "0.2"}
+    (tmp_path / "20250101_1_info.txt").write_text("".join(f"{name} = {value}\n" for name, value in said.items()))
+    frames = rng.poisson(50.0, (6, 12, 10)).astype(np.int16)
+    with mrcfile.new(tmp_path / "20250101_1_movie.mrc") as file:
+        file.set_data(frames)
+    read = read_measurement(tmp_path / "20250101_1_movie.mrc", Stated(energy_keV=200))
+    assert read.counts is None and "27.5 numbers for one electron" in " ".join(read.remarks)
+    assert np.array_equal(read.data.reshape(frames.shape), frames)
+    if scan:
+        assert read.kind == "4D" and read.pixel is None  # the file gives no unit of angles
+        assert [axis.scale for axis in read.axes[:2]] == pytest.approx([0.22, 0.21])
+    else:
+        assert read.kind == "image stack" and read.pixel == pytest.approx((0.22, 0.21))
+
+
+def test_merlin_of_earlier_years_and_a_damaged_hdr(rng: np.random.Generator, tmp_path: Path):
+    """Headers without MQ1A end in the converter's settings, which were taken for exposure and date, or a traceback."""
+    frames = rng.poisson(5.0, (6, 8, 9)).astype(np.uint16)
+    write_mib(tmp_path / "new.mib", frames)
+    raw = (tmp_path / "new.mib").read_bytes()
+    size = 384 + 8 * 9 * 2
+    head = "MQ1,000001,00384,01,0009,0008,U16,   1x1,01,2018-01-01 10:00:00.25,0.002000,0,0,0,1.2E+2,3RX,175,511,"
+    old = b"".join(head.encode().ljust(384) + raw[n + 384 : n + size] for n in range(0, len(raw), size))
+    (tmp_path / "old.MIB").write_bytes(old)
+    read = read_measurement(tmp_path / "old.MIB", Stated(scan=(2, 3)))
+    assert np.array_equal(read.data, frames.reshape(2, 3, 8, 9)) and read.data.dtype.isnative
+    assert read.dwell_us == pytest.approx(2000.0)
+    assert when(read) == datetime(2018, 1, 1, 10, 0, 0, 250000).astimezone()
+    (tmp_path / "new.hdr").write_text("HDR,\nno tab here\nFrames per Trigger (Number):\t3\n")
+    assert read_measurement(tmp_path / "new.mib").data.shape == (2, 3, 8, 9)
+
+
+def test_universal_time_of_merlin_is_none_of_this_place(rng: np.random.Generator, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        write_mib(tmp_path / "a.mib", rng.poisson(5.0, (1, 8, 9)).astype(np.uint16))
+        assert when(read_measurement(tmp_path / "a.mib")) == datetime(2024, 1, 1, 10, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(("fields", "step"), [((6e-10, 4e-10), 2.0), ((4e-10, 6e-10), 2.0), ((6e-10, 6e-10), None)])
+def test_oblong_scans_of_empad(fields: tuple[float, float], step: float | None, rng, tmp_path: Path):
+    """Steps of a scan are square; one field of view was divided by rows and by columns."""
+    write_empad(tmp_path / "a.raw", rng.poisson(5.0, (6, 128, 128)))
+    (tmp_path / "a.xml").write_text(
+        "<root><raw_file filename='a.raw'/><pix_x>3</pix_x><pix_y>2</pix_y><iom_measurements><optics>"
+        f"<get_full_scan_field_of_view>{fields}</get_full_scan_field_of_view></optics></iom_measurements></root>"
+    )
+    read = read_measurement(tmp_path / "a.xml")
+    assert [axis.scale for axis in read.axes[:2]] == (pytest.approx([step, step]) if step else [None, None])
+    assert bool(step) or "not taken" in " ".join(read.remarks)
+
+
+def test_frames_that_were_averaged_add_their_dose(image: np.ndarray, tmp_path: Path):
+    said = "[Beam]\r\nHV=300000\r\n[Scan]\r\nPixelWidth=2e-11\r\nPixelHeight=2e-11\r\nDwelltime=1e-06\r\n"
+    said += "[EBeam]\r\nBeamCurrent=5e-11\r\n[Image]\r\nAverage={}\r\n"
+    doses = []
+    for frames in (1, 16):
+        path = tmp_path / f"{frames}.tif"
+        tifffile.imwrite(path, image, extratags=[(34682, "s", 0, said.format(frames), True)])
+        doses.append(read_measurement(path).dose_e_per_A2)
+    assert doses == pytest.approx([5e-11 * 1e-6 / 1.602176634e-19 / 0.04 * n for n in (1, 16)])
+
+
+def test_patterns_of_two_or_three_columns_are_no_colours(rng: np.random.Generator, tmp_path: Path):
+    """4D data with patterns first have a scan last: 3 columns were colours, 2 a transparency."""
+    data = rng.poisson(9.0, (8, 9, 2, 3))
+    axes = (*[FileAxis(unit="1/nm", scale=0.1)] * 2, *[FileAxis(unit="nm", scale=0.05)] * 2)
+    read = assembled([Signal(data, axes)], Stated(energy_keV=200), Source("a", ""), "")
+    assert read.kind == "4D" and np.array_equal(read.data, data.transpose(2, 3, 0, 1))
+
+
+def test_other_orders_of_bytes_and_half_precision(image: np.ndarray, tmp_path: Path):
+    for kind in (">f4", ">u2", "<f2"):
+        np.save(tmp_path / "a.npy", image.astype(kind))
+        read = read_measurement(tmp_path / "a.npy", IMAGE)
+        assert read.data.dtype.isnative and read.data.dtype != np.float16
+        assert np.array_equal(read.data, image.astype(kind).astype(float))
+
+
+def test_a_spectrum_image_whose_energies_come_first(rng: np.random.Generator):
+    axes = (FileAxis(unit="eV", scale=0.1), *[FileAxis(unit="nm", scale=0.05)] * 2)
+    with pytest.raises(InputError, match="spectra"):
+        assembled([Signal(rng.poisson(9.0, (20, 8, 9)), axes)], Stated(), Source("a", ""), "")
+
+
+def test_what_to_do_with_archives_scans_and_greys(image: np.ndarray, tmp_path: Path):
+    np.savez(tmp_path / "a.npz", image=image)
+    with pytest.raises(InputError, match="save the one that was recorded as \\.npy"):
+        read_measurement(tmp_path / "a.npz")
+    (tmp_path / "a.xyz1").write_bytes(b"what")
+    with pytest.raises(InputError) as told:
+        read_measurement(tmp_path / "a.xyz1")
+    assert str(told.value).count(".mrcs") == 1
+    np.save(tmp_path / "a.npy", np.zeros((6, 8, 9)) + np.arange(9))
+    with pytest.raises(InputError, match="--scan -2,-3"):
+        read_measurement(tmp_path / "a.npy", Stated(scan=(-2, -3)))
+    Image.fromarray(image.astype(np.uint8)).save(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="no electrons"):  # what a file says is not contradicted
+        read_measurement(tmp_path / "a.jpg", Stated(kind="image", counts=True))
+    tifffile.imwrite(tmp_path / "two.tif", np.stack([image, image + 1]), imagej=True, metadata={"axes": "CYX"})
+    assert "2 channels are taken for frames" in " ".join(read_measurement(tmp_path / "two.tif", STACK).remarks)
+    tifffile.imwrite(tmp_path / "three.tif", np.stack([image, image + 1, image]), photometric="rgb", planarconfig=2)
+    with pytest.raises(InputError, match="minisblack"):
+        read_measurement(tmp_path / "three.tif", STACK)
+
+
+def test_electrons_with_fractions_are_told_of(image: np.ndarray, tmp_path: Path):
+    """The mean pattern of counted ones is no counted pattern; whole numbers in a float file are."""
+    said = Stated(kind="pattern", counts=True)
+    for data, told in ((image.astype(float), False), (image / 7.0, True)):
+        np.save(tmp_path / "a.npy", data)
+        read = read_measurement(tmp_path / "a.npy", said)
+        assert read.counts and told == ("fractions" in " ".join(read.remarks))
+    read = read_measurement(tmp_path / "a.npy", Stated(kind="pattern"))
+    assert "fractions" not in " ".join(read.remarks)
+
+
+@pytest.mark.parametrize("exposure_s", [0.0, 0.5])
+def test_a_camera_has_no_drift_from_row_to_row(exposure_s: float, rng: np.random.Generator, tmp_path: Path):
+    """The exposure was taken for the time of a pixel: rows of a minute."""
+    crystal = structure("SrTiO3")
+    shown = scanned(project(crystal, (0, 0, 1)), Scan(0.3, 7.0), (128, 128), rng)
+    write_dm3(tmp_path / "a.dm3", 1000 * shown + 10, 0.03, 200e3, 10.0, exposure_s=exposure_s)
+    read = read_measurement(tmp_path / "a.dm3")
+    assert read.dwell_us == pytest.approx(1e6 * exposure_s or 10.0)
+    said = lattice_lines(read, find_lattice(read, crystal, (0, 0, 1)))
+    assert ("Å/s" in said) == (not exposure_s)

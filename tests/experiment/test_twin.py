@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from rhotem.cli import main
@@ -22,6 +23,7 @@ from rhotem.experiment.read import Stated, read_measurement
 from rhotem.experiment.twin import Number, Twin, Watched, measured, parse_number, watch
 from rhotem.experiment.twin.export import bpx, rows
 from rhotem.experiment.twin.page import lines, write_page
+from rhotem.experiment.twin.store import SEAL
 from rhotem.experiment.twin.watch import WATCHES, Fitting
 from tests.experiment.files import write_dm3, write_ser
 
@@ -505,3 +507,85 @@ def test_images_of_a_session_share_one_response(tmp_path, rng, monkeypatch):
     for entry in Twin.open(tmp_path / "twin").entries[1:]:
         found = entry.parameters["thickness"]
         assert found["value"] == pytest.approx(39.0, abs=3 + 3 * found["error"])
+
+
+def test_an_image_of_another_voltage_is_not_fitted_with_the_first_response(monkeypatch):
+    """Energy and aperture of a session were those of its first file, whatever a later one said."""
+    from rhotem.experiment.measurement import Axis, Measurement, Source
+    from rhotem.experiment.twin import fitters
+
+    class Reached(Exception):
+        pass
+
+    def reached(*given):
+        raise Reached
+
+    axes = (Axis("y", "Å", 0.2), Axis("x", "Å", 0.2))
+    first, other, wide = (
+        Measurement(np.eye(8), "image", axes, energy, angle, source=Source(name, ""))
+        for name, energy, angle in (("a.npy", 200.0, 18.0), ("b.npy", 300.0, 18.0), ("c.npy", 200.0, 25.0))
+    )
+    monkeypatch.setattr(fitters, "recordings", reached)
+    fitter = fitters.ImageFitter(lambda energy, angle: None, None, None, (first, None, None))
+    for measurement in (other, wide):
+        with pytest.raises(InputError, match=f"{measurement.source.path}: recorded"):
+            fitter.fit(measurement)
+    with pytest.raises(Reached):
+        fitter.fit(first)
+
+
+def changed(entry: Path, said: dict[str, object]) -> None:
+    """An entry of an earlier RhoTEM, without checksum, with other blocks."""
+    blocks = yaml.safe_load(entry.read_text())
+    blocks.pop(SEAL, None)
+    entry.write_text(yaml.safe_dump(blocks | said, sort_keys=False))
+
+
+def test_a_number_changed_by_hand_is_told_of(tmp_path):
+    """3.9 V made 39 V went into tables and BPX without a word."""
+    assert invoke("init", tmp_path / "twin", "SrTiO3")[0] == 0
+    assert invoke("add", tmp_path / "twin", "--number", "x=0.5", "--number", "voltage=3.9V")[0] == 0
+    entry = tmp_path / "twin" / "entries" / "0002.yaml"
+    whole = entry.read_text()
+    entry.write_text(whole.replace("3.9", "39"))
+    code, _, said = invoke("show", tmp_path / "twin")
+    assert code == 2 and "0002.yaml: changed since it was written" in said and len(said.splitlines()) == 1
+    entry.write_text(whole + "note: mine\n")
+    assert invoke("show", tmp_path / "twin")[0] == 2
+    entry.write_text(whole)
+    assert invoke("show", tmp_path / "twin")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"numbers": {"x": {"value": float("nan"), "unit": ""}}},
+        {"numbers": {"x": {"value": 55.0, "unit": ""}}},
+        {"numbers": {"voltage": {"value": 3900.0, "unit": "mV"}}},
+        {"fit": {"parameters": {"thickness": {"value": "abc", "error": 1.0, "unit": "nm"}}}},
+        {"fit": {"parameters": {"thickness": {"value": 3.0, "unit": "nm"}}}},
+        {"fit": [1, 2]},
+        {"measurements": [{}]},
+        {"refused": "no"},
+        {"structure": "SrTiO3"},
+    ],
+)
+def test_entries_of_another_shape_are_one_line(tmp_path, said):
+    """Each was a traceback of show, export or add, or a number that cannot be."""
+    assert invoke("init", tmp_path / "twin", "SrTiO3")[0] == 0
+    assert invoke("add", tmp_path / "twin", "--number", "x=0.5")[0] == 0
+    entry = tmp_path / "twin" / "entries" / "0002.yaml"
+    changed(entry, {})
+    assert invoke("show", tmp_path / "twin")[0] == 0  # of an earlier RhoTEM
+    changed(entry, said)
+    code, _, told = invoke("show", tmp_path / "twin")
+    assert code == 2 and "is no entry of a twin" in told and len(told.splitlines()) == 1
+
+
+def test_the_picture_of_a_stack_is_that_of_its_good_frames(tmp_path, rng):
+    """A burnt frame of three was a third of the picture; `rhotem read` left it out."""
+    frames = rng.poisson(100.0, (3, 20, 30)).astype(float)
+    frames[1] = np.minimum(20 * frames[1], 1900)
+    np.save(tmp_path / "a.npy", frames)
+    shown = measured.picture(read_measurement(tmp_path / "a.npy", Stated(kind="image stack")))
+    assert np.allclose(shown, frames[[0, 2]].mean(axis=0))

@@ -179,6 +179,12 @@ def test_the_same_structure_twice_is_known_whatever_the_order_of_its_atoms(tmp_p
     shuffled_atoms = crystal.atoms[order]
     shuffled_atoms.positions += shuffled_atoms.cell[0]  # another cell of the same crystal
     assert same_crystal(crystal, Structure(shuffled_atoms))
+    larger = shuffled_atoms.repeat((2, 1, 3))  # as a file from which an atom was to be taken out
+    assert same_crystal(crystal, Structure(larger)) and same_crystal(Structure(larger), crystal)
+    assert not same_crystal(crystal, Structure(larger, charge=1.0))
+    assert same_crystal(Structure(crystal.atoms, charge=1.0), Structure(larger, charge=6.0))
+    del larger[7]
+    assert not same_crystal(crystal, Structure(larger))
     for change in ("places", "elements", "cell"):
         atoms = crystal.atoms.copy()
         if change == "places":

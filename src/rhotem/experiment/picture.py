@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rhotem.core.figures import blank_figure
 from rhotem.experiment.measurement import Measurement
-from rhotem.experiment.read.frames import faults
+from rhotem.experiment.read.frames import good
 from rhotem.microscope.pictures import scale_bar
 
 #: Part of the width that a scale bar takes at most.
@@ -41,10 +41,9 @@ def _panels(measurement: Measurement) -> list[tuple[str, npt.NDArray[Any], float
     unit = measurement.axes[-1].unit
     size = " × ".join(map(str, data.shape))
     if measurement.kind == "image stack":
-        wrong = faults(data)
-        good = [n for n in range(len(data)) if n not in wrong] or list(range(len(data)))
-        title = f"mean of {len(good)} of {len(data)} frames" if wrong else f"mean of {len(data)} frames"
-        return [(f"{title}, {size}", data[good].mean(axis=0, dtype=float), scale, unit)]
+        chosen = good(data)
+        number = f"{len(chosen)} of {len(data)}" if len(chosen) < len(data) else str(len(data))
+        return [(f"mean of {number} frames, {size}", data[chosen].mean(axis=0, dtype=float), scale, unit)]
     if measurement.kind == "4D":
         mean = data.mean(axis=(0, 1), dtype=float)
         total = data.sum(axis=(2, 3), dtype=float)

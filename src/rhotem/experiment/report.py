@@ -68,7 +68,7 @@ def lattice_lines(measurement: Measurement, lattice: ImageLattice) -> str:
         f"  rotation     {lattice.rotation}°, shear {lattice.shear}°",
         f"  drift        {right} Å per row to the right, {down} Å down, if the scan is square",
     ]
-    if measurement.dwell_us and measurement.kind == "image":
+    if measurement.dwell_us and measurement.kind == "image" and not measurement.metadata.get("camera"):
         line = measurement.dwell_us * measurement.data.shape[1] * 1e-6
         speed = float(np.hypot(right.value, down.value)) / line
         lines.append(f"  drift        {speed:.3g} Å/s or less (rows of {1e3 * line:.4g} ms and flyback)")

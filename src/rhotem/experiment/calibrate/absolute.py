@@ -14,8 +14,10 @@ from rhotem.microscope.detectors.sensitivity import Sensitivity
 
 #: Angles beside the detector, in its outer angle.
 BESIDE = 1.1
-#: Fewest pixels of a level.
-FEWEST = 30
+#: Fewest pixels of a level, and share of an image's that may lie below the dark level or above the whole beam.
+FEWEST, FEW = 30, 0.1
+#: Relative difference of dwell times that rounding explains.
+ROUNDING = 0.005
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,18 @@ class Levels:
     spread : float
         Standard deviation of the sensitivity over the ring, relative: what a fraction of the beam is uncertain by where
         a simulation takes the detector for uniform.
+    dwell_us : float or None
+        Of the image of the detector, where its file says it.
     """
 
     dark: Value
     full: Value
     spread: float
+    dwell_us: float | None = None
 
     def record(self) -> dict[str, Any]:
         """Numbers, JSON-ready."""
-        return {"dark": vars(self.dark), "full": vars(self.full), "spread": self.spread}
+        return {"dark": vars(self.dark), "full": vars(self.full), "spread": self.spread, "dwell_us": self.dwell_us}
 
 
 def detector_levels(scan: Measurement, ring: Sensitivity) -> Levels:
@@ -73,7 +78,7 @@ def detector_levels(scan: Measurement, ring: Sensitivity) -> Levels:
     full = _level(on, beside.std() + _rough(values, angle, ring))
     if full.value - dark.value <= 5 * hypot(dark.error, full.error):
         raise InputError(f"{name}: the detector is no brighter than what lies beside it; check ring and centre")
-    return Levels(dark, full, float(on.std() / (full.value - dark.value)))
+    return Levels(dark, full, float(on.std() / (full.value - dark.value)), scan.dwell_us)
 
 
 def _level(values: npt.NDArray[Any], noise: float) -> Value:
@@ -99,26 +104,40 @@ def fraction_of_beam(
         Recorded with the same gain and brightness as the image of the detector.
     levels : Levels
     current_ratio : Value or None
-        Beam current of the image over that of the detector's image; None: the same.
+        Beam current of the image over that of the detector's image; None: the same. Where dwell times differ it has to
+        be given, times the ratio of the dwell times if values are sums over them.
     dark : Value or None
         Level of the image without a beam; None: that of the detector's image.
 
     Raises
     ------
     InputError
-        If the image is saturated, or its brightness was changed: more than a tenth of it lies below the dark level.
+        If the image is saturated, or its brightness was changed: more than a tenth of it lies below the dark level, or
+        above the whole beam. If dwell times differ and no ratio is given.
     """
     _unsaturated(image)
+    times = image.dwell_us, levels.dwell_us
+    if current_ratio is None and times[0] and times[1] and abs(times[0] / times[1] - 1) > ROUNDING:
+        raise InputError(
+            f"{image.source.path}: dwell time {times[0]:g} µs, the image of the detector has {times[1]:g} µs; give "
+            "current_ratio, times the ratio of the dwell times if values are sums over them"
+        )
     ratio, below = current_ratio or Value(1.0, 0.0), dark or levels.dark
     full = (levels.full.value - levels.dark.value) * ratio.value
     if full <= 0:
         raise InputError(f"{image.source.path}: current ratio {ratio.value:g}; expected a positive number")
     values = (np.asarray(image.data, dtype=float) - below.value) / full
     low = float((values < 0).mean())
-    if low > 0.1:
+    if low > FEW:
         raise InputError(
             f"{image.source.path}: {100 * low:.0f} % of the pixels lie below the dark level {below.value:g}; was the "
             "brightness changed between the image and that of the detector?"
+        )
+    high = float((values > 1).mean())
+    if high > FEW:
+        raise InputError(
+            f"{image.source.path}: {100 * high:.0f} % of the pixels are more than the whole beam; was the gain changed "
+            "between the image and that of the detector, or the current?"
         )
     error = hypot(hypot(levels.full.error, levels.dark.error) / (full / ratio.value), ratio.error / ratio.value)
     said = f"fraction of the beam: dark {below.value:.5g}, full {full + below.value:.5g}, scale ± {100 * error:.2g} %"
@@ -127,6 +146,8 @@ def fraction_of_beam(
 
 def fraction_by_gain(image: Measurement, gain: Value, offset: Value, electrons: Value) -> tuple[Measurement, float]:
     """An image in fractions of the beam where gain (counts per electron), offset and electrons per pixel are known."""
+    if not (gain.value > 0 and electrons.value > 0):
+        raise InputError(f"gain {gain.value:g}, electrons {electrons.value:g}: expected positive numbers")
     levels = Levels(offset, Value(offset.value + gain.value * electrons.value, 0.0), 0.0)
     made, _ = fraction_of_beam(image, levels)
     error = hypot(gain.error / gain.value, electrons.error / electrons.value)

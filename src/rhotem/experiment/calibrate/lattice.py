@@ -180,7 +180,10 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
     image = np.asarray(measurement.data, dtype=float)
     projection = project(structure, zone)
     known = float(np.sqrt(np.prod(measurement.pixel))) if measurement.pixel else None
-    found = candidates(image, projection, known)
+    try:
+        found = candidates(image, projection, known)
+    except InputError as error:
+        raise InputError(f"{measurement.source.path}: {error}" if measurement.source.path else str(error)) from None
     best = found[0]
     near = [c.matrix for c in found if c.score > EQUAL * best.score and abs(c.pixel / best.pixel - 1) < DIFFERENT]
     # amplitudes are the same after half a turn, columns need not be
@@ -190,7 +193,7 @@ def find_lattice(measurement: Measurement, structure: Structure, zone: Sequence[
     if one.match < LEAST:
         raise InputError(
             f"{measurement.source.path}: the image has the lattice, but not the columns of the structure "
-            f"(correlation {one.match:.2f}); check structure and zone"
+            f"(correlation {one.match:.2f}); check structure and zone; columns must be bright: invert a bright field"
         )
     rivals = [c for c in found if abs(c.pixel / best.pixel - 1) > DIFFERENT and c.score > EQUAL * best.score]
     remarks = tuple(f"{c.pixel:.4g} Å per pixel explains the peaks as well; say --pixel-A" for c in rivals[:1])

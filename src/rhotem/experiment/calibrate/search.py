@@ -58,8 +58,8 @@ def candidates(image: Floats, projection: Projection, pixel: float | None) -> li
     if len(places) < 2:
         raise InputError("no lattice in the image: its transform has no two peaks; is it in focus, along a zone axis?")
     matrices = _pairs(places[:PEAKS], projection, pixel)
+    limit = f" within {100 * TOLERANCE:.0f} % of {pixel:.4g} Å per pixel" if pixel else ""
     if not len(matrices):
-        limit = f" within {100 * TOLERANCE:.0f} % of {pixel:.4g} Å per pixel" if pixel else ""
         raise InputError(
             f"the structure cannot give the lattice of the image{limit}; check structure, zone and --pixel-A"
         )
@@ -67,8 +67,8 @@ def candidates(image: Floats, projection: Projection, pixel: float | None) -> li
     order = np.argsort(-scores, kind="stable")
     if scores[order[0]] < LEAST:
         raise InputError(
-            f"the structure cannot give the lattice of the image: it explains {scores[order[0]]:.2f} of its peaks "
-            "at best; check structure and zone, and that columns are bright"
+            f"the structure cannot give the lattice of the image{limit}: it explains {scores[order[0]]:.2f} of its "
+            f"peaks at best; check structure and zone{', the pixel' if pixel else ''}, and that columns are bright"
         )
     best: list[Candidate] = []
     for i in order:

@@ -58,13 +58,21 @@ def count_atoms(
     Raises
     ------
     InputError
-        If the ladder does not fit the numbers or does not rise, or an intensity lies beyond its ends by more than four
-        errors.
+        If the ladder does not fit the numbers or does not rise, an intensity or its error is missing, or an intensity
+        lies beyond its ends by more than four errors.
     """
     rungs, atoms = np.asarray(ladder, dtype=float), np.asarray(numbers, dtype=np.int64)
-    if rungs.ndim != 1 or rungs.shape != atoms.shape or len(rungs) < 2 or (np.diff(rungs) <= 0).any():
+    falling = (
+        rungs.ndim != 1 or rungs.shape != atoms.shape or (np.diff(rungs) <= 0).any() or (np.diff(atoms) <= 0).any()
+    )
+    if falling or len(rungs) < 2:
         raise InputError("the ladder must have one intensity for every number of atoms, rising with it")
     width = np.hypot(np.asarray(errors)[:, None], model_error * rungs)
+    lost = ~np.isfinite(np.asarray(intensities, dtype=float)) | ~(width > 0).all(axis=1)
+    if lost.any():
+        raise InputError(
+            f"{int(lost.sum())} columns have no intensity or no error, as where no Gaussian was found; leave them out"
+        )
     apart = (np.asarray(intensities)[:, None] - rungs) / width
     outside = int(((apart[:, 0] < -BEYOND) | (apart[:, -1] > BEYOND)).sum())
     if outside:

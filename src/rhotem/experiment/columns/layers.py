@@ -47,10 +47,11 @@ def layers(columns: FittedColumns, values: npt.NDArray[np.float64], along: Liter
     if np.shape(values) != np.shape(columns.kinds):
         raise InputError(f"layers: {np.size(values)} values for {len(columns.kinds)} columns")
     index = columns.cells[:, 0 if along == "x" else 1]
+    known = columns.fitted & np.isfinite(values)  # strain has no value at the rim
     found = []
     for layer in np.unique(index):
         for kind in np.unique(columns.kinds):
-            chosen = np.asarray(values)[(index == layer) & (columns.kinds == kind) & columns.fitted]
+            chosen = np.asarray(values)[(index == layer) & (columns.kinds == kind) & known]
             if len(chosen) < 2:
                 continue
             spread = float(chosen.std(ddof=1))

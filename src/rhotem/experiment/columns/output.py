@@ -61,5 +61,7 @@ def draw_columns(measurement: Measurement, columns: FittedColumns, strain: Strai
         figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=6)
         axes.set_title(title, fontsize=8)
         axes.tick_params(labelsize=6)
-    places[1].quiver(x, y, *moved.T, color="tab:cyan", angles="xy", width=0.003, headwidth=4)
+    # arrows in the image, which may be turned against the crystal
+    arrows = (columns.places - columns.expected)[shown]
+    places[1].quiver(x, y, *arrows.T, color="tab:cyan", angles="xy", width=0.003, headwidth=4)
     figure.savefig(path)

@@ -1,6 +1,7 @@
 """What fits of scans and of focal series say alike: numbers of a record, and what speaks against them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ POOR = 0.3
 #: Mean square of residuals over that of noise from which a model does not explain the images. Fits of simulated
 #: electrons give 0.95 to 1.15.
 LARGE = 1.5
+#: Mean square of residuals below which values are no electrons that were counted, and least mean for that.
+QUIET, MANY = 0.8, 3.0
 #: Relative difference of pixels of images that are said to be of one scan, or of one series, that rounding explains.
 ROUNDING = 0.005
 #: Part of what an image without a scale shows that may be left unexplained. Columns of 60 and 35 V·Å² fitted as columns
@@ -43,6 +46,14 @@ def check_alike(measured: Sequence[Measurement], what: str) -> None:
         if not np.allclose(pixel, known[0][1], rtol=ROUNDING):
             sizes = " and ".join("{:.4g} × {:.4g} Å".format(*size) for size in (known[0][1], pixel))
             raise InputError(f"{one.source.path}: {what} of different pixels, {sizes}; give those of one recording")
+
+
+def of_one_pixel(measured: Sequence[Measurement]) -> list[Measurement]:
+    """Images of one scan or series, those without a scale with that of the others."""
+    known = next((one for one in measured if one.pixel is not None), None)
+    if known is None:
+        return list(measured)
+    return [one if one.pixel is not None else replace(one, axes=known.axes) for one in measured]
 
 
 class Explaining(Protocol):
@@ -99,6 +110,21 @@ def unexplained(excess: float, check: str) -> list[str]:
     return [
         f"residuals are {excess:.3g} times the noise's square: the fit does not explain the images, do not trust its "
         f"numbers; check {check}"
+    ]
+
+
+def uncounted(name: str, values: npt.NDArray[np.floating], excess: float) -> list[str]:
+    """A line if an image that is said to be of electrons varies less, or more, than they do by chance.
+
+    ``excess``: mean square of its residuals over the variance of counting. Where hardly any electrons are the measure
+    itself is smaller.
+    """
+    if float(np.mean(values)) < MANY or QUIET <= excess <= LARGE:
+        return []
+    why = "a mean of frames, a gain, a smoothed image" if excess < QUIET else "a gain, an offset, or a poor fit"
+    return [
+        f"{name}: residuals are {excess:.2g} times what counted electrons leave: its values may be none ({why}); "
+        "errors and doses are those of electrons: say --no-counts"
     ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rhotem.core import InputError
 from rhotem.experiment.measurement import Kind, Measurement, Source
@@ -34,13 +35,14 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
     path = Path(source.path)
     stated.check()
     signal = _picked(signals, stated, path)
-    data = grey(np.asarray(signal.data), path)
+    data = _native(_without_colours(signal, path))
     check(data, path)
     signal = ordered(_scanned(_squeezed(replace(signal, data=data)), stated, path), path)
     settings, refused = _settings(signal, stated, path)
     kind = kind_of(signal, stated, path)
     axes = axes_of(signal, kind, stated, settings.get("energy_keV"), path)
     top = saturated(signal.data)
+    counts = _counts(signal, stated, path)
     pixel = (axes[0].scale, axes[1].scale) if kind in ("image", "4D") else (None, None)
     by_camera = signal.camera and kind == "image" and not stated.dwell_us
     dose, said = _dose(settings, (None, None) if by_camera else pixel, stated, path)
@@ -55,11 +57,11 @@ def assembled(signals: list[Signal], stated: Stated, source: Source, form: str) 
         dwell_us=settings.get("dwell_us"),
         dose_e_per_A2=dose,
         camera_length_mm=settings.get("camera_length_mm"),
-        counts=_counts(signal, stated, path),
+        counts=counts,
         saturated=top,
         source=source,
-        metadata={"format": form, "title": signal.title, **signal.metadata},
-        remarks=signal.remarks + refused + _remarks(signal, top, kind) + said,
+        metadata={"format": form, "title": signal.title, "camera": by_camera, **signal.metadata},
+        remarks=signal.remarks + refused + _fractions(signal, counts) + _remarks(signal, top, kind) + said,
     )
 
 
@@ -81,6 +83,20 @@ def _picked(signals: list[Signal], stated: Stated, path: Path) -> Signal:
     if len(named) != 1:
         raise InputError(f"{path}: {'several recordings' if named else 'no recording'} named {asked}; it has {listed}")
     return named[0]
+
+
+def _without_colours(signal: Signal, path: Path) -> npt.NDArray[Any]:
+    """Grey values; an axis that has a unit, or is one of 4D data, is none of colours."""
+    data = np.asarray(signal.data)
+    if data.dtype.names is None and (data.ndim != 3 or signal.axes[-1].unit):
+        return data
+    return grey(data, path)
+
+
+def _native(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers as this machine has them: another order of bytes, or half precision, not every library takes."""
+    kind = np.dtype(np.float32) if data.dtype == np.float16 else data.dtype.newbyteorder("=")
+    return data.astype(kind, copy=False)
 
 
 def _squeezed(signal: Signal) -> Signal:
@@ -144,9 +160,20 @@ def _dose(
 
 
 def _counts(signal: Signal, stated: Stated, path: Path) -> bool | None:
+    if stated.counts and signal.counts is False:
+        raise InputError(f"{path}: {option('counts')}, but its values are no electrons: {'; '.join(signal.remarks)}")
     if stated.counts and (signal.data.dtype.kind == "i" or signal.data.dtype.kind == "f") and signal.data.min() < 0:
         raise InputError(f"{path}: {option('counts')}, but the least value is {signal.data.min():g}")
     return signal.counts if stated.counts is None else stated.counts
+
+
+def _fractions(signal: Signal, counts: bool | None) -> tuple[str, ...]:
+    """A remark on electrons that are no whole numbers."""
+    # every eighth of frames and positions is enough, and 4D data are large
+    data = signal.data[(slice(None, None, 8),) * (signal.data.ndim - 2)]
+    if not counts or data.dtype.kind != "f" or (data == np.rint(data)).all():
+        return ()
+    return ("electrons with fractions: a mean of frames, or a gain? noise is that of counting only for whole ones",)
 
 
 def _remarks(signal: Signal, top: float, kind: Kind) -> tuple[str, ...]:

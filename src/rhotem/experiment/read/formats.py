@@ -73,7 +73,13 @@ FORMATS: tuple[Format, ...] = (
     Format("numpy", (".npy",), _begins(b"\x93NUMPY"), read_npy),
 )
 #: All endings.
-ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
+ENDINGS = tuple(dict.fromkeys(ending for form in FORMATS for ending in form.endings))
+#: What to do with files that hold files.
+PACKED = {
+    ".npz": "arrays of numpy in an archive; save the one that was recorded as .npy",
+    ".gz": "packed; unpack it first",
+    ".zip": "packed; unpack it first",
+}
 #: Endings of structures that are taken for measured files by mistake.
 STRUCTURES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz")
 
@@ -108,5 +114,7 @@ def chosen(path: Path) -> Format:
         raise InputError(
             f"{path}: a structure, no measured file; the measured file comes first, its structure behind it"
         )
+    if ending in PACKED:
+        raise InputError(f"{path}: {PACKED[ending]}")
     known = ", ".join(ENDINGS)
     raise InputError(f"{path}: no format for {ending or 'its name'}; known: {known}")

@@ -38,6 +38,12 @@ def faults(frames: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> dict[int, s
     return found
 
 
+def good(frames: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> list[int]:
+    """Places of the frames that nothing is wrong with; all where there is none such."""
+    wrong = faults(frames)
+    return [n for n in range(len(frames)) if n not in wrong] or list(range(len(frames)))
+
+
 def named(wrong: dict[int, str]) -> str:
     """All of them in one line: ``frame 2 is blank, frame 5 is burnt: …``."""
     return ", ".join(f"frame {n + 1} {what}" for n, what in wrong.items())

@@ -1,16 +1,16 @@
 """Merlin .mib: frames of a Medipix detector, one after another."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from rhotem.core import InputError
-from rhotem.experiment.read.rosetta import read_rosetta
 from rhotem.experiment.read.signal import FileAxis, Signal
 
 #: Bytes of a pixel by the name in the header.
 BYTES = {"U08": 1, "U16": 2, "U32": 4}
+#: Bytes that hold every header.
+LONGEST = 4096
 
 
 def read_mib(path: Path) -> list[Signal]:
@@ -22,9 +22,11 @@ def read_mib(path: Path) -> list[Signal]:
         If the file ends within a frame, or holds raw frames of the chips.
     """
     with open(path, "rb") as stream:
-        head = stream.read(384).decode("latin-1").split(",")
+        text = stream.read(LONGEST).decode("latin-1")
     try:
-        length, columns, rows, kind = int(head[2]), int(head[4]), int(head[5]), head[6].strip()
+        length = int(text.split(",")[2])
+        head = text[:length].split(",")
+        columns, rows, kind = int(head[4]), int(head[5]), head[6].strip()
     except (ValueError, IndexError):
         raise InputError(f"{path}: its header is not that of a Merlin detector (MQ1)") from None
     if kind not in BYTES:
@@ -33,22 +35,40 @@ def read_mib(path: Path) -> list[Signal]:
     frames, rest = divmod(size, length + rows * columns * BYTES[kind])
     if rest or not frames:
         raise InputError(f"{path}: truncated, it ends within frame {frames + 1} of {rows} × {columns} pixels")
-    (signal,) = read_rosetta(path, "quantumdetector", navigation_shape=(frames,))
-    data = np.asarray(signal.data).reshape(frames, rows, columns)
+    frame = np.dtype([("head", f"V{length}"), ("data", f">u{BYTES[kind]}", (rows, columns))])
+    # the first row is the bottom
+    data = np.memmap(path, frame, mode="r", shape=(frames,))["data"][:, ::-1].astype(f"u{BYTES[kind]}")
     line = _line(path, frames)
-    axes = (FileAxis(scanned=True),) * (2 if line else 1) + (FileAxis(), FileAxis())
-    remarks = tuple(r for r in signal.remarks if "hdr" not in r)
-    remarks += ("counts of a pixel detector: an electron can be counted in several pixels, or in none",)
+    exposure, date = _exposure(head), _date(head)
     return [
-        replace(
-            signal,
-            data=data.reshape(frames // line, line, rows, columns) if line else data,
-            axes=axes,
+        Signal(
+            data.reshape(frames // line, line, rows, columns) if line else data,
+            (FileAxis(scanned=True),) * (2 if line else 1) + (FileAxis(), FileAxis()),
+            settings={"dwell_us": exposure} if exposure else {},
             diffraction=True,
             counts=True,
-            remarks=remarks,
+            metadata={"metadata": {"General": date}, "original_metadata": {"header": head}},
+            remarks=("counts of a pixel detector: an electron can be counted in several pixels, or in none",),
         )
     ]
+
+
+def _exposure(head: list[str]) -> float:
+    """Microseconds: of the last fields where they are there (MQ1A), else of the eleventh, in seconds; 0 of neither."""
+    try:
+        if "MQ1A" in head:
+            return 1e-3 * float(head[head.index("MQ1A") + 2].removesuffix("ns"))
+        return 1e6 * float(head[10])
+    except (ValueError, IndexError):
+        return 0.0
+
+
+def _date(head: list[str]) -> dict[str, str]:
+    """Day, hour and time zone of the first frame as HyperSpy calls them; the older field is the clock on the wall."""
+    told = head[head.index("MQ1A") + 1 :] if "MQ1A" in head else head[9:]
+    date, _, hour = (told[0] if told else "").strip().replace("T", " ").partition(" ")
+    zone = {"time_zone": "UTC"} if hour.endswith("Z") else {}
+    return {"date": date, "time": hour.removesuffix("Z"), **zone}
 
 
 def _line(path: Path, frames: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rhotem.core import InputError
-from rhotem.experiment.read.rosetta import look_up, read_rosetta
+from rhotem.experiment.read.rosetta import look_up, number, read_rosetta
 from rhotem.experiment.read.signal import Signal
 
 #: Bytes of a pixel by the mode in the header.
@@ -45,7 +45,7 @@ def read_mrc(path: Path) -> list[Signal]:
     wanted = 1024 + extended + columns * rows * frames * BYTES[mode]
     if path.stat().st_size < wanted:
         raise InputError(f"{path}: truncated, {path.stat().st_size} of {wanted} bytes are there")
-    signals = [_strict(signal) for signal in read_rosetta(path, "mrc")]
+    signals = [_direct_electron(_strict(signal)) for signal in read_rosetta(path, "mrc")]
     return [_bytes(signal, head) for signal in signals] if mode == 0 else signals
 
 
@@ -58,6 +58,30 @@ def _bytes(signal: Signal, head: npt.NDArray[np.uint32]) -> Signal:
         sign = "-128 to 127, as MRC2014 has it" if signed else "0 to 255, as before MRC2014"
         signal = replace(signal, remarks=(*signal.remarks, f"bytes taken for {sign}"))
     return replace(signal, data=signal.data.view(np.int8)) if signed else signal
+
+
+def _direct_electron(signal: Signal) -> Signal:
+    """With the pixel of the info file beside a movie of Direct Electron, and without claims that it does not make.
+
+    RosettaSciIO takes a pixel of 1 nm where a scan is recorded, an angle's unit for known that the file does not
+    state, and numbers of the converter for electrons.
+    """
+    said = look_up(signal.metadata["original_metadata"], "de_metadata")
+    if said is None:
+        return signal
+    axes = []
+    for axis in signal.axes:
+        scale = number(said.get(f"Specimen Pixel Size {axis.name.upper()} (nanometers)")) if axis.unit == "nm" else 0.0
+        axes.append(replace(axis, unit="nm" if scale > 0 else "", scale=scale if scale > 0 else None))
+    gain = number(said.get("ADUs Per Electron Bin1x"))
+    remark = f"the info file says {gain:g} numbers for one electron" if gain > 0 else "the info file says no gain"
+    return replace(
+        signal,
+        axes=tuple(axes),
+        diffraction=True if axes[-1].name == "kx" else signal.diffraction,
+        counts=None,
+        remarks=(*signal.remarks, f"{remark}: values are as stored"),
+    )
 
 
 def _strict(signal: Signal) -> Signal:

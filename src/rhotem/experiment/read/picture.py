@@ -42,4 +42,6 @@ def read_picture(path: Path) -> list[Signal]:
         remarks.append("8-bit picture: grey values of a display, not counts; contrast and gamma are not known")
     if kind == "JPEG":
         remarks.append("JPEG: lossy, blocks of 8 × 8 pixels")
-    return [Signal(values, (FileAxis(), FileAxis()), counts=False, remarks=tuple(remarks))]
+    # 8 bits without loss may be electrons that a program counted
+    counts = False if kind == "JPEG" else None
+    return [Signal(values, (FileAxis(), FileAxis()), counts=counts, remarks=tuple(remarks))]

@@ -116,15 +116,19 @@ def _axis(axis: Mapping[str, Any]) -> FileAxis:
     return FileAxis(
         "" if name is None or "ndefined" in str(name) else str(name),
         unit,
-        _number(axis.get("scale")) or None,
-        _number(axis.get("offset")),
+        number(axis.get("scale")) or None,
+        number(axis.get("offset")),
         bool(axis.get("navigate")),
     )
 
 
-def _number(value: Any) -> float:
-    """A number of a file; 0 of nothing and of what is not finite."""
-    return float(value) if value and np.isfinite(value) else 0.0
+def number(value: Any) -> float:
+    """A number of a file, perhaps as text; 0 of nothing and of what is not finite."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return number if np.isfinite(number) else 0.0
 
 
 def look_up(tree: Any, place: str) -> Any:
@@ -155,6 +159,8 @@ def _mapped(metadata: Any, original: Any, mapping: Mapping[str, Any]) -> tuple[d
         value = look_up(original, place)
         if rule is None or value is None or rule[0] not in found:
             continue
+        if isinstance(value, np.ndarray) and value.size:  # one of every frame, as in the extended header of FEI's MRC
+            value = value.flat[0]
         try:
             found[rule[0]] = value if rule[1] is None else rule[1](value)
         except (TypeError, ValueError, KeyError, AttributeError) as error:

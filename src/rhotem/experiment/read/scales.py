@@ -25,8 +25,9 @@ def ordered(signal: Signal, path: Path) -> Signal:
     InputError
         If both axes of the pictures, or of the scan, have units of different kinds, or one is of energies.
     """
-    if any(axis.unit.strip().lower() in ENERGIES for axis in signal.axes[-2:]):
-        raise InputError(f"{path}: spectra (an axis in {signal.axes[-1].unit}); save an image of them")
+    for axis in signal.axes:  # the slowest one in spectrum images of DigitalMicrograph
+        if axis.unit.strip().lower() in ENERGIES:
+            raise InputError(f"{path}: spectra (an axis in {axis.unit}); save an image of them")
     sorts = [known[0] if (known := dimension(axis.unit)) else None for axis in signal.axes]
     pairs = [sorts[-2:], sorts[:2]] if signal.data.ndim == 4 else [sorts[-2:]]
     for pair in pairs:

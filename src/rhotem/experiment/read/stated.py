@@ -53,6 +53,8 @@ class Stated:
         InputError
             If a number is not positive and finite.
         """
+        if self.scan is not None and min(self.scan) < 1:
+            raise InputError(f"{option('scan')} {self.scan[0]},{self.scan[1]}: expected positive numbers")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < inf:

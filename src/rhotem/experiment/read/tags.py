@@ -37,7 +37,14 @@ def _fei(tiff: Any, page: Any) -> Scale | None:
         "current_pA": ("EBeam", "BeamCurrent", 1e12),
     }
     settings = {k: v * size for k, (a, b, size) in places.items() if (v := _inner(said, a, b)) is not None}
+    settings["dwell_us"] = settings.get("dwell_us", 0.0) * _passes(said)
     return _inner(said, "Scan", "PixelHeight"), _inner(said, "Scan", "PixelWidth"), "m", settings
+
+
+def _passes(said: Mapping[str, Any]) -> float:
+    """How often the beam went over the specimen for one picture of FEI: frames that were averaged, or added."""
+    blocks, ways = ("Scan", "EScan", "Image"), ("Average", "Integrate")
+    return max(1.0, *(_inner(said, block, way) or 1.0 for block in blocks for way in ways))
 
 
 def _zeiss(tiff: Any, page: Any) -> Scale | None:

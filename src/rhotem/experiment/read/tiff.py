@@ -40,9 +40,14 @@ def _signal(tiff: Any, series: Any, path: Path) -> Signal:
     if page.photometric.name not in LIGHT:
         raise InputError(f"{path}: a colour picture ({page.photometric.name}); save the grey values of the detector")
     data = _values(series, path)
-    if "S" in series.axes and not series.axes.endswith("S"):  # planes of colours one after another
+    planes = "S" in series.axes and not series.axes.endswith("S")
+    if planes:  # of colours one after another
         data = np.moveaxis(data, series.axes.index("S"), -1)
-    data = grey(data, path)
+    try:
+        data = grey(data, path)
+    except InputError as error:
+        how = "; frames of a stack? write them with photometric='minisblack'" if planes else ""
+        raise InputError(f"{error}{how}") from None
     down, right, unit, settings = next((s for read in SCALES if (s := read(tiff, page))), (None, None, "", {}))
     stacked = tuple(FileAxis(scanned=True) for _ in range(data.ndim - 2))
     data, remarks = _as_seen(data, page, path)
@@ -52,6 +57,9 @@ def _signal(tiff: Any, series: Any, path: Path) -> Signal:
     remarks += signed
     if down is None and not unit:
         remarks += resolution(page)
+    if "C" in series.axes:
+        number = series.shape[series.axes.index("C")]
+        remarks.append(f"its {number} channels are taken for frames; if they are detectors, save each alone")
     if data.dtype == np.uint8:
         remarks.append("8-bit picture: contrast and gamma are not known")
     return Signal(

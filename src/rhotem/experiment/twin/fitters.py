@@ -8,6 +8,7 @@ import numpy as np
 
 from rhotem.analysis.plan import Plan
 from rhotem.analysis.voice import Voice
+from rhotem.experiment.fit import told
 from rhotem.experiment.fit.frame import FEW, frame_of
 from rhotem.experiment.fit.images import fit_images
 from rhotem.experiment.fit.images.planned import Held, Limits, placed, recordings, response_for
@@ -78,18 +79,20 @@ class ImageFitter:
     planned: Planned
     voice: Voice
     limits: Limits
-    _held: tuple[Plan, Held] | None = field(default=None, repr=False)
+    _held: tuple[Measurement, Plan, Held] | None = field(default=None, repr=False)
 
     def fit(self, measurement: Measurement) -> Fitting:
-        """Thickness, focus and more of an image."""
-        energy, angle = common_energy([measurement]), common_convergence([measurement], 0.0)[0]
+        """Thickness, focus and more of an image; its energy and aperture are those of the first one of the session."""
+        together = [self._held[0], measurement] if self._held else [measurement]
+        energy, angle = common_energy(together), common_convergence(together, 0.0)[0]
         if self._held is None:
             plan = self.planned(energy, angle)
             recordings([measurement], plan)  # refused before anything is computed
-            self._held = plan, response_for(measurement, plan, self.limits, self.voice)
-        plan, held = self._held
+            self._held = measurement, plan, response_for(measurement, plan, self.limits, self.voice)
+        _, plan, held = self._held
         images = recordings([measurement], plan)
         place = placed(measurement, plan, self.voice)
         fitted = fit_images(images, held.response, place.pixels, progress=self.voice.progress)
+        told.check_scaleless(fitted, measurement, held.specimen.cell.origin.formula, place.pixels)
         shown = fitted.model.shown(fitted.state).reshape(fitted.model.shape)
         return Fitting(fitted.record(), str(fitted), {"simulated": shown.astype(np.float32)})

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rhotem.core import InputError
 from rhotem.core.output import RECORD
 from rhotem.experiment.measurement import Measurement
+from rhotem.experiment.read.frames import good
 from rhotem.experiment.read.rosetta import look_up
 
 #: Largest side in pixels of pictures that are kept; larger ones are binned.
@@ -20,17 +21,22 @@ SIDE = 256
 
 def when(measurement: Measurement) -> datetime:
     """When a file was recorded: as it says, else when it was written."""
-    date, hour = (look_up(measurement.metadata, f"metadata.General.{key}") for key in ("date", "time"))
+    said = look_up(measurement.metadata, "metadata.General")
+    date, hour, zone = (look_up(said, key) for key in ("date", "time", "time_zone"))
     try:
         found = datetime.fromisoformat(f"{date}T{hour}")
+        if found.tzinfo is None and zone in ("UTC", "GMT"):  # else that of this machine: names like CEST are no zones
+            found = found.replace(tzinfo=UTC)
         return found if found.tzinfo else found.astimezone()
     except (ValueError, OverflowError):  # none, or one like year 1
         return datetime.fromtimestamp(Path(measurement.source.path).stat().st_mtime, UTC)
 
 
 def picture(measurement: Measurement) -> npt.NDArray[np.float32]:
-    """What was recorded as one small picture: of stacks and 4D data the mean."""
+    """What was recorded as one small picture: of 4D data the mean, of stacks that of good frames."""
     data = np.asarray(measurement.data)
+    if measurement.kind == "image stack":
+        data = data[good(data)]
     return small(data.mean(axis=tuple(range(data.ndim - 2)), dtype=float) if data.ndim > 2 else data)
 
 

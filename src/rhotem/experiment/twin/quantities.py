@@ -103,6 +103,14 @@ def parse_number(text: str) -> tuple[str, Number]:
     return name, Number(value, known.unit)
 
 
+def possible(name: str, number: Number) -> bool:
+    """Whether a number is finite and, if its name is known, in the record's unit and within what is possible."""
+    known = QUANTITIES.get(name)
+    if not np.isfinite(number.value) or known is None:
+        return bool(np.isfinite(number.value))
+    return number.unit == known.unit and known.limits[0] <= number.value <= known.limits[1]
+
+
 def followed(before: Mapping[str, Number], given: Mapping[str, Number]) -> dict[str, Number]:
     """States after an entry that gives some numbers."""
     held = dict(before)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,13 +27,15 @@ from rhotem.core.folders import LOCK, locked
 from rhotem.core.output import output_folder, plain
 from rhotem.core.provenance import file_sha256, versions
 from rhotem.core.whole import write_text_whole
-from rhotem.experiment.twin.quantities import Number, followed
+from rhotem.experiment.twin.quantities import Number, followed, possible
 from rhotem.microscope.stored import read_group, write_group
 
 #: Files, and what says that they are a twin.
 HEAD, ENTRIES, ARRAYS, FILES = "twin.yaml", "entries", "arrays", "files"
 FORMAT, VERSION = "rhotem-twin", 1
 PICTURES = ("rhotem-twin-pictures", 1)
+#: Key of the checksum of an entry.
+SEAL = "entry_sha256"
 #: Seconds that an entry waits for another run to have written its own.
 PATIENCE = 20.0
 
@@ -184,7 +187,7 @@ class Twin:
                 place = self._arrays(number)
                 shutil.rmtree(place, ignore_errors=True)
                 write_group(place, PICTURES, {n: np.asarray(a) for n, a in pictures.items()}, {}, whole=True)
-            write_text_whole(self._entry(number), _yaml(blocks))
+            write_text_whole(self._entry(number), _sealed(_yaml(blocks)))
             self.reload()
         return self.entries[number - 1]
 
@@ -263,10 +266,19 @@ class Twin:
 
 
 def _entry(path: Path, number: int) -> Entry:
+    said = _read(path)
+    text = path.read_text("utf-8")
+    if said.pop(SEAL, None) is not None and _sealed(text.rpartition(f"{SEAL}: ")[0]) != text:
+        raise InputError(f"{path}: changed since it was written; restore it from a copy, and add what is new")
     try:
-        return _made(_read(path), number)
+        return _made(said, number)
     except ValueError:
         raise InputError(f"{path}: is no entry of a twin; restore it from a copy") from None
+
+
+def _sealed(text: str) -> str:
+    """The text of an entry with its checksum in the last line: who changes a number by hand is told of it."""
+    return f"{text}{SEAL}: {sha256(text.encode()).hexdigest()}\n"
 
 
 def _made(said: dict[str, Any], number: int) -> Entry:
@@ -276,9 +288,25 @@ def _made(said: dict[str, Any], number: int) -> Entry:
         when = datetime.fromisoformat(said.pop("time"))
         if said.pop("number") != number or when.tzinfo is None:
             raise ValueError("number or time zone")
+        if wrong := [name for name, one in numbers.items() if not possible(name, one)]:
+            raise ValueError(", ".join(wrong))
+        _check_blocks(said)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
     return Entry(number, when, numbers, said)
+
+
+def _check_blocks(said: dict[str, Any]) -> None:
+    """Raise what is raised where tables and pages would meet a block of another shape."""
+    for one in said.get("measurements", ()):
+        str.encode(one["source"]["path"] + one["source"]["sha256"])
+    for told in said.get("fit", {}).get("parameters", {}).values():
+        str.encode(told["unit"])
+        if not all(isinstance(told[key], float | int | None) for key in ("value", "error")):
+            raise ValueError("a parameter that is no number")
+    for block, keys in (("refused", ("sha256", "reason")), ("structure", ("name",))):
+        if block in said:
+            str.encode("".join(said[block][key] for key in keys))
 
 
 def _read(path: Path) -> dict[str, Any]:

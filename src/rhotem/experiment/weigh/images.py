@@ -12,6 +12,7 @@ from rhotem.experiment.fit.images.fit import ImageFit, at_bounds
 from rhotem.experiment.fit.images.model import Model
 from rhotem.experiment.fit.images.refine import WIDEST, Noise
 from rhotem.experiment.fit.images.state import BEND, NAMES, affine
+from rhotem.experiment.fit.told import uncounted
 from rhotem.experiment.weigh.hypothesis import UNIFORM, Explained, electrons, information
 from rhotem.scattering.response import Response
 
@@ -84,8 +85,13 @@ class ImageHypothesis:
         return f"{0.1 * state.thickness:.2f} nm, defocus {0.1 * state.defocus:.1f} nm, source {state.source_size:.2f} Å"
 
     def at_bounds(self, data: Sequence[Recorded], state: State) -> list[str]:
-        """Thickness, focus, astigmatism or source."""
-        return at_bounds(Model(self.response, list(data)), state)
+        """Thickness, focus, astigmatism or source; and images whose electrons are none."""
+        model, said = Model(self.response, list(data)), list[str]()
+        for one, shown in zip(data, model.shown(state), strict=True):
+            if one.counts:
+                rest, _ = Noise(one).residual(shown)
+                said += uncounted(one.name, one.values, float((rest**2).mean()))
+        return said + at_bounds(model, state)
 
     def dose(self, data: Sequence[Recorded], state: State) -> float | None:
         """Electrons of the beam per Å² where values are electrons: gain over the area of a pixel."""

@@ -78,16 +78,23 @@ def duplicates(plans: dict[str, Plan]) -> list[tuple[str, str]]:
 
 
 def same_crystal(one: Structure, other: Structure) -> bool:
-    """Whether two structures have the same atoms in the same cell, in whatever order."""
+    """Whether two structures have the same atoms in the same cell, or a supercell of it, in whatever order.
+
+    Another origin may end a specimen with another layer: that is another hypothesis.
+    """
     from scipy.spatial import cKDTree
 
-    first, second = one.atoms, other.atoms
-    if len(first) != len(second) or one.charge != other.charge:
+    small, large = sorted((one, other), key=lambda structure: len(structure.atoms))
+    first, second = small.atoms, large.atoms
+    number, rest = divmod(len(second), len(first))
+    if rest or not np.isclose(number * small.charge, large.charge):
         return False
-    if np.abs(first.cell.array - second.cell.array).max() > SAME:
+    cell = first.cell.array
+    repeats = np.round(second.cell.array @ np.linalg.inv(cell))
+    if np.abs(repeats @ cell - second.cell.array).max() > SAME or round(abs(np.linalg.det(repeats))) != number:
         return False
-    sides = np.linalg.norm(first.cell.array, axis=1)
-    places = [np.mod(atoms.get_scaled_positions(wrap=True), 1.0) % 1.0 for atoms in (first, second)]
+    places = [np.mod(atoms.positions @ np.linalg.inv(cell), 1.0) % 1.0 for atoms in (first, second)]
     gaps, rows = cKDTree(places[0], boxsize=1.0).query(places[1])
-    near = bool((gaps * sides.max() < SAME).all()) and len(set(rows.tolist())) == len(rows)
-    return near and bool((first.numbers[rows] == second.numbers).all())
+    near = bool((gaps * np.linalg.norm(cell, axis=1).max() < SAME).all())
+    whole = bool((np.bincount(rows, minlength=len(first)) == number).all())
+    return near and whole and bool((first.numbers[rows] == second.numbers).all())

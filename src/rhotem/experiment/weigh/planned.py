@@ -14,6 +14,7 @@ from rhotem.experiment.fit.frame import FEW, frame_of
 from rhotem.experiment.fit.images.planned import Held, Limits, recordings, response_for, sets_of_potentials
 from rhotem.experiment.fit.model import Setting
 from rhotem.experiment.fit.pacbed import fit_pattern
+from rhotem.experiment.fit.told import of_one_pixel
 from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.weigh.images import ImageHypothesis
 from rhotem.experiment.weigh.named import duplicates
@@ -59,9 +60,10 @@ def weigh_recordings(
     """
     first = next(iter(plans.values()))
     images = recordings(measured, first)
+    shown = of_one_pixel(measured)[0]
 
     def made(plan: Plan, alike: Specimen | None) -> tuple[Specimen, Held]:
-        held = response_for(measured[0], plan, limits, voice, alike=alike, draws=draws)
+        held = response_for(shown, plan, limits, voice, alike=alike, draws=draws)
         return held.specimen, held
 
     same, held = _simulated(plans, made, voice)

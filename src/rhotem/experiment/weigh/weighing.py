@@ -137,7 +137,7 @@ class Weighing:
 
     @property
     def remarks(self) -> list[str]:
-        """Hypotheses whose parameters lie at an end of what was tried, and may explain more beyond it."""
+        """Hypotheses that may explain more beyond an end of what was tried, and electrons that seem to be none."""
         pairs = zip(self.hypotheses, self.found, strict=True)
         return [f"{one.name}: {line}" for one, found in pairs for line in one.at_bounds(self.data, found.state)]
 

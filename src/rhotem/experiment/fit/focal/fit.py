@@ -100,6 +100,7 @@ class SeriesFit:
         found = told.unexplained(self.excess, check)
         if not found and all(photo.counts for photo in self.model.photos):
             found = told.beyond(self.excess, 1 + CHANCE * float(np.sqrt(2 / self.best.residual.size)))
+            found = found or told.uncounted("the series", self.model.photos[0].values, self.excess)
         low, high = bounds(self.model)
         for n, name in enumerate(NAMES):
             if name not in BOUNDED or not self.best.free[n]:

@@ -12,7 +12,8 @@ from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
-from rhotem.experiment.calibrate.lattice import ImageLattice, find_lattice
+from rhotem.experiment.calibrate.contrast import lattice_of_either
+from rhotem.experiment.calibrate.lattice import ImageLattice
 from rhotem.experiment.fit import told
 from rhotem.experiment.fit.focal.fit import SeriesFit, fit_series
 from rhotem.experiment.fit.focal.model import FocalLimits
@@ -22,7 +23,6 @@ from rhotem.experiment.measurement import Measurement
 from rhotem.experiment.read.frames import BURNT, faults, named
 from rhotem.scattering.exits import ExitWaves, exit_waves
 from rhotem.scattering.patterns.ladder import POINTS
-from rhotem.structure.model import Structure
 
 Array = npt.NDArray[np.float64]
 
@@ -32,8 +32,6 @@ LADDER = 0.4
 CS_PART, CS_LEAST = 0.2, 2e5
 #: Change of focus in nm over a series from which a step was given in another unit.
 FARTHEST = 2e3
-#: Images that are looked at for the lattice.
-LOOKED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +117,12 @@ def fit_focal(
     InputError
         If the lattice is not in the images, or a step refuses.
     """
-    measured, number = series.frames, series.places[-1] + 1
+    measured, number = told.of_one_pixel(series.frames), series.places[-1] + 1
     if not abs(step) * number < FARTHEST:
         raise InputError(f"--focus-step {step:g}: expected nm, less than {FARTHEST:g} nm in all {number} images")
     job = workflow.prepare(plan, voice)
-    lattice = _lattice(measured, job.crystal, zone_of(job))
+    looked = [measured[n] for n in sorted({0, len(measured) // 2, len(measured) - 1})]
+    lattice = lattice_of_either(looked, job.crystal, zone_of(job))
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°")
     made = workflow.cut(plan, job.crystal, [job.name])
     voice.tell(str(made))
@@ -169,30 +168,6 @@ def _depths(made: Specimen) -> list[float]:
     if len(found) < POINTS:
         raise InputError(f"{made.thickness:.3g} nm at most: a fit needs {POINTS} thicknesses; give a larger --thickest")
     return found
-
-
-def _lattice(measured: Sequence[Measurement], crystal: Structure, zone: Sequence[int]) -> ImageLattice:
-    """The lattice where it is plainest: columns may be bright or dark, as the focus has it.
-
-    Raises
-    ------
-    InputError
-        What is wrong with the first image, if it is in none.
-    """
-    found: list[ImageLattice] = []
-    first: InputError | None = None
-    places = sorted({0, len(measured) // 2, len(measured) - 1})[:LOOKED]
-    for one in (measured[n] for n in places):
-        values = np.asarray(one.data, dtype=float)
-        for shown in (values, values.max() - values):
-            try:
-                found.append(find_lattice(replace(one, data=shown), crystal, zone))
-            except InputError as error:
-                first = first or error
-    if not found:
-        assert first is not None
-        raise first
-    return max(found, key=lambda lattice: lattice.match)
 
 
 def orientations(lattice: ImageLattice) -> list[Array]:

@@ -73,7 +73,11 @@ class ImageFit:
     def remarks(self) -> list[str]:
         """What speaks against the fit, a line each."""
         check = "structure, angles of the detector, aperture, --foci and --thickest"
-        return told.unexplained(self.excess, check) + at_bounds(self.model, self.state)
+        found = told.unexplained(self.excess, check)
+        for one, rest in zip(self.model.images, self.best.residual, strict=True):
+            if one.counts and not found:
+                found += told.uncounted(one.name, one.values, float((rest**2).mean()))
+        return found + at_bounds(self.model, self.state)
 
     def record(self) -> dict[str, Any]:
         """All numbers, JSON-ready."""

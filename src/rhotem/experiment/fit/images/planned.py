@@ -14,7 +14,8 @@ from rhotem.analysis.plan import Plan
 from rhotem.analysis.specimen import Specimen
 from rhotem.analysis.voice import Voice
 from rhotem.core import InputError
-from rhotem.experiment.calibrate.lattice import find_lattice
+from rhotem.experiment.calibrate.contrast import lattice_of_either
+from rhotem.experiment.calibrate.lattice import ImageLattice, find_lattice
 from rhotem.experiment.fit import told
 from rhotem.experiment.fit.images.fit import ImageFit, fit_images
 from rhotem.experiment.fit.images.recorded import Recorded
@@ -96,18 +97,19 @@ def fit_recordings(
         If there are not as many detectors as images, or a step refuses.
     """
     images = recordings(measured, plan)
+    first = told.of_one_pixel(measured)[0]
     if exchange is None:
-        held = response_for(measured[0], plan, limits, voice)
+        held = response_for(first, plan, limits, voice)
         fitted = fit_images(images, held.response, held.pixels, progress=voice.progress)
-        told.check_scaleless(fitted, measured[0], held.specimen.cell.origin.formula, held.pixels)
+        told.check_scaleless(fitted, first, held.specimen.cell.origin.formula, held.pixels)
         return fitted
-    place = placed(measured[0], plan, voice)
+    place = placed(first, plan, voice)
     cut = place.specimen
     edges, moving = doubted(plan.preset().detectors), dict(place.job.moving)
     making = Making(cut, depths_of(cut), limits.range, DRAWS, moving, voice.progress, edges)
     nodes = exchange_nodes(making, exchange.elements, exchange.shares)
     fitted = fit_images(images, nodes, place.pixels, progress=voice.progress)
-    told.check_scaleless(fitted, measured[0], cut.cell.origin.formula, place.pixels)
+    told.check_scaleless(fitted, first, cut.cell.origin.formula, place.pixels)
     return fitted
 
 
@@ -168,7 +170,7 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
         If the lattice is not in the image, or the image is mirrored.
     """
     job = workflow.prepare(plan, voice)
-    lattice = find_lattice(image, job.crystal, zone_of(job))
+    lattice = _lattice(image, plan, job)
     voice.tell(f"lattice     {lattice.pixel} Å per pixel, turned by {lattice.rotation}°, match {lattice.match:.2f}")
     if lattice.hand == "mirrored":
         raise InputError(f"{image.source.path}: the image is mirrored; read it with --flip")
@@ -178,6 +180,15 @@ def placed(image: Measurement, plan: Plan, voice: Voice) -> Placed:
     for remark in lattice.remarks:  # after all that may refuse in one line
         voice.warn(f"{image.source.path}: {remark}")
     return Placed(job, made, lattice.matrix)
+
+
+def _lattice(image: Measurement, plan: Plan, job: workflow.Job) -> ImageLattice:
+    """The lattice in an image of the first detector; columns of a bright field are dark, as a rule."""
+    preset, zone = plan.preset(), zone_of(job)
+    outer = getattr(preset.detectors[0], "outer", None)
+    if outer is None or outer > preset.microscope.convergence:
+        return find_lattice(image, job.crystal, zone)
+    return lattice_of_either([image], job.crystal, zone)
 
 
 def zone_of(job: workflow.Job) -> tuple[int, ...]:
