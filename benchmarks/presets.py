@@ -21,7 +21,7 @@ import numpy as np
 from rhotem.analysis import run
 from rhotem.core.units import VOLT_PER_FE
 from rhotem.microscope.bloch import BlochEngine
-from rhotem.microscope.optics import aberration_phase, aperture
+from rhotem.microscope.optics import aberration_phase, soft_aperture
 from rhotem.microscope.parallel import parallel_images
 from rhotem.microscope.presets import PRESETS
 from rhotem.microscope.record import Recorder
@@ -119,7 +119,7 @@ def third(cut, tiling, positions):
     keep = np.sqrt(k2) < 2 / 3 * 0.5 / max(lx / shape[0], ly / shape[1])
     ways = np.diff([0.0, *heights, depth + heights[0]])
     travel = [keep * np.exp(-1j * np.pi * microscope.wavelength * k2 * way) for way in ways]
-    hole = aperture(kx, ky, microscope, (1 / (lx * tiling[0]), 1 / (ly * tiling[1])))
+    hole = soft_aperture(kx, ky, microscope, (1 / (lx * tiling[0]), 1 / (ly * tiling[1])))
     found = []
     for x, y in positions:
         wave = hole * np.exp(-1j * aberration_phase(kx, ky, microscope) - 2j * np.pi * (kx * x + ky * y))
