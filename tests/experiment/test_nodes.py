@@ -124,3 +124,17 @@ def test_one_error_of_the_mean_of_three_draws_holds_two_thirds_of_means(rng):
     errors = np.array([np.sqrt(np.diag(of_mean(one))) for one in sets])
     inside = (np.abs(sets.mean(axis=1)) < errors).mean(axis=0)
     assert inside == pytest.approx([0.683, 0.683], abs=0.025)  # of the normal distribution: 0.58
+
+
+def test_images_are_means_over_what_a_crystal_repeats_by(nodes):
+    """As images that are shifted by half a cell both ways; their derivatives, too. Arrangements at random need it."""
+    centred, there = nodes.repeating(np.array([[0.0, 0.0], [0.5, 0.5]])), state(9.4)
+    plain, mean = Model(nodes, blank()), Model(centred, blank())
+    half = [n // 2 for n in plain.cell.shape]
+    assert [2 * n for n in half] == list(plain.cell.shape)
+    for own, others in zip(mean.cell_slopes(there), plain.cell_slopes(there), strict=True):
+        shifted = np.roll(others, half, axis=(-2, -1))
+        assert own == pytest.approx(0.5 * (others + shifted), abs=1e-9 * np.abs(others).max())
+    assert mean.cells(there) == pytest.approx(mean.cell_slopes(there)[0], rel=1e-6)
+    (draw,) = replace(nodes, draws=(nodes,)).repeating(centred.translations).draws
+    assert draw.translations is centred.translations

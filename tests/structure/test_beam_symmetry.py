@@ -9,9 +9,11 @@ from ase.spacegroup import crystal
 
 from rhotem.analysis import run
 from rhotem.potential.slices import build_potential
-from rhotem.structure.beam_symmetry import Operation, beam_period, beam_symmetry, deviation
+from rhotem.structure.beam_symmetry import Operation, beam_period, beam_symmetry, deviation, lateral_translations
 from rhotem.structure.indices import spglib_cell
 from rhotem.structure.model import Structure
+from rhotem.structure.orient import orient
+from rhotem.structure.phases import phase
 
 
 def perovskite() -> Structure:
@@ -75,3 +77,18 @@ def test_one_missing_atom_makes_the_cell_the_period():
     cell = run.specimen(perovskite(), (0, 0, 1), thickness=0.1).cell.repeated(1, 1, 4).structure
     assert beam_period(cell) == pytest.approx(3.905)
     assert beam_period(Structure(cell.atoms[1:])) == pytest.approx(4 * 3.905)
+
+
+@pytest.mark.parametrize(
+    ("name", "zone", "expected"),
+    [
+        ("SrTiO3", (0, 0, 1), [(0, 0)]),
+        ("LiCoO2", (0, 0, 1), [(0, 0), (1 / 2, 1 / 2)]),
+        ("LiNiO2", (1, 0, 0), [(0, 0), (1 / 3, 1 / 3), (2 / 3, 2 / 3)]),
+        ("Si", (1, 1, 0), [(0, 0)]),
+    ],
+)
+def test_lateral_translations_are_those_of_the_centring(name, zone, expected):
+    """Rectangular cells of rhombohedral and hexagonal lattices repeat; of silicon atoms would move along the beam."""
+    found = lateral_translations(orient(phase(name), zone, primitive=True).structure)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -46,6 +46,20 @@ def beam_symmetry(structure: Structure) -> list[Operation]:
     return list(every.values())
 
 
+def lateral_translations(structure: Structure) -> npt.NDArray[np.float64]:
+    """Translations (n, 2) across the beam that take an orthogonal cell to itself, fractions of it, that by 0 first.
+
+    Those that move atoms along the beam, too, change where a specimen begins: they are left out.
+    """
+    found = symmetry(structure)
+    if found is None:
+        return np.zeros((1, 2))
+    unturned = (found.rotations == np.eye(3, dtype=int)).all(axis=(1, 2))
+    moves = found.translations[unturned]
+    level = np.abs(moves[:, 2] - np.rint(moves[:, 2])) < TOLERANCE
+    return np.array(sorted((moves[level, :2].round(9) % 1.0).tolist()))
+
+
 def beam_period(structure: Structure) -> float:
     """Shortest translation along z in Å that repeats the atoms of an orthogonal cell, whatever their moments.
 

@@ -155,7 +155,7 @@ def _nodes(known: Known, job: workflow.Job, cut: Any, span: Range, voice: Voice)
     if known.exchange is not None:
         making = Making(cut, depths, span, DRAWS, dict(job.moving), voice.progress, edges)
         found = exchange_nodes(making, known.exchange.elements, known.exchange.shares)
-        return Nodes(found.base, found.axes)
+        return replace(found, draws=())
     potentials = next(sets_of_potentials(job, cut, voice))
     return Nodes(
         responses.response(

@@ -49,6 +49,7 @@ class Model:
         self.cell = Scan((FINE * coarse.shape[0], FINE * coarse.shape[1]), response.extent)
         rows, columns = np.indices(self.shape)
         self.columns, self.rows = columns.ravel(), rows.ravel()
+        self._kept = _repeating(self.nodes.translations, self.cell.shape)
         self.bow = bow(self.rows, self.shape[0])
         self.astigmatism = float(response.range.aberrations.get("C12", 0.0))
         kept = dict(response.microscope.aberrations)
@@ -93,7 +94,7 @@ class Model:
         if missing:
             many = {name: [value] * len(missing) for name, value in settings.items()}
             stack = held.series(self.detectors, thickness=missing, scan=self.cell, threads=1, **many)
-            images = np.stack([stack[one.name].astype(float) for one in self.images], axis=1)
+            images = self._mean(np.stack([stack[one.name].astype(float) for one in self.images], axis=1))
             self._known |= {(held, depth): shown for depth, shown in zip(missing, images, strict=True)}
         return np.stack([self._known[held, depth] for depth in depths], axis=1)
 
@@ -126,7 +127,7 @@ class Model:
             depth = response.thicknesses[level]
             shown = self.series([depth], settings, response)[:, 0]
             found = response.gradients(names, self.detectors, thickness=depth, scan=self.cell, **settings)
-            lenses = {name: np.stack([found[name][one.name] for one in self.images]) for name in names}
+            lenses = {name: self._mean(np.stack([found[name][one.name] for one in self.images])) for name in names}
             whole += weights[level] * shown
             result[0] += slopes[level] * shown
             result[1] += weights[level] * lenses["defocus"]
@@ -136,6 +137,14 @@ class Model:
                 result[2] += weights[level] * (co * lenses["C12"] - si * lenses["phi12"] / (2 * size))
                 result[3] += weights[level] * (si * lenses["C12"] + co * lenses["phi12"] / (2 * size))
         return whole, result
+
+    def _mean(self, images: Array) -> Array:
+        """The mean of images (..., nx, ny) over the places by which the crystal repeats."""
+        if self._kept is None:
+            return images
+        import scipy.fft
+
+        return np.asarray(scipy.fft.ifft2(scipy.fft.fft2(images) * self._kept).real)
 
     def positions(self, state: State) -> tuple[Array, Array]:
         """Where pixels lie in the cell, Å along x and y."""
@@ -192,3 +201,14 @@ class Model:
             along = q[:, None] if axis == 0 else q[None]
             result.append(scipy.fft.ifft2(2j * np.pi * along * waves).real)
         return result[0], result[1]
+
+
+def _repeating(translations: Array, shape: tuple[int, int]) -> Array | None:
+    """1 at the frequencies (nx, ny) of a cell that its translations leave, 0 at others; None if it has none."""
+    if len(translations) < 2:
+        return None
+    whole = [np.fft.fftfreq(n) * n for n in shape]
+    turns = np.exp(
+        2j * np.pi * (whole[0][:, None] * translations[:, 0, None, None] + whole[1] * translations[:, 1, None, None])
+    )
+    return np.asarray(np.abs(turns.mean(axis=0)) > 0.5, dtype=float)

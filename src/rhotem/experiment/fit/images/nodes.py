@@ -6,7 +6,7 @@ added: I(a, b) = I(a, b₀) + I(a₀, b) − I(a₀, b₀); their interplay is l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -80,11 +80,15 @@ class Nodes:
     draws : tuple of Nodes
         The same with single sets of displacements and arrangements, which all responses are means of: their scatter
         is part of a fit's errors.
+    translations : (n, 2) array
+        Fractions of the cell by which a crystal repeats within it (`rhotem.structure.beam_symmetry`): arrangements at
+        random do not, but their mean does, and images are taken as the mean over these places.
     """
 
     base: Response
     axes: tuple[NodeAxis, ...] = ()
     draws: "tuple[Nodes, ...]" = ()
+    translations: Array = field(default_factory=lambda: np.zeros((1, 2)))
 
     def __post_init__(self) -> None:
         for axis in self.axes:
@@ -100,6 +104,11 @@ class Nodes:
             axes.append(replace(axis, responses=tuple(mean_response(column) for column in columns)))
         base = axes[0].responses[axes[0].reference] if axes else mean_response([one.base for one in draws])
         return cls(base, tuple(axes), tuple(draws) if len(draws) > 1 else ())
+
+    def repeating(self, translations: Array) -> "Nodes":
+        """The same, all draws too, of a crystal with these translations."""
+        draws = tuple(one.repeating(translations) for one in self.draws)
+        return replace(self, draws=draws, translations=translations)
 
     @property
     def names(self) -> list[str]:

@@ -13,6 +13,7 @@ from rhotem.analysis.specimen import Specimen
 from rhotem.core import InputError, Progress, silent
 from rhotem.experiment.fit.images.nodes import FEWEST, MOST, NodeAxis, Nodes
 from rhotem.scattering.response import Range, Response
+from rhotem.structure.beam_symmetry import lateral_translations
 
 #: Makes specimen and potentials of a value and `rhotem.analysis.motion.Moving`.
 One = Callable[[float, dict[str, Any]], tuple[Specimen, run.Potentials]]
@@ -98,12 +99,17 @@ def parse_exchange(text: str) -> Exchange:
 
 
 def exchange_nodes(making: Making, elements: tuple[str, str], shares: Sequence[float]) -> Nodes:
-    """Shares of the first element's atoms that have changed places with the second's, at random (antisites)."""
+    """Shares of the first element's atoms that have changed places with the second's, at random (antisites).
+
+    Images are means over what the crystal repeats by: else columns that are alike in a specimen would differ by the few
+    arrangements that were drawn, and a fit would find less of the exchange than there is.
+    """
 
     def one(share: float, moving: dict[str, Any]) -> tuple[Specimen, run.Potentials]:
         return making.cut, ExchangedPotentials(making.cut, elements, share, **moving)
 
-    return making.nodes(f"{elements[0]}/{elements[1]}", shares, one)
+    found = making.nodes(f"{elements[0]}/{elements[1]}", shares, one)
+    return found.repeating(lateral_translations(making.cut.cell.structure))
 
 
 def motion_nodes(making: Making, source: str, scales: Sequence[float]) -> Nodes:
