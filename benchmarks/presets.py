@@ -34,8 +34,8 @@ ZONES = {"SrTiO3": (0, 0, 1), "Si": (1, 1, 0), "LiCoO2": (1, 0, 0)}
 #: intensities at 4/Å on pixels of 0.03 Å); times thinner than ours its slices are; Å of the probe's supercell at least.
 STEP, SHARPER, FINER, WIDE = 0.02, 4, 3, 15.0
 PROBES = 16
-#: Å of the pixels of the third calculation.
-THIRD = 0.03
+#: mrad that the third calculation carries: pixels of 0.03 Å at 200 kV, finer at more.
+CARRIED = 280.0
 #: mrad; what a focal spread of 30 Å lets through, which abTEM has as an envelope alone; no spot is on its edge.
 OBJECTIVE = 24.0
 
@@ -110,7 +110,8 @@ def acting(cut, height, shape):
 def third(cut, tiling, positions):
     """Diffracted intensities (probes, nx, ny) by a multislice of its own, in fft order: fractions of the beam."""
     microscope, (lx, ly, depth) = cut.preset.microscope, cut.cell.lengths
-    shape = tuple(int(np.ceil(length / THIRD)) for length in (lx, ly))
+    pixel = microscope.wavelength / (3e-3 * CARRIED)
+    shape = tuple(int(np.ceil(length / pixel)) for length in (lx, ly))
     heights = np.unique((cut.cell.structure.positions[:, 2] % depth).round(3))
     planes = [np.tile(acting(cut, height, shape), tiling) for height in heights]
     kx = np.fft.fftfreq(planes[0].shape[0], lx / shape[0])[:, None]
