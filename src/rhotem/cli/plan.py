@@ -1,5 +1,6 @@
 """`rhotem plan`: how well a change would be seen, before a session; what to record next, in it."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,9 @@ from rhotem.cli.common import ProgressBar, StructureArgument, output_folder, voi
 from rhotem.cli.options import RECORDING, SPECIMEN, OutOption, SimulationQuietOption, planned, with_plan_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rhotem.analysis.detect.features import Relaxation
     from rhotem.analysis.plan import Plan
+    from rhotem.analysis.voice import Voice
+    from rhotem.battery.relax import Settings
     from rhotem.core import Progress
     from rhotem.structure.model import Structure
 
@@ -118,6 +118,7 @@ def plan(
     """
     from rhotem.analysis.detect.features import parse_feature
     from rhotem.analysis.detect.report import advice, figure, table
+    from rhotem.battery.relax import Settings
     from rhotem.core import InputError
 
     if after is not None and feature is None:
@@ -136,8 +137,9 @@ def plan(
     wanted = parse_feature(feature)
     asked = planned(structure, given).plan
     over = {"defocus": _steps(foci), "thicknesses": _numbers("--thicknesses", thicknesses), "rings": rings}
+    relaxing = (Settings(potential) if potential else Settings()) if relax else None
     with output_folder(out) as folder:
-        result = _made(asked, wanted, over, _relaxed(potential) if relax else None, quiet)
+        result = _made(asked, wanted, over, relaxing, quiet)
         figure(result, folder / "detectability.png")
         write_record(folder, {"asked": asked.data(full=True), "detectability": result.record()})
     if not quiet:
@@ -149,39 +151,29 @@ def plan(
         typer.echo(f"next: look at {out / 'detectability.png'}; {out / 'record.json'} holds the table")
 
 
-def _relaxed(potential: str | None) -> "Callable[[Progress], Relaxation]":
-    """What relaxes atoms, once there is someone to tell how far it is."""
-    from rhotem.battery.relax import Settings
-    from rhotem.battery.relax import relax as downhill
+def _at_rest(settings: "Settings", say: "Voice", progress: "Progress", structure: "Structure") -> "Structure":
+    """The structure relaxed; what is left of forces is warned about."""
+    from rhotem.battery.relax import relax
 
-    settings = Settings(potential) if potential else Settings()
-
-    def with_progress(progress: "Progress") -> "Relaxation":
-        def relaxed(structure: "Structure") -> "Structure":
-            made, record = downhill(structure, settings, progress)
-            if not record["converged"]:
-                force = record["largest_force_eV_per_A"]
-                voice(False).warn(f"relaxing ended after {record['steps']} steps with {force:.2f} eV/Å left")
-            return made
-
-        return relaxed
-
-    return with_progress
+    made, record = relax(structure, settings, progress)
+    if not record["converged"]:
+        force = record["largest_force_eV_per_A"]
+        say.warn(f"relaxing ended after {record['steps']} steps with {force:.2f} eV/Å left")
+    return made
 
 
-def _made(
-    plan: "Plan", feature: Any, over: dict[str, Any], relaxing: "Callable[[Progress], Relaxation] | None", quiet: bool
-) -> Any:
+def _made(plan: "Plan", feature: Any, over: dict[str, Any], relaxing: "Settings | None", quiet: bool) -> Any:
     from rhotem.analysis.detect.plan import detectability
 
+    say = voice(quiet)
     with ProgressBar(quiet) as progress:
         return detectability(
             plan,
             feature,
             dose=plan.recording.dose_e_per_A2 or DOSE,
             phonons=plan.motion.phonons if isinstance(plan.motion.phonons, int) else PHONONS,
-            relaxed=relaxing(progress) if relaxing else None,
-            voice=voice(quiet),
+            relaxed=partial(_at_rest, relaxing, say, progress) if relaxing else None,
+            voice=say,
             progress=progress,
             **over,
         )
